@@ -1,0 +1,168 @@
+//! Where mail lives: hosts, endpoints, scopes, quirks, and the OAuth client registered there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::secret::Secret;
+
+/// One provider as configured: a preset with the user's changes, or wholly the user's own.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The name in `[providers.NAME]`.
+    pub name: String,
+    /// What a person calls it, such as "Gmail".
+    pub title: String,
+    /// The IMAP server, implicit TLS.
+    pub imap: Endpoint,
+    /// The authorisation endpoint (RFC 6749 §3.1); `None` is discovered from `issuer`.
+    pub authorize_url: Option<Url>,
+    /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
+    pub token_url: Option<Url>,
+    /// The device authorisation endpoint (RFC 8628 §3.1), where there is one.
+    pub device_url: Option<Url>,
+    /// Why `authorize --device` cannot work here, where the reason is known (Google).
+    pub no_device: Option<String>,
+    /// The revocation endpoint (RFC 7009), where there is one.
+    pub revoke_url: Option<Url>,
+    /// Where a person withdraws consent by hand, where no endpoint does it.
+    pub revoke_page: Option<String>,
+    /// The OIDC userinfo endpoint, where the token can be used there.
+    pub userinfo_url: Option<Url>,
+    /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
+    /// for any tenant (Microsoft).
+    pub issuer: Option<String>,
+    /// The scopes asked for, in order.
+    pub scopes: Vec<String>,
+    /// The client registered at the provider; presets ship without one.
+    pub client_id: Option<String>,
+    /// The client's secret; none makes it a public client.
+    pub client_secret: Option<Secret>,
+    /// When the client secret ends (RFC 3339 date), if the user told.
+    pub client_secret_expires: Option<String>,
+    /// How the secret is sent (RFC 6749 §2.3.1).
+    pub client_authentication: ClientAuthentication,
+    /// Domains whose accounts live here; `*.example` stands for every domain below `example`.
+    pub domains: Vec<String>,
+    /// Extra parameters of the authorisation request, such as `access_type=offline`.
+    pub authorize_params: BTreeMap<String, String>,
+    /// The redirect URI. On a loopback host without a port a free port is chosen at each request.
+    pub redirect_uri: Url,
+    /// SASL mechanisms in order of preference.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
+    /// CAPABILITY round trip is spent on asking.
+    pub sasl_ir: Option<bool>,
+    /// A PEM file trusted besides the system's roots, on the mail and the HTTP leg.
+    pub extra_ca: Option<PathBuf>,
+    /// Upstream connections that one account may hold at once.
+    pub max_connections_per_account: Option<u32>,
+    /// Whether refresh requests name the scopes (Microsoft).
+    pub scope_on_refresh: bool,
+    /// Whether a refresh answers with a new refresh token that replaces the old one.
+    pub rotates: bool,
+    /// Days without use after which a refresh token dies, where known.
+    pub idle_days: Option<u32>,
+    /// What else ends a grant here, one plain sentence each, for the forecast.
+    pub ends: Vec<String>,
+    /// How to register a client, as numbered lines to print where `client_id` is missing.
+    pub registration: String,
+    /// App-only grants (client credentials or service account), where configured.
+    pub app: Option<AppGrant>,
+}
+
+/// How the proxy signs in as an application, without a person.
+#[derive(Clone, Debug)]
+pub enum AppGrant {
+    /// RFC 6749 §4.4 with the client secret (Microsoft).
+    ClientSecret {
+        /// Scopes asked for, such as `https://outlook.office365.com/.default`.
+        scopes: Vec<String>,
+    },
+    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2, Microsoft: PS256 and `x5t#S256`).
+    Certificate {
+        /// Scopes asked for.
+        scopes: Vec<String>,
+        /// PEM certificate.
+        certificate: PathBuf,
+        /// PEM private key (RSA).
+        key: PathBuf,
+    },
+    /// RFC 7523 §2.1 with `sub` (Google service account with domain-wide delegation).
+    ServiceAccount {
+        /// Scopes asked for.
+        scopes: Vec<String>,
+        /// The JSON key file as Google hands it out.
+        key: PathBuf,
+    },
+}
+
+/// How a client authenticates at the token endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuthentication {
+    /// `client_id` and `client_secret` in the form.
+    #[default]
+    Post,
+    /// The `Authorization` header.
+    Basic,
+}
+
+/// A SASL mechanism that carries an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mechanism {
+    /// Google's and Microsoft's.
+    Xoauth2,
+    /// RFC 7628.
+    Oauthbearer,
+}
+
+impl Mechanism {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
+        }
+    }
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A DNS name or an IP address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const SHAPE: &str = "must be host:port, such as \"imap.example.com:993\"";
+        let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
+        let port = port.parse().map_err(|_| SHAPE)?;
+        let host = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
+            None => Some(host).filter(|host| !host.contains(':')),
+        };
+        let plain = |host: &str| host.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#\\\"".contains(&b));
+        match host.filter(|host| !host.is_empty() && plain(host)) {
+            Some(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
+            None => Err(SHAPE),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! SASL messages: what clients send us and what we send providers.

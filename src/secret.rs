@@ -1,0 +1,210 @@
+//! Secrets, and the seal that keeps them at rest.
+//!
+//! A [`Secret`] has no printable form and is wiped when it is dropped. A [`Sealer`] turns one into
+//! bytes that are worth nothing without the key: XChaCha20-Poly1305 under a random 24-byte nonce,
+//! with the identity of the row that holds it as associated data, so that a sealed value moved to
+//! another row no longer opens.
+//!
+//! The layout of a sealed value is versioned: one byte version (1), four bytes key id (big
+//! endian), 24 bytes nonce, ciphertext with its 16-byte tag. The key never derives from a mail
+//! password: it is 32 random bytes of its own.
+
+mod key;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+pub use key::{KeyError, KeySource};
+
+/// A text that must not be seen: a password, a token, a client secret.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes ownership of a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The text itself; every call site is a place to review.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether there is any text at all.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Equal in constant time for texts of the same length.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        same_bytes(self.expose().as_bytes(), other.expose().as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+impl<'de> serde::Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// Compares without telling by its time where two values of one length differ.
+pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// `N` bytes from the operating system's generator.
+///
+/// # Panics
+/// Never in practice: the generator fails only where the machine has no randomness at all, and
+/// then nothing that this program does would be safe.
+#[allow(clippy::expect_used)]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system provides randomness");
+    bytes
+}
+
+/// `N` random bytes as unpadded base64url: safe in URLs, file names and mail programs' settings.
+pub fn random_text<const N: usize>() -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Zeroizing::new(random_bytes::<N>()))
+}
+
+/// Seals and opens what the store keeps.
+pub struct Sealer {
+    keys: BTreeMap<u32, XChaCha20Poly1305>,
+    /// The id of the key that new values are sealed with.
+    current: u32,
+}
+
+const VERSION: u8 = 1;
+const NONCE_LENGTH: usize = 24;
+const HEADER_LENGTH: usize = 1 + 4 + NONCE_LENGTH;
+
+impl Sealer {
+    /// A sealer over `keys` (id and 32 bytes), sealing with the highest id.
+    pub fn new(keys: impl IntoIterator<Item = (u32, Zeroizing<[u8; 32]>)>) -> Option<Self> {
+        let keys: BTreeMap<_, _> =
+            keys.into_iter().map(|(id, key)| (id, XChaCha20Poly1305::new((&*key).into()))).collect();
+        let current = *keys.keys().next_back()?;
+        Some(Self { keys, current })
+    }
+
+    /// The id of the key that [`Sealer::seal`] uses.
+    pub fn current_key(&self) -> u32 {
+        self.current
+    }
+
+    /// The id of the key that sealed `sealed`, or `None` where that is no sealed value.
+    pub fn key_of(sealed: &[u8]) -> Option<u32> {
+        let (&VERSION, rest) = sealed.split_first()? else { return None };
+        Some(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?))
+    }
+
+    /// Seals `secret` for the row named by `context`.
+    pub fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        let cipher = self.keys.get(&self.current).ok_or(SealError::UnknownKey(self.current))?;
+        let nonce = random_bytes::<NONCE_LENGTH>();
+        let payload = Payload { msg: secret, aad: context.as_bytes() };
+        let ciphertext =
+            cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::TooLong)?;
+        let mut sealed = Vec::with_capacity(HEADER_LENGTH + ciphertext.len());
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&self.current.to_be_bytes());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&ciphertext);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Sealer::seal`] made for the same `context`.
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let key = Self::key_of(sealed).ok_or(SealError::Malformed)?;
+        let nonce = sealed.get(5..HEADER_LENGTH).ok_or(SealError::Malformed)?;
+        let ciphertext = sealed.get(HEADER_LENGTH..).ok_or(SealError::Malformed)?;
+        let cipher = self.keys.get(&key).ok_or(SealError::UnknownKey(key))?;
+        let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
+        cipher.decrypt(XNonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| SealError::Refused)
+    }
+
+    /// Like [`Sealer::open`], for a sealed text.
+    pub fn open_text(&self, context: &str, sealed: &[u8]) -> Result<Secret, SealError> {
+        let bytes = self.open(context, sealed)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| SealError::Malformed)?;
+        Ok(Secret::new(text))
+    }
+}
+
+/// Why a value could not be sealed or opened. Nothing is changed by any of them.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SealError {
+    /// The administrator's: the key that sealed it is not among the keys given.
+    #[error(
+        "it was sealed with key {0}, which is not among the keys at hand; restore the key file it was made with"
+    )]
+    UnknownKey(u32),
+    /// Wrong key of the right id, another row's value, or a changed one.
+    #[error(
+        "the key does not open it: the key file is not the one this store was made with, or the value was altered"
+    )]
+    Refused,
+    /// Not a sealed value at all.
+    #[error("it is not a sealed value")]
+    Malformed,
+    /// Beyond what the cipher takes; no secret comes near it.
+    #[error("it is too long to be sealed")]
+    TooLong,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer(id: u32, byte: u8) -> Sealer {
+        Sealer::new([(id, Zeroizing::new([byte; 32]))]).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_value_opens_in_its_own_row_only() {
+        let sealer = sealer(1, 7);
+        let sealed = sealer.seal("grant/1/refresh", b"1//token").unwrap();
+        assert_eq!(sealer.open_text("grant/1/refresh", &sealed).unwrap(), Secret::new("1//token"));
+        assert_eq!(sealer.open("grant/2/refresh", &sealed).unwrap_err(), SealError::Refused);
+    }
+
+    #[test]
+    fn a_wrong_or_missing_key_is_told_apart() {
+        let sealed = sealer(1, 7).seal("row", b"x").unwrap();
+        assert_eq!(sealer(1, 8).open("row", &sealed).unwrap_err(), SealError::Refused);
+        assert_eq!(sealer(2, 7).open("row", &sealed).unwrap_err(), SealError::UnknownKey(1));
+    }
+
+    #[test]
+    fn no_input_makes_open_panic() {
+        let sealer = sealer(1, 7);
+        let sealed = sealer.seal("row", b"secret").unwrap();
+        for end in 0..sealed.len() {
+            assert!(sealer.open("row", &sealed[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_secret_has_no_printable_form() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+    }
+}
