@@ -55,8 +55,11 @@ pub struct Grant {
     pub access_expires_at: Option<OffsetDateTime>,
     /// Whether it can be used.
     pub state: GrantState,
-    /// What went wrong last, for people; kept until something succeeds.
+    /// What went wrong last, in one line for people, kept until something succeeds. `{account}` in it
+    /// stands for the account it is shown for.
     pub last_error: Option<String>,
+    /// When that was.
+    pub failed_at: Option<OffsetDateTime>,
     /// Failures in a row, for the back-off.
     pub failures: u32,
     /// No refresh before this.
@@ -72,6 +75,48 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// A grant nobody has used yet.
+    pub fn new(provider: &str, owner: &str, now: OffsetDateTime) -> Self {
+        Self {
+            id: Id::random(),
+            revision: 0,
+            provider: provider.to_owned(),
+            owner: owner.to_owned(),
+            scopes: Vec::new(),
+            refresh_token: None,
+            access_token: None,
+            access_expires_at: None,
+            state: GrantState::Ok,
+            last_error: None,
+            failed_at: None,
+            failures: 0,
+            retry_at: None,
+            authorized_at: now,
+            refreshed_at: None,
+            refresh_expires_at: None,
+            interrupted_at: None,
+        }
+    }
+
+    /// Forgets every trouble: something has just succeeded.
+    pub fn clear_trouble(&mut self) {
+        self.state = GrantState::Ok;
+        self.last_error = None;
+        self.failed_at = None;
+        self.failures = 0;
+        self.retry_at = None;
+        self.interrupted_at = None;
+    }
+
+    /// `last_error` as shown for `account`, naming the command that cures it there.
+    pub fn error_for(&self, account: &str) -> Option<String> {
+        let target = match fold(account) == fold(&self.owner) {
+            true => account.to_owned(),
+            false => format!("{account} --owner {}", self.owner),
+        };
+        self.last_error.as_ref().map(|text| text.replace("{account}", &target))
+    }
+
     /// What the refresh token of grant `id` is sealed for.
     pub fn refresh_context(id: &Id) -> String {
         format!("grant/{id}/refresh_token")

@@ -142,7 +142,7 @@ impl Store for Sqlite {
 
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError> {
         let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, scopes = ?, \
-             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failures = ?, \
+             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
              retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
              lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
              lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
@@ -310,6 +310,7 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(seconds(grant.access_expires_at))
         .bind(grant.state.name())
         .bind(grant.last_error.as_deref())
+        .bind(seconds(grant.failed_at))
         .bind(grant.failures)
         .bind(seconds(grant.retry_at))
         .bind(grant.authorized_at.unix_timestamp())
@@ -322,12 +323,12 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
 /// moves on, and a refresh that began before loses.
 async fn put_grant(transaction: &mut Transaction<'_, Database>, grant: &Grant) -> Result<(), StoreError> {
     let sql = "INSERT INTO grants (provider, owner, owner_folded, scopes, refresh_token, access_token, \
-         access_expires_at, state, last_error, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
-         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         access_expires_at, state, last_error, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
+         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
          ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
          owner = excluded.owner, owner_folded = excluded.owner_folded, scopes = excluded.scopes, \
          refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
-         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, \
+         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, failed_at = excluded.failed_at, \
          failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
          refreshed_at = excluded.refreshed_at, refresh_expires_at = excluded.refresh_expires_at, \
          interrupted_at = excluded.interrupted_at, lease_holder = NULL, lease_until = NULL";

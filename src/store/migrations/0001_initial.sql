@@ -11,6 +11,7 @@ CREATE TABLE grants (
     access_expires_at INTEGER,
     state TEXT NOT NULL,
     last_error TEXT,
+    failed_at INTEGER,
     failures INTEGER NOT NULL DEFAULT 0,
     retry_at INTEGER,
     authorized_at INTEGER NOT NULL,

@@ -17,7 +17,7 @@ macro_rules! GRANT_COLUMNS {
     () => {
         "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, \
          g.scopes AS g_scopes, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
-         g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, \
+         g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.failed_at AS g_failed_at, \
          g.failures AS g_failures, g.retry_at AS g_retry_at, g.authorized_at AS g_authorized_at, \
          g.refreshed_at AS g_refreshed_at, g.refresh_expires_at AS g_refresh_expires_at, \
          g.interrupted_at AS g_interrupted_at"
@@ -61,6 +61,7 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
         access_token: row.try_get("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
         last_error: row.try_get("g_last_error")?,
+        failed_at: time_of(row, "g_failed_at")?,
         failures: row.try_get("g_failures")?,
         retry_at: time_of(row, "g_retry_at")?,
         authorized_at: time_of(row, "g_authorized_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
