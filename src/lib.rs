@@ -7,3 +7,4 @@
 pub mod config;
 pub mod protocol;
 pub mod secret;
+pub mod wire;
