@@ -5,6 +5,7 @@
 //! and its token are found, the provider is dialled and signed in to, and then bytes are relayed.
 
 pub mod config;
+pub mod oauth;
 pub mod protocol;
 pub mod secret;
 pub mod wire;
