@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["secret"]),
     ("secret", &[]),
     ("config", &["secret"]),
-    ("tls", &[]),
+    ("tls", &["secret"]),
     ("admin", &["account", "token", "oauth", "store"]),
 ];
 
