@@ -1,0 +1,8 @@
+//! TLS over real sockets: who gets in, who is refused, and what the log would say.
+//! The numbers in test names are rows of the security checklist.
+
+mod authority;
+mod downstream;
+mod harness;
+mod own_certificate;
+mod upstream;
