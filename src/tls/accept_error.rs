@@ -100,9 +100,6 @@ impl From<Error> for AcceptError {
                 | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
             ) => Self::OldTls,
             Error::PeerIncompatible(_) => Self::NothingInCommon,
-            Error::General(text) if text.contains("no server certificate chain resolved") => {
-                Self::NothingInCommon
-            }
             Error::NoApplicationProtocol => Self::ForeignAlpn,
             Error::AlertReceived(alert) => Self::from(alert),
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::PlaintextClient,

@@ -269,8 +269,14 @@ fn leaves_survive_a_restart_and_are_made_again_where_they_do_not_fit() {
     assert_eq!((leaf("leaf-ecdsa.pem"), leaf("leaf-rsa.pem")), (ecdsa.clone(), rsa.clone()));
 
     fs::write(directory.path().join("leaf-ecdsa.pem"), &ecdsa[..ecdsa.len() / 2]).unwrap();
+    Identity::load(settings.clone(), now()).unwrap();
+    let repaired = leaf("leaf-ecdsa.pem");
+    assert_ne!(repaired, ecdsa);
+
+    set_mode(&directory.path().join("leaf-ecdsa.pem"), 0o644);
     Identity::load(settings, now()).unwrap();
-    assert_ne!(leaf("leaf-ecdsa.pem"), ecdsa);
+    assert_ne!(leaf("leaf-ecdsa.pem"), repaired);
+    assert_eq!(mode(&directory.path().join("leaf-ecdsa.pem")), 0o600);
     assert_eq!(leaf("leaf-rsa.pem"), rsa);
 }
 

@@ -19,26 +19,26 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
-pub fn now() -> OffsetDateTime {
+pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-pub fn settings(directory: &Path) -> TlsSettings {
+pub(crate) fn settings(directory: &Path) -> TlsSettings {
     TlsSettings { state_directory: directory.to_owned(), ..TlsSettings::default() }
 }
 
 /// A listener of ours whose connections come out at the other end, accepted or refused.
-pub struct Listener {
-    pub address: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
     results: mpsc::UnboundedReceiver<Result<Stream, AcceptError>>,
 }
 
 impl Listener {
-    pub async fn start(identity: &Arc<Identity>) -> Self {
+    pub(crate) async fn start(identity: &Arc<Identity>) -> Self {
         Self::start_with_deadline(identity, Duration::from_secs(30)).await
     }
 
-    pub async fn start_with_deadline(identity: &Arc<Identity>, within: Duration) -> Self {
+    pub(crate) async fn start_with_deadline(identity: &Arc<Identity>, within: Duration) -> Self {
         let acceptor = Acceptor::new(Arc::clone(identity)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -53,14 +53,14 @@ impl Listener {
     }
 
     /// How the next handshake ended.
-    pub async fn next(&mut self) -> Result<Stream, AcceptError> {
+    pub(crate) async fn next(&mut self) -> Result<Stream, AcceptError> {
         self.results.recv().await.unwrap()
     }
 }
 
 /// A mail program: what it trusts and what it can do.
 #[derive(Clone)]
-pub struct MailProgram {
+pub(crate) struct MailProgram {
     provider: CryptoProvider,
     roots: RootCertStore,
     tls13: bool,
@@ -68,14 +68,14 @@ pub struct MailProgram {
 }
 
 impl MailProgram {
-    pub fn trusting(ca_file: &Path) -> Self {
+    pub(crate) fn trusting(ca_file: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
         Self { provider: (*crypto_provider()).clone(), roots, tls13: true, alpn: Vec::new() }
     }
 
     /// Knows TLS 1.2 only, and suites with certificates of `kind` only (`ECDSA` or `RSA`).
-    pub fn old(mut self, kind: &str) -> Self {
+    pub(crate) fn old(mut self, kind: &str) -> Self {
         self.tls13 = false;
         self.provider
             .cipher_suites
@@ -83,13 +83,13 @@ impl MailProgram {
         self
     }
 
-    pub fn alpn(mut self, protocol: &str) -> Self {
+    pub(crate) fn alpn(mut self, protocol: &str) -> Self {
         self.alpn = vec![protocol.as_bytes().to_vec()];
         self
     }
 
     /// A configuration to connect with more than once: it remembers sessions.
-    pub fn config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let versions: &[_] = if self.tls13 { &[&TLS12, &TLS13] } else { &[&TLS12] };
         let mut config = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
             .with_protocol_versions(versions)
@@ -101,7 +101,7 @@ impl MailProgram {
     }
 
     /// Connects to `address` and expects the certificate to be good for `name`.
-    pub async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: SocketAddr,
         name: &str,
@@ -110,7 +110,7 @@ impl MailProgram {
     }
 }
 
-pub async fn connect(
+pub(crate) async fn connect(
     config: Arc<ClientConfig>,
     address: SocketAddr,
     name: &str,
@@ -120,29 +120,29 @@ pub async fn connect(
 }
 
 /// The certificate that the other side showed.
-pub fn shown(stream: &client::TlsStream<TcpStream>) -> CertificateDer<'static> {
+pub(crate) fn shown(stream: &client::TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone()
 }
 
 /// A CA of somebody else, for providers and for certificates of the user's own.
-pub struct OtherCa(pub CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct OtherCa(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 impl OtherCa {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(rcgen::DnType::CommonName, "Somebody else's CA");
         Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub fn parameters(&self, name: &str) -> CertificateParams {
+    pub(crate) fn parameters(&self, name: &str) -> CertificateParams {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
         parameters.not_before = now() - time::Duration::days(30);
         parameters.not_after = now() + time::Duration::days(30);
         parameters
     }
 
-    pub fn sign(&self, parameters: &CertificateParams) -> (CertificateDer<'static>, KeyPair) {
+    pub(crate) fn sign(&self, parameters: &CertificateParams) -> (CertificateDer<'static>, KeyPair) {
         let key = KeyPair::generate().unwrap();
         (parameters.signed_by(&key, &self.0).unwrap().der().clone(), key)
     }
@@ -150,7 +150,7 @@ impl OtherCa {
 
 /// What a provider saw of one connection attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// A finished handshake with this SNI and ALPN.
     Handshake(Option<String>, Option<Vec<u8>>),
     /// A handshake that the client broke off.
@@ -158,7 +158,7 @@ pub enum Seen {
 }
 
 /// A provider's TLS server that shows `certificate` and reports what it sees.
-pub async fn provider(
+pub(crate) async fn provider(
     certificate: CertificateDer<'static>,
     key: &KeyPair,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
@@ -169,7 +169,7 @@ pub async fn provider(
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    config.alpn_protocols = vec![b"imap".to_vec()];
+    config.alpn_protocols = vec![b"imap".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -53,6 +53,30 @@ async fn the_second_connection_to_a_provider_resumes_the_first() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_comes_back_resumes_what_the_crowd_before_it_left() {
+    let (_directory, ca_file, ca) = authority();
+    let (certificate, key) = ca.sign(&ca.parameters(HOST));
+    let (address, _seen) = provider(certificate, &key).await;
+    let connector = Connector::new(Some(&ca_file)).unwrap();
+    let session = async || {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let mut stream = connector.connect(HOST, tcp).await.unwrap();
+        stream.read_exact(&mut [0; 6]).await.unwrap();
+        stream
+    };
+    // The provider gives two tickets a connection.
+    for _ in 0..16 {
+        session().await;
+    }
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        open.push(connector.connect(HOST, tcp).await.unwrap());
+    }
+    assert!(open.iter().all(imap_oauth_proxy::tls::Stream::was_resumed));
+}
+
+#[tokio::test]
 async fn row_10_a_wrong_certificate_is_refused_before_a_byte_is_sent() {
     let (_directory, ca_file, ca) = authority();
     let stranger = OtherCa::new();
@@ -114,6 +138,27 @@ async fn row_10_a_wrong_certificate_is_refused_before_a_byte_is_sent() {
         assert!(error.to_string().contains(HOST), "{error}");
         assert!(!error.is_transient(), "{error}");
         assert_eq!(seen.recv().await, Some(Seen::BrokenOff), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn row_10_the_http_leg_has_the_same_trust() {
+    let (_directory, ca_file, ca) = authority();
+    let connector = Connector::new(Some(&ca_file)).unwrap();
+    for (name, expected) in [
+        (HOST, Seen::Handshake(Some(HOST.to_owned()), Some(b"http/1.1".to_vec()))),
+        ("imap.other.example", Seen::BrokenOff),
+    ] {
+        let (certificate, key) = ca.sign(&ca.parameters(name));
+        let (address, mut seen) = provider(certificate, &key).await;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(connector.http_config())
+            .resolve(HOST, address)
+            .build()
+            .unwrap();
+        // An IMAP greeting is no HTTP answer; what counts is how far the handshake went.
+        client.get(format!("https://{HOST}:{}/", address.port())).send().await.unwrap_err();
+        assert_eq!(seen.recv().await, Some(expected));
     }
 }
 
