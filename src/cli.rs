@@ -8,6 +8,7 @@ mod authorize;
 mod certs;
 mod config;
 mod failure;
+mod forecast;
 mod installation;
 mod passwords;
 mod print;
