@@ -17,6 +17,7 @@ mod result;
 mod serve;
 mod tokens;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,7 +74,12 @@ enum Done {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let Cli { config, log, command } = Cli::parse();
+    run(std::env::args_os())
+}
+
+/// Runs a command line; its first word is the program's name.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Cli { config, log, command } = Cli::parse_from(words);
     let options = Options { config, log };
     let done = match command {
         Command::Serve(arguments) => serve::run(&options, arguments),

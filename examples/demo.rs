@@ -1,0 +1,132 @@
+//! Everything on one machine: a sandbox provider, the proxy, one authorised account.
+//!
+//! `cargo run --release --example demo`, then point a mail program at what it prints. The account
+//! is authorised through the real flow: this program plays the person at the browser. The proxy is the real
+//! command line program, started as another process of this very file. Ctrl-C ends it all; nothing
+//! is left behind.
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+
+use sandbox::Sandbox;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+const ACCOUNT: &str = "alice@example.com";
+/// As the first word it makes this program the proxy.
+const AS_PROXY: &str = "--as-proxy";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next();
+    let mut words = words.peekable();
+    if words.next_if(|word| word == AS_PROXY).is_some() {
+        return imap_oauth_proxy::cli::run(program.into_iter().chain(words));
+    }
+    match demo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn demo() -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::builder().user(ACCOUNT).start().await;
+    let home = tempfile::tempdir()?;
+    let config = home.path().join("config.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "state_directory = \"state\"\n\n[[listeners]]\naddresses = [\"127.0.0.1:{}\"]\n\n{}",
+            free_port()?,
+            sandbox.provider_toml("sandbox")
+        ),
+    )?;
+    println!("A sandbox provider is up: OAuth at {}, IMAP at {}.", sandbox.issuer(), sandbox.imap_address());
+
+    let settings = authorize(&config, &sandbox).await?;
+    println!("{ACCOUNT} is authorised. Starting the proxy …");
+    let mut serving = serve(&config, home.path()).await?;
+    show(&settings);
+
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => println!("Stopping."),
+        status = serving.wait() => return Err(format!("the proxy stopped by itself: {}", status?).into()),
+    }
+    let _ = serving.kill().await;
+    Ok(())
+}
+
+/// The default port where it is free, so that a mail program's settings survive a restart.
+fn free_port() -> Result<u16, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:1993").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn proxy(config: &Path) -> Result<Command, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(AS_PROXY).arg("--config").arg(config).kill_on_drop(true);
+    Ok(command)
+}
+
+/// `authorize`, with a person at the browser who consents.
+async fn authorize(config: &Path, sandbox: &Sandbox) -> Result<Value, Box<dyn Error>> {
+    let mut command = proxy(config)?;
+    command.args(["authorize", ACCOUNT, "--no-browser", "--json"]).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut url = String::new();
+    output.read_line(&mut url).await?;
+    sandbox.browser().consent(url.trim(), Some(ACCOUNT)).await?;
+    let mut result = String::new();
+    output.read_to_string(&mut result).await?;
+    match child.wait().await?.success() {
+        true => Ok(serde_json::from_str(&result)?),
+        false => Err("authorize failed".into()),
+    }
+}
+
+/// `serve`, ready for connections.
+async fn serve(config: &Path, home: &Path) -> Result<Child, Box<dyn Error>> {
+    let mut command = proxy(config)?;
+    let mut child = command
+        .arg("serve")
+        .arg("--ready-file")
+        .arg(home.join("ready.json"))
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut log = BufReader::new(child.stderr.take().ok_or("no log")?).lines();
+    loop {
+        let line = log.next_line().await?.ok_or("the proxy did not start")?;
+        eprintln!("{line}");
+        if line.contains("listening on") {
+            break;
+        }
+    }
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = log.next_line().await {
+            eprintln!("{line}");
+        }
+    });
+    Ok(child)
+}
+
+fn show(settings: &Value) {
+    let text = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let port = settings.get("port").and_then(Value::as_u64).unwrap_or_default();
+    let (host, user, password, ca_file) = (text("host"), text("username"), text("password"), text("ca_file"));
+    println!("\nSet a mail program up with:");
+    println!("  Protocol   IMAP\n  Server     {host}\n  Port       {port}\n  Security   SSL/TLS");
+    println!("  User name  {user}\n  Password   {password}\n  CA file    {ca_file}");
+    println!("\nOr read the newest message with:");
+    println!(
+        "  curl --cacert {ca_file} --user '{user}:{password}' 'imaps://{host}:{port}/INBOX;MAILINDEX=1'\n"
+    );
+    println!("Ctrl-C stops everything and removes it.");
+}

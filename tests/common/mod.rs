@@ -1,0 +1,265 @@
+//! A site: the sandbox provider, a configuration, and the real binary with real sockets.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
+pub mod client;
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use sandbox::{Builder, Sandbox};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+pub const ALICE: &str = "alice@example.com";
+pub const BOB: &str = "bob@example.com";
+
+/// An installation with a provider of its own.
+pub struct Site {
+    pub sandbox: Sandbox,
+    pub home: TempDir,
+    pub config: PathBuf,
+}
+
+impl Site {
+    /// A Gmail-like provider where Alice and Bob have mail.
+    pub async fn new() -> Self {
+        Self::with(Sandbox::builder().user(ALICE).user(BOB)).await
+    }
+
+    pub async fn with(provider: Builder) -> Self {
+        Self::with_config(provider, "").await
+    }
+
+    /// `more` comes before the provider's table.
+    pub async fn with_config(provider: Builder, more: &str) -> Self {
+        let sandbox = provider.start().await;
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        let site = Self { sandbox, home, config };
+        site.configure(more);
+        site
+    }
+
+    /// Writes the configuration anew.
+    pub fn configure(&self, more: &str) {
+        let listeners = match more.contains("[[listeners]]") {
+            true => "",
+            false => "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n",
+        };
+        let provider = self.sandbox.provider_toml("sandbox");
+        let text = format!("state_directory = \"state\"\n{more}\n{listeners}\n{provider}");
+        std::fs::write(&self.config, text).unwrap();
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    /// The binary, with this site's configuration and none of the environment's.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
+        command
+            .env_remove("STATE_DIRECTORY")
+            .env_remove("IMAP_OAUTH_PROXY_CONFIG")
+            .env("HOME", self.home.path())
+            .env("XDG_CONFIG_HOME", self.home.path())
+            .arg("--config")
+            .arg(&self.config)
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command(words).output().await.unwrap())
+    }
+
+    /// Runs a command that reads `input`.
+    pub async fn run_with(&self, words: &[&str], input: &str) -> Ran {
+        let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        Ran::of(child.wait_with_output().await.unwrap())
+    }
+
+    /// Authorises `account`, who consents as themself, and returns the result's JSON.
+    pub async fn authorize(&self, account: &str) -> Value {
+        let ran = self.authorize_with(&[account], Some(account)).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.json()
+    }
+
+    /// `authorize --no-browser --json WORDS…`, consented to as `person`.
+    pub async fn authorize_with(&self, words: &[&str], person: Option<&str>) -> Ran {
+        let words: Vec<&str> =
+            ["authorize", "--no-browser", "--json"].into_iter().chain(words.iter().copied()).collect();
+        let mut child = self.command(&words).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut url = String::new();
+        stdout.read_line(&mut url).await.unwrap();
+        if url.starts_with("http") {
+            self.sandbox.browser().consent(url.trim(), person).await.unwrap();
+        }
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).await.unwrap();
+        let mut ran = Ran::of(child.wait_with_output().await.unwrap());
+        ran.out = rest;
+        ran
+    }
+
+    /// Starts `serve` and waits until it accepts.
+    pub async fn serve(&self) -> Serving {
+        self.serve_with(&[]).await
+    }
+
+    pub async fn serve_with(&self, words: &[&str]) -> Serving {
+        let ready_file = self.home.path().join(format!("ready-{}.json", unique()));
+        let mut command = self.command(&["serve", "--ready-file"]);
+        let mut child = command.arg(&ready_file).args(words).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        loop {
+            let Some(line) = log.next_line().await.unwrap() else { panic!("serve did not start: {said:#?}") };
+            let ready = line.contains("listening on");
+            said.push(line);
+            if ready {
+                break;
+            }
+        }
+        let ready = std::fs::read_to_string(&ready_file).unwrap();
+        Serving { child, log, said, ready: serde_json::from_str(&ready).unwrap() }
+    }
+
+    /// `tokens list --json`, and its exit code.
+    pub async fn tokens(&self) -> (Vec<Value>, i32) {
+        let ran = self.run(&["tokens", "list", "--json"]).await;
+        (ran.json().as_array().unwrap().clone(), ran.code)
+    }
+
+    /// Everything in the state directory, to look for secrets in.
+    pub fn state_bytes(&self) -> Vec<u8> {
+        fn gather(directory: &Path, bytes: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => gather(&path, bytes),
+                    false => bytes.extend(std::fs::read(&path).unwrap()),
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        gather(&self.state(), &mut bytes);
+        bytes
+    }
+}
+
+fn unique() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A running `serve`.
+pub struct Serving {
+    pub child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    said: Vec<String>,
+    pub ready: Value,
+}
+
+impl Serving {
+    /// The address of the first listener.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.ready["ca_file"].as_str().unwrap().into()
+    }
+
+    /// A mail program's connection, greeted.
+    pub async fn client(&self) -> client::Client {
+        client::Client::connect(self.address(), &self.ca_file()).await
+    }
+
+    /// A session of `settings` (the JSON of `authorize`), logged in.
+    pub async fn log_in(&self, settings: &Value) -> client::Client {
+        let (user, password) =
+            (settings["username"].as_str().unwrap(), settings["password"].as_str().unwrap());
+        let mut client = self.client().await;
+        let answer = client.command(&format!("LOGIN \"{user}\" \"{password}\"")).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        client
+    }
+
+    /// Reads the log until a line holds `text`, and returns that line.
+    pub async fn logs(&mut self, text: &str) -> String {
+        loop {
+            let line = self.log.next_line().await.unwrap();
+            let Some(line) = line else { panic!("serve ended without logging {text:?}: {:#?}", self.said) };
+            self.said.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    pub fn terminate(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM, and everything that it has logged.
+    pub async fn stop(mut self) -> (i32, String) {
+        self.terminate();
+        while let Some(line) = self.log.next_line().await.unwrap() {
+            self.said.push(line);
+        }
+        let status = self.child.wait().await.unwrap();
+        (status.code().unwrap_or(-1), self.said.join("\n"))
+    }
+
+    /// Its exit code, after [`Serving::terminate`].
+    pub async fn stop_waited(mut self) -> i32 {
+        while let Some(line) = self.log.next_line().await.unwrap() {
+            self.said.push(line);
+        }
+        self.child.wait().await.unwrap().code().unwrap_or(-1)
+    }
+
+    /// SIGKILL.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
