@@ -57,6 +57,7 @@ impl TokenError {
     ) -> Self {
         Self::NeedsAdministrator(Box::new(Refusal {
             code: code.to_owned(),
+            error: None,
             description: None,
             meaning: meaning.into(),
             remedy: remedy.into(),
@@ -68,6 +69,7 @@ impl TokenError {
     pub(super) fn passing(code: &str, meaning: impl Into<Cow<'static, str>>, status: Option<u16>) -> Self {
         let refusal = Refusal {
             code: code.to_owned(),
+            error: None,
             description: None,
             meaning: meaning.into(),
             remedy: Cow::Borrowed("nothing is lost; it is tried again"),
@@ -82,6 +84,8 @@ impl TokenError {
 pub struct Refusal {
     /// The most telling code: `AADSTS700082`, `invalid_grant`, `HTTP 503`, `network`, …
     pub code: String,
+    /// The `error` member as sent (RFC 6749 §5.2), where there was one.
+    pub error: Option<String>,
     /// The provider's own words, cleaned and cut.
     pub description: Option<String>,
     /// What it means, in one clause.

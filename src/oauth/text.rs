@@ -108,9 +108,9 @@ mod tests {
                 "https://outlook.office365.com/IMAP.AccessAsUser.All",
                 "https://outlook.office365.com/IMAP.AccessAsUser.All",
             ),
-            ("secret=Ab1cdefghijklmnopqrstuvwxyz012", "secret[masked]"),
+            ("secret=Ab1cdefghijklmnopqrstuvwxyz012", "[masked]"),
         ] {
-            assert_eq!(clean(text, 200, &[]).replace("=[", "["), shown.replace("=[", "["), "{text}");
+            assert_eq!(clean(text, 200, &[]), shown, "{text}");
         }
     }
 
