@@ -42,7 +42,8 @@ pub(super) fn names(claims: &Map<String, Value>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for claim in ["email", "preferred_username", "upn"] {
         let Some(name) = claims.get(claim).and_then(Value::as_str).map(str::trim) else { continue };
-        if !name.is_empty() && !(claim == "email" && unverified) && !names.iter().any(|known| known == name) {
+        let counts = claim != "email" || !unverified;
+        if counts && !name.is_empty() && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
     }

@@ -164,7 +164,7 @@ impl<'a> Requests<'a> {
     ) -> Result<Request, TokenError> {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
         let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
-        Ok(Request { http, secrets })
+        Ok(Request { http: *http, secrets })
     }
 }
 
@@ -207,11 +207,11 @@ fn malformed() -> TokenError {
 
 /// Takes the place of oauth2's HTTP client: hands the request back as the error.
 fn keep(request: HttpRequest) -> Result<oauth2::HttpResponse, Kept> {
-    Err(Kept(request))
+    Err(Kept(Box::new(request)))
 }
 
 /// A request that was built and not sent; it holds secrets, so it has no printable form.
-struct Kept(HttpRequest);
+struct Kept(Box<HttpRequest>);
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_holds_a_request_has_no_printable_form() {
-        let kept = Kept(HttpRequest::new(b"canary".to_vec()));
+        let kept = Kept(Box::new(HttpRequest::new(b"canary".to_vec())));
         assert!(!format!("{kept} {kept:?}").contains("canary"));
     }
 

@@ -78,6 +78,7 @@ impl Transport {
         }
         let mut response = self.0.execute(request).await.map_err(|error| unreachable(&url, &error))?;
         let status = response.status().as_u16();
+        tracing::debug!(host = %host_of(&url), status, "answered");
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut bytes = Zeroizing::new(Vec::new());
