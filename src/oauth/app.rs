@@ -154,16 +154,17 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
 
 /// For an application there is no person to turn to: what a person would cure is the administrator's.
 fn for_application(error: TokenError) -> TokenError {
-    let TokenError::NeedsPerson(refusal) = error else { return error };
-    // The general text would send the administrator to a sign-in page.
-    if refusal.remedy.contains("authorize {account}") {
-        return TokenError::NeedsAdministrator(Box::new(Refusal {
-            meaning: "the provider does not accept this application for the account".into(),
-            remedy: "check the application's key and permissions, and that the account exists".into(),
-            ..*refusal
-        }));
+    match error {
+        TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
+            TokenError::NeedsAdministrator(Box::new(Refusal {
+                meaning: "the provider does not accept this application for the account".into(),
+                remedy: "check the application's key and permissions, and that the account exists".into(),
+                ..*refusal
+            }))
+        }
+        TokenError::NeedsPerson(refusal) => TokenError::NeedsAdministrator(refusal),
+        other => other,
     }
-    TokenError::NeedsAdministrator(refusal)
 }
 
 async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TokenError> {
@@ -174,7 +175,7 @@ async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TokenError> {
 }
 
 fn wrong_file(path: &Path, why: &str) -> TokenError {
-    let name = text::clean(&path.display().to_string(), 300, &[]);
+    let name = text::plain(&path.display().to_string(), 300);
     TokenError::local(
         "app_key",
         format!("the application's key file {name} is of no use: {why}"),

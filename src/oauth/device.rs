@@ -99,8 +99,7 @@ impl Device {
 
 /// Yandex and older Google write `verification_url`.
 fn read(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Device, TokenError> {
-    let shown =
-        |name: &str| object.get(name).and_then(Value::as_str).map(|value| text::clean(value, 64, &[]));
+    let shown = |name: &str| object.get(name).and_then(Value::as_str).map(|value| text::plain(value, 64));
     let url = |name: &str| {
         let url = object.get(name).and_then(Value::as_str).and_then(|text| Url::parse(text).ok());
         url.filter(|url| matches!(url.scheme(), "https" | "http"))

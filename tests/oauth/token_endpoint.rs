@@ -11,7 +11,7 @@ use imap_oauth_proxy::secret::Secret;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto};
 
@@ -179,9 +179,10 @@ async fn an_answer_that_breaks_off_or_never_ends_is_passing() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_passing() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    // Bound, so that nobody else gets the port, and not listening.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
     let error = refresh_at(&base).await.unwrap_err();
     assert!(error.is_passing());
     assert_eq!(error.refusal().code, "network");
@@ -193,6 +194,15 @@ async fn an_endpoint_without_tls_elsewhere_is_refused_before_anything_is_sent() 
     let error = refresh_at("http://login.example").await.unwrap_err();
     assert!(matches!(error, TokenError::NeedsAdministrator(_)));
     assert!(error.to_string().contains("https"), "{error}");
+}
+
+#[tokio::test]
+async fn the_limit_counts_what_was_compressed() {
+    let bomb = include_bytes!("300000-blanks.gz");
+    let bytes = reply(200, &[("content-encoding", "gzip")], bomb);
+    let server = Server::start(move |_| bytes.clone()).await;
+    let error = refresh(&server).await.unwrap_err();
+    assert!(error.is_passing() && error.to_string().contains("longer than"), "{error}");
 }
 
 /// Security checklist row 10: TLS is verified on the HTTP leg.

@@ -117,7 +117,7 @@ fn a_refusal_reads_as_cause_code_and_cure() {
     let error = refused(429, "");
     assert_eq!(
         error.one_line("bob@corp.example"),
-        "the provider asks for fewer requests (HTTP 429); nothing is lost; it is tried again"
+        "the provider asks for fewer requests (HTTP 429); nothing is lost; try again later"
     );
 }
 
