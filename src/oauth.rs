@@ -14,18 +14,24 @@
 //! module. No text of an error ever holds a secret or a URL's query.
 
 mod answer;
+mod app;
 mod authorization;
 mod callback;
 mod client;
+mod device;
 mod discovery;
 mod error;
 mod id_token;
 pub mod identity;
+mod jwt;
 pub mod knowledge;
 pub mod page;
 mod redirect;
 mod request;
+mod revoke;
 pub mod scope;
+#[cfg(test)]
+mod testing;
 mod text;
 mod transport;
 
@@ -36,9 +42,11 @@ use crate::secret::Secret;
 pub use authorization::{Authorization, AuthorizeError, redirect_text};
 pub use callback::{Callback, CallbackError};
 pub use client::Client;
+pub use device::{Device, Poll};
 pub use error::{Refusal, TokenError};
 pub use id_token::IdClaims;
 pub use redirect::{Code, RedirectError, state_of};
+pub use revoke::Revocation;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

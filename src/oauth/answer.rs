@@ -9,6 +9,9 @@
 //!
 //! So a grant is given up only on an explicit refusal that the knowledge table assigns to the person.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -197,8 +200,9 @@ impl Words<'_> {
             (None, Some(words)) => Cow::Owned(format!("the provider refused: {words}")),
             (None, None) => Cow::Borrowed("the provider refused for a reason that it does not explain"),
         };
+        let error = Some(text::clean(self.error, 64, sent));
         let remedy = Cow::Borrowed(entry.map_or("", |entry| entry.remedy.as_str()));
-        (entry, Box::new(Refusal { code, description, meaning, remedy, status }))
+        (entry, Box::new(Refusal { code, error, description, meaning, remedy, status }))
     }
 }
 
@@ -226,6 +230,7 @@ fn without_error(reply: &Reply) -> TokenError {
     match (&reply.body, reply.status) {
         (_, 401) => TokenError::NeedsAdministrator(Box::new(Refusal {
             code: "HTTP 401".to_owned(),
+            error: None,
             description: None,
             meaning: Cow::Borrowed("the provider does not accept the client"),
             remedy: Cow::Borrowed(

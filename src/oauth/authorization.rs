@@ -15,7 +15,9 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::redirect::{Code, Expected};
-use super::{CallbackError, Client, RedirectError, TokenError, Tokens, answer, request, scope, text};
+use super::{
+    CallbackError, Client, RedirectError, Refusal, TokenError, Tokens, answer, request, scope, text,
+};
 use crate::config::Provider;
 use crate::secret::{Secret, random_text};
 
@@ -101,6 +103,17 @@ pub enum AuthorizeError {
     TokenType(String),
 }
 
+impl AuthorizeError {
+    /// One line for a person; `account` names the command that cures it.
+    pub fn one_line(&self, account: &str) -> String {
+        match self {
+            Self::Token(error) => error.one_line(account),
+            Self::Redirect(RedirectError::Refused(refusal)) => refusal.one_line(account),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl Client {
     /// Prepares a request for consent. `redirect_uri` is a [`super::Callback`]'s, or
     /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with.
@@ -153,7 +166,7 @@ impl Client {
     pub async fn exchange(&self, authorization: Authorization, code: Code) -> Result<Tokens, AuthorizeError> {
         let Authorization { redirect_uri, verifier, nonce, .. } = authorization;
         let request = self.requests().await?.code(&code.0, &verifier, &redirect_uri)?;
-        let object = self.object(request).await?;
+        let object = self.object(request).await.map_err(for_code)?;
         self.accept(&object, nonce.as_ref())
     }
 
@@ -168,7 +181,7 @@ impl Client {
         if let Some(kind) = object.get("token_type").and_then(Value::as_str)
             && !kind.eq_ignore_ascii_case("bearer")
         {
-            return Err(AuthorizeError::TokenType(text::clean(kind, 40, &[])));
+            return Err(AuthorizeError::TokenType(text::plain(kind, 40)));
         }
         let tokens = answer::tokens(object, now)?;
         match &tokens.id_claims {
@@ -230,6 +243,20 @@ fn extra_parameters(
         parameters.insert("nonce".to_owned(), nonce.expose().to_owned());
     }
     parameters
+}
+
+/// What was refused is the code, not a grant that was good once.
+fn for_code(error: TokenError) -> TokenError {
+    match error {
+        TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
+            TokenError::NeedsPerson(Box::new(Refusal {
+                meaning: "the provider does not accept the code: it was used already, or too late".into(),
+                remedy: "run `imap-oauth-proxy authorize {account}` again".into(),
+                ..*refusal
+            }))
+        }
+        other => other,
+    }
 }
 
 /// Why a provider sends no refresh token, as far as it is known.

@@ -50,8 +50,9 @@ pub struct Callback {
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
-    /// The redirect goes to another host: take it with `--paste`, or with the server behind it.
-    #[error("the redirect_uri {0} is not on this machine; use --paste")]
+    /// The redirect goes to another host, or is https: take it with `--paste`, or with the server
+    /// behind it.
+    #[error("the redirect_uri {0} is not an http address of this machine; use --paste")]
     NotLoopback(Box<Url>),
     /// A fixed port that somebody else has.
     #[error("{address} cannot be listened on: {error}; free it, or leave the port out of redirect_uri")]

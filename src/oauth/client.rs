@@ -11,7 +11,7 @@ use url::Url;
 use super::discovery::{self, Metadata};
 use super::request::{Request, Requests};
 use super::transport::Transport;
-use super::{Refusal, TokenError, Tokens, answer, identity};
+use super::{TokenError, Tokens, answer, identity};
 use crate::config::Provider;
 use crate::secret::Secret;
 
@@ -115,22 +115,5 @@ impl Client {
             format!("the {key} of {} is not known", self.provider.title),
             format!("set {key} or issuer in [providers.{}]", self.provider.name),
         )
-    }
-}
-
-/// For an application there is no person to turn to: what a person would cure is the administrator's.
-pub(super) fn for_application(error: TokenError) -> TokenError {
-    match error {
-        TokenError::NeedsPerson(refusal)
-            if refusal.code == "invalid_grant" && !refusal.meaning.contains("clock") =>
-        {
-            TokenError::NeedsAdministrator(Box::new(Refusal {
-                meaning: "the provider does not accept this application for the account".into(),
-                remedy: "check the application's key, its permissions and the account's address".into(),
-                ..*refusal
-            }))
-        }
-        TokenError::NeedsPerson(refusal) => TokenError::NeedsAdministrator(refusal),
-        other => other,
     }
 }

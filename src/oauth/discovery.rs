@@ -54,10 +54,7 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
     if published != issuer && !(published.contains("{tenantid}") && id_token::is_issuer(published, issuer)) {
         return Err(TokenError::local(
             "issuer",
-            format!(
-                "the discovery document of {} names another issuer",
-                super::text::clean(issuer, 200, &[])
-            ),
+            format!("the discovery document of {} names another issuer", super::text::plain(issuer, 200)),
             "set issuer exactly as the provider publishes it",
         ));
     }
@@ -79,7 +76,7 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
 fn unusable(issuer: &str) -> TokenError {
     TokenError::local(
         "issuer",
-        format!("the issuer {} cannot be asked for its endpoints", super::text::clean(issuer, 200, &[])),
+        format!("the issuer {} cannot be asked for its endpoints", super::text::plain(issuer, 200)),
         "set authorize_url and token_url, or an https issuer without query",
     )
 }

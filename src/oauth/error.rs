@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::text;
+use super::{knowledge, text};
 
 /// Why a token endpoint, or the way to it, gave no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,7 @@ impl TokenError {
     ) -> Self {
         Self::NeedsAdministrator(Box::new(Refusal {
             code: code.to_owned(),
+            error: None,
             description: None,
             meaning: meaning.into(),
             remedy: remedy.into(),
@@ -68,9 +69,10 @@ impl TokenError {
     pub(super) fn passing(code: &str, meaning: impl Into<Cow<'static, str>>, status: Option<u16>) -> Self {
         let refusal = Refusal {
             code: code.to_owned(),
+            error: None,
             description: None,
             meaning: meaning.into(),
-            remedy: Cow::Borrowed("nothing is lost; it is tried again"),
+            remedy: Cow::Borrowed("nothing is lost; try again later"),
             status,
         };
         Self::Passing { retry_after: None, refusal: Box::new(refusal) }
@@ -82,6 +84,8 @@ impl TokenError {
 pub struct Refusal {
     /// The most telling code: `AADSTS700082`, `invalid_grant`, `HTTP 503`, `network`, …
     pub code: String,
+    /// The `error` member as sent (RFC 6749 §5.2), where there was one.
+    pub error: Option<String>,
     /// The provider's own words, cleaned and cut.
     pub description: Option<String>,
     /// What it means, in one clause.
@@ -103,14 +107,21 @@ impl Refusal {
         }
         if !self.remedy.is_empty() {
             line.push_str("; ");
-            line.push_str(&self.remedy.replace("{account}", &text::clean(account, 256, &[])));
+            line.push_str(&self.remedy.replace("{account}", &text::plain(account, 256)));
         }
         line
     }
 
+    /// Whether it is `invalid_grant` and nothing more: the word for a dead grant, a bad code and a
+    /// refused assertion alike (RFC 6749 §5.2), so that the caller knows better what was refused.
+    pub(super) fn is_plain_invalid_grant(&self) -> bool {
+        let plain = knowledge::look_up("invalid_grant", None, "").map(|entry| entry.meaning.as_str());
+        self.code == "invalid_grant" && plain == Some(&*self.meaning)
+    }
+
     /// The cure with the account's name in it, for a `hint:` line.
     pub fn remedy(&self, account: &str) -> String {
-        self.remedy.replace("{account}", &text::clean(account, 256, &[]))
+        self.remedy.replace("{account}", &text::plain(account, 256))
     }
 }
 

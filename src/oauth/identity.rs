@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use super::text;
 
+/// RFC 5321 §4.5.3.1 allows an address 254 octets.
+const LONGEST_NAME: usize = 256;
+
 /// The outcome of comparing names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -30,20 +33,22 @@ pub fn judge(expected: &str, names: &[String]) -> Identity {
     let expected = folded(expected);
     match names.iter().any(|name| folded(name) == expected) {
         true => Identity::Match,
-        false => Identity::Mismatch { names: names.iter().map(|name| text::clean(name, 256, &[])).collect() },
+        false => Identity::Mismatch { names: names.to_vec() },
     }
 }
 
 /// The names in an id_token's or userinfo's claims: `email` unless it is declared unverified,
-/// `preferred_username`, `upn`; each once.
+/// `preferred_username`, `upn`; each once, on one line, fit to be shown.
 pub(super) fn names(claims: &Map<String, Value>) -> Vec<String> {
     let unverified = matches!(claims.get("email_verified"), Some(Value::Bool(false)))
         || claims.get("email_verified").and_then(Value::as_str) == Some("false");
     let mut names: Vec<String> = Vec::new();
     for claim in ["email", "preferred_username", "upn"] {
-        let Some(name) = claims.get(claim).and_then(Value::as_str).map(str::trim) else { continue };
-        if !name.is_empty() && !(claim == "email" && unverified) && !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
+        let Some(name) = claims.get(claim).and_then(Value::as_str) else { continue };
+        let name = text::plain(name, LONGEST_NAME);
+        let counts = claim != "email" || !unverified;
+        if counts && !name.is_empty() && !names.contains(&name) {
+            names.push(name);
         }
     }
     names
@@ -77,12 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_unknown_and_hostile_names_are_cleaned() {
+    fn no_name_is_unknown() {
         assert_eq!(judge("bob@corp.example", &[]), Identity::Unknown);
-        let names = vec!["eve\x1b[2J\n@corp.example".to_owned()];
+    }
+
+    #[test]
+    fn hostile_names_are_fit_to_be_shown_and_long_ones_stay_whole() {
+        let claims = serde_json::json!({
+            "email": "eve\u{1b}[2J\n@corp.example",
+            "preferred_username": "helpdesk-queue-0123456789-emea@corp.example",
+        });
         assert_eq!(
-            judge("bob@corp.example", &names),
-            Identity::Mismatch { names: vec!["eve [2J @corp.example".to_owned()] }
+            names(claims.as_object().unwrap()),
+            ["eve [2J @corp.example", "helpdesk-queue-0123456789-emea@corp.example"]
         );
     }
 

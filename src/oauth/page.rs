@@ -27,7 +27,7 @@ pub fn of(outcome: &Result<Code, RedirectError>) -> (u16, String) {
             200,
             page(
                 "Signed in",
-                html! {
+                &html! {
                     p { "The provider has answered. Go back to the program that asked you to sign in: it checks the answer now and says what comes next." }
                     p { "You can close this window." }
                 },
@@ -37,7 +37,7 @@ pub fn of(outcome: &Result<Code, RedirectError>) -> (u16, String) {
             400,
             page(
                 "Not this sign-in",
-                html! {
+                &html! {
                     p { "This is not the answer to the sign-in that waits here. Nothing was changed." }
                     p { "Open the address that the program printed last, in this browser, and sign in once more." }
                 },
@@ -47,22 +47,22 @@ pub fn of(outcome: &Result<Code, RedirectError>) -> (u16, String) {
             200,
             page(
                 "No access",
-                html! {
+                &html! {
                     p { (refusal.one_line("ACCOUNT")) }
                     @if let Some(description) = &refusal.description { p { "The provider says: " q { (description) } } }
                 },
             ),
         ),
-        Err(error) => (400, page("No access", html! { p { (error.to_string()) } })),
+        Err(error) => (400, page("No access", &html! { p { (error.to_string()) } })),
     }
 }
 
 /// A page for a request that is no redirect of a provider.
 pub fn notice(title: &str, text: &str) -> String {
-    page(title, html! { p { (text) } })
+    page(title, &html! { p { (text) } })
 }
 
-fn page(title: &str, content: Markup) -> String {
+fn page(title: &str, content: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -80,7 +80,7 @@ impl Expected {
         let Some(expected) = &self.issuer else { return Ok(()) };
         match sent {
             Some(sent) if super::id_token::is_issuer(expected, &sent) => Ok(()),
-            Some(sent) => Err(RedirectError::WrongIssuer(text::clean(&sent, 200, &[]))),
+            Some(sent) => Err(RedirectError::WrongIssuer(text::plain(&sent, 200))),
             None if self.sends_iss && !is_error => {
                 Err(RedirectError::WrongIssuer("it names none".to_owned()))
             }

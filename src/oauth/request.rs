@@ -77,20 +77,30 @@ impl<'a> Requests<'a> {
         self.finish(built, [token])
     }
 
-    /// RFC 6749 §4.4, with a signed assertion (RFC 7523 §2.2) where one is given.
-    pub(super) fn client_credentials(
+    /// RFC 6749 §4.4 with the client secret.
+    pub(super) fn client_credentials(&self, scopes: &[String]) -> Result<Request, TokenError> {
+        let built = self.client.exchange_client_credentials().add_scopes(named(scopes)).request(&keep);
+        self.finish(built, [])
+    }
+
+    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2) and without the secret, if there is one:
+    /// a client uses one way of authentication a request (RFC 6749 §2.3).
+    pub(super) fn client_assertion(
         &self,
         scopes: &[String],
-        assertion: Option<&Secret>,
+        assertion: &Secret,
     ) -> Result<Request, TokenError> {
-        let mut request = self.client.exchange_client_credentials().add_scopes(named(scopes));
-        if let Some(assertion) = assertion {
-            const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-            request = request
-                .add_extra_param("client_assertion_type", JWT_BEARER)
-                .add_extra_param("client_assertion", assertion.expose());
-        }
-        self.finish(request.request(&keep), assertion)
+        const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let client =
+            BasicClient::new(self.client.client_id().clone()).set_token_uri(self.client.token_uri().clone());
+        let built = client
+            .set_auth_type(AuthType::RequestBody)
+            .exchange_client_credentials()
+            .add_scopes(named(scopes))
+            .add_extra_param("client_assertion_type", JWT_BEARER)
+            .add_extra_param("client_assertion", assertion.expose())
+            .request(&keep);
+        self.finish(built, [assertion])
     }
 
     /// RFC 8628 §3.1.
@@ -130,7 +140,7 @@ impl<'a> Requests<'a> {
         form: &[(&str, &str)],
         secret: &Secret,
     ) -> Result<Request, TokenError> {
-        let mut request = self.client_credentials(&[], None)?;
+        let mut request = self.client_credentials(&[])?;
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
         if !request.http.headers().contains_key(AUTHORIZATION) {
@@ -154,7 +164,7 @@ impl<'a> Requests<'a> {
     ) -> Result<Request, TokenError> {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
         let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
-        Ok(Request { http, secrets })
+        Ok(Request { http: *http, secrets })
     }
 }
 
@@ -197,11 +207,11 @@ fn malformed() -> TokenError {
 
 /// Takes the place of oauth2's HTTP client: hands the request back as the error.
 fn keep(request: HttpRequest) -> Result<oauth2::HttpResponse, Kept> {
-    Err(Kept(request))
+    Err(Kept(Box::new(request)))
 }
 
 /// A request that was built and not sent; it holds secrets, so it has no printable form.
-struct Kept(HttpRequest);
+struct Kept(Box<HttpRequest>);
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,3 +226,118 @@ impl fmt::Display for Kept {
 }
 
 impl std::error::Error for Kept {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use url::form_urlencoded;
+
+    use super::*;
+    use crate::oauth::testing;
+
+    fn form(request: &Request) -> BTreeMap<String, String> {
+        form_urlencoded::parse(request.http.body()).into_owned().collect()
+    }
+
+    fn requests(provider: &Provider) -> Requests<'_> {
+        Requests::new(provider, &Url::parse("https://login.example/token").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_public_client_sends_its_id_and_no_secret() {
+        let provider = testing::provider("https://login.example");
+        let request =
+            requests(&provider).refresh(&Secret::new("r/1+2"), &["a b".to_owned(), "c".to_owned()]).unwrap();
+        assert_eq!(
+            form(&request),
+            BTreeMap::from(
+                [
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", "r/1+2"),
+                    ("client_id", "client"),
+                    ("scope", "a b c")
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            )
+        );
+    }
+
+    #[test]
+    fn a_secret_goes_into_the_form_and_never_into_the_url() {
+        let mut provider = testing::provider("https://login.example");
+        provider.client_secret = Some(Secret::new("s:%+~/ü"));
+        let all = [
+            requests(&provider).refresh(&Secret::new("r"), &[]).unwrap(),
+            requests(&provider).device_poll(&Secret::new("d")).unwrap(),
+            requests(&provider)
+                .revoke(&Url::parse("https://login.example/revoke").unwrap(), &Secret::new("r"))
+                .unwrap(),
+        ];
+        for request in all {
+            assert_eq!(form(&request)["client_secret"], "s:%+~/ü");
+            assert!(request.http.uri().query().is_none());
+            assert!(!request.http.headers().contains_key(AUTHORIZATION));
+        }
+    }
+
+    #[test]
+    fn basic_form_encodes_id_and_secret() {
+        let mut provider = testing::provider("https://login.example");
+        provider.client_id = Some("id:1".to_owned());
+        provider.client_secret = Some(Secret::new("s:%+ü"));
+        provider.client_authentication = ClientAuthentication::Basic;
+        let code =
+            requests(&provider).code(&Secret::new("c"), &Secret::new("v"), "http://127.0.0.1:1/").unwrap();
+        let poll = requests(&provider).device_poll(&Secret::new("d")).unwrap();
+        for request in [code, poll] {
+            let header =
+                request.http.headers()[AUTHORIZATION].to_str().unwrap().strip_prefix("Basic ").unwrap();
+            assert_eq!(STANDARD.decode(header).unwrap(), b"id%3A1:s%3A%25%2B%C3%BC");
+            assert!(!form(&request).contains_key("client_secret"));
+        }
+    }
+
+    #[test]
+    fn the_redirect_uri_is_sent_as_it_was_before() {
+        let provider = testing::provider("https://login.example");
+        for redirect_uri in
+            ["http://localhost:4711", "http://127.0.0.1:4711/callback", "https://mail.example/oauth?x=1"]
+        {
+            let request =
+                requests(&provider).code(&Secret::new("c"), &Secret::new("v"), redirect_uri).unwrap();
+            assert_eq!(form(&request)["redirect_uri"], redirect_uri);
+        }
+    }
+
+    #[test]
+    fn an_assertion_takes_the_place_of_the_secret() {
+        let mut provider = testing::provider("https://login.example");
+        provider.client_secret = Some(Secret::new("unused"));
+        provider.client_authentication = ClientAuthentication::Basic;
+        let request =
+            requests(&provider).client_assertion(&["x/.default".to_owned()], &Secret::new("jwt")).unwrap();
+        let form = form(&request);
+        assert_eq!(
+            (form["client_assertion"].as_str(), form["grant_type"].as_str()),
+            ("jwt", "client_credentials")
+        );
+        assert!(!form.contains_key("client_secret") && !request.http.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn what_holds_a_request_has_no_printable_form() {
+        let kept = Kept(Box::new(HttpRequest::new(b"canary".to_vec())));
+        assert!(!format!("{kept} {kept:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_missing_client_id_says_what_to_set() {
+        let mut provider = testing::provider("https://login.example");
+        provider.client_id = None;
+        let line = client_id(&provider).unwrap_err().one_line("bob@corp.example");
+        assert!(line.contains("set client_id in [providers.acme]"), "{line}");
+    }
+}

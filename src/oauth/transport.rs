@@ -34,12 +34,16 @@ pub(super) struct Transport(reqwest::Client);
 
 impl Transport {
     pub(super) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+        Self::within(tls, TOTAL_TIMEOUT)
+    }
+
+    fn within(tls: rustls::ClientConfig, total: Duration) -> Result<Self, TokenError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
+            .timeout(total)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(USER_AGENT)
             .build();
@@ -78,6 +82,7 @@ impl Transport {
         }
         let mut response = self.0.execute(request).await.map_err(|error| unreachable(&url, &error))?;
         let status = response.status().as_u16();
+        tracing::debug!(host = %host_of(&url), status, "answered");
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut bytes = Zeroizing::new(Vec::new());
@@ -116,7 +121,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> TokenError {
     let host = host_of(url);
     let meaning = match error.is_timeout() {
         true => format!("{host} did not answer in time"),
-        false => format!("{host} cannot be reached: {}", text::clean(&root_cause(error), 200, &[])),
+        false => format!("{host} cannot be reached: {}", text::plain(&root_cause(error), 200)),
     };
     TokenError::passing("network", meaning, None)
 }
@@ -135,7 +140,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 fn host_of(url: &Url) -> String {
-    text::clean(url.host_str().unwrap_or("the endpoint"), 253, &[])
+    text::plain(url.host_str().unwrap_or("the endpoint"), 253)
 }
 
 fn not_a_url() -> TokenError {
@@ -165,5 +170,37 @@ mod tests {
         ] {
             assert_eq!(is_safe(&Url::parse(url).unwrap()), safe, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_silent_or_stalls_is_given_up_in_time() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        use tokio::net::TcpListener;
+
+        let tls =
+            rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+        let transport = Transport::within(tls, Duration::from_millis(50)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/token?canary", listener.local_addr().unwrap())).unwrap();
+
+        let silent = transport.get(&url, None).await.err().unwrap();
+        assert!(silent.is_passing());
+        assert!(silent.to_string().contains("127.0.0.1 did not answer in time"), "{silent}");
+        assert!(!format!("{silent:?}").contains("canary"));
+
+        let (mut unanswered, _) = listener.accept().await.unwrap();
+        let (stalled, _) = tokio::join!(transport.get(&url, None), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await.unwrap();
+            // Held until the client has given up.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        });
+        assert!(matches!(stalled.unwrap().body, Body::Broken));
+        let _ = unanswered.shutdown().await;
     }
 }

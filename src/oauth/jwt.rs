@@ -1,0 +1,73 @@
+//! Signs the assertions with which an application proves itself (RFC 7515, RFC 7523).
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
+
+use crate::secret::{Secret, random_text};
+
+/// How an assertion is signed (RFC 7518 §3.3, §3.5).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Algorithm {
+    /// Google.
+    Rs256,
+    /// Microsoft.
+    Ps256,
+}
+
+/// An RSA key that signs assertions.
+pub(super) struct SigningKey(RsaKeyPair);
+
+impl SigningKey {
+    /// From PEM, PKCS#8 or PKCS#1. The error is a clause for a person and holds nothing of the key.
+    pub(super) fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "it holds no private key in PEM form")?;
+        let pair = match &key {
+            PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
+            _ => return Err("its private key is not an RSA key"),
+        };
+        pair.map(Self).map_err(|_| "its private key is not an RSA key of 2048 bits or more")
+    }
+
+    /// The public key as a certificate holds it (PKCS#1).
+    pub(super) fn public_key(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    /// The compact serialisation of `claims` under `header`, which gets `alg` and `typ`.
+    pub(super) fn sign(
+        &self,
+        algorithm: Algorithm,
+        mut header: Value,
+        claims: &Value,
+    ) -> Result<Secret, &'static str> {
+        let (name, encoding): (_, &'static dyn RsaEncoding) = match algorithm {
+            Algorithm::Rs256 => ("RS256", &RSA_PKCS1_SHA256),
+            Algorithm::Ps256 => ("PS256", &RSA_PSS_SHA256),
+        };
+        header["alg"] = json!(name);
+        header["typ"] = json!("JWT");
+        let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
+        let message = Zeroizing::new(format!(
+            "{}.{}",
+            encode(header.to_string().as_bytes()),
+            encode(claims.to_string().as_bytes())
+        ));
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(encoding, &SystemRandom::new(), message.as_bytes(), &mut signature)
+            .map_err(|_| "it cannot sign")?;
+        Ok(Secret::new(format!("{}.{}", *message, encode(&signature))))
+    }
+}
+
+/// A value for `jti` that never comes again.
+pub(super) fn fresh_id() -> String {
+    random_text::<16>()
+}

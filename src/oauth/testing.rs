@@ -1,0 +1,43 @@
+//! What the unit tests of this room share.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::config::{ClientAuthentication, Endpoint, Mechanism, Provider};
+
+/// A provider with its endpoints at `base` and a public client.
+pub(super) fn provider(base: &str) -> Provider {
+    let url = |path: &str| Some(Url::parse(&format!("{base}{path}")).unwrap());
+    Provider {
+        name: "acme".to_owned(),
+        title: "Acme".to_owned(),
+        imap: Endpoint { host: "imap.acme.example".to_owned(), port: 993 },
+        authorize_url: url("/authorize"),
+        token_url: url("/token"),
+        device_url: None,
+        no_device: None,
+        revoke_url: None,
+        revoke_page: None,
+        userinfo_url: None,
+        issuer: None,
+        scopes: vec!["mail".to_owned(), "openid".to_owned()],
+        client_id: Some("client".to_owned()),
+        client_secret: None,
+        client_secret_expires: None,
+        client_authentication: ClientAuthentication::Post,
+        domains: Vec::new(),
+        authorize_params: BTreeMap::new(),
+        redirect_uri: Url::parse("http://127.0.0.1/callback").unwrap(),
+        mechanisms: vec![Mechanism::Xoauth2],
+        sasl_ir: None,
+        extra_ca: None,
+        max_connections_per_account: None,
+        scope_on_refresh: false,
+        rotates: false,
+        idle_days: None,
+        ends: Vec::new(),
+        registration: String::new(),
+        app: None,
+    }
+}
