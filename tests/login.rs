@@ -124,7 +124,7 @@ async fn an_unreachable_token_endpoint_costs_no_grant() {
 async fn a_mailbox_that_refuses_fresh_tokens_is_not_hammered() {
     let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
     let settings = site.authorize(ALICE).await;
-    site.sandbox.controls().every_login(LoginFault::Reject);
+    site.sandbox.controls().every_login(LoginFault::Refuse);
     let serving = site.serve().await;
     let password = settings["password"].as_str().unwrap();
     let mut client = serving.client().await;

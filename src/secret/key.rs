@@ -65,7 +65,7 @@ fn create_key_file(path: &Path) -> Result<(), KeyError> {
     let failed = |error| KeyError::Unwritable(path.to_owned(), error);
     let directory = path.parent().unwrap_or(Path::new("."));
     let key = Zeroizing::new(random_bytes::<32>());
-    let line = Zeroizing::new(format!("1 {}\n", STANDARD.encode(&*key)));
+    let line = Zeroizing::new(format!("1 {}\n", STANDARD.encode(*key)));
     let temporary = directory.join(format!(".{}.key", super::random_text::<9>()));
     let written = std::fs::OpenOptions::new()
         .write(true)

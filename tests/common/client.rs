@@ -64,11 +64,16 @@ impl Client {
         self.stream.flush().await.unwrap();
     }
 
-    /// One line without its end; empty at the end of the stream.
+    /// One line without its end.
     pub async fn line(&mut self) -> String {
+        self.next_line().await.expect("a line before the end of the stream")
+    }
+
+    /// One line without its end; `None` at the end of the stream.
+    pub async fn next_line(&mut self) -> Option<String> {
         let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line).await.unwrap();
-        String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+        let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
+        (read > 0).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// Whether the server has closed the connection (with or without close_notify).
@@ -98,8 +103,9 @@ impl Client {
     pub async fn answer(&mut self, tag: &str) -> Answer {
         let mut untagged = Vec::new();
         loop {
-            let line = self.line().await;
-            assert!(!line.is_empty(), "the connection closed without an answer to {tag}: {untagged:?}");
+            let line = self.next_line().await;
+            let line = line
+                .unwrap_or_else(|| panic!("the connection closed without an answer to {tag}: {untagged:?}"));
             match line.strip_prefix(&format!("{tag} ")) {
                 Some(tagged) => return Answer { untagged, tagged: tagged.to_owned() },
                 None => untagged.push(line),

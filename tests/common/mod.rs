@@ -1,5 +1,5 @@
 //! A site: the sandbox provider, a configuration, and the real binary with real sockets.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 pub mod client;
