@@ -16,7 +16,7 @@ use crate::account::{Admitted, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Code, Credential, Denial, Protocol as _};
-use crate::store::{Account, Grant, fold};
+use crate::store::{Account, Grant};
 use crate::tls::{Connector, Stream};
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, dial};
@@ -50,7 +50,7 @@ impl Connection {
             return Err(denial::unknown_provider(&grant.provider));
         };
         let limit = provider.max_connections_per_account;
-        let pass = self.proxy.gates.enter(&account.id, limit).await.ok_or_else(|| {
+        let pass = self.proxy.gates.enter(account, limit).await.ok_or_else(|| {
             warn!(account = account.name, "too many connections at once");
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
@@ -149,10 +149,5 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
 
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    match grant {
-        Some(grant) if fold(&grant.owner) != fold(&account.name) => {
-            format!("{} --owner {}", account.name, grant.owner)
-        }
-        _ => account.name.clone(),
-    }
+    grant.map_or_else(|| account.name.clone(), |grant| grant.command_target(&account.name))
 }
