@@ -55,13 +55,18 @@ impl Protocol for Imap {
                 // Never interpreted, neither here nor as the beginning of the handshake.
                 inbox.clear();
             }
-            client.flush().await?;
+            let flushed = client.flush().await;
             match event {
-                Event::More if client.fill().await? == 0 => return Err(DialogueEnd::Vanished),
-                Event::More => {}
-                Event::Login(login) => return Ok(Request::Login(login)),
-                Event::StartTls(injected) => return Ok(Request::StartTls { injected }),
+                // The last words may fail to arrive; why it ended is what counts.
                 Event::End(end) => return Err(end),
+                Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
+                Event::StartTls(injected) => {
+                    return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
+                }
+                Event::More => flushed?,
+            }
+            if client.fill().await? == 0 {
+                return Err(DialogueEnd::Vanished);
             }
         }
     }
@@ -72,9 +77,13 @@ impl Protocol for Imap {
 
     async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
         let (_, outbox) = client.buffers();
-        let end = self.dialogue.denied(denial, outbox);
-        client.flush().await?;
-        end.map_or(Ok(()), Err)
+        match self.dialogue.denied(denial, outbox) {
+            Some(end) => {
+                let _ = client.flush().await;
+                Err(end)
+            }
+            None => Ok(client.flush().await?),
+        }
     }
 
     async fn authenticate<U: Stream>(
@@ -92,15 +101,13 @@ impl Protocol for Imap {
         accepted: Accepted,
     ) -> Result<(), DialogueEnd> {
         self.dialogue.accepted();
-        client.send(accepted.lines()).await?;
-        Ok(())
+        Ok(client.send(accepted.lines()).await?)
     }
 
     async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
         let (_, outbox) = client.buffers();
         self.dialogue.bye(denial, outbox);
-        client.flush().await?;
-        Ok(())
+        Ok(client.flush().await?)
     }
 }
 
@@ -137,7 +144,7 @@ pub enum DialogueEnd {
     Vanished,
     /// Ours or the network's.
     #[error("the connection to the mail program failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The client's: the last of them was answered.
     #[error("the mail program sent {0} wrong passwords on one connection; check the password it has stored")]
     FailedLogins(u32),
@@ -155,6 +162,19 @@ pub enum DialogueEnd {
     /// The caller's: it went on after the end.
     #[error("the dialogue was over already")]
     Closed,
+}
+
+/// Old mail programs hang up in every way there is, most without a word.
+impl From<io::Error> for DialogueEnd {
+    fn from(error: io::Error) -> Self {
+        if is_hang_up(&error) { Self::Vanished } else { Self::Io(error) }
+    }
+}
+
+/// Whether the other side is simply gone; a TLS stream that ends without close_notify counts.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 impl DialogueEnd {

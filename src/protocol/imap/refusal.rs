@@ -63,13 +63,19 @@ pub enum Refusal {
     Closed,
     /// The network: try later.
     #[error("the connection to the provider failed: {0}; try again later")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Nothing was sent.
     #[error("no sign-in message can be made: {0}")]
     Credential(#[from] EncodeError),
     /// The caller's: there is no login to answer.
     #[error("there is no login to sign in for")]
     NotAsked,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        if super::is_hang_up(&error) { Self::Closed } else { Self::Io(error) }
+    }
 }
 
 impl Refusal {
