@@ -5,9 +5,11 @@
 //! client; the sign-in speaks with the provider under the tag of the client's own login command, so that
 //! what the provider answers is passed on as it is.
 
+mod answer;
 pub mod client;
 mod command;
 mod framer;
+mod limits;
 mod probe;
 mod refusal;
 mod response;
@@ -20,7 +22,7 @@ use crate::wire::{Buffer, Stream, Wire};
 use client::{Dialogue, Event};
 use upstream::{SignIn, Step};
 
-pub use client::{Channel, Limits};
+pub use limits::{Channel, Limits};
 pub use probe::count_folders;
 pub use refusal::{Advice, Refusal, Said, advice_on};
 pub use upstream::Accepted;
@@ -41,7 +43,7 @@ impl Imap {
     /// 3501 §7.1.5).
     pub fn turn_away(denial: &Denial) -> Vec<u8> {
         let mut line = Buffer::new();
-        client::push_bye(&mut line, denial);
+        answer::push_bye(&mut line, denial);
         line.into_unread()
     }
 }
@@ -181,12 +183,5 @@ impl DialogueEnd {
     /// Whether nothing is worth a warning: the client went away by itself.
     pub fn is_ordinary(&self) -> bool {
         matches!(self, Self::Logout | Self::Vanished)
-    }
-}
-
-/// `tag text CRLF`.
-fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
-    for part in [tag, b" ", text.as_bytes(), b"\r\n"] {
-        outbox.push(part);
     }
 }
