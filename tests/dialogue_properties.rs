@@ -3,6 +3,8 @@
 //! The inputs are made of pieces that mail programs and providers say, so that they get deep, and of
 //! arbitrary bytes, so that they go wrong there.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod invariants;
 
 use proptest::collection::vec;

@@ -19,6 +19,8 @@
 //! `\r \n \0 \\ \xHH` are escapes, and `\*N(TEXT)` repeats TEXT N times. Every case runs twice: in one piece a turn,
 //! and byte by byte.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
 use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};

@@ -4,6 +4,8 @@
 //! * Every line that we write is a line: printable ASCII, CRLF, and of a kind that we write.
 //! * What imap-codec, an independent reader, accepts as a command reads the same here.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder as _;
 use imap_codec::imap_types::auth::AuthMechanism;

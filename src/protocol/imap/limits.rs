@@ -22,7 +22,7 @@ impl Channel {
     }
 }
 
-/// What a client may cost before it is known.
+/// What a client may cost before it is known. `command` stays below [`crate::wire::INBOX_LIMIT`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of one command, literals included, or of one line of a SASL exchange. 64 KiB: RFC 2683
