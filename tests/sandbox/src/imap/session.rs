@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use super::mailbox::Mailboxes;
-use super::parser::{self, Command, Piece};
+use super::parser::{self, Arg, Command, Piece};
 use super::select::Selected;
 use super::transport::Transport;
 use crate::state::{Order, Shared};
@@ -344,8 +344,7 @@ impl Session {
     fn enable(&mut self, command: &Command) {
         let offered = self.flavour().after_login();
         let knows = |name: &str| offered.split(' ').any(|capability| capability == name);
-        let names: Vec<String> =
-            command.args.iter().map(|arg| arg.upper()).filter(|name| knows(name)).collect();
+        let names: Vec<String> = command.args.iter().map(Arg::upper).filter(|name| knows(name)).collect();
         self.condstore |= names.iter().any(|name| name == "CONDSTORE");
         self.transport.put_line(format!("* ENABLED {}", names.join(" ")));
         self.done(command);
@@ -442,5 +441,5 @@ async fn change(changes: Option<&mut watch::Receiver<u64>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
