@@ -3,6 +3,7 @@
 import imaplib
 import shutil
 import ssl
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -38,10 +39,10 @@ class World:
     def password_dovecot(self, password):
         return self._started(Dovecot.with_password(self.root / "control", self.authority, password))
 
-    def proxy(self):
+    def proxy(self, **options):
         """A proxy with an empty state directory, not yet running."""
         self._proxies += 1
-        return self._started(Proxy(self.root / f"proxy{self._proxies}", self.oidc, self.dovecot))
+        return self._started(Proxy(self.root / f"proxy{self._proxies}", self.oidc, self.dovecot, **options))
 
     def _started(self, part):
         self._stops.append(part.stop)
@@ -83,6 +84,62 @@ class RealParts(unittest.TestCase):
         for part in expected:
             self.assertIn(part, text)
         return text
+
+
+class BehindAProxy(RealParts):
+    """A test with a proxy of its own: an empty state directory, not yet running."""
+
+    proxy_options = {}
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.world.proxy(**self.proxy_options)
+        self.addCleanup(self.proxy.stop)
+        self.oidc.revoke_grants(ALICE)
+        self.oidc.revoke_grants(BOB)
+
+    def run(self, result=None):
+        """When a test fails, what the proxy said is the first thing one asks for."""
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            lines = "\n".join(self.proxy.logs).splitlines()
+            print(f"\n--- {self.id()}: the end of the proxy's log", *lines[-40:], "---", sep="\n", file=sys.stderr)
+
+    def authorize(self, account=ALICE, **options):
+        """Authorises, which must succeed, and returns the command's result."""
+        code, result, words = self.proxy.authorize(account, **options)
+        self.assertEqual(code, 0, words)
+        return result
+
+    def authorize_and_serve(self):
+        """Alice is authorised and the proxy serves; returns her app password."""
+        password = self.authorize()["password"]
+        self.proxy.serve()
+        return password
+
+    def log_in(self, password, user=ALICE):
+        """A session that is logged in through the proxy."""
+        client = self.dial(self.proxy)
+        client.login(user, password)
+        return client
+
+    def assert_reads_mail(self, password, user=ALICE):
+        """Logs in, selects INBOX and says goodbye."""
+        client = self.log_in(password, user)
+        self.assertEqual(client.select("INBOX")[0], "OK")
+        client.logout()
+
+    def assert_login_refused(self, password, *expected, user=ALICE):
+        """A login on a connection of its own ends in a NO that holds each of `expected`; returns its text."""
+        client = self.dial(self.proxy)
+        text = self.assert_refused(lambda: client.login(user, password), *expected)
+        client.logout()
+        return text
+
+    def grant(self, account=ALICE):
+        """The account's entry of `tokens list --json`."""
+        return next(entry for entry in self.proxy.json("tokens", "list", check=False) if entry["account"] == account)
 
 
 def message(subject, body="Hello.\r\n"):

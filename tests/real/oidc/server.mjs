@@ -4,8 +4,9 @@
 //
 // Two listeners on free loopback ports: the provider itself, and a side door for
 // the tests that expires and revokes tokens and takes the provider off the net
-// without its memory being lost. The first line on standard output says where
-// they are; the process ends when its standard input does.
+// without its memory being lost. The mail server introspects through the side
+// door, so that only clients notice when the provider is off. The first line on
+// standard output says where they are; the process ends when its standard input does.
 //
 // Environment: ACCESS_TOKEN_SECONDS (3600), ROTATION (on | off).
 
@@ -127,6 +128,7 @@ const sideDoor = {
 };
 
 const admin = createServer(async (request, response) => {
+  if (request.url === "/token/introspection") return answer(request, response);
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const action = sideDoor[request.url];
@@ -147,7 +149,7 @@ console.log(JSON.stringify({
   token_url: `${issuer}/token`,
   userinfo_url: `${issuer}/me`,
   revoke_url: `${issuer}/token/revocation`,
-  introspection_url: `http://dovecot:introspection-secret@${HOST}:${port}/token/introspection`,
+  introspection_url: `http://dovecot:introspection-secret@${HOST}:${adminPort}/token/introspection`,
   client_id: "mail-proxy",
 }));
 

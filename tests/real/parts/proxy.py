@@ -31,10 +31,12 @@ client_id = "{oidc.client_id}"
 scopes = ["openid", "email", "offline_access", "mail"]
 authorize_params = {{ prompt = "consent" }}
 domains = ["corp.example"]
+mechanisms = ["{mechanism}"]
 extra_ca = "{ca}"
 """
 
-BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", "target/debug/imap-oauth-proxy")).resolve()
+REPOSITORY = Path(__file__).resolve().parents[3]
+BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", REPOSITORY / "target/debug/imap-oauth-proxy")).resolve()
 
 
 class Proxy:
@@ -42,12 +44,14 @@ class Proxy:
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot):
+    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2"):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
         self.config.write_text(
-            CONFIG.format(imap_host=dovecot.host, imap_port=dovecot.port, oidc=oidc, ca=dovecot.ca)
+            CONFIG.format(
+                imap_host=dovecot.host, imap_port=dovecot.port, oidc=oidc, mechanism=mechanism, ca=dovecot.ca
+            )
         )
         self._home = root / "home"
         self._home.mkdir()
@@ -63,9 +67,9 @@ class Proxy:
         self.logs.append(done.stderr.decode("utf-8", "replace"))
         return done
 
-    def json(self, *arguments):
+    def json(self, *arguments, **options):
         """Runs a command that prints JSON, and reads it."""
-        return json.loads(self.run(*arguments, "--json").stdout)
+        return json.loads(self.run(*arguments, "--json", **options).stdout)
 
     def authorize(self, account, login=None, decision="allow", extra=()):
         """`authorize --no-browser --json` with a person who consents as `login`.
