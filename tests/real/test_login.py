@@ -43,10 +43,15 @@ class Login(BehindAProxy):
         self.assertEqual(wrong, unknown)
 
     def test_wrong_passwords_never_reach_the_provider(self):
-        self.authorize_and_serve()
+        password = self.authorize_and_serve()
         before = self.dovecot.log_position()
         self.assert_login_refused("wrong", "[AUTHENTICATIONFAILED]")
-        self.assertEqual(self.dovecot.log_position(), before)
+        self.assert_reads_mail(password)
+        # The good login comes after the bad one, so all that the bad one caused is in the log by then.
+        self.dovecot.wait_for_log("Logged out", since=before)
+        lines = self.dovecot.log().splitlines()[before:]
+        self.assertEqual(len([line for line in lines if f"Login: user=<{ALICE}>" in line]), 1)
+        self.assertNotIn("auth failed", "\n".join(lines))
 
     def test_eight_mebibytes_come_through_unchanged_both_ways(self):
         password = self.authorize_and_serve()

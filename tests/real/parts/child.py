@@ -27,10 +27,11 @@ class Output:
         threading.Thread(target=self._gather, args=(stream,), daemon=True).start()
 
     def _gather(self, stream):
-        for raw in stream:
-            with self._news:
-                self._lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
-                self._news.notify_all()
+        with stream:
+            for raw in stream:
+                with self._news:
+                    self._lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+                    self._news.notify_all()
         with self._news:
             self._ended = True
             self._news.notify_all()
@@ -113,6 +114,7 @@ class Child:
         except ProcessLookupError:
             pass
         self._process.wait()
+        self._process.stdin.close()
         atexit.unregister(self.kill)
 
 
