@@ -1,5 +1,224 @@
 //! The configuration, validated: what the rest of the program reads has no wrong value in it.
+//!
+//! A TOML file (design: every key has a default, so that no file at all works too) is read into a
+//! mirror of serde structs ([`file`]), laid over the presets of the providers ([`preset`]), and
+//! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
+//! an unknown key is an error, because a misspelt one would silently do nothing.
 
+mod error;
+mod file;
+mod preset;
 mod provider;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use error::ConfigError;
 pub use provider::{AppGrant, ClientAuthentication, Endpoint, Mechanism, Provider};
+
+use crate::secret::KeySource;
+
+/// The annotated sample, which is also what `config example` prints.
+pub const EXAMPLE: &str = include_str!("../config/imap-oauth-proxy.toml");
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that was read; `None` where the defaults are at work.
+    pub file: Option<PathBuf>,
+    /// Database, key and CA; mode 0700.
+    pub state_directory: PathBuf,
+    /// Where clients connect.
+    pub listeners: Vec<Listener>,
+    /// The certificate that clients see.
+    pub tls: Tls,
+    /// Where grants are kept.
+    pub store: Store,
+    /// Bounds.
+    pub limits: Limits,
+    /// The log.
+    pub log: LogFormat,
+    /// All providers: the presets, changed as configured, and the user's own.
+    pub providers: BTreeMap<String, Arc<Provider>>,
+    /// Presets that cannot work, with the reason: name, domains, why.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// A mail provider that accepts no third-party OAuth.
+#[derive(Clone, Debug)]
+pub struct Unsupported {
+    /// The preset's name.
+    pub name: String,
+    /// Domains whose accounts live there.
+    pub domains: Vec<String>,
+    /// Why it cannot work, and what to do instead.
+    pub reason: String,
+}
+
+/// One `[[listeners]]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Addresses to bind; port 0 lets the system choose.
+    pub addresses: Vec<SocketAddr>,
+    /// What protects the connection.
+    pub security: Security,
+    /// Whether an address that the machine does not have (IPv6 switched off) is only worth a
+    /// warning; true for the built-in default alone.
+    pub optional_ipv6: bool,
+}
+
+/// What protects a client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// Implicit TLS (RFC 8314 §3).
+    Tls,
+    /// Cleartext until STARTTLS; no login before it.
+    Starttls,
+    /// Cleartext; on loopback addresses only.
+    None,
+}
+
+impl Security {
+    /// As written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Starttls => "starttls",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The `[tls]` table.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The user's own certificate chain and key (PEM); none makes the proxy its own CA.
+    pub own: Option<(PathBuf, PathBuf)>,
+    /// Extra names and addresses for the proxy's own certificate.
+    pub hostnames: Vec<String>,
+}
+
+/// The `[store]` table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The SQLite database.
+    pub sqlite: PathBuf,
+    /// The keys that seal what is in it.
+    pub key: KeySource,
+}
+
+/// The `[limits]` table.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Seconds from accept to a finished login.
+    pub login_seconds: u64,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address that have not logged in yet.
+    pub connections_per_address: usize,
+    /// Failed logins on one connection, then BYE.
+    pub failed_logins: u32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads `explicit`, else the first default file that exists, else takes the defaults.
+    pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+        match explicit {
+            Some(path) => Self::read(path),
+            None => match default_files().into_iter().find(|path| path.exists()) {
+                Some(path) => Self::read(&path),
+                None => Self::parse("", None),
+            },
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        Self::parse(&text, Some(path))
+    }
+
+    /// Validates `text`; `path` is where it came from, for messages and relative paths.
+    pub fn parse(text: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
+        file::parse(text)
+            .and_then(|file| file::validate(file, path))
+            .map_err(|problem| problem.in_file(path, text))
+    }
+
+    /// The provider that serves `account`'s domain. One that the user configured a client for wins
+    /// over a mere preset, and an exact domain over `*.suffix`.
+    pub fn provider_of(&self, account: &str) -> Option<&Arc<Provider>> {
+        let domain = domain_of(account)?;
+        self.providers
+            .values()
+            .filter_map(|provider| Some((specificity(&provider.domains, &domain)?, provider)))
+            .max_by_key(|(exact, provider)| (provider.client_id.is_some(), *exact, !provider.is_preset))
+            .map(|(_, provider)| provider)
+    }
+
+    /// Why `account`'s provider cannot work at all, where that is known.
+    pub fn unsupported(&self, account: &str) -> Option<&Unsupported> {
+        let domain = domain_of(account)?;
+        self.unsupported.iter().find(|entry| specificity(&entry.domains, &domain).is_some())
+    }
+}
+
+fn domain_of(account: &str) -> Option<String> {
+    account.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
+}
+
+/// How well `domain` is one of `domains`: the length of the match, exact ones above all suffixes.
+fn specificity(domains: &[String], domain: &str) -> Option<usize> {
+    domains
+        .iter()
+        .filter_map(|known| match known.strip_prefix("*.") {
+            Some(suffix) => {
+                domain.strip_suffix(suffix).filter(|rest| rest.ends_with('.')).map(|_| suffix.len())
+            }
+            None => (known == domain).then_some(usize::MAX),
+        })
+        .max()
+}
+
+/// Where a configuration is looked for, the person's before the machine's.
+pub fn default_files() -> Vec<PathBuf> {
+    let own = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| home().map(|home| home.join(".config")));
+    own.map(|directory| directory.join("imap-oauth-proxy/config.toml"))
+        .into_iter()
+        .chain([PathBuf::from("/etc/imap-oauth-proxy/config.toml")])
+        .collect()
+}
+
+/// `$STATE_DIRECTORY` (systemd's, the first of its list), else the XDG state home.
+fn default_state_directory() -> Option<PathBuf> {
+    let systemd = std::env::var("STATE_DIRECTORY").ok();
+    if let Some(first) = systemd.as_deref().and_then(|list| list.split(':').next()).filter(|s| !s.is_empty())
+    {
+        return Some(PathBuf::from(first));
+    }
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| home().map(|home| home.join(".local/state")))
+        .map(|directory| directory.join("imap-oauth-proxy"))
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|path| path.is_absolute())
+}

@@ -13,6 +13,8 @@ use crate::secret::Secret;
 pub struct Provider {
     /// The name in `[providers.NAME]`.
     pub name: String,
+    /// Whether it is a preset under the preset's own name.
+    pub is_preset: bool,
     /// What a person calls it, such as "Gmail".
     pub title: String,
     /// The IMAP server, implicit TLS.

@@ -1,0 +1,127 @@
+//! Who may log in: accounts, their app passwords, and how guessing is slowed down.
+//!
+//! The invariant: a login costs the attacker more than us, and tells nothing. Generated passwords carry
+//! 120 random bits, so one keyed hash verifies them; chosen ones get argon2id once and are then
+//! remembered, by a keyed hash that only this process knows. Argon2id runs a few at a time,
+//! once for each candidate, and never for a password that is remembered. Whether the account is unknown
+//! or the password wrong, the answer is the same, after the same delay.
+
+mod attempts;
+mod password;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use self::attempts::Attempts;
+
+use crate::secret::{Sealer, Secret};
+use crate::store::{Account, Grant, LoginNote, Store, StoreError, fold};
+
+pub use password::{PasswordError, Passwords, generate_password};
+
+/// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
+const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Verifies logins.
+pub struct Accounts {
+    store: Arc<dyn Store>,
+    passwords: Passwords,
+    attempts: Attempts,
+    notes: Mutex<Vec<LoginNote>>,
+    noted: Notify,
+}
+
+/// What a login comes to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The password is right.
+    Admitted(Box<Admitted>),
+    /// Unknown account or wrong password; nobody learns which.
+    Refused,
+    /// Too many failures from this address for this name: not even looked at.
+    Throttled(Duration),
+}
+
+/// A login whose password is right.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The account.
+    pub account: Account,
+    /// Its grant, where it has one.
+    pub grant: Option<Grant>,
+    /// The name of the app password that was used.
+    pub password_name: String,
+}
+
+impl Accounts {
+    /// `sealer` opens the key that generated passwords are hashed with, made at the first start.
+    pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
+        let passwords = Passwords::open(&*store, sealer).await?;
+        Ok(Self {
+            store,
+            passwords,
+            attempts: Attempts::default(),
+            notes: Mutex::default(),
+            noted: Notify::new(),
+        })
+    }
+
+    /// Whether `password` opens the account called `name`, asked from `from`.
+    pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
+        let folded = fold(name);
+        let record = self.store.login(&folded).await?;
+        let throttled = self.attempts.wait(from, &folded);
+        let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
+        let Some(used) = self.passwords.verify(known, password, throttled.is_none()).await else {
+            return Ok(match throttled {
+                Some(wait) => Verdict::Throttled(wait),
+                None => {
+                    self.attempts.failed(from, &folded);
+                    Verdict::Refused
+                }
+            });
+        };
+        let Some(record) = record else { return Ok(Verdict::Refused) };
+        self.attempts.succeeded(from, &folded);
+        self.note(LoginNote {
+            account: record.account.id.clone(),
+            password: used.id.clone(),
+            at: OffsetDateTime::now_utc(),
+            from: from.to_string(),
+        });
+        let password_name = used.name.clone();
+        Ok(Verdict::Admitted(Box::new(Admitted { account: record.account, grant: record.grant, password_name })))
+    }
+
+    fn note(&self, note: LoginNote) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.retain(|other| other.password != note.password);
+        notes.push(note);
+        drop(notes);
+        self.noted.notify_one();
+    }
+
+    /// Writes last logins down until it is dropped; call [`Accounts::flush`] at the end.
+    pub async fn keep_notes(&self) {
+        loop {
+            self.noted.notified().await;
+            self.flush().await;
+            tokio::time::sleep(NOTE_INTERVAL).await;
+        }
+    }
+
+    /// Writes down the logins that are not yet.
+    pub async fn flush(&self) {
+        let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        if notes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.note_logins(&notes).await {
+            tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! App passwords: made, hashed, verified.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::Argon2;
+use aws_lc_rs::hmac;
+use tokio::sync::{Semaphore, watch};
+
+use crate::secret::{SealError, Sealer, Secret, random_bytes, same_bytes};
+use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
+
+/// argon2id runs at once: each takes 19 MiB and a core for some milliseconds.
+const ARGON2_AT_ONCE: usize = 2;
+/// Wrong candidates remembered for one chosen password, so that a mail program with an old password
+/// that tries every minute costs a hash each time, not an argon2id.
+const WRONG_REMEMBERED: usize = 16;
+/// Where the sealed hash key lies in the store.
+const HASH_KEY_SETTING: &str = "password_hash_key";
+/// 24 letters and digits of this 32-letter alphabet carry 120 bits; none looks like another.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+const GROUPS: usize = 6;
+const GROUP_LENGTH: usize = 4;
+
+/// A new app password: six groups of four, 120 random bits.
+pub fn generate_password() -> Secret {
+    let random = zeroize::Zeroizing::new(random_bytes::<{ GROUPS * GROUP_LENGTH }>());
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte & 31)]);
+    let groups: Vec<String> = random.chunks(GROUP_LENGTH).map(|group| group.iter().map(letter).collect()).collect();
+    Secret::new(groups.join("-"))
+}
+
+/// Hashes and verifies app passwords.
+pub struct Passwords {
+    /// Sealed in the store, so that a rotation of the store's key keeps all passwords.
+    hash_key: hmac::Key,
+    /// Known to this process only: what it makes is worthless elsewhere.
+    memo_key: hmac::Key,
+    memo: Mutex<HashMap<Id, Memo>>,
+    flights: Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>,
+    argon2: Arc<Semaphore>,
+}
+
+/// What is remembered of one chosen password.
+#[derive(Default)]
+struct Memo {
+    /// The hash it was verified against: a changed password is another one.
+    verifier: String,
+    right: Option<Tag>,
+    wrong: Vec<Tag>,
+}
+
+type Tag = [u8; 32];
+
+impl Passwords {
+    /// Reads the hash key from the store, making it where there is none.
+    pub async fn open(store: &dyn Store, sealer: &Sealer) -> Result<Self, PasswordError> {
+        let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
+        let sealed = sealer.seal(HASH_KEY_SETTING, &*fresh)?;
+        let kept = store.setting(HASH_KEY_SETTING, &sealed).await?;
+        let key = sealer.open(HASH_KEY_SETTING, &kept)?;
+        Ok(Self {
+            hash_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            memo_key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
+            memo: Mutex::default(),
+            flights: Mutex::default(),
+            argon2: Arc::new(Semaphore::new(ARGON2_AT_ONCE)),
+        })
+    }
+
+    /// What verifies a password that [`generate_password`] made for `account`.
+    pub fn generated(&self, account: &Id, password: &Secret) -> Verifier {
+        Verifier::Generated(tag(&self.hash_key, account, password).to_vec())
+    }
+
+    /// What verifies a password that a person chose. Takes some milliseconds.
+    pub async fn chosen(&self, password: &Secret) -> Result<Verifier, PasswordError> {
+        let salt = SaltString::encode_b64(&random_bytes::<16>()).map_err(|_| PasswordError::Hash)?;
+        let password = password.clone();
+        let hash = tokio::task::spawn_blocking(move || {
+            Argon2::default().hash_password(password.expose().as_bytes(), &salt).map(|hash| hash.to_string())
+        });
+        hash.await.ok().and_then(Result::ok).map(Verifier::Chosen).ok_or(PasswordError::Hash)
+    }
+
+    /// The one of `known` that `password` is. Where `thorough` is false, chosen passwords are only
+    /// compared with what is remembered.
+    pub async fn verify<'a>(
+        &self,
+        known: &'a [AppPassword],
+        password: &Secret,
+        thorough: bool,
+    ) -> Option<&'a AppPassword> {
+        // An unknown account costs the same hash.
+        let nobody = Id(String::new());
+        let account = known.first().map_or(&nobody, |first| &first.account);
+        let hash = tag(&self.hash_key, account, password);
+        let generated = known.iter().find(|candidate| match &candidate.verifier {
+            Verifier::Generated(expected) => same_bytes(expected, &hash),
+            Verifier::Chosen(_) => false,
+        });
+        if generated.is_some() {
+            return generated;
+        }
+        for candidate in known {
+            if let Verifier::Chosen(verifier) = &candidate.verifier
+                && self.verify_chosen(&candidate.id, verifier, password, thorough).await
+            {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    async fn verify_chosen(&self, id: &Id, verifier: &str, password: &Secret, thorough: bool) -> bool {
+        let candidate = tag(&self.memo_key, id, password);
+        match self.remembered(id, verifier, &candidate) {
+            Some(known) => return known,
+            None if !thorough => return false,
+            None => {}
+        }
+        let mut flight = self.flight(verifier, password, candidate);
+        let right = flight.wait_for(Option::is_some).await.ok().and_then(|result| *result);
+        let Some(right) = right else { return false };
+        self.remember(id, verifier, candidate, right);
+        right
+    }
+
+    fn remembered(&self, id: &Id, verifier: &str, candidate: &Tag) -> Option<bool> {
+        let memo = lock(&self.memo);
+        let memo = memo.get(id).filter(|memo| memo.verifier == verifier)?;
+        match memo.right.is_some_and(|right| same_bytes(&right, candidate)) {
+            true => Some(true),
+            false => memo.wrong.contains(candidate).then_some(false),
+        }
+    }
+
+    fn remember(&self, id: &Id, verifier: &str, candidate: Tag, right: bool) {
+        let mut memo = lock(&self.memo);
+        let memo = memo.entry(id.clone()).or_default();
+        if memo.verifier != verifier {
+            *memo = Memo { verifier: verifier.to_owned(), ..Memo::default() };
+        }
+        match right {
+            true => memo.right = Some(candidate),
+            false if memo.wrong.contains(&candidate) => {}
+            false => {
+                if memo.wrong.len() == WRONG_REMEMBERED {
+                    memo.wrong.remove(0);
+                }
+                memo.wrong.push(candidate);
+            }
+        }
+    }
+
+    /// The run of argon2id for this candidate: the one under way, or a new one.
+    fn flight(&self, verifier: &str, password: &Secret, candidate: Tag) -> watch::Receiver<Option<bool>> {
+        let mut flights = lock(&self.flights);
+        flights.retain(|_, flight| flight.has_changed().is_ok());
+        if let Some(flight) = flights.get(&candidate) {
+            return flight.clone();
+        }
+        let (result, flight) = watch::channel(None);
+        flights.insert(candidate, flight.clone());
+        let (semaphore, verifier, password) = (self.argon2.clone(), verifier.to_owned(), password.clone());
+        tokio::spawn(async move {
+            let permit = semaphore.acquire_owned().await;
+            let right = tokio::task::spawn_blocking(move || argon2_accepts(&verifier, &password)).await;
+            drop(permit);
+            let _ = result.send(Some(right.unwrap_or(false)));
+        });
+        flight
+    }
+}
+
+fn argon2_accepts(verifier: &str, password: &Secret) -> bool {
+    PasswordHash::new(verifier)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
+}
+
+/// Bound to the row, so that two rows with one password do not show it.
+fn tag(key: &hmac::Key, row: &Id, password: &Secret) -> Tag {
+    let mut context = hmac::Context::with_key(key);
+    context.update(row.0.as_bytes());
+    context.update(&[0]);
+    context.update(password.expose().as_bytes());
+    let mut tag = Tag::default();
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why app passwords cannot be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The key that hashes them does not open.
+    #[error("the key that app passwords are hashed with cannot be opened: {0}")]
+    Sealed(#[from] SealError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Not enough memory for argon2id, in practice.
+    #[error("the password could not be hashed: argon2id needs 19 MiB of memory")]
+    Hash,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_password_is_long_random_and_easy_to_type() {
+        let password = generate_password();
+        assert_eq!(password.expose().len(), 29);
+        assert!(password.expose().bytes().all(|byte| byte == b'-' || ALPHABET.contains(&byte)));
+        assert_ne!(password, generate_password());
+    }
+}

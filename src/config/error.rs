@@ -1,0 +1,140 @@
+//! What is wrong with a configuration, said so that it can be mended at once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A mistake in the configuration: where, what, and what to write instead.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: Option<PathBuf>,
+    line: Option<usize>,
+    key: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl ConfigError {
+    /// A file that cannot be read.
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self {
+            file: Some(path.to_owned()),
+            line: None,
+            key: String::new(),
+            message: format!("cannot be read: {error}"),
+            hint: None,
+        }
+    }
+
+    /// What to do about it, where there is more to say than the message.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// `FILE:LINE: KEY: MESSAGE`, leaving out what is not known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}", file.display())?,
+            None => f.write_str("configuration")?,
+        }
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        match self.key.is_empty() {
+            true => write!(f, ": {}", self.message),
+            false => write!(f, ": {}: {}", self.key, self.message),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A mistake before it is known which line of which file it stands in.
+pub(super) struct Problem {
+    place: Place,
+    message: String,
+    hint: Option<String>,
+}
+
+enum Place {
+    /// A path of keys and array indices, such as `providers`, `acme`, `imap`.
+    Key(Vec<String>),
+    /// A byte offset, as the TOML parser gives it.
+    Offset(Option<usize>),
+}
+
+impl Problem {
+    pub(super) fn at<const N: usize>(key: [&str; N], message: impl Into<String>) -> Self {
+        let key = key.iter().map(|part| (*part).to_owned()).collect();
+        Self { place: Place::Key(key), message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A mistake that the TOML parser or serde found.
+    pub(super) fn from_toml(error: &toml::de::Error) -> Self {
+        let message = error.message().trim_end_matches('\n').replace('\n', " ");
+        let hint = unknown_key_hint(&message);
+        Self { place: Place::Offset(error.span().map(|span| span.start)), message, hint }
+    }
+
+    pub(super) fn in_file(self, file: Option<&Path>, text: &str) -> ConfigError {
+        let (line, key) = match self.place {
+            Place::Offset(offset) => (offset.map(|offset| line_of(text, offset)), String::new()),
+            Place::Key(path) => (locate(text, &path).map(|offset| line_of(text, offset)), path.join(".")),
+        };
+        ConfigError { file: file.map(Path::to_owned), line, key, message: self.message, hint: self.hint }
+    }
+}
+
+/// For "unknown field `x`, expected one of `a`, `b`": the nearest name, else all of them.
+fn unknown_key_hint(message: &str) -> Option<String> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    let nearest = names
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
+        .min();
+    Some(match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => "`imap-oauth-proxy config example` shows every key".to_owned(),
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// The offset of the deepest part of `path` that the file has.
+fn locate(text: &str, path: &[String]) -> Option<usize> {
+    let table = toml::de::DeTable::parse(text).ok()?;
+    let (first, rest) = path.split_first()?;
+    let (key, mut value) = table.get_ref().get_key_value(first.as_str())?;
+    let mut offset = key.span().start;
+    for part in rest {
+        value = match value.get_ref() {
+            toml::de::DeValue::Table(table) => match table.get_key_value(part.as_str()) {
+                Some((key, value)) => {
+                    offset = key.span().start;
+                    value
+                }
+                None => break,
+            },
+            toml::de::DeValue::Array(array) => {
+                match part.parse().ok().and_then(|index: usize| array.get(index)) {
+                    Some(value) => {
+                        offset = value.span().start;
+                        value
+                    }
+                    None => break,
+                }
+            }
+            _ => break,
+        };
+    }
+    Some(offset)
+}

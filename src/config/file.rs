@@ -1,0 +1,251 @@
+//! The configuration file as it is written, and its way into a [`Config`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::error::Problem;
+use super::preset::{self, ProviderFile};
+use super::{Config, Limits, Listener, LogFormat, Security, Store, Tls};
+use crate::secret::KeySource;
+
+/// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
+/// connections after 60.
+const LOGIN_SECONDS: u64 = 60;
+/// Less would not leave the provider its part of it.
+const LOGIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 5..=3600;
+const CONNECTIONS: usize = 10_000;
+const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// A person mistypes twice; a program that retries has had its answer.
+const FAILED_LOGINS: u32 = 4;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    state_directory: Option<PathBuf>,
+    listeners: Option<Vec<ListenerFile>>,
+    tls: TlsFile,
+    store: StoreFile,
+    limits: LimitsFile,
+    log: LogFile,
+    providers: BTreeMap<String, ProviderFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenerFile {
+    #[serde(default = "imap")]
+    protocol: String,
+    addresses: Vec<String>,
+    #[serde(default = "implicit_tls")]
+    security: Security,
+}
+
+fn imap() -> String {
+    "imap".to_owned()
+}
+
+fn implicit_tls() -> Security {
+    Security::Tls
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TlsFile {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    hostnames: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StoreFile {
+    url: Option<String>,
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsFile {
+    login_seconds: Option<u64>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    failed_logins: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LogFile {
+    format: LogFormat,
+}
+
+pub(super) fn parse(text: &str) -> Result<File, Problem> {
+    toml::from_str(text).map_err(|error| Problem::from_toml(&error))
+}
+
+pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Problem> {
+    let base = Base(path.and_then(Path::parent).map(Path::to_owned));
+    let state_directory = file
+        .state_directory
+        .map(|directory| base.resolve(directory))
+        .or_else(super::default_state_directory)
+        .ok_or_else(|| {
+            Problem::at(["state_directory"], "there is no default for it, because HOME is not set")
+                .hint("write state_directory = \"/path\" into the configuration, or set HOME")
+        })?;
+    let (providers, unsupported) = preset::providers(file.providers, &base)?;
+    Ok(Config {
+        file: path.map(Path::to_owned),
+        listeners: file.listeners.map_or_else(|| Ok(default_listeners()), listeners)?,
+        tls: tls(file.tls, &base)?,
+        store: store(file.store, &base, &state_directory)?,
+        limits: limits(&file.limits)?,
+        log: file.log.format,
+        providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
+        unsupported,
+        state_directory,
+    })
+}
+
+/// What relative paths are relative to: the file's directory, else the current one.
+pub(super) struct Base(Option<PathBuf>);
+
+impl Base {
+    pub(super) fn resolve(&self, path: PathBuf) -> PathBuf {
+        match &self.0 {
+            Some(directory) => directory.join(path),
+            None => path,
+        }
+    }
+}
+
+fn default_listeners() -> Vec<Listener> {
+    let addresses = vec![
+        SocketAddr::from(([127, 0, 0, 1], 1993)),
+        SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 1993)),
+    ];
+    vec![Listener { addresses, security: Security::Tls, optional_ipv6: true }]
+}
+
+fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
+    if files.is_empty() {
+        return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
+            .hint("leave it out for the default, 127.0.0.1:1993 and [::1]:1993 with TLS"));
+    }
+    files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), file)).collect()
+}
+
+fn listener(index: &str, file: ListenerFile) -> Result<Listener, Problem> {
+    if file.protocol != "imap" {
+        let message = format!("{:?} is not a protocol that this version speaks", file.protocol);
+        return Err(Problem::at(["listeners", index, "protocol"], message).hint("write protocol = \"imap\""));
+    }
+    if file.addresses.is_empty() {
+        return Err(Problem::at(["listeners", index, "addresses"], "is empty")
+            .hint("write addresses = [\"127.0.0.1:1993\"]"));
+    }
+    let mut addresses = Vec::new();
+    for text in &file.addresses {
+        let address: SocketAddr = text.parse().map_err(|_| {
+            Problem::at(
+                ["listeners", index, "addresses"],
+                format!("{text:?} is not an IP address with a port"),
+            )
+            .hint("write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose")
+        })?;
+        if file.security == Security::None && !address.ip().is_loopback() {
+            let message =
+                format!("security \"none\" would send passwords in clear over the network at {address}");
+            return Err(Problem::at(["listeners", index, "security"], message)
+                .hint("use \"tls\" or \"starttls\", or a loopback address"));
+        }
+        addresses.push(address);
+    }
+    Ok(Listener { addresses, security: file.security, optional_ipv6: false })
+}
+
+fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
+    let own = match (file.certificate, file.key) {
+        (Some(certificate), Some(key)) => Some((base.resolve(certificate), base.resolve(key))),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(Problem::at(["tls", "certificate"], "needs its key beside it")
+                .hint("add key = \"privkey.pem\""));
+        }
+        (None, Some(_)) => {
+            return Err(Problem::at(["tls", "key"], "needs its certificate beside it")
+                .hint("add certificate = \"fullchain.pem\""));
+        }
+    };
+    if own.is_some() && !file.hostnames.is_empty() {
+        return Err(Problem::at(["tls", "hostnames"], "has no effect on a certificate of your own")
+            .hint("remove hostnames, or remove certificate and key"));
+    }
+    for name in &file.hostnames {
+        if !is_host_name(name) {
+            return Err(Problem::at(
+                ["tls", "hostnames"],
+                format!("{name:?} is neither a host name nor an IP address"),
+            ));
+        }
+    }
+    Ok(Tls { own, hostnames: file.hostnames })
+}
+
+/// A DNS name in the letters-digits-hyphens form, or an IP address.
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+}
+
+fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Store, Problem> {
+    match file.url.as_deref() {
+        None | Some("sqlite") => {}
+        Some(other) if other.starts_with("postgres://") || other.starts_with("postgresql://") => {
+            return Err(Problem::at(["store", "url"], "PostgreSQL is not supported by this version")
+                .hint("write url = \"sqlite\": several processes on one machine can share it"));
+        }
+        Some(_) => {
+            return Err(Problem::at(["store", "url"], "is not a store").hint("write url = \"sqlite\""));
+        }
+    }
+    let key_file =
+        file.key_file.map_or_else(|| state_directory.join("master.key"), |path| base.resolve(path));
+    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: KeySource::File(key_file) })
+}
+
+fn limits(file: &LimitsFile) -> Result<Limits, Problem> {
+    let login_seconds = file.login_seconds.unwrap_or(LOGIN_SECONDS);
+    if !LOGIN_SECONDS_RANGE.contains(&login_seconds) {
+        return Err(Problem::at(
+            ["limits", "login_seconds"],
+            format!("{login_seconds} is not between 5 and 3600"),
+        ));
+    }
+    Ok(Limits {
+        login_seconds,
+        connections: at_least_one("connections", file.connections, CONNECTIONS)?,
+        connections_per_address: at_least_one(
+            "connections_per_address",
+            file.connections_per_address,
+            CONNECTIONS_PER_ADDRESS,
+        )?,
+        failed_logins: at_least_one("failed_logins", file.failed_logins, FAILED_LOGINS)?,
+    })
+}
+
+fn at_least_one<T: PartialEq + From<u8>>(key: &str, value: Option<T>, default: T) -> Result<T, Problem> {
+    let value = value.unwrap_or(default);
+    match value == T::from(0) {
+        true => Err(Problem::at(["limits", key], "0 would let nobody in").hint("write 1 or more")),
+        false => Ok(value),
+    }
+}

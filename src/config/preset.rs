@@ -1,0 +1,364 @@
+//! Presets, and the user's tables laid over them.
+//!
+//! A preset is data: `config/providers/NAME.toml` in the form of a `[providers.NAME]` table with a
+//! few keys more. What the user writes wins key by key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::Unsupported;
+use super::error::Problem;
+use super::file::Base;
+use super::provider::{AppGrant, ClientAuthentication, Mechanism, Provider};
+use crate::secret::Secret;
+
+const PRESETS: &[(&str, &str)] = &[
+    ("gmail", include_str!("../../config/providers/gmail.toml")),
+    ("microsoft365", include_str!("../../config/providers/microsoft365.toml")),
+    ("outlook", include_str!("../../config/providers/outlook.toml")),
+    ("microsoft365-china", include_str!("../../config/providers/microsoft365-china.toml")),
+    ("microsoft365-gcchigh", include_str!("../../config/providers/microsoft365-gcchigh.toml")),
+    ("yahoo", include_str!("../../config/providers/yahoo.toml")),
+    ("aol", include_str!("../../config/providers/aol.toml")),
+    ("fastmail", include_str!("../../config/providers/fastmail.toml")),
+    ("yandex", include_str!("../../config/providers/yandex.toml")),
+    ("mailru", include_str!("../../config/providers/mailru.toml")),
+    ("comcast", include_str!("../../config/providers/comcast.toml")),
+    ("thundermail", include_str!("../../config/providers/thundermail.toml")),
+    ("icloud", include_str!("../../config/providers/icloud.toml")),
+    ("zoho", include_str!("../../config/providers/zoho.toml")),
+];
+
+/// A `[providers.NAME]` table, or a preset.
+#[derive(Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProviderFile {
+    preset: Option<String>,
+    title: Option<String>,
+    unsupported: Option<String>,
+    tenant: Option<String>,
+    imap: Option<String>,
+    authorize_url: Option<String>,
+    token_url: Option<String>,
+    device_url: Option<String>,
+    no_device: Option<String>,
+    revoke_url: Option<String>,
+    revoke_page: Option<String>,
+    userinfo_url: Option<String>,
+    issuer: Option<String>,
+    scopes: Option<Vec<String>>,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    client_secret_file: Option<PathBuf>,
+    client_secret_expires: Option<String>,
+    client_authentication: Option<ClientAuthentication>,
+    domains: Option<Vec<String>>,
+    authorize_params: Option<BTreeMap<String, String>>,
+    redirect_uri: Option<String>,
+    mechanisms: Option<Vec<Mechanism>>,
+    sasl_ir: Option<bool>,
+    extra_ca: Option<PathBuf>,
+    max_connections_per_account: Option<u32>,
+    scope_on_refresh: Option<bool>,
+    rotates: Option<bool>,
+    idle_days: Option<u32>,
+    ends: Option<Vec<String>>,
+    registration: Option<String>,
+    app_scopes: Option<Vec<String>>,
+    app_certificate: Option<PathBuf>,
+    app_key: Option<PathBuf>,
+    service_account_file: Option<PathBuf>,
+}
+
+impl ProviderFile {
+    /// What is written in `self`, and where nothing is, what `below` says.
+    fn over(self, below: &Self) -> Self {
+        macro_rules! overlay {
+            ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or_else(|| below.$field.clone())),* } };
+        }
+        overlay!(
+            preset,
+            title,
+            unsupported,
+            tenant,
+            imap,
+            authorize_url,
+            token_url,
+            device_url,
+            no_device,
+            revoke_url,
+            revoke_page,
+            userinfo_url,
+            issuer,
+            scopes,
+            client_id,
+            client_secret,
+            client_secret_file,
+            client_secret_expires,
+            client_authentication,
+            domains,
+            authorize_params,
+            redirect_uri,
+            mechanisms,
+            sasl_ir,
+            extra_ca,
+            max_connections_per_account,
+            scope_on_refresh,
+            rotates,
+            idle_days,
+            ends,
+            registration,
+            app_scopes,
+            app_certificate,
+            app_key,
+            service_account_file,
+        )
+    }
+}
+
+type Providers = (BTreeMap<String, Provider>, Vec<Unsupported>);
+
+/// The presets, and over them the tables of the configuration file.
+pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> Result<Providers, Problem> {
+    let presets = presets()?;
+    let mut unsupported = Vec::new();
+    let mut providers = BTreeMap::new();
+    for (name, preset) in &presets {
+        match &preset.unsupported {
+            Some(reason) => unsupported.push(Unsupported {
+                name: name.clone(),
+                domains: preset.domains.clone().unwrap_or_default(),
+                reason: reason.clone(),
+            }),
+            None if tables.contains_key(name) => {}
+            None => {
+                providers.insert(name.clone(), build(name, preset.clone(), Some(name.clone()), base)?);
+            }
+        }
+    }
+    for (name, table) in tables {
+        let preset = match &table.preset {
+            Some(preset) => Some(preset.clone()),
+            None => presets.contains_key(&name).then(|| name.clone()),
+        };
+        let table = match &preset {
+            Some(preset) => lay_over_preset(&name, table, preset, &presets)?,
+            None => table,
+        };
+        let provider = build(&name, table, preset, base)?;
+        providers.insert(name, provider);
+    }
+    Ok((providers, unsupported))
+}
+
+fn presets() -> Result<BTreeMap<String, ProviderFile>, Problem> {
+    PRESETS
+        .iter()
+        .map(|(name, text)| {
+            Ok(((*name).to_owned(), toml::from_str(text).map_err(|error| Problem::from_toml(&error))?))
+        })
+        .collect()
+}
+
+fn lay_over_preset(
+    name: &str,
+    mut table: ProviderFile,
+    preset: &str,
+    presets: &BTreeMap<String, ProviderFile>,
+) -> Result<ProviderFile, Problem> {
+    let Some(below) = presets.get(preset) else {
+        let names: Vec<_> = presets.keys().map(String::as_str).collect();
+        return Err(Problem::at(["providers", name, "preset"], format!("{preset:?} is not a preset"))
+            .hint(format!("the presets are {}", names.join(", "))));
+    };
+    if let (Some(reason), None) = (&below.unsupported, &table.imap) {
+        return Err(Problem::at(["providers", name], reason.clone()));
+    }
+    // A tenant that is a domain name is the domain of its accounts, too.
+    if let (None, Some(tenant)) = (&table.domains, &table.tenant)
+        && tenant.contains('.')
+    {
+        let known = below.domains.iter().flatten().cloned();
+        table.domains = Some(std::iter::once(tenant.to_lowercase()).chain(known).collect());
+    }
+    Ok(table.over(below))
+}
+
+fn build(name: &str, file: ProviderFile, preset: Option<String>, base: &Base) -> Result<Provider, Problem> {
+    let field = Field { name, tenant: file.tenant.as_deref() };
+    let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
+    let imap = field.required("imap", file.imap.as_deref())?;
+    let imap = imap.parse().map_err(|message: &str| Problem::at(["providers", name, "imap"], message))?;
+    let endpoint = |key, value: &Option<String>| match (value, &issuer) {
+        (Some(text), _) => field.url(key, text).map(Some),
+        (None, Some(_)) => Ok(None),
+        (None, None) => Err(field.missing(key).hint("write it, or issuer = \"https://…\" to discover it")),
+    };
+    let optional =
+        |key, value: &Option<String>| value.as_deref().map(|text| field.url(key, text)).transpose();
+    let client_id = file.client_id.filter(|id| !id.trim().is_empty());
+    if client_id.is_none() && preset.is_none() {
+        return Err(field.missing("client_id"));
+    }
+    let client_secret = client_secret(&field, file.client_secret, file.client_secret_file, base)?;
+    let app = app_grant(
+        &field,
+        file.app_scopes.unwrap_or_default(),
+        file.app_certificate.map(|path| base.resolve(path)),
+        file.app_key.map(|path| base.resolve(path)),
+        file.service_account_file.map(|path| base.resolve(path)),
+        client_secret.is_some(),
+    )?;
+    let scopes = file.scopes.ok_or_else(|| field.missing("scopes"))?;
+    if let Some(scope) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
+        let message = format!("{scope:?} is not one scope");
+        return Err(Problem::at(["providers", name, "scopes"], message)
+            .hint("write each scope as a string of its own"));
+    }
+    let mechanisms = file.mechanisms.unwrap_or_else(|| vec![Mechanism::Xoauth2]);
+    if mechanisms.is_empty() {
+        return Err(Problem::at(["providers", name, "mechanisms"], "is empty").hint("write [\"xoauth2\"]"));
+    }
+    Ok(Provider {
+        is_preset: preset.as_deref() == Some(name),
+        title: file.title.unwrap_or_else(|| name.to_owned()),
+        imap,
+        authorize_url: endpoint("authorize_url", &file.authorize_url)?,
+        token_url: endpoint("token_url", &file.token_url)?,
+        device_url: optional("device_url", &file.device_url)?,
+        no_device: file.no_device,
+        revoke_url: optional("revoke_url", &file.revoke_url)?,
+        revoke_page: file.revoke_page,
+        userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
+        // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
+        issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
+        scopes,
+        client_id,
+        client_secret,
+        client_secret_expires: file.client_secret_expires,
+        client_authentication: file.client_authentication.unwrap_or_default(),
+        domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),
+        authorize_params: file.authorize_params.unwrap_or_default(),
+        redirect_uri: redirect_uri(
+            &field,
+            file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
+        )?,
+        mechanisms,
+        sasl_ir: file.sasl_ir,
+        extra_ca: file.extra_ca.map(|path| base.resolve(path)),
+        max_connections_per_account: file.max_connections_per_account,
+        scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
+        rotates: file.rotates.unwrap_or(false),
+        idle_days: file.idle_days,
+        ends: file.ends.unwrap_or_default(),
+        registration: file.registration.unwrap_or_default(),
+        app,
+        name: name.to_owned(),
+    })
+}
+
+/// Errors and values of one provider's table.
+struct Field<'a> {
+    name: &'a str,
+    tenant: Option<&'a str>,
+}
+
+impl Field<'_> {
+    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        Problem::at(["providers", self.name, key], message)
+    }
+
+    fn missing(&self, key: &str) -> Problem {
+        self.problem(key, "is missing").hint(format!(
+            "{} is not a preset, so it needs imap, authorize_url, token_url, client_id and scopes",
+            self.name
+        ))
+    }
+
+    fn required<'v>(&self, key: &str, value: Option<&'v str>) -> Result<&'v str, Problem> {
+        value.ok_or_else(|| self.missing(key))
+    }
+
+    fn with_tenant(&self, text: &str) -> String {
+        text.replace("{tenant}", self.tenant.unwrap_or("common"))
+    }
+
+    /// An absolute URL: https, or http on a loopback host, where no network is between.
+    fn url(&self, key: &str, text: &str) -> Result<Url, Problem> {
+        let url = Url::parse(&self.with_tenant(text))
+            .map_err(|error| self.problem(key, format!("{text:?} is not a URL: {error}")))?;
+        match url.scheme() {
+            "https" if url.has_host() => Ok(url),
+            "http" if is_loopback(&url) => Ok(url),
+            "http" => Err(self
+                .problem(key, "http would send secrets in clear over the network")
+                .hint("write an https URL; http is for loopback hosts only")),
+            scheme => Err(self.problem(key, format!("must be an https URL, not {scheme}"))),
+        }
+    }
+}
+
+fn redirect_uri(field: &Field<'_>, text: &str) -> Result<Url, Problem> {
+    let url = field.url("redirect_uri", text)?;
+    match url.fragment() {
+        Some(_) => Err(field.problem("redirect_uri", "must not have a fragment (RFC 6749 §3.1.2)")),
+        None => Ok(url),
+    }
+}
+
+/// Whether no network lies between us and the URL's host.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+fn client_secret(
+    field: &Field<'_>,
+    secret: Option<Secret>,
+    file: Option<PathBuf>,
+    base: &Base,
+) -> Result<Option<Secret>, Problem> {
+    let Some(path) = file else { return Ok(secret.filter(|secret| !secret.is_empty())) };
+    if secret.is_some() {
+        return Err(field
+            .problem("client_secret_file", "stands beside client_secret")
+            .hint("keep one of the two"));
+    }
+    let path = base.resolve(path);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        field.problem("client_secret_file", format!("{} cannot be read: {error}", path.display()))
+    })?;
+    match text.trim() {
+        "" => Err(field.problem("client_secret_file", format!("{} is empty", path.display()))),
+        secret => Ok(Some(Secret::new(secret))),
+    }
+}
+
+fn app_grant(
+    field: &Field<'_>,
+    scopes: Vec<String>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    service_account: Option<PathBuf>,
+    has_secret: bool,
+) -> Result<Option<AppGrant>, Problem> {
+    match (service_account, certificate, key) {
+        (Some(key), None, None) => Ok(Some(AppGrant::ServiceAccount { scopes, key })),
+        (None, Some(certificate), Some(key)) => Ok(Some(AppGrant::Certificate { scopes, certificate, key })),
+        (None, None, None) => {
+            Ok((has_secret && !scopes.is_empty()).then_some(AppGrant::ClientSecret { scopes }))
+        }
+        (None, Some(_), None) => Err(field.problem("app_certificate", "needs app_key beside it")),
+        (None, None, Some(_)) => Err(field.problem("app_key", "needs app_certificate beside it")),
+        (Some(_), ..) => {
+            Err(field.problem("service_account_file", "stands beside app_certificate or app_key"))
+        }
+    }
+}

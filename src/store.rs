@@ -1,0 +1,330 @@
+//! Where grants, accounts and app passwords are kept.
+//!
+//! The invariants that everything above relies on: every write to a grant names the revision it
+//! was read at and loses against a newer one ([`StoreError::Conflict`]), so that a slow writer
+//! never overwrites what a person has just authorised; a refresh is done under a lease, so that
+//! two processes on one store never spend the same rotating refresh token; and a write has
+//! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
+
+mod directory;
+mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+pub use directory::{DirectoryError, Lock, StateDirectory};
+pub use sqlite::Sqlite;
+
+/// A row's identity: random, so that sealed values can be bound to it before it is inserted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub String);
+
+impl Id {
+    /// A new one (96 random bits).
+    pub fn random() -> Self {
+        Self(crate::secret::random_text::<12>())
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One person's (or application's) authorisation at a provider.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Identity.
+    pub id: Id,
+    /// Counts the writes; a write names the revision it builds on.
+    pub revision: i64,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented: the address as given.
+    pub owner: String,
+    /// Granted scopes.
+    pub scopes: Vec<String>,
+    /// The refresh token, sealed for [`Grant::refresh_context`].
+    pub refresh_token: Option<Vec<u8>>,
+    /// The newest access token, sealed for [`Grant::access_context`].
+    pub access_token: Option<Vec<u8>>,
+    /// When that access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// What went wrong last, in one line for people, kept until something succeeds. `{account}` in it
+    /// stands for the account it is shown for.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub failed_at: Option<OffsetDateTime>,
+    /// Failures in a row, for the back-off.
+    pub failures: u32,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When the person consented.
+    pub authorized_at: OffsetDateTime,
+    /// When a refresh last succeeded.
+    pub refreshed_at: Option<OffsetDateTime>,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh began whose end was never written down: its process died in between.
+    pub interrupted_at: Option<OffsetDateTime>,
+}
+
+impl Grant {
+    /// A grant nobody has used yet.
+    pub fn new(provider: &str, owner: &str, now: OffsetDateTime) -> Self {
+        Self {
+            id: Id::random(),
+            revision: 0,
+            provider: provider.to_owned(),
+            owner: owner.to_owned(),
+            scopes: Vec::new(),
+            refresh_token: None,
+            access_token: None,
+            access_expires_at: None,
+            state: GrantState::Ok,
+            last_error: None,
+            failed_at: None,
+            failures: 0,
+            retry_at: None,
+            authorized_at: now,
+            refreshed_at: None,
+            refresh_expires_at: None,
+            interrupted_at: None,
+        }
+    }
+
+    /// Forgets every trouble: something has just succeeded.
+    pub fn clear_trouble(&mut self) {
+        self.state = GrantState::Ok;
+        self.last_error = None;
+        self.failed_at = None;
+        self.failures = 0;
+        self.retry_at = None;
+        self.interrupted_at = None;
+    }
+
+    /// `last_error` as shown for `account`, naming the command that cures it there.
+    pub fn error_for(&self, account: &str) -> Option<String> {
+        let target = match fold(account) == fold(&self.owner) {
+            true => account.to_owned(),
+            false => format!("{account} --owner {}", self.owner),
+        };
+        self.last_error.as_ref().map(|text| text.replace("{account}", &target))
+    }
+
+    /// What the refresh token of grant `id` is sealed for.
+    pub fn refresh_context(id: &Id) -> String {
+        format!("grant/{id}/refresh_token")
+    }
+
+    /// What the access token of grant `id` is sealed for.
+    pub fn access_context(id: &Id) -> String {
+        format!("grant/{id}/access_token")
+    }
+}
+
+/// Whether a grant can be used; the words are those of `tokens list`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantState {
+    /// It works, as far as is known.
+    Ok,
+    /// The provider refused it: a person has to authorise again.
+    NeedsAuthorization,
+    /// The registration or the configuration is wrong: an administrator has to act.
+    Misconfigured,
+    /// The last refresh failed in a way that passes.
+    Retrying,
+}
+
+impl GrantState {
+    /// The word used in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NeedsAuthorization => "needs_authorization",
+            Self::Misconfigured => "misconfigured",
+            Self::Retrying => "retrying",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// What a mail program logs in to.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Identity.
+    pub id: Id,
+    /// The login name as given, which is also the upstream user.
+    pub name: String,
+    /// Other login names.
+    pub aliases: Vec<String>,
+    /// Its grant; `None` after the grant was revoked.
+    pub grant: Option<Id>,
+    /// When a mail program last logged in.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The address it came from.
+    pub last_login_from: Option<String>,
+}
+
+/// An app password: never the password itself, only what verifies it.
+#[derive(Clone, Debug)]
+pub struct AppPassword {
+    /// Identity.
+    pub id: Id,
+    /// The account it opens.
+    pub account: Id,
+    /// The name a person gave it, unique in the account.
+    pub name: String,
+    /// What verifies it.
+    pub verifier: Verifier,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// From which address.
+    pub last_used_from: Option<String>,
+}
+
+/// What an app password is verified against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// A keyed hash: enough for a password of 100 random bits and more.
+    Generated(Vec<u8>),
+    /// An argon2id hash in PHC form, for a password that a person chose.
+    Chosen(String),
+}
+
+/// Everything a login needs, read in one step.
+#[derive(Clone, Debug)]
+pub struct LoginRecord {
+    /// The account that the name stands for.
+    pub account: Account,
+    /// Its app passwords.
+    pub passwords: Vec<AppPassword>,
+    /// Its grant.
+    pub grant: Option<Grant>,
+}
+
+/// A login that succeeded, to be remembered.
+#[derive(Clone, Debug)]
+pub struct LoginNote {
+    /// The account.
+    pub account: Id,
+    /// The password that opened it.
+    pub password: Id,
+    /// When.
+    pub at: OffsetDateTime,
+    /// From which address.
+    pub from: String,
+}
+
+/// A finished authorisation, to be stored in one transaction.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// The account's name.
+    pub account: String,
+    /// Further login names.
+    pub aliases: Vec<String>,
+    /// The grant to insert, or, where its `revision` is not 0, to replace.
+    pub grant: Grant,
+}
+
+/// Keeps grants. One implementation a database; a failing one in tests.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Everything a login under `name` (an account or an alias, case-folded) needs.
+    async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError>;
+
+    /// All accounts, by name.
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// All grants.
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
+
+    /// One grant.
+    async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError>;
+
+    /// The grant of `owner` at `provider`.
+    async fn grant_of(&self, provider: &str, owner: &str) -> Result<Option<Grant>, StoreError>;
+
+    /// Writes `grant`, whose `revision` is the one it was read at, and gives up the lease of
+    /// `holder` with it; returns the new revision.
+    async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError>;
+
+    /// Takes the lease on refreshing `grant` until `until`; false where somebody else holds it.
+    /// A lease found to have run out marks the grant `interrupted_at`.
+    async fn take_lease(
+        &self,
+        grant: &Id,
+        holder: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives up the lease without writing anything else.
+    async fn release_lease(&self, grant: &Id, holder: &str) -> Result<(), StoreError>;
+
+    /// Stores an authorisation: the grant, and the account and its aliases where they are new.
+    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError>;
+
+    /// Removes an account with its passwords and aliases, and its grant where no other account
+    /// uses it.
+    async fn remove_account(&self, account: &Id) -> Result<(), StoreError>;
+
+    /// Adds another login name.
+    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError>;
+
+    /// The app passwords of an account, by name.
+    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError>;
+
+    /// Adds an app password.
+    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError>;
+
+    /// Removes an app password; false where the account has none of that name.
+    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError>;
+
+    /// Remembers logins.
+    async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
+
+    /// The value under `key`, after putting `value` there if there was none.
+    async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;
+}
+
+/// Login names compare case-folded.
+pub fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody wrote first: read again and decide anew.
+    #[error("the grant was changed by somebody else at the same moment; nothing was overwritten")]
+    Conflict,
+    /// The person's: a name that is already taken.
+    #[error("{0}")]
+    Taken(String),
+    /// The administrator's: the state directory or its database cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The database refused: full disk, read-only, locked for too long.
+    #[error("the store failed: {0}")]
+    Failed(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -1,0 +1,104 @@
+//! The state directory: database, key and CA of one installation.
+//!
+//! It belongs to the user that the proxy runs as, mode 0700. A command run by somebody else would
+//! leave files that `serve` cannot read, or read secrets that are not theirs; so it is refused, with the
+//! command line that works.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A state directory that exists, is ours, and is private.
+#[derive(Clone, Debug)]
+pub struct StateDirectory(PathBuf);
+
+/// Held while something is made that must be made once: key, database, CA.
+pub struct Lock(#[allow(dead_code, reason = "the lock lasts as long as its file is open")] File);
+
+impl StateDirectory {
+    /// Makes `path` where it is missing, and makes it private where it is not.
+    pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(DirectoryError::Foreign { path: path.to_owned(), owner: owner_name(metadata.uid()) });
+        }
+        if metadata.mode() & 0o077 != 0 {
+            tracing::warn!(directory = %path.display(), "the state directory was open to others; its mode is now 0700");
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).map_err(failed)?;
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Waits for the lock; it ends with the value, or with the process.
+    pub fn lock(&self) -> Result<Lock, DirectoryError> {
+        let path = self.0.join("lock");
+        let failed = |error: io::Error| DirectoryError::Failed(path.clone(), error);
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|error| failed(error.into()))?;
+        Ok(Lock(file))
+    }
+}
+
+/// The user's name, else `#UID` as sudo takes it.
+fn owner_name(uid: u32) -> String {
+    std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|users| {
+            let mut entries = users.lines().map(|line| line.split(':'));
+            entries.find_map(|mut fields| {
+                let name = fields.next()?;
+                (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+            })
+        })
+        .unwrap_or_else(|| format!("#{uid}"))
+}
+
+/// Why the state directory cannot be used. All are for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Not ours.
+    #[error("the state directory {path} belongs to {owner}")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner, as `sudo -u` takes it.
+        owner: String,
+    },
+    /// An operating system's refusal.
+    #[error("{0} cannot be used: {1}")]
+    Failed(PathBuf, #[source] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_directory_is_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        StateDirectory::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        StateDirectory::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(StateDirectory::open(file.path()), Err(DirectoryError::Failed(..))));
+    }
+}

@@ -1,0 +1,405 @@
+//! The store in one SQLite file, shared by `serve` and the commands.
+//!
+//! WAL lets them read while one writes; `synchronous=FULL` makes a commit outlive a power cut, which a
+//! rotated refresh token must; a busy timeout queues writers. Read-modify-write runs in
+//! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
+
+mod rows;
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Row as _, Sqlite as Database, Transaction};
+use time::OffsetDateTime;
+
+use self::rows::{
+    ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
+};
+use super::{
+    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Verifier, fold,
+};
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/0001_initial.sql"))];
+
+/// Longer than any transaction of ours by far: what waits this long has found a stuck disk.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Reads run beside one another; more connections than this only cost threads.
+const CONNECTIONS: u32 = 4;
+
+/// The store in a SQLite file.
+pub struct Sqlite {
+    pool: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
+    /// directory's lock, so that two processes never migrate at once.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            StoreError::Unusable(format!("the database {} cannot be used: {error}", path.display()))
+        };
+        // SQLite gives its -wal and -shm files the mode of this one.
+        std::fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| unusable(&error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(|error| unusable(&error))?;
+        migrator().run(&pool).await.map_err(|error| unusable(&error))?;
+        Ok(Self { pool })
+    }
+
+    async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            ACCOUNT_COLUMNS!(),
+            ", ",
+            GRANT_COLUMNS!(),
+            ", ",
+            PASSWORD_COLUMNS!(),
+            " FROM login_names n JOIN accounts a ON a.id = n.account_id",
+            " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
+            " WHERE n.folded = ?"
+        );
+        let rows = sqlx::query(sql).bind(fold(name)).fetch_all(&self.pool).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let passwords = rows.iter().filter_map(|row| password(row).transpose()).collect::<Result<_, _>>()?;
+        Ok(Some(LoginRecord { account: account(first)?, grant: grant(first)?, passwords }))
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let sql = concat!("SELECT ", ACCOUNT_COLUMNS!(), " FROM accounts a ORDER BY a.name");
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let mut accounts = rows.iter().map(account).collect::<Result<Vec<_>, _>>()?;
+        let names = sqlx::query("SELECT name, account_id FROM login_names ORDER BY folded")
+            .fetch_all(&self.pool)
+            .await?;
+        for row in names {
+            let (name, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let owner = accounts.iter_mut().find(|account| account.id.0 == id && account.name != name);
+            if let Some(account) = owner {
+                account.aliases.push(name);
+            }
+        }
+        Ok(accounts)
+    }
+
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g");
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        rows.iter().filter_map(|row| grant(row).transpose()).collect()
+    }
+
+    async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
+        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = ?");
+        let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool).await?;
+        row.as_ref().map_or(Ok(None), grant)
+    }
+
+    async fn grant_of(&self, provider: &str, owner: &str) -> Result<Option<Grant>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            GRANT_COLUMNS!(),
+            " FROM grants g WHERE g.provider = ? AND g.owner_folded = ?"
+        );
+        let row = sqlx::query(sql).bind(provider).bind(fold(owner)).fetch_optional(&self.pool).await?;
+        row.as_ref().map_or(Ok(None), grant)
+    }
+
+    async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError> {
+        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, scopes = ?, \
+             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
+             retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
+             lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
+             lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
+             WHERE id = ? AND revision = ?";
+        let done = bind_grant(sqlx::query(sql), grant)
+            .bind(holder)
+            .bind(holder)
+            .bind(&grant.id.0)
+            .bind(grant.revision)
+            .execute(&self.pool)
+            .await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::Conflict),
+            _ => Ok(grant.revision + 1),
+        }
+    }
+
+    async fn take_lease(
+        &self,
+        grant: &Id,
+        holder: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        // A holder that is still written there after its time died before it could write its end.
+        let sql = "UPDATE grants SET \
+             interrupted_at = CASE WHEN lease_holder IS NOT NULL THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = ?, lease_taken_at = ?, lease_until = ? \
+             WHERE id = ? AND (lease_holder IS NULL OR lease_until <= ?)";
+        let now = now.unix_timestamp();
+        let done = sqlx::query(sql)
+            .bind(holder)
+            .bind(now)
+            .bind(until.unix_timestamp())
+            .bind(&grant.0)
+            .bind(now)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn release_lease(&self, grant: &Id, holder: &str) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = ? AND lease_holder = ?";
+        sqlx::query(sql).bind(&grant.0).bind(holder).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
+        let mut transaction = self.write().await?;
+        put_grant(&mut transaction, &authorization.grant).await?;
+        let account = put_account(&mut transaction, &authorization.account, &authorization.grant.id).await?;
+        for alias in &authorization.aliases {
+            put_name(&mut transaction, &account.id, alias).await?;
+        }
+        transaction.commit().await?;
+        Ok(account)
+    }
+
+    async fn remove_account(&self, account: &Id) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM accounts WHERE id = ?").bind(&account.0).execute(&mut *transaction).await?;
+        sqlx::query(
+            "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        put_name(&mut transaction, account, alias).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError> {
+        let (generated, chosen) = match &password.verifier {
+            Verifier::Generated(hash) => (Some(hash), None),
+            Verifier::Chosen(hash) => (None, Some(hash)),
+        };
+        let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
+        let done = sqlx::query(sql)
+            .bind(&password.id.0)
+            .bind(&password.account.0)
+            .bind(&password.name)
+            .bind(generated)
+            .bind(chosen)
+            .bind(password.created_at.unix_timestamp())
+            .execute(&self.pool)
+            .await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::Taken(format!(
+                "the account already has an app password named {:?}",
+                password.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            PASSWORD_COLUMNS!(),
+            " FROM passwords p WHERE p.account_id = ? ORDER BY p.name"
+        );
+        let rows = sqlx::query(sql).bind(&account.0).fetch_all(&self.pool).await?;
+        rows.iter().filter_map(|row| password(row).transpose()).collect()
+    }
+
+    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM passwords WHERE account_id = ? AND name = ?";
+        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        for note in notes {
+            let at = note.at.unix_timestamp();
+            sqlx::query("UPDATE accounts SET last_login_at = ?, last_login_from = ? WHERE id = ?")
+                .bind(at)
+                .bind(&note.from)
+                .bind(&note.account.0)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE passwords SET last_used_at = ?, last_used_from = ? WHERE id = ?")
+                .bind(at)
+                .bind(&note.from)
+                .bind(&note.password.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING")
+            .bind(key)
+            .bind(value)
+            .execute(&mut *transaction)
+            .await?;
+        let row = sqlx::query("SELECT value FROM settings WHERE key = ?")
+            .bind(key)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::Arguments>;
+
+/// Binds what `update_grant` and `put_grant` write, in their common order.
+fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
+    query
+        .bind(&grant.provider)
+        .bind(&grant.owner)
+        .bind(fold(&grant.owner))
+        .bind(join_scopes(&grant.scopes))
+        .bind(grant.refresh_token.as_deref())
+        .bind(grant.access_token.as_deref())
+        .bind(seconds(grant.access_expires_at))
+        .bind(grant.state.name())
+        .bind(grant.last_error.as_deref())
+        .bind(seconds(grant.failed_at))
+        .bind(grant.failures)
+        .bind(seconds(grant.retry_at))
+        .bind(grant.authorized_at.unix_timestamp())
+        .bind(seconds(grant.refreshed_at))
+        .bind(seconds(grant.refresh_expires_at))
+        .bind(seconds(grant.interrupted_at))
+}
+
+/// A person's consent wins over whatever a background refresh wrote meanwhile: the row's revision
+/// moves on, and a refresh that began before loses.
+async fn put_grant(transaction: &mut Transaction<'_, Database>, grant: &Grant) -> Result<(), StoreError> {
+    let sql = "INSERT INTO grants (provider, owner, owner_folded, scopes, refresh_token, access_token, \
+         access_expires_at, state, last_error, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
+         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
+         owner = excluded.owner, owner_folded = excluded.owner_folded, scopes = excluded.scopes, \
+         refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
+         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, failed_at = excluded.failed_at, \
+         failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
+         refreshed_at = excluded.refreshed_at, refresh_expires_at = excluded.refresh_expires_at, \
+         interrupted_at = excluded.interrupted_at, lease_holder = NULL, lease_until = NULL";
+    bind_grant(sqlx::query(sql), grant).bind(&grant.id.0).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+async fn put_account(
+    transaction: &mut Transaction<'_, Database>,
+    name: &str,
+    grant: &Id,
+) -> Result<Account, StoreError> {
+    let known = find_account(transaction, name).await?;
+    let account = match known {
+        Some(account) => account,
+        None => {
+            let id = Id::random();
+            sqlx::query("INSERT INTO accounts (id, name) VALUES (?, ?)")
+                .bind(&id.0)
+                .bind(name)
+                .execute(&mut **transaction)
+                .await?;
+            put_name(transaction, &id, name).await?;
+            Account {
+                id,
+                name: name.to_owned(),
+                aliases: Vec::new(),
+                grant: None,
+                last_login_at: None,
+                last_login_from: None,
+            }
+        }
+    };
+    sqlx::query("UPDATE accounts SET grant_id = ? WHERE id = ?")
+        .bind(&grant.0)
+        .bind(&account.id.0)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(Account { grant: Some(grant.clone()), ..account })
+}
+
+async fn find_account(
+    transaction: &mut Transaction<'_, Database>,
+    name: &str,
+) -> Result<Option<Account>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        ACCOUNT_COLUMNS!(),
+        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = ?"
+    );
+    let row = sqlx::query(sql).bind(fold(name)).fetch_optional(&mut **transaction).await?;
+    row.as_ref().map(account).transpose()
+}
+
+/// Makes `name` open `account`; a name that opens another one is refused.
+async fn put_name(
+    transaction: &mut Transaction<'_, Database>,
+    account: &Id,
+    name: &str,
+) -> Result<(), StoreError> {
+    match find_account(transaction, name).await? {
+        Some(owner) if owner.id == *account => Ok(()),
+        Some(owner) => Err(StoreError::Taken(format!("{name:?} is already a login name of {}", owner.name))),
+        None => {
+            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)")
+                .bind(fold(name))
+                .bind(name)
+                .bind(&account.0)
+                .execute(&mut **transaction)
+                .await?;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The server side of TLS: one configuration for all listeners, one handshake a connection.
+//!
+//! Choices, each for a reason:
+//! * resumption downstream by stateless tickets (keys rotate every six hours, nothing is kept per
+//!   session) and a cache of 256 session ids for TLS 1.2 clients without tickets; a collector that
+//!   logs in each minute then costs no signature;
+//! * one TLS 1.3 ticket a connection instead of rustls's two: each costs an encryption and 200
+//!   bytes, and a mail program opens its next connection with one;
+//! * no early data: a replayed LOGIN is a second LOGIN;
+//! * ALPN `imap` is accepted, no ALPN is accepted, any other is refused (RFC 7301 §3.2), so that
+//!   a browser cannot be made to speak to us (ALPACA);
+//! * our order of cipher suites, which puts the cheapest for AES hardware first.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
+use tokio_rustls::rustls::server::ServerSessionMemoryCache;
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use super::{AcceptError, Identity, Stream, crypto_provider};
+
+/// Old clients that know session ids only; 256 of them are more than one machine has.
+const REMEMBERED_SESSIONS: usize = 256;
+
+/// Accepts TLS connections of mail programs. Cheap to clone.
+#[derive(Clone)]
+pub struct Acceptor {
+    tls: TlsAcceptor,
+}
+
+impl Acceptor {
+    /// An acceptor that shows whatever `identity` holds at each handshake.
+    pub fn new(identity: Arc<Identity>) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(crypto_provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(identity);
+        config.alpn_protocols = vec![b"imap".to_vec()];
+        config.ignore_client_order = true;
+        config.ticketer = Ticketer::new()?;
+        config.send_tls13_tickets = 1;
+        config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
+        Ok(Self { tls: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    /// The handshake on a fresh connection, or after the answer to STARTTLS.
+    ///
+    /// At most until `deadline`; a client that does not speak TLS is recognised by its first bytes.
+    pub async fn accept(&self, tcp: TcpStream, deadline: Instant) -> Result<Stream, AcceptError> {
+        tcp.set_nodelay(true)?;
+        match timeout_at(deadline, FirstBytes::peek(&tcp)).await {
+            Err(_) => return Err(AcceptError::Silent),
+            Ok(first) => first?.expect_tls()?,
+        }
+        match timeout_at(deadline, Box::pin(self.tls.accept(tcp))).await {
+            Err(_) => Err(AcceptError::Slow),
+            Ok(accepted) => Ok(Stream::server(accepted?)),
+        }
+    }
+}
+
+/// What a peer seems to speak, judged by how it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstBytes {
+    /// It closed the connection without a byte.
+    None,
+    /// A TLS handshake record.
+    Tls,
+    /// The hello of SSL 2, which clients of TLS 1.0 sent for compatibility.
+    Ssl2,
+    /// An HTTP request line.
+    Http,
+    /// Anything else: IMAP in cleartext, most likely.
+    Text,
+}
+
+/// Enough for the longest method that is told apart, and its first blank.
+const PEEKED: usize = 9;
+
+impl FirstBytes {
+    /// Judges the first bytes of a connection; nine of them suffice.
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => Self::None,
+            // ContentType handshake (RFC 8446 §5.1); no text begins with it.
+            [0x16, ..] => Self::Tls,
+            // Two bytes length with the top bit set, then message type client_hello.
+            [0x80..=0xff, _, 0x01, ..] => Self::Ssl2,
+            _ if is_http(bytes) => Self::Http,
+            _ => Self::Text,
+        }
+    }
+
+    /// Waits for the first bytes of `tcp` and leaves them where they are.
+    pub async fn peek(tcp: &TcpStream) -> std::io::Result<Self> {
+        let mut bytes = [0; PEEKED];
+        let length = tcp.peek(&mut bytes).await?;
+        Ok(Self::of(bytes.get(..length).unwrap_or_default()))
+    }
+
+    fn expect_tls(self) -> Result<(), AcceptError> {
+        match self {
+            Self::Tls => Ok(()),
+            Self::None => Err(AcceptError::Probe),
+            Self::Ssl2 => Err(AcceptError::OldTls),
+            Self::Http => Err(AcceptError::HttpClient),
+            Self::Text => Err(AcceptError::PlaintextClient),
+        }
+    }
+}
+
+/// A method, a blank and a target. `GET NOOP` is IMAP with an unlucky tag, `GET /` is not.
+fn is_http(bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"DELETE ", b"PRI "];
+    METHODS.iter().any(|method| {
+        bytes
+            .strip_prefix(*method)
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'*' | b'h')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_what_a_client_speaks() {
+        for (bytes, speaks) in [
+            (&b""[..], FirstBytes::None),
+            (b"\x16", FirstBytes::Tls),
+            (b"\x16\x03\x01\x02\x00\x01", FirstBytes::Tls),
+            (b"\x80\x2e\x01\x03\x01", FirstBytes::Ssl2),
+            (b"GET / HTTP/1.1", FirstBytes::Http),
+            (b"OPTIONS *", FirstBytes::Http),
+            (b"OPTIONS ", FirstBytes::Http),
+            (b"PRI * HTT", FirstBytes::Http),
+            (b"GET NOOP\r\n", FirstBytes::Text),
+            (b"a LOGIN x", FirstBytes::Text),
+            (b"\r\n", FirstBytes::Text),
+            (b"\xff\xfe\x02", FirstBytes::Text),
+        ] {
+            assert_eq!(FirstBytes::of(bytes), speaks, "{}", bytes.escape_ascii());
+        }
+    }
+}

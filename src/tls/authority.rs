@@ -1,0 +1,334 @@
+//! The local certificate authority: one a machine and user, made once, trusted by hand.
+//!
+//! People teach their mail programs to trust `ca.pem`, so it never changes unless somebody asks
+//! for it with `certs renew-ca`. What does not fit is an error that says so: a lost or foreign
+//! key, a damaged file, a hostname that the CA may not sign. `ca.key` (mode 0600) holds the key
+//! and the certificate that belongs to it, so that the pair is replaced in one step; `ca.pem` is
+//! the copy that is handed out, and is written again from `ca.key` where it is missing.
+//!
+//! The CA may sign its own names only: critical name constraints, path length 0. Everything that
+//! reads mail today enforces or at least understands them; without them a copied key could
+//! impersonate any site to everyone who trusts this CA. No revocation URLs: Windows waits for them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, DnValue, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::names::Names;
+use super::{TlsSettings, files};
+use crate::secret::random_bytes;
+
+/// Ten years, as mkcert does: longer than the machine, and renewing means a visit to every client.
+const LIFETIME: Duration = Duration::days(3652);
+
+/// Clients' clocks run behind now and then.
+pub(super) const CLOCK_SKEW: Duration = Duration::days(1);
+
+/// The local CA, opened: it can sign leaves.
+pub struct Authority {
+    directory: PathBuf,
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    facts: Facts,
+}
+
+/// What the certificate says of itself.
+struct Facts {
+    subject: String,
+    key_id: Vec<u8>,
+    not_after: OffsetDateTime,
+}
+
+impl Authority {
+    /// Opens the CA of `settings.state_directory`, or makes it where there is none.
+    ///
+    /// Blocks on files, and on another process that is making it at this moment.
+    pub fn open(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
+        let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+        let directory = &settings.state_directory;
+        let _lock = lock(directory)?;
+        let authority = match (exists(&certificate_path(directory))?, exists(&key_path(directory))?) {
+            (false, false) => Self::create(directory, &names, now)?,
+            (true, false) => {
+                return Err(AuthorityError::KeyMissing {
+                    certificate: certificate_path(directory),
+                    key: key_path(directory),
+                });
+            }
+            (_, true) => Self::read(directory)?,
+        };
+        authority.check(&names, now)?;
+        Ok(authority)
+    }
+
+    /// Makes a new CA in the place of the old one, whatever state that is in (`certs renew-ca`).
+    ///
+    /// Every client must be taught to trust the new `ca.pem`. A running `serve` notices.
+    pub fn renew(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
+        let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+        let _lock = lock(&settings.state_directory)?;
+        Self::create(&settings.state_directory, &names, now)
+    }
+
+    /// The file that clients are taught to trust.
+    pub fn ca_file(&self) -> PathBuf {
+        certificate_path(&self.directory)
+    }
+
+    /// The certificate in PEM, what `certs export` writes.
+    pub fn pem(&self) -> String {
+        pem_of(&self.certificate)
+    }
+
+    /// The certificate in DER.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// The subject as clients show it: `CN=imap-oauth-proxy CA user@host`.
+    pub fn subject(&self) -> &str {
+        &self.facts.subject
+    }
+
+    /// When it ends; leaves end no later.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.facts.not_after
+    }
+
+    /// SHA-256 of the certificate as clients show it: `AB:CD:…`.
+    pub fn fingerprint(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.certificate);
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
+    /// What the authority key identifier of its leaves says.
+    pub(super) fn key_id(&self) -> &[u8] {
+        &self.facts.key_id
+    }
+
+    fn create(directory: &Path, names: &Names, now: OffsetDateTime) -> Result<Self, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate = parameters(names, now).self_signed(&key)?;
+        let both = Zeroizing::new(format!("{}{}", *Zeroizing::new(key.serialize_pem()), certificate.pem()));
+        // The key first: a crash in between leaves the old `ca.pem` beside it, which is noticed.
+        replace(&key_path(directory), both.as_bytes(), 0o600)?;
+        replace(&certificate_path(directory), certificate.pem().as_bytes(), 0o644)?;
+        Self::new(directory, certificate.der().clone(), key)
+    }
+
+    fn read(directory: &Path) -> Result<Self, AuthorityError> {
+        let (path, public_path) = (key_path(directory), certificate_path(directory));
+        if let Some(mode) = files::exposed_mode(&path).map_err(|error| unreadable(&path, error))? {
+            return Err(AuthorityError::Exposed(path, mode));
+        }
+        let text = Zeroizing::new(read_text(&path)?);
+        let key = KeyPair::from_pem(&text).map_err(|_| AuthorityError::Damaged(path.clone()))?;
+        let certificate = CertificateDer::from_pem_slice(text.as_bytes());
+        if !exists(&public_path)? {
+            let certificate = certificate.map_err(|_| AuthorityError::Damaged(path))?;
+            replace(&public_path, pem_of(&certificate).as_bytes(), 0o644)?;
+            return Self::new(directory, certificate, key);
+        }
+        let public = CertificateDer::from_pem_slice(read_text(&public_path)?.as_bytes())
+            .map_err(|_| AuthorityError::Damaged(public_path.clone()))?;
+        // A key without a certificate beside it, or with another one, is not this CA's.
+        if certificate.ok().as_ref() != Some(&public) {
+            return Err(AuthorityError::Mismatch { certificate: public_path, key: path });
+        }
+        Self::new(directory, public, key)
+    }
+
+    fn new(
+        directory: &Path,
+        certificate: CertificateDer<'static>,
+        key: KeyPair,
+    ) -> Result<Self, AuthorityError> {
+        let path = certificate_path(directory);
+        let (facts, public_key) = facts(&certificate).ok_or_else(|| AuthorityError::Damaged(path.clone()))?;
+        if public_key != key.public_key_raw() {
+            return Err(AuthorityError::Mismatch { certificate: path, key: key_path(directory) });
+        }
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
+        Ok(Self { directory: directory.to_owned(), certificate, issuer, facts })
+    }
+
+    fn check(&self, names: &Names, now: OffsetDateTime) -> Result<(), AuthorityError> {
+        if self.facts.not_after <= now {
+            return Err(AuthorityError::Expired(self.ca_file(), self.facts.not_after.date()));
+        }
+        let damaged = || AuthorityError::Damaged(self.ca_file());
+        let (_, certificate) = X509Certificate::from_der(&self.certificate).map_err(|_| damaged())?;
+        let Some(constraints) = certificate.name_constraints().map_err(|_| damaged())? else { return Ok(()) };
+        let permitted = constraints.value.permitted_subtrees.as_deref().unwrap_or_default();
+        let permitted: Vec<_> = permitted.iter().map(|subtree| subtree.base.clone()).collect();
+        match names.first_not_permitted(&permitted) {
+            Some(name) => Err(AuthorityError::NotPermitted { name, certificate: self.ca_file() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a CA certificate is made of (RFC 5280 §4.2.1).
+fn parameters(names: &Names, now: OffsetDateTime) -> CertificateParams {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name()));
+    parameters.serial_number = Some(serial_number());
+    parameters.not_before = now - CLOCK_SKEW;
+    parameters.not_after = now + LIFETIME;
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    parameters.name_constraints = Some(names.constraints());
+    parameters
+}
+
+/// Says whose CA it is, for the person who finds it in a list of authorities one day.
+fn common_name() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.unwrap_or_else(|_| format!("uid-{}", rustix::process::getuid().as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = format!("imap-oauth-proxy CA {user}@{host}");
+    // At most 64 characters (RFC 5280 appendix A.1), and none that a terminal would obey.
+    name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect()
+}
+
+/// 127 random bits, positive and without leading zeros (RFC 5280 §4.1.2.2 allows 20 bytes).
+pub(super) fn serial_number() -> SerialNumber {
+    let mut bytes = random_bytes::<16>();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&bytes)
+}
+
+/// Reads what matters of a CA certificate, and its public key; `None` where it is no CA certificate.
+fn facts(certificate: &CertificateDer<'_>) -> Option<(Facts, Vec<u8>)> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let key_id = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })?;
+    let facts = Facts {
+        subject: certificate.subject().to_string(),
+        key_id,
+        not_after: OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()?,
+    };
+    certificate.is_ca().then(|| (facts, certificate.public_key().subject_public_key.data.to_vec()))
+}
+
+fn pem_of(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}
+
+fn certificate_path(directory: &Path) -> PathBuf {
+    directory.join("ca.pem")
+}
+
+fn key_path(directory: &Path) -> PathBuf {
+    directory.join("ca.key")
+}
+
+fn lock(directory: &Path) -> Result<fs::File, AuthorityError> {
+    files::lock(directory).map_err(|error| AuthorityError::Unwritable(directory.to_owned(), error))
+}
+
+fn exists(path: &Path) -> Result<bool, AuthorityError> {
+    path.try_exists().map_err(|error| unreadable(path, error))
+}
+
+fn read_text(path: &Path) -> Result<String, AuthorityError> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => AuthorityError::Damaged(path.to_owned()),
+        _ => unreadable(path, error),
+    })
+}
+
+fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), AuthorityError> {
+    files::replace(path, contents, mode).map_err(|error| AuthorityError::Unwritable(path.to_owned(), error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> AuthorityError {
+    AuthorityError::Unreadable(path.to_owned(), error)
+}
+
+/// Why there is no CA to sign with. Each is for the administrator; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// Others can read the key, so it may be known.
+    #[error(
+        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if anybody may have copied it, make a new CA with: imap-oauth-proxy certs renew-ca"
+    )]
+    Exposed(PathBuf, u32),
+    /// Clients may trust this CA, and nothing can be signed with it any more.
+    #[error(
+        "the CA certificate {certificate} is there but its key {key} is missing; restore the key from a backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
+    )]
+    KeyMissing {
+        /// The CA's certificate.
+        certificate: PathBuf,
+        /// Where its key should be.
+        key: PathBuf,
+    },
+    /// A file of another CA, or a renewal that was interrupted.
+    #[error(
+        "the CA key {key} does not belong to the CA certificate {certificate}; restore both from one backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
+    )]
+    Mismatch {
+        /// The CA's certificate.
+        certificate: PathBuf,
+        /// The key that is not its own.
+        key: PathBuf,
+    },
+    /// Not what we wrote.
+    #[error(
+        "the CA file {0} is damaged; restore it from a backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
+    )]
+    Damaged(PathBuf),
+    /// Its ten years are over, or the clock is wrong.
+    #[error(
+        "the CA certificate {0} ended on {1}; if this machine's clock is right, make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
+    )]
+    Expired(PathBuf, time::Date),
+    /// `[tls] hostnames` has grown since the CA was made.
+    #[error(
+        "the CA {certificate} may not sign for {name}, because it was made before that name was in [tls] hostnames; take the name out, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
+    )]
+    NotPermitted {
+        /// The name or address that is not covered.
+        name: String,
+        /// The CA's certificate.
+        certificate: PathBuf,
+    },
+    /// A mistake in the configuration.
+    #[error(
+        "{0:?} in [tls] hostnames is neither a host name nor an IP address; write names in ASCII (xn--… for others), without scheme and port"
+    )]
+    NotAName(String),
+    /// An operating system's refusal.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// An operating system's refusal.
+    #[error("{0} cannot be written: {1}")]
+    Unwritable(PathBuf, #[source] io::Error),
+    /// The crypto library's refusal; no input is known to cause one.
+    #[error("the certificate could not be made: {0}")]
+    Crypto(#[from] rcgen::Error),
+}

@@ -1,0 +1,213 @@
+//! Who we are to mail programs: the certificates that listeners show, kept fresh.
+//!
+//! An [`Identity`] is loaded before anything is bound, so that a mistake in the files stops the
+//! program with one sentence. Afterwards nothing stops it: [`Identity::keep_fresh`] looks at the
+//! files and the wall clock every half minute (never one long sleep: machines suspend), and what
+//! cannot be loaded is logged while the certificates in use stay. That one mechanism covers the
+//! renewal of leaves, `certs renew-ca` in another process, and new files of the user's own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration as StdDuration;
+
+use arc_swap::ArcSwap;
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+
+use super::TlsSettings;
+use super::authority::{Authority, AuthorityError};
+use super::files::Stamp;
+use super::leaf::{self, Algorithm};
+use super::names::Names;
+use super::own::{self, OwnCertificateError};
+
+/// A third of a minute's patience for whoever waits after `certs renew-ca`, at three `stat` calls.
+const LOOK_EVERY: StdDuration = StdDuration::from_secs(30);
+
+/// Renewing the CA means a visit to every client: say so two months ahead.
+const CA_EXPIRES_SOON: Duration = Duration::days(60);
+
+/// The certificates in use; shared by all listeners.
+pub struct Identity {
+    settings: TlsSettings,
+    /// In order of preference.
+    keys: ArcSwap<Vec<Arc<CertifiedKey>>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    stamps: Vec<Stamp>,
+    look_again_at: OffsetDateTime,
+    warnings: Vec<String>,
+}
+
+impl Identity {
+    /// Loads the user's own certificate, or the local CA's leaves, which are made where there are none.
+    ///
+    /// Blocks: on files, and for up to a second when an RSA key is made for the first time.
+    pub fn load(settings: TlsSettings, now: OffsetDateTime) -> Result<Self, IdentityError> {
+        let (loaded, stamps) = load_steadily(&settings, now)?;
+        Ok(Self {
+            settings,
+            keys: ArcSwap::from_pointee(loaded.keys),
+            state: Mutex::new(State {
+                stamps,
+                look_again_at: loaded.look_again_at,
+                warnings: loaded.warnings,
+            }),
+        })
+    }
+
+    /// What mail programs are taught to trust; `None` with a certificate of the user's own.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.settings.certificate.is_none().then(|| self.settings.state_directory.join("ca.pem"))
+    }
+
+    /// What the administrator should know: an exposed key, an end that is near.
+    pub fn warnings(&self) -> Vec<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()
+    }
+
+    /// Loads again where files changed or the time has come; says whether it did. Blocks.
+    ///
+    /// After an error the certificates in use stay, and the same files are not tried again before
+    /// they change, or ten minutes later.
+    pub fn refresh(&self, now: OffsetDateTime) -> Result<bool, IdentityError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(&self.settings);
+        if stamps == state.stamps && now < state.look_again_at {
+            return Ok(false);
+        }
+        match load_steadily(&self.settings, now) {
+            Ok((loaded, stamps)) => {
+                self.keys.store(Arc::new(loaded.keys));
+                *state = State { stamps, look_again_at: loaded.look_again_at, warnings: loaded.warnings };
+                Ok(true)
+            }
+            Err(error) => {
+                state.stamps = stamps;
+                state.look_again_at = now + Duration::minutes(10);
+                Err(error)
+            }
+        }
+    }
+
+    /// Refreshes for ever; stop it by dropping the future.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let identity = Arc::clone(&self);
+            let refreshed = tokio::task::spawn_blocking(move || identity.refresh(OffsetDateTime::now_utc()));
+            match refreshed.await {
+                Ok(Ok(true)) => self.log_news(),
+                Ok(Err(error)) => tracing::error!("{error}; the certificate in use stays"),
+                Ok(Ok(false)) | Err(_) => {}
+            }
+        }
+    }
+
+    fn log_news(&self) {
+        tracing::info!("the listeners' certificates were loaded again");
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+/// The first key that the client can verify. rustls has reduced the client's signature schemes to
+/// those that go with a cipher suite it offers, so this holds for TLS 1.2 as well.
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = self.keys.load();
+        let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        keys.iter().find(suits).cloned()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+struct Loaded {
+    keys: Vec<Arc<CertifiedKey>>,
+    warnings: Vec<String>,
+    /// When to load again although no file changed.
+    look_again_at: OffsetDateTime,
+}
+
+/// Loads until the files are the same before and after: made by ourselves the first time, or
+/// caught while somebody else writes them.
+fn load_steadily(settings: &TlsSettings, now: OffsetDateTime) -> Result<(Loaded, Vec<Stamp>), IdentityError> {
+    let mut before = stamps(settings);
+    for _ in 0..2 {
+        let loaded = load(settings, now);
+        let after = stamps(settings);
+        if before == after {
+            return Ok((loaded?, after));
+        }
+        before = after;
+    }
+    Ok((load(settings, now)?, before))
+}
+
+fn load(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
+    match &settings.certificate {
+        Some((certificate, key)) => load_own(certificate, key, now),
+        None => load_leaves(settings, now),
+    }
+}
+
+fn load_own(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
+    let own = own::load(certificate, key, now)?;
+    Ok(Loaded { keys: vec![own.key], warnings: own.warnings, look_again_at: own.look_again_at })
+}
+
+fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
+    let authority = Authority::open(settings, now)?;
+    let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+    let leaves = Algorithm::ALL
+        .map(|algorithm| leaf::ensure(&settings.state_directory, &authority, &names, algorithm, now));
+    let leaves = leaves.into_iter().collect::<Result<Vec<_>, _>>()?;
+
+    let mut warnings = Vec::new();
+    let mut look_again_at = authority.not_after() - CA_EXPIRES_SOON;
+    if look_again_at <= now {
+        look_again_at = now + Duration::days(1);
+        warnings.push(format!(
+            "the CA certificate {} ends on {}; make a new one in time, which every mail program must then be \
+             taught to trust, with: imap-oauth-proxy certs renew-ca",
+            authority.ca_file().display(),
+            authority.not_after().date()
+        ));
+    }
+    let look_again_at =
+        leaves.iter().filter_map(|leaf| leaf.renew_at).fold(look_again_at, OffsetDateTime::min);
+    Ok(Loaded { keys: leaves.into_iter().map(|leaf| leaf.key).collect(), warnings, look_again_at })
+}
+
+fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
+    match &settings.certificate {
+        Some((certificate, key)) => vec![Stamp::of(certificate), Stamp::of(key)],
+        None => {
+            let directory = &settings.state_directory;
+            let leaves = Algorithm::ALL.map(|algorithm| algorithm.path(directory));
+            let authority = [directory.join("ca.pem"), directory.join("ca.key")];
+            authority.iter().chain(&leaves).map(|path| Stamp::of(path)).collect()
+        }
+    }
+}
+
+/// Why there is no certificate to show; before the first load nothing is bound then.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The local CA's files, or `[tls] hostnames`.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The files of `[tls] certificate` and `key`.
+    #[error(transparent)]
+    Own(#[from] OwnCertificateError),
+}

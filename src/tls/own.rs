@@ -1,0 +1,127 @@
+//! The user's own certificate: a chain and a key in PEM files that another program looks after.
+//!
+//! The key may be PKCS#8, PKCS#1 or SEC1. The pair is checked before it is used, so that a renewal
+//! caught half-way (new chain, old key) never reaches a mail program. A key that others can read
+//! is worth a warning and no more: the files are not ours, and group access is a common set-up.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{Error, InconsistentKeys};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::{crypto_provider, files};
+
+/// Whoever renews certificates by a timer does it weeks earlier, so this late something is wrong.
+const EXPIRES_SOON: Duration = Duration::days(14);
+
+/// The pair, and what the administrator should know about it.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) warnings: Vec<String>,
+    /// When it is worth looking at again although the files have not changed.
+    pub(super) look_again_at: OffsetDateTime,
+}
+
+/// Reads and checks the pair.
+pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Own, OwnCertificateError> {
+    let chain = read_chain(certificate)?;
+    let mut warnings = Vec::new();
+    if let Ok(Some(mode)) = files::exposed_mode(key) {
+        let (path, mode) = (key.display(), format!("{mode:03o}"));
+        warnings.push(format!("the key {path} can be read by others (mode {mode}); run: chmod 600 {path}"));
+    }
+    let not_after =
+        not_after(&chain).ok_or_else(|| OwnCertificateError::NoCertificate(certificate.to_owned()))?;
+    if not_after <= now + EXPIRES_SOON {
+        let (path, verb) = (certificate.display(), if not_after <= now { "ended" } else { "ends" });
+        let date = not_after.date();
+        warnings.push(format!(
+            "the certificate {path} {verb} on {date}; renew it: the new files are picked up by themselves"
+        ));
+    }
+    let key = read_key(certificate, key, chain)?;
+    let soon = not_after - EXPIRES_SOON;
+    let look_again_at = if now < soon { soon } else { now + Duration::days(1) };
+    Ok(Own { key: Arc::new(key), warnings, look_again_at })
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, OwnCertificateError> {
+    let text = read(path)?;
+    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+    if chain.is_empty() {
+        return Err(OwnCertificateError::NoCertificate(path.to_owned()));
+    }
+    Ok(chain)
+}
+
+fn read_key(
+    certificate: &Path,
+    path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+) -> Result<CertifiedKey, OwnCertificateError> {
+    let text = read(path)?;
+    let Ok(key) = PrivateKeyDer::from_pem_slice(&text) else {
+        let encrypted = String::from_utf8_lossy(&text).contains("ENCRYPTED");
+        let path = path.to_owned();
+        return Err(if encrypted {
+            OwnCertificateError::Encrypted(path)
+        } else {
+            OwnCertificateError::NoKey(path)
+        });
+    };
+    CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            OwnCertificateError::Mismatch { certificate: certificate.to_owned(), key: path.to_owned() }
+        }
+        Error::InvalidCertificate(_) => OwnCertificateError::NoCertificate(certificate.to_owned()),
+        _ => OwnCertificateError::NoKey(path.to_owned()),
+    })
+}
+
+fn not_after(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
+    let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+    OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, OwnCertificateError> {
+    fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|error| OwnCertificateError::Unreadable(path.to_owned(), error))
+}
+
+/// Why the configured certificate cannot be used. Each is for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnCertificateError {
+    /// An operating system's refusal.
+    #[error("the TLS file {0} cannot be read: {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// Not a PEM file with certificates.
+    #[error(
+        "{0} holds no certificate in PEM; [tls] certificate must name the full chain, the server's own first"
+    )]
+    NoCertificate(PathBuf),
+    /// Not a PEM file with a key that TLS can use.
+    #[error("{0} holds no usable private key in PEM; [tls] key must name an RSA, ECDSA or Ed25519 key")]
+    NoKey(PathBuf),
+    /// A key under a passphrase.
+    #[error("the key {0} is encrypted; write it without a passphrase: openssl pkey -in {0} -out plain.key")]
+    Encrypted(PathBuf),
+    /// Files of two certificates, or a chain in the wrong order.
+    #[error(
+        "the key {key} does not belong to the first certificate in {certificate}; name the files of one pair, the server's own certificate first"
+    )]
+    Mismatch {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key that is not its own.
+        key: PathBuf,
+    },
+}

@@ -1,0 +1,273 @@
+//! Access tokens: in memory while they last, refreshed once for everybody who waits, never at the
+//! price of the grant.
+//!
+//! The invariants:
+//! * At most one refresh of a grant is under way: in this process by the flight map, between
+//!   processes by the store's lease. Everybody else waits for its result.
+//! * A refresh runs in a task of its own. A mail program that hangs up cancels nothing, because a
+//!   provider that rotates refresh tokens has by then spent the old one.
+//! * A token is cached for the row's revision, which every login reads; so a revocation, a new
+//!   consent or another process's refresh holds at the next login.
+//! * Only an explicit refusal changes a grant's state to one that needs a person, and even then
+//!   its refresh token is kept. Only a person's own command deletes it.
+//! * Expiry is judged when a token is used, against the wall clock: machines suspend.
+
+mod failure;
+mod refresh;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
+
+pub use failure::TokenFailure;
+
+use crate::oauth;
+use crate::secret::{Sealer, Secret};
+use crate::store::{Grant, GrantState, Id, Store, StoreError};
+
+/// Sessions end with the token that they logged in with (providers.md on Gmail and Exchange), so a
+/// login wants one with half an hour ahead; of a short-lived one, half its life.
+const SESSION_MARGIN: Duration = Duration::minutes(30);
+/// Under this much, a token could end between here and the provider's check.
+const LAST_USE: Duration = Duration::seconds(5);
+/// A fresh token that the provider refuses is a matter of permissions, not of tokens: more fresh
+/// ones would only hammer the token endpoint. 1, 2, 4 … 15 minutes.
+const REFUSAL_BACKOFF_MINUTES: u32 = 15;
+
+/// An access token, with what is needed to tell it from a newer one.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The token.
+    pub secret: Secret,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+    /// The grant's revision that it belongs to.
+    pub revision: i64,
+}
+
+/// Gives out access tokens.
+pub struct Tokens {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    /// By provider name.
+    clients: HashMap<String, Arc<oauth::Client>>,
+    cache: DashMap<Id, Arc<AccessToken>>,
+    flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
+    /// Who takes leases: this process.
+    holder: String,
+    started: OffsetDateTime,
+}
+
+type Outcome = Result<Arc<AccessToken>, TokenFailure>;
+
+impl Tokens {
+    /// `clients` are the OAuth clients by provider name.
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clients: HashMap<String, Arc<oauth::Client>>) -> Self {
+        let holder = format!("{}/{}", std::process::id(), crate::secret::random_text::<9>());
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                sealer,
+                clients,
+                cache: DashMap::new(),
+                flights: DashMap::new(),
+                holder,
+                started: OffsetDateTime::now_utc(),
+            }),
+        }
+    }
+
+    /// A token for a session that begins now. `grant` was read for this login.
+    pub async fn access(&self, grant: &Grant) -> Outcome {
+        let now = OffsetDateTime::now_utc();
+        let current = self.inner.current(grant)?;
+        if let Some(token) = &current
+            && token.expires_at - now > session_margin(grant)
+        {
+            return Ok(token.clone());
+        }
+        let refreshed = match self.inner.may_ask(grant, now) {
+            Ok(()) => self.inner.join(&grant.id, Wanted::Fresh).await,
+            Err(failure) => Err(failure),
+        };
+        match (refreshed, current) {
+            // What passes must not lock out while the old token still opens the door.
+            (Err(TokenFailure::Unavailable { .. }), Some(token)) if token.expires_at - now > LAST_USE => Ok(token),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Another token, because the provider refused `refused` although it looked valid.
+    pub async fn replace(&self, grant: &Grant, refused: &Arc<AccessToken>) -> Outcome {
+        self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
+        self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
+    }
+
+    /// Remembers that the provider refused even a token that was just refreshed: no refresh for a
+    /// while, and `reason` (one line; `{account}` stands for the account) for people.
+    pub async fn refused(&self, token: &AccessToken, id: &Id, reason: &str) {
+        let noted = self.inner.edit(id, token.revision, |grant, now| {
+            grant.failures = grant.failures.saturating_add(1);
+            let minutes = 2u32.saturating_pow(grant.failures - 1).min(REFUSAL_BACKOFF_MINUTES);
+            grant.retry_at = Some(now + Duration::minutes(minutes.into()));
+            grant.state = GrantState::Misconfigured;
+            grant.last_error = Some(reason.to_owned());
+            grant.failed_at = Some(now);
+        });
+        log_unwritten(id, noted.await);
+    }
+
+    /// Remembers that a login succeeded with `grant`'s token, where trouble was on record.
+    pub async fn accepted(&self, grant: &Grant, token: &AccessToken) {
+        if grant.state == GrantState::Ok && grant.last_error.is_none() {
+            return;
+        }
+        log_unwritten(&grant.id, self.inner.edit(&grant.id, token.revision, |grant, _| grant.clear_trouble()).await);
+    }
+}
+
+/// Bookkeeping that fails costs a line in the log, never a login.
+fn log_unwritten(grant: &Id, written: Result<(), StoreError>) {
+    match written {
+        // Somebody wrote something newer, which says more than what we had to say.
+        Ok(()) | Err(StoreError::Conflict) => {}
+        Err(error) => tracing::warn!(%grant, "the grant's state was not written: {error}"),
+    }
+}
+
+/// What a joined refresh has to bring.
+#[derive(Clone)]
+enum Wanted {
+    /// A token with a session's worth of life.
+    Fresh,
+    /// Another token than this one, which the provider refused.
+    OtherThan(Arc<AccessToken>),
+}
+
+fn session_margin(grant: &Grant) -> Duration {
+    let issued = grant.refreshed_at.unwrap_or(grant.authorized_at);
+    grant.access_expires_at.map_or(SESSION_MARGIN, |end| ((end - issued) / 2).min(SESSION_MARGIN))
+}
+
+impl Wanted {
+    fn is_met_by(&self, token: &AccessToken, margin: Duration, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Fresh => token.expires_at - now > margin,
+            Self::OtherThan(refused) => token.secret != refused.secret && token.expires_at > now,
+        }
+    }
+}
+
+impl Inner {
+    /// The grant's newest access token, expired or not: from memory, else opened.
+    fn current(&self, grant: &Grant) -> Result<Option<Arc<AccessToken>>, TokenFailure> {
+        if let Some(cached) = self.cache.get(&grant.id)
+            && cached.revision == grant.revision
+        {
+            return Ok(Some(cached.clone()));
+        }
+        let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
+            return Ok(None);
+        };
+        let secret = self
+            .sealer
+            .open_text(&Grant::access_context(&grant.id), sealed)
+            .map_err(|error| TokenFailure::sealed(&error))?;
+        let token = Arc::new(AccessToken { secret, expires_at, revision: grant.revision });
+        self.cache.insert(grant.id.clone(), token.clone());
+        Ok(Some(token))
+    }
+
+    /// Whether the provider may be asked now, or trouble on record says to wait.
+    fn may_ask(&self, grant: &Grant, now: OffsetDateTime) -> Result<(), TokenFailure> {
+        if grant.refresh_token.is_none() {
+            return Err(TokenFailure::revoked());
+        }
+        // A new configuration may have mended what an administrator had to mend.
+        let before_us = grant.failed_at.is_some_and(|at| at < self.started);
+        match grant.retry_at {
+            Some(retry_at) if retry_at > now && !(grant.state == GrantState::Misconfigured && before_us) => {
+                Err(TokenFailure::on_record(grant, retry_at - now))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the refresh of `grant` that is under way, or starts one.
+    async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Outcome {
+        loop {
+            let mut flight = self.flight(grant, wanted.clone());
+            let outcome = match flight.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone(),
+                Err(_) => None,
+            };
+            match (outcome, &wanted) {
+                (None, _) => return Err(TokenFailure::internal()),
+                // That flight had begun before the token was refused, and brought the same one.
+                (Some(Ok(token)), Wanted::OtherThan(refused)) if token.secret == refused.secret => {}
+                (Some(outcome), _) => return outcome,
+            }
+        }
+    }
+
+    fn flight(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> watch::Receiver<Option<Outcome>> {
+        let entry = self.flights.entry(grant.clone());
+        let new_flight = || {
+            let (result, flight) = watch::channel(None);
+            let (inner, grant) = (self.clone(), grant.clone());
+            tokio::spawn(async move {
+                let landing = Landing { inner: &inner, grant: &grant };
+                let outcome = refresh::refresh(&inner, &grant, wanted).await;
+                if let Ok(token) = &outcome {
+                    inner.cache.insert(grant.clone(), token.clone());
+                }
+                drop(landing);
+                let _ = result.send(Some(outcome));
+            });
+            flight
+        };
+        entry.or_insert_with(new_flight).clone()
+    }
+
+    /// Changes a grant's bookkeeping, provided that its tokens are still those of `revision`.
+    async fn edit(
+        &self,
+        id: &Id,
+        revision: i64,
+        change: impl FnOnce(&mut Grant, OffsetDateTime) + Send,
+    ) -> Result<(), StoreError> {
+        let Some(mut grant) = self.store.grant(id).await? else { return Ok(()) };
+        if grant.revision != revision {
+            return Err(StoreError::Conflict);
+        }
+        change(&mut grant, OffsetDateTime::now_utc());
+        let revision = self.store.update_grant(&grant, None).await?;
+        // The tokens are the same ones under a new number.
+        if let Some(mut cached) = self.cache.get_mut(id)
+            && cached.revision == grant.revision
+        {
+            let token = AccessToken { secret: cached.secret.clone(), expires_at: cached.expires_at, revision };
+            *cached = Arc::new(token);
+        }
+        Ok(())
+    }
+}
+
+/// Takes a flight off the map however its task ends.
+struct Landing<'a> {
+    inner: &'a Inner,
+    grant: &'a Id,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.inner.flights.remove(self.grant);
+    }
+}
