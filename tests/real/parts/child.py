@@ -93,6 +93,14 @@ class Child:
     def running(self):
         return self._process.poll() is None
 
+    def first_line(self):
+        """The first line on standard output; where none comes, the failure shows standard error too."""
+        try:
+            return self.out.line(0)
+        except AssertionError as silence:
+            self.kill()
+            raise AssertionError(f"{' '.join(self.argv)} said nothing:\n{self.err.drained()}") from silence
+
     def wait(self):
         """The exit code, once there is one."""
         return self._process.wait(DEADLINE)

@@ -27,7 +27,7 @@ class Oidc:
             "ROTATION": "on" if rotation else "off",
         }
         self._child = Child(["node", HERE / "oidc" / "server.mjs"], env=env)
-        ready = json.loads(self._child.out.line(0))
+        ready = json.loads(self._child.first_line())
         self._admin = ready.pop("admin")
         self.__dict__.update(ready)
 

@@ -78,7 +78,7 @@ class Proxy:
         """
         child = Child(self._argv(["authorize", account, "--no-browser", "--json", *extra]), env=self._env())
         try:
-            consent(child.out.line(0), login or account, decision)
+            consent(child.first_line(), login or account, decision)
             code = child.wait()
             lines = child.out.drained().splitlines()
             words = child.err.drained()
