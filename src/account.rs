@@ -7,6 +7,7 @@
 //! or the password wrong, the answer is the same, after the same delay.
 
 mod attempts;
+mod gate;
 mod password;
 
 use std::net::IpAddr;
@@ -19,12 +20,16 @@ use tokio::sync::Notify;
 use self::attempts::Attempts;
 
 use crate::secret::{Sealer, Secret};
-use crate::store::{Account, Grant, LoginNote, Store, StoreError, fold};
+use crate::store::{Account, Grant, LoginNote, Store, StoreError, Trouble, fold};
 
+pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};
 
 /// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest time without another refresh for a mailbox that the provider keeps refusing.
+const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
 
 /// Verifies logins.
 pub struct Accounts {
@@ -95,6 +100,30 @@ impl Accounts {
         });
         let password_name = used.name.clone();
         Ok(Verdict::Admitted(Box::new(Admitted { account: record.account, grant: record.grant, password_name })))
+    }
+
+    /// Remembers that the provider's mail server does not open this mailbox, although the token was
+    /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
+    /// endpoint. `reason` is cause and cure in one line.
+    pub async fn refused(&self, account: &Account, reason: String) {
+        let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
+        let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
+        let at = OffsetDateTime::now_utc();
+        let retry_at = at + time::Duration::minutes(minutes.into());
+        self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
+    }
+
+    /// Forgets the trouble on record, because a login succeeded.
+    pub async fn accepted(&self, account: &Account) {
+        if account.trouble.is_some() {
+            self.set_trouble(account, None).await;
+        }
+    }
+
+    async fn set_trouble(&self, account: &Account, trouble: Option<&Trouble>) {
+        if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
+            tracing::warn!(account = account.name, "the account's state was not written: {error}");
+        }
     }
 
     fn note(&self, note: LoginNote) {

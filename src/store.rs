@@ -175,6 +175,21 @@ pub struct Account {
     pub last_login_at: Option<OffsetDateTime>,
     /// The address it came from.
     pub last_login_from: Option<String>,
+    /// What the provider's mail server had against this mailbox, until a login succeeds.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a mailbox did not open although its token was fresh.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Cause and cure, in one line for people.
+    pub reason: String,
+    /// Times in a row.
+    pub count: u32,
+    /// When it was last met.
+    pub at: OffsetDateTime,
+    /// No other token is fetched for this mailbox before this.
+    pub retry_at: OffsetDateTime,
 }
 
 /// An app password: never the password itself, only what verifies it.
@@ -296,6 +311,9 @@ pub trait Store: Send + Sync {
 
     /// Remembers logins.
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
+
+    /// Writes down, or forgets, what the provider's mail server has against an account.
+    async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError>;
 
     /// The value under `key`, after putting `value` there if there was none.
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;

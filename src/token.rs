@@ -26,17 +26,13 @@ pub use failure::TokenFailure;
 
 use crate::oauth;
 use crate::secret::{Sealer, Secret};
-use crate::store::{Grant, GrantState, Id, Store, StoreError};
+use crate::store::{Grant, GrantState, Id, Store};
 
 /// Sessions end with the token that they logged in with (providers.md on Gmail and Exchange), so a
 /// login wants one with half an hour ahead; of a short-lived one, half its life.
 const SESSION_MARGIN: Duration = Duration::minutes(30);
 /// Under this much, a token could end between here and the provider's check.
 const LAST_USE: Duration = Duration::seconds(5);
-/// A fresh token that the provider refuses is a matter of permissions, not of tokens: more fresh
-/// ones would only hammer the token endpoint. 1, 2, 4 … 15 minutes.
-const REFUSAL_BACKOFF_MINUTES: u32 = 15;
-
 /// An access token, with what is needed to tell it from a newer one.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -108,37 +104,6 @@ impl Tokens {
     pub async fn replace(&self, grant: &Grant, refused: &Arc<AccessToken>) -> Outcome {
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
-    }
-
-    /// Remembers that the provider refused even a token that was just refreshed: no refresh for a
-    /// while, and `reason` (one line; `{account}` stands for the account) for people.
-    pub async fn refused(&self, token: &AccessToken, id: &Id, reason: &str) {
-        let noted = self.inner.edit(id, token.revision, |grant, now| {
-            grant.failures = grant.failures.saturating_add(1);
-            let minutes = 2u32.saturating_pow(grant.failures - 1).min(REFUSAL_BACKOFF_MINUTES);
-            grant.retry_at = Some(now + Duration::minutes(minutes.into()));
-            grant.state = GrantState::Misconfigured;
-            grant.last_error = Some(reason.to_owned());
-            grant.failed_at = Some(now);
-        });
-        log_unwritten(id, noted.await);
-    }
-
-    /// Remembers that a login succeeded with `grant`'s token, where trouble was on record.
-    pub async fn accepted(&self, grant: &Grant, token: &AccessToken) {
-        if grant.state == GrantState::Ok && grant.last_error.is_none() {
-            return;
-        }
-        log_unwritten(&grant.id, self.inner.edit(&grant.id, token.revision, |grant, _| grant.clear_trouble()).await);
-    }
-}
-
-/// Bookkeeping that fails costs a line in the log, never a login.
-fn log_unwritten(grant: &Id, written: Result<(), StoreError>) {
-    match written {
-        // Somebody wrote something newer, which says more than what we had to say.
-        Ok(()) | Err(StoreError::Conflict) => {}
-        Err(error) => tracing::warn!(%grant, "the grant's state was not written: {error}"),
     }
 }
 
@@ -234,29 +199,6 @@ impl Inner {
             flight
         };
         entry.or_insert_with(new_flight).clone()
-    }
-
-    /// Changes a grant's bookkeeping, provided that its tokens are still those of `revision`.
-    async fn edit(
-        &self,
-        id: &Id,
-        revision: i64,
-        change: impl FnOnce(&mut Grant, OffsetDateTime) + Send,
-    ) -> Result<(), StoreError> {
-        let Some(mut grant) = self.store.grant(id).await? else { return Ok(()) };
-        if grant.revision != revision {
-            return Err(StoreError::Conflict);
-        }
-        change(&mut grant, OffsetDateTime::now_utc());
-        let revision = self.store.update_grant(&grant, None).await?;
-        // The tokens are the same ones under a new number.
-        if let Some(mut cached) = self.cache.get_mut(id)
-            && cached.revision == grant.revision
-        {
-            let token = AccessToken { secret: cached.secret.clone(), expires_at: cached.expires_at, revision };
-            *cached = Arc::new(token);
-        }
-        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
 use super::{
-    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Verifier, fold,
+    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Trouble, Verifier, fold,
 };
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/0001_initial.sql"))];
@@ -280,6 +280,19 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
+    async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET trouble = ?, trouble_count = ?, trouble_at = ?, trouble_retry_at = ? WHERE id = ?";
+        sqlx::query(sql)
+            .bind(trouble.map(|trouble| &trouble.reason))
+            .bind(trouble.map(|trouble| trouble.count))
+            .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
+            .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
+            .bind(&account.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query("INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING")
@@ -359,10 +372,11 @@ async fn put_account(
                 grant: None,
                 last_login_at: None,
                 last_login_from: None,
+                trouble: None,
             }
         }
     };
-    sqlx::query("UPDATE accounts SET grant_id = ? WHERE id = ?")
+    sqlx::query("UPDATE accounts SET grant_id = ?, trouble = NULL WHERE id = ?")
         .bind(&grant.0)
         .bind(&account.id.0)
         .execute(&mut **transaction)

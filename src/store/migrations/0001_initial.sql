@@ -29,7 +29,12 @@ CREATE TABLE accounts (
     name TEXT NOT NULL,
     grant_id TEXT REFERENCES grants (id) ON DELETE SET NULL,
     last_login_at INTEGER,
-    last_login_from TEXT
+    last_login_from TEXT,
+    -- What the provider's mail server has against it: all four, or none.
+    trouble TEXT,
+    trouble_count INTEGER,
+    trouble_at INTEGER,
+    trouble_retry_at INTEGER
 ) STRICT;
 
 CREATE INDEX accounts_of_grant ON accounts (grant_id);

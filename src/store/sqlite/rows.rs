@@ -4,13 +4,14 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
 
-use crate::store::{Account, AppPassword, Grant, GrantState, Id, StoreError, Verifier};
+use crate::store::{Account, AppPassword, Grant, GrantState, Id, StoreError, Trouble, Verifier};
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! ACCOUNT_COLUMNS {
     () => {
         "a.id AS a_id, a.name AS a_name, a.grant_id AS a_grant_id, a.last_login_at AS a_last_login_at, \
-         a.last_login_from AS a_last_login_from"
+         a.last_login_from AS a_last_login_from, a.trouble AS a_trouble, a.trouble_count AS a_trouble_count, \
+         a.trouble_at AS a_trouble_at, a.trouble_retry_at AS a_trouble_retry_at"
     };
 }
 macro_rules! GRANT_COLUMNS {
@@ -41,7 +42,19 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, StoreError> {
         grant: row.try_get::<Option<String>, _>("a_grant_id")?.map(Id),
         last_login_at: time_of(row, "a_last_login_at")?,
         last_login_from: row.try_get("a_last_login_from")?,
+        trouble: trouble(row)?,
     })
+}
+
+fn trouble(row: &SqliteRow) -> Result<Option<Trouble>, StoreError> {
+    let Some(reason) = row.try_get("a_trouble")? else { return Ok(None) };
+    let (at, retry_at) = (time_of(row, "a_trouble_at")?, time_of(row, "a_trouble_retry_at")?);
+    Ok(Some(Trouble {
+        reason,
+        count: row.try_get("a_trouble_count")?,
+        at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        retry_at: retry_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+    }))
 }
 
 /// The grant of a row, where an outer join found one.

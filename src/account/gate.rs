@@ -1,0 +1,38 @@
+//! How many sessions one account holds at its provider.
+//!
+//! Providers refuse one session too many, some of them with a prompt for a new password. So we stay
+//! below the limit ourselves: a login waits a moment for a session to end, and is then told so.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::store::Id;
+
+/// Mail programs that reconnect close their old session within a moment; longer would only make
+/// them time out.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// The sessions of all accounts.
+#[derive(Default)]
+pub struct Gates(Mutex<HashMap<Id, Arc<Semaphore>>>);
+
+/// One session's place; the next in line gets it when it is dropped.
+#[derive(Debug)]
+pub struct Pass(#[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>);
+
+impl Gates {
+    /// A place among the `limit` sessions of `account`; `None` where none became free in time.
+    pub async fn enter(&self, account: &Id, limit: Option<u32>) -> Option<Pass> {
+        let Some(limit) = limit else { return Some(Pass(None)) };
+        let gate = {
+            let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
+            gates.entry(account.clone()).or_insert_with(new).clone()
+        };
+        let permit = tokio::time::timeout(QUEUE_WAIT, gate.acquire_owned()).await.ok()?.ok()?;
+        Some(Pass(Some(permit)))
+    }
+}

@@ -1,0 +1,58 @@
+//! OAuth: how a grant is made, how an access token comes out of it, and what a refusal means.
+//!
+//! [`Client`] speaks to one provider. A person grants by the authorisation code flow
+//! ([`Client::authorization`], then a [`Callback`] or a pasted address, then [`Client::exchange`]) or by
+//! the device flow ([`Client::device`]); an administrator by an application's own key
+//! ([`Client::app_token`]). From then on [`Client::refresh`] is all there is.
+//!
+//! The invariant: a grant is given up only on an explicit refusal. Whatever else an endpoint does
+//! (HTML, silence, a redirect, half an answer) is [`TokenError::Passing`] and loses nothing.
+//!
+//! oauth2 builds the requests (PKCE, URLs, forms, client authentication); reqwest sends them; the
+//! answers are read here, because oauth2's response types refuse what real endpoints send:
+//! `expires_in` as text, HTML with status 200, no `token_type`. Neither crate is used outside this
+//! module. No text of an error ever holds a secret or a URL's query.
+
+mod answer;
+mod authorization;
+mod callback;
+mod client;
+mod discovery;
+mod error;
+mod id_token;
+pub mod identity;
+pub mod knowledge;
+pub mod page;
+mod redirect;
+mod request;
+pub mod scope;
+mod text;
+mod transport;
+
+use time::OffsetDateTime;
+
+use crate::secret::Secret;
+
+pub use authorization::{Authorization, AuthorizeError, redirect_text};
+pub use callback::{Callback, CallbackError};
+pub use client::Client;
+pub use error::{Refusal, TokenError};
+pub use id_token::IdClaims;
+pub use redirect::{Code, RedirectError, state_of};
+
+/// What a token endpoint granted (RFC 6749 §5.1).
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// The access token; opaque, visible ASCII.
+    pub access_token: Secret,
+    /// A refresh token that replaces the one used; `None` keeps the old one (RFC 6749 §6).
+    pub refresh_token: Option<Secret>,
+    /// When the access token ends; an hour from now where the provider does not say.
+    pub expires_at: OffsetDateTime,
+    /// The scopes granted; `None` means as asked.
+    pub scopes: Option<Vec<String>>,
+    /// Who consented, where the answer held an id_token.
+    pub id_claims: Option<IdClaims>,
+    /// When the refresh token ends, where the provider says (Google: access granted for a limited time).
+    pub refresh_expires_at: Option<OffsetDateTime>,
+}

@@ -1,0 +1,268 @@
+//! Reads what endpoints answer: a granted token, or which of the three classes a refusal is.
+//!
+//! Pure functions over a [`Reply`]. The rules, in this order:
+//! 1. 408, 425, 429 and 5xx are passing whatever the body says, and so is a redirect, which is never followed.
+//! 2. A JSON object with `error` is decided by that error, with status 200 too.
+//! 3. A JSON object with a 2xx status is an answer.
+//! 4. 401 without such an object is the administrator's: the client was not accepted.
+//! 5. Everything else (HTML, nothing, half an answer, an unknown error) is passing.
+//!
+//! So a grant is given up only on an explicit refusal that the knowledge table assigns to the person.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use zeroize::Zeroizing;
+
+use super::knowledge::{self, Class, Entry};
+use super::{IdClaims, Refusal, TokenError, Tokens, text};
+use crate::secret::Secret;
+
+/// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
+const DEFAULT_LIFETIME: i64 = 3600;
+/// No access token is believed to live longer, so that no arithmetic can overflow.
+const LONGEST_LIFETIME: i64 = 366 * 86_400;
+/// The longest `Retry-After` that is honoured.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+const DESCRIPTION_LIMIT: usize = 300;
+
+/// An endpoint's answer, whole or not.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// The `Retry-After` header as sent.
+    pub(super) retry_after: Option<String>,
+    pub(super) body: Body,
+}
+
+/// What could be read of a body.
+pub(super) enum Body {
+    Whole(Zeroizing<Vec<u8>>),
+    /// More than we are ready to read.
+    TooLong,
+    /// The connection or the compression broke off.
+    Broken,
+}
+
+/// The JSON object of a successful answer, or the class of the refusal. `sent` are the secrets that
+/// the request held, masked wherever the answer echoes them.
+pub(super) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
+    let status = reply.status;
+    if is_passing(status) {
+        return Err(passing_status(reply));
+    }
+    match json_object(&reply.body) {
+        Some(object) => match error_of(&object) {
+            Some(error) => Err(refusal(&error, &object, reply, sent)),
+            None if (200..300).contains(&status) => Ok(object),
+            None => Err(without_error(reply)),
+        },
+        None => Err(without_error(reply)),
+    }
+}
+
+/// The tokens in a successful answer (RFC 6749 §5.1); unknown members are ignored.
+pub(super) fn tokens(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Tokens, TokenError> {
+    let access_token =
+        secret(object, "access_token").filter(|token| token.expose().bytes().all(|b| b.is_ascii_graphic()));
+    let Some(access_token) = access_token else {
+        return Err(TokenError::passing(
+            "no_access_token",
+            "the provider's answer holds no usable access token",
+            None,
+        ));
+    };
+    Ok(Tokens {
+        access_token,
+        refresh_token: secret(object, "refresh_token"),
+        expires_at: now
+            + lifetime(object.get("expires_in")).unwrap_or(time::Duration::seconds(DEFAULT_LIFETIME)),
+        scopes: scopes(object.get("scope")),
+        id_claims: object.get("id_token").and_then(Value::as_str).and_then(IdClaims::parse),
+        refresh_expires_at: lifetime(object.get("refresh_token_expires_in")).map(|left| now + left),
+    })
+}
+
+/// A whole number of seconds however it is written: `3599`, `3599.0`, `"3599"`. `None` where it is
+/// missing, not a number, zero or negative: some servers write 0 for "not told".
+pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
+    let number = match value? {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse::<f64>().ok()?,
+        _ => return None,
+    };
+    // `as` saturates; NaN fails the comparison.
+    (number >= 1.0).then_some(number as i64)
+}
+
+/// A non-empty text member as a secret.
+pub(super) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
+    object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
+}
+
+fn lifetime(value: Option<&Value>) -> Option<time::Duration> {
+    seconds(value).map(|seconds| time::Duration::seconds(seconds.min(LONGEST_LIFETIME)))
+}
+
+fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
+    let scopes: Vec<String> = match value? {
+        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => return None,
+    };
+    Some(scopes).filter(|scopes| !scopes.is_empty())
+}
+
+fn is_passing(status: u16) -> bool {
+    matches!(status, 100..200 | 300..400 | 408 | 425 | 429 | 500..)
+}
+
+fn json_object(body: &Body) -> Option<Map<String, Value>> {
+    let Body::Whole(bytes) = body else { return None };
+    // A byte order mark is not JSON, and some endpoints send one.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    }
+}
+
+/// The error's name; Google's APIs put an object there.
+fn error_of(object: &Map<String, Value>) -> Option<String> {
+    match object.get("error")? {
+        Value::String(name) => Some(name.clone()).filter(|name| !name.is_empty()),
+        Value::Object(inner) => {
+            let name = inner.get("status").or_else(|| inner.get("code"));
+            Some(
+                name.map_or_else(|| "error".to_owned(), |name| name.to_string().trim_matches('"').to_owned()),
+            )
+        }
+        Value::Null | Value::Bool(false) => None,
+        _ => Some("error".to_owned()),
+    }
+}
+
+fn refusal(error: &str, object: &Map<String, Value>, reply: &Reply, sent: &[Secret]) -> TokenError {
+    let text_of = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let subtype = [text_of("error_subtype"), text_of("suberror")].into_iter().find(|text| !text.is_empty());
+    let listed = object.get("error_codes").and_then(Value::as_array).into_iter().flatten();
+    let words = Words { error, subtype, description: text_of("error_description") };
+    let (entry, refusal) = words.explain(listed.filter_map(Value::as_u64), Some(reply.status), sent);
+    let wait = retry_after(reply).or_else(|| entry.and_then(Entry::retry_after));
+    match entry.map(|entry| entry.class) {
+        Some(Class::Person) => TokenError::NeedsPerson(refusal),
+        Some(Class::Administrator) => TokenError::NeedsAdministrator(refusal),
+        // An error that nobody documented gives up nothing, unless the client itself was refused.
+        None if reply.status == 401 => TokenError::NeedsAdministrator(refusal),
+        None | Some(Class::Passing) => TokenError::Passing { retry_after: wait, refusal },
+    }
+}
+
+/// An error in the provider's words, from a token endpoint or a redirect.
+pub(super) struct Words<'a> {
+    pub(super) error: &'a str,
+    pub(super) subtype: Option<&'a str>,
+    pub(super) description: &'a str,
+}
+
+impl Words<'_> {
+    /// The same in ours. `listed` are Microsoft's numbers, where the answer lists them.
+    pub(super) fn explain(
+        &self,
+        listed: impl Iterator<Item = u64>,
+        status: Option<u16>,
+        sent: &[Secret],
+    ) -> (Option<&'static Entry>, Box<Refusal>) {
+        let numbers: Vec<String> = listed
+            .take(8)
+            .chain(number_in(self.description))
+            .map(|number| format!("AADSTS{number}"))
+            .collect();
+        let look_up = |code: &str| knowledge::look_up(code, self.subtype, self.description);
+        let entry = numbers.iter().find_map(|number| Some((number, look_up(number)?)));
+        let (code, entry) = match entry {
+            Some((number, entry)) => (number.clone(), Some(entry)),
+            // A number that the table does not know still says more to support than `error` does.
+            None => (
+                numbers.first().cloned().unwrap_or_else(|| text::clean(self.error, 64, sent)),
+                look_up(self.error),
+            ),
+        };
+        let description =
+            Some(text::clean(self.description, DESCRIPTION_LIMIT, sent)).filter(|text| !text.is_empty());
+        let meaning = match (entry, &description) {
+            (Some(entry), _) => Cow::Borrowed(entry.meaning.as_str()),
+            (None, Some(words)) => Cow::Owned(format!("the provider refused: {words}")),
+            (None, None) => Cow::Borrowed("the provider refused for a reason that it does not explain"),
+        };
+        let remedy = Cow::Borrowed(entry.map_or("", |entry| entry.remedy.as_str()));
+        (entry, Box::new(Refusal { code, description, meaning, remedy, status }))
+    }
+}
+
+/// Microsoft's number as its descriptions write it: `AADSTS700082: …`.
+fn number_in(description: &str) -> Option<u64> {
+    let rest = description.split("AADSTS").nth(1)?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+    digits.parse().ok()
+}
+
+fn passing_status(reply: &Reply) -> TokenError {
+    let meaning = match reply.status {
+        300..400 => {
+            "the provider answered with a redirect, which is not followed; a network sign-in page may be in the way, or the endpoint's address is wrong"
+        }
+        408 | 425 => "the provider did not take the request in time",
+        429 => "the provider asks for fewer requests",
+        _ => "the provider has trouble of its own",
+    };
+    with_wait(reply, meaning)
+}
+
+fn without_error(reply: &Reply) -> TokenError {
+    let status = Some(reply.status);
+    match (&reply.body, reply.status) {
+        (_, 401) => TokenError::NeedsAdministrator(Box::new(Refusal {
+            code: "HTTP 401".to_owned(),
+            description: None,
+            meaning: Cow::Borrowed("the provider does not accept the client"),
+            remedy: Cow::Borrowed(
+                "compare client_id, client_secret and client_authentication with the registration",
+            ),
+            status,
+        })),
+        (Body::TooLong, _) => with_wait(reply, "the provider's answer is longer than any token answer"),
+        (Body::Broken, _) => with_wait(reply, "the provider's answer broke off"),
+        (_, 404 | 405 | 410) => with_wait(
+            reply,
+            "there is no such endpoint at the provider, for now or because its address is wrong",
+        ),
+        _ => with_wait(reply, "the provider answered with something that is not OAuth, such as a web page"),
+    }
+}
+
+fn with_wait(reply: &Reply, meaning: &'static str) -> TokenError {
+    let code = format!("HTTP {}", reply.status);
+    match TokenError::passing(&code, meaning, Some(reply.status)) {
+        TokenError::Passing { refusal, .. } => {
+            TokenError::Passing { retry_after: retry_after(reply), refusal }
+        }
+        other => other,
+    }
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date.
+fn retry_after(reply: &Reply) -> Option<Duration> {
+    let value = reply.retry_after.as_deref()?.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = OffsetDateTime::parse(&value.replace("GMT", "+0000"), &Rfc2822).ok()?;
+            // A date in the past asks for nothing.
+            Duration::try_from(date - OffsetDateTime::now_utc()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}

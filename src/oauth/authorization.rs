@@ -1,0 +1,254 @@
+//! The authorisation code flow (RFC 6749 §4.1, RFC 8252) with PKCE S256 (RFC 7636), always.
+//!
+//! An [`Authorization`] is one request: its own `state`, verifier and nonce, used once, as
+//! [`Client::exchange`] takes it by value. The redirect URI of the token request is the very text of
+//! the authorisation request (RFC 6749 §4.1.3).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use oauth2::basic::BasicClient;
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use url::Url;
+
+use super::redirect::{Code, Expected};
+use super::{CallbackError, Client, RedirectError, TokenError, Tokens, answer, request, scope, text};
+use crate::config::Provider;
+use crate::secret::{Secret, random_text};
+
+/// Issuers that are known to send `iss` with every code (RFC 9207), besides those that publish it.
+const SENDS_ISS: &str = "https://accounts.google.com";
+
+/// One request for a person's consent.
+pub struct Authorization {
+    url: Url,
+    redirect_uri: String,
+    verifier: Secret,
+    nonce: Option<Secret>,
+    pub(super) expected: Arc<Expected>,
+}
+
+impl Authorization {
+    /// The address to open in a browser. It holds no secret but `state`.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Where the browser is sent back to.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// The `state` of this request, under which a shared callback finds it.
+    pub fn state(&self) -> &Secret {
+        &self.expected.state
+    }
+
+    /// The code in a redirect's query; `state` is judged first.
+    pub fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+        self.expected.judge(query)
+    }
+
+    /// The code in an address that a person pasted.
+    pub fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+        self.expected.judge_pasted(pasted)
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").field("redirect_uri", &self.redirect_uri).finish_non_exhaustive()
+    }
+}
+
+/// Why a consent did not become a grant. Nothing is to be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizeError {
+    /// The provider's endpoint refused or could not be reached.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The redirect held no code.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    /// No address to listen on.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// An access token alone ends within the hour.
+    #[error("{provider} gave no refresh token, so the access would end within the hour: {reason}")]
+    NoRefreshToken {
+        /// The provider's title.
+        provider: String,
+        /// Why that happens there, and the cure.
+        reason: &'static str,
+    },
+    /// The person unticked the mail permission, or the registration lacks it.
+    #[error(
+        "the access to mail was not granted: {} is missing; authorise again and leave every permission ticked",
+        missing.join(" ")
+    )]
+    ScopesMissing {
+        /// The scopes that were asked for and not granted.
+        missing: Vec<String>,
+    },
+    /// The answer is not for us.
+    #[error("the provider's id_token cannot be trusted: {0}")]
+    IdToken(&'static str),
+    /// RFC 6749 §7.1: a token type that we do not understand must not be used.
+    #[error("the provider gave a token of type {0}, which mail servers do not take; they take bearer tokens")]
+    TokenType(String),
+}
+
+impl Client {
+    /// Prepares a request for consent. `redirect_uri` is a [`super::Callback`]'s, or
+    /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with.
+    pub async fn authorization(
+        &self,
+        redirect_uri: &str,
+        login_hint: Option<&str>,
+    ) -> Result<Authorization, TokenError> {
+        let provider = self.provider();
+        let endpoint = self.authorize_url().await?;
+        // Asked for now, so that a mistake shows before a person has signed in.
+        self.token_url().await?;
+        let (issuer, publishes_iss) = self.issuer();
+        let sends_iss = publishes_iss || issuer.as_deref() == Some(SENDS_ISS);
+        let state = random_text::<32>();
+        let nonce =
+            provider.scopes.iter().any(|scope| scope == "openid").then(|| Secret::new(random_text::<32>()));
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| {
+            TokenError::local(
+                "redirect_uri",
+                "the redirect_uri is not an address",
+                "correct redirect_uri of the provider",
+            )
+        })?;
+
+        let client = BasicClient::new(ClientId::new(request::client_id(provider)?.to_owned()))
+            .set_auth_uri(AuthUrl::from_url(endpoint))
+            .set_redirect_uri(redirect);
+        let mut builder = client
+            .authorize_url(|| CsrfToken::new(state.clone()))
+            .set_pkce_challenge(challenge)
+            .add_scopes(provider.scopes.iter().cloned().map(Scope::new));
+        for (name, value) in extra_parameters(provider, login_hint, nonce.as_ref()) {
+            builder = builder.add_extra_param(name, value);
+        }
+        let (url, _) = builder.url();
+        Ok(Authorization {
+            url,
+            redirect_uri: redirect_uri.to_owned(),
+            verifier: Secret::new(verifier.into_secret()),
+            nonce,
+            expected: Arc::new(Expected { state: Secret::new(state), issuer, sends_iss }),
+        })
+    }
+
+    /// Redeems a code (RFC 6749 §4.1.3) and checks what came: a refresh token, the mail scopes, and an
+    /// id_token that is for us, where there is one. Who consented is still to be judged:
+    /// [`Client::names`] and [`super::identity::judge`].
+    pub async fn exchange(&self, authorization: Authorization, code: Code) -> Result<Tokens, AuthorizeError> {
+        let Authorization { redirect_uri, verifier, nonce, .. } = authorization;
+        let request = self.requests().await?.code(&code.0, &verifier, &redirect_uri)?;
+        let object = self.object(request).await?;
+        self.accept(&object, nonce.as_ref())
+    }
+
+    /// The checks of a person's new grant.
+    pub(super) fn accept(
+        &self,
+        object: &Map<String, Value>,
+        nonce: Option<&Secret>,
+    ) -> Result<Tokens, AuthorizeError> {
+        let now = OffsetDateTime::now_utc();
+        let provider = self.provider();
+        if let Some(kind) = object.get("token_type").and_then(Value::as_str)
+            && !kind.eq_ignore_ascii_case("bearer")
+        {
+            return Err(AuthorizeError::TokenType(text::clean(kind, 40, &[])));
+        }
+        let tokens = answer::tokens(object, now)?;
+        match &tokens.id_claims {
+            Some(claims) => {
+                let (issuer, _) = self.issuer();
+                let client_id = request::client_id(provider)?;
+                claims.check(issuer.as_deref(), client_id, nonce, now).map_err(AuthorizeError::IdToken)?;
+            }
+            None if object.get("id_token").is_some_and(|token| !token.is_null()) => {
+                return Err(AuthorizeError::IdToken("it is not readable"));
+            }
+            None => {}
+        }
+        let missing = scope::missing(&provider.scopes, tokens.scopes.as_deref());
+        if !missing.is_empty() {
+            return Err(AuthorizeError::ScopesMissing { missing });
+        }
+        if tokens.refresh_token.is_none() {
+            let reason = no_refresh_token(provider);
+            return Err(AuthorizeError::NoRefreshToken { provider: provider.title.clone(), reason });
+        }
+        Ok(tokens)
+    }
+}
+
+/// The redirect URI as it is sent: on a loopback host without a path there is no slash at the end,
+/// which is how such addresses are registered.
+pub fn redirect_text(url: &Url) -> String {
+    let text = url.as_str();
+    match super::transport::is_loopback(url) && url.path() == "/" && url.query().is_none() {
+        true => text.trim_end_matches('/').to_owned(),
+        false => text.to_owned(),
+    }
+}
+
+/// The provider's parameters, without those that belong to the flow itself.
+fn extra_parameters(
+    provider: &Provider,
+    login_hint: Option<&str>,
+    nonce: Option<&Secret>,
+) -> BTreeMap<String, String> {
+    const OWN: [&str; 9] = [
+        "response_type",
+        "client_id",
+        "client_secret",
+        "state",
+        "code_challenge",
+        "code_challenge_method",
+        "redirect_uri",
+        "scope",
+        "nonce",
+    ];
+    let mut parameters = provider.authorize_params.clone();
+    parameters.retain(|name, _| !OWN.contains(&name.as_str()));
+    if let Some(hint) = login_hint {
+        parameters.entry("login_hint".to_owned()).or_insert_with(|| hint.to_owned());
+    }
+    if let Some(nonce) = nonce {
+        parameters.insert("nonce".to_owned(), nonce.expose().to_owned());
+    }
+    parameters
+}
+
+/// Why a provider sends no refresh token, as far as it is known.
+fn no_refresh_token(provider: &Provider) -> &'static str {
+    let asks = |scope: &str| provider.scopes.iter().any(|asked| asked == scope);
+    let host = provider.authorize_url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let parameter = |name: &str| provider.authorize_params.get(name).map(String::as_str);
+    if provider.issuer.as_deref() == Some(SENDS_ISS) || host.ends_with(".google.com") {
+        return match (parameter("access_type"), parameter("prompt")) {
+            (Some("offline"), Some(prompt)) if prompt.contains("consent") => {
+                "remove the app at myaccount.google.com/permissions and authorise again"
+            }
+            _ => {
+                "Google sends one only with access_type = \"offline\" and prompt = \"consent\" in authorize_params"
+            }
+        };
+    }
+    match asks("offline_access") {
+        false => "add offline_access to the scopes and authorise again",
+        true => "allow the client refresh tokens (offline access) in its registration and authorise again",
+    }
+}

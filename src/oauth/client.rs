@@ -1,0 +1,136 @@
+//! One provider's endpoints: asks for tokens and reads what comes back.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+use tokio_rustls::rustls;
+use url::Url;
+
+use super::discovery::{self, Metadata};
+use super::request::{Request, Requests};
+use super::transport::Transport;
+use super::{Refusal, TokenError, Tokens, answer, identity};
+use crate::config::Provider;
+use crate::secret::Secret;
+
+/// The OAuth client at one provider. Cheap to share; a discovered endpoint is kept for its life.
+pub struct Client {
+    pub(super) provider: Arc<Provider>,
+    pub(super) transport: Transport,
+    discovered: OnceCell<Metadata>,
+}
+
+impl Client {
+    /// A client for `provider` that trusts what `tls` trusts. Nothing is sent yet.
+    pub fn new(provider: Arc<Provider>, tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+        Ok(Self { provider, transport: Transport::new(tls)?, discovered: OnceCell::new() })
+    }
+
+    /// The provider that it speaks to.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// A new access token for a grant (RFC 6749 §6). `scopes` are named where the provider wants them
+    /// named. A refresh token in the answer replaces the one used, and must be safe before the access
+    /// token is used. Never cancel this future: a rotating provider may already have answered.
+    pub async fn refresh(&self, refresh_token: &Secret, scopes: &[String]) -> Result<Tokens, TokenError> {
+        let scopes = if self.provider.scope_on_refresh { scopes } else { &[] };
+        let request = self.requests().await?.refresh(refresh_token, scopes)?;
+        self.tokens(request).await
+    }
+
+    /// The names under which the person who consented is known, from the id_token or, where that tells
+    /// none, from the userinfo endpoint. Empty where the provider tells none.
+    pub async fn names(&self, tokens: &Tokens) -> Result<Vec<String>, TokenError> {
+        let claimed = tokens.id_claims.as_ref().map(|claims| claims.names.clone()).unwrap_or_default();
+        if !claimed.is_empty() {
+            return Ok(claimed);
+        }
+        let known = self.discovered.get().and_then(|metadata| metadata.userinfo.clone());
+        let Some(url) = self.provider.userinfo_url.clone().or(known) else { return Ok(Vec::new()) };
+        let reply = self.transport.get(&url, Some(&tokens.access_token)).await?;
+        match answer::object(&reply, std::slice::from_ref(&tokens.access_token)) {
+            Ok(userinfo) => Ok(identity::names(&userinfo)),
+            Err(error) if error.is_passing() => Err(error),
+            // Microsoft's mail tokens are not for its userinfo endpoint: it tells us nothing.
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn requests(&self) -> Result<Requests<'_>, TokenError> {
+        Requests::new(&self.provider, &self.token_url().await?)
+    }
+
+    pub(super) async fn tokens(&self, request: Request) -> Result<Tokens, TokenError> {
+        answer::tokens(&self.object(request).await?, OffsetDateTime::now_utc())
+    }
+
+    pub(super) async fn object(&self, request: Request) -> Result<Map<String, Value>, TokenError> {
+        let secrets = request.secrets.clone();
+        let reply = self.transport.send(request).await?;
+        answer::object(&reply, &secrets)
+    }
+
+    pub(super) async fn authorize_url(&self) -> Result<Url, TokenError> {
+        self.endpoint("authorize_url", &self.provider.authorize_url, |metadata| &metadata.authorize).await
+    }
+
+    pub(super) async fn token_url(&self) -> Result<Url, TokenError> {
+        self.endpoint("token_url", &self.provider.token_url, |metadata| &metadata.token).await
+    }
+
+    /// The address configured, else the one discovered.
+    pub(super) async fn endpoint(
+        &self,
+        key: &str,
+        configured: &Option<Url>,
+        discovered: impl Fn(&Metadata) -> &Option<Url>,
+    ) -> Result<Url, TokenError> {
+        if let Some(url) = configured {
+            return Ok(url.clone());
+        }
+        discovered(self.metadata(key).await?).clone().ok_or_else(|| self.missing(key))
+    }
+
+    /// What the provider's issuer publishes, asked for once; a failure is asked for again.
+    pub(super) async fn metadata(&self, key: &str) -> Result<&Metadata, TokenError> {
+        let issuer = self.provider.issuer.as_deref().ok_or_else(|| self.missing(key))?;
+        self.discovered.get_or_try_init(|| discovery::fetch(&self.transport, issuer)).await
+    }
+
+    /// The issuer to compare `iss` with, and whether it is known to send `iss` in redirects.
+    pub(super) fn issuer(&self) -> (Option<String>, bool) {
+        match self.discovered.get() {
+            Some(metadata) => (Some(metadata.issuer.clone()), metadata.sends_iss),
+            None => (self.provider.issuer.clone(), false),
+        }
+    }
+
+    fn missing(&self, key: &str) -> TokenError {
+        TokenError::local(
+            "endpoint",
+            format!("the {key} of {} is not known", self.provider.title),
+            format!("set {key} or issuer in [providers.{}]", self.provider.name),
+        )
+    }
+}
+
+/// For an application there is no person to turn to: what a person would cure is the administrator's.
+pub(super) fn for_application(error: TokenError) -> TokenError {
+    match error {
+        TokenError::NeedsPerson(refusal)
+            if refusal.code == "invalid_grant" && !refusal.meaning.contains("clock") =>
+        {
+            TokenError::NeedsAdministrator(Box::new(Refusal {
+                meaning: "the provider does not accept this application for the account".into(),
+                remedy: "check the application's key, its permissions and the account's address".into(),
+                ..*refusal
+            }))
+        }
+        TokenError::NeedsPerson(refusal) => TokenError::NeedsAdministrator(refusal),
+        other => other,
+    }
+}

@@ -1,0 +1,134 @@
+//! What an issuer publishes about itself (OpenID Connect Discovery §4, RFC 8414 §3).
+//!
+//! The issuer in the document must be the one asked, character for character, or another server's
+//! endpoints could be slipped in. The one exception is Microsoft's `common`, whose document holds the
+//! literal `{tenantid}`: then host and shape must agree.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::transport::{Transport, is_safe};
+use super::{TokenError, answer, id_token};
+
+/// The endpoints of an issuer.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    pub(super) issuer: String,
+    pub(super) authorize: Option<Url>,
+    pub(super) token: Option<Url>,
+    pub(super) device: Option<Url>,
+    pub(super) revoke: Option<Url>,
+    pub(super) userinfo: Option<Url>,
+    /// RFC 9207 §3.
+    pub(super) sends_iss: bool,
+}
+
+/// Asks `issuer` for its document, at OpenID's address first, then at RFC 8414's.
+pub(super) async fn fetch(transport: &Transport, issuer: &str) -> Result<Metadata, TokenError> {
+    let mut failure = None;
+    for url in addresses(issuer)? {
+        let reply = transport.get(&url, None).await?;
+        match answer::object(&reply, &[]) {
+            Ok(document) => return read(issuer, &document),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| unusable(issuer)))
+}
+
+/// The two well-known addresses: one is appended to the issuer's path, one goes before it.
+fn addresses(issuer: &str) -> Result<[Url; 2], TokenError> {
+    let base =
+        Url::parse(issuer).ok().filter(|url| is_safe(url) && url.query().is_none() && !issuer.contains('{'));
+    let Some(base) = base else { return Err(unusable(issuer)) };
+    let path = base.path().trim_end_matches('/');
+    let mut openid = base.clone();
+    openid.set_path(&format!("{path}/.well-known/openid-configuration"));
+    let mut rfc8414 = base.clone();
+    rfc8414.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
+    Ok([openid, rfc8414])
+}
+
+fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenError> {
+    let published = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
+    if published != issuer && !(published.contains("{tenantid}") && id_token::is_issuer(published, issuer)) {
+        return Err(TokenError::local(
+            "issuer",
+            format!(
+                "the discovery document of {} names another issuer",
+                super::text::clean(issuer, 200, &[])
+            ),
+            "set issuer exactly as the provider publishes it",
+        ));
+    }
+    let url = |name: &str| {
+        let url = document.get(name).and_then(Value::as_str).and_then(|text| Url::parse(text).ok());
+        url.filter(is_safe)
+    };
+    Ok(Metadata {
+        issuer: published.to_owned(),
+        authorize: url("authorization_endpoint"),
+        token: url("token_endpoint"),
+        device: url("device_authorization_endpoint"),
+        revoke: url("revocation_endpoint"),
+        userinfo: url("userinfo_endpoint"),
+        sends_iss: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+    })
+}
+
+fn unusable(issuer: &str) -> TokenError {
+    TokenError::local(
+        "issuer",
+        format!("the issuer {} cannot be asked for its endpoints", super::text::clean(issuer, 200, &[])),
+        "set authorize_url and token_url, or an https issuer without query",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_well_known_paths_are_built_as_their_standards_say() {
+        let [openid, rfc8414] = addresses("https://auth.example/realms/mail/").unwrap();
+        assert_eq!(openid.as_str(), "https://auth.example/realms/mail/.well-known/openid-configuration");
+        assert_eq!(
+            rfc8414.as_str(),
+            "https://auth.example/.well-known/oauth-authorization-server/realms/mail"
+        );
+        let [openid, _] = addresses("https://accounts.example").unwrap();
+        assert_eq!(openid.as_str(), "https://accounts.example/.well-known/openid-configuration");
+    }
+
+    #[test]
+    fn an_issuer_is_https_and_holds_no_template() {
+        for issuer in
+            ["http://auth.example", "https://login.example/{tenantid}/v2.0", "auth.example", "https://a/?x=1"]
+        {
+            assert!(addresses(issuer).is_err(), "{issuer}");
+        }
+        assert!(addresses("http://127.0.0.1:8080").is_ok());
+    }
+
+    #[test]
+    fn the_document_must_name_the_issuer_asked() {
+        let document = |issuer: &str| {
+            let json = serde_json::json!({
+                "issuer": issuer,
+                "token_endpoint": "https://auth.example/token",
+                "authorization_endpoint": "http://evil.example/authorize",
+                "authorization_response_iss_parameter_supported": true,
+            });
+            json.as_object().unwrap().clone()
+        };
+        let metadata = read("https://auth.example", &document("https://auth.example")).unwrap();
+        assert_eq!(metadata.token.unwrap().as_str(), "https://auth.example/token");
+        assert!(metadata.authorize.is_none(), "http is no address for a secret");
+        assert!(metadata.sends_iss);
+        assert!(read("https://auth.example", &document("https://auth.example/")).is_err());
+        assert!(read("https://auth.example", &document("https://evil.example")).is_err());
+        let common = "https://login.microsoftonline.com/common/v2.0";
+        assert!(read(common, &document("https://login.microsoftonline.com/{tenantid}/v2.0")).is_ok());
+        assert!(read(common, &document("https://evil.example/{tenantid}/v2.0")).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! What a provider's error code means and what cures it: `config/errors.toml`, read once.
+//!
+//! The vendors ask clients to decide by `error` and to treat Microsoft's AADSTS numbers as display
+//! text; but `invalid_grant` with AADSTS50196 is a throttle and with AADSTS53003 a policy, so a number
+//! that the table knows counts first and any other leaves the decision to `error`.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Who can cure a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// The person, by authorising again.
+    Person,
+    /// Whoever runs the proxy, the registration or the tenant.
+    Administrator,
+    /// Time.
+    Passing,
+}
+
+/// One row of the table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `error` values, or `AADSTS` with a number.
+    pub codes: Vec<String>,
+    /// Who can cure it.
+    pub class: Class,
+    /// What happened, one clause.
+    pub meaning: String,
+    /// What cures it, one clause with `{account}` for the account; may be empty.
+    pub remedy: String,
+    /// Counts only with this `error_subtype` or `suberror`.
+    pub subtype: Option<String>,
+    /// Counts only where the description holds this.
+    pub contains: Option<String>,
+    /// Seconds to wait where the answer names none.
+    retry_after: Option<u64>,
+}
+
+impl Entry {
+    /// How long to wait where the answer does not say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.map(Duration::from_secs)
+    }
+
+    fn is_for(&self, code: &str) -> bool {
+        self.codes.iter().any(|known| known == code)
+    }
+
+    /// How closely it fits; `None` where it does not.
+    fn fits(&self, subtype: Option<&str>, description: &str) -> Option<u8> {
+        match (&self.subtype, &self.contains) {
+            (Some(wanted), _) => (subtype == Some(wanted)).then_some(2),
+            (_, Some(part)) => description.contains(part.as_str()).then_some(1),
+            (None, None) => Some(0),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Table {
+    error: Vec<Entry>,
+}
+
+/// The file is part of the program, and a test reads it: it cannot be unreadable here.
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| toml::from_str(include_str!("../../config/errors.toml")).unwrap_or_default());
+
+/// What is known about `code`: the most specific entry.
+pub fn look_up(code: &str, subtype: Option<&str>, description: &str) -> Option<&'static Entry> {
+    let fitting = TABLE
+        .error
+        .iter()
+        .filter(|entry| entry.is_for(code))
+        .filter_map(|entry| Some((entry.fits(subtype, description)?, entry)));
+    fitting.max_by_key(|(closeness, _)| *closeness).map(|(_, entry)| entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn table() -> Table {
+        toml::from_str(include_str!("../../config/errors.toml")).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_readable_and_each_plain_code_is_in_it_once() {
+        let table = table();
+        let mut seen = BTreeSet::new();
+        for entry in table.error.iter().filter(|entry| entry.subtype.is_none() && entry.contains.is_none()) {
+            for code in &entry.codes {
+                assert!(seen.insert(code.clone()), "{code} is there twice");
+            }
+        }
+        assert!(seen.len() > 100, "{}", seen.len());
+    }
+
+    #[test]
+    fn a_description_sharpens_the_meaning_but_never_the_class() {
+        let table = table();
+        for special in table.error.iter().filter(|entry| entry.contains.is_some()) {
+            let plain = look_up(&special.codes[0], None, "").unwrap();
+            assert_eq!(special.class, plain.class, "{special:?}");
+        }
+    }
+
+    #[test]
+    fn every_text_is_one_clause_on_one_line() {
+        for entry in table().error {
+            for text in [&entry.meaning, &entry.remedy] {
+                assert!(
+                    !text.contains(char::is_control) && !text.ends_with('.') && text.is_ascii(),
+                    "{text}"
+                );
+            }
+            assert!(!entry.meaning.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_most_specific_entry_counts() {
+        let plain = look_up("invalid_grant", None, "Token has been expired or revoked.").unwrap();
+        let rapt = look_up("invalid_grant", Some("invalid_rapt"), "reauth related error").unwrap();
+        let clock = look_up("invalid_grant", None, "Invalid JWT: Token must be a short-lived token").unwrap();
+        assert!(plain.meaning.contains("no longer accepts"));
+        assert!(rapt.meaning.contains("session control"));
+        assert!(clock.meaning.contains("clock"));
+        assert!(look_up("no_such_error", None, "").is_none());
+    }
+}

@@ -1,0 +1,245 @@
+//! Judges what comes back from the authorisation endpoint (RFC 6749 §4.1.2, RFC 9207 §2.4).
+//!
+//! `state` is judged before anything else is looked at, errors included, and in constant time: an
+//! answer that is not to our question is not an answer. Then `iss`, so that no other provider's
+//! answer completes this flow, then `error`, then `code`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use url::form_urlencoded;
+
+use super::answer::Words;
+use super::{Refusal, text};
+use crate::secret::{Secret, same_bytes};
+
+/// A pasted address that is longer holds no answer of a provider.
+const LONGEST_PASTE: usize = 16 * 1024;
+
+/// An authorisation code: worth a grant for some minutes, together with its verifier.
+pub struct Code(pub(super) Secret);
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[code]")
+    }
+}
+
+/// What a redirect must hold to be the answer to one request.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) state: Secret,
+    pub(super) issuer: Option<String>,
+    /// The issuer is known to send `iss`, so an answer without it is not its answer.
+    pub(super) sends_iss: bool,
+}
+
+/// Why a redirect gives no code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// Not the answer to this request. Nobody's fault but the sender's: go on waiting.
+    #[error("this is not the answer to the sign-in that waits here; use the address that was printed last")]
+    WrongState,
+    /// Another provider's answer, or a forged one (RFC 9207 §2.4). The flow is over.
+    #[error("the answer comes from another provider ({0}); start again, and report it if it happens twice")]
+    WrongIssuer(String),
+    /// The provider, or the person there, said no. The flow is over.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// No such thing as a provider sends.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+impl Expected {
+    /// The code in a redirect's query.
+    pub(super) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+        let state = one(query, "state").ok().flatten().ok_or(RedirectError::WrongState)?;
+        if !same_bytes(state.as_bytes(), self.state.expose().as_bytes()) {
+            return Err(RedirectError::WrongState);
+        }
+        let error = one(query, "error")?;
+        self.judge_issuer(one(query, "iss")?, error.is_some())?;
+        if let Some(error) = error {
+            let description = one(query, "error_description")?.unwrap_or_default();
+            let subtype = one(query, "error_subtype")?;
+            let words = Words { error: &error, subtype: subtype.as_deref(), description: &description };
+            let (_, refusal) = words.explain(std::iter::empty(), None, &[]);
+            return Err(RedirectError::Refused(refusal));
+        }
+        match one(query, "code")? {
+            Some(code) if !code.is_empty() => Ok(Code(Secret::new(code))),
+            _ => Err(RedirectError::Malformed(
+                "the provider's answer holds neither a code nor an error; try again",
+            )),
+        }
+    }
+
+    /// Whether Google sends `iss` with errors too is not documented, so there it may be missing.
+    fn judge_issuer(&self, sent: Option<Cow<'_, str>>, is_error: bool) -> Result<(), RedirectError> {
+        let Some(expected) = &self.issuer else { return Ok(()) };
+        match sent {
+            Some(sent) if super::id_token::is_issuer(expected, &sent) => Ok(()),
+            Some(sent) => Err(RedirectError::WrongIssuer(text::clean(&sent, 200, &[]))),
+            None if self.sends_iss && !is_error => {
+                Err(RedirectError::WrongIssuer("it names none".to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The code in an address that a person pasted: whole, quoted, wrapped by the terminal, or its
+    /// query alone.
+    pub(super) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+        if pasted.len() > LONGEST_PASTE {
+            return Err(RedirectError::Malformed(
+                "this is too long to be the address that the browser was sent to",
+            ));
+        }
+        let joined: String = pasted.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+        let address = joined.trim_matches(['"', '\'', '<', '>', '`']);
+        let query = address.split_once('?').map_or(address, |(_, query)| query);
+        let query = query.split('#').next().unwrap_or_default();
+        if !has(query, "state") {
+            return Err(RedirectError::Malformed(
+                "paste the whole address from the browser's address bar, the one that holds `state=` and `code=`",
+            ));
+        }
+        if has(query, "code_challenge") {
+            return Err(RedirectError::Malformed(
+                "this is the address to open; paste the one that the browser shows after the sign-in",
+            ));
+        }
+        self.judge(query)
+    }
+}
+
+/// The `state` of a redirect's query, to find the request that it answers; judge it afterwards with
+/// [`super::Authorization::judge`].
+pub fn state_of(query: &str) -> Option<Secret> {
+    one(query, "state").ok().flatten().map(Secret::new)
+}
+
+fn has(query: &str, name: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == name)
+}
+
+/// A parameter that may be there once (RFC 6749 §3.1).
+fn one<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, RedirectError> {
+    let mut found =
+        form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (value, None) => Ok(value),
+        _ => Err(RedirectError::Malformed("the answer holds a parameter twice; try again")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOGLE: &str = "https://accounts.google.com";
+
+    fn expected() -> Expected {
+        Expected { state: Secret::new("s-1"), issuer: Some(GOOGLE.to_owned()), sends_iss: true }
+    }
+
+    fn judge(query: &str) -> Result<String, RedirectError> {
+        expected().judge(query).map(|code| code.0.expose().to_owned())
+    }
+
+    #[test]
+    fn state_is_judged_before_anything_else() {
+        for query in [
+            "",
+            "code=c",
+            "state=&code=c",
+            "state=s-2&code=c",
+            "state=s-2&error=access_denied",
+            "state=s-1x&code=c",
+            "state=s-1&state=s-1&code=c",
+            "state=s-2&state=s-1&code=c",
+            "error=access_denied&iss=https://evil.example",
+        ] {
+            assert_eq!(judge(query), Err(RedirectError::WrongState), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_taken_from_the_right_issuer_only() {
+        let code = "state=s-1&iss=https%3A%2F%2Faccounts.google.com&code=4%2F0A&scope=x&authuser=0";
+        assert_eq!(judge(code), Ok("4/0A".to_owned()));
+        assert!(matches!(judge("state=s-1&code=c"), Err(RedirectError::WrongIssuer(_))));
+        assert!(matches!(
+            judge("state=s-1&code=c&iss=https://evil.example"),
+            Err(RedirectError::WrongIssuer(_))
+        ));
+        assert!(matches!(
+            judge("state=s-1&error=access_denied&iss=https://evil.example"),
+            Err(RedirectError::WrongIssuer(_))
+        ));
+    }
+
+    #[test]
+    fn microsofts_issuer_may_hold_any_tenant() {
+        let issuer = Some("https://login.microsoftonline.com/{tenantid}/v2.0".to_owned());
+        let expected = Expected { state: Secret::new("s"), issuer, sends_iss: false };
+        assert!(expected.judge("state=s&code=c").is_ok());
+        assert!(expected.judge("state=s&code=c&iss=https://login.microsoftonline.com/1234/v2.0").is_ok());
+        assert!(expected.judge("state=s&code=c&iss=https://login.evil.example/1234/v2.0").is_err());
+    }
+
+    #[test]
+    fn an_error_comes_with_meaning_and_remedy() {
+        let Err(RedirectError::Refused(refusal)) =
+            judge("state=s-1&error=access_denied&error_description=no%0d%0a%1b%5B2Jway")
+        else {
+            panic!("it is refused")
+        };
+        assert_eq!(
+            (refusal.code.as_str(), refusal.description.as_deref()),
+            ("access_denied", Some("no [2Jway"))
+        );
+        assert!(refusal.one_line("bob@corp.example").contains("authorize bob@corp.example"));
+    }
+
+    #[test]
+    fn an_answer_without_code_or_with_two_is_malformed() {
+        for query in [
+            "state=s-1&iss=https://accounts.google.com",
+            "state=s-1&iss=https://accounts.google.com&code=a&code=b",
+        ] {
+            assert!(matches!(judge(query), Err(RedirectError::Malformed(_))), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_pasted_address_is_taken_as_people_paste_it() {
+        let query = "state=s-1&iss=https://accounts.google.com&code=c";
+        for pasted in [
+            format!("http://127.0.0.1/callback?{query}"),
+            format!("  \"http://127.0.0.1:4711/callback?{query}\"\r\n"),
+            format!("<https://mail.example/oauth?{query}#>"),
+            format!("?{query}"),
+            query.to_owned(),
+            format!("http://localhost/?{}\n{}", &query[..20], &query[20..]),
+        ] {
+            assert!(expected().judge_pasted(&pasted).is_ok(), "{pasted}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_paste_says_what_to_paste() {
+        let said = |pasted: &str| expected().judge_pasted(pasted).unwrap_err().to_string();
+        assert!(said("4/0AfJohX").contains("whole address"));
+        assert!(
+            said("https://accounts.google.com/o/oauth2/v2/auth?state=s-1&code_challenge=x")
+                .contains("address to open")
+        );
+        assert!(said(&"x".repeat(20_000)).contains("too long"));
+        assert_eq!(
+            expected().judge_pasted("http://a/?state=s-2&code=c").unwrap_err(),
+            RedirectError::WrongState
+        );
+    }
+}

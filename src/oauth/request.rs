@@ -1,0 +1,218 @@
+//! Builds the requests to token endpoints.
+//!
+//! oauth2 builds them (RFC 6749 §4.1.3, §4.4, §6, RFC 8628 §3.1): which parameters, how the client
+//! authenticates, Basic with form-encoded id and secret (§2.3.1). Its way to send a request is a closure;
+//! the one used here keeps the request instead of sending it, so that sending and reading stay ours.
+//! Grants that oauth2 has no single request for (RFC 7523, RFC 8628 §3.4, RFC 7009) take the headers
+//! and the client authentication of one that it has.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use oauth2::basic::{BasicClient, BasicErrorResponse};
+use oauth2::http::header::AUTHORIZATION;
+use oauth2::{
+    AuthType, AuthorizationCode, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    EmptyExtraDeviceAuthorizationFields, EndpointNotSet, EndpointSet, HttpRequest, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardDeviceAuthorizationResponse, TokenUrl,
+};
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::TokenError;
+use crate::config::{ClientAuthentication, Provider};
+use crate::secret::Secret;
+
+/// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
+pub(super) struct Request {
+    pub(super) http: HttpRequest,
+    pub(super) secrets: Vec<Secret>,
+}
+
+type OauthClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+/// The requests of one provider's client.
+pub(super) struct Requests<'a> {
+    provider: &'a Provider,
+    client: OauthClient,
+}
+
+impl<'a> Requests<'a> {
+    pub(super) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
+        let id = ClientId::new(client_id(provider)?.to_owned());
+        let mut client = BasicClient::new(id)
+            .set_token_uri(TokenUrl::from_url(token_url.clone()))
+            .set_auth_type(match provider.client_authentication {
+                ClientAuthentication::Post => AuthType::RequestBody,
+                ClientAuthentication::Basic => AuthType::BasicAuth,
+            });
+        if let Some(secret) = &provider.client_secret {
+            client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
+        }
+        Ok(Self { provider, client })
+    }
+
+    /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5; `redirect_uri` exactly as in the
+    /// authorisation request.
+    pub(super) fn code(
+        &self,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &str,
+    ) -> Result<Request, TokenError> {
+        let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| malformed())?;
+        let built = self
+            .client
+            .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+            .set_redirect_uri(Cow::Owned(redirect))
+            .request(&keep);
+        self.finish(built, [code, verifier])
+    }
+
+    /// RFC 6749 §6; `scopes` may be empty.
+    pub(super) fn refresh(&self, token: &Secret, scopes: &[String]) -> Result<Request, TokenError> {
+        let old = RefreshToken::new(token.expose().to_owned());
+        let built = self.client.exchange_refresh_token(&old).add_scopes(named(scopes)).request(&keep);
+        self.finish(built, [token])
+    }
+
+    /// RFC 6749 §4.4, with a signed assertion (RFC 7523 §2.2) where one is given.
+    pub(super) fn client_credentials(
+        &self,
+        scopes: &[String],
+        assertion: Option<&Secret>,
+    ) -> Result<Request, TokenError> {
+        let mut request = self.client.exchange_client_credentials().add_scopes(named(scopes));
+        if let Some(assertion) = assertion {
+            const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+            request = request
+                .add_extra_param("client_assertion_type", JWT_BEARER)
+                .add_extra_param("client_assertion", assertion.expose());
+        }
+        self.finish(request.request(&keep), assertion)
+    }
+
+    /// RFC 8628 §3.1.
+    pub(super) fn device(&self, device_url: &Url) -> Result<Request, TokenError> {
+        let client = self
+            .client
+            .clone()
+            .set_device_authorization_url(DeviceAuthorizationUrl::from_url(device_url.clone()));
+        let built: Result<StandardDeviceAuthorizationResponse, _> = client
+            .exchange_device_code()
+            .add_scopes(named(&self.provider.scopes))
+            .request::<_, EmptyExtraDeviceAuthorizationFields>(&keep);
+        self.finish(built, [])
+    }
+
+    /// RFC 8628 §3.4.
+    pub(super) fn device_poll(&self, device_code: &Secret) -> Result<Request, TokenError> {
+        const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+        self.authenticated(
+            None,
+            &[("grant_type", DEVICE_CODE), ("device_code", device_code.expose())],
+            device_code,
+        )
+    }
+
+    /// RFC 7009 §2.1.
+    pub(super) fn revoke(&self, revoke_url: &Url, refresh_token: &Secret) -> Result<Request, TokenError> {
+        let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
+        self.authenticated(Some(revoke_url), &form, refresh_token)
+    }
+
+    /// A form of our own, to the token endpoint or to `url`, with oauth2's headers and the client's
+    /// authentication.
+    fn authenticated(
+        &self,
+        url: Option<&Url>,
+        form: &[(&str, &str)],
+        secret: &Secret,
+    ) -> Result<Request, TokenError> {
+        let mut request = self.client_credentials(&[], None)?;
+        let mut body = Serializer::new(String::new());
+        body.extend_pairs(form);
+        if !request.http.headers().contains_key(AUTHORIZATION) {
+            body.append_pair("client_id", self.client.client_id());
+            if let Some(secret) = &self.provider.client_secret {
+                body.append_pair("client_secret", secret.expose());
+            }
+        }
+        *request.http.body_mut() = body.finish().into_bytes();
+        if let Some(url) = url {
+            *request.http.uri_mut() = url.as_str().parse().map_err(|_| malformed())?;
+        }
+        request.secrets.push(secret.clone());
+        Ok(request)
+    }
+
+    fn finish<'s, T>(
+        &self,
+        built: Result<T, RequestTokenError<Kept, BasicErrorResponse>>,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> Result<Request, TokenError> {
+        let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
+        let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
+        Ok(Request { http, secrets })
+    }
+}
+
+/// RFC 7523 §2.1: the assertion is all the authentication that there is.
+pub(super) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request, TokenError> {
+    let body = Serializer::new(String::new())
+        .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+        .append_pair("assertion", assertion.expose())
+        .finish();
+    let http = oauth2::http::Request::post(token_url.as_str())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("accept", "application/json")
+        .body(body.into_bytes())
+        .map_err(|_| malformed())?;
+    Ok(Request { http, secrets: vec![assertion.clone()] })
+}
+
+/// The client id, or how to come by one.
+pub(super) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
+    provider.client_id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| {
+        TokenError::local(
+            "client_id",
+            format!("no OAuth client is configured for {}", provider.title),
+            format!("register one and set client_id in [providers.{}]", provider.name),
+        )
+    })
+}
+
+fn named(scopes: &[String]) -> impl Iterator<Item = Scope> {
+    scopes.iter().cloned().map(Scope::new)
+}
+
+fn malformed() -> TokenError {
+    TokenError::local(
+        "endpoint",
+        "an endpoint's address cannot be used in a request",
+        "check the URLs of the provider",
+    )
+}
+
+/// Takes the place of oauth2's HTTP client: hands the request back as the error.
+fn keep(request: HttpRequest) -> Result<oauth2::HttpResponse, Kept> {
+    Err(Kept(request))
+}
+
+/// A request that was built and not sent; it holds secrets, so it has no printable form.
+struct Kept(HttpRequest);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request")
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request")
+    }
+}
+
+impl std::error::Error for Kept {}

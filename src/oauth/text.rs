@@ -1,0 +1,121 @@
+//! Makes text from outside fit to be shown: one line, bounded, and without secrets.
+//!
+//! Endpoints echo what they were sent ("unknown token 1//0g…"), so what we sent is masked where it
+//! occurs, and so is whatever looks like a token by its shape.
+
+use crate::secret::Secret;
+
+const MASK: &str = "[masked]";
+/// Longer runs of letters and digits mixed are tokens, not words; GUIDs are spared.
+const LONGEST_WORD: usize = 23;
+
+/// `text` on one line of at most `limit` characters, without control, invisible or direction-changing
+/// characters, with `secrets` and anything of a token's shape masked.
+pub(super) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
+    // What is far beyond the limit is never shown, so it need not be looked at.
+    let mut text: String = text.chars().take(limit.saturating_mul(8)).collect();
+    for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {
+        text = text.replace(secret.expose(), MASK);
+    }
+    // Microsoft appends ids that are of use to its support alone.
+    if let Some(at) = text.find(" Trace ID:") {
+        text.truncate(at);
+    }
+    let plain: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let words: Vec<String> = plain.split_whitespace().map(mask_tokens).collect();
+    cut(&words.join(" "), limit)
+}
+
+fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Masks each run of token characters in `word` that looks like a token.
+fn mask_tokens(word: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = word;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !is_token_character(c)).unwrap_or(rest.len());
+        let (run, tail) = rest.split_at(end);
+        masked.push_str(if looks_like_token(run) { MASK } else { run });
+        let separator = tail.chars().next().map_or(0, char::len_utf8);
+        masked.push_str(&tail[..separator]);
+        rest = &tail[separator..];
+    }
+    masked
+}
+
+fn is_token_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~+/=%".contains(c)
+}
+
+fn looks_like_token(run: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["ya29.", "1//", "4/0", "eyJ", "EwB", "M.C"];
+    if run.len() >= 10 && PREFIXES.iter().any(|prefix| run.starts_with(prefix)) {
+        return true;
+    }
+    run.split(['.', '/']).any(|part| {
+        part.len() > LONGEST_WORD
+            && part.bytes().any(|b| b.is_ascii_digit())
+            && part.bytes().any(|b| b.is_ascii_alphabetic())
+            && !is_guid(part)
+    })
+}
+
+fn is_guid(part: &str) -> bool {
+    part.len() == 36
+        && part.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_direction_characters_become_blanks() {
+        let dirty = "bad\r\n\x1b[2J\u{202e}thing\u{0}\u{85} here";
+        assert_eq!(clean(dirty, 100, &[]), "bad [2J thing here");
+    }
+
+    #[test]
+    fn what_we_sent_is_masked_where_it_is_echoed() {
+        let sent = Secret::new("short-one");
+        assert_eq!(clean("no such token 'short-one'.", 100, &[sent]), "no such token '[masked]'.");
+    }
+
+    #[test]
+    fn tokens_are_masked_by_their_shape_and_words_are_not() {
+        for (text, shown) in [
+            ("token ya29.a0AfH6SMBx is bad", "token [masked] is bad"),
+            ("got \"1//0gAbCdEfGhIjK\"", "got \"[masked]\""),
+            ("jwt eyJhbGciOiJIUzI1NiJ9.e30.abc", "jwt [masked]"),
+            (
+                "app '9188040d-6c67-4c5b-b112-36a304b66dad' is gone",
+                "app '9188040d-6c67-4c5b-b112-36a304b66dad' is gone",
+            ),
+            (
+                "https://outlook.office365.com/IMAP.AccessAsUser.All",
+                "https://outlook.office365.com/IMAP.AccessAsUser.All",
+            ),
+            ("secret=Ab1cdefghijklmnopqrstuvwxyz012", "secret[masked]"),
+        ] {
+            assert_eq!(clean(text, 200, &[]).replace("=[", "["), shown.replace("=[", "["), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        assert_eq!(clean(&"é ".repeat(500), 5, &[]), "é é é…");
+    }
+}

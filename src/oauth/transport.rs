@@ -1,0 +1,169 @@
+//! The way to a provider's HTTP endpoints.
+//!
+//! TLS trust comes from outside. No redirect is followed, so that no secret travels further than to
+//! the endpoint configured; no proxy of the environment is used, as the mail leg uses none either; an
+//! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http
+//! on a loopback host. Errors name the host and the cause, never a URL's query or a body.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, RETRY_AFTER};
+use tokio_rustls::rustls;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::answer::{Body, Reply};
+use super::request::Request;
+use super::{TokenError, text};
+use crate::secret::Secret;
+
+/// A provider that does not accept a connection within this will not answer in time for a login.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Half of what a login has: it must get its tagged answer (design: 45 of 60 seconds).
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Kept connections save the handshake for a burst of refreshes; a longer wait meets closed ones.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Token answers are a few KiB, discovery documents under 10.
+const LONGEST_BODY: usize = 64 * 1024;
+const USER_AGENT: &str = concat!("imap-oauth-proxy/", env!("CARGO_PKG_VERSION"));
+
+/// Sends requests and reads answers.
+pub(super) struct Transport(reqwest::Client);
+
+impl Transport {
+    pub(super) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(USER_AGENT)
+            .build();
+        client.map(Self).map_err(|error| {
+            TokenError::local(
+                "tls",
+                format!("HTTPS cannot be set up: {}", root_cause(&error)),
+                "check extra_ca and the system's root certificates",
+            )
+        })
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Result<Reply, TokenError> {
+        let request = reqwest::Request::try_from(request.http).map_err(|_| not_a_url())?;
+        self.execute(request).await
+    }
+
+    /// A GET, with an access token in the header where one is given.
+    pub(super) async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Reply, TokenError> {
+        let mut builder = self.0.get(url.clone()).header(ACCEPT, "application/json");
+        if let Some(token) = bearer {
+            builder = builder.bearer_auth(token.expose());
+        }
+        let request = builder.build().map_err(|_| not_a_url())?;
+        self.execute(request).await
+    }
+
+    async fn execute(&self, request: reqwest::Request) -> Result<Reply, TokenError> {
+        let url = request.url().clone();
+        if !is_safe(&url) {
+            return Err(TokenError::local(
+                "insecure_endpoint",
+                format!("the endpoint at {} is not https", host_of(&url)),
+                "use an https address; http is for loopback hosts alone",
+            ));
+        }
+        let mut response = self.0.execute(request).await.map_err(|error| unreachable(&url, &error))?;
+        let status = response.status().as_u16();
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut bytes = Zeroizing::new(Vec::new());
+        let body = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if bytes.len() + chunk.len() > LONGEST_BODY => break Body::TooLong,
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => break Body::Whole(bytes),
+                Err(_) => break Body::Broken,
+            }
+        };
+        Ok(Reply { status, retry_after, body })
+    }
+}
+
+/// Whether a secret may be sent there: https, or http that stays on this machine.
+pub(super) fn is_safe(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether the host is this machine, whatever the resolver says.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+fn unreachable(url: &Url, error: &reqwest::Error) -> TokenError {
+    let host = host_of(url);
+    let meaning = match error.is_timeout() {
+        true => format!("{host} did not answer in time"),
+        false => format!("{host} cannot be reached: {}", text::clean(&root_cause(error), 200, &[])),
+    };
+    TokenError::passing("network", meaning, None)
+}
+
+/// The innermost cause ("Connection refused", "invalid peer certificate: …"): the outer ones only
+/// repeat the URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match error.source() {
+        Some(_) => cause.to_string(),
+        None => "the request failed".to_owned(),
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    text::clean(url.host_str().unwrap_or("the endpoint"), 253, &[])
+}
+
+fn not_a_url() -> TokenError {
+    TokenError::local(
+        "endpoint",
+        "an endpoint's address cannot be used in a request",
+        "check the URLs of the provider",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_over_https_or_stay_on_this_machine() {
+        for (url, safe) in [
+            ("https://login.example/token", true),
+            ("http://login.example/token", false),
+            ("http://localhost:8080/token", true),
+            ("http://127.0.0.1/token", true),
+            ("http://[::1]:1/token", true),
+            ("http://127.0.0.1.example/token", false),
+            ("http://localhost.example/token", false),
+            ("ftp://127.0.0.1/token", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(is_safe(&Url::parse(url).unwrap()), safe, "{url}");
+        }
+    }
+}

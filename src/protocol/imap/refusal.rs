@@ -1,0 +1,386 @@
+//! Why a provider did not let us in, cut by what the caller does next.
+//!
+//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the
+//! cause and the remedy in plain words; a text that nobody knows is judged by its response code (RFC
+//! 5530), and without one a NO means the token. Everything quoted is printable ASCII of bounded length.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::response::{self, Response, Status};
+use crate::protocol::sasl::{Challenge, EncodeError};
+use crate::protocol::{Code, Denial};
+
+/// Why there is no session at the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The token: get a fresh one and try once more on a new connection; then a person is needed.
+    #[error("the provider refused the access token: {0}")]
+    Token(Said),
+    /// Too many sessions of this account: wait for one to end.
+    #[error("the provider allows no more connections for this account: {0}")]
+    Connections(Said),
+    /// The account did too much: leave it alone for `wait`, where the provider told how long.
+    #[error("the provider slows this account down: {said}")]
+    Throttled {
+        /// From now.
+        wait: Option<Duration>,
+        /// What it said.
+        said: Said,
+    },
+    /// IMAP is switched off, or the mailbox cannot be opened: a person or an administrator must act.
+    #[error("the provider does not open this mailbox: {0}")]
+    Disabled(Said),
+    /// The person must sign in with a browser.
+    #[error("the provider wants the person to sign in with a browser: {said}")]
+    WebLogin {
+        /// Where, if it told.
+        url: Option<String>,
+        /// What it said.
+        said: Said,
+    },
+    /// A passing failure of the provider: try later.
+    #[error("the provider is not available: {0}")]
+    Unavailable(Said),
+    /// The configuration: none of the mechanisms is offered.
+    #[error(
+        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to what it offers"
+    )]
+    NoCommonMechanism(String),
+    /// The configuration: this server takes passwords only.
+    #[error(
+        "the provider offers no OAuth sign-in over IMAP; check its `imap` host, and whether OAuth is enabled for it"
+    )]
+    LoginOnly,
+    /// The server, or what stands in its place.
+    #[error(
+        "the provider's server does not speak IMAP as it should: {0}; check the provider's `imap` host and port"
+    )]
+    Violation(&'static str),
+    /// The server hung up: try later.
+    #[error("the provider closed the connection during the sign-in; try again later")]
+    Closed,
+    /// The network: try later.
+    #[error("the connection to the provider failed: {0}; try again later")]
+    Io(#[from] io::Error),
+    /// Nothing was sent.
+    #[error("no sign-in message can be made: {0}")]
+    Credential(#[from] EncodeError),
+    /// The caller's: there is no login to answer.
+    #[error("there is no login to sign in for")]
+    NotAsked,
+}
+
+impl Refusal {
+    /// Whether a fresh token may help.
+    pub fn is_token(&self) -> bool {
+        matches!(self, Self::Token(_))
+    }
+
+    /// What the mail program is told where the caller knows nothing better. RFC 5530: a password prompt
+    /// must come only where typing something else could help.
+    pub fn denial(&self) -> Denial {
+        let (code, said) = match self {
+            Self::Token(said) => (Code::AuthenticationFailed, said),
+            Self::Connections(said) => (Code::Limit, said),
+            Self::Throttled { said, .. } | Self::Unavailable(said) => (Code::Unavailable, said),
+            Self::Disabled(said) => return Denial::new(Code::ContactAdmin, said.advice.to_string()).alert(),
+            Self::WebLogin { url, said } => {
+                let text = match url {
+                    Some(url) => format!("{}: {url}", said.advice),
+                    None => said.advice.to_string(),
+                };
+                return Denial::new(Code::ContactAdmin, text).alert();
+            }
+            Self::NoCommonMechanism(_) | Self::LoginOnly => {
+                return Denial::new(
+                    Code::ContactAdmin,
+                    "The mail provider offers no OAuth sign-in that is configured here",
+                );
+            }
+            Self::Credential(error) => return Denial::new(Code::ContactAdmin, error.to_string()),
+            Self::Violation(_) | Self::Closed | Self::Io(_) => {
+                return Denial::new(
+                    Code::Unavailable,
+                    "The mail provider cannot be reached; try again later",
+                );
+            }
+            Self::NotAsked => {
+                return Denial::new(Code::ServerBug, "The proxy lost its place; please report this");
+            }
+        };
+        Denial::new(code, said.advice.to_string())
+    }
+
+    pub(super) fn no_mechanism(offered: &[String]) -> Self {
+        if offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
+            return Self::LoginOnly;
+        }
+        Self::NoCommonMechanism(offered.join(", "))
+    }
+}
+
+/// What the provider said, and what it means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The decisive line's text, response code included; printable ASCII, bounded.
+    pub text: String,
+    /// The challenge that came before, reduced to what is safe to log.
+    pub challenge: Option<Challenge>,
+    /// Cause and remedy.
+    pub advice: Advice,
+    /// The URL of a web login that an untagged line named.
+    url: Option<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.text)?;
+        if let Some(challenge) = &self.challenge {
+            write!(f, " (challenge: {challenge})")?;
+        }
+        write!(f, "; {}", self.advice)
+    }
+}
+
+impl Said {
+    /// Remembers what an untagged line tells about the verdict to come.
+    pub(super) fn listen(&mut self, response: &Response<'_>) {
+        if let Response::Untagged(Status::No, text) = response {
+            self.url = web_alert(text).or(self.url.take());
+        }
+    }
+
+    /// The server said BYE instead of a verdict.
+    pub(super) fn turned_away(&mut self, text: &[u8]) -> Refusal {
+        match refusal_of(text, std::mem::take(self)) {
+            // BYE is about the server or the session; a token is refused with NO.
+            Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
+            other => other,
+        }
+    }
+}
+
+/// Cause and remedy of a provider's refusal, in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// What is the matter.
+    pub cause: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Default for Advice {
+    fn default() -> Self {
+        TOKEN
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.cause, self.remedy)
+    }
+}
+
+const fn advice(cause: &'static str, remedy: &'static str) -> Advice {
+    Advice { cause, remedy }
+}
+
+const TOKEN: Advice = advice(
+    "The mail provider did not accept the stored authorisation",
+    "authorise the account again, and check that the mailbox is the one that was authorised",
+);
+const UNAVAILABLE: Advice = advice("The mail provider is busy or down", "try again later");
+const CONNECTIONS: Advice = advice(
+    "The mail provider allows no more simultaneous connections for this account",
+    "close other mail programs, or set max_connections_per_account lower",
+);
+const THROTTLED: Advice = advice(
+    "The mail provider slows this account down after too many requests",
+    "let it rest and check mail less often",
+);
+const WEB_LOGIN: Advice =
+    advice("The mail provider wants you to sign in with a browser first", "sign in there and try again");
+const AUTHORIZATION: Advice = advice(
+    "The mail provider accepted the authorisation, but not for this mailbox",
+    "check the mailbox name, and that the person who authorised has full access to it",
+);
+const ADMINISTRATOR: Advice =
+    advice("The mail provider wants an administrator to act", "ask the administrator of the mailbox");
+const NOT_CONNECTED: Advice = advice(
+    "The mail provider accepted the authorisation but does not open the mailbox",
+    "check the mailbox name and the access to it, that IMAP is enabled for it, and that not too many sessions are open",
+);
+
+/// What the caller does next about a known text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Token,
+    Connections,
+    Throttled,
+    Disabled,
+    WebLogin,
+    Unavailable,
+    /// Only seen within a session: it ended as these sessions end.
+    SessionEnd,
+}
+
+/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
+const KNOWN: &[(&str, Kind, Advice)] = &[
+    ("WEBALERT", Kind::WebLogin, WEB_LOGIN),
+    ("Please log in via your web browser", Kind::WebLogin, WEB_LOGIN),
+    ("Web login required", Kind::WebLogin, WEB_LOGIN),
+    ("Too many simultaneous connections", Kind::Connections, CONNECTIONS),
+    (
+        "Account exceeded command or bandwidth limits",
+        Kind::Throttled,
+        advice(
+            "The account used up Gmail's daily transfer allowance",
+            "wait up to 24 hours, and have the mail program fetch less",
+        ),
+    ),
+    ("Request is throttled", Kind::Throttled, THROTTLED),
+    ("Suggested Backoff Time", Kind::Throttled, THROTTLED),
+    (
+        "Your account is not enabled for IMAP use",
+        Kind::Disabled,
+        advice(
+            "IMAP is switched off for this Gmail account",
+            "enable it in Gmail's settings under Forwarding and POP/IMAP",
+        ),
+    ),
+    (
+        "IMAP access is disabled for your domain",
+        Kind::Disabled,
+        advice(
+            "IMAP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
+            "ask the domain's administrator",
+        ),
+    ),
+    ("User is authenticated but not connected", Kind::Disabled, NOT_CONNECTED),
+    (
+        "Application-specific password required",
+        Kind::Token,
+        advice(
+            "The mail provider took the sign-in for one with a password",
+            "please report this: the proxy never sends one",
+        ),
+    ),
+    (
+        "Lookup failed",
+        Kind::Token,
+        advice(
+            "The token lacks the mail scope, or the service account may not act for this user",
+            "authorise the account again with the scope https://mail.google.com/, or have the administrator allow it",
+        ),
+    ),
+    (
+        "AUTHENTICATE failed",
+        Kind::Token,
+        advice(
+            "Exchange refused without a reason: usually a token without the IMAP permission, IMAP switched off for the mailbox, a wrong mailbox name, or no licence",
+            "authorise the account again, and check the mailbox in the Exchange admin centre",
+        ),
+    ),
+    (
+        "AccessTokenExpired",
+        Kind::SessionEnd,
+        advice(
+            "The session ended with its access token, as Exchange's sessions do",
+            "log in again: a new token is used",
+        ),
+    ),
+    (
+        "Session expired, please login again",
+        Kind::SessionEnd,
+        advice("The session reached Gmail's time limit", "log in again: a new token is used"),
+    ),
+    ("Server Unavailable", Kind::Unavailable, UNAVAILABLE),
+    (
+        "Command received in Invalid state",
+        Kind::Unavailable,
+        advice("Exchange lost the session", "log in again"),
+    ),
+];
+
+/// What a line of a provider means, seen at any time: for the log and an account's last error.
+///
+/// `line` may be a whole read of several lines; `None` where nothing known is in it. The relay does
+/// not look at mail, so it asks only about short reads that begin like a refusal or a BYE.
+pub fn advice_on(line: &[u8]) -> Option<Advice> {
+    known(line).map(|&(_, _, advice)| advice)
+}
+
+fn known(text: &[u8]) -> Option<&'static (&'static str, Kind, Advice)> {
+    KNOWN.iter().find(|(needle, ..)| contains(text, needle.as_bytes()))
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// What a tagged NO or BAD with this text means.
+pub(super) fn refusal_of(text: &[u8], mut said: Said) -> Refusal {
+    said.text = response::said(text);
+    let url = web_alert(text).or(said.url.take());
+    let (kind, advice) = match known(text) {
+        Some(&(_, kind, advice)) => (kind, advice),
+        None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
+        None => by_code(text),
+    };
+    said.advice = advice;
+    match kind {
+        Kind::Token => Refusal::Token(said),
+        Kind::Connections => Refusal::Connections(said),
+        Kind::Throttled => Refusal::Throttled { wait: backoff(text), said },
+        Kind::Disabled => Refusal::Disabled(said),
+        Kind::WebLogin => Refusal::WebLogin { url: url.or_else(|| first_url(text)), said },
+        Kind::Unavailable | Kind::SessionEnd => Refusal::Unavailable(said),
+    }
+}
+
+/// RFC 5530 §3 for texts that nobody knows.
+fn by_code(text: &[u8]) -> (Kind, Advice) {
+    const CODES: &[(&str, Kind, Advice)] = &[
+        ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
+        ("SERVERBUG", Kind::Unavailable, UNAVAILABLE),
+        ("INUSE", Kind::Connections, CONNECTIONS),
+        ("LIMIT", Kind::Connections, CONNECTIONS),
+        ("OVERQUOTA", Kind::Throttled, THROTTLED),
+        ("THROTTLED", Kind::Throttled, THROTTLED),
+        ("CONTACTADMIN", Kind::Disabled, ADMINISTRATOR),
+        ("NOPERM", Kind::Disabled, ADMINISTRATOR),
+        ("AUTHORIZATIONFAILED", Kind::Token, AUTHORIZATION),
+    ];
+    let code = response::code(text).map(|(name, _)| name).unwrap_or_default();
+    CODES
+        .iter()
+        .find(|(name, ..)| code.eq_ignore_ascii_case(name.as_bytes()))
+        .map_or((Kind::Token, TOKEN), |&(_, kind, advice)| (kind, advice))
+}
+
+/// Exchange's "Suggested Backoff Time: 299961 milliseconds".
+fn backoff(text: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (_, behind) = text.split_once("Backoff Time:")?;
+    let digits = behind.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Duration::from_millis(digits.parse().ok()?))
+}
+
+/// The argument of `[WEBALERT url]`.
+fn web_alert(text: &[u8]) -> Option<String> {
+    let (name, url) = response::code(text)?;
+    if !name.eq_ignore_ascii_case(b"WEBALERT") {
+        return None;
+    }
+    first_url(url)
+}
+
+/// The first https URL in `text`, as it may be shown.
+fn first_url(text: &[u8]) -> Option<String> {
+    let text = response::said(text);
+    let at = text.find("https://")?;
+    let url = text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next()?;
+    Some(url.to_owned())
+}

@@ -1,0 +1,270 @@
+//! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
+//!
+//! greeting -> capabilities where nobody knows them -> `TAG AUTHENTICATE XOAUTH2 …` under the
+//! client's own tag -> the tagged answer. With SASL-IR (RFC 4959) the bearer message goes in the command
+//! itself, else behind the server's `+`. A refusing challenge is answered as the mechanism demands, so that
+//! the tagged NO comes; it is never shown to the client. Only our own tag ends the exchange, BAD counts as
+//! NO, and of the greetings only OK is good enough: PREAUTH would be somebody else's mailbox.
+//!
+//! What the server says behind the AUTHENTICATE is kept and passed on byte for byte, so that Gmail's
+//! untagged CAPABILITY reaches the client and Outlook's silence stays silence. What follows the tagged OK stays
+//! in the inbox for the relay.
+
+use zeroize::Zeroizing;
+
+use super::framer::{Framed, Framer};
+use super::refusal::{Refusal, Said, refusal_of};
+use super::response::{self, Offer, Response, Status};
+use crate::config::Mechanism;
+use crate::protocol::Credential;
+use crate::protocol::sasl::{self, Challenge};
+use crate::wire::Buffer;
+
+/// Bytes of one response. Capability lists and texts with URLs take a few hundred.
+const RESPONSE_LIMIT: usize = 16_384;
+
+/// Bytes and responses of the whole exchange: a dozen lines are common, and there is a bound even for a
+/// server that never stops talking.
+const EXCHANGE_LIMIT: usize = 65_536;
+const RESPONSES_LIMIT: u32 = 100;
+
+/// Challenges answered. One is common; a server that goes on after two will never be content.
+const CHALLENGES_LIMIT: u32 = 2;
+
+/// The provider's acceptance, as the client may see it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    lines: Vec<u8>,
+}
+
+impl Accepted {
+    /// The untagged responses since the AUTHENTICATE, and the tagged OK.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+}
+
+/// What the machine wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// More bytes than the inbox holds.
+    More,
+    /// Nothing: the provider accepted.
+    Accepted(Accepted),
+}
+
+/// A sign-in under way.
+pub struct SignIn<'a> {
+    credential: &'a Credential<'a>,
+    tag: &'a [u8],
+    state: State,
+    framer: Framer,
+    /// What may be passed on once the provider accepts.
+    lines: Vec<u8>,
+    /// What the provider said about this exchange that explains a refusal.
+    said: Said,
+    bytes: usize,
+    responses: u32,
+    challenges: u32,
+}
+
+enum State {
+    Greeting,
+    /// CAPABILITY was asked; the answer may come in either form.
+    Capability {
+        offer: Option<Offer>,
+    },
+    /// AUTHENTICATE was sent without its message, which waits for a `+`.
+    Prompt {
+        mechanism: Mechanism,
+        message: Zeroizing<Vec<u8>>,
+    },
+    /// The message is out.
+    Verdict {
+        mechanism: Mechanism,
+    },
+}
+
+impl<'a> SignIn<'a> {
+    /// A sign-in under `tag`, which must be a valid tag.
+    pub fn new(tag: &'a [u8], credential: &'a Credential<'a>) -> Result<Self, Refusal> {
+        // Checked before anything is sent, whatever mechanism will be chosen.
+        sasl::encode_bearer(Mechanism::Xoauth2, credential.user, credential.token, ("", 0))?;
+        Ok(Self {
+            credential,
+            tag,
+            state: State::Greeting,
+            framer: Framer::default(),
+            lines: Vec::new(),
+            said: Said::default(),
+            bytes: 0,
+            responses: 0,
+            challenges: 0,
+        })
+    }
+
+    /// Works through the inbox; lines to send go to the outbox.
+    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        while let Some(end) = self.find_response(inbox)? {
+            let verdict = self.response(inbox.get(..end).unwrap_or_default(), outbox);
+            inbox.consume(end);
+            self.framer = Framer::default();
+            self.bytes += end;
+            self.responses += 1;
+            if let Some(accepted) = verdict? {
+                return Ok(Step::Accepted(accepted));
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// Where the first response in the inbox ends, its literals included.
+    fn find_response(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        if self.responses >= RESPONSES_LIMIT {
+            return Err(Refusal::Violation("it sent more than 100 responses without a verdict"));
+        }
+        let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT - self.bytes.min(EXCHANGE_LIMIT));
+        loop {
+            let end = match self.framer.next(inbox) {
+                Framed::More if inbox.len() <= room => return Ok(None),
+                Framed::Complete(end) if end <= room => return Ok(Some(end)),
+                Framed::Literal(literal) if literal.start <= room => literal,
+                _ => return Err(Refusal::Violation("it sent more than a sign-in can need")),
+            };
+            if response::is_text(inbox.get(..end.start).unwrap_or_default(), self.own_tag()) {
+                return Ok(Some(end.start));
+            }
+            if end.size > (room - end.start) as u64 {
+                return Err(Refusal::Violation("it sent more than a sign-in can need"));
+            }
+            self.framer.skip(&end);
+        }
+    }
+
+    /// One response, judged by the state.
+    fn response(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        let response = response::parse(bytes, self.own_tag());
+        self.said.listen(&response);
+        match (&mut self.state, response) {
+            (State::Greeting, Response::Untagged(Status::Ok, text)) => {
+                self.greeted(text, outbox)?;
+            }
+            (State::Greeting, Response::Untagged(Status::Bye, text)) => {
+                return Err(self.said.turned_away(text));
+            }
+            (State::Greeting, Response::Untagged(Status::PreAuth, _)) => {
+                return Err(Refusal::Violation("it greeted with PREAUTH, so nobody can sign in there"));
+            }
+            (State::Greeting, _) => {
+                return Err(Refusal::Violation("it did not greet as an IMAP server does"));
+            }
+            (_, Response::Untagged(Status::Bye, text)) => return Err(self.said.turned_away(text)),
+            (State::Capability { offer }, Response::Capability(names)) => {
+                *offer = Some(response::offer(names))
+            }
+            (State::Capability { offer }, Response::Tagged(_, text)) => {
+                let offer = offer.take().or_else(|| offer_in_code(text));
+                self.authenticate(offer, outbox)?;
+            }
+            (State::Prompt { .. }, Response::Continue(_)) => self.answer_prompt(outbox),
+            (State::Verdict { .. }, Response::Continue(challenge)) => {
+                return self.answer_challenge(challenge, outbox).map(|()| None);
+            }
+            (State::Prompt { .. }, Response::Tagged(Status::Ok, _)) => {
+                return Err(Refusal::Violation("it accepted a token that it had not seen"));
+            }
+            (State::Verdict { .. }, Response::Tagged(Status::Ok, _)) => {
+                response::pass_on(bytes, self.tag, &mut self.lines);
+                return Ok(Some(Accepted { lines: std::mem::take(&mut self.lines) }));
+            }
+            (State::Prompt { .. } | State::Verdict { .. }, Response::Tagged(_, text)) => {
+                return Err(refusal_of(text, std::mem::take(&mut self.said)));
+            }
+            (
+                State::Prompt { .. } | State::Verdict { .. },
+                Response::Untagged(..) | Response::Capability(_) | Response::Data,
+            ) => response::pass_on(bytes, self.tag, &mut self.lines),
+            // Another tag's answer is nobody's, and a `+` that nothing asked for is ignored.
+            (State::Capability { .. }, _) | (_, Response::Foreign) => {}
+        }
+        Ok(None)
+    }
+
+    /// The greeting was OK: ask what is not known, or sign in at once.
+    fn greeted(&mut self, text: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
+        let offer = offer_in_code(text);
+        if offer.is_some() || self.credential.sasl_ir.is_some() {
+            return self.authenticate(offer, outbox);
+        }
+        self.state = State::Capability { offer: None };
+        outbox.push(self.own_tag());
+        outbox.push(b" CAPABILITY\r\n");
+        Ok(())
+    }
+
+    fn authenticate(&mut self, offer: Option<Offer>, outbox: &mut Buffer) -> Result<(), Refusal> {
+        let Credential { user, token, host, port, .. } = *self.credential;
+        let mechanism = self.choose(offer.as_ref())?;
+        let sasl_ir = offer.map_or(self.credential.sasl_ir.unwrap_or(false), |offer| offer.sasl_ir);
+        let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
+        for part in [self.tag, b" AUTHENTICATE ", mechanism.name().as_bytes()] {
+            outbox.push(part);
+        }
+        self.state = State::Prompt { mechanism, message };
+        if sasl_ir {
+            outbox.push(b" ");
+            self.answer_prompt(outbox);
+        } else {
+            outbox.push(b"\r\n");
+        }
+        Ok(())
+    }
+
+    /// The preferred mechanism among those offered, or simply the preferred one where that is unknown.
+    fn choose(&self, offer: Option<&Offer>) -> Result<Mechanism, Refusal> {
+        let offered = |mechanism: &Mechanism| {
+            offer.is_none_or(|offer| offer.mechanisms.iter().any(|name| name == mechanism.name()))
+        };
+        let chosen = self.credential.mechanisms.iter().copied().find(offered);
+        chosen.ok_or_else(|| {
+            Refusal::no_mechanism(offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default())
+        })
+    }
+
+    /// The message goes out, and its copy here is wiped.
+    fn answer_prompt(&mut self, outbox: &mut Buffer) {
+        if let State::Prompt { mechanism, message } = &self.state {
+            outbox.push(message);
+            outbox.push(b"\r\n");
+            self.state = State::Verdict { mechanism: *mechanism };
+        }
+    }
+
+    /// The token is refused, and the server wants to be told that we heard it.
+    fn answer_challenge(&mut self, challenge: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
+        let State::Verdict { mechanism } = self.state else { return Ok(()) };
+        self.challenges += 1;
+        if self.challenges > CHALLENGES_LIMIT {
+            return Err(Refusal::Violation("it asks for more than the mechanism holds"));
+        }
+        self.said.challenge.get_or_insert_with(|| Challenge::decode(challenge));
+        outbox.push(sasl::dummy_answer(mechanism));
+        outbox.push(b"\r\n");
+        Ok(())
+    }
+
+    /// The tag of the command under way: before AUTHENTICATE one of our own that the client's cannot equal.
+    fn own_tag(&self) -> &'a [u8] {
+        match self.state {
+            State::Prompt { .. } | State::Verdict { .. } => self.tag,
+            _ if self.tag == b"P1" => b"P2",
+            _ => b"P1",
+        }
+    }
+}
+
+/// The list in `[CAPABILITY …]`, where a status text has one.
+fn offer_in_code(text: &[u8]) -> Option<Offer> {
+    let (name, list) = response::code(text)?;
+    name.eq_ignore_ascii_case(b"CAPABILITY").then(|| response::offer(list))
+}

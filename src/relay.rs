@@ -1,0 +1,327 @@
+//! The relay: copies bytes both ways, without looking at them, until both sides are done.
+//!
+//! Invariants: bytes arrive exactly as they were sent; a side that closes its direction closes only
+//! that one; a slow reader stops the fast writer on the other side (nothing is buffered beyond one read);
+//! what was read is on its way before anything waits; an idle session holds no buffer, because reads
+//! go through a scratch buffer of the worker thread, and only what the writer would not take is kept.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// One read at most. Four TLS records: more no longer saves system calls worth counting.
+const SCRATCH: usize = 64 * 1024;
+/// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
+const HALF_CLOSED_IDLE: Duration = Duration::from_secs(300);
+/// So long without a byte, and at the end of a line, the provider is between two answers.
+const QUIET: Duration = Duration::from_millis(300);
+/// Answers longer than this are bulk, not words; see [`Session::overhear`].
+const SMALL_ANSWER: usize = 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// Two streams to be joined, with what was read from each before.
+pub struct Session<C, U, F> {
+    /// The mail program's side.
+    pub client: C,
+    /// The provider's side.
+    pub upstream: U,
+    /// Read from the client already.
+    pub from_client: Vec<u8>,
+    /// Read from the provider already.
+    pub from_upstream: Vec<u8>,
+    /// Shown each short piece of what the provider sends, before it is passed on. Bulk is not shown.
+    pub overhear: F,
+}
+
+/// Why a session is ended from our side.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// The line for the client, with its CRLF; sent where the protocol allows it.
+    pub line: &'static str,
+    /// How long to wait for a moment between two answers.
+    pub patience: Duration,
+}
+
+/// How a session went.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes from the client to the provider.
+    pub up: u64,
+    /// Bytes from the provider to the client.
+    pub down: u64,
+    /// What ended it.
+    pub end: End,
+}
+
+/// What ended a session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The mail program closed first.
+    Client,
+    /// The provider closed first.
+    Upstream,
+    /// Reading from or writing to the mail program failed.
+    ClientFailed(io::ErrorKind),
+    /// Reading from or writing to the provider failed.
+    UpstreamFailed(io::ErrorKind),
+    /// One direction was closed and the other silent for five minutes.
+    HalfClosedIdle,
+    /// We said farewell.
+    Farewell,
+}
+
+/// Relays until both directions are closed, one side fails, or `farewell` comes and is said.
+pub async fn relay<C, U, F>(session: Session<C, U, F>, farewell: impl Future<Output = Farewell>) -> Summary
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(&[u8]),
+{
+    let mut relay = Relay {
+        client: session.client,
+        upstream: session.upstream,
+        overhear: session.overhear,
+        up: Direction::new(session.from_client),
+        down: Direction::new(session.from_upstream),
+        first_end: None,
+        half_closed_idle: None,
+    };
+    let farewell = tokio::select! {
+        biased;
+        end = poll_fn(|context| relay.poll(context)) => return relay.summary(end),
+        farewell = farewell => farewell,
+    };
+    let end = relay.say(&farewell).await;
+    relay.summary(end)
+}
+
+struct Relay<C, U, F> {
+    client: C,
+    upstream: U,
+    overhear: F,
+    up: Direction,
+    down: Direction,
+    /// Which side closed first.
+    first_end: Option<End>,
+    half_closed_idle: Option<Pin<Box<Sleep>>>,
+}
+
+/// One direction's copy.
+struct Direction {
+    /// Read, and not yet taken by the writer.
+    pending: Vec<u8>,
+    sent: usize,
+    state: State,
+    bytes: u64,
+    /// Whether the writer may still hold bytes that only a flush sends.
+    unflushed: bool,
+    /// Whether the last byte passed on ended a line.
+    at_line_end: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The reader is at its end; the writer is to be closed.
+    Closing,
+    Closed,
+}
+
+/// Which side failed.
+enum Failure {
+    Reader(io::Error),
+    Writer(io::Error),
+}
+
+impl<C, U, F> Relay<C, U, F>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    F: FnMut(&[u8]),
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let before = self.up.bytes + self.down.bytes;
+        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
+        if let Poll::Ready(Err(failure)) = up {
+            return Poll::Ready(match failure {
+                Failure::Reader(error) => End::ClientFailed(error.kind()),
+                Failure::Writer(error) => End::UpstreamFailed(error.kind()),
+            });
+        }
+        if self.up.state != State::Open {
+            self.first_end.get_or_insert(End::Client);
+        }
+        let down = self.down.poll(context, &mut self.upstream, &mut self.client, &mut self.overhear);
+        if let Poll::Ready(Err(failure)) = down {
+            return Poll::Ready(match failure {
+                Failure::Reader(error) => End::UpstreamFailed(error.kind()),
+                Failure::Writer(error) => End::ClientFailed(error.kind()),
+            });
+        }
+        if self.down.state != State::Open {
+            self.first_end.get_or_insert(End::Upstream);
+        }
+        if self.up.state == State::Closed && self.down.state == State::Closed {
+            return Poll::Ready(self.first_end.take().unwrap_or(End::Client));
+        }
+        if self.first_end.is_some() {
+            ready!(self.poll_half_closed(context, self.up.bytes + self.down.bytes != before));
+            return Poll::Ready(End::HalfClosedIdle);
+        }
+        Poll::Pending
+    }
+
+    fn poll_half_closed(&mut self, context: &mut Context<'_>, moved: bool) -> Poll<()> {
+        let timer = self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED_IDLE)));
+        if moved {
+            timer.as_mut().reset(Instant::now() + HALF_CLOSED_IDLE);
+        }
+        timer.as_mut().poll(context)
+    }
+
+    /// Relays on until the provider is between two answers, then says goodbye in its place. After
+    /// the farewell's patience the session ends in any case: inside an answer without a word.
+    async fn say(&mut self, farewell: &Farewell) -> End {
+        let deadline = Instant::now() + farewell.patience;
+        loop {
+            let before = self.down.bytes;
+            let quiet_until = (Instant::now() + QUIET).min(deadline);
+            if let Ok(end) = tokio::time::timeout_at(quiet_until, poll_fn(|context| self.poll(context))).await {
+                return end;
+            }
+            let quiet = self.down.bytes == before && self.down.at_line_end && self.down.pending.is_empty();
+            if quiet || Instant::now() >= deadline {
+                let last_word = quiet.then_some(farewell.line);
+                let _ = tokio::time::timeout(QUIET, self.close(last_word)).await;
+                return End::Farewell;
+            }
+        }
+    }
+
+    async fn close(&mut self, last_word: Option<&str>) -> io::Result<()> {
+        use tokio::io::AsyncWriteExt as _;
+        if let Some(line) = last_word {
+            self.client.write_all(line.as_bytes()).await?;
+        }
+        let _ = self.upstream.shutdown().await;
+        self.client.shutdown().await
+    }
+
+    fn summary(&self, end: End) -> Summary {
+        Summary { up: self.up.bytes, down: self.down.bytes, end }
+    }
+}
+
+impl Direction {
+    fn new(pending: Vec<u8>) -> Self {
+        let bytes = pending.len() as u64;
+        // A hand-over happens between two lines.
+        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, at_line_end: true }
+    }
+
+    /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
+    /// been passed on.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        overhear: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            ready!(self.poll_send_pending(context, writer)).map_err(Failure::Writer)?;
+            match self.state {
+                State::Closed => return Poll::Ready(Ok(())),
+                State::Closing => {
+                    ready!(Pin::new(&mut *writer).poll_shutdown(context)).map_err(Failure::Writer)?;
+                    self.state = State::Closed;
+                    return Poll::Ready(Ok(()));
+                }
+                State::Open => {}
+            }
+            match self.poll_copy(context, reader, writer, overhear) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {
+                    // The source ran dry: what the writer holds must not wait for more.
+                    if self.unflushed {
+                        ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_send_pending(
+        &mut self,
+        context: &mut Context<'_>,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let sent = ready!(Pin::new(&mut *writer).poll_write(context, rest))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+            self.unflushed = true;
+        }
+        if self.sent > 0 {
+            self.pending = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One read, and as much of it written as the writer takes; the rest is pending.
+    fn poll_copy(
+        &mut self,
+        context: &mut Context<'_>,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        overhear: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Failure>> {
+        BUFFER.with_borrow_mut(|scratch| {
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *reader).poll_read(context, &mut read)).map_err(Failure::Reader)?;
+            let bytes = read.filled();
+            let Some(last) = bytes.last() else {
+                self.state = State::Closing;
+                return Poll::Ready(Ok(()));
+            };
+            self.bytes += bytes.len() as u64;
+            self.at_line_end = *last == b'\n';
+            if bytes.len() <= SMALL_ANSWER {
+                overhear(bytes);
+            }
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                match Pin::new(&mut *writer).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Failure::Writer(io::ErrorKind::WriteZero.into())));
+                    }
+                    Poll::Ready(Ok(sent)) => {
+                        rest = rest.get(sent..).unwrap_or_default();
+                        self.unflushed = true;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Writer(error))),
+                    Poll::Pending => {
+                        self.pending = rest.to_vec();
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}

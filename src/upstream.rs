@@ -1,0 +1,150 @@
+//! The way to a provider: resolve, connect, keep alive, TLS.
+//!
+//! The addresses of a host are raced (RFC 8305), so that a broken IPv6 costs a quarter of a second and
+//! not a minute. What comes out is verified TLS to the configured host, never to a name learnt from DNS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::config::Endpoint;
+use crate::tls::{ConnectError, Connector, Stream};
+
+/// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// A peer that answers no probe is gone after about three minutes; a NAT keeps its entry for longer
+/// than one interval.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// Connects to `endpoint` and finishes the TLS handshake. The deadline is the caller's.
+pub async fn dial(endpoint: &Endpoint, connector: &Connector) -> Result<Stream, DialError> {
+    let name = || endpoint.to_string();
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|error| DialError::Resolve { endpoint: name(), error })?
+        .collect();
+    let tcp = race(interleave(addresses))
+        .await
+        .map_err(|error| DialError::Connect { endpoint: name(), error })?;
+    keep_alive(&tcp);
+    Ok(connector.connect(&endpoint.host, tcp).await?)
+}
+
+/// Lets the kernel notice a peer that vanished without a FIN. Sessions are silent for half an hour
+/// (IDLE), so nothing else would.
+pub fn keep_alive(tcp: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    if let Err(error) = SockRef::from(tcp).set_tcp_keepalive(&keepalive) {
+        tracing::debug!("TCP keep-alive cannot be set: {error}");
+    }
+}
+
+/// The resolver's order, but the address families in turn (RFC 8305 §4).
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        match (first.next(), second.next()) {
+            (None, None) => return mixed,
+            (a, b) => mixed.extend(a.into_iter().chain(b)),
+        }
+    }
+}
+
+/// The first connection that stands; the others are dropped.
+async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        match waiting.next() {
+            Some(address) => {
+                attempts.spawn(TcpStream::connect(address));
+            }
+            None if attempts.is_empty() => return Err(last_error),
+            None => {}
+        }
+        let more_waiting = waiting.len() > 0;
+        tokio::select! {
+            Some(attempt) = attempts.join_next() => match attempt {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => last_error = error,
+                Err(_) => {}
+            },
+            () = tokio::time::sleep(ATTEMPT_DELAY), if more_waiting => {}
+        }
+    }
+}
+
+/// Why there is no connection to a provider.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// DNS.
+    #[error("the address of {endpoint} was not found: {error}; check the provider's imap host and this machine's DNS")]
+    Resolve {
+        /// Host and port as configured.
+        endpoint: String,
+        /// The resolver's word.
+        #[source]
+        error: io::Error,
+    },
+    /// TCP.
+    #[error("{endpoint} cannot be reached: {error}; check this machine's network and firewall")]
+    Connect {
+        /// Host and port as configured.
+        endpoint: String,
+        /// The operating system's word.
+        #[source]
+        error: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] ConnectError),
+}
+
+impl DialError {
+    /// Whether trying again later may help without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } => true,
+            Self::Tls(error) => error.is_transient(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let mixed = interleave(list(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]));
+        assert_eq!(mixed, list(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_does_not_hide_a_live_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let tcp = race(vec![closed, listener.local_addr().unwrap()]).await.unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), listener.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_address_is_an_error_and_not_a_hang() {
+        assert!(race(Vec::new()).await.is_err());
+    }
+}

@@ -1,0 +1,183 @@
+//! One leg of a connection while it is read line by line.
+//!
+//! A [`Wire`] is a stream with a bounded inbox and an outbox. The dialogues of
+//! [`crate::protocol`] take bytes from the inbox and push lines to the outbox; the wire moves both.
+//! What no dialogue took is still there at the hand-over: [`Wire::into_parts`] gives the stream
+//! and the unread bytes, and whoever reads on begins with those.
+//!
+//! Invariants: every byte that arrived is either consumed by a dialogue or unread, in order; what is
+//! consumed or sent is wiped ([`Buffer`]), because it may hold a password or a token; a wire that
+//! waits holds no buffer at all, because thousands of them wait silently.
+
+mod buffer;
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use zeroize::Zeroize as _;
+
+pub use buffer::Buffer;
+
+/// What a dialogue can run over: a TCP stream, a TLS stream, an in-memory pipe.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Bytes that may wait unread. A dialogue never needs more than one command (64 KiB and its
+/// literals), so this bound only stops a caller that fills without reading.
+pub const INBOX_LIMIT: usize = 96 * 1024;
+
+/// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this much lies on the
+/// stack of the poll.
+const READ_SIZE: usize = 4096;
+
+/// A stream with unread bytes before it and unsent bytes behind it.
+#[derive(Debug)]
+pub struct Wire<S> {
+    stream: S,
+    inbox: Buffer,
+    outbox: Buffer,
+}
+
+impl<S> Wire<S> {
+    /// A wire over `stream`, with nothing read yet.
+    pub fn new(stream: S) -> Self {
+        Self { stream, inbox: Buffer::new(), outbox: Buffer::new() }
+    }
+
+    /// The unread bytes.
+    pub fn inbox(&self) -> &[u8] {
+        &self.inbox
+    }
+
+    /// The unread and the unsent bytes, for a dialogue's step.
+    pub fn buffers(&mut self) -> (&mut Buffer, &mut Buffer) {
+        (&mut self.inbox, &mut self.outbox)
+    }
+
+    /// The stream, to ask it things (peer address, TLS session).
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream and the bytes that were read from it and not taken. [`Wire::flush`] comes first:
+    /// what is still unsent is dropped.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.inbox.into_unread())
+    }
+}
+
+impl<S: Stream> Wire<S> {
+    /// Waits for more bytes and appends them to the inbox; 0 is the end of the stream.
+    ///
+    /// Cancel-safe: dropped while it waits, it has read nothing. Fails with
+    /// [`io::ErrorKind::OutOfMemory`] where [`INBOX_LIMIT`] bytes wait unread.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        let room = INBOX_LIMIT.saturating_sub(self.inbox.len()).min(READ_SIZE);
+        if room == 0 {
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "too many bytes wait unread"));
+        }
+        poll_fn(|context| {
+            // On the stack of this poll, so that a silent connection costs no buffer.
+            let mut scratch = [MaybeUninit::<u8>::uninit(); READ_SIZE];
+            let mut read = ReadBuf::uninit(scratch.get_mut(..room).unwrap_or_default());
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
+            self.inbox.push(read.filled());
+            read.filled_mut().zeroize();
+            Poll::Ready(Ok(read.filled().len()))
+        })
+        .await
+    }
+
+    /// Sends everything in the outbox and flushes the stream.
+    ///
+    /// Cancel-safe: what was sent is gone from the outbox, the rest stays for the next call.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            let sent = self.stream.write(&self.outbox).await?;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.outbox.consume(sent);
+        }
+        self.stream.flush().await
+    }
+
+    /// Queues `bytes` behind what is unsent and sends it all; cancelled, the rest stays queued.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.outbox.push(bytes);
+        self.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+
+    #[tokio::test]
+    async fn unread_bytes_survive_the_hand_over() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut wire = Wire::new(ours);
+        theirs.write_all(b"a NOOP\r\nrest").await.unwrap();
+        assert_eq!(wire.fill().await.unwrap(), 12);
+        wire.buffers().0.consume(8);
+        let (_, unread) = wire.into_parts();
+        assert_eq!(unread, b"rest");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_is_zero_bytes() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        drop(theirs);
+        assert_eq!(Wire::new(ours).fill().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_fill_loses_nothing() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut wire = Wire::new(ours);
+        tokio::select! {
+            biased;
+            _ = wire.fill() => unreachable!("nothing was sent yet"),
+            () = std::future::ready(()) => {}
+        }
+        theirs.write_all(b"x").await.unwrap();
+        wire.fill().await.unwrap();
+        assert_eq!(wire.inbox(), b"x");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_flush_goes_on_where_it_stopped() {
+        let (ours, mut theirs) = tokio::io::duplex(4);
+        let mut wire = Wire::new(ours);
+        tokio::select! {
+            biased;
+            _ = wire.send(b"0123456789") => unreachable!("the pipe takes four bytes"),
+            () = std::future::ready(()) => {}
+        }
+        let mut got = [0; 10];
+        let (sent, read) = tokio::join!(wire.flush(), theirs.read_exact(&mut got));
+        sent.unwrap();
+        read.unwrap();
+        assert_eq!(&got, b"0123456789");
+    }
+
+    #[tokio::test]
+    async fn a_wire_that_nobody_reads_is_bounded() {
+        let (ours, theirs) = tokio::io::duplex(INBOX_LIMIT * 2);
+        let mut theirs = theirs;
+        theirs.write_all(&vec![b'x'; INBOX_LIMIT + 1]).await.unwrap();
+        let mut wire = Wire::new(ours);
+        let error = loop {
+            if let Err(error) = wire.fill().await {
+                break error;
+            }
+        };
+        assert_eq!((error.kind(), wire.inbox().len()), (io::ErrorKind::OutOfMemory, INBOX_LIMIT));
+    }
+}

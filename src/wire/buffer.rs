@@ -1,0 +1,126 @@
+//! Bytes under way that may hold a password or a token, and therefore leave no copy behind.
+//!
+//! A `Vec<u8>` that grows leaves its old allocation, password and all, to the allocator; one that
+//! is drained keeps what was drained in place. This one wipes whatever is taken from it and
+//! whatever it outgrows, and it holds no memory at all while it is empty, because thousands of
+//! connections wait silently.
+
+use std::ops::Deref;
+
+use zeroize::Zeroize as _;
+
+/// A queue of bytes: pushed at the end, seen as a slice, consumed from the front, wiped behind.
+#[derive(Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    /// Where the unread bytes begin; what lies before is wiped.
+    start: usize,
+}
+
+impl Buffer {
+    /// An empty buffer, without an allocation.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0 }
+    }
+
+    /// Appends `more`.
+    pub fn push(&mut self, more: &[u8]) {
+        let needed = self.len() + more.len();
+        if needed + self.start > self.bytes.capacity() {
+            self.make_room(needed);
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// Drops the first `count` bytes (at most all) and wipes them.
+    pub fn consume(&mut self, count: usize) {
+        if count >= self.len() {
+            return self.clear();
+        }
+        let end = self.start + count;
+        if let Some(taken) = self.bytes.get_mut(self.start..end) {
+            taken.zeroize();
+        }
+        self.start = end;
+    }
+
+    /// Drops everything, wiped, and gives the memory back.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// The unread bytes as they go to whoever reads on.
+    pub fn into_unread(mut self) -> Vec<u8> {
+        if self.start == 0 {
+            return std::mem::take(&mut self.bytes);
+        }
+        self.to_vec()
+    }
+
+    /// Room for `needed` unread bytes without ever letting `Vec` reallocate by itself.
+    fn make_room(&mut self, needed: usize) {
+        // Doubling, so that a long command that trickles in is not copied once a read.
+        let grown = needed.max(2 * self.len());
+        let mut bytes = Vec::with_capacity(grown);
+        bytes.extend_from_slice(self);
+        *self = Self { bytes, start: 0 };
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.bytes.as_mut_slice().zeroize();
+    }
+}
+
+/// Says how much there is, never what.
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_consumed_is_wiped_in_place() {
+        let mut buffer = Buffer::new();
+        buffer.push(b"a LOGIN joe hunter2\r\nb NOOP\r\n");
+        buffer.consume(21);
+        assert_eq!(&*buffer, b"b NOOP\r\n");
+        assert!(buffer.bytes.iter().take(21).all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn an_empty_buffer_holds_no_memory() {
+        let mut buffer = Buffer::new();
+        buffer.push(&[7; 5000]);
+        buffer.consume(5000);
+        assert_eq!((buffer.len(), buffer.bytes.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn unread_bytes_survive_growth_and_consumption() {
+        let (mut buffer, mut expected) = (Buffer::new(), Vec::new());
+        for round in 0..200_usize {
+            let more: Vec<u8> = (0..round).map(|n| (n % 251) as u8).collect();
+            buffer.push(&more);
+            expected.extend_from_slice(&more);
+            let take = round / 2;
+            buffer.consume(take);
+            expected.drain(..take.min(expected.len()));
+            assert_eq!(&*buffer, expected.as_slice());
+        }
+        assert_eq!(buffer.into_unread(), expected);
+    }
+}

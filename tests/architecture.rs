@@ -1,0 +1,240 @@
+//! Holds the table of who may use whom (docs/architecture.md), by reading `src/**`.
+//!
+//! A room is a module of the crate's root: `src/relay.rs` and everything below `src/relay/`. What it
+//! uses is found by scanning the text for `crate::room`, for `super::` chains that reach the root, and
+//! for the names of external crates. Comments and test code do not count. Plain text scanning is enough
+//! because `cargo fmt` fixes the shape of the text; what it cannot see, a reviewer can.
+
+// A source tree that cannot be read fails the test, as it should.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+/// A room, and the rooms that it may use beside itself and [`COMMON`]; `cli` may use all.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("cli", &[]),
+    ("server", &["connection", "tls", "config"]),
+    ("connection", &["protocol", "account", "token", "upstream", "relay", "wire", "tls"]),
+    ("wire", &["tls"]),
+    ("protocol", &["wire", "secret"]),
+    ("account", &["store", "secret"]),
+    ("token", &["oauth", "store", "secret"]),
+    ("oauth", &["config", "secret"]),
+    ("upstream", &["tls", "config"]),
+    ("relay", &["wire", "tls"]),
+    ("store", &["secret"]),
+    ("secret", &[]),
+    ("config", &["secret"]),
+    ("tls", &["secret"]),
+    ("admin", &["account", "token", "oauth", "store"]),
+];
+
+/// Rooms that every other room may use, and that use no other.
+const COMMON: &[&str] = &["metrics", "logging", "shutdown"];
+
+/// External crates, and the only rooms that may name them: a change of such a crate stays in one room.
+const CONFINED: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli"]),
+    ("chacha20poly1305", &["secret"]),
+    ("clap", &["cli"]),
+    ("dashmap", &["token"]),
+    ("imap_codec", &["protocol"]),
+    ("oauth2", &["oauth"]),
+    ("rcgen", &["tls"]),
+    ("reqwest", &["oauth"]),
+    ("sqlx", &["store"]),
+];
+
+/// What prints to a person's terminal. `logging` may name standard error, where the log goes.
+const PRINTING: &[&str] = &["print!", "println!", "eprint!", "eprintln!", "io::stdout", "io::stderr"];
+
+#[test]
+fn every_file_is_in_a_room_of_the_table() {
+    let strays: Vec<_> =
+        sources().into_iter().filter(|source| !is_room(&source.room)).map(|source| source.path).collect();
+    assert!(strays.is_empty(), "not in the table of who may use whom: {strays:?}");
+}
+
+#[test]
+fn rooms_use_only_the_rooms_that_they_may() {
+    let breaches: Vec<_> = sources()
+        .iter()
+        .flat_map(|source| {
+            let used = rooms_used(&source.code, source.depth);
+            used.into_iter().filter(|used| !may_use(&source.room, used)).map(|used| source.breach(&used))
+        })
+        .collect();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn external_crates_stay_in_their_rooms() {
+    let breaches: Vec<_> = sources()
+        .iter()
+        .flat_map(|source| {
+            let foreign = CONFINED.iter().filter(|(_, rooms)| !rooms.contains(&source.room.as_str()));
+            foreign.filter(|(name, _)| names_crate(&source.code, name)).map(|(name, _)| source.breach(name))
+        })
+        .collect();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let breaches: Vec<_> = sources()
+        .iter()
+        .filter(|source| source.room != "cli")
+        .flat_map(|source| {
+            let allowed = |what: &str| source.room == "logging" && what == "io::stderr";
+            let found = PRINTING
+                .iter()
+                .filter(move |what| !allowed(what) && starts_of(&source.code, what).next().is_some());
+            found.map(|what| source.breach(what))
+        })
+        .collect();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn the_scanner_sees_every_form_of_use_and_no_test_code() {
+    let text = "\
+        // crate::comment\n\
+        use crate::store::{Grant, Store};\n\
+        use crate::{relay::Relay, token, wire::{self, Wire}};\n\
+        fn f() { super::super::upstream::dial(crate::tls::ROOT, super::own) }\n\
+        #[cfg(test)]\n\
+        mod tests {\n\
+        \x20   use crate::oauth::Flow;\n\
+        }\n\
+        use sqlx::Row; // dashmap::DashMap\n";
+    let code = production_code(text);
+    assert_eq!(rooms_used(&code, 2), ["relay", "store", "tls", "token", "upstream", "wire"]);
+    assert!(names_crate(&code, "sqlx") && !names_crate(&code, "dashmap"));
+    assert!(!may_use("relay", "store") && may_use("relay", "wire") && may_use("relay", "metrics"));
+}
+
+struct Source {
+    path: PathBuf,
+    room: String,
+    /// How many `super::` lead from this module to the crate's root.
+    depth: usize,
+    /// The text without comments and test code.
+    code: String,
+}
+
+impl Source {
+    fn breach(&self, what: &str) -> String {
+        format!("{} may not use {what}: {} is not given it", self.path.display(), self.room)
+    }
+}
+
+/// All files of `src/` but the two roots: lib.rs is the map, main.rs only calls `cli`.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    paths.iter().filter_map(|path| source(&root, path)).collect()
+}
+
+fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => collect(&path, paths),
+            false => paths.push(path),
+        }
+    }
+}
+
+fn source(root: &Path, path: &Path) -> Option<Source> {
+    let module = path.strip_prefix(root).unwrap().with_extension("");
+    let parts: Vec<_> = module.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    let rust = path.extension().is_some_and(|extension| extension == "rs");
+    if !rust || ["lib", "main"].contains(&parts[0].as_str()) || parts.iter().any(|part| part == "tests") {
+        return None;
+    }
+    let code = production_code(&std::fs::read_to_string(path).unwrap());
+    Some(Source {
+        path: Path::new("src").join(module.with_extension("rs")),
+        room: parts[0].clone(),
+        depth: parts.len(),
+        code,
+    })
+}
+
+fn is_room(name: &str) -> bool {
+    COMMON.contains(&name) || ROOMS.iter().any(|(room, _)| *room == name)
+}
+
+fn may_use(room: &str, used: &str) -> bool {
+    let given = ROOMS.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, given)| given);
+    room == "cli" || room == used || COMMON.contains(&used) || given.contains(&used)
+}
+
+/// `text` without comments and without items under `#[cfg(test)]`, which end at the next line that has
+/// their own indentation and closes them.
+fn production_code(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let indentation = line.len() - line.trim_start().len();
+            let closes = |line: &str| {
+                line.get(indentation..).is_some_and(|rest| {
+                    rest.starts_with('}') || (!rest.starts_with(' ') && rest.ends_with(';'))
+                })
+            };
+            lines.by_ref().find(|line| closes(line));
+            continue;
+        }
+        if !line.trim_start().starts_with("//") {
+            code.push_str(line.split(" // ").next().unwrap_or_default());
+            code.push('\n');
+        }
+    }
+    code
+}
+
+/// The names that stand at the crate's root in paths of `code`, sorted, each once.
+fn rooms_used(code: &str, depth: usize) -> Vec<String> {
+    let to_root = "super::".repeat(depth);
+    let mut names: Vec<String> =
+        starts_of(code, "crate::").chain(starts_of(code, &to_root)).flat_map(first_names).collect();
+    names.retain(|name| is_room(name));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// What follows each occurrence of `what` that does not stand inside a longer word or path.
+fn starts_of<'a>(code: &'a str, what: &'a str) -> impl Iterator<Item = &'a str> {
+    let inside = |before: Option<char>| before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+    code.match_indices(what)
+        .filter(move |(at, _)| what.contains("io::") || !inside(code[..*at].chars().next_back()))
+        .map(move |(at, _)| &code[at + what.len()..])
+}
+
+/// `a::B` gives `a`; `{a::B, c, d::{e, f}}` gives `a`, `c` and `d`.
+fn first_names(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let mut depth = 0;
+    let mut names = vec![name(group.trim_start())];
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(name(group[at + 1..].trim_start())),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn name(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    starts_of(code, name).any(|rest| rest.starts_with("::") || rest.starts_with(';'))
+}

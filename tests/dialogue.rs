@@ -1,0 +1,183 @@
+//! The IMAP dialogues over in-memory pipes: the driver, the hand-over, and many sessions at once.
+
+use imap_oauth_proxy::config::Mechanism;
+use imap_oauth_proxy::protocol::imap::{Channel, Imap, Limits};
+use imap_oauth_proxy::protocol::{Code, Credential, Denial, DialogueEnd, Protocol as _, Refusal, Request};
+use imap_oauth_proxy::secret::Secret;
+use imap_oauth_proxy::wire::Wire;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex,
+};
+
+const GREETING: &str =
+    "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] imap-oauth-proxy ready\r\n";
+
+/// A mail program or a provider: what it says is said at once, what it hears is awaited.
+struct Peer(BufReader<DuplexStream>);
+
+impl Peer {
+    fn new() -> (Self, Wire<DuplexStream>) {
+        let (theirs, ours) = duplex(1 << 20);
+        (Self(BufReader::new(theirs)), Wire::new(ours))
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn hears(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.unwrap();
+        assert_eq!(line, expected);
+    }
+
+    async fn hears_rest(mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).await.unwrap();
+        rest
+    }
+}
+
+async fn login(imap: &mut Imap, client: &mut Wire<DuplexStream>) -> (String, String) {
+    match imap.next(client).await.unwrap() {
+        Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
+        Request::StartTls { .. } => panic!("STARTTLS instead of a login"),
+    }
+}
+
+fn imap() -> Imap {
+    Imap::new(Channel::Tls, Limits::default())
+}
+
+#[tokio::test]
+async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
+    let (mut program, mut client) = Peer::new();
+    let (mut provider, mut upstream) = Peer::new();
+    let token = Secret::new("ya29.TEST");
+    let credential = Credential {
+        user: "alice@example.com",
+        token: &token,
+        mechanisms: &[Mechanism::Xoauth2],
+        host: "imap.gmail.com",
+        port: 993,
+        sasl_ir: None,
+    };
+
+    // A mail program that speaks before the greeting, and pipelines behind its login.
+    program.say("x]1 LOGIN alice {10+}\r\nlocal-pass\r\na2 SELECT INBOX\r\n").await;
+    let mut imap = imap();
+    assert_eq!(login(&mut imap, &mut client).await, ("alice".into(), "local-pass".into()));
+    program.hears(GREETING).await;
+
+    provider.say("* OK Gimap ready\r\n").await;
+    let proxy = imap.authenticate(&mut upstream, &credential);
+    let server = async {
+        provider.hears("P1 CAPABILITY\r\n").await;
+        provider.say("* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2\r\nP1 OK Thats all she wrote!\r\n").await;
+        provider.hears("x]1 AUTHENTICATE XOAUTH2 dXNlcj1hbGljZUBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LlRFU1QBAQ==\r\n").await;
+        provider.say("* CAPABILITY IMAP4rev1 IDLE MOVE\r\nx]1 OK Success\r\n* 3 EXISTS\r\n").await;
+    };
+    let (accepted, ()) = tokio::join!(proxy, server);
+    imap.accept(&mut client, accepted.unwrap()).await.unwrap();
+
+    let (_, pipelined) = client.into_parts();
+    assert_eq!(pipelined, b"a2 SELECT INBOX\r\n");
+    let (_, early) = upstream.into_parts();
+    assert_eq!(early, b"* 3 EXISTS\r\n");
+    assert_eq!(program.hears_rest().await, "* CAPABILITY IMAP4rev1 IDLE MOVE\r\nx]1 OK Success\r\n");
+}
+
+#[tokio::test]
+async fn i20_what_waits_behind_a_denied_login_is_answered_here() {
+    let (mut program, mut client) = Peer::new();
+    program.say("a LOGIN joe wrong\r\nb NOOP\r\nc LOGIN joe right\r\n").await;
+    let mut imap = imap();
+    login(&mut imap, &mut client).await;
+    imap.deny(&mut client, &Denial::wrong_password()).await.unwrap();
+    assert_eq!(login(&mut imap, &mut client).await.1, "right");
+    program.hears(GREETING).await;
+    program.hears("a NO [AUTHENTICATIONFAILED] The user name or the password is wrong\r\n").await;
+    program.hears("b OK NOOP completed\r\n").await;
+}
+
+#[tokio::test]
+async fn s1_s2_bytes_behind_starttls_are_reported_and_gone() {
+    let (mut program, mut client) = Peer::new();
+    program.say("a STARTTLS\r\nb LOGIN x y\r\n").await;
+    let mut imap = Imap::new(Channel::StartTls, Limits::default());
+    let request = imap.next(&mut client).await.unwrap();
+    assert!(matches!(request, Request::StartTls { injected: 13 }), "{request:?}");
+    let (_, unread) = client.into_parts();
+    assert_eq!(unread, b"");
+
+    imap.tls_started();
+    let (mut inside, mut client) = Peer::new();
+    inside.say("c CAPABILITY\r\nd STARTTLS\r\ne LOGOUT\r\n").await;
+    assert!(matches!(imap.next(&mut client).await, Err(DialogueEnd::Logout)));
+    inside.hears("* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN\r\n").await;
+    inside.hears("c OK CAPABILITY completed\r\n").await;
+    inside.hears("d BAD TLS is active already\r\n").await;
+    inside.hears("* BYE Logging out\r\n").await;
+    inside.hears("e OK LOGOUT completed\r\n").await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_is_told_apart_from_one_that_logs_out() {
+    let (program, mut client) = Peer::new();
+    drop(program);
+    let end = imap().next(&mut client).await.unwrap_err();
+    assert!(matches!(end, DialogueEnd::Vanished | DialogueEnd::Io(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_login_that_waits_at_the_deadline_has_its_answer() {
+    let (mut program, mut client) = Peer::new();
+    program.say("a LOGIN joe pw\r\n").await;
+    let mut imap = imap();
+    login(&mut imap, &mut client).await;
+    imap.bye(&mut client, &Denial::new(Code::Unavailable, "Too slow")).await.unwrap();
+    program.hears(GREETING).await;
+    program.hears("a NO [UNAVAILABLE] Too slow\r\n").await;
+    program.hears("* BYE [UNAVAILABLE] Too slow\r\n").await;
+}
+
+#[tokio::test]
+async fn security_row_26_broken_sessions_do_not_disturb_good_ones() {
+    let sessions = (0..200).map(|number| {
+        tokio::spawn(async move {
+            let (mut program, mut client) = Peer::new();
+            let broken = number % 2 == 0;
+            let line = if broken { "====" } else { "AGFsaWNlAHB3" };
+            program.say(&format!("a AUTHENTICATE PLAIN {line}\r\n")).await;
+            let mut imap = imap();
+            if broken {
+                program.say("z LOGOUT\r\n").await;
+                assert!(matches!(imap.next(&mut client).await, Err(DialogueEnd::Logout)));
+            } else {
+                assert_eq!(login(&mut imap, &mut client).await, ("alice".into(), "pw".into()));
+            }
+        })
+    });
+    for session in sessions.collect::<Vec<_>>() {
+        session.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_up_is_said_so() {
+    let (mut provider, mut upstream) = Peer::new();
+    provider.say("* OK ready\r\n").await;
+    drop(provider);
+    let token = Secret::new("t");
+    let credential = Credential {
+        user: "u",
+        token: &token,
+        mechanisms: &[Mechanism::Xoauth2],
+        host: "h",
+        port: 993,
+        sasl_ir: None,
+    };
+    let refusal =
+        imap_oauth_proxy::protocol::imap::sign_in(b"a", &mut upstream, &credential).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Closed | Refusal::Io(_)), "{refusal:?}");
+}
