@@ -54,6 +54,25 @@ class Authorize(BehindAProxy):
         self.assertRegex(entry["access_expires_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
+class ConfidentialClient:
+    """A client with a secret authenticates when it authorises and when it refreshes."""
+
+    def test_it_authorises_and_refreshes(self):
+        password = self.authorize_and_serve()
+        self.oidc.expire_access_tokens(ALICE)
+        before = self.oidc.refreshed()
+        self.assert_reads_mail(password)
+        self.assertEqual(self.oidc.refreshed() - before, 1)
+
+
+class SecretByPost(ConfidentialClient, BehindAProxy):
+    proxy_options = {"client_authentication": "post"}
+
+
+class SecretByBasic(ConfidentialClient, BehindAProxy):
+    proxy_options = {"client_authentication": "basic"}
+
+
 class Accounts(BehindAProxy):
     def test_a_second_password_works_until_it_is_revoked(self):
         first = self.authorize_and_serve()

@@ -55,9 +55,14 @@ def check(test):
     test.assertEqual(set(here), {"first", "written"})
     test.assert_all_done()
 
-    # The other side: one more message.
+    # The other side: the same three.
+    there = {subject(file): file for file in test.mailbox.files(test.user)}
     test.mailbox.deliver(test.user, message("third"), "3.test.localhost")
-    test.assertEqual(set(sync()), {"first", "written", "third"})
+    flag(there["written"], "FS")
+    there["first"].unlink()
+    here = sync()
+    test.assertEqual(set(here), {"written", "third"})
+    test.assertIn("F", here["written"].name.partition(":2,")[2])
 
 
 def unix(text):

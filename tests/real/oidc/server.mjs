@@ -26,14 +26,29 @@ const settings = {
 };
 const counters = { refreshed: 0, refused: 0 };
 
+// Every character here changes its form in a form or in an Authorization header.
+const CLIENT_SECRET = "se:cr%et+/ &=";
+
+const native = {
+  application_type: "native",
+  redirect_uris: ["http://127.0.0.1/callback"],
+  grant_types: ["authorization_code", "refresh_token"],
+  response_types: ["code"],
+};
+
 const clients = [
+  { ...native, client_id: "mail-proxy", token_endpoint_auth_method: "none" },
   {
-    client_id: "mail-proxy",
-    application_type: "native",
-    token_endpoint_auth_method: "none",
-    redirect_uris: ["http://127.0.0.1/callback"],
-    grant_types: ["authorization_code", "refresh_token"],
-    response_types: ["code"],
+    ...native,
+    client_id: "mail-proxy-post",
+    client_secret: CLIENT_SECRET,
+    token_endpoint_auth_method: "client_secret_post",
+  },
+  {
+    ...native,
+    client_id: "mail-proxy-basic",
+    client_secret: CLIENT_SECRET,
+    token_endpoint_auth_method: "client_secret_basic",
   },
   {
     client_id: "dovecot",
@@ -151,6 +166,7 @@ console.log(JSON.stringify({
   revoke_url: `${issuer}/token/revocation`,
   introspection_url: `http://dovecot:introspection-secret@${HOST}:${adminPort}/token/introspection`,
   client_id: "mail-proxy",
+  client_secret: CLIENT_SECRET,
 }));
 
 process.stdin.resume();

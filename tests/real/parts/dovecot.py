@@ -194,16 +194,16 @@ class Dovecot:
         os.chown(draft, self._uid, self._gid)
         draft.rename(box / "new" / name)
 
-    def messages(self, account, folder="INBOX"):
-        """What lies in a folder: `[(flags, content)]`, flags in Maildir's letters (`S` seen, `F` flagged …)."""
+    def files(self, account, folder="INBOX"):
+        """The files of a folder's messages, to be renamed or removed as another mail program's doing."""
         box = self._mail / account / "Maildir"
         if folder != "INBOX":
             box /= "." + folder.replace("/", ".")
-        found = []
-        for file in sorted((box / "new").glob("*")) + sorted((box / "cur").glob("*")):
-            flags = file.name.partition(":2,")[2]
-            found.append((flags, file.read_bytes()))
-        return found
+        return sorted((box / "new").glob("*")) + sorted((box / "cur").glob("*"))
+
+    def messages(self, account, folder="INBOX"):
+        """What lies in a folder: `[(flags, content)]`, flags in Maildir's letters (`S` seen, `F` flagged …)."""
+        return [(file.name.partition(":2,")[2], file.read_bytes()) for file in self.files(account, folder)]
 
 
 def _mail_owner():

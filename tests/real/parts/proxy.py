@@ -27,7 +27,7 @@ token_url = "{oidc.token_url}"
 userinfo_url = "{oidc.userinfo_url}"
 revoke_url = "{oidc.revoke_url}"
 issuer = "{oidc.issuer}"
-client_id = "{oidc.client_id}"
+{client}
 scopes = ["openid", "email", "offline_access", "mail"]
 authorize_params = {{ prompt = "consent" }}
 domains = ["corp.example"]
@@ -44,13 +44,18 @@ class Proxy:
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2"):
+    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
         self.config.write_text(
             CONFIG.format(
-                imap_host=dovecot.host, imap_port=dovecot.port, oidc=oidc, mechanism=mechanism, ca=dovecot.ca
+                imap_host=dovecot.host,
+                imap_port=dovecot.port,
+                oidc=oidc,
+                client=_client(oidc, client_authentication),
+                mechanism=mechanism,
+                ca=dovecot.ca,
             )
         )
         self._home = root / "home"
@@ -130,3 +135,14 @@ class Proxy:
 
     def _env(self):
         return {"PATH": os.environ["PATH"], "HOME": str(self._home), "RUST_BACKTRACE": "1"}
+
+
+def _client(oidc, authentication):
+    """The OAuth client's lines: a public one, or one with a secret sent by `post` or `basic`."""
+    if authentication is None:
+        return f'client_id = "{oidc.client_id}"'
+    return (
+        f'client_id = "{oidc.client_id}-{authentication}"\n'
+        f'client_secret = "{oidc.client_secret}"\n'
+        f'client_authentication = "{authentication}"'
+    )
