@@ -4,6 +4,7 @@ The first kind is the control group. Where a program fails in both, the script o
 the program is at fault; where it fails only in the second, the proxy is.
 """
 
+import os
 import secrets
 import unittest
 
@@ -24,6 +25,11 @@ class Programs:
         mailbox.deliver(self.user, message("first"), "1.test.localhost")
         mailbox.deliver(self.user, message("second"), "2.test.localhost")
         self.log_before = mailbox.log_position()
+
+    def environment(self, **extra):
+        """A program's whole environment: nobody's own settings, a home of its own."""
+        clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
+        return {name: str(value) for name, value in clean.items()}
 
     def subjects(self):
         """What lies in INBOX: `{subject: flags}`."""

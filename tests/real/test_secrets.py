@@ -47,7 +47,8 @@ class Secrets(BehindAProxy):
         places = outputs | {"a log": "\n".join(self.proxy.logs).encode()}
         places |= {str(path): path.read_bytes() for path in self.proxy.state_files()}
         issued = [token for token in self.oidc.tokens() if token["value"] not in before]
-        self.assertGreaterEqual({token["kind"] for token in issued}, {"AccessToken", "RefreshToken", "AuthorizationCode"})
+        kinds = {token["kind"] for token in issued}
+        self.assertEqual(kinds, {"AccessToken", "RefreshToken", "AuthorizationCode"})
         secrets = {f"an {token['kind']}": token["value"] for token in issued}
         secrets |= {"the app password": password, "a chosen password": chosen, "a wrong password": WRONG, "mail": BODY}
         for what, secret in secrets.items():

@@ -16,7 +16,7 @@ def check(test):
     config = test.work / "fetchmailrc"
     config.write_text(CONFIG.format(test=test, collected=collected))
     config.chmod(0o600)
-    run(["fetchmail", "--fetchmailrc", config, "--nodetach"], env={"FETCHMAILHOME": str(test.work), "PATH": "/usr/bin:/bin"})
+    run(["fetchmail", "--fetchmailrc", config, "--nodetach"], env=test.environment(FETCHMAILHOME=test.work))
     text = collected.read_text()
     test.assertIn("Subject: first", text)
     test.assertIn("Subject: second", text)

@@ -35,7 +35,7 @@ def check(test):
         shutil.chown(part, test.mailbox.owner)
     config = test.work / "getmailrc"
     config.write_text(CONFIG.format(test=test, mail=mail, owner=test.mailbox.owner))
-    run(["getmail", "--getmaildir", test.work, "--rcfile", config], env={"HOME": str(test.work), "PATH": "/usr/bin:/bin"})
+    run(["getmail", "--getmaildir", test.work, "--rcfile", config], env=test.environment())
     test.assertEqual({subject(file) for file in (mail / "new").iterdir()}, {"first", "second"})
     test.assert_logged_out()
     test.assertEqual(test.subjects(), {})

@@ -41,7 +41,7 @@ def check(test):
     inbox = mail / "INBOX"
 
     def sync():
-        run(["mbsync", "--config", config, "--all"], env={"HOME": str(test.work), "PATH": "/usr/bin:/bin"})
+        run(["mbsync", "--config", config, "--all"], env=test.environment())
         return {subject(file): file for place in ("new", "cur") for file in (inbox / place).iterdir()}
 
     here = sync()

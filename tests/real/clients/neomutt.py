@@ -37,7 +37,7 @@ set quit = yes
 def check(test):
     config = test.work / "neomuttrc"
     config.write_text(CONFIG.format(test=test))
-    env = {"HOME": str(test.work), "PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8"}
+    env = test.environment(TERM="xterm")
 
     def neomutt(folder, *keys):
         push = "".join(keys) + "<sync-mailbox><quit>"

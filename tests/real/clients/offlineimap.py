@@ -37,7 +37,7 @@ def check(test):
     inbox = test.work / "mail" / "INBOX"
 
     def sync():
-        done = run(["offlineimap", "-o", "-u", "basic", "-c", config], env={"HOME": str(test.work), "PATH": "/usr/bin:/bin"})
+        done = run(["offlineimap", "-o", "-u", "basic", "-c", config], env=test.environment())
         test.assertNotIn(b"ERROR", done.stdout + done.stderr)
         return {subject(file): file for place in ("new", "cur") for file in (inbox / place).iterdir()}
 

@@ -4,7 +4,6 @@ They take `HOST PORT USER PASSWORD CA`, read the message to append from standard
 input, and print the fetched message `first` to standard output.
 """
 
-import os
 from pathlib import Path
 
 from parts.child import run
@@ -16,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 
 def php(test):
     # PHP's extension trusts what OpenSSL trusts by default and has no setting of its own.
-    session(test, ["php", HERE / "imap.php"], {"SSL_CERT_FILE": str(test.ca)})
+    session(test, ["php", HERE / "imap.php"], SSL_CERT_FILE=test.ca)
 
 
 def perl(test):
@@ -27,9 +26,8 @@ def node(test):
     session(test, ["node", HERE / "imapflow.mjs"])
 
 
-def session(test, interpreter, env={}):
+def session(test, interpreter, **environment):
     arguments = [test.host, test.port, test.user, test.password, test.ca]
-    env = {"HOME": str(test.work), "PATH": os.environ["PATH"]} | env
-    done = run([*interpreter, *arguments], stdin=message("written"), env=env)
+    done = run([*interpreter, *arguments], stdin=message("written"), env=test.environment(**environment))
     test.assertEqual(done.stdout, message("first"))
     test.assert_all_done()
