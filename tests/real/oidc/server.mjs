@@ -10,6 +10,7 @@
 //
 // Environment: ACCESS_TOKEN_SECONDS (3600), ROTATION (on | off).
 
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
@@ -67,7 +68,8 @@ function configuration() {
     scopes: SCOPES,
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["preferred_username"] },
     conformIdTokenClaims: false,
-    cookies: { keys: ["tests only"] },
+    cookies: { keys: [randomUUID()] },
+    jwks: { keys: [signingKey()] },
     pkce: { methods: ["S256"], required: () => true },
     rotateRefreshToken: () => settings.rotation,
     ttl: {
@@ -94,6 +96,11 @@ function configuration() {
         claims: () => ({ sub: id, email: id, email_verified: true, preferred_username: id }),
       },
   };
+}
+
+function signingKey() {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return { ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256", kid: "tests" };
 }
 
 async function listen(server, port) {
