@@ -113,6 +113,12 @@ impl Accounts {
         self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
     }
 
+    /// Remembers what the provider said in the middle of a session; it holds nothing up.
+    pub async fn overheard(&self, account: &Account, reason: String) {
+        let at = OffsetDateTime::now_utc();
+        self.set_trouble(account, Some(&Trouble { reason, count: 0, at, retry_at: at })).await;
+    }
+
     /// Forgets the trouble on record, because a login succeeded.
     pub async fn accepted(&self, account: &Account) {
         if account.trouble.is_some() {

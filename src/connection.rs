@@ -6,6 +6,7 @@
 //! answer then still gets a tagged one.
 
 mod denial;
+mod session;
 mod sign_in;
 
 use std::collections::HashMap;
@@ -15,16 +16,15 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use self::sign_in::Upstream;
-use crate::account::{Accounts, Admitted, Gates, Pass, Verdict};
+use self::session::Joined;
+use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{Limits, Provider, Security};
-use crate::protocol::imap::{Channel, Imap, Limits as DialogueLimits};
+use crate::protocol::imap::{Channel, DialogueEnd, Imap, Limits as DialogueLimits};
 use crate::protocol::{Denial, Login, Protocol, Request};
-use crate::relay::{self, End, Farewell, Session, Summary};
 use crate::shutdown::Shutdown;
-use crate::tls::{Acceptor, Connector, Stream};
+use crate::tls::{AcceptError, Acceptor, Connector, Stream};
 use crate::token::Tokens;
 use crate::upstream;
 use crate::wire::Wire;
@@ -32,13 +32,10 @@ use crate::wire::Wire;
 /// All failed logins are answered this long after they came, whatever they cost: unknown account,
 /// wrong password and throttled look the same, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
-/// Of the login's time, what token and upstream get; the rest is the client's. 45 of 60 seconds.
-const UPSTREAM_SHARE: f64 = 0.75;
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
-/// How long a session may take to reach a moment for its farewell when the proxy stops.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
-const STOPPING: &str = "* BYE The mail proxy is stopping; reconnect in a moment\r\n";
+/// How long a last word may take on its way to a client that does not read.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What every connection needs.
 pub struct Proxy {
@@ -54,53 +51,176 @@ pub struct Proxy {
     pub acceptor: Option<Acceptor>,
     /// Bounds.
     pub limits: Limits,
-    /// When to stop.
-    pub shutdown: Shutdown,
 }
 
 /// A connection that was just accepted.
 pub struct Connection {
     /// What it needs.
     pub proxy: Arc<Proxy>,
-    /// The stream.
-    pub tcp: TcpStream,
     /// Who it is.
     pub peer: SocketAddr,
     /// What the listener promises.
     pub security: Security,
-}
-
-/// Both sides signed in.
-struct Joined {
-    client: Wire<Stream>,
-    upstream: Wire<Stream>,
-    admitted: Box<Admitted>,
-    pass: Pass,
+    /// When to stop.
+    pub shutdown: Shutdown,
 }
 
 impl Connection {
-    /// Serves the connection to its end. `logged_in` is called when it no longer counts as waiting to.
-    pub async fn run(self, logged_in: impl FnOnce() + Send) {
+    /// Serves `tcp` to its end. `logged_in` is called once the connection no longer counts among
+    /// those that have not logged in.
+    pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
         let span = info_span!("connection", peer = %self.peer);
-        let proxy = self.proxy.clone();
-        let joined = Box::pin(self.log_in().instrument(span.clone())).await;
+        let stopping = self.shutdown.begun();
+        let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         logged_in();
-        join(&proxy, joined).instrument(span).await;
+        session::relay(&self.proxy, joined, stopping).instrument(span).await;
     }
 
-    async fn log_in(self) -> Option<Joined> {
-        let started = Instant::now();
-        let deadline = started + Duration::from_secs(self.proxy.limits.login_seconds);
-        upstream::keep_alive(&self.tcp);
-        let limits = DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
+    async fn log_in(&self, tcp: TcpStream) -> Option<Joined> {
+        upstream::keep_alive(&tcp);
+        let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
         let (stream, channel) = match self.security {
-            Security::Tls => (self.handshake(self.tcp_taken(), deadline).await?, Channel::Tls),
-            Security::Starttls => (Stream::plain(self.tcp_taken()).ok()?, Channel::StartTls),
-            Security::None => (Stream::plain(self.tcp_taken()).ok()?, Channel::Cleartext),
+            Security::Tls => (self.handshake(tcp, deadline).await?, Channel::Tls),
+            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
+            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
         };
+        let limits = DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
+        let mut dialogue = Imap::new(channel, limits);
         let mut client = Wire::new(stream);
-        let mut imap = Imap::new(channel, limits);
-        None
+        let stopping = self.shutdown.begun();
+        tokio::pin!(stopping);
+        loop {
+            let request = tokio::select! {
+                biased;
+                request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(&mut client)) => request,
+                () = &mut stopping => {
+                    self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
+                    return None;
+                }
+            };
+            match request {
+                Err(_) => {
+                    info!("nobody logged in within {} s", self.proxy.limits.login_seconds);
+                    self.last_word(&mut dialogue, &mut client, &denial::too_late()).await;
+                    return None;
+                }
+                Ok(Err(end)) => {
+                    log_end(&end);
+                    return None;
+                }
+                Ok(Ok(Request::StartTls { injected })) => {
+                    client = self.start_tls(client, injected, deadline).await?;
+                    dialogue.tls_started();
+                }
+                Ok(Ok(Request::Login(login))) => {
+                    let outcome = self.answer(&mut dialogue, &mut client, login, deadline).await;
+                    match outcome {
+                        Ok(Some(joined)) => return Some(joined.with_client(client)),
+                        Ok(None) => {}
+                        Err(end) => {
+                            log_end(&end);
+                            return None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
+        let acceptor = self.proxy.acceptor.as_ref()?;
+        match acceptor.accept(tcp, deadline).await {
+            Ok(stream) => Some(stream),
+            Err(error) if error.is_noise() => {
+                debug!("{error}");
+                None
+            }
+            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished)) => {
+                info!("{error}");
+                None
+            }
+            Err(error) => {
+                warn!("{error}");
+                None
+            }
+        }
+    }
+
+    /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
+    /// was injected on the way, or the client is broken, and either way the connection ends.
+    async fn start_tls(&self, client: Wire<Stream>, injected: usize, deadline: Instant) -> Option<Wire<Stream>> {
+        if injected > 0 {
+            warn!("{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed");
+            return None;
+        }
+        let (stream, _) = client.into_parts();
+        let tcp = stream.into_plain().ok()?;
+        Some(Wire::new(self.handshake(tcp, deadline).await?))
+    }
+
+    /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
+    async fn answer(
+        &self,
+        dialogue: &mut Imap,
+        client: &mut Wire<Stream>,
+        login: Login,
+        deadline: Instant,
+    ) -> Result<Option<session::HalfJoined>, DialogueEnd> {
+        let came = Instant::now();
+        let denial = match self.admit(&login).await {
+            Ok(admitted) => {
+                drop(login);
+                match self.sign_in(dialogue, &admitted, came, deadline).await {
+                    Ok((accepted, upstream, pass)) => {
+                        dialogue.accept(client, accepted).await?;
+                        info!(account = admitted.account.name, password = admitted.password_name, "logged in");
+                        return Ok(Some(session::HalfJoined { upstream, account: admitted.account, pass }));
+                    }
+                    Err(denial) => denial,
+                }
+            }
+            Err(denial) => {
+                tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
+                denial
+            }
+        };
+        dialogue.deny(client, &denial).await?;
+        Ok(None)
+    }
+
+    async fn admit(&self, login: &Login) -> Result<Box<Admitted>, Denial> {
+        let name = printable(&login.name);
+        match self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip()).await {
+            Ok(Verdict::Admitted(admitted)) => Ok(admitted),
+            Ok(Verdict::Refused) => {
+                warn!(name, "login refused: unknown account or wrong password");
+                Err(Denial::wrong_password())
+            }
+            Ok(Verdict::Throttled(wait)) => {
+                warn!(name, "login refused: too many failures from this address, for {} s yet", wait.as_secs());
+                Err(denial::throttled(wait))
+            }
+            Err(error) => {
+                error!(name, "login refused: {error}");
+                Err(denial::store_failed())
+            }
+        }
+    }
+
+    async fn last_word(&self, dialogue: &mut Imap, client: &mut Wire<Stream>, denial: &Denial) {
+        let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
+    }
+}
+
+/// A name from outside as it may stand in a log line.
+fn printable(name: &str) -> String {
+    name.chars().take(256).flat_map(char::escape_default).collect()
+}
+
+fn log_end(end: &DialogueEnd) {
+    match end.is_ordinary() {
+        true => debug!("{end}"),
+        false => warn!("{end}"),
     }
 }

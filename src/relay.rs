@@ -6,6 +6,7 @@
 //! go through a scratch buffer of the worker thread, and only what the writer would not take is kept.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -77,6 +78,19 @@ pub enum End {
     HalfClosedIdle,
     /// We said farewell.
     Farewell,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("the mail program closed it"),
+            Self::Upstream => f.write_str("the provider closed it"),
+            Self::ClientFailed(error) => write!(f, "the connection to the mail program failed ({error})"),
+            Self::UpstreamFailed(error) => write!(f, "the connection to the provider failed ({error})"),
+            Self::HalfClosedIdle => f.write_str("one side had closed and the other stayed silent"),
+            Self::Farewell => f.write_str("the proxy said goodbye"),
+        }
+    }
 }
 
 /// Relays until both directions are closed, one side fails, or `farewell` comes and is said.

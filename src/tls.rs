@@ -19,6 +19,7 @@ mod identity;
 mod leaf;
 mod names;
 mod own;
+mod sessions;
 mod stream;
 
 use std::path::PathBuf;

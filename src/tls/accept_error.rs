@@ -93,13 +93,13 @@ impl From<io::Error> for AcceptError {
 impl From<Error> for AcceptError {
     fn from(error: Error) -> Self {
         match error {
-            Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered)
-            | Error::PeerIncompatible(PeerIncompatible::Tls12NotOfferedOrEnabled)
-            | Error::PeerIncompatible(PeerIncompatible::SupportedVersionsExtensionRequired) => Self::OldTls,
+            // The last one is missed before the version is looked at, and came with TLS 1.2.
+            Error::PeerIncompatible(
+                PeerIncompatible::Tls12NotOffered
+                | PeerIncompatible::Tls12NotOfferedOrEnabled
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
+            ) => Self::OldTls,
             Error::PeerIncompatible(_) => Self::NothingInCommon,
-            Error::General(text) if text.contains("no server certificate chain resolved") => {
-                Self::NothingInCommon
-            }
             Error::NoApplicationProtocol => Self::ForeignAlpn,
             Error::AlertReceived(alert) => Self::from(alert),
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::PlaintextClient,
@@ -115,6 +115,8 @@ impl From<AlertDescription> for AcceptError {
             | AlertDescription::BadCertificate
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnsupportedCertificate
+            // What a client sends that trusts another CA of the same name.
+            | AlertDescription::DecryptError
             | AlertDescription::AccessDenied => Self::UntrustedByClient(alert),
             AlertDescription::CertificateExpired => Self::ExpiredForClient,
             AlertDescription::ProtocolVersion => Self::OldTls,

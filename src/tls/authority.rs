@@ -94,7 +94,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// The subject as clients show it: `CN=imap-oauth-proxy CA user@host`.
+    /// The name under which clients list it: `imap-oauth-proxy CA user@host`.
     pub fn subject(&self) -> &str {
         &self.facts.subject
     }
@@ -186,6 +186,10 @@ fn parameters(names: &Names, now: OffsetDateTime) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name()));
+    // Sets a renewed CA apart from its predecessor, for people and for clients that know issuers by
+    // their name alone.
+    let made = format!("made {} {:02}:{:02}:{:02} UTC", now.date(), now.hour(), now.minute(), now.second());
+    parameters.distinguished_name.push(DnType::OrganizationalUnitName, made);
     parameters.serial_number = Some(serial_number());
     parameters.not_before = now - CLOCK_SKEW;
     parameters.not_after = now + LIFETIME;
@@ -220,7 +224,7 @@ fn facts(certificate: &CertificateDer<'_>) -> Option<(Facts, Vec<u8>)> {
         _ => None,
     })?;
     let facts = Facts {
-        subject: certificate.subject().to_string(),
+        subject: certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned(),
         key_id,
         not_after: OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()?,
     };

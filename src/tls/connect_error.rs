@@ -168,7 +168,8 @@ impl ConnectError {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Self::NotYetValid { host }
             }
-            CertificateError::UnknownIssuer => Self::UnknownIssuer { host },
+            // A bad signature is what a CA gives that only bears the name of a trusted one.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer { host },
             // webpki has no name of its own for it in rustls's enum.
             other if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::SelfSigned { host },
             other => Self::BadCertificate { host, reason: escaped(other) },

@@ -29,10 +29,8 @@ use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
+use super::sessions::Sessions;
 use super::{ConnectError, Stream, crypto_provider};
-
-/// rustls counts eight tickets a server name; a provider has a handful of names.
-const REMEMBERED_SESSIONS: usize = 8 * 16;
 
 /// Connects to one provider's servers. Cheap to clone; clones share sessions.
 #[derive(Clone)]
@@ -56,7 +54,7 @@ impl Connector {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.resumption = Resumption::in_memory_sessions(REMEMBERED_SESSIONS);
+        config.resumption = Resumption::store(Arc::new(Sessions::new()));
         Ok(Self { config: Arc::new(config) })
     }
 
@@ -78,7 +76,8 @@ impl Connector {
     pub fn http_config(&self) -> ClientConfig {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = Resumption::in_memory_sessions(REMEMBERED_SESSIONS);
+        // Not shared: a ticket of a mail host means nothing to a token endpoint.
+        config.resumption = Resumption::store(Arc::new(Sessions::new()));
         config
     }
 }

@@ -3,7 +3,8 @@
 //! Two of them, because no single one suits every old mail program: ECDSA P-256 (Windows 7 can do
 //! nothing modern with RSA) and RSA-2048. Each lies in one file, key and certificate together
 //! (mode 0600), so that a restart finds a pair or nothing. A leaf that is near its end, names
-//! something else or was signed by an earlier CA is replaced; nobody is taught to trust a leaf.
+//! something else, was signed by an earlier CA or can be read by others is replaced; nobody is
+//! taught to trust a leaf.
 
 use std::fs;
 use std::io;
@@ -124,11 +125,15 @@ fn read(
     names: &Names,
     now: OffsetDateTime,
 ) -> Result<Option<Leaf>, AuthorityError> {
+    let unreadable = |error| AuthorityError::Unreadable(path.to_owned(), error);
     let text = match fs::read(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(AuthorityError::Unreadable(path.to_owned(), error)),
+        Err(error) => return Err(unreadable(error)),
     };
+    if files::exposed_mode(path).map_err(unreadable)?.is_some() {
+        return Ok(None);
+    }
     Ok(parse(&text).and_then(|key| fitting(key, authority, names, now)))
 }
 

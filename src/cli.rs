@@ -1,0 +1,111 @@
+//! What a person types: one file a command, and the only place that prints.
+//!
+//! Data goes to standard output, words to standard error. Exit 0 is done, 1 failed, 2 a mistake in
+//! the command line or the configuration, 3 done, and something needs a person.
+
+mod accounts;
+mod authorize;
+mod certs;
+mod config;
+mod failure;
+mod forecast;
+mod installation;
+mod passwords;
+mod print;
+mod proof;
+mod result;
+mod serve;
+mod tokens;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+use self::installation::Options;
+
+/// Lets mail programs that only know passwords read mail from providers that only accept OAuth.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// Read this configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "IMAP_OAUTH_PROXY_CONFIG")]
+    config: Option<PathBuf>,
+    /// What to log, such as "debug"
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Listen for mail programs until told to stop
+    Serve(serve::Arguments),
+    /// Let a person authorise an account at its provider
+    Authorize(authorize::Arguments),
+    /// Look after the stored authorisations
+    #[command(subcommand)]
+    Tokens(tokens::Command),
+    /// Look after the accounts that mail programs log in to
+    #[command(subcommand)]
+    Accounts(accounts::Command),
+    /// Look after the passwords that mail programs log in with
+    #[command(subcommand)]
+    Passwords(passwords::Command),
+    /// Look after the certificate that mail programs see
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Check the configuration, or show all of it
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// All is well.
+    Well,
+    /// Something needs a person.
+    NeedsPerson,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let Cli { config, log, command } = Cli::parse();
+    let options = Options { config, log };
+    let done = match command {
+        Command::Serve(arguments) => serve::run(&options, arguments),
+        Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
+        Command::Tokens(command) => wait(tokens::run(&options, command)),
+        Command::Accounts(command) => wait(accounts::run(&options, command)),
+        Command::Passwords(command) => wait(passwords::run(&options, command)),
+        Command::Certs(command) => certs::run(&options, command),
+        Command::Config(command) => config::run(&options, &command),
+    };
+    match done {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::NeedsPerson) => ExitCode::from(3),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Runs a command that does one thing: one thread is enough.
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,103 @@
+//! `accounts`: what mail programs log in to.
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::installation::{Installation, Options};
+use super::result::rfc3339;
+use super::{Done, print};
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// List the accounts
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an account, its passwords, and its authorisation where no other account uses it
+    Remove {
+        /// The account
+        account: String,
+    },
+    /// Let mail programs log in to an account under another name, too
+    Alias {
+        /// The account
+        account: String,
+        /// The other name
+        name: String,
+    },
+}
+
+pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    let installation = Installation::open(options.load()?).await?;
+    match command {
+        Command::List { json } => list(&installation, json).await?,
+        Command::Remove { account } => {
+            let account = installation.account(&account).await?.account;
+            installation.store.remove_account(&account.id).await?;
+            print::words(&format!("{} is removed. At its provider the consent still stands.", account.name));
+        }
+        Command::Alias { account, name } => {
+            check_login_name(&name)?;
+            let account = installation.account(&account).await?.account;
+            installation.store.add_alias(&account.id, &name).await?;
+            print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// A name that can stand in a login and in the sign-in at a provider.
+pub(super) fn check_login_name(name: &str) -> Result<(), Failure> {
+    match name.trim() != name || name.is_empty() || name.len() > 320 || name.chars().any(char::is_control) {
+        true => Err(Failure::new(format!("{name:?} cannot be a login name"))
+            .hint("it must have 1 to 320 characters, no blanks at its ends and no control characters")),
+        false => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    account: String,
+    aliases: Vec<String>,
+    provider: Option<String>,
+    owner: Option<String>,
+    passwords: usize,
+    last_login_at: Option<String>,
+    last_login_from: Option<String>,
+}
+
+async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
+    let grants = installation.store.grants().await?;
+    let mut listed = Vec::new();
+    for account in installation.store.accounts().await? {
+        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref());
+        listed.push(Listed {
+            passwords: installation.store.passwords(&account.id).await?.len(),
+            account: account.name,
+            aliases: account.aliases,
+            provider: grant.map(|grant| grant.provider.clone()),
+            owner: grant.map(|grant| grant.owner.clone()),
+            last_login_at: rfc3339(account.last_login_at),
+            last_login_from: account.last_login_from,
+        });
+    }
+    if json {
+        return Ok(print::json(&listed)?);
+    }
+    let rows: Vec<Vec<String>> = listed
+        .into_iter()
+        .map(|account| {
+            vec![
+                account.account,
+                account.provider.unwrap_or_else(|| "-".to_owned()),
+                account.passwords.to_string(),
+                account.last_login_at.unwrap_or_else(|| "never".to_owned()),
+                account.aliases.join(", "),
+            ]
+        })
+        .collect();
+    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "ALIASES"], &rows);
+    Ok(())
+}

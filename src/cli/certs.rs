@@ -1,0 +1,73 @@
+//! `certs`: what mail programs have to trust.
+
+use std::path::PathBuf;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::failure::Failure;
+use super::installation::{Options, open_directory, tls_settings};
+use super::{Done, print};
+use crate::tls::{Authority, TlsSettings};
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Show the CA that mail programs have to trust
+    Show,
+    /// Write the CA's certificate to a file, to be imported into mail programs
+    Export {
+        /// Where to write it; - is standard output
+        file: PathBuf,
+    },
+    /// Make a new CA: every mail program has to be taught to trust it again
+    RenewCa,
+}
+
+pub(super) fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    let config = options.load()?;
+    let settings = tls_settings(&config);
+    if let Some((certificate, _)) = &settings.certificate {
+        return Err(Failure::new(format!(
+            "the listeners show your own certificate, {}; there is no CA of the proxy's own",
+            certificate.display()
+        ))
+        .hint("remove [tls] certificate and key from the configuration to have one"));
+    }
+    open_directory(&config)?;
+    match command {
+        Command::Show => show(&open(&settings)?)?,
+        Command::Export { file } => export(&open(&settings)?, &file)?,
+        Command::RenewCa => {
+            let authority = Authority::renew(&settings, OffsetDateTime::now_utc())?;
+            show(&authority)?;
+            print::words("A running proxy shows the new certificates within a minute.");
+            print::words("Each mail program has to import the new CA: imap-oauth-proxy certs export FILE");
+        }
+    }
+    Ok(Done::Well)
+}
+
+fn open(settings: &TlsSettings) -> Result<Authority, Failure> {
+    Ok(Authority::open(settings, OffsetDateTime::now_utc())?)
+}
+
+fn show(authority: &Authority) -> Result<(), Failure> {
+    print::data(&format!("Subject:      {}", print::plain(authority.subject())));
+    print::data(&format!("Fingerprint:  SHA-256 {}", authority.fingerprint()));
+    print::data(&format!("Ends:         {}", authority.not_after().format(&Rfc3339)?));
+    print::data(&format!("File:         {}", authority.ca_file().display()));
+    Ok(())
+}
+
+fn export(authority: &Authority, file: &std::path::Path) -> Result<(), Failure> {
+    if file == std::path::Path::new("-") {
+        print::data(authority.pem().trim_end());
+        return Ok(());
+    }
+    std::fs::write(file, authority.pem())
+        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;
+    print::words(&format!("The CA's certificate is in {}. How each mail program learns to trust it:", file.display()));
+    print::words("  Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import");
+    print::words("  others: docs/clients.md");
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What most commands need: the configuration, the state directory, the store and its keys.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use crate::account::Passwords;
+use crate::config::{Config, Provider};
+use crate::oauth;
+use crate::secret::{KeySource, Sealer};
+use crate::store::{DirectoryError, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::tls::{Authority, Connector, TlsSettings};
+
+/// The options that every command takes.
+pub(super) struct Options {
+    pub(super) config: Option<PathBuf>,
+    pub(super) log: Option<String>,
+}
+
+impl Options {
+    /// Reads the configuration and starts the log.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let config = Config::load(self.config.as_deref())?;
+        crate::logging::start(config.log, self.log.as_deref())?;
+        Ok(config)
+    }
+}
+
+/// An opened installation.
+pub(super) struct Installation {
+    pub(super) config: Config,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sealer: Arc<Sealer>,
+}
+
+impl Installation {
+    /// Opens the state directory of `config`, making what is missing.
+    pub(super) async fn open(config: Config) -> Result<Self, Failure> {
+        let directory = open_directory(&config)?;
+        // Held until key and database exist and are migrated: whoever comes second finds them.
+        let lock = directory.lock()?;
+        let KeySource::File(key_file) = &config.store.key;
+        let is_new = !config.store.sqlite.exists();
+        if let (true, Some(parent)) = (is_new, key_file.parent()) {
+            std::fs::create_dir_all(parent)?;
+        }
+        // A store without its key must not get a new one: it would open nothing.
+        let sealer = Arc::new(config.store.key.load(is_new)?);
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
+        drop(lock);
+        Ok(Self { config, store, sealer })
+    }
+
+    pub(super) async fn passwords(&self) -> Result<Passwords, Failure> {
+        Ok(Passwords::open(&*self.store, &self.sealer).await?)
+    }
+
+    /// The account called `name`, by its name or an alias.
+    pub(super) async fn account(&self, name: &str) -> Result<LoginRecord, Failure> {
+        self.store.login(name).await?.ok_or_else(|| {
+            Failure::new(format!("there is no account {name:?}"))
+                .hint("imap-oauth-proxy accounts list shows all accounts")
+                .hint(format!("imap-oauth-proxy authorize {name} makes it"))
+        })
+    }
+
+    /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
+    pub(super) fn ca_file(&self) -> Result<Option<PathBuf>, Failure> {
+        let settings = tls_settings(&self.config);
+        match settings.certificate {
+            Some(_) => Ok(None),
+            None => Ok(Some(Authority::open(&settings, time::OffsetDateTime::now_utc())?.ca_file())),
+        }
+    }
+}
+
+/// Opens the state directory; a stranger's is refused with the command line that works.
+pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure> {
+    StateDirectory::open(&config.state_directory).map_err(|error| match &error {
+        DirectoryError::Foreign { owner, .. } => {
+            let line = command_line(config, owner);
+            Failure::from(error).hint(format!("run it as that user: {line}"))
+        }
+        DirectoryError::Failed(..) => Failure::from(error)
+            .hint("choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"),
+    })
+}
+
+/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
+fn command_line(config: &Config, owner: &str) -> String {
+    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
+    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
+        if let Ok(value) = std::env::var(variable) {
+            words.push(format!("{variable}={value}"));
+        }
+    }
+    let _ = config;
+    words.extend(std::env::args());
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    TlsSettings {
+        certificate: config.tls.own.clone(),
+        hostnames: config.tls.hostnames.clone(),
+        state_directory: config.state_directory.clone(),
+    }
+}
+
+/// A provider's two legs: mail and HTTP, trusting the same roots.
+pub(super) struct Legs {
+    pub(super) provider: Arc<Provider>,
+    pub(super) connector: Connector,
+    pub(super) client: Arc<oauth::Client>,
+}
+
+impl Legs {
+    pub(super) fn of(provider: &Arc<Provider>) -> Result<Self, Failure> {
+        let connector = Connector::new(provider.extra_ca.as_deref())?;
+        let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
+        Ok(Self { provider: provider.clone(), connector, client })
+    }
+
+    /// The legs of every provider that a client is configured for.
+    pub(super) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Failure> {
+        config
+            .providers
+            .values()
+            .filter(|provider| provider.client_id.is_some())
+            .map(|provider| Ok((provider.name.clone(), Self::of(provider)?)))
+            .collect()
+    }
+}

@@ -1,0 +1,50 @@
+//! Output: data on standard output, words on standard error.
+//!
+//! A reader that went away (`… | head`) is no error, so nothing here panics on a closed pipe. What
+//! comes from outside is freed of control characters before a terminal sees it.
+
+use std::io::Write as _;
+
+/// One line of data.
+pub(super) fn data(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
+
+/// One line of words for the person, without control characters.
+pub(super) fn words(line: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "{}", plain(line));
+}
+
+/// A value as one line of JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
+    data(&serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// A table with aligned columns; the last one is as long as it is.
+pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(&heads)
+        .chain(rows)
+        .map(|row| row.iter().map(|cell| plain(cell)).collect())
+        .collect();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    for row in &rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            match column + 1 == row.len() {
+                true => line.push_str(cell),
+                false => line.push_str(&format!("{cell:<width$}  ", width = width(column).unwrap_or(0))),
+            }
+        }
+        data(line.trim_end());
+    }
+}
+
+/// Without what moves a cursor, colours a screen or begins a line; line breaks in our own texts stay.
+pub(super) fn plain(text: &str) -> String {
+    let dangerous = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if dangerous(c) { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,196 @@
+//! `serve`: listens until told to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::failure::Failure;
+use super::installation::{Installation, Legs, Options, tls_settings};
+use super::{Done, print};
+use crate::account::{Accounts, Gates};
+use crate::config::{Config, Security};
+use crate::connection::Proxy;
+use crate::server::{self, Bound};
+use crate::shutdown::{self, Shutdown, Trigger};
+use crate::tls::{Acceptor, Identity};
+use crate::token::Tokens;
+
+/// Sessions get 20 s to come between two answers; then nothing holds the process any more.
+const DRAIN: Duration = Duration::from_secs(25);
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Write a JSON object with process id and addresses here once connections are accepted
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    let config = options.load()?;
+    raise_descriptor_limit(&config);
+    // A core dump would hold tokens; where it cannot be forbidden, the service unit does.
+    let _ = rlimit::Resource::CORE.set(0, 0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, arguments))
+}
+
+async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
+    let mut stop = Stop::listen()?;
+    let installation = Installation::open(config).await?;
+    let config = &installation.config;
+    let identity = load_identity(config)?;
+    let bound = server::bind(&config.listeners)?;
+    let ca_file = identity.as_ref().and_then(|identity| identity.ca_file());
+    let ready = Ready::new(&bound, ca_file);
+    let proxy = Arc::new(proxy(&installation, identity.as_ref()).await?);
+
+    let (mut trigger, shutdown) = shutdown::channel();
+    spawn_upkeep(&proxy, identity, &shutdown);
+    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
+    if let Some(file) = &arguments.ready_file {
+        ready.write(file)?;
+    }
+    for listener in &ready.listeners {
+        info!("listening on {} ({})", listener.address, listener.security);
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    stop.asked().await;
+    info!("stopping: no new connections; sessions end at their next pause");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    drain(&mut trigger, &mut stop).await;
+    let _ = accepting.await;
+    proxy.accounts.flush().await;
+    if let Some(file) = &arguments.ready_file {
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(Done::Well)
+}
+
+async fn drain(trigger: &mut Trigger, stop: &mut Stop) {
+    trigger.begin();
+    tokio::select! {
+        () = trigger.completed() => info!("all sessions have ended"),
+        () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
+        () = stop.asked() => warn!("asked to stop again: sessions are cut"),
+    }
+}
+
+fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Failure> {
+    if config.listeners.iter().all(|listener| listener.security == Security::None) {
+        return Ok(None);
+    }
+    let identity = Identity::load(tls_settings(config), OffsetDateTime::now_utc())?;
+    for warning in identity.warnings() {
+        warn!("{warning}");
+    }
+    Ok(Some(Arc::new(identity)))
+}
+
+async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) -> Result<Proxy, Failure> {
+    let config = &installation.config;
+    let legs = Legs::of_configured(config)?;
+    if legs.is_empty() {
+        warn!("no provider has a client_id yet, so that no token can be refreshed; see: imap-oauth-proxy config example");
+    }
+    let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
+    Ok(Proxy {
+        accounts: Accounts::open(installation.store.clone(), &installation.sealer).await?,
+        gates: Gates::default(),
+        tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
+        providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.connector))).collect(),
+        acceptor: identity.map(|identity| Acceptor::new(identity.clone())).transpose()?,
+        limits: config.limits.clone(),
+    })
+}
+
+/// What runs beside the connections until the stop begins.
+fn spawn_upkeep(proxy: &Arc<Proxy>, identity: Option<Arc<Identity>>, shutdown: &Shutdown) {
+    if let Some(identity) = identity {
+        let stopping = shutdown.begun();
+        tokio::spawn(async move {
+            tokio::select! { () = identity.keep_fresh() => {}, () = stopping => {} }
+        });
+    }
+    let (proxy, stopping) = (proxy.clone(), shutdown.begun());
+    tokio::spawn(async move {
+        tokio::select! { () = proxy.accounts.keep_notes() => {}, () = stopping => {} }
+    });
+}
+
+/// SIGTERM, SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What `--ready-file` holds.
+#[derive(Serialize)]
+struct Ready {
+    pid: u32,
+    listeners: Vec<ReadyListener>,
+    admin: Option<String>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct ReadyListener {
+    protocol: &'static str,
+    address: String,
+    security: &'static str,
+}
+
+impl Ready {
+    fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
+        let listener = |bound: &Bound| ReadyListener {
+            protocol: "imap",
+            address: bound.address.to_string(),
+            security: bound.security.name(),
+        };
+        Self { pid: std::process::id(), listeners: bound.iter().map(listener).collect(), admin: None, ca_file }
+    }
+
+    /// Atomically: whoever waits for the file finds all of it.
+    fn write(&self, file: &Path) -> Result<(), Failure> {
+        let directory = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut temporary| {
+            serde_json::to_writer(&mut temporary, self)?;
+            temporary.persist(file).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|error| Failure::new(format!("the ready file {} cannot be written: {error}", file.display())))
+    }
+}
+
+/// Each session takes two descriptors.
+fn raise_descriptor_limit(config: &Config) {
+    let needed = u64::try_from(config.limits.connections).unwrap_or(u64::MAX).saturating_mul(2);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < needed => warn!(
+            "this process may open {limit} files, but limits.connections needs {needed}; raise the hard limit \
+             (LimitNOFILE in the service unit, or ulimit -n), or lower limits.connections"
+        ),
+        Ok(_) => {}
+        Err(error) => print::words(&format!("warning: the limit on open files cannot be raised: {error}")),
+    }
+}

@@ -1,0 +1,57 @@
+//! What a mail program is told, for every way in which a login can fail (RFC 5530).
+//!
+//! AUTHENTICATIONFAILED makes mail programs ask for another password, so it stands for a wrong
+//! password alone. `[ALERT]` makes them show the text, so it is for what the person has to act on.
+
+use std::time::Duration;
+
+use crate::protocol::{Code, Denial};
+use crate::token::TokenFailure;
+use crate::upstream::DialError;
+
+pub(super) fn throttled(wait: Duration) -> Denial {
+    let seconds = wait.as_secs().max(1);
+    Denial::new(Code::Limit, format!("Too many failed logins from this address; wait {seconds} s and check the password"))
+}
+
+pub(super) fn store_failed() -> Denial {
+    Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why")
+}
+
+pub(super) fn too_late() -> Denial {
+    Denial::new(Code::Unavailable, "The login took too long; try again")
+}
+
+pub(super) fn stopping() -> Denial {
+    Denial::new(Code::Unavailable, "The mail proxy is stopping; reconnect in a moment")
+}
+
+pub(super) fn too_many_sessions(limit: u32) -> Denial {
+    Denial::new(
+        Code::Limit,
+        format!(
+            "This account has {limit} connections open, as many as its provider allows; close other mail programs or try again later"
+        ),
+    )
+}
+
+pub(super) fn unknown_provider(name: &str) -> Denial {
+    Denial::new(Code::ContactAdmin, format!("The mail proxy's configuration has no provider named {name} any more")).alert()
+}
+
+pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
+    let text = failure.to_string().replace("{account}", target);
+    match failure {
+        TokenFailure::NeedsAuthorization { .. } => Denial::new(Code::Expired, text).alert(),
+        TokenFailure::Misconfigured { .. } => Denial::new(Code::ContactAdmin, text).alert(),
+        TokenFailure::Unavailable { .. } => Denial::new(Code::Unavailable, text),
+        TokenFailure::Local { .. } => Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}")),
+    }
+}
+
+pub(super) fn not_dialled(error: &DialError) -> Denial {
+    match error.is_transient() {
+        true => Denial::new(Code::Unavailable, error.to_string()),
+        false => Denial::new(Code::ContactAdmin, error.to_string()).alert(),
+    }
+}

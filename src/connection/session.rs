@@ -1,0 +1,72 @@
+//! A session after the login: two streams, joined until one of them ends.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memchr::memmem;
+use tracing::{info, warn};
+
+use super::Proxy;
+use crate::account::Pass;
+use crate::protocol::imap::{Advice, advice_on};
+use crate::relay::{self, Farewell, Session};
+use crate::store::Account;
+use crate::tls::Stream;
+use crate::wire::Wire;
+
+/// How long a session may take to come between two answers when the proxy stops.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
+const STOPPING: &str = "* BYE The mail proxy is stopping; reconnect in a moment\r\n";
+
+/// The provider's half of a session.
+pub(super) struct HalfJoined {
+    pub(super) upstream: Wire<Stream>,
+    pub(super) account: Account,
+    pub(super) pass: Pass,
+}
+
+/// Both halves, signed in.
+pub(super) struct Joined {
+    client: Wire<Stream>,
+    half: HalfJoined,
+}
+
+impl HalfJoined {
+    pub(super) fn with_client(self, client: Wire<Stream>) -> Joined {
+        Joined { client, half: self }
+    }
+}
+
+pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Future<Output = ()>) {
+    let Joined { client, half: HalfJoined { upstream, account, pass } } = joined;
+    let (client, from_client) = client.into_parts();
+    let (upstream, from_upstream) = upstream.into_parts();
+    let mut overheard = None;
+    let session = Session {
+        client,
+        upstream,
+        from_client,
+        from_upstream,
+        overhear: |bytes: &[u8]| overheard = bad_news(bytes).or(overheard),
+    };
+    let farewell = async {
+        stopping.await;
+        Farewell { line: STOPPING, patience: DRAIN_PATIENCE }
+    };
+    let summary = relay::relay(session, farewell).await;
+    drop(pass);
+    info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
+    if let Some(advice) = overheard {
+        warn!(account = account.name, "{advice}");
+        proxy.accounts.overheard(&account, advice.to_string()).await;
+    }
+}
+
+/// What a short piece of a provider's talk says about the session as such: Exchange's false success
+/// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
+/// such lines have, which costs next to nothing.
+fn bad_news(bytes: &[u8]) -> Option<Advice> {
+    let suspicious = bytes.starts_with(b"* BYE") || memmem::find(bytes, b" BAD User is ").is_some();
+    suspicious.then(|| advice_on(bytes)).flatten()
+}

@@ -1,0 +1,150 @@
+//! From a verified password to a session at the provider.
+//!
+//! The token is fetched while the provider is dialled. A token that looked valid and is refused is
+//! replaced once, and tried once more on a new connection; a mailbox that then stays closed is a
+//! matter of permissions, which is remembered, so that a collector that comes every minute does not
+//! hammer the token endpoint.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::{ANSWER_RESERVE, Connection, denial};
+use crate::account::{Admitted, Pass};
+use crate::config::Provider;
+use crate::protocol::imap::{Imap, Refusal};
+use crate::protocol::{Accepted, Code, Credential, Denial, Protocol as _};
+use crate::store::{Account, Grant, fold};
+use crate::tls::{Connector, Stream};
+use crate::token::{AccessToken, TokenFailure};
+use crate::upstream::{DialError, dial};
+use crate::wire::Wire;
+
+type SignedIn = (Accepted, Wire<Stream>);
+
+/// Why an attempt gave no session.
+enum Failed {
+    Token(TokenFailure),
+    Dial(DialError),
+    Refused(Refusal),
+}
+
+impl Connection {
+    pub(super) async fn sign_in(
+        &self,
+        dialogue: &Imap,
+        admitted: &Admitted,
+        came: Instant,
+        deadline: Instant,
+    ) -> Result<(Accepted, Wire<Stream>, Pass), Denial> {
+        let account = &admitted.account;
+        let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
+        let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
+        let Some((provider, connector)) = self.proxy.providers.get(&grant.provider) else {
+            warn!(account = account.name, "the configuration has no provider named {} any more", grant.provider);
+            return Err(denial::unknown_provider(&grant.provider));
+        };
+        let limit = provider.max_connections_per_account;
+        let pass = self.proxy.gates.enter(&account.id, limit).await.ok_or_else(|| {
+            warn!(account = account.name, "too many connections at once");
+            denial::too_many_sessions(limit.unwrap_or_default())
+        })?;
+        // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
+        let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
+        let deadline = (came + share).min(deadline - ANSWER_RESERVE);
+        let attempt = Attempt { connection: self, dialogue, account, grant, provider, connector };
+        match timeout_at(deadline, attempt.run()).await {
+            Ok(Ok((accepted, upstream))) => {
+                self.proxy.accounts.accepted(account).await;
+                Ok((accepted, upstream, pass))
+            }
+            Ok(Err(failed)) => Err(deny(&failed)),
+            Err(_) => {
+                warn!(account = account.name, "{} did not answer in time", provider.imap);
+                Err(Denial::new(Code::Unavailable, format!("{} did not answer in time; try again later", provider.title)))
+            }
+        }
+    }
+}
+
+struct Attempt<'a> {
+    connection: &'a Connection,
+    dialogue: &'a Imap,
+    account: &'a Account,
+    grant: &'a Grant,
+    provider: &'a Provider,
+    connector: &'a Connector,
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<SignedIn, Failed> {
+        let tokens = &self.connection.proxy.tokens;
+        let (token, upstream) = tokio::try_join!(
+            async { tokens.access(self.grant).await.map_err(Failed::Token) },
+            async { dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial) },
+        )?;
+        let said = match self.authenticate(upstream, &token).await {
+            Err(Refusal::Token(said)) => said,
+            other => return other.map_err(Failed::Refused),
+        };
+        if let Some(trouble) = &self.account.trouble
+            && trouble.retry_at > OffsetDateTime::now_utc()
+        {
+            warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
+            return Err(Failed::Refused(Refusal::Token(said)));
+        }
+        let token = tokens.replace(self.grant, &token).await.map_err(Failed::Token)?;
+        let upstream = dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)?;
+        let refusal = match self.authenticate(upstream, &token).await {
+            Ok(signed_in) => return Ok(signed_in),
+            Err(refusal) => refusal,
+        };
+        if let Refusal::Token(said) = &refusal {
+            self.connection.proxy.accounts.refused(self.account, said.to_string()).await;
+        }
+        Err(Failed::Refused(refusal))
+    }
+
+    async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
+        let mut upstream = Wire::new(upstream);
+        let credential = Credential {
+            user: &self.account.name,
+            token: &token.secret,
+            mechanisms: &self.provider.mechanisms,
+            host: &self.provider.imap.host,
+            port: self.provider.imap.port,
+            sasl_ir: self.provider.sasl_ir,
+        };
+        let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
+        Ok((accepted, upstream))
+    }
+}
+
+/// Logs why, and says it to the mail program.
+fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
+    match failed {
+        Failed::Token(failure) => {
+            let target = command_target(account, grant);
+            warn!(account = account.name, "no token: {}", failure.to_string().replace("{account}", &target));
+            denial::no_token(failure, &target)
+        }
+        Failed::Dial(error) => {
+            warn!(account = account.name, "{error}");
+            denial::not_dialled(error)
+        }
+        Failed::Refused(refusal) => {
+            warn!(account = account.name, "{refusal}");
+            refusal.denial()
+        }
+    }
+}
+
+/// What stands behind `authorize` for this account.
+fn command_target(account: &Account, grant: Option<&Grant>) -> String {
+    match grant {
+        Some(grant) if fold(&grant.owner) != fold(&account.name) => format!("{} --owner {}", account.name, grant.owner),
+        _ => account.name.clone(),
+    }
+}

@@ -1,0 +1,46 @@
+//! The log: standard error, for people or as JSON.
+//!
+//! Nothing that is logged comes from mail, and no secret has a printable form; what comes from
+//! outside is escaped where it is logged.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Warnings of everybody, and our own news.
+const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
+
+/// Starts the log. `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`.
+///
+/// Called once; later calls do nothing.
+pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), LogFilterError> {
+    let filter = match filter {
+        Some(text) => EnvFilter::try_new(quiet_dependencies(text)).map_err(|error| LogFilterError(error.to_string()))?,
+        None => EnvFilter::new(DEFAULT_FILTER),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    drop(started);
+    Ok(())
+}
+
+/// Dependencies that print what they carry at their finest levels are kept from it: a trace of
+/// HTTP would hold tokens, and a trace of SQL sealed ones.
+fn quiet_dependencies(filter: &str) -> String {
+    const TALKATIVE: [&str; 8] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx", "imap_codec", "h2"];
+    let mut filter = filter.to_owned();
+    for name in TALKATIVE {
+        filter.push_str(&format!(",{name}=warn"));
+    }
+    filter
+}
+
+/// A filter that is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("--log is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\"")]
+pub struct LogFilterError(String);

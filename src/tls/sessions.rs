@@ -1,0 +1,70 @@
+//! Sessions with one provider that the next login can resume.
+//!
+//! rustls's own memory keeps eight TLS 1.3 tickets a server, and each is good for one connection:
+//! when thousands of programs come back after an outage, all but the first eight logins would pay
+//! for a full handshake. This one keeps enough for a crowd; the rest it leaves to rustls's.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use tokio_rustls::rustls::NamedGroup;
+use tokio_rustls::rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// With the certificate chain that each ticket keeps (5 KiB), a quarter of a MiB a provider.
+const TICKETS: usize = 64;
+
+/// A provider has a handful of names; rustls counts eight for each.
+const REMEMBERED: usize = 8 * 16;
+
+/// The sessions of one connector, newest last. They hold key material and never leave memory.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    tickets: Mutex<VecDeque<(ServerName<'static>, Tls13ClientSessionValue)>>,
+    others: ClientSessionMemoryCache,
+}
+
+impl Sessions {
+    pub(super) fn new() -> Self {
+        Self { tickets: Mutex::default(), others: ClientSessionMemoryCache::new(REMEMBERED) }
+    }
+}
+
+impl ClientSessionStore for Sessions {
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        if tickets.len() == TICKETS {
+            tickets.pop_front();
+        }
+        tickets.push_back((server, ticket));
+    }
+
+    /// The newest one, which is the last to expire.
+    fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = tickets.iter().rposition(|(name, _)| name == server)?;
+        tickets.remove(newest).map(|(_, ticket)| ticket)
+    }
+
+    fn set_kx_hint(&self, server: ServerName<'static>, group: NamedGroup) {
+        self.others.set_kx_hint(server, group);
+    }
+
+    fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
+        self.others.kx_hint(server)
+    }
+
+    fn set_tls12_session(&self, server: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.others.set_tls12_session(server, session);
+    }
+
+    fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.others.tls12_session(server)
+    }
+
+    fn remove_tls12_session(&self, server: &ServerName<'static>) {
+        self.others.remove_tls12_session(server);
+    }
+}

@@ -1,0 +1,10 @@
+//! TLS over real sockets: who gets in, who is refused, and what the log would say.
+//! The numbers in test names are rows of the security checklist.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod authority;
+mod downstream;
+mod harness;
+mod own_certificate;
+mod upstream;
