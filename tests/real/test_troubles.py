@@ -33,6 +33,8 @@ class Tokens(BehindAProxy):
         self.assertEqual(listed.returncode, 3)
         self.assertEqual(self.grant()["state"], "needs_authorization")
         self.assertIsNotNone(self.grant()["last_error"])
+        # The cure is for copying wherever it stands: with the account's name, not a placeholder.
+        self.assertNotIn("{account}", self.grant()["last_error"] + self.proxy.log())
 
         self.assertIsNone(self.authorize()["password"])
         self.assert_reads_mail(password)
