@@ -90,16 +90,20 @@ impl Accounts {
                 }
             });
         };
+        let (password, password_name) = (used.id.clone(), used.name.clone());
         let Some(record) = record else { return Ok(Verdict::Refused) };
         self.attempts.succeeded(from, &folded);
         self.note(LoginNote {
             account: record.account.id.clone(),
-            password: used.id.clone(),
+            password,
             at: OffsetDateTime::now_utc(),
             from: from.to_string(),
         });
-        let password_name = used.name.clone();
-        Ok(Verdict::Admitted(Box::new(Admitted { account: record.account, grant: record.grant, password_name })))
+        Ok(Verdict::Admitted(Box::new(Admitted {
+            account: record.account,
+            grant: record.grant,
+            password_name,
+        })))
     }
 
     /// Remembers that the provider's mail server does not open this mailbox, although the token was

@@ -85,7 +85,8 @@ impl Connection {
             Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
             Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
         };
-        let limits = DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
+        let limits =
+            DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
         let mut dialogue = Imap::new(channel, limits);
         let mut client = Wire::new(stream);
         let stopping = self.shutdown.begun();
@@ -149,9 +150,16 @@ impl Connection {
 
     /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
     /// was injected on the way, or the client is broken, and either way the connection ends.
-    async fn start_tls(&self, client: Wire<Stream>, injected: usize, deadline: Instant) -> Option<Wire<Stream>> {
+    async fn start_tls(
+        &self,
+        client: Wire<Stream>,
+        injected: usize,
+        deadline: Instant,
+    ) -> Option<Wire<Stream>> {
         if injected > 0 {
-            warn!("{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed");
+            warn!(
+                "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"
+            );
             return None;
         }
         let (stream, _) = client.into_parts();
@@ -174,7 +182,11 @@ impl Connection {
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
                     Ok((accepted, upstream, pass)) => {
                         dialogue.accept(client, accepted).await?;
-                        info!(account = admitted.account.name, password = admitted.password_name, "logged in");
+                        info!(
+                            account = admitted.account.name,
+                            password = admitted.password_name,
+                            "logged in"
+                        );
                         return Ok(Some(session::HalfJoined { upstream, account: admitted.account, pass }));
                     }
                     Err(denial) => denial,
@@ -198,7 +210,11 @@ impl Connection {
                 Err(Denial::wrong_password())
             }
             Ok(Verdict::Throttled(wait)) => {
-                warn!(name, "login refused: too many failures from this address, for {} s yet", wait.as_secs());
+                warn!(
+                    name,
+                    "login refused: too many failures from this address, for {} s yet",
+                    wait.as_secs()
+                );
                 Err(denial::throttled(wait))
             }
             Err(error) => {

@@ -17,7 +17,9 @@ const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 /// Called once; later calls do nothing.
 pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), LogFilterError> {
     let filter = match filter {
-        Some(text) => EnvFilter::try_new(quiet_dependencies(text)).map_err(|error| LogFilterError(error.to_string()))?,
+        Some(text) => {
+            EnvFilter::try_new(quiet_dependencies(text)).map_err(|error| LogFilterError(error.to_string()))?
+        }
         None => EnvFilter::new(DEFAULT_FILTER),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -32,7 +34,8 @@ pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), LogFilterErr
 /// Dependencies that print what they carry at their finest levels are kept from it: a trace of
 /// HTTP would hold tokens, and a trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
-    const TALKATIVE: [&str; 8] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx", "imap_codec", "h2"];
+    const TALKATIVE: [&str; 8] =
+        ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx", "imap_codec", "h2"];
     let mut filter = filter.to_owned();
     for name in TALKATIVE {
         filter.push_str(&format!(",{name}=warn"));

@@ -195,7 +195,8 @@ where
     }
 
     fn poll_half_closed(&mut self, context: &mut Context<'_>, moved: bool) -> Poll<()> {
-        let timer = self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED_IDLE)));
+        let timer =
+            self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED_IDLE)));
         if moved {
             timer.as_mut().reset(Instant::now() + HALF_CLOSED_IDLE);
         }
@@ -209,7 +210,8 @@ where
         loop {
             let before = self.down.bytes;
             let quiet_until = (Instant::now() + QUIET).min(deadline);
-            if let Ok(end) = tokio::time::timeout_at(quiet_until, poll_fn(|context| self.poll(context))).await {
+            if let Ok(end) = tokio::time::timeout_at(quiet_until, poll_fn(|context| self.poll(context))).await
+            {
                 return end;
             }
             let quiet = self.down.bytes == before && self.down.at_line_end && self.down.pending.is_empty();

@@ -108,7 +108,8 @@ async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Sh
             }
         };
         let Some((inside, waiting)) = doors.enter(peer.ip()) else { continue };
-        let connection = Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
+        let connection =
+            Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
         tokio::spawn(async move {
             connection.run(tcp, || drop(waiting)).await;
             drop(inside);
@@ -153,7 +154,10 @@ impl Doors {
 
     fn enter(&self, address: IpAddr) -> Option<(tokio::sync::OwnedSemaphorePermit, Waiting)> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            self.complain(&format!("{} connections are open, and limits.connections allows no more", self.limit));
+            self.complain(&format!(
+                "{} connections are open, and limits.connections allows no more",
+                self.limit
+            ));
             return None;
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,7 +165,9 @@ impl Doors {
         if *count >= self.per_address {
             drop(waiting);
             let limit = self.per_address;
-            self.complain(&format!("{address} has {limit} connections that have not logged in; no more are taken"));
+            self.complain(&format!(
+                "{address} has {limit} connections that have not logged in; no more are taken"
+            ));
             return None;
         }
         *count += 1;
@@ -208,11 +214,15 @@ impl BindError {
 
 fn bind_reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has the port; stop it, or choose another in [[listeners]]".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "another program has the port; stop it, or choose another in [[listeners]]".to_owned()
+        }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need privileges; choose one above in [[listeners]]".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address; correct it in [[listeners]]".to_owned(),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; correct it in [[listeners]]".to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -65,7 +65,11 @@ type Outcome = Result<Arc<AccessToken>, TokenFailure>;
 
 impl Tokens {
     /// `clients` are the OAuth clients by provider name.
-    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clients: HashMap<String, Arc<oauth::Client>>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+        clients: HashMap<String, Arc<oauth::Client>>,
+    ) -> Self {
         let holder = format!("{}/{}", std::process::id(), crate::secret::random_text::<9>());
         Self {
             inner: Arc::new(Inner {
@@ -95,7 +99,9 @@ impl Tokens {
         };
         match (refreshed, current) {
             // What passes must not lock out while the old token still opens the door.
-            (Err(TokenFailure::Unavailable { .. }), Some(token)) if token.expires_at - now > LAST_USE => Ok(token),
+            (Err(TokenFailure::Unavailable { .. }), Some(token)) if token.expires_at - now > LAST_USE => {
+                Ok(token)
+            }
             (outcome, _) => outcome,
         }
     }
@@ -118,7 +124,8 @@ enum Wanted {
 
 fn session_margin(grant: &Grant) -> Duration {
     let issued = grant.refreshed_at.unwrap_or(grant.authorized_at);
-    grant.access_expires_at.map_or(SESSION_MARGIN, |end| ((end - issued) / 2).min(SESSION_MARGIN))
+    let lifetime = grant.access_expires_at.map(|end| end - issued);
+    lifetime.map_or(SESSION_MARGIN, |lifetime: Duration| SESSION_MARGIN.min(lifetime / 2))
 }
 
 impl Wanted {

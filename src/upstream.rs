@@ -29,9 +29,8 @@ pub async fn dial(endpoint: &Endpoint, connector: &Connector) -> Result<Stream, 
         .await
         .map_err(|error| DialError::Resolve { endpoint: name(), error })?
         .collect();
-    let tcp = race(interleave(addresses))
-        .await
-        .map_err(|error| DialError::Connect { endpoint: name(), error })?;
+    let tcp =
+        race(interleave(addresses)).await.map_err(|error| DialError::Connect { endpoint: name(), error })?;
     keep_alive(&tcp);
     Ok(connector.connect(&endpoint.host, tcp).await?)
 }
@@ -92,7 +91,9 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// DNS.
-    #[error("the address of {endpoint} was not found: {error}; check the provider's imap host and this machine's DNS")]
+    #[error(
+        "the address of {endpoint} was not found: {error}; check the provider's imap host and this machine's DNS"
+    )]
     Resolve {
         /// Host and port as configured.
         endpoint: String,
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_families_take_turns() {
-        let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let list =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let mixed = interleave(list(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]));
         assert_eq!(mixed, list(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
     }

@@ -21,7 +21,9 @@ pub struct Gates(Mutex<HashMap<Id, Arc<Semaphore>>>);
 
 /// One session's place; the next in line gets it when it is dropped.
 #[derive(Debug)]
-pub struct Pass(#[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>);
+pub struct Pass(
+    #[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>,
+);
 
 impl Gates {
     /// A place among the `limit` sessions of `account`; `None` where none became free in time.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use aws_lc_rs::hmac;
 use tokio::sync::{Semaphore, watch};
 
@@ -27,7 +27,8 @@ const GROUP_LENGTH: usize = 4;
 pub fn generate_password() -> Secret {
     let random = zeroize::Zeroizing::new(random_bytes::<{ GROUPS * GROUP_LENGTH }>());
     let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte & 31)]);
-    let groups: Vec<String> = random.chunks(GROUP_LENGTH).map(|group| group.iter().map(letter).collect()).collect();
+    let groups: Vec<String> =
+        random.chunks(GROUP_LENGTH).map(|group| group.iter().map(letter).collect()).collect();
     Secret::new(groups.join("-"))
 }
 

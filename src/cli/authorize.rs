@@ -97,7 +97,8 @@ pub(super) fn named_provider(config: &Config, name: &str) -> Result<Arc<Provider
     }
     match config.providers.get(name) {
         Some(provider) => with_client(provider),
-        None => Err(Failure::new(format!("there is no provider {name:?}")).hint(format!("there are {}", names(config)))),
+        None => Err(Failure::new(format!("there is no provider {name:?}"))
+            .hint(format!("there are {}", names(config)))),
     }
 }
 
@@ -141,7 +142,8 @@ async fn consent(legs: &Legs, account: &str, arguments: &Arguments) -> Result<To
             print::words(&format!("No browser could be started: {error}"));
         }
     }
-    let waited = tokio::time::timeout(Duration::from_secs(arguments.timeout), callback.wait(&authorization)).await;
+    let waited =
+        tokio::time::timeout(Duration::from_secs(arguments.timeout), callback.wait(&authorization)).await;
     let code = waited.map_err(|_| {
         Failure::new(format!("nobody consented within {} s", arguments.timeout))
             .hint("run the command again; --timeout SECONDS waits longer")
@@ -168,14 +170,12 @@ async fn judge(legs: &Legs, owner: &str, tokens: &Tokens) -> Result<Certainty, F
         Identity::Unknown => Ok(Certainty::Unknown),
         Identity::Mismatch { names } => {
             let signed_in = names.join(" or ");
-            Err(Failure::new(format!(
-                "{signed_in} consented, but the account is {owner}; nothing is stored"
-            ))
-            .hint(format!("sign in as {owner} (a private browser window forgets the other sign-in)"))
-            .hint(format!(
-                "if {signed_in} may open that mailbox: imap-oauth-proxy authorize {owner} --owner {}",
-                names.first().map_or("ADDRESS", String::as_str)
-            )))
+            Err(Failure::new(format!("{signed_in} consented, but the account is {owner}; nothing is stored"))
+                .hint(format!("sign in as {owner} (a private browser window forgets the other sign-in)"))
+                .hint(format!(
+                    "if {signed_in} may open that mailbox: imap-oauth-proxy authorize {owner} --owner {}",
+                    names.first().map_or("ADDRESS", String::as_str)
+                )))
         }
     }
 }
@@ -218,7 +218,9 @@ pub(super) async fn prove_and_store(
 }
 
 fn unproven_failure(unproven: &Unproven, account: &str) -> Failure {
-    Failure::new(format!("the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}"))
+    Failure::new(format!(
+        "the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}"
+    ))
 }
 
 async fn store(installation: &Installation, legs: &Legs, granted: Granted<'_>) -> Result<Account, Failure> {
@@ -230,7 +232,8 @@ async fn store(installation: &Installation, legs: &Legs, granted: Granted<'_>) -
     if let Some(id) = id {
         grant.id = id;
     }
-    let seal = |context: String, secret: &Secret| installation.sealer.seal(&context, secret.expose().as_bytes());
+    let seal =
+        |context: String, secret: &Secret| installation.sealer.seal(&context, secret.expose().as_bytes());
     grant.access_token = Some(seal(Grant::access_context(&grant.id), &tokens.access_token)?);
     grant.access_expires_at = Some(tokens.expires_at);
     if let Some(refresh_token) = &tokens.refresh_token {

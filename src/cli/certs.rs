@@ -66,8 +66,13 @@ fn export(authority: &Authority, file: &std::path::Path) -> Result<(), Failure> 
     }
     std::fs::write(file, authority.pem())
         .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;
-    print::words(&format!("The CA's certificate is in {}. How each mail program learns to trust it:", file.display()));
-    print::words("  Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import");
+    print::words(&format!(
+        "The CA's certificate is in {}. How each mail program learns to trust it:",
+        file.display()
+    ));
+    print::words(
+        "  Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import",
+    );
     print::words("  others: docs/clients.md");
     Ok(())
 }

@@ -31,8 +31,12 @@ fn check(config: &Config) {
             }
         }
     }
-    let configured: Vec<_> =
-        config.providers.values().filter(|provider| provider.client_id.is_some()).map(|provider| provider.name.as_str()).collect();
+    let configured: Vec<_> = config
+        .providers
+        .values()
+        .filter(|provider| provider.client_id.is_some())
+        .map(|provider| provider.name.as_str())
+        .collect();
     match configured.is_empty() {
         true => print::words("No provider has a client_id yet; authorize says how to get one."),
         false => print::words(&format!("Providers with a client: {}", configured.join(", "))),

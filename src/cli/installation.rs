@@ -82,8 +82,9 @@ pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure>
             let line = command_line(config, owner);
             Failure::from(error).hint(format!("run it as that user: {line}"))
         }
-        DirectoryError::Failed(..) => Failure::from(error)
-            .hint("choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"),
+        DirectoryError::Failed(..) => Failure::from(error).hint(
+            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment",
+        ),
     })
 }
 

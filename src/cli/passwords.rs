@@ -53,7 +53,9 @@ pub(super) enum Command {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let installation = Installation::open(options.load()?).await?;
     match command {
-        Command::Create { account, name, stdin, json } => create(&installation, &account, &name, stdin, json).await?,
+        Command::Create { account, name, stdin, json } => {
+            create(&installation, &account, &name, stdin, json).await?
+        }
         Command::List { account, json } => list(&installation, &account, json).await?,
         Command::Revoke { account, name } => revoke(&installation, &account, &name).await?,
     }
@@ -67,7 +69,13 @@ struct Created<'a> {
     password: &'a str,
 }
 
-async fn create(installation: &Installation, account: &str, name: &str, stdin: bool, json: bool) -> Result<(), Failure> {
+async fn create(
+    installation: &Installation,
+    account: &str,
+    name: &str,
+    stdin: bool,
+    json: bool,
+) -> Result<(), Failure> {
     let account = installation.account(account).await?.account;
     check_name(name)?;
     let chosen = if stdin { Some(read_password()?) } else { None };
@@ -77,7 +85,10 @@ async fn create(installation: &Installation, account: &str, name: &str, stdin: b
         return Ok(());
     }
     match stdin {
-        true => print::words(&format!("{} can be opened with that password, called {name:?}, from now on.", account.name)),
+        true => print::words(&format!(
+            "{} can be opened with that password, called {name:?}, from now on.",
+            account.name
+        )),
         false => {
             print::words(&format!("The password called {name:?} for {}, shown this once:", account.name));
             print::data(password.expose());
@@ -121,7 +132,9 @@ pub(super) async fn add(
 /// A name that a person can type again.
 pub(super) fn check_name(name: &str) -> Result<(), Failure> {
     match name.trim().is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
-        true => Err(Failure::new("the password's name must have 1 to 100 characters, none of them a control character")),
+        true => Err(Failure::new(
+            "the password's name must have 1 to 100 characters, none of them a control character",
+        )),
         false => Ok(()),
     }
 }
@@ -135,8 +148,10 @@ fn read_password() -> Result<Secret, Failure> {
         return Err(Failure::new("the password must be one line, without NUL"));
     }
     if line.chars().count() < SHORTEST_CHOSEN || line.len() > LONGEST_CHOSEN {
-        return Err(Failure::new(format!("the password must have {SHORTEST_CHOSEN} to {LONGEST_CHOSEN} characters"))
-            .hint("without --stdin a good one is made"));
+        return Err(Failure::new(format!(
+            "the password must have {SHORTEST_CHOSEN} to {LONGEST_CHOSEN} characters"
+        ))
+        .hint("without --stdin a good one is made"));
     }
     Ok(Secret::new(line))
 }
@@ -174,7 +189,13 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
         .iter()
         .map(|password| {
             let from = password.last_used_from.clone().unwrap_or_default();
-            vec![password.name.clone(), password.kind.to_owned(), or_never(&password.created_at), or_never(&password.last_used_at), from]
+            vec![
+                password.name.clone(),
+                password.kind.to_owned(),
+                or_never(&password.created_at),
+                or_never(&password.last_used_at),
+                from,
+            ]
         })
         .collect();
     print::table(&["NAME", "KIND", "CREATED", "LAST USED", "FROM"], &rows);

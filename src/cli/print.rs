@@ -26,11 +26,10 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Erro
 /// A table with aligned columns; the last one is as long as it is.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(&heads)
-        .chain(rows)
-        .map(|row| row.iter().map(|cell| plain(cell)).collect())
-        .collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let rows: Vec<Vec<String>> =
+        std::iter::once(&heads).chain(rows).map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     for row in &rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
@@ -45,6 +44,9 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
 
 /// Without what moves a cursor, colours a screen or begins a line; line breaks in our own texts stay.
 pub(super) fn plain(text: &str) -> String {
-    let dangerous = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let dangerous = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if dangerous(c) { '\u{fffd}' } else { c }).collect()
 }

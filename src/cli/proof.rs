@@ -60,4 +60,3 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
     };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(|_| Unproven::Silent(provider.imap.to_string()))?
 }
-

@@ -23,7 +23,8 @@ pub(super) struct Door {
 /// The first TLS listener, else the first STARTTLS one, else the first.
 pub(super) fn door(config: &Config) -> Option<Door> {
     let first = |security| config.listeners.iter().find(|listener| listener.security == security);
-    let listener = first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| config.listeners.first())?;
+    let listener =
+        first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| config.listeners.first())?;
     let address = listener.addresses.first()?;
     Some(Door { host: host(config, listener, *address), port: address.port(), security: listener.security })
 }

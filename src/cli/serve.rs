@@ -96,7 +96,9 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
     let config = &installation.config;
     let legs = Legs::of_configured(config)?;
     if legs.is_empty() {
-        warn!("no provider has a client_id yet, so that no token can be refreshed; see: imap-oauth-proxy config example");
+        warn!(
+            "no provider has a client_id yet, so that no token can be refreshed; see: imap-oauth-proxy config example"
+        );
     }
     let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
     Ok(Proxy {
@@ -165,7 +167,12 @@ impl Ready {
             address: bound.address.to_string(),
             security: bound.security.name(),
         };
-        Self { pid: std::process::id(), listeners: bound.iter().map(listener).collect(), admin: None, ca_file }
+        Self {
+            pid: std::process::id(),
+            listeners: bound.iter().map(listener).collect(),
+            admin: None,
+            ca_file,
+        }
     }
 
     /// Atomically: whoever waits for the file finds all of it.
@@ -178,7 +185,9 @@ impl Ready {
             serde_json::to_writer(&mut temporary, self)?;
             temporary.persist(file).map_err(|error| error.error)
         });
-        written.map(drop).map_err(|error| Failure::new(format!("the ready file {} cannot be written: {error}", file.display())))
+        written.map(drop).map_err(|error| {
+            Failure::new(format!("the ready file {} cannot be written: {error}", file.display()))
+        })
     }
 }
 

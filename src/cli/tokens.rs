@@ -64,17 +64,22 @@ impl Listed {
         let state = match grant {
             None => GrantState::NeedsAuthorization,
             Some(grant) if grant.refresh_token.is_none() => GrantState::NeedsAuthorization,
-            Some(grant) if grant.state == GrantState::Ok && trouble.is_some_and(|trouble| trouble.count > 0) => {
+            Some(grant)
+                if grant.state == GrantState::Ok && trouble.is_some_and(|trouble| trouble.count > 0) =>
+            {
                 GrantState::Misconfigured
             }
             Some(grant) => grant.state,
         };
-        let missing = || format!("there is no authorisation; run: imap-oauth-proxy authorize {}", account.name);
+        let missing =
+            || format!("there is no authorisation; run: imap-oauth-proxy authorize {}", account.name);
         Self {
             state,
             last_error: match grant {
                 None => Some(missing()),
-                Some(grant) => grant.error_for(&account.name).or_else(|| trouble.map(|trouble| trouble.reason.clone())),
+                Some(grant) => {
+                    grant.error_for(&account.name).or_else(|| trouble.map(|trouble| trouble.reason.clone()))
+                }
             },
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
@@ -82,7 +87,9 @@ impl Listed {
             access_expires_at: rfc3339(grant.and_then(|grant| grant.access_expires_at)),
             refreshed_at: rfc3339(grant.and_then(|grant| grant.refreshed_at)),
             last_login_at: rfc3339(account.last_login_at),
-            forecast: grant.zip(provider).and_then(|(grant, provider)| super::forecast::forecast(grant, provider)),
+            forecast: grant
+                .zip(provider)
+                .and_then(|(grant, provider)| super::forecast::forecast(grant, provider)),
             account: account.name,
             aliases: account.aliases,
         }
@@ -143,17 +150,21 @@ async fn import(installation: &Installation, account: &str, provider: &str) -> R
     let provider = authorize::named_provider(&installation.config, provider)?;
     let refresh_token = read_refresh_token()?;
     let legs = Legs::of(&provider)?;
-    let mut tokens = legs
-        .client
-        .refresh(&refresh_token, &provider.scopes)
-        .await
-        .map_err(|error| Failure::new(format!("{} does not accept that refresh token: {}", provider.title, error.one_line(account))))?;
+    let mut tokens = legs.client.refresh(&refresh_token, &provider.scopes).await.map_err(|error| {
+        Failure::new(format!(
+            "{} does not accept that refresh token: {}",
+            provider.title,
+            error.one_line(account)
+        ))
+    })?;
     // Most providers keep the old one valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
     let account = authorize::canonical_name(installation, account).await?;
     let granted = Granted { account: &account, owner: &account, aliases: &[], tokens };
     authorize::prove_and_store(installation, &legs, granted, authorize::Certainty::Unknown).await?;
-    print::words(&format!("{account} is authorised with the imported token. Mail programs need an app password:"));
+    print::words(&format!(
+        "{account} is authorised with the imported token. Mail programs need an app password:"
+    ));
     print::words(&format!("  imap-oauth-proxy passwords create {account} --name NAME"));
     Ok(Done::Well)
 }
@@ -162,7 +173,9 @@ fn read_refresh_token() -> Result<Secret, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     std::io::stdin().lock().take(LONGEST_REFRESH_TOKEN + 1).read_to_string(&mut text)?;
     let token = text.trim();
-    let is_token = !token.is_empty() && token.len() as u64 <= LONGEST_REFRESH_TOKEN && token.bytes().all(|b| b.is_ascii_graphic());
+    let is_token = !token.is_empty()
+        && token.len() as u64 <= LONGEST_REFRESH_TOKEN
+        && token.bytes().all(|b| b.is_ascii_graphic());
     match is_token {
         true => Ok(Secret::new(token)),
         false => Err(Failure::new("standard input does not hold a refresh token")

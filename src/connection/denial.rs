@@ -11,7 +11,10 @@ use crate::upstream::DialError;
 
 pub(super) fn throttled(wait: Duration) -> Denial {
     let seconds = wait.as_secs().max(1);
-    Denial::new(Code::Limit, format!("Too many failed logins from this address; wait {seconds} s and check the password"))
+    Denial::new(
+        Code::Limit,
+        format!("Too many failed logins from this address; wait {seconds} s and check the password"),
+    )
 }
 
 pub(super) fn store_failed() -> Denial {
@@ -36,7 +39,11 @@ pub(super) fn too_many_sessions(limit: u32) -> Denial {
 }
 
 pub(super) fn unknown_provider(name: &str) -> Denial {
-    Denial::new(Code::ContactAdmin, format!("The mail proxy's configuration has no provider named {name} any more")).alert()
+    Denial::new(
+        Code::ContactAdmin,
+        format!("The mail proxy's configuration has no provider named {name} any more"),
+    )
+    .alert()
 }
 
 pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
@@ -45,7 +52,9 @@ pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
         TokenFailure::NeedsAuthorization { .. } => Denial::new(Code::Expired, text).alert(),
         TokenFailure::Misconfigured { .. } => Denial::new(Code::ContactAdmin, text).alert(),
         TokenFailure::Unavailable { .. } => Denial::new(Code::Unavailable, text),
-        TokenFailure::Local { .. } => Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}")),
+        TokenFailure::Local { .. } => {
+            Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}"))
+        }
     }
 }
 

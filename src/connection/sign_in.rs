@@ -43,7 +43,10 @@ impl Connection {
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
         let Some((provider, connector)) = self.proxy.providers.get(&grant.provider) else {
-            warn!(account = account.name, "the configuration has no provider named {} any more", grant.provider);
+            warn!(
+                account = account.name,
+                "the configuration has no provider named {} any more", grant.provider
+            );
             return Err(denial::unknown_provider(&grant.provider));
         };
         let limit = provider.max_connections_per_account;
@@ -63,7 +66,10 @@ impl Connection {
             Ok(Err(failed)) => Err(deny(&failed)),
             Err(_) => {
                 warn!(account = account.name, "{} did not answer in time", provider.imap);
-                Err(Denial::new(Code::Unavailable, format!("{} did not answer in time; try again later", provider.title)))
+                Err(Denial::new(
+                    Code::Unavailable,
+                    format!("{} did not answer in time; try again later", provider.title),
+                ))
             }
         }
     }
@@ -81,10 +87,10 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
-        let (token, upstream) = tokio::try_join!(
-            async { tokens.access(self.grant).await.map_err(Failed::Token) },
-            async { dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial) },
-        )?;
+        let (token, upstream) =
+            tokio::try_join!(async { tokens.access(self.grant).await.map_err(Failed::Token) }, async {
+                dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)
+            },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
             other => return other.map_err(Failed::Refused),
@@ -144,7 +150,9 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
     match grant {
-        Some(grant) if fold(&grant.owner) != fold(&account.name) => format!("{} --owner {}", account.name, grant.owner),
+        Some(grant) if fold(&grant.owner) != fold(&account.name) => {
+            format!("{} --owner {}", account.name, grant.owner)
+        }
         _ => account.name.clone(),
     }
 }

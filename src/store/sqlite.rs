@@ -22,7 +22,8 @@ use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
 use super::{
-    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Trouble, Verifier, fold,
+    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Trouble,
+    Verifier, fold,
 };
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/0001_initial.sql"))];

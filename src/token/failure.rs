@@ -36,9 +36,11 @@ pub enum TokenFailure {
 }
 
 impl TokenFailure {
-    pub(super) fn revoked() -> Self {
+    /// There is no grant, or none with a refresh token.
+    pub fn revoked() -> Self {
         Self::NeedsAuthorization {
-            reason: "There is no authorisation for this account; run: imap-oauth-proxy authorize {account}".to_owned(),
+            reason: "There is no authorisation for this account; run: imap-oauth-proxy authorize {account}"
+                .to_owned(),
         }
     }
 

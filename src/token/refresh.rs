@@ -80,7 +80,8 @@ async fn lease(inner: &Inner, id: &Id, wanted: Wanted) -> Result<Lease, TokenFai
 
 /// Asks the provider. The outer error is ours, the inner one the provider's.
 async fn ask(inner: &Inner, grant: &Grant) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
-    let client = inner.clients.get(&grant.provider).ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
+    let client =
+        inner.clients.get(&grant.provider).ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
     let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
     let refresh_token = inner
         .sealer
@@ -139,7 +140,11 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, 
     };
     Ok(SealedTokens {
         access: seal(Grant::access_context(id), &tokens.access_token)?,
-        refresh: tokens.refresh_token.as_ref().map(|token| seal(Grant::refresh_context(id), token)).transpose()?,
+        refresh: tokens
+            .refresh_token
+            .as_ref()
+            .map(|token| seal(Grant::refresh_context(id), token))
+            .transpose()?,
     })
 }
 
@@ -197,7 +202,8 @@ async fn note(inner: &Inner, mut grant: Grant, error: &TokenError) -> TokenFailu
 
 fn passing_pause(failures: u32) -> Duration {
     let seconds = 2u32.saturating_pow(failures.saturating_sub(1).min(10)).min(PASSING_BACKOFF_SECONDS);
-    let jitter = f64::from(u16::from_be_bytes(crate::secret::random_bytes::<2>())) / f64::from(u16::MAX) / 2.0;
+    let jitter =
+        f64::from(u16::from_be_bytes(crate::secret::random_bytes::<2>())) / f64::from(u16::MAX) / 2.0;
     Duration::seconds_f64(f64::from(seconds) * (1.0 + jitter))
 }
 

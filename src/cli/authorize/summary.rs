@@ -52,7 +52,9 @@ impl<'a> Summary<'a> {
     pub(super) fn show(&self, folders: Option<usize>) {
         let Self { account, .. } = self;
         match folders {
-            Some(folders) => print::words(&format!("{account} is authorised: the mailbox opened and has {folders} folders.")),
+            Some(folders) => print::words(&format!(
+                "{account} is authorised: the mailbox opened and has {folders} folders."
+            )),
             None => print::words(&format!("{account} is authorised.")),
         }
         print::words("Set the mail program up with:");
@@ -75,8 +77,12 @@ impl<'a> Summary<'a> {
         if let Some(ca_file) = &self.ca_file {
             print::words("It has to trust the proxy's own CA, which is in:");
             print::words(&format!("  {}", ca_file.display()));
-            print::words("Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import.");
-            print::words("Debian: copy it to /usr/local/share/ca-certificates/imap-oauth-proxy.crt and run update-ca-certificates.");
+            print::words(
+                "Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import.",
+            );
+            print::words(
+                "Debian: copy it to /usr/local/share/ca-certificates/imap-oauth-proxy.crt and run update-ca-certificates.",
+            );
             print::words("Others: docs/clients.md and certs/README.md.");
         }
     }

@@ -1,1 +1,218 @@
-//! x
+//! A mail provider for tests, benches and the demo: an OAuth server and an IMAP server that behave like
+//! Gmail's or Outlook's, with every known refusal on a switch.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use sandbox::{Flavour, Sandbox, TokenFault};
+//!
+//! let sandbox = Sandbox::builder().flavour(Flavour::Exchange).user("alice@example.com").start().await;
+//! println!("{}", sandbox.provider_toml("sandbox")); // for the proxy's configuration
+//! sandbox.controls().next_token(TokenFault::too_many("60"));
+//! sandbox.controls().forbid("local password");
+//! // … drive the proxy …
+//! sandbox.assert_no_violations();
+//! # });
+//! ```
+//!
+//! Rules that hold throughout:
+//! * Everything is on 127.0.0.1 with ports of the kernel's choice, in memory, and gone when the [`Sandbox`] is
+//!   dropped.
+//! * Tests never sleep: they wait for what they are waiting for ([`Controls::wait_for`], [`Gate`]).
+//! * The proxy is under suspicion: whatever comes before a login and is not of the proxy's own vocabulary is a
+//!   *violation*, as is a forbidden secret anywhere ([`Controls::forbid`]).
+//! * Nothing claims more than `AUTHENTICATE` proves: mail is as open as the token's owner and the list of
+//!   delegates say, scopes included.
+//!
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth` and `imap`,
+//! the two servers; [`Browser`], the person who consents; [`Client`](mail::Client), a mail client that speaks
+//! `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
+
+// A test's helper has nobody to hand an error to: it aborts the test, with the reason.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod browser;
+mod builder;
+mod canary;
+mod controls;
+mod delay;
+mod flavour;
+mod gate;
+mod imap;
+pub mod mail;
+mod oauth;
+pub mod pattern;
+mod state;
+mod stats;
+pub mod switches;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio_rustls::rustls::ClientConfig;
+
+pub use browser::{Browser, Page};
+pub use builder::Builder;
+pub use controls::Controls;
+pub use delay::DelayLine;
+pub use flavour::{Flavour, Vendor};
+pub use gate::Gate;
+pub use imap::mailbox::MessageView;
+pub use state::Client;
+pub use stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
+pub use switches::{Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, TokenFault};
+pub use tls::Certificate;
+
+/// How long a test waits for what must come; far more than any machine needs, as it only ends failing tests.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running provider. Dropping it closes everything.
+pub struct Sandbox {
+    controls: Controls,
+    http: SocketAddr,
+    imap: SocketAddr,
+    authority: tls::Authority,
+    ca_file: CaFile,
+    client: Client,
+    tasks: Vec<AbortHandle>,
+}
+
+enum CaFile {
+    Given(std::path::PathBuf),
+    Temporary(tempfile::NamedTempFile),
+}
+
+impl Sandbox {
+    /// A provider to be described.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// To watch and to turn switches, from any task.
+    pub fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// The IMAP server, implicit TLS; a certificate for `localhost` and 127.0.0.1.
+    pub fn imap_address(&self) -> SocketAddr {
+        self.imap
+    }
+
+    /// The OAuth server.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The issuer, which is also the base of every URL: `http://127.0.0.1:port`.
+    pub fn issuer(&self) -> String {
+        self.controls.shared().issuer.clone()
+    }
+
+    /// `ISSUER` followed by a path: `/authorize`, `/token`, `/device`, `/revoke`, `/userinfo`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.controls.shared().issuer)
+    }
+
+    /// The certification authority to trust, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.authority.ca_pem
+    }
+
+    /// The file that holds [`Sandbox::ca_pem`].
+    pub fn ca_file(&self) -> &Path {
+        match &self.ca_file {
+            CaFile::Given(path) => path,
+            CaFile::Temporary(file) => file.path(),
+        }
+    }
+
+    /// A TLS client configuration that trusts this provider and nobody else.
+    pub fn tls_client(&self) -> Arc<ClientConfig> {
+        self.authority.client()
+    }
+
+    /// Whose habits the authorisation server has.
+    pub fn vendor(&self) -> Vendor {
+        self.controls.shared().vendor
+    }
+
+    /// The registered client that the proxy should use.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A person with a browser, for `authorize --no-browser` and the like.
+    pub fn browser(&self) -> Browser {
+        Browser::new()
+    }
+
+    /// The section `[providers.NAME]` of the proxy's configuration that points here.
+    pub fn provider_toml(&self, name: &str) -> String {
+        self.provider_toml_at(name, self.imap)
+    }
+
+    /// The same with another way to the IMAP server, such as a [`DelayLine`].
+    pub fn provider_toml_at(&self, name: &str, imap: SocketAddr) -> String {
+        let vendor = self.controls.shared().vendor;
+        let quoted = |text: &str| format!("{text:?}");
+        let scopes: Vec<String> = vendor.scopes().iter().map(|scope| quoted(scope)).collect();
+        let mut lines = vec![
+            format!("[providers.{name}]"),
+            format!("imap = \"{imap}\""),
+            format!("authorize_url = {}", quoted(&self.url("/authorize"))),
+            format!("token_url = {}", quoted(&self.url("/token"))),
+            format!("device_url = {}", quoted(&self.url("/device"))),
+            format!("userinfo_url = {}", quoted(&self.url("/userinfo"))),
+            format!("client_id = {}", quoted(&self.client.id)),
+            format!("scopes = [{}]", scopes.join(", ")),
+            format!("domains = [{}]", self.domains().join(", ")),
+            format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
+        ];
+        if let Some(secret) = &self.client.secret {
+            lines.push(format!("client_secret = {}", quoted(secret)));
+        }
+        if vendor != Vendor::Microsoft {
+            lines.push(format!("revoke_url = {}", quoted(&self.url("/revoke"))));
+            lines.push(format!("issuer = {}", quoted(&self.issuer())));
+        } else {
+            lines.push("redirect_uri = \"http://localhost\"".to_owned());
+        }
+        if vendor == Vendor::Google {
+            lines.push("authorize_params = { access_type = \"offline\", prompt = \"consent\" }".to_owned());
+        }
+        if self.controls.shared().look(|state| state.imap.flavour) == Flavour::OauthbearerOnly {
+            lines.push("mechanisms = [\"oauthbearer\"]".to_owned());
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn domains(&self) -> Vec<String> {
+        let mut domains: Vec<String> = self.controls.shared().look(|state| {
+            let users = state.users.keys();
+            users
+                .filter_map(|address| address.split_once('@'))
+                .map(|(_, domain)| format!("{domain:?}"))
+                .collect()
+        });
+        domains.sort();
+        domains.dedup();
+        domains
+    }
+
+    /// Panics with the list if the proxy did anything that it must not.
+    pub fn assert_no_violations(&self) {
+        let violations = self.controls.violations();
+        assert!(violations.is_empty(), "the proxy broke its discipline: {violations:#?}");
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

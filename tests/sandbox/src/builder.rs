@@ -1,0 +1,280 @@
+//! What kind of provider a test wants, and its start.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use tokio::net::TcpListener;
+
+use crate::imap::mailbox::{Body, Mailboxes};
+use crate::state::{Shared, User};
+use crate::switches::{Greeting, ImapSwitches, OauthSwitches, Rotation};
+use crate::tls::{Authority, Certificate};
+use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth};
+
+/// A provider being described; [`Builder::start`] runs it.
+///
+/// Without a word it is Gmail with one user, `alice@example.com`, and a client `sandbox-client` with the secret
+/// `sandbox-secret` (none where the vendor is Microsoft).
+#[must_use]
+pub struct Builder {
+    flavour: Flavour,
+    vendor: Option<Vendor>,
+    users: Vec<(String, Vec<String>)>,
+    aliases: Vec<(String, String)>,
+    clients: Vec<Client>,
+    certificate: Certificate,
+    tls12_only: bool,
+    https: bool,
+    ca_file: Option<PathBuf>,
+    big: Vec<(String, String, usize, usize)>,
+    huge: Vec<(String, String, u64)>,
+    http_bind: SocketAddr,
+    imap_bind: SocketAddr,
+    seed: bool,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            flavour: Flavour::default(),
+            vendor: None,
+            users: Vec::new(),
+            aliases: Vec::new(),
+            clients: Vec::new(),
+            certificate: Certificate::default(),
+            tls12_only: false,
+            https: false,
+            ca_file: None,
+            big: Vec::new(),
+            huge: Vec::new(),
+            http_bind: loopback,
+            imap_bind: loopback,
+            seed: true,
+        }
+    }
+
+    /// Whose IMAP dialect; the authorisation server follows suit.
+    pub fn flavour(mut self, flavour: Flavour) -> Self {
+        self.flavour = flavour;
+        self
+    }
+
+    /// An authorisation server of another vendor than the flavour's own.
+    pub fn vendor(mut self, vendor: Vendor) -> Self {
+        self.vendor = Some(vendor);
+        self
+    }
+
+    /// A user with mailboxes and a few messages.
+    pub fn user(mut self, address: &str) -> Self {
+        self.users.push((address.to_owned(), Vec::new()));
+        self
+    }
+
+    /// A shared mailbox that these users may open with their own token.
+    pub fn shared_mailbox(mut self, address: &str, delegates: &[&str]) -> Self {
+        let delegates = delegates.iter().map(|address| address.to_lowercase()).collect();
+        self.users.push((address.to_owned(), delegates));
+        self
+    }
+
+    /// A second address for a user's own mailboxes.
+    pub fn alias(mut self, alias: &str, user: &str) -> Self {
+        self.aliases.push((alias.to_owned(), user.to_owned()));
+        self
+    }
+
+    /// Users without seeded messages, where the start of thousands of users must be cheap.
+    pub fn empty_mailboxes(mut self) -> Self {
+        self.seed = false;
+        self
+    }
+
+    /// Another client than the default one. The first is what [`Sandbox::client`] shows.
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.push(client);
+        self
+    }
+
+    /// Which certificate both servers show.
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// TLS 1.2 and no other version.
+    pub fn tls12_only(mut self) -> Self {
+        self.tls12_only = true;
+        self
+    }
+
+    /// The OAuth server speaks TLS too, with the same certificate.
+    pub fn https(mut self) -> Self {
+        self.https = true;
+        self
+    }
+
+    /// Where to write the CA's PEM; a temporary file otherwise.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// A mailbox of `count` messages of `size` octets each, which costs hardly any memory or work.
+    pub fn big_mailbox(mut self, user: &str, mailbox: &str, count: usize, size: usize) -> Self {
+        self.big.push((user.to_owned(), mailbox.to_owned(), count, size));
+        self
+    }
+
+    /// A message whose body is `octets` of [`pattern`](crate::pattern), made while it is sent. It is the last
+    /// one of its mailbox, and `BODY[TEXT]` is the pattern alone.
+    pub fn huge_message(mut self, user: &str, mailbox: &str, octets: u64) -> Self {
+        self.huge.push((user.to_owned(), mailbox.to_owned(), octets));
+        self
+    }
+
+    /// Fixed addresses instead of free ports: the OAuth server's and the IMAP server's.
+    pub fn bind(mut self, http: SocketAddr, imap: SocketAddr) -> Self {
+        (self.http_bind, self.imap_bind) = (http, imap);
+        self
+    }
+
+    /// Binds both ports and serves. Panics where that is impossible.
+    pub async fn start(mut self) -> Sandbox {
+        let http = TcpListener::bind(self.http_bind).await.expect("a port for the OAuth server");
+        let imap = TcpListener::bind(self.imap_bind).await.expect("a port for the IMAP server");
+        let http_address = http.local_addr().expect("a bound address");
+        let imap_address = imap.local_addr().expect("a bound address");
+        let vendor = self.vendor.unwrap_or(self.flavour.vendor());
+        let scheme = if self.https { "https" } else { "http" };
+        let issuer = format!("{scheme}://{http_address}");
+        let shared = Shared::new(vendor, issuer, oauth_switches(vendor), imap_switches(self.flavour));
+
+        if self.clients.is_empty() {
+            self.clients.push(default_client(vendor));
+        }
+        let client = self.clients[0].clone();
+        shared.change(|state| {
+            state.clients = self.clients.iter().map(|client| (client.id.clone(), client.clone())).collect();
+        });
+        self.populate(&shared);
+
+        let authority = Authority::new();
+        let https = self.https.then(|| authority.server(self.certificate, self.tls12_only, &["http/1.1"]));
+        let tls = authority.server(self.certificate, self.tls12_only, &["imap"]);
+        let ca_file = write_ca(self.ca_file, &authority.ca_pem);
+        let tasks = vec![
+            tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
+            tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
+        ];
+        let controls = Controls::new(shared);
+        Sandbox { controls, http: http_address, imap: imap_address, authority, ca_file, client, tasks }
+    }
+
+    fn populate(&mut self, shared: &Shared) {
+        if self.users.is_empty() {
+            self.users.push(("alice@example.com".to_owned(), Vec::new()));
+        }
+        shared.change(|state| {
+            for (address, delegates) in &self.users {
+                let mailboxes = Mailboxes::new(self.flavour, address, self.seed);
+                let user = User {
+                    address: address.clone(),
+                    name: display_name(address),
+                    mailboxes: Arc::new(mailboxes),
+                    delegates: HashSet::from_iter(delegates.iter().cloned()),
+                };
+                state.users.insert(address.to_lowercase(), user);
+            }
+            for (alias, address) in &self.aliases {
+                let user = state.user(address).cloned().expect("an alias names a user");
+                state.users.insert(alias.to_lowercase(), user);
+            }
+            for (address, mailbox, count, size) in &self.big {
+                let user = state.user(address).expect("a big mailbox names a user");
+                user.mailboxes.ensure(mailbox).fill(*count, *size);
+            }
+            for (address, mailbox, octets) in &self.huge {
+                let user = state.user(address).expect("a huge message names a user");
+                user.mailboxes.ensure(mailbox).deliver(Body::huge(*octets), Vec::new(), None);
+            }
+        });
+    }
+}
+
+fn display_name(address: &str) -> String {
+    let local = address.split('@').next().unwrap_or_default();
+    let mut letters = local.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn default_client(vendor: Vendor) -> Client {
+    let (secret, redirect_uris) = match vendor {
+        Vendor::Google => (Some("sandbox-secret".to_owned()), vec![]),
+        Vendor::Microsoft => {
+            (None, vec!["http://localhost".to_owned(), "http://localhost/callback".to_owned()])
+        }
+        Vendor::Generic => (Some("sandbox-secret".to_owned()), vec![]),
+    };
+    Client { id: "sandbox-client".to_owned(), secret, redirect_uris, installed: true, keys: Vec::new() }
+}
+
+fn oauth_switches(vendor: Vendor) -> OauthSwitches {
+    OauthSwitches {
+        access_token_life: Duration::from_secs(3599),
+        access_token_length: 200,
+        rotation: match vendor {
+            Vendor::Google => Rotation::Never,
+            Vendor::Microsoft => Rotation::Always,
+            Vendor::Generic => Rotation::Strict,
+        },
+        auto_approve: false,
+        consent_as: None,
+        untick: Vec::new(),
+        deny: false,
+        iss: vendor == Vendor::Google,
+        wrong_iss: None,
+        require_pkce: true,
+        refresh_tokens: true,
+        claims: Map::new(),
+        device_interval: 0,
+        slow_down: 0,
+    }
+}
+
+fn imap_switches(flavour: Flavour) -> ImapSwitches {
+    ImapSwitches {
+        flavour,
+        greeting: Greeting::Normal,
+        capability_only_in_greeting: false,
+        before_continuation: Vec::new(),
+        bare_continuation: false,
+        max_sessions_per_user: None,
+        bye_after_commands: None,
+        bye_at_token_expiry: true,
+        segment: 0,
+        record: 0,
+        sink_above: 32 << 20,
+        strict: true,
+    }
+}
+
+fn write_ca(path: Option<PathBuf>, pem: &str) -> CaFile {
+    match path {
+        Some(path) => {
+            std::fs::write(&path, pem).expect("the CA file can be written");
+            CaFile::Given(path)
+        }
+        None => {
+            let file =
+                tempfile::Builder::new().prefix("sandbox-ca-").suffix(".pem").tempfile().expect("a file");
+            std::fs::write(file.path(), pem).expect("the CA file can be written");
+            CaFile::Temporary(file)
+        }
+    }
+}

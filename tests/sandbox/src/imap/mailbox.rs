@@ -1,0 +1,437 @@
+//! Mailboxes and messages, shared by all sessions of a user.
+//!
+//! A mailbox numbers its changes (`modseq`, RFC 7162). A session compares the number with the one it last saw
+//! and asks for details only when they differ; the list of UIDs is shared, not copied, so that a session with a
+//! large mailbox selected costs no more than one with a small one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::Flavour;
+
+pub(crate) const DELIMITER: char = '/';
+
+/// A user's mailboxes.
+pub(crate) struct Mailboxes {
+    folders: Mutex<Folders>,
+}
+
+struct Folders {
+    by_name: BTreeMap<String, Arc<Mailbox>>,
+    subscribed: BTreeSet<String>,
+    next_validity: u32,
+}
+
+/// Why a change of mailboxes is refused.
+pub(crate) enum FolderError {
+    Missing,
+    Exists,
+    Forbidden,
+}
+
+impl Mailboxes {
+    pub(crate) fn new(flavour: Flavour, address: &str, seed: bool) -> Self {
+        let folders = Folders { by_name: BTreeMap::new(), subscribed: BTreeSet::new(), next_validity: 1 };
+        let mailboxes = Self { folders: Mutex::new(folders) };
+        for &(name, special) in layout(flavour) {
+            mailboxes.lock().add(name, special);
+        }
+        if seed {
+            let inbox = mailboxes.ensure("INBOX");
+            for (number, text) in super::message::samples(address).into_iter().enumerate() {
+                let flags = if number == 0 { vec!["\\Seen".to_owned()] } else { Vec::new() };
+                inbox.deliver(Body::plain(&text), flags, None);
+            }
+        }
+        mailboxes
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Mailbox>> {
+        self.lock().by_name.get(&canonical(name)).filter(|mailbox| mailbox.selectable()).cloned()
+    }
+
+    /// The mailbox of this name, made if need be.
+    pub(crate) fn ensure(&self, name: &str) -> Arc<Mailbox> {
+        let name = canonical(name);
+        let mut folders = self.lock();
+        if !folders.by_name.contains_key(&name) {
+            folders.add(&name, None);
+        }
+        Arc::clone(&folders.by_name[&name])
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().by_name.keys().cloned().collect()
+    }
+
+    /// Name, mailbox, subscribed, has children.
+    pub(crate) fn list(&self) -> Vec<(String, Arc<Mailbox>, bool, bool)> {
+        let folders = self.lock();
+        let entry = |(name, mailbox): (&String, &Arc<Mailbox>)| {
+            let below = format!("{name}{DELIMITER}");
+            let children =
+                folders.by_name.range(below.clone()..).next().is_some_and(|(n, _)| n.starts_with(&below));
+            (name.clone(), Arc::clone(mailbox), folders.subscribed.contains(name), children)
+        };
+        folders.by_name.iter().map(entry).collect()
+    }
+
+    pub(crate) fn create(&self, name: &str) -> Result<Arc<Mailbox>, FolderError> {
+        let name = canonical(name.trim_end_matches(DELIMITER));
+        let mut folders = self.lock();
+        if folders.by_name.contains_key(&name) {
+            return Err(FolderError::Exists);
+        }
+        // RFC 3501 §6.3.3: superior names come into being with it.
+        for (at, _) in name.match_indices(DELIMITER) {
+            if !folders.by_name.contains_key(&name[..at]) {
+                folders.add(&name[..at], None);
+            }
+        }
+        Ok(folders.add(&name, None))
+    }
+
+    pub(crate) fn delete(&self, name: &str) -> Result<(), FolderError> {
+        let name = canonical(name);
+        let mut folders = self.lock();
+        let mailbox = folders.by_name.get(&name).ok_or(FolderError::Missing)?;
+        if name == "INBOX" || mailbox.special.is_some() {
+            return Err(FolderError::Forbidden);
+        }
+        folders.by_name.remove(&name);
+        folders.subscribed.remove(&name);
+        Ok(())
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
+        let (from, to) = (canonical(from), canonical(to));
+        let mut folders = self.lock();
+        if folders.by_name.contains_key(&to) {
+            return Err(FolderError::Exists);
+        }
+        let mailbox = folders.by_name.get(&from).ok_or(FolderError::Missing)?;
+        if from == "INBOX" || mailbox.special.is_some() {
+            return Err(FolderError::Forbidden);
+        }
+        let below = format!("{from}{DELIMITER}");
+        let moved: Vec<String> =
+            folders.by_name.keys().filter(|n| **n == from || n.starts_with(&below)).cloned().collect();
+        for old in moved {
+            let new = format!("{to}{}", &old[from.len()..]);
+            if let Some(mailbox) = folders.by_name.remove(&old) {
+                folders.by_name.insert(new.clone(), mailbox);
+            }
+            if folders.subscribed.remove(&old) {
+                folders.subscribed.insert(new);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn subscribe(&self, name: &str, on: bool) {
+        let mut folders = self.lock();
+        let name = canonical(name);
+        if on {
+            folders.subscribed.insert(name)
+        } else {
+            folders.subscribed.remove(&name)
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Folders> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Folders {
+    fn add(&mut self, name: &str, special: Option<&'static str>) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox::new(self.next_validity, special));
+        self.next_validity += 1;
+        self.by_name.insert(name.to_owned(), Arc::clone(&mailbox));
+        self.subscribed.insert(name.to_owned());
+        mailbox
+    }
+}
+
+/// INBOX has no case (RFC 3501 §5.1), nor has it as the first level of a longer name.
+pub(crate) fn canonical(name: &str) -> String {
+    let (first, rest) = name.split_at(name.find(DELIMITER).unwrap_or(name.len()));
+    if first.eq_ignore_ascii_case("INBOX") { format!("INBOX{rest}") } else { name.to_owned() }
+}
+
+fn layout(flavour: Flavour) -> &'static [(&'static str, Option<&'static str>)] {
+    match flavour {
+        Flavour::Gmail => &[
+            ("INBOX", None),
+            ("[Gmail]", Some("\\Noselect")),
+            ("[Gmail]/All Mail", Some("\\All")),
+            ("[Gmail]/Drafts", Some("\\Drafts")),
+            ("[Gmail]/Sent Mail", Some("\\Sent")),
+            ("[Gmail]/Spam", Some("\\Junk")),
+            ("[Gmail]/Starred", Some("\\Flagged")),
+            ("[Gmail]/Trash", Some("\\Trash")),
+        ],
+        Flavour::Exchange | Flavour::ExchangeLoginDisabled => &[
+            ("INBOX", None),
+            ("Archive", None),
+            ("Deleted Items", Some("\\Trash")),
+            ("Drafts", Some("\\Drafts")),
+            ("Junk Email", Some("\\Junk")),
+            ("Sent Items", Some("\\Sent")),
+        ],
+        Flavour::Yahoo | Flavour::OauthbearerOnly | Flavour::NoSaslIr => &[
+            ("INBOX", None),
+            ("Archive", Some("\\Archive")),
+            ("Bulk", Some("\\Junk")),
+            ("Draft", Some("\\Drafts")),
+            ("Sent", Some("\\Sent")),
+            ("Trash", Some("\\Trash")),
+        ],
+    }
+}
+
+/// One mailbox.
+pub(crate) struct Mailbox {
+    pub(crate) validity: u32,
+    /// A special use (RFC 6154) or `\Noselect`.
+    pub(crate) special: Option<&'static str>,
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+}
+
+struct Inner {
+    uids: Arc<Vec<u32>>,
+    messages: Vec<Message>,
+    next: u32,
+    modseq: u64,
+    /// Messages from this UID on have been seen by no session yet.
+    recent_from: u32,
+}
+
+/// One message. A copy shares the body.
+#[derive(Clone)]
+pub(crate) struct Message {
+    pub(crate) uid: u32,
+    pub(crate) flags: Vec<String>,
+    pub(crate) received: OffsetDateTime,
+    pub(crate) modseq: u64,
+    pub(crate) body: Body,
+}
+
+/// What a message consists of.
+#[derive(Clone)]
+pub(crate) enum Body {
+    Plain(Arc<[u8]>),
+    /// A header, and then so many octets of the pattern.
+    Huge {
+        header: Arc<[u8]>,
+        octets: u64,
+    },
+}
+
+/// A message as tests see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// The UID.
+    pub uid: u32,
+    /// The flags, sorted.
+    pub flags: Vec<String>,
+    /// The octets; of a huge message the header alone.
+    pub octets: Vec<u8>,
+}
+
+/// The figures of SELECT and STATUS.
+pub(crate) struct Figures {
+    pub(crate) messages: usize,
+    pub(crate) unseen: usize,
+    pub(crate) first_unseen: Option<usize>,
+    pub(crate) recent: usize,
+    pub(crate) next: u32,
+    pub(crate) modseq: u64,
+    pub(crate) octets: u64,
+}
+
+impl Body {
+    pub(crate) fn plain(octets: &[u8]) -> Self {
+        Self::Plain(octets.into())
+    }
+
+    pub(crate) fn huge(octets: u64) -> Self {
+        let header =
+            "From: sandbox@example.com\r\nSubject: huge\r\nContent-Type: application/octet-stream\r\n\r\n";
+        Self::Huge { header: header.as_bytes().into(), octets }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Plain(octets) => octets.len() as u64,
+            Self::Huge { header, octets } => header.len() as u64 + octets,
+        }
+    }
+
+    /// What can be looked into: all of a plain message, the header of a huge one.
+    pub(crate) fn readable(&self) -> &[u8] {
+        match self {
+            Self::Plain(octets) => octets,
+            Self::Huge { header, .. } => header,
+        }
+    }
+}
+
+impl Message {
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|own| own.eq_ignore_ascii_case(flag))
+    }
+}
+
+impl Mailbox {
+    fn new(validity: u32, special: Option<&'static str>) -> Self {
+        let inner = Inner { uids: Arc::default(), messages: Vec::new(), next: 1, modseq: 1, recent_from: 1 };
+        // Not a small number: clients must not mistake it for something else.
+        let validity = 1_700_000_000 + validity;
+        Self { validity, special, inner: Mutex::new(inner), changed: watch::Sender::new(1) }
+    }
+
+    pub(crate) fn selectable(&self) -> bool {
+        self.special != Some("\\Noselect")
+    }
+
+    /// The UIDs in order, and the number of the last change.
+    pub(crate) fn snapshot(&self) -> (Arc<Vec<u32>>, u64) {
+        let inner = self.lock();
+        (Arc::clone(&inner.uids), inner.modseq)
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let inner = self.lock();
+        let unseen = |message: &&Message| !message.has("\\Seen");
+        Figures {
+            messages: inner.messages.len(),
+            unseen: inner.messages.iter().filter(unseen).count(),
+            first_unseen: inner.messages.iter().position(|message| !message.has("\\Seen")).map(|at| at + 1),
+            recent: inner.messages.iter().filter(|message| message.uid >= inner.recent_from).count(),
+            next: inner.next,
+            modseq: inner.modseq,
+            octets: inner.messages.iter().map(|message| message.body.size()).sum(),
+        }
+    }
+
+    /// The session that asks is told of the recent messages, and no later one. The first recent UID.
+    pub(crate) fn take_recent(&self) -> u32 {
+        let mut inner = self.lock();
+        let next = inner.next;
+        std::mem::replace(&mut inner.recent_from, next)
+    }
+
+    pub(crate) fn message(&self, uid: u32) -> Option<Message> {
+        let inner = self.lock();
+        inner.at(uid).map(|at| inner.messages[at].clone())
+    }
+
+    /// What changed after `modseq`, without what is gone.
+    pub(crate) fn changed_since(&self, modseq: u64) -> Vec<Message> {
+        self.lock().messages.iter().filter(|message| message.modseq > modseq).cloned().collect()
+    }
+
+    /// A new message; its UID.
+    pub(crate) fn deliver(&self, body: Body, flags: Vec<String>, received: Option<OffsetDateTime>) -> u32 {
+        self.change(|inner| {
+            let uid = inner.next;
+            inner.next += 1;
+            let received = received.unwrap_or_else(OffsetDateTime::now_utc);
+            Arc::make_mut(&mut inner.uids).push(uid);
+            inner.messages.push(Message { uid, flags, received, modseq: inner.modseq, body });
+            uid
+        })
+    }
+
+    /// Many like messages that share one body.
+    pub(crate) fn fill(&self, count: usize, size: usize) {
+        let body = Body::plain(&super::message::synthetic(size));
+        let received = OffsetDateTime::now_utc();
+        self.change(|inner| {
+            for _ in 0..count {
+                let (uid, modseq) = (inner.next, inner.modseq);
+                inner.next += 1;
+                inner.messages.push(Message { uid, flags: Vec::new(), received, modseq, body: body.clone() });
+            }
+            inner.uids = Arc::new(inner.messages.iter().map(|message| message.uid).collect());
+        });
+    }
+
+    /// Changes a message's flags, unless it has changed after `unless_since`. The message as it is now, and
+    /// whether it was left alone for that reason.
+    pub(crate) fn store(
+        &self,
+        uid: u32,
+        unless_since: Option<u64>,
+        change: impl Fn(&mut Vec<String>),
+    ) -> Option<(Message, bool)> {
+        let known = self.message(uid)?;
+        if unless_since.is_some_and(|since| known.modseq > since) {
+            return Some((known, true));
+        }
+        let mut flags = known.flags.clone();
+        change(&mut flags);
+        flags.sort();
+        flags.dedup();
+        if flags == known.flags {
+            return Some((known, false));
+        }
+        self.change(|inner| {
+            let at = inner.at(uid)?;
+            let modseq = inner.modseq;
+            let message = &mut inner.messages[at];
+            message.flags = flags;
+            message.modseq = modseq;
+            Some((message.clone(), false))
+        })
+    }
+
+    /// Removes those of `uids` that `goes` says.
+    pub(crate) fn remove(&self, goes: impl Fn(&Message) -> bool) {
+        if !self.lock().messages.iter().any(&goes) {
+            return;
+        }
+        self.change(|inner| {
+            inner.messages.retain(|message| !goes(message));
+            inner.uids = Arc::new(inner.messages.iter().map(|message| message.uid).collect());
+        });
+    }
+
+    pub(crate) fn view(&self) -> Vec<MessageView> {
+        let view = |message: &Message| {
+            let mut flags = message.flags.clone();
+            flags.sort();
+            MessageView { uid: message.uid, flags, octets: message.body.readable().to_vec() }
+        };
+        self.lock().messages.iter().map(view).collect()
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
+        let mut inner = self.lock();
+        inner.modseq += 1;
+        let modseq = inner.modseq;
+        let result = change(&mut inner);
+        drop(inner);
+        self.changed.send_replace(modseq);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn at(&self, uid: u32) -> Option<usize> {
+        self.messages.binary_search_by_key(&uid, |message| message.uid).ok()
+    }
+}

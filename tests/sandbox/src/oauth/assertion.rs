@@ -1,0 +1,57 @@
+//! JWT assertions (RFC 7523), as Google service accounts and Microsoft certificates sign them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+/// What an assertion claims, once its signature and its times are sound.
+pub(super) struct Claims {
+    pub(super) issuer: String,
+    pub(super) subject: Option<String>,
+    pub(super) scope: Option<String>,
+    audience: String,
+}
+
+/// RS256 or PS256 by any of the keys; with no keys at all the signature is not looked at.
+pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
+    let (signed, signature) = assertion.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    let header = part(header)?;
+    let algorithm = match header.get("alg")?.as_str()? {
+        "RS256" => &RSA_PKCS1_2048_8192_SHA256,
+        "PS256" => &RSA_PSS_2048_8192_SHA256,
+        _ => return None,
+    };
+    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    let verified =
+        |key: &&[u8]| UnparsedPublicKey::new(algorithm, key).verify(signed.as_bytes(), &signature).is_ok();
+    if !keys.is_empty() && !keys.iter().any(verified) {
+        return None;
+    }
+    let claims = part(claims)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let time = |name: &str| claims.get(name).and_then(Value::as_u64);
+    let expires = time("exp")?;
+    let begins = time("nbf").or(time("iat")).unwrap_or(now);
+    // Google's bound: an hour from `iat`, with a little for the clocks.
+    if expires <= now || begins > now + 60 || expires > begins + 3600 + 60 {
+        return None;
+    }
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(Claims { issuer: text("iss")?, subject: text("sub"), scope: text("scope"), audience: text("aud")? })
+}
+
+impl Claims {
+    /// RFC 7523 §3: the audience is this token endpoint.
+    pub(super) fn meant_for(&self, issuer: &str) -> Option<()> {
+        let path = self.audience.strip_prefix(issuer)?;
+        path.ends_with("/token").then_some(())
+    }
+}
+
+fn part(encoded: &str) -> Option<Value> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+}

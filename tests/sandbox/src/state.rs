@@ -1,0 +1,246 @@
+//! Everything the provider remembers, in memory, behind one lock.
+//!
+//! The lock is held for a look or a change, never across an await. Every change wakes those who wait in
+//! [`Controls::wait_for`](crate::Controls::wait_for). What a logged-in session does with its mailboxes does not
+//! come here: the hot path has locks of its own in `imap::mailbox`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::canary::Canaries;
+use crate::flavour::Vendor;
+use crate::imap::mailbox::Mailboxes;
+use crate::stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
+use crate::switches::{ImapSwitches, LoginFault, OauthSwitches, Queue, TokenFault};
+
+/// Records of requests and logins kept; older ones go, so that a soak does not grow.
+const RECORDS: usize = 20_000;
+
+/// What the two servers and the controls share.
+pub(crate) struct Shared {
+    pub(crate) vendor: Vendor,
+    pub(crate) issuer: String,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+pub(crate) struct State {
+    pub(crate) stats: Stats,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) canaries: Canaries,
+    pub(crate) users: HashMap<String, User>,
+    pub(crate) clients: HashMap<String, Client>,
+    pub(crate) oauth: OauthSwitches,
+    pub(crate) imap: Arc<ImapSwitches>,
+    pub(crate) token_faults: Queue<TokenFault>,
+    pub(crate) login_faults: Queue<LoginFault>,
+    pub(crate) token_log: Vec<TokenRequest>,
+    pub(crate) logins: Vec<LoginRecord>,
+    pub(crate) sunk: Vec<Sunk>,
+    pub(crate) codes: HashMap<String, Code>,
+    pub(crate) grants: HashMap<u64, Grant>,
+    pub(crate) refresh_tokens: HashMap<String, RefreshToken>,
+    pub(crate) access_tokens: HashMap<String, AccessToken>,
+    pub(crate) devices: HashMap<String, Device>,
+    pub(crate) sessions: HashMap<u64, Session>,
+    next: u64,
+}
+
+/// Somebody with a mailbox.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) address: String,
+    pub(crate) name: String,
+    pub(crate) mailboxes: Arc<Mailboxes>,
+    /// Addresses (lower case) that may open these mailboxes with their own token.
+    pub(crate) delegates: HashSet<String>,
+}
+
+/// A client registered at the provider.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`; none makes it a public client.
+    pub secret: Option<String>,
+    /// Redirect URIs registered by hand. Loopback URIs of an installed client need none at Google, and match
+    /// with any port at Microsoft.
+    pub redirect_uris: Vec<String>,
+    /// An installed ("Desktop") client; false is a web application.
+    pub installed: bool,
+    /// Public keys (DER, SubjectPublicKeyInfo or PKCS#1, RSA) that its assertions are verified with; with none,
+    /// signatures are not looked at.
+    pub keys: Vec<Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Code {
+    pub(crate) grant: u64,
+    pub(crate) client: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) challenge: Option<String>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) refresh_token: bool,
+    pub(crate) used: bool,
+}
+
+/// What one person, or an application, allowed one client.
+#[derive(Clone)]
+pub(crate) struct Grant {
+    /// The address that consented; none for an app-only grant.
+    pub(crate) owner: Option<String>,
+    pub(crate) client: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) revoked: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct RefreshToken {
+    pub(crate) grant: u64,
+    pub(crate) dead: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct AccessToken {
+    pub(crate) grant: u64,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) expires: Instant,
+}
+
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) user_code: String,
+    pub(crate) client: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) verdict: Verdict,
+    pub(crate) last_poll: Option<Instant>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pending,
+    Approved(String),
+    Declined,
+    Expired,
+    Used,
+}
+
+/// How the controls reach an IMAP session.
+pub(crate) struct Session {
+    pub(crate) user: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What a test tells a running session to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    Bye(String),
+    TokenExpired,
+    Raw(Vec<u8>),
+    Close,
+    Reset,
+}
+
+impl Shared {
+    pub(crate) fn new(vendor: Vendor, issuer: String, oauth: OauthSwitches, imap: ImapSwitches) -> Arc<Self> {
+        let state = State {
+            stats: Stats::default(),
+            violations: Vec::new(),
+            canaries: Canaries::default(),
+            users: HashMap::new(),
+            clients: HashMap::new(),
+            oauth,
+            imap: Arc::new(imap),
+            token_faults: Queue::default(),
+            login_faults: Queue::default(),
+            token_log: Vec::new(),
+            logins: Vec::new(),
+            sunk: Vec::new(),
+            codes: HashMap::new(),
+            grants: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            access_tokens: HashMap::new(),
+            devices: HashMap::new(),
+            sessions: HashMap::new(),
+            next: 0,
+        };
+        Arc::new(Self { vendor, issuer, state: Mutex::new(state), changed: watch::Sender::new(()) })
+    }
+
+    /// A look at the state.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// A change of the state, which wakes those who wait for one.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changed.send_replace(());
+        result
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn violation(&self, what: impl Into<String>) {
+        self.change(|state| state.violation(what));
+    }
+
+    /// Records a violation where a canary stands in `text`.
+    pub(crate) fn scan(&self, text: &[u8], place: &str) -> bool {
+        let found = self.look(|state| state.canaries.find(text));
+        let Some(number) = found else { return false };
+        self.violation(format!("forbidden secret no. {number} reached {place}"));
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that panicked while it held the lock has failed already; others may go on.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A number never used before.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(crate) fn violation(&mut self, what: impl Into<String>) {
+        self.stats.violations += 1;
+        self.violations.push(Violation { what: what.into() });
+    }
+
+    pub(crate) fn user(&self, address: &str) -> Option<&User> {
+        self.users.get(&address.to_lowercase())
+    }
+
+    pub(crate) fn log_token_request(&mut self, request: TokenRequest) {
+        keep_recent(&mut self.token_log);
+        self.token_log.push(request);
+    }
+
+    pub(crate) fn log_login(&mut self, login: LoginRecord) {
+        keep_recent(&mut self.logins);
+        self.logins.push(login);
+    }
+
+    /// The live access token of this text.
+    pub(crate) fn live_access(&self, token: &str) -> Option<(&AccessToken, &Grant)> {
+        let access = self.access_tokens.get(token).filter(|access| access.expires > Instant::now())?;
+        let grant = self.grants.get(&access.grant).filter(|grant| !grant.revoked)?;
+        Some((access, grant))
+    }
+}
+
+fn keep_recent<T>(records: &mut Vec<T>) {
+    if records.len() >= RECORDS {
+        records.drain(..RECORDS / 2);
+    }
+}

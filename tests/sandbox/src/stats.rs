@@ -1,0 +1,127 @@
+//! What the provider has seen so far, for tests to assert and to wait for.
+
+/// Counters since the start, unless a field says "now". Copies are cheap enough to take often.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Authorisation requests (GET) that were well-formed.
+    pub authorizations: u64,
+    /// Times that somebody consented.
+    pub consents: u64,
+    /// Requests at the token endpoint, counted as they arrive.
+    pub token_requests: u64,
+    /// Of these, `authorization_code`.
+    pub code_exchanges: u64,
+    /// Of these, `refresh_token`.
+    pub refreshes: u64,
+    /// Of these, device polls.
+    pub device_polls: u64,
+    /// Of these, `client_credentials`.
+    pub client_credentials: u64,
+    /// Of these, JWT bearer assertions.
+    pub assertions: u64,
+    /// Access tokens handed out, lost answers included.
+    pub tokens_issued: u64,
+    /// Token requests that the provider refused by its own rules (faults not included).
+    pub tokens_refused: u64,
+    /// Rotated refresh tokens that were used again under [`Rotation::Strict`](crate::Rotation::Strict).
+    pub refresh_token_reuses: u64,
+    /// Userinfo requests.
+    pub userinfos: u64,
+    /// Revocation requests.
+    pub revocations: u64,
+    /// IMAP connections accepted (TCP).
+    pub connections: u64,
+    /// IMAP connections open now.
+    pub open: u64,
+    /// The most that were open at once.
+    pub max_open: u64,
+    /// TLS handshakes that failed on the IMAP port.
+    pub tls_failures: u64,
+    /// TLS handshakes on the IMAP port that resumed an earlier session.
+    pub tls_resumptions: u64,
+    /// Successful logins, false successes included.
+    pub logins: u64,
+    /// Refused logins.
+    pub failed_logins: u64,
+    /// Sessions logged in now.
+    pub logged_in: u64,
+    /// The most that were logged in at once.
+    pub max_logged_in: u64,
+    /// Sessions in IDLE now.
+    pub idling: u64,
+    /// Sessions with COMPRESS=DEFLATE on, ever.
+    pub compressed: u64,
+    /// LOGOUT commands.
+    pub logouts: u64,
+    /// Messages that came by APPEND, those in the sink included.
+    pub appends: u64,
+    /// Breaches of discipline; see [`Controls::violations`](crate::Controls::violations).
+    pub violations: u64,
+}
+
+impl Stats {
+    pub(crate) fn opened(&mut self) {
+        self.connections += 1;
+        self.open += 1;
+        self.max_open = self.max_open.max(self.open);
+    }
+
+    pub(crate) fn entered(&mut self) {
+        self.logins += 1;
+        self.logged_in += 1;
+        self.max_logged_in = self.max_logged_in.max(self.logged_in);
+    }
+}
+
+/// One request at the token endpoint, as it came.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The form, in order.
+    pub form: Vec<(String, String)>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The `User-Agent` header.
+    pub user_agent: Option<String>,
+}
+
+impl TokenRequest {
+    /// The first value of a form field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// One login that reached the judgement of the IMAP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginRecord {
+    /// The mechanism, upper case.
+    pub mechanism: String,
+    /// The user named in the SASL message.
+    pub user: String,
+    /// The access token.
+    pub token: String,
+    /// Whether the initial response stood on the command line (RFC 4959).
+    pub initial_response: bool,
+    /// The tag of the command.
+    pub tag: String,
+    /// Whether it was let in.
+    pub accepted: bool,
+}
+
+/// A message that was too big to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sunk {
+    /// The mailbox it was meant for.
+    pub mailbox: String,
+    /// Octets.
+    pub octets: u64,
+    /// The first octet that differs from [`pattern`](crate::pattern); `None` where all fit.
+    pub first_wrong: Option<u64>,
+}
+
+/// Something that the proxy must never do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// One sentence; it names a canary by number, never by content.
+    pub what: String,
+}
