@@ -285,15 +285,24 @@ pub struct Authorization {
     pub account: String,
     /// Further login names.
     pub aliases: Vec<String>,
-    /// The grant to insert, or to replace where one of its id is there.
-    pub grant: Grant,
+    /// What it may do.
+    pub grant: Granted,
     /// The identity of the account, where it is new.
     pub id: Id,
     /// An app password for it, stored in the same moment.
     pub password: Option<AppPassword>,
 }
 
-/// Which value of the store is sealed.
+/// The grant of an [`Authorization`].
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// To insert, or to replace where one of its id is there.
+    New(Box<Grant>),
+    /// One that is there, and stays as it is: somebody else's, for a shared mailbox.
+    Existing(Id),
+}
+
+/// A sealed value that is no grant's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSetting {
     /// Its key, which is also what it is sealed for.

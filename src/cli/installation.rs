@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::account::Passwords;
-use crate::config::{Config, Provider};
+use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{DirectoryError, Lock, LoginRecord, Sqlite, StateDirectory, Store};
 use crate::tls::{Authority, Connector, TlsSettings};
+use crate::token::Tokens;
 
 /// The options that every command takes.
 pub(super) struct Options {
@@ -22,7 +23,7 @@ impl Options {
     /// Reads the configuration and starts the log.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
-        crate::logging::start(config.log, self.log.as_deref())?;
+        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
         Ok(config)
     }
 }
@@ -40,9 +41,10 @@ impl Installation {
         let directory = open_directory(&config)?;
         // Held until key and database exist and are migrated: whoever comes second finds them.
         let lock = directory.lock()?;
-        let KeySource::File(key_file) = &config.store.key;
         let is_new = !config.store.sqlite.exists();
-        if let (true, Some(parent)) = (is_new, key_file.parent()) {
+        if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
+            && let Some(parent) = key_file.parent()
+        {
             std::fs::create_dir_all(parent)?;
         }
         // A store without its key must not get a new one: it would open nothing.
@@ -50,6 +52,20 @@ impl Installation {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
         drop(lock);
         Ok(Self { config, store, sealer })
+    }
+
+    /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
+    /// meanwhile is sealed with the newest.
+    pub(super) fn sealing(&self) -> Result<Lock, Failure> {
+        let lock = open_directory(&self.config)?.lock()?;
+        self.sealer.reload()?;
+        Ok(lock)
+    }
+
+    /// Access tokens of this installation's grants, with the clients of all providers.
+    pub(super) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+        let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
+        Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
 
     pub(super) async fn passwords(&self) -> Result<Passwords, Failure> {
@@ -79,7 +95,7 @@ impl Installation {
 pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure> {
     StateDirectory::open(&config.state_directory).map_err(|error| match &error {
         DirectoryError::Foreign { owner, .. } => {
-            let line = command_line(config, owner);
+            let line = command_line(owner);
             Failure::from(error).hint(format!("run it as that user: {line}"))
         }
         DirectoryError::Failed(..) => Failure::from(error).hint(
@@ -89,14 +105,13 @@ pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure>
 }
 
 /// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
-fn command_line(config: &Config, owner: &str) -> String {
+fn command_line(owner: &str) -> String {
     let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
     for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
         if let Ok(value) = std::env::var(variable) {
             words.push(format!("{variable}={value}"));
         }
     }
-    let _ = config;
     words.extend(std::env::args());
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
@@ -137,7 +152,7 @@ impl Legs {
         config
             .providers
             .values()
-            .filter(|provider| provider.client_id.is_some())
+            .filter(|provider| provider.is_usable())
             .map(|provider| Ok((provider.name.clone(), Self::of(provider)?)))
             .collect()
     }

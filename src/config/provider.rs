@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -75,6 +76,18 @@ pub struct Provider {
     pub app: Option<AppGrant>,
 }
 
+impl Provider {
+    /// Whether there is a client to ask for tokens with; a service account is one of its own.
+    pub fn is_usable(&self) -> bool {
+        self.client_id.is_some() || matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+
+    /// Whether an application's token opens one mailbox alone.
+    pub fn app_tokens_are_per_mailbox(&self) -> bool {
+        matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+}
+
 /// How the proxy signs in as an application, without a person.
 #[derive(Clone, Debug)]
 pub enum AppGrant {
@@ -110,26 +123,6 @@ pub enum ClientAuthentication {
     Post,
     /// The `Authorization` header.
     Basic,
-}
-
-/// A SASL mechanism that carries an access token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mechanism {
-    /// Google's and Microsoft's.
-    Xoauth2,
-    /// RFC 7628.
-    Oauthbearer,
-}
-
-impl Mechanism {
-    /// The name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Xoauth2 => "XOAUTH2",
-            Self::Oauthbearer => "OAUTHBEARER",
-        }
-    }
 }
 
 /// A host and a port.

@@ -22,7 +22,7 @@ use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
 use super::{
-    Account, AppPassword, Authorization, Grant, GrantKind, Id, LoginNote, LoginRecord, SealedSetting, Store,
+    Account, AppPassword, Authorization, Grant, GrantKind, Granted, Id, LoginNote, LoginRecord, SealedSetting, Store,
     StoreError, Trouble, Verifier, domain_account, fold,
 };
 
@@ -218,8 +218,19 @@ impl Store for Sqlite {
 
     async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
         let mut transaction = self.write().await?;
-        put_grant(&mut transaction, &authorization.grant).await?;
-        let account = put_account(&mut transaction, authorization).await?;
+        let grant = match &authorization.grant {
+            Granted::New(grant) => {
+                put_grant(&mut transaction, grant).await?;
+                &grant.id
+            }
+            Granted::Existing(id) => {
+                let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND refresh_token IS NOT NULL");
+                let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
+                held.ok_or(StoreError::Conflict)?;
+                id
+            }
+        };
+        let account = put_account(&mut transaction, authorization, grant).await?;
         for alias in &authorization.aliases {
             put_name(&mut transaction, &account.id, alias).await?;
         }
@@ -416,8 +427,9 @@ async fn put_grant(transaction: &mut Transaction<'_, Database>, grant: &Grant) -
 async fn put_account(
     transaction: &mut Transaction<'_, Database>,
     authorization: &Authorization,
+    grant: &Id,
 ) -> Result<Account, StoreError> {
-    let Authorization { account: name, grant, id, .. } = authorization;
+    let Authorization { account: name, id, .. } = authorization;
     let account = match find_account(transaction, name).await? {
         Some(account) => account,
         None => {
@@ -439,7 +451,7 @@ async fn put_account(
         }
     };
     sqlx::query("UPDATE accounts SET grant_id = ?, trouble = NULL WHERE id = ?")
-        .bind(&grant.id.0)
+        .bind(&grant.0)
         .bind(&account.id.0)
         .execute(&mut **transaction)
         .await?;
@@ -449,7 +461,7 @@ async fn put_account(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(Account { grant: Some(grant.id.clone()), ..account })
+    Ok(Account { grant: Some(grant.clone()), ..account })
 }
 
 async fn put_password(
