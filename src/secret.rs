@@ -152,7 +152,9 @@ impl Sealer {
         match self.reload() {
             Ok(()) => self.ring.load_full(),
             Err(error) => {
-                tracing::error!("a value is sealed with key {id}, and the keys cannot be read again: {error}");
+                tracing::error!(
+                    "a value is sealed with key {id}, and the keys cannot be read again: {error}"
+                );
                 ring
             }
         }

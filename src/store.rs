@@ -400,6 +400,13 @@ pub fn domain_account(name: &str) -> Option<String> {
     (sound && !local.is_empty() && !domain.is_empty()).then(|| format!("@{}", fold(domain)))
 }
 
+/// Under what the answer to the sign-in with this `state` is left; `state` itself is not written down.
+pub fn answer_key(state: &str) -> String {
+    use base64::Engine as _;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
+    format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
+}
+
 /// Login names compare case-folded.
 pub fn fold(name: &str) -> String {
     name.to_lowercase()

@@ -20,6 +20,11 @@ impl Failure {
         Self { error: anyhow::anyhow!("{message}"), hints: Vec::new(), interrupted: false }
     }
 
+    /// Everything was said already.
+    pub(super) fn silent() -> Self {
+        Self::new("")
+    }
+
     /// A person pressed Ctrl-C.
     pub(super) fn interrupted() -> Self {
         Self { interrupted: true, ..Self::new("interrupted; nothing was stored") }
@@ -31,7 +36,10 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        super::print::words(&format!("error: {}", self.chain()));
+        let chain = self.chain();
+        if !chain.is_empty() {
+            super::print::words(&format!("error: {chain}"));
+        }
         for hint in &self.hints {
             super::print::words(&format!("hint: {hint}"));
         }

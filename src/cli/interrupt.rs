@@ -27,7 +27,9 @@ impl Drop for Uninterrupted {
 }
 
 /// Runs `command` until it ends or a person ends it.
-pub(super) async fn interruptible<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn interruptible<T>(
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     tokio::pin!(command);
     let mut asked = false;
     loop {

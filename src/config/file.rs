@@ -29,6 +29,7 @@ pub(super) struct File {
     listeners: Option<Vec<ListenerFile>>,
     tls: TlsFile,
     store: StoreFile,
+    callback: CallbackFile,
     limits: LimitsFile,
     log: LogFile,
     providers: BTreeMap<String, ProviderFile>,
@@ -72,6 +73,12 @@ struct StoreFile {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct CallbackFile {
+    address: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct LimitsFile {
     login_seconds: Option<u64>,
     connections: Option<usize>,
@@ -105,6 +112,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         listeners: file.listeners.map_or_else(|| Ok(default_listeners()), listeners)?,
         tls: tls(file.tls, &base)?,
         store: store(file.store, &base, &state_directory)?,
+        callback: callback(file.callback)?,
         limits: limits(&file.limits)?,
         log: file.log.format,
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
@@ -246,14 +254,28 @@ fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Ke
             Err(problem("is not the name of an environment variable")
                 .hint("write the name, not the key itself: key_env = \"IMAP_OAUTH_PROXY_KEY\""))
         }
-        KeySource::Credential(name) if name.is_empty() || name.contains(['/', '\0']) => {
-            Err(problem("is not the name of a credential")
-                .hint("write the name that stands in LoadCredential=, such as key_credential = \"master-key\""))
-        }
-        KeySource::Command(words) if words.first().is_none_or(String::is_empty) => {
-            Err(problem("is empty").hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]"))
-        }
+        KeySource::Credential(name) if name.is_empty() || name.contains(['/', '\0']) => Err(problem(
+            "is not the name of a credential",
+        )
+        .hint("write the name that stands in LoadCredential=, such as key_credential = \"master-key\"")),
+        KeySource::Command(words) if words.first().is_none_or(String::is_empty) => Err(problem("is empty")
+            .hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]")),
         _ => Ok(source),
+    }
+}
+
+fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
+    let Some(text) = file.address else { return Ok(None) };
+    let problem = |message: String| {
+        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
+    };
+    let address: SocketAddr =
+        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
+    match address.ip().is_loopback() {
+        true => Ok(Some(address)),
+        false => {
+            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass, fold};
+use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Code, Credential, Denial, Protocol as _};

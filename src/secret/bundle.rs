@@ -136,8 +136,7 @@ fn decode(bundle: &str) -> Result<Vec<u8>, BundleError> {
 }
 
 fn stretch(passphrase: &Secret, salt: &[u8]) -> Result<Key, BundleError> {
-    let parameters =
-        argon2::Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| BundleError::Memory)?;
+    let parameters = argon2::Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| BundleError::Memory)?;
     let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
     let mut key = Zeroizing::new([0; 32]);
     argon2

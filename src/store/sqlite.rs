@@ -22,8 +22,8 @@ use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
 use super::{
-    Account, AppPassword, Authorization, Grant, GrantKind, Granted, Id, LoginNote, LoginRecord, SealedSetting, Store,
-    StoreError, Trouble, Verifier, domain_account, fold,
+    Account, AppPassword, Authorization, Grant, GrantKind, Granted, Id, LoginNote, LoginRecord,
+    SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
 };
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -161,7 +161,11 @@ impl Store for Sqlite {
             GRANT_COLUMNS!(),
             " FROM grants g WHERE g.provider = ? AND g.owner_folded = ?"
         );
-        let row = sqlx::query(sql).bind(provider).bind(folded_owner(owner, kind)).fetch_optional(&self.pool).await?;
+        let row = sqlx::query(sql)
+            .bind(provider)
+            .bind(folded_owner(owner, kind))
+            .fetch_optional(&self.pool)
+            .await?;
         row.as_ref().map_or(Ok(None), grant)
     }
 
