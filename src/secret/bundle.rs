@@ -222,7 +222,8 @@ mod tests {
             assert!(open(&bundle[..end], &Opener::Key(&key)).is_err(), "{end}");
         }
         let mut lines: Vec<String> = bundle.lines().map(str::to_owned).collect();
-        lines[1].replace_range(8..9, if lines[1].as_bytes()[8] == b'A' { "B" } else { "A" });
+        let other = if lines[1].as_bytes()[8] == b'A' { "B" } else { "A" };
+        lines[1].replace_range(8..9, other);
         assert!(open(&lines.join("\n"), &Opener::Key(&key)).is_err());
     }
 }

@@ -223,6 +223,14 @@ impl Serving {
         client
     }
 
+    /// The line with `text`, said already or still to come.
+    pub async fn said(&mut self, text: &str) -> String {
+        match self.said.iter().find(|line| line.contains(text)) {
+            Some(line) => line.clone(),
+            None => self.logs(text).await,
+        }
+    }
+
     /// Reads the log until a line holds `text`, and returns that line.
     pub async fn logs(&mut self, text: &str) -> String {
         loop {
