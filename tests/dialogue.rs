@@ -1,7 +1,9 @@
 //! The IMAP dialogues over in-memory pipes: the driver, the hand-over, and many sessions at once.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::imap::{Channel, Imap, Limits};
+use imap_oauth_proxy::protocol::imap::{self, Channel, Imap, Limits};
 use imap_oauth_proxy::protocol::{Code, Credential, Denial, DialogueEnd, Protocol as _, Refusal, Request};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Wire;
@@ -45,7 +47,7 @@ async fn login(imap: &mut Imap, client: &mut Wire<DuplexStream>) -> (String, Str
     }
 }
 
-fn imap() -> Imap {
+fn dialogue() -> Imap {
     Imap::new(Channel::Tls, Limits::default())
 }
 
@@ -65,7 +67,7 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
 
     // A mail program that speaks before the greeting, and pipelines behind its login.
     program.say("x]1 LOGIN alice {10+}\r\nlocal-pass\r\na2 SELECT INBOX\r\n").await;
-    let mut imap = imap();
+    let mut imap = dialogue();
     assert_eq!(login(&mut imap, &mut client).await, ("alice".into(), "local-pass".into()));
     program.hears(GREETING).await;
 
@@ -91,7 +93,7 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
 async fn i20_what_waits_behind_a_denied_login_is_answered_here() {
     let (mut program, mut client) = Peer::new();
     program.say("a LOGIN joe wrong\r\nb NOOP\r\nc LOGIN joe right\r\n").await;
-    let mut imap = imap();
+    let mut imap = dialogue();
     login(&mut imap, &mut client).await;
     imap.deny(&mut client, &Denial::wrong_password()).await.unwrap();
     assert_eq!(login(&mut imap, &mut client).await.1, "right");
@@ -125,15 +127,15 @@ async fn s1_s2_bytes_behind_starttls_are_reported_and_gone() {
 async fn a_client_that_vanishes_is_told_apart_from_one_that_logs_out() {
     let (program, mut client) = Peer::new();
     drop(program);
-    let end = imap().next(&mut client).await.unwrap_err();
-    assert!(matches!(end, DialogueEnd::Vanished | DialogueEnd::Io(_)), "{end:?}");
+    let end = dialogue().next(&mut client).await.unwrap_err();
+    assert!(matches!(end, DialogueEnd::Vanished), "{end:?}");
 }
 
 #[tokio::test]
 async fn a_login_that_waits_at_the_deadline_has_its_answer() {
     let (mut program, mut client) = Peer::new();
     program.say("a LOGIN joe pw\r\n").await;
-    let mut imap = imap();
+    let mut imap = dialogue();
     login(&mut imap, &mut client).await;
     imap.bye(&mut client, &Denial::new(Code::Unavailable, "Too slow")).await.unwrap();
     program.hears(GREETING).await;
@@ -149,7 +151,7 @@ async fn security_row_26_broken_sessions_do_not_disturb_good_ones() {
             let broken = number % 2 == 0;
             let line = if broken { "====" } else { "AGFsaWNlAHB3" };
             program.say(&format!("a AUTHENTICATE PLAIN {line}\r\n")).await;
-            let mut imap = imap();
+            let mut imap = dialogue();
             if broken {
                 program.say("z LOGOUT\r\n").await;
                 assert!(matches!(imap.next(&mut client).await, Err(DialogueEnd::Logout)));
@@ -177,7 +179,89 @@ async fn a_provider_that_hangs_up_is_said_so() {
         port: 993,
         sasl_ir: None,
     };
-    let refusal =
-        imap_oauth_proxy::protocol::imap::sign_in(b"a", &mut upstream, &credential).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Closed | Refusal::Io(_)), "{refusal:?}");
+    let refusal = imap::sign_in(b"a", &mut upstream, &credential).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Closed), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_mailbox_is_proven_by_its_folders() {
+    let (mut provider, mut upstream) = Peer::new();
+    provider.say("* LIST () \"/\" INBOX\r\n* LIST () \"/\" {6}\r\nP3 OK\n\r\n* 3 EXISTS\r\n").await;
+    provider.say("* list (\\Noselect) NIL \"x\"\r\nP3 OK done\r\n").await;
+    assert_eq!(imap::count_folders(&mut upstream).await.unwrap(), 3);
+    provider.hears("P3 LIST \"\" \"*\"\r\n").await;
+    provider.hears("P4 LOGOUT\r\n").await;
+}
+
+#[tokio::test]
+async fn a_token_without_a_mailbox_is_found_out() {
+    let (mut provider, mut upstream) = Peer::new();
+    provider.say("P3 BAD User is authenticated but not connected.\r\n* BYE Connection closed. 14\r\n").await;
+    let refusal = imap::count_folders(&mut upstream).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Disabled(_)), "{refusal}");
+}
+
+#[test]
+fn what_providers_say_in_a_session_has_a_cause_and_a_remedy() {
+    for line in [
+        "a9 BAD User is authenticated but not connected.\r\n",
+        "* BYE Session invalidated - AccessTokenExpired\r\n",
+        "* BYE Session expired, please login again.\r\n",
+        "a NO [OVERQUOTA] Account exceeded command or bandwidth limits.\r\n",
+        "a BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n",
+        "a BAD Command received in Invalid state.\r\n",
+        "a NO Server Unavailable. 15\r\n",
+    ] {
+        let advice = imap::advice_on(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
+        assert!(!advice.cause.is_empty() && !advice.remedy.is_empty());
+    }
+    assert!(imap::advice_on(b"* 3 EXISTS\r\n").is_none());
+}
+
+/// Everything that `lines` makes the proxy say, and how it ends.
+async fn ends(limits: Limits, lines: &str) -> (String, DialogueEnd) {
+    let (mut program, mut client) = Peer::new();
+    program.say(lines).await;
+    let end = Imap::new(Channel::Tls, limits).next(&mut client).await.unwrap_err();
+    drop(client);
+    (program.hears_rest().await, end)
+}
+
+#[tokio::test]
+async fn security_row_6_commands_are_bounded() {
+    let (said, end) = ends(Limits::default(), &"a NOOP\r\n".repeat(101)).await;
+    assert_eq!(said.matches("a OK NOOP completed\r\n").count(), 100);
+    assert!(said.ends_with("* BYE Too much before login\r\n") && matches!(end, DialogueEnd::Limit(_)));
+}
+
+#[tokio::test]
+async fn security_row_6_bytes_are_bounded() {
+    let line = format!("a NOOP {}\r\n", "x".repeat(60_000));
+    let (said, end) = ends(Limits::default(), &line.repeat(5)).await;
+    assert_eq!(said.matches("a BAD ").count(), 4);
+    assert!(said.ends_with("* BYE Too much before login\r\n") && matches!(end, DialogueEnd::Limit(_)));
+}
+
+#[tokio::test]
+async fn security_row_6_the_literals_of_a_command_count_together() {
+    let pair = format!("{{4096+}}\r\n{} NIL ", "x".repeat(4096));
+    let (said, _) = ends(Limits::default(), &format!("a ID ({})\r\nb LOGOUT\r\n", pair.repeat(16))).await;
+    assert_eq!(
+        said.strip_prefix(GREETING).unwrap(),
+        "a BAD [TOOBIG] The literal is too long\r\n* BYE Logging out\r\nb OK LOGOUT completed\r\n"
+    );
+}
+
+#[tokio::test]
+async fn security_row_6_a_silent_connection_costs_next_to_nothing() {
+    let (_program, mut client) = Peer::new();
+    let mut imap = dialogue();
+    let sizes = size_of_val(&client) + size_of_val(&imap) + size_of_val(&imap.next(&mut client));
+    assert!(sizes < 1024, "{sizes} bytes a silent connection");
+}
+
+#[test]
+fn a_connection_is_turned_away_in_the_protocol() {
+    let denial = Denial::new(Code::Limit, "Too many connections from your address");
+    assert_eq!(Imap::turn_away(&denial), b"* BYE [LIMIT] Too many connections from your address\r\n");
 }

@@ -5,9 +5,11 @@
 //! client; the sign-in speaks with the provider under the tag of the client's own login command, so that
 //! what the provider answers is passed on as it is.
 
+mod answer;
 pub mod client;
 mod command;
 mod framer;
+mod limits;
 mod probe;
 mod refusal;
 mod response;
@@ -20,7 +22,7 @@ use crate::wire::{Buffer, Stream, Wire};
 use client::{Dialogue, Event};
 use upstream::{SignIn, Step};
 
-pub use client::{Channel, Limits};
+pub use limits::{Channel, Limits};
 pub use probe::count_folders;
 pub use refusal::{Advice, Refusal, Said, advice_on};
 pub use upstream::Accepted;
@@ -41,7 +43,7 @@ impl Imap {
     /// 3501 §7.1.5).
     pub fn turn_away(denial: &Denial) -> Vec<u8> {
         let mut line = Buffer::new();
-        client::push_bye(&mut line, denial);
+        answer::push_bye(&mut line, denial);
         line.into_unread()
     }
 }
@@ -55,13 +57,18 @@ impl Protocol for Imap {
                 // Never interpreted, neither here nor as the beginning of the handshake.
                 inbox.clear();
             }
-            client.flush().await?;
+            let flushed = client.flush().await;
             match event {
-                Event::More if client.fill().await? == 0 => return Err(DialogueEnd::Vanished),
-                Event::More => {}
-                Event::Login(login) => return Ok(Request::Login(login)),
-                Event::StartTls(injected) => return Ok(Request::StartTls { injected }),
+                // The last words may fail to arrive; why it ended is what counts.
                 Event::End(end) => return Err(end),
+                Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
+                Event::StartTls(injected) => {
+                    return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
+                }
+                Event::More => flushed?,
+            }
+            if client.fill().await? == 0 {
+                return Err(DialogueEnd::Vanished);
             }
         }
     }
@@ -72,9 +79,13 @@ impl Protocol for Imap {
 
     async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
         let (_, outbox) = client.buffers();
-        let end = self.dialogue.denied(denial, outbox);
-        client.flush().await?;
-        end.map_or(Ok(()), Err)
+        match self.dialogue.denied(denial, outbox) {
+            Some(end) => {
+                let _ = client.flush().await;
+                Err(end)
+            }
+            None => Ok(client.flush().await?),
+        }
     }
 
     async fn authenticate<U: Stream>(
@@ -92,15 +103,13 @@ impl Protocol for Imap {
         accepted: Accepted,
     ) -> Result<(), DialogueEnd> {
         self.dialogue.accepted();
-        client.send(accepted.lines()).await?;
-        Ok(())
+        Ok(client.send(accepted.lines()).await?)
     }
 
     async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
         let (_, outbox) = client.buffers();
         self.dialogue.bye(denial, outbox);
-        client.flush().await?;
-        Ok(())
+        Ok(client.flush().await?)
     }
 }
 
@@ -137,7 +146,7 @@ pub enum DialogueEnd {
     Vanished,
     /// Ours or the network's.
     #[error("the connection to the mail program failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The client's: the last of them was answered.
     #[error("the mail program sent {0} wrong passwords on one connection; check the password it has stored")]
     FailedLogins(u32),
@@ -157,16 +166,22 @@ pub enum DialogueEnd {
     Closed,
 }
 
+/// Old mail programs hang up in every way there is, most without a word.
+impl From<io::Error> for DialogueEnd {
+    fn from(error: io::Error) -> Self {
+        if is_hang_up(&error) { Self::Vanished } else { Self::Io(error) }
+    }
+}
+
+/// Whether the other side is simply gone; a TLS stream that ends without close_notify counts.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 impl DialogueEnd {
     /// Whether nothing is worth a warning: the client went away by itself.
     pub fn is_ordinary(&self) -> bool {
         matches!(self, Self::Logout | Self::Vanished)
-    }
-}
-
-/// `tag text CRLF`.
-fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
-    for part in [tag, b" ", text.as_bytes(), b"\r\n"] {
-        outbox.push(part);
     }
 }

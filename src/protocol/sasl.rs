@@ -86,19 +86,14 @@ pub fn encode_bearer(
     token: &Secret,
     (host, port): (&str, u16),
 ) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-    if user.is_empty() || user.bytes().any(breaks_out) {
-        return Err(EncodeError::User);
-    }
+    check_bearer(user, token)?;
     let token = token.expose();
-    if token.is_empty() || token.bytes().any(breaks_out) {
-        return Err(EncodeError::Token);
-    }
-    let port = port.to_string();
-    let name = saslname(user);
+    let (name, digits);
     let parts: &[&str] = match mechanism {
         Mechanism::Xoauth2 => &["user=", user, "\x01auth=Bearer ", token, "\x01\x01"],
         Mechanism::Oauthbearer => {
-            &["n,a=", &name, ",\x01host=", host, "\x01port=", &port, "\x01auth=Bearer ", token, "\x01\x01"]
+            (name, digits) = (saslname(user), port.to_string());
+            &["n,a=", &name, ",\x01host=", host, "\x01port=", &digits, "\x01auth=Bearer ", token, "\x01\x01"]
         }
     };
     let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
@@ -106,15 +101,22 @@ pub fn encode_bearer(
     encode_base64(&message).ok_or(EncodeError::Token)
 }
 
+/// Whether a bearer message can be made of these at all.
+pub fn check_bearer(user: &str, token: &Secret) -> Result<(), EncodeError> {
+    let fits = |part: &str| !part.is_empty() && !part.bytes().any(|byte| byte.is_ascii_control());
+    if !fits(user) {
+        return Err(EncodeError::User);
+    }
+    if !fits(token.expose()) {
+        return Err(EncodeError::Token);
+    }
+    Ok(())
+}
+
 fn encode_base64(message: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(vec![0; base64::encoded_len(message.len(), true)?]);
     STANDARD.encode_slice(message, &mut line).ok()?;
     Some(line)
-}
-
-/// A byte that could end a field or a line.
-fn breaks_out(byte: u8) -> bool {
-    byte.is_ascii_control()
 }
 
 /// A name inside a GS2 header (RFC 5801 §4).

@@ -9,6 +9,9 @@ use std::ops::Deref;
 
 use zeroize::Zeroize as _;
 
+/// Room for a typical line, so that one written in pieces is one allocation.
+const SMALLEST: usize = 160;
+
 /// A queue of bytes: pushed at the end, seen as a slice, consumed from the front, wiped behind.
 #[derive(Default)]
 pub struct Buffer {
@@ -25,11 +28,16 @@ impl Buffer {
 
     /// Appends `more`.
     pub fn push(&mut self, more: &[u8]) {
-        let needed = self.len() + more.len();
+        self.reserve(more.len());
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// Makes room for `more` bytes at once, where several pushes follow.
+    pub fn reserve(&mut self, more: usize) {
+        let needed = self.len() + more;
         if needed + self.start > self.bytes.capacity() {
             self.make_room(needed);
         }
-        self.bytes.extend_from_slice(more);
     }
 
     /// Drops the first `count` bytes (at most all) and wipes them.
@@ -60,7 +68,7 @@ impl Buffer {
     /// Room for `needed` unread bytes without ever letting `Vec` reallocate by itself.
     fn make_room(&mut self, needed: usize) {
         // Doubling, so that a long command that trickles in is not copied once a read.
-        let grown = needed.max(2 * self.len());
+        let grown = needed.max(2 * self.len()).max(SMALLEST);
         let mut bytes = Vec::with_capacity(grown);
         bytes.extend_from_slice(self);
         *self = Self { bytes, start: 0 };

@@ -8,61 +8,18 @@
 //!
 //! Everything is bounded by [`Limits`]. Bytes of a command are wiped as soon as it is answered.
 
-use zeroize::Zeroizing;
+mod exchange;
+mod literal;
 
+use super::answer::{push_bye, write_denial, write_line};
 use super::command::{self, Command, Verb};
-use super::framer::{Framed, Framer, Literal};
-use super::{DialogueEnd, write_line};
-use crate::protocol::denial::write_text;
-use crate::protocol::sasl::{self, PlainError};
+use super::framer::{Framed, Framer};
+use super::{Channel, DialogueEnd, Limits};
+use crate::protocol::sasl;
 use crate::protocol::{Code, Denial, Login};
 use crate::wire::Buffer;
-
-/// What protects the connection below the dialogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// TLS: logging in is welcome.
-    Tls,
-    /// Cleartext with STARTTLS on offer: logging in is refused before the password is asked for.
-    StartTls,
-    /// Cleartext without TLS, on loopback only: logging in is welcome.
-    Cleartext,
-}
-
-impl Channel {
-    /// What is true here before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
-    /// old programs know only the former; that a literal is too long may be said with either.
-    fn capabilities(self) -> &'static str {
-        match self {
-            Self::Tls | Self::Cleartext => "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
-            Self::StartTls => "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
-        }
-    }
-}
-
-/// What a client may cost before it is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of one command, literals included, or of one line of a SASL exchange. 64 KiB: RFC 2683
-    /// §3.2.1.5 asks for 8,000, and SASL messages are the longest lines that clients send.
-    pub command: usize,
-    /// Bytes of one literal. 4,096: as much as RFC 7888 §5 lets a client send unasked under
-    /// `LITERAL-`, and far more than any password.
-    pub literal: usize,
-    /// Bytes until a login is accepted. 256 KiB: room for a few of the longest commands.
-    pub bytes: usize,
-    /// Commands until a login is accepted. 100: a careful client sends five, a retrying one twenty.
-    pub commands: u32,
-    /// Wrong passwords; the last one is answered and followed by BYE. 4: a typing error or two, and
-    /// a collector's second and third password are forgiven.
-    pub failed_logins: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { command: 65_536, literal: 4096, bytes: 262_144, commands: 100, failed_logins: 4 }
-    }
-}
+use exchange::Expects;
+use literal::{Answer, Refused};
 
 /// Why the machine stopped.
 #[derive(Debug)]
@@ -108,48 +65,10 @@ enum State {
     End,
 }
 
-/// Which line of an AUTHENTICATE exchange comes next.
-#[derive(Debug)]
-enum Expects {
-    Plain,
-    LoginName,
-    LoginPassword { name: Zeroizing<Vec<u8>> },
-}
-
-/// A tagged answer that waits for the end of its command.
-#[derive(Debug)]
-struct Answer {
-    tag: Vec<u8>,
-    refusal: Refused,
-}
-
-/// Why a command is refused where its end has not come yet.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Tag,
-    Privacy,
-    TooBig,
-    NoLiteral,
-}
-
-impl Refused {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Tag => "BAD Invalid tag",
-            Self::Privacy => {
-                "NO [PRIVACYREQUIRED] Use STARTTLS first: passwords are not read in cleartext here"
-            }
-            Self::TooBig => "BAD [TOOBIG] The literal is too long",
-            Self::NoLiteral => "BAD This command takes no literal before login",
-        }
-    }
-}
-
 /// CR and LF, which no limit counts.
 const LINE_END: usize = 2;
 
 const SYNTAX: &str = "BAD Syntax error in the command's arguments";
-const BASE64: &str = "BAD The line is not valid base64";
 
 impl Dialogue {
     /// A dialogue at its very beginning.
@@ -208,8 +127,9 @@ impl Dialogue {
 
     /// Refuses the login that waits; `Some` where that was one too many.
     pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
-        let State::Login { tag } = std::mem::replace(&mut self.state, State::Command) else { return None };
-        write_denial(outbox, &tag, denial);
+        let State::Login { tag } = &self.state else { return None };
+        write_denial(outbox, tag, denial);
+        self.state = State::Command;
         if denial.code != Code::AuthenticationFailed {
             return None;
         }
@@ -256,92 +176,27 @@ impl Dialogue {
         }
         match self.framer.next(inbox) {
             Framed::More if inbox.is_empty() => Some(Event::More),
-            Framed::More => self.may_grow(inbox, outbox),
-            Framed::Literal(literal) => self.literal(&literal, inbox, outbox),
-            Framed::Complete(end) if end > self.limits.command + LINE_END => self.too_long(outbox),
-            Framed::Complete(end) => self.complete(end, inbox, outbox),
-        }
-    }
-
-    /// Another read, unless the client has used up what it may send.
-    fn may_grow(&mut self, inbox: &Buffer, outbox: &mut Buffer) -> Option<Event> {
-        if inbox.len() >= self.limits.command + LINE_END {
-            return self.too_long(outbox);
-        }
-        if self.bytes + inbox.len() > self.limits.bytes {
-            return self.limit("it sent too many bytes without logging in", outbox);
-        }
-        Some(Event::More)
-    }
-
-    /// A literal is announced: asked for, or refused before its bytes are (RFC 3501 §4.3, 7888 §4).
-    fn literal(&mut self, literal: &Literal, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        let (tag, refusal) = match command::head(inbox) {
-            Some((tag, verb)) => (tag, self.refuses(literal, verb)),
-            None => (&b"*"[..], Some(Refused::Tag)),
-        };
-        let Some(refusal) = refusal else {
-            if literal.waits {
-                outbox.push(b"+ Go ahead\r\n");
-            }
-            self.framer.skip(literal);
-            return None;
-        };
-        let answer = Answer { tag: tag.to_vec(), refusal };
-        self.take(literal.start, inbox);
-        self.count_command(outbox).or_else(|| self.refuse(literal, answer, outbox))
-    }
-
-    fn refuses(&self, literal: &Literal, verb: Verb) -> Option<Refused> {
-        if verb == Verb::Login && self.channel == Channel::StartTls {
-            return Some(Refused::Privacy);
-        }
-        if !verb.takes_literals() {
-            return Some(Refused::NoLiteral);
-        }
-        let room = self.limits.command.saturating_sub(literal.start).min(self.limits.literal);
-        (literal.size > room as u64).then_some(Refused::TooBig)
-    }
-
-    /// Answers at once where the client waits, and behind the literal where it does not.
-    fn refuse(&mut self, literal: &Literal, answer: Answer, outbox: &mut Buffer) -> Option<Event> {
-        if literal.waits {
-            write_line(outbox, &answer.tag, answer.refusal.text());
-            self.state = State::Command;
-            return None;
-        }
-        if literal.size > self.limits.bytes.saturating_sub(self.bytes) as u64 {
-            write_line(outbox, &answer.tag, answer.refusal.text());
-            return self.limit("it announced more bytes than it may send without logging in", outbox);
-        }
-        self.state = State::Discard { left: literal.size, answer };
-        None
-    }
-
-    /// Drops an unwelcome literal as it comes, and then the rest of its command, further literals included.
-    fn discard(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        let State::Discard { left, .. } = &mut self.state else { return None };
-        let dropped = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
-        *left -= dropped as u64;
-        let left = *left;
-        self.take(dropped, inbox);
-        if left > 0 {
-            return self.may_grow(inbox, outbox);
-        }
-        let end = match self.framer.next(inbox) {
-            Framed::More => return self.may_grow(inbox, outbox),
+            Framed::More => self.more(inbox, outbox),
             Framed::Literal(literal) => {
-                self.take(literal.start, inbox);
-                let State::Discard { answer, .. } = std::mem::replace(&mut self.state, State::Command) else {
-                    return None;
-                };
-                return self.refuse(&literal, answer, outbox);
+                self.check(literal.start, outbox).or_else(|| self.literal(&literal, inbox, outbox))
             }
-            Framed::Complete(end) => end,
-        };
-        self.take(end, inbox);
-        if let State::Discard { answer, .. } = std::mem::replace(&mut self.state, State::Command) {
-            write_line(outbox, &answer.tag, answer.refusal.text());
+            Framed::Complete(end) => self.check(end, outbox).or_else(|| self.complete(end, inbox, outbox)),
+        }
+    }
+
+    /// Another read, unless even one more byte would be too many.
+    fn more(&mut self, inbox: &Buffer, outbox: &mut Buffer) -> Option<Event> {
+        self.check(inbox.len() + 1, outbox).or(Some(Event::More))
+    }
+
+    /// The end, where `size` bytes of one command are too many. Judged by what was sent, not by how it
+    /// was cut on its way.
+    fn check(&mut self, size: usize, outbox: &mut Buffer) -> Option<Event> {
+        if size > self.limits.command + LINE_END {
+            return self.limit("it sent a line that is too long", outbox);
+        }
+        if self.bytes + size > self.limits.bytes {
+            return self.limit("it sent too many bytes without logging in", outbox);
         }
         None
     }
@@ -431,95 +286,6 @@ impl Dialogue {
         }
     }
 
-    fn authenticate(
-        &mut self,
-        tag: &[u8],
-        mechanism: &[u8],
-        initial_response: Option<&[u8]>,
-        outbox: &mut Buffer,
-    ) -> Option<Event> {
-        let expects = if mechanism.eq_ignore_ascii_case(b"PLAIN") {
-            Expects::Plain
-        } else if mechanism.eq_ignore_ascii_case(b"LOGIN") {
-            Expects::LoginName
-        } else {
-            write_line(outbox, tag, "NO [CANNOT] Only the mechanisms PLAIN and LOGIN are supported here");
-            return None;
-        };
-        let tag = tag.to_vec();
-        match (expects, initial_response) {
-            // An empty name is nobody's, so `=` gets the question.
-            (Expects::LoginName, None | Some(b"=")) => self.ask(tag, Expects::LoginName, outbox),
-            (expects, None) => self.ask(tag, expects, outbox),
-            (expects, Some(b"=")) => self.response(tag, expects, b"", outbox),
-            (expects, Some(response)) => self.response(tag, expects, response, outbox),
-        }
-    }
-
-    /// Sends the challenge that asks for the next line.
-    fn ask(&mut self, tag: Vec<u8>, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
-        outbox.push(match &expects {
-            Expects::Plain => b"+ \r\n",
-            // "Username:" and "Password:", by which old programs recognise the step.
-            Expects::LoginName => b"+ VXNlcm5hbWU6\r\n",
-            Expects::LoginPassword { .. } => b"+ UGFzc3dvcmQ6\r\n",
-        });
-        self.state = State::Sasl { tag, expects };
-        None
-    }
-
-    /// A line of an AUTHENTICATE exchange.
-    fn sasl(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        let Some(end) = self.framer.next_line(inbox) else {
-            return self.may_grow(inbox, outbox);
-        };
-        let State::Sasl { tag, expects } = std::mem::replace(&mut self.state, State::Command) else {
-            return None;
-        };
-        let line = command::trim_end(inbox.get(..end).unwrap_or_default());
-        let event = match line {
-            b"*" => {
-                write_line(outbox, &tag, "BAD AUTHENTICATE cancelled");
-                None
-            }
-            _ => self.response(tag, expects, line, outbox),
-        };
-        self.take(end, inbox);
-        event
-    }
-
-    /// A SASL response in base64, initial or not.
-    fn response(
-        &mut self,
-        tag: Vec<u8>,
-        expects: Expects,
-        line: &[u8],
-        outbox: &mut Buffer,
-    ) -> Option<Event> {
-        let Some(decoded) = sasl::decode_base64(line) else {
-            write_line(outbox, &tag, BASE64);
-            return None;
-        };
-        match expects {
-            Expects::Plain => match sasl::decode_plain(&decoded) {
-                Ok(login) => self.login(tag, login),
-                Err(error @ PlainError::Malformed) => {
-                    write_line(outbox, &tag, &format!("BAD {error}"));
-                    None
-                }
-                Err(error @ PlainError::OtherIdentity) => {
-                    write_line(outbox, &tag, &format!("NO [AUTHORIZATIONFAILED] {error}"));
-                    None
-                }
-            },
-            Expects::LoginName => self.ask(tag, Expects::LoginPassword { name: decoded }, outbox),
-            Expects::LoginPassword { name } => {
-                let login = Login { name: sasl::text_of(&name), password: sasl::secret_text_of(&decoded) };
-                self.login(tag, login)
-            }
-        }
-    }
-
     fn login(&mut self, tag: Vec<u8>, login: Login) -> Option<Event> {
         self.state = State::Login { tag };
         Some(Event::Login(login))
@@ -537,14 +303,7 @@ impl Dialogue {
         if self.commands > self.limits.commands {
             return self.limit("it sent too many commands without logging in", outbox);
         }
-        if self.bytes > self.limits.bytes {
-            return self.limit("it sent too many bytes without logging in", outbox);
-        }
         None
-    }
-
-    fn too_long(&mut self, outbox: &mut Buffer) -> Option<Event> {
-        self.limit("it sent a line that is too long", outbox)
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Option<Event> {
@@ -561,32 +320,11 @@ impl Dialogue {
 /// Whether a browser or a probe speaks: `GET / HTTP/1.1`.
 fn is_http(line: &[u8]) -> bool {
     let mut words = command::trim_end(line).split(|&byte| byte == b' ');
-    let method = words.next().unwrap_or_default();
-    !method.is_empty()
-        && method.iter().all(u8::is_ascii_uppercase)
-        && words.next_back().is_some_and(|version| version.starts_with(b"HTTP/"))
-        && words.count() == 1
-}
-
-fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial) {
-    if denial.alert {
-        outbox.push(b"* NO [ALERT] ");
-        write_text(outbox, &denial.text);
-        outbox.push(b"\r\n");
-    }
-    outbox.push(tag);
-    outbox.push(b" NO [");
-    outbox.push(denial.code.name().as_bytes());
-    outbox.push(b"] ");
-    write_text(outbox, &denial.text);
-    outbox.push(b"\r\n");
-}
-
-/// `* BYE [CODE] text`.
-pub(super) fn push_bye(outbox: &mut Buffer, denial: &Denial) {
-    outbox.push(b"* BYE [");
-    outbox.push(denial.code.name().as_bytes());
-    outbox.push(b"] ");
-    write_text(outbox, &denial.text);
-    outbox.push(b"\r\n");
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return false;
+    };
+    let is_target = matches!(target.first(), Some(b'/' | b'*')) || target.contains(&b':');
+    method.iter().all(u8::is_ascii_uppercase) && is_target && version.starts_with(b"HTTP/")
 }

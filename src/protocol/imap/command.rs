@@ -93,7 +93,7 @@ pub(super) fn parse(input: &[u8]) -> Option<Command<'_>> {
         }
         Verb::Authenticate => {
             reader.space()?;
-            let mechanism = reader.word();
+            let mechanism = reader.atom()?;
             let initial_response = reader.initial_response();
             Command::Authenticate { mechanism, initial_response }
         }
@@ -142,11 +142,12 @@ impl<'a> Reader<'a> {
         match self.rest.first()? {
             b'"' => self.quoted(),
             b'{' => self.literal().map(Text::Plain),
-            _ => {
-                let atom = self.word();
-                (!atom.is_empty()).then_some(Text::Plain(atom))
-            }
+            _ => self.atom().map(Text::Plain),
         }
+    }
+
+    fn atom(&mut self) -> Option<&'a [u8]> {
+        Some(self.word()).filter(|word| !word.is_empty())
     }
 
     fn string(&mut self) -> Option<Text<'a>> {

@@ -4,7 +4,7 @@
 //! the first command ("User is authenticated but not connected").
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Refusal, Said, refusal_of};
+use super::refusal::{Heard, Refusal, refused, turned_away};
 use super::response::{self, Response, Status};
 use crate::wire::{Stream, Wire};
 
@@ -45,8 +45,8 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
             Response::Tagged(Status::Ok, _) => break,
-            Response::Tagged(_, text) => return Err(refusal_of(text, Said::default())),
-            Response::Untagged(Status::Bye, text) => return Err(Said::default().turned_away(text)),
+            Response::Tagged(_, text) => return Err(refused(text, Heard::default())),
+            Response::Untagged(Status::Bye, text) => return Err(turned_away(text, Heard::default())),
             Response::Data if is_list(line) && folders < FOLDERS_LIMIT => folders += 1,
             Response::Data if is_list(line) => break,
             _ => {}

@@ -63,13 +63,19 @@ pub enum Refusal {
     Closed,
     /// The network: try later.
     #[error("the connection to the provider failed: {0}; try again later")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Nothing was sent.
     #[error("no sign-in message can be made: {0}")]
     Credential(#[from] EncodeError),
     /// The caller's: there is no login to answer.
     #[error("there is no login to sign in for")]
     NotAsked,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        if super::is_hang_up(&error) { Self::Closed } else { Self::Io(error) }
+    }
 }
 
 impl Refusal {
@@ -122,16 +128,14 @@ impl Refusal {
 }
 
 /// What the provider said, and what it means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The decisive line's text, response code included; printable ASCII, bounded.
     pub text: String,
     /// The challenge that came before, reduced to what is safe to log.
-    pub challenge: Option<Challenge>,
+    pub challenge: Option<Box<Challenge>>,
     /// Cause and remedy.
     pub advice: Advice,
-    /// The URL of a web login that an untagged line named.
-    url: Option<String>,
 }
 
 impl fmt::Display for Said {
@@ -144,20 +148,18 @@ impl fmt::Display for Said {
     }
 }
 
-impl Said {
-    /// Remembers what an untagged line tells about the verdict to come.
+/// What was heard before the verdict that helps to explain it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub(super) challenge: Option<Box<Challenge>>,
+    /// The URL of a web login that an untagged line named.
+    url: Option<String>,
+}
+
+impl Heard {
     pub(super) fn listen(&mut self, response: &Response<'_>) {
         if let Response::Untagged(Status::No, text) = response {
             self.url = web_alert(text).or(self.url.take());
-        }
-    }
-
-    /// The server said BYE instead of a verdict.
-    pub(super) fn turned_away(&mut self, text: &[u8]) -> Refusal {
-        match refusal_of(text, std::mem::take(self)) {
-            // BYE is about the server or the session; a token is refused with NO.
-            Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
-            other => other,
         }
     }
 }
@@ -169,12 +171,6 @@ pub struct Advice {
     pub cause: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
-}
-
-impl Default for Advice {
-    fn default() -> Self {
-        TOKEN
-    }
 }
 
 impl fmt::Display for Advice {
@@ -321,15 +317,14 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
 }
 
 /// What a tagged NO or BAD with this text means.
-pub(super) fn refusal_of(text: &[u8], mut said: Said) -> Refusal {
-    said.text = response::said(text);
-    let url = web_alert(text).or(said.url.take());
+pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
+    let url = web_alert(text).or(heard.url);
     let (kind, advice) = match known(text) {
         Some(&(_, kind, advice)) => (kind, advice),
         None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
         None => by_code(text),
     };
-    said.advice = advice;
+    let said = Said { text: response::said(text), challenge: heard.challenge, advice };
     match kind {
         Kind::Token => Refusal::Token(said),
         Kind::Connections => Refusal::Connections(said),
@@ -337,6 +332,15 @@ pub(super) fn refusal_of(text: &[u8], mut said: Said) -> Refusal {
         Kind::Disabled => Refusal::Disabled(said),
         Kind::WebLogin => Refusal::WebLogin { url: url.or_else(|| first_url(text)), said },
         Kind::Unavailable | Kind::SessionEnd => Refusal::Unavailable(said),
+    }
+}
+
+/// What a BYE with this text means, instead of a greeting or a verdict.
+pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
+    match refused(text, heard) {
+        // BYE is about the server or the session; a token is refused with NO.
+        Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
+        other => other,
     }
 }
 

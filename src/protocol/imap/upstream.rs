@@ -13,7 +13,7 @@
 use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Refusal, Said, refusal_of};
+use super::refusal::{Heard, Refusal, refused, turned_away};
 use super::response::{self, Offer, Response, Status};
 use crate::config::Mechanism;
 use crate::protocol::Credential;
@@ -61,8 +61,7 @@ pub struct SignIn<'a> {
     framer: Framer,
     /// What may be passed on once the provider accepts.
     lines: Vec<u8>,
-    /// What the provider said about this exchange that explains a refusal.
-    said: Said,
+    heard: Heard,
     bytes: usize,
     responses: u32,
     challenges: u32,
@@ -88,15 +87,15 @@ enum State {
 impl<'a> SignIn<'a> {
     /// A sign-in under `tag`, which must be a valid tag.
     pub fn new(tag: &'a [u8], credential: &'a Credential<'a>) -> Result<Self, Refusal> {
-        // Checked before anything is sent, whatever mechanism will be chosen.
-        sasl::encode_bearer(Mechanism::Xoauth2, credential.user, credential.token, ("", 0))?;
+        // Before anything is sent.
+        sasl::check_bearer(credential.user, credential.token)?;
         Ok(Self {
             credential,
             tag,
             state: State::Greeting,
             framer: Framer::default(),
             lines: Vec::new(),
-            said: Said::default(),
+            heard: Heard::default(),
             bytes: 0,
             responses: 0,
             challenges: 0,
@@ -144,50 +143,84 @@ impl<'a> SignIn<'a> {
     /// One response, judged by the state.
     fn response(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
         let response = response::parse(bytes, self.own_tag());
-        self.said.listen(&response);
-        match (&mut self.state, response) {
-            (State::Greeting, Response::Untagged(Status::Ok, text)) => {
-                self.greeted(text, outbox)?;
+        self.heard.listen(&response);
+        if let Response::Untagged(Status::Bye, text) = response {
+            return Err(self.explain(text, turned_away));
+        }
+        match self.state {
+            State::Greeting => self.greeting(&response, outbox).map(|()| None),
+            State::Capability { .. } => self.capability(&response, outbox).map(|()| None),
+            State::Prompt { .. } => self.prompted(bytes, &response, outbox).map(|()| None),
+            State::Verdict { mechanism } => self.verdict(bytes, &response, mechanism, outbox),
+        }
+    }
+
+    fn greeting(&mut self, response: &Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
+        match response {
+            Response::Untagged(Status::Ok, text) => self.greeted(text, outbox),
+            Response::Untagged(Status::PreAuth, _) => {
+                Err(Refusal::Violation("it greeted with PREAUTH, so nobody can sign in there"))
             }
-            (State::Greeting, Response::Untagged(Status::Bye, text)) => {
-                return Err(self.said.turned_away(text));
-            }
-            (State::Greeting, Response::Untagged(Status::PreAuth, _)) => {
-                return Err(Refusal::Violation("it greeted with PREAUTH, so nobody can sign in there"));
-            }
-            (State::Greeting, _) => {
-                return Err(Refusal::Violation("it did not greet as an IMAP server does"));
-            }
-            (_, Response::Untagged(Status::Bye, text)) => return Err(self.said.turned_away(text)),
-            (State::Capability { offer }, Response::Capability(names)) => {
-                *offer = Some(response::offer(names))
-            }
-            (State::Capability { offer }, Response::Tagged(_, text)) => {
+            _ => Err(Refusal::Violation("it did not greet as an IMAP server does")),
+        }
+    }
+
+    fn capability(&mut self, response: &Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
+        let State::Capability { offer } = &mut self.state else { return Ok(()) };
+        match response {
+            Response::Capability(names) => *offer = Some(response::offer(names)),
+            Response::Tagged(_, text) => {
                 let offer = offer.take().or_else(|| offer_in_code(text));
-                self.authenticate(offer, outbox)?;
+                return self.authenticate(offer, outbox);
             }
-            (State::Prompt { .. }, Response::Continue(_)) => self.answer_prompt(outbox),
-            (State::Verdict { .. }, Response::Continue(challenge)) => {
-                return self.answer_challenge(challenge, outbox).map(|()| None);
-            }
-            (State::Prompt { .. }, Response::Tagged(Status::Ok, _)) => {
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// AUTHENTICATE was sent and its message was not.
+    fn prompted(
+        &mut self,
+        bytes: &[u8],
+        response: &Response<'_>,
+        outbox: &mut Buffer,
+    ) -> Result<(), Refusal> {
+        match response {
+            Response::Continue(_) => self.send_message(outbox),
+            Response::Tagged(Status::Ok, _) => {
                 return Err(Refusal::Violation("it accepted a token that it had not seen"));
             }
-            (State::Verdict { .. }, Response::Tagged(Status::Ok, _)) => {
+            Response::Tagged(_, text) => return Err(self.explain(text, refused)),
+            // Another tag's answer is nobody's.
+            Response::Foreign => {}
+            _ => response::pass_on(bytes, self.tag, &mut self.lines),
+        }
+        Ok(())
+    }
+
+    /// The message was sent.
+    fn verdict(
+        &mut self,
+        bytes: &[u8],
+        response: &Response<'_>,
+        mechanism: Mechanism,
+        outbox: &mut Buffer,
+    ) -> Result<Option<Accepted>, Refusal> {
+        match response {
+            Response::Continue(challenge) => self.answer_challenge(challenge, mechanism, outbox)?,
+            Response::Tagged(Status::Ok, _) => {
                 response::pass_on(bytes, self.tag, &mut self.lines);
                 return Ok(Some(Accepted { lines: std::mem::take(&mut self.lines) }));
             }
-            (State::Prompt { .. } | State::Verdict { .. }, Response::Tagged(_, text)) => {
-                return Err(refusal_of(text, std::mem::take(&mut self.said)));
-            }
-            (
-                State::Prompt { .. } | State::Verdict { .. },
-                Response::Untagged(..) | Response::Capability(_) | Response::Data,
-            ) => response::pass_on(bytes, self.tag, &mut self.lines),
-            // Another tag's answer is nobody's, and a `+` that nothing asked for is ignored.
-            (State::Capability { .. }, _) | (_, Response::Foreign) => {}
+            Response::Tagged(_, text) => return Err(self.explain(text, refused)),
+            Response::Foreign => {}
+            _ => response::pass_on(bytes, self.tag, &mut self.lines),
         }
         Ok(None)
+    }
+
+    fn explain(&mut self, text: &[u8], meaning: fn(&[u8], Heard) -> Refusal) -> Refusal {
+        meaning(text, std::mem::take(&mut self.heard))
     }
 
     /// The greeting was OK: ask what is not known, or sign in at once.
@@ -207,13 +240,14 @@ impl<'a> SignIn<'a> {
         let mechanism = self.choose(offer.as_ref())?;
         let sasl_ir = offer.map_or(self.credential.sasl_ir.unwrap_or(false), |offer| offer.sasl_ir);
         let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
+        outbox.reserve(self.tag.len() + " AUTHENTICATE OAUTHBEARER \r\n".len() + message.len());
         for part in [self.tag, b" AUTHENTICATE ", mechanism.name().as_bytes()] {
             outbox.push(part);
         }
         self.state = State::Prompt { mechanism, message };
         if sasl_ir {
             outbox.push(b" ");
-            self.answer_prompt(outbox);
+            self.send_message(outbox);
         } else {
             outbox.push(b"\r\n");
         }
@@ -232,7 +266,7 @@ impl<'a> SignIn<'a> {
     }
 
     /// The message goes out, and its copy here is wiped.
-    fn answer_prompt(&mut self, outbox: &mut Buffer) {
+    fn send_message(&mut self, outbox: &mut Buffer) {
         if let State::Prompt { mechanism, message } = &self.state {
             outbox.push(message);
             outbox.push(b"\r\n");
@@ -241,13 +275,17 @@ impl<'a> SignIn<'a> {
     }
 
     /// The token is refused, and the server wants to be told that we heard it.
-    fn answer_challenge(&mut self, challenge: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
-        let State::Verdict { mechanism } = self.state else { return Ok(()) };
+    fn answer_challenge(
+        &mut self,
+        challenge: &[u8],
+        mechanism: Mechanism,
+        outbox: &mut Buffer,
+    ) -> Result<(), Refusal> {
         self.challenges += 1;
         if self.challenges > CHALLENGES_LIMIT {
             return Err(Refusal::Violation("it asks for more than the mechanism holds"));
         }
-        self.said.challenge.get_or_insert_with(|| Challenge::decode(challenge));
+        self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(challenge)));
         outbox.push(sasl::dummy_answer(mechanism));
         outbox.push(b"\r\n");
         Ok(())

@@ -1,0 +1,39 @@
+//! The lines that we write to mail programs.
+//!
+//! Fixed texts, the client's own checked tag, and the text of a [`Denial`], which is made harmless on its
+//! way: no byte from anywhere else can get into a line.
+
+use crate::protocol::Denial;
+use crate::protocol::denial::write_text;
+use crate::wire::Buffer;
+
+/// `tag text CRLF`.
+pub(super) fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
+    for part in [tag, b" ", text.as_bytes(), b"\r\n"] {
+        outbox.push(part);
+    }
+}
+
+/// `tag NO [CODE] text`, and the untagged alert before it where the person must see it.
+pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial) {
+    if denial.alert {
+        outbox.push(b"* NO [ALERT] ");
+        write_text(outbox, &denial.text);
+        outbox.push(b"\r\n");
+    }
+    outbox.push(tag);
+    outbox.push(b" NO [");
+    outbox.push(denial.code.name().as_bytes());
+    outbox.push(b"] ");
+    write_text(outbox, &denial.text);
+    outbox.push(b"\r\n");
+}
+
+/// `* BYE [CODE] text`.
+pub(super) fn push_bye(outbox: &mut Buffer, denial: &Denial) {
+    outbox.push(b"* BYE [");
+    outbox.push(denial.code.name().as_bytes());
+    outbox.push(b"] ");
+    write_text(outbox, &denial.text);
+    outbox.push(b"\r\n");
+}

@@ -1,0 +1,120 @@
+//! Literals (RFC 3501 §4.3, 7888): welcome ones are asked for, the rest is refused before its bytes are
+//! sent, or dropped where the client does not wait, and the stream stays in step.
+
+use super::{Dialogue, Event, State};
+use crate::protocol::imap::Channel;
+use crate::protocol::imap::answer::write_line;
+use crate::protocol::imap::command::{self, Verb};
+use crate::protocol::imap::framer::{Framed, Literal};
+use crate::wire::Buffer;
+
+/// A tagged answer that waits for the end of its command.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) tag: Vec<u8>,
+    pub(super) refusal: Refused,
+}
+
+/// Why a command is refused where its end has not come yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refused {
+    Tag,
+    Privacy,
+    TooBig,
+    NoLiteral,
+}
+
+impl Refused {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Tag => "BAD Invalid tag",
+            Self::Privacy => {
+                "NO [PRIVACYREQUIRED] Use STARTTLS first: passwords are not read in cleartext here"
+            }
+            Self::TooBig => "BAD [TOOBIG] The literal is too long",
+            Self::NoLiteral => "BAD This command takes no literal before login",
+        }
+    }
+}
+
+impl Dialogue {
+    /// A literal is announced: asked for, or refused before its bytes are (RFC 3501 §4.3, 7888 §4).
+    pub(super) fn literal(
+        &mut self,
+        literal: &Literal,
+        inbox: &mut Buffer,
+        outbox: &mut Buffer,
+    ) -> Option<Event> {
+        let (tag, refusal) = match command::head(inbox) {
+            Some((tag, verb)) => (tag, self.refuses(literal, verb)),
+            None => (&b"*"[..], Some(Refused::Tag)),
+        };
+        let Some(refusal) = refusal else {
+            if literal.waits {
+                outbox.push(b"+ Go ahead\r\n");
+            }
+            self.framer.skip(literal);
+            return None;
+        };
+        let answer = Answer { tag: tag.to_vec(), refusal };
+        self.take(literal.start, inbox);
+        self.count_command(outbox).or_else(|| self.refuse(literal, answer, outbox))
+    }
+
+    fn refuses(&self, literal: &Literal, verb: Verb) -> Option<Refused> {
+        if verb == Verb::Login && self.channel == Channel::StartTls {
+            return Some(Refused::Privacy);
+        }
+        if !verb.takes_literals() {
+            return Some(Refused::NoLiteral);
+        }
+        let room = self.limits.command.saturating_sub(literal.start).min(self.limits.literal);
+        (literal.size > room as u64).then_some(Refused::TooBig)
+    }
+
+    /// Answers at once where the client waits, and behind the literal where it does not.
+    fn refuse(&mut self, literal: &Literal, answer: Answer, outbox: &mut Buffer) -> Option<Event> {
+        if literal.waits {
+            write_line(outbox, &answer.tag, answer.refusal.text());
+            self.state = State::Command;
+            return None;
+        }
+        if literal.size > self.limits.bytes.saturating_sub(self.bytes) as u64 {
+            write_line(outbox, &answer.tag, answer.refusal.text());
+            return self.limit("it announced more bytes than it may send without logging in", outbox);
+        }
+        self.state = State::Discard { left: literal.size, answer };
+        None
+    }
+
+    /// Drops an unwelcome literal as it comes, and then the rest of its command, further literals included.
+    pub(super) fn discard(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
+        let State::Discard { left, .. } = &mut self.state else { return None };
+        if *left > 0 {
+            let dropped = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
+            *left -= dropped as u64;
+            let more = *left > 0;
+            self.take(dropped, inbox);
+            if more {
+                return Some(Event::More);
+            }
+        }
+        let (end, next) = match self.framer.next(inbox) {
+            Framed::More => return self.more(inbox, outbox),
+            Framed::Literal(literal) => (literal.start, Some(literal)),
+            Framed::Complete(end) => (end, None),
+        };
+        if let Some(end) = self.check(end, outbox) {
+            return Some(end);
+        }
+        self.take(end, inbox);
+        let State::Discard { answer, .. } = std::mem::replace(&mut self.state, State::Command) else {
+            return None;
+        };
+        if let Some(literal) = next {
+            return self.refuse(&literal, answer, outbox);
+        }
+        write_line(outbox, &answer.tag, answer.refusal.text());
+        None
+    }
+}
