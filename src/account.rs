@@ -20,7 +20,9 @@ use tokio::sync::Notify;
 use self::attempts::Attempts;
 
 use crate::secret::{Sealer, Secret};
-use crate::store::{Account, Grant, LoginNote, Store, StoreError, Trouble, fold};
+use crate::store::{LoginNote, Store, StoreError, Trouble};
+
+pub use crate::store::{Account, Grant, fold};
 
 pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};

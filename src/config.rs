@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::ConfigError;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Mechanism, Provider};
+pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider};
+
+pub use crate::protocol::sasl::Mechanism;
 
 use crate::secret::KeySource;
 

@@ -7,15 +7,13 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
-
 /// Warnings of everybody, and our own news.
 const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 
 /// Starts the log. `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`.
 ///
-/// Called once; later calls do nothing.
-pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), LogFilterError> {
+/// `json` makes each line an object. Called once; later calls do nothing.
+pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
     let filter = match filter {
         Some(text) => {
             EnvFilter::try_new(quiet_dependencies(text)).map_err(|error| LogFilterError(error.to_string()))?
@@ -23,9 +21,9 @@ pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), LogFilterErr
         None => EnvFilter::new(DEFAULT_FILTER),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let started = match json {
+        true => builder.json().flatten_event(true).try_init(),
+        false => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     drop(started);
     Ok(())

@@ -13,7 +13,7 @@ pub mod sasl;
 
 use std::future::Future;
 
-use crate::config::Mechanism;
+use self::sasl::Mechanism;
 use crate::secret::Secret;
 use crate::wire::{Stream, Wire};
 

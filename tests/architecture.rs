@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &[]),
     ("server", &["connection", "tls", "config"]),
-    ("connection", &["protocol", "account", "token", "upstream", "relay", "wire", "tls"]),
+    ("connection", &["protocol", "account", "token", "upstream", "relay", "wire", "tls", "config"]),
     ("wire", &["tls"]),
     ("protocol", &["wire", "secret"]),
     ("account", &["store", "secret"]),
@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("relay", &["wire", "tls"]),
     ("store", &["secret"]),
     ("secret", &[]),
-    ("config", &["secret"]),
+    ("config", &["protocol", "secret"]),
     ("tls", &["secret"]),
     ("admin", &["account", "token", "oauth", "store"]),
 ];

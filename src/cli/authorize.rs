@@ -69,7 +69,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let stored = prove_and_store(&installation, &legs, granted, certainty).await?;
 
     let password = first_password(&installation, &stored, &arguments).await?;
-    finish(&installation, &legs, &stored, password, ca_file, arguments.json)?;
+    finish(&installation, &legs, &stored, password.as_ref(), ca_file, arguments.json)?;
     Ok(Done::Well)
 }
 
@@ -264,11 +264,11 @@ fn finish(
     installation: &Installation,
     legs: &Legs,
     stored: &Stored,
-    password: Option<Secret>,
+    password: Option<&Secret>,
     ca_file: Option<PathBuf>,
     json: bool,
 ) -> Result<(), Failure> {
-    let summary = Summary::new(&installation.config, &legs.provider, stored, password.as_ref(), ca_file)?;
+    let summary = Summary::new(&installation.config, &legs.provider, stored, password, ca_file)?;
     match json {
         true => print::json(&summary)?,
         false => summary.show(stored.folders),

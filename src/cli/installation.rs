@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::account::Passwords;
-use crate::config::{Config, Provider};
+use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
 use crate::store::{DirectoryError, LoginRecord, Sqlite, StateDirectory, Store};
@@ -22,7 +22,7 @@ impl Options {
     /// Reads the configuration and starts the log.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
-        crate::logging::start(config.log, self.log.as_deref())?;
+        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
         Ok(config)
     }
 }
@@ -79,7 +79,7 @@ impl Installation {
 pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure> {
     StateDirectory::open(&config.state_directory).map_err(|error| match &error {
         DirectoryError::Foreign { owner, .. } => {
-            let line = command_line(config, owner);
+            let line = command_line(owner);
             Failure::from(error).hint(format!("run it as that user: {line}"))
         }
         DirectoryError::Failed(..) => Failure::from(error).hint(
@@ -89,14 +89,13 @@ pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure>
 }
 
 /// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
-fn command_line(config: &Config, owner: &str) -> String {
+fn command_line(owner: &str) -> String {
     let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
     for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
         if let Ok(value) = std::env::var(variable) {
             words.push(format!("{variable}={value}"));
         }
     }
-    let _ = config;
     words.extend(std::env::args());
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }

@@ -54,7 +54,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let installation = Installation::open(options.load()?).await?;
     match command {
         Command::Create { account, name, stdin, json } => {
-            create(&installation, &account, &name, stdin, json).await?
+            create(&installation, &account, &name, stdin, json).await?;
         }
         Command::List { account, json } => list(&installation, &account, json).await?,
         Command::Revoke { account, name } => revoke(&installation, &account, &name).await?,

@@ -135,10 +135,10 @@ fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
         return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
             .hint("leave it out for the default, 127.0.0.1:1993 and [::1]:1993 with TLS"));
     }
-    files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), file)).collect()
+    files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()
 }
 
-fn listener(index: &str, file: ListenerFile) -> Result<Listener, Problem> {
+fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
     if file.protocol != "imap" {
         let message = format!("{:?} is not a protocol that this version speaks", file.protocol);
         return Err(Problem::at(["listeners", index, "protocol"], message).hint("write protocol = \"imap\""));

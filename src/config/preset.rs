@@ -12,7 +12,8 @@ use url::Url;
 use super::Unsupported;
 use super::error::Problem;
 use super::file::Base;
-use super::provider::{AppGrant, ClientAuthentication, Mechanism, Provider};
+use super::provider::{AppGrant, ClientAuthentication, Provider};
+use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
 const PRESETS: &[(&str, &str)] = &[
@@ -135,7 +136,7 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
             }),
             None if tables.contains_key(name) => {}
             None => {
-                providers.insert(name.clone(), build(name, preset.clone(), Some(name.clone()), base)?);
+                providers.insert(name.clone(), build(name, preset.clone(), Some(name), base)?);
             }
         }
     }
@@ -148,7 +149,7 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
             Some(preset) => lay_over_preset(&name, table, preset, &presets)?,
             None => table,
         };
-        let provider = build(&name, table, preset, base)?;
+        let provider = build(&name, table, preset.as_deref(), base)?;
         providers.insert(name, provider);
     }
     Ok((providers, unsupported))
@@ -187,7 +188,7 @@ fn lay_over_preset(
     Ok(table.over(below))
 }
 
-fn build(name: &str, file: ProviderFile, preset: Option<String>, base: &Base) -> Result<Provider, Problem> {
+fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> Result<Provider, Problem> {
     let field = Field { name, tenant: file.tenant.as_deref() };
     let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
     let imap = field.required("imap", file.imap.as_deref())?;
@@ -223,7 +224,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<String>, base: &Base) ->
         return Err(Problem::at(["providers", name, "mechanisms"], "is empty").hint("write [\"xoauth2\"]"));
     }
     Ok(Provider {
-        is_preset: preset.as_deref() == Some(name),
+        is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
         imap,
         authorize_url: endpoint("authorize_url", &file.authorize_url)?,

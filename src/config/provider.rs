@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -110,26 +111,6 @@ pub enum ClientAuthentication {
     Post,
     /// The `Authorization` header.
     Basic,
-}
-
-/// A SASL mechanism that carries an access token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mechanism {
-    /// Google's and Microsoft's.
-    Xoauth2,
-    /// RFC 7628.
-    Oauthbearer,
-}
-
-impl Mechanism {
-    /// The name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Xoauth2 => "XOAUTH2",
-            Self::Oauthbearer => "OAUTHBEARER",
-        }
-    }
 }
 
 /// A host and a port.

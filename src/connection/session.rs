@@ -8,10 +8,9 @@ use memchr::memmem;
 use tracing::{info, warn};
 
 use super::Proxy;
-use crate::account::Pass;
+use crate::account::{Account, Pass};
 use crate::protocol::imap::{Advice, advice_on};
 use crate::relay::{self, Farewell, Session};
-use crate::store::Account;
 use crate::tls::Stream;
 use crate::wire::Wire;
 

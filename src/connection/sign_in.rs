@@ -12,11 +12,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Admitted, Pass};
+use crate::account::{Account, Admitted, Grant, Pass, fold};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Code, Credential, Denial, Protocol as _};
-use crate::store::{Account, Grant, fold};
 use crate::tls::{Connector, Stream};
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, dial};

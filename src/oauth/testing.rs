@@ -11,6 +11,7 @@ pub(super) fn provider(base: &str) -> Provider {
     let url = |path: &str| Some(Url::parse(&format!("{base}{path}")).unwrap());
     Provider {
         name: "acme".to_owned(),
+        is_preset: false,
         title: "Acme".to_owned(),
         imap: Endpoint { host: "imap.acme.example".to_owned(), port: 993 },
         authorize_url: url("/authorize"),

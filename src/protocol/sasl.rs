@@ -13,8 +13,27 @@ use zeroize::Zeroizing;
 
 use super::Login;
 use super::denial::plain_text;
-use crate::config::Mechanism;
 use crate::secret::Secret;
+
+/// A SASL mechanism that carries an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mechanism {
+    /// Google's and Microsoft's.
+    Xoauth2,
+    /// RFC 7628.
+    Oauthbearer,
+}
+
+impl Mechanism {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
+        }
+    }
+}
 
 /// Decodes one base64 line (RFC 4648 §4: padded, no blanks), or `None`.
 pub fn decode_base64(line: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

@@ -186,7 +186,8 @@ async fn note(inner: &Inner, mut grant: Grant, error: &TokenError) -> TokenFailu
             (GrantState::Retrying, asked.max(passing_pause(grant.failures)))
         }
     };
-    tracing::warn!(owner = %grant.owner, provider = %grant.provider, state = state.name(), "no token: {line}");
+    let shown = line.replace("{account}", &grant.owner);
+    tracing::warn!(owner = %grant.owner, provider = %grant.provider, state = state.name(), "no token: {shown}");
     grant.state = state;
     grant.retry_at = Some(now + pause);
     grant.last_error = Some(line);

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use super::framer::{Framed, Framer};
 use super::refusal::{Heard, Refusal, refused, turned_away};
 use super::response::{self, Offer, Response, Status};
-use crate::config::Mechanism;
 use crate::protocol::Credential;
+use crate::protocol::sasl::Mechanism;
 use crate::protocol::sasl::{self, Challenge};
 use crate::wire::Buffer;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Map;
 use tokio::net::TcpListener;
 
-use crate::imap::mailbox::{Body, Mailboxes};
+use crate::imap::mailbox::Body;
+use crate::imap::mailboxes::Mailboxes;
 use crate::state::{Shared, User};
 use crate::switches::{Greeting, ImapSwitches, OauthSwitches, Rotation};
 use crate::tls::{Authority, Certificate};

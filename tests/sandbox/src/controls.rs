@@ -249,7 +249,7 @@ impl Controls {
         self.mailboxes(user).names()
     }
 
-    fn mailboxes(&self, user: &str) -> Arc<crate::imap::mailbox::Mailboxes> {
+    fn mailboxes(&self, user: &str) -> Arc<crate::imap::mailboxes::Mailboxes> {
         let found = self.0.look(|state| state.user(user).map(|user| Arc::clone(&user.mailboxes)));
         found.unwrap_or_else(|| panic!("no user {user} at this provider"))
     }

@@ -1,16 +1,18 @@
 //! The IMAP server: RFC 3501 with the extensions that Gmail and Exchange offer, over implicit TLS.
 //!
-//! `session` reads like a conversation: greeting, login, commands; `login` judges `AUTHENTICATE`; `malice` is
+//! `session` reads like a conversation: greeting, login, commands; `dispatch` hands these out; `login` judges `AUTHENTICATE`; `malice` is
 //! everything that no honest server does; the other files are one group of commands each. A session that idles
 //! holds no buffers, so thousands of them are cheap.
 
 mod append;
+mod dispatch;
 mod fetch;
 mod flavour;
 mod folders;
 mod idle;
 mod login;
 pub(crate) mod mailbox;
+pub(crate) mod mailboxes;
 mod malice;
 mod message;
 mod parser;

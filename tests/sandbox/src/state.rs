@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::canary::Canaries;
 use crate::flavour::Vendor;
-use crate::imap::mailbox::Mailboxes;
+use crate::imap::mailboxes::Mailboxes;
 use crate::stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
 use crate::switches::{ImapSwitches, LoginFault, OauthSwitches, Queue, TokenFault};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::mailbox::{DELIMITER, FolderError, Mailbox, Mailboxes, canonical};
+use super::mailbox::Mailbox;
+use super::mailboxes::{DELIMITER, FolderError, Mailboxes, canonical};
 use super::parser::{self, Arg, Command};
 use super::session::Session;
 

@@ -87,6 +87,9 @@ impl Session {
         let last_known = known.last().copied().unwrap_or(0);
         let arrived = uids.last().is_some_and(|last| *last > last_known);
         if arrived {
+            if !selected.read_only {
+                selected.mailbox.take_recent();
+            }
             let recent = uids.iter().filter(|uid| **uid >= selected.recent_from).count();
             self.transport.put_line(format!("* {} EXISTS", selected.uids.len()));
             self.transport.put_line(format!("* {recent} RECENT"));

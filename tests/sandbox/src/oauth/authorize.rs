@@ -227,7 +227,7 @@ fn redirect(shared: &Shared, uri: &str, state: Option<&str>, pairs: &[(&str, &st
 fn consent_page(fields: &Fields, wanted: &Wanted) -> Markup {
     page(
         "Sign in",
-        html! {
+        &html! {
             h1 { "Sign in to the sandbox provider" }
             p { "The application " b { (wanted.client) } " wants to:" }
             form method="post" {
@@ -256,10 +256,10 @@ fn consent_page(fields: &Fields, wanted: &Wanted) -> Markup {
 }
 
 fn error_page(error: &str) -> Markup {
-    page("Error", html! { h1 { "Access blocked" } p { "Error 400: " (error) } })
+    page("Error", &html! { h1 { "Access blocked" } p { "Error 400: " (error) } })
 }
 
-pub(super) fn page(title: &str, body: Markup) -> Markup {
+pub(super) fn page(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

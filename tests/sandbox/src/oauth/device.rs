@@ -63,7 +63,7 @@ pub(super) async fn begin(State(shared): State<Arc<Shared>>, body: Bytes) -> Res
         }
         Vendor::Google => answer["verification_url"] = uri.into(),
         Vendor::Generic => {
-            answer["verification_uri_complete"] = format!("{uri}?user_code={user_code}").into()
+            answer["verification_uri_complete"] = format!("{uri}?user_code={user_code}").into();
         }
     }
     super::json(200, &answer)
@@ -119,7 +119,7 @@ pub(super) async fn page(RawQuery(query): RawQuery) -> Response {
             }
         }
     };
-    super::html(StatusCode::OK, frame("Device", body))
+    super::html(StatusCode::OK, frame("Device", &body))
 }
 
 /// What the person decided there.
@@ -140,10 +140,11 @@ pub(super) async fn decide(State(shared): State<Arc<Shared>>, body: Bytes) -> Re
     });
     match found {
         Some(()) => {
-            super::html(StatusCode::OK, frame("Device", html! { h1 { "Done. You may close this page." } }))
+            super::html(StatusCode::OK, frame("Device", &html! { h1 { "Done. You may close this page." } }))
         }
-        None => {
-            super::html(StatusCode::BAD_REQUEST, frame("Device", html! { h1 { "No such code or account." } }))
-        }
+        None => super::html(
+            StatusCode::BAD_REQUEST,
+            frame("Device", &html! { h1 { "No such code or account." } }),
+        ),
     }
 }

@@ -110,7 +110,7 @@ fn judge_grant(
             let token = fields.get("refresh_token").ok_or(Refusal::Malformed)?;
             let (id, renewed) = grant::redeem(state, vendor, token, &client.id)?;
             let scopes = narrowed(state, id, fields)?;
-            Ok(answer(shared, state, id, scopes, renewed, None))
+            Ok(answer(shared, state, id, &scopes, renewed, None))
         }
         DEVICE_CODE => {
             // A public client by nature at Microsoft; elsewhere the secret goes along.
@@ -120,7 +120,7 @@ fn judge_grant(
             let offline = vendor != Vendor::Microsoft || scopes.iter().any(|scope| scope == "offline_access");
             let refresh =
                 (offline && state.oauth.refresh_tokens).then(|| grant::new_refresh_token(state, vendor, id));
-            Ok(answer(shared, state, id, scopes, refresh, None))
+            Ok(answer(shared, state, id, &scopes, refresh, None))
         }
         "client_credentials" => {
             let client = authenticate(shared, state, headers, fields)?;
@@ -129,7 +129,7 @@ fn judge_grant(
                 return Err(Refusal::ScopeBad);
             }
             let id = grant::new_grant(state, None, &client.id, scopes.clone());
-            Ok(answer(shared, state, id, scopes, None, None))
+            Ok(answer(shared, state, id, &scopes, None, None))
         }
         JWT_BEARER => {
             let text = fields.get("assertion").ok_or(Refusal::Malformed)?;
@@ -140,7 +140,7 @@ fn judge_grant(
                 claims.subject.filter(|user| state.user(user).is_some()).ok_or(Refusal::GrantDead)?;
             let scopes = words(&claims.scope.ok_or(Refusal::ScopeBad)?);
             let id = grant::new_grant(state, Some(subject), &claims.issuer, scopes.clone());
-            Ok(answer(shared, state, id, scopes, None, None))
+            Ok(answer(shared, state, id, &scopes, None, None))
         }
         _ => Err(Refusal::GrantTypeUnknown),
     }
@@ -220,7 +220,7 @@ fn redeem_code(
     }
     let refresh = code.refresh_token.then(|| grant::new_refresh_token(state, shared.vendor, code.grant));
     let scopes = state.grants[&code.grant].scopes.clone();
-    Ok(answer(shared, state, code.grant, scopes, refresh, code.nonce))
+    Ok(answer(shared, state, code.grant, &scopes, refresh, code.nonce))
 }
 
 /// RFC 6749 §6: a refresh may ask for fewer scopes than were granted, never for more.
@@ -238,16 +238,16 @@ fn answer(
     shared: &Shared,
     state: &mut Memory,
     id: u64,
-    scopes: Vec<String>,
+    scopes: &[String],
     refresh_token: Option<String>,
     nonce: Option<String>,
 ) -> Value {
     let vendor = shared.vendor;
     let life = state.oauth.access_token_life.as_secs();
     let mut answer = json!({
-        "access_token": grant::new_access_token(state, vendor, id, scopes.clone()),
+        "access_token": grant::new_access_token(state, vendor, id, scopes.to_vec()),
         "expires_in": life,
-        "scope": told_scopes(vendor, &scopes),
+        "scope": told_scopes(vendor, scopes),
         "token_type": "Bearer",
     });
     if vendor == Vendor::Microsoft {

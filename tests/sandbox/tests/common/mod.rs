@@ -1,5 +1,5 @@
 //! What the tests of the sandbox share: one authorisation flow, and one token request.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -92,4 +92,18 @@ pub(crate) fn claims(answer: &Value) -> Value {
 
 pub(crate) async fn imap(sandbox: &Sandbox) -> Client {
     Client::connect(sandbox.imap_address(), &sandbox.tls_client()).await
+}
+
+/// A client assertion (RFC 7523 §2.2), RS256.
+pub(crate) fn assertion(key: &rcgen::KeyPair, audience: &str, client: &str) -> String {
+    use rcgen::SigningKey;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let header = serde_json::json!({ "alg": "RS256", "typ": "JWT" });
+    let claims = serde_json::json!({
+        "iss": client, "sub": client, "aud": audience, "nbf": now - 60, "exp": now + 300, "jti": "1"
+    });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&header), part(&claims));
+    let signature = key.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

@@ -1,0 +1,148 @@
+"""The imap-oauth-proxy binary from outside: its commands, its `serve`, its files.
+
+Only what the project documents for users is relied upon: the flags, the JSON on
+standard output, the configuration keys and the ready file.
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from .child import Child, run, wait_for_file
+from .oidc import consent
+
+CONFIG = """
+state_directory = "state"
+
+[[listeners]]
+protocol = "imap"
+addresses = ["127.0.0.1:0"]
+security = "tls"
+
+[providers.acme]
+imap = "{imap_host}:{imap_port}"
+authorize_url = "{oidc.authorize_url}"
+token_url = "{oidc.token_url}"
+userinfo_url = "{oidc.userinfo_url}"
+revoke_url = "{oidc.revoke_url}"
+issuer = "{oidc.issuer}"
+{client}
+scopes = ["openid", "email", "offline_access", "mail"]
+authorize_params = {{ prompt = "consent" }}
+domains = ["corp.example"]
+mechanisms = ["{mechanism}"]
+extra_ca = "{ca}"
+"""
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", REPOSITORY / "target/debug/imap-oauth-proxy")).resolve()
+
+
+class Proxy:
+    """One installation: a configuration file, a state directory, and at most one running `serve`."""
+
+    host = "localhost"
+
+    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None):
+        root.mkdir()
+        self._root = root
+        self.config = root / "config.toml"
+        self.config.write_text(
+            CONFIG.format(
+                imap_host=dovecot.host,
+                imap_port=dovecot.port,
+                oidc=oidc,
+                client=_client(oidc, client_authentication),
+                mechanism=mechanism,
+                ca=dovecot.ca,
+            )
+        )
+        self._home = root / "home"
+        self._home.mkdir()
+        self._serve = None
+        self.port = None
+        self.ca = None
+        # What every process of this installation wrote, for the search for secrets.
+        self.logs = []
+
+    def run(self, *arguments, stdin=b"", check=True):
+        """Runs one command to its end."""
+        done = run(self._argv(arguments), stdin=stdin, env=self._env(), check=check)
+        self.logs.append(done.stderr.decode("utf-8", "replace"))
+        return done
+
+    def json(self, *arguments, **options):
+        """Runs a command that prints JSON, and reads it."""
+        return json.loads(self.run(*arguments, "--json", **options).stdout)
+
+    def authorize(self, account, login=None, decision="allow", extra=()):
+        """`authorize --no-browser --json` with a person who consents as `login`.
+
+        Returns `(exit code, result or None, standard error)`.
+        """
+        child = Child(self._argv(["authorize", account, "--no-browser", "--json", *extra]), env=self._env())
+        try:
+            consent(child.first_line(), login or account, decision)
+            code = child.wait()
+            lines = child.out.drained().splitlines()
+            words = child.err.drained()
+        finally:
+            child.kill()
+        self.logs.append(words)
+        return code, json.loads(lines[1]) if code == 0 else None, words
+
+    def serve(self):
+        """Starts `serve` and waits for its ready file; `port` and `ca` are then set."""
+        ready_file = self._root / "ready.json"
+        ready_file.unlink(missing_ok=True)
+        self._serve = Child(self._argv(["serve", "--ready-file", ready_file]), env=self._env())
+        ready = json.loads(wait_for_file(ready_file, self._serve))
+        self.ready = ready
+        self.port = int(ready["listeners"][0]["address"].rpartition(":")[2])
+        self.ca = Path(ready["ca_file"])
+
+    def log(self):
+        """What the running `serve` has said so far."""
+        return self._serve.err.text()
+
+    def kill(self):
+        """kill -9, as the out-of-memory killer would."""
+        os.kill(self._serve.pid, signal.SIGKILL)
+        self._serve.wait()
+        self._end()
+
+    def stop(self):
+        """SIGTERM and the exit code; None where `serve` was not running."""
+        if self._serve is None:
+            return None
+        code = self._serve.stop()
+        self._end()
+        return code
+
+    def _end(self):
+        self.logs += [self._serve.out.drained(), self._serve.err.drained()]
+        self._serve.kill()
+        self._serve = None
+
+    def state_files(self):
+        """Every file of the installation, its configuration included."""
+        return [path for path in self._root.rglob("*") if path.is_file()]
+
+    def _argv(self, arguments):
+        # The loudest log everywhere: what it must not hold is searched for in one test.
+        return [BINARY, "--config", self.config, "--log", "trace", *map(str, arguments)]
+
+    def _env(self):
+        return {"PATH": os.environ["PATH"], "HOME": str(self._home), "RUST_BACKTRACE": "1"}
+
+
+def _client(oidc, authentication):
+    """The OAuth client's lines: a public one, or one with a secret sent by `post` or `basic`."""
+    if authentication is None:
+        return f'client_id = "{oidc.client_id}"'
+    return (
+        f'client_id = "{oidc.client_id}-{authentication}"\n'
+        f'client_secret = "{oidc.client_secret}"\n'
+        f'client_authentication = "{authentication}"'
+    )

@@ -1,0 +1,61 @@
+"""Nothing secret is left behind: not in a log at its loudest, not in a file, not in a command's output."""
+
+import base64
+import unittest
+
+from world import ALICE, BehindAProxy, message
+
+BODY = "canary-in-a-mail-body"
+WRONG = "canary-wrong-password"
+
+
+def disguises(secret):
+    """The secret itself, and what base64 makes of its middle wherever it begins."""
+    raw = secret.encode()
+    yield raw
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + raw)
+        # The first and last characters depend on the neighbours.
+        yield encoded[4 : len(encoded) // 4 * 4 - 4]
+
+
+class Secrets(BehindAProxy):
+    def test_no_secret_is_written_anywhere_in_clear(self):
+        before = {token["value"] for token in self.oidc.tokens()}
+        password = self.authorize_and_serve()
+        chosen = "canary chosen password"
+        self.proxy.run("passwords", "create", ALICE, "--name", "chosen", "--stdin", stdin=chosen.encode() + b"\n")
+        self.assert_reads_mail(chosen)
+        self.assert_login_refused(WRONG, "[AUTHENTICATIONFAILED]")
+
+        client = self.log_in(password)
+        client.append("INBOX", None, None, message("canary", BODY + "\r\n"))
+        client.select("INBOX")
+        client.fetch("1", "(BODY[])")
+        client.logout()
+        self.oidc.expire_access_tokens(ALICE)
+        self.assert_reads_mail(password)
+        self.oidc.revoke_grants(ALICE)
+        self.assert_login_refused(password, "authorize")
+
+        outputs = {}
+        for command in (["tokens", "list"], ["accounts", "list"], ["passwords", "list", ALICE], ["config", "check"]):
+            done = self.proxy.run(*command, check=False)
+            outputs[" ".join(command)] = done.stdout + done.stderr
+        self.proxy.stop()
+
+        places = outputs | {"a log": "\n".join(self.proxy.logs).encode()}
+        places |= {str(path): path.read_bytes() for path in self.proxy.state_files()}
+        issued = [token for token in self.oidc.tokens() if token["value"] not in before]
+        kinds = {token["kind"] for token in issued}
+        self.assertEqual(kinds, {"AccessToken", "RefreshToken", "AuthorizationCode"})
+        secrets = {f"an {token['kind']}": token["value"] for token in issued}
+        secrets |= {"the app password": password, "a chosen password": chosen, "a wrong password": WRONG, "mail": BODY}
+        for what, secret in secrets.items():
+            for disguise in disguises(secret):
+                for place, content in places.items():
+                    self.assertNotIn(disguise, content, f"{what} is in {place}")
+
+
+if __name__ == "__main__":
+    unittest.main()

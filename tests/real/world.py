@@ -1,0 +1,151 @@
+"""What every test file stands on: one OAuth server, one Dovecot, and proxies in front of them."""
+
+import imaplib
+import shutil
+import ssl
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from parts.ca import Authority
+from parts.child import DEADLINE
+from parts.dovecot import Dovecot
+from parts.oidc import Oidc
+from parts.proxy import Proxy
+
+ALICE = "alice@corp.example"
+BOB = "bob@corp.example"
+
+
+class World:
+    """The real parts of one test class, in one temporary directory."""
+
+    def __init__(self):
+        self.root = Path(tempfile.mkdtemp(prefix="real-"))
+        self.root.chmod(0o755)
+        self._proxies = 0
+        self._stops = [lambda: shutil.rmtree(self.root, ignore_errors=True)]
+        try:
+            self.authority = Authority(self.root)
+            self.oidc = self._started(Oidc())
+            self.dovecot = self._started(
+                Dovecot.with_tokens(self.root / "dovecot", self.authority, self.oidc.introspection_url)
+            )
+        except BaseException:
+            self.stop()
+            raise
+
+    def password_dovecot(self, password):
+        return self._started(Dovecot.with_password(self.root / "control", self.authority, password))
+
+    def proxy(self, **options):
+        """A proxy with an empty state directory, not yet running."""
+        self._proxies += 1
+        return self._started(Proxy(self.root / f"proxy{self._proxies}", self.oidc, self.dovecot, **options))
+
+    def _started(self, part):
+        self._stops.append(part.stop)
+        return part
+
+    def stop(self):
+        while self._stops:
+            self._stops.pop()()
+
+
+class RealParts(unittest.TestCase):
+    """A test with a world of its class and a directory of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.addClassCleanup(cls.world.stop)
+
+    def setUp(self):
+        self.oidc = self.world.oidc
+        self.dovecot = self.world.dovecot
+        self.work = Path(tempfile.mkdtemp(dir=self.world.root))
+        self.work.chmod(0o755)
+        self.dovecot.empty(ALICE)
+        self.dovecot.empty(BOB)
+
+    def dial(self, server):
+        """A connection of Python's imaplib, not yet logged in, closed at the end of the test."""
+        trust = ssl.create_default_context(cafile=str(server.ca))
+        client = imaplib.IMAP4_SSL(server.host, server.port, ssl_context=trust, timeout=DEADLINE)
+        self.addCleanup(client.sock.close)
+        return client
+
+    def assert_refused(self, call, *expected):
+        """`call` ends in a tagged NO whose text holds each of `expected`; returns the text."""
+        with self.assertRaises(imaplib.IMAP4.error) as refusal:
+            call()
+        text = str(refusal.exception)
+        for part in expected:
+            self.assertIn(part, text)
+        return text
+
+
+class BehindAProxy(RealParts):
+    """A test with a proxy of its own: an empty state directory, not yet running."""
+
+    proxy_options = {}
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.world.proxy(**self.proxy_options)
+        self.addCleanup(self.proxy.stop)
+        self.oidc.revoke_grants(ALICE)
+        self.oidc.revoke_grants(BOB)
+
+    def run(self, result=None):
+        """When a test fails, what the proxy said is the first thing one asks for."""
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            lines = "\n".join(self.proxy.logs).splitlines()
+            print(f"\n--- {self.id()}: the end of the proxy's log", *lines[-40:], "---", sep="\n", file=sys.stderr)
+
+    def authorize(self, account=ALICE, **options):
+        """Authorises, which must succeed, and returns the command's result."""
+        code, result, words = self.proxy.authorize(account, **options)
+        self.assertEqual(code, 0, words)
+        return result
+
+    def authorize_and_serve(self):
+        """Alice is authorised and the proxy serves; returns her app password."""
+        password = self.authorize()["password"]
+        self.proxy.serve()
+        return password
+
+    def log_in(self, password, user=ALICE):
+        """A session that is logged in through the proxy."""
+        client = self.dial(self.proxy)
+        client.login(user, password)
+        return client
+
+    def assert_reads_mail(self, password, user=ALICE):
+        """Logs in, selects INBOX and says goodbye."""
+        client = self.log_in(password, user)
+        self.assertEqual(client.select("INBOX")[0], "OK")
+        client.logout()
+
+    def assert_login_refused(self, password, *expected, user=ALICE):
+        """A login on a connection of its own ends in a NO that holds each of `expected`; returns its text."""
+        client = self.dial(self.proxy)
+        text = self.assert_refused(lambda: client.login(user, password), *expected)
+        client.logout()
+        return text
+
+    def grant(self, account=ALICE):
+        """The account's entry of `tokens list --json`."""
+        return next(entry for entry in self.proxy.json("tokens", "list", check=False) if entry["account"] == account)
+
+
+def message(subject, body="Hello.\r\n"):
+    """A small message with CRLF line ends, as IMAP has them."""
+    return (
+        f"From: Bob <{BOB}>\r\nTo: Alice <{ALICE}>\r\nSubject: {subject}\r\n"
+        "Date: Mon, 01 Jan 2024 12:00:00 +0000\r\n"
+        f"Message-ID: <{subject.replace(' ', '.')}@corp.example>\r\n\r\n{body}"
+    ).encode()
