@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 pub mod client;
+pub mod plain;
+pub mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -41,6 +43,12 @@ impl Site {
         let site = Self { sandbox, home, config };
         site.configure(more);
         site
+    }
+
+    /// Puts lines into the provider's table, which is the last one of the configuration.
+    pub fn configure_provider(&self, lines: &str) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, format!("{text}\n{lines}\n")).unwrap();
     }
 
     /// Writes the configuration anew.
@@ -177,6 +185,12 @@ fn unique() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// `LOGIN` with the user name and the password of `settings` (the JSON of `authorize`).
+pub fn login(settings: &Value) -> String {
+    let text = |key: &str| settings[key].as_str().unwrap().to_owned();
+    format!("LOGIN {} {}", text("username"), text("password"))
+}
+
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -212,6 +226,23 @@ impl Serving {
     /// The address of the first listener.
     pub fn address(&self) -> std::net::SocketAddr {
         self.ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The address of the first listener with this security.
+    pub fn address_of(&self, security: &str) -> std::net::SocketAddr {
+        let listeners = self.ready["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|listener| listener["security"] == security);
+        found.unwrap()["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A connection without TLS to the first listener with this security, not yet greeted.
+    pub async fn plain(&self, security: &str) -> plain::Plain {
+        plain::Plain::connect(self.address_of(security)).await
+    }
+
+    /// What the process costs.
+    pub fn process(&self) -> process::Process {
+        process::Process(self.child.id().unwrap())
     }
 
     pub fn ca_file(&self) -> PathBuf {
