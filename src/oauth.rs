@@ -34,6 +34,7 @@ pub mod scope;
 mod testing;
 mod text;
 mod transport;
+mod webhook;
 
 use time::OffsetDateTime;
 
@@ -47,6 +48,7 @@ pub use error::{Refusal, TokenError};
 pub use id_token::IdClaims;
 pub use redirect::{Code, RedirectError, state_of};
 pub use revoke::Revocation;
+pub use webhook::Webhook;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

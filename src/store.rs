@@ -7,8 +7,10 @@
 //! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
 
 mod directory;
+mod holder;
 mod sqlite;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -231,6 +233,39 @@ pub struct LoginRecord {
     pub grant: Option<Grant>,
 }
 
+/// A grant without its tokens, for upkeep and forecasts.
+#[derive(Clone, Debug)]
+pub struct GrantStatus {
+    /// Identity.
+    pub id: Id,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented.
+    pub owner: String,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// As in [`Grant::last_error`].
+    pub last_error: Option<String>,
+    /// False after the grant was revoked by command.
+    pub in_force: bool,
+    /// When the newest access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// When the tokens were last renewed, by a refresh or by the consent.
+    pub renewed_at: OffsetDateTime,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh last failed.
+    pub failed_at: Option<OffsetDateTime>,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When a mail program last logged in to one of its accounts.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The names of its accounts.
+    pub accounts: Vec<String>,
+    /// What the administrator was told last.
+    pub told: Option<String>,
+}
+
 /// A login that succeeded, to be remembered.
 #[derive(Clone, Debug)]
 pub struct LoginNote {
@@ -277,8 +312,12 @@ pub trait Store: Send + Sync {
     /// `holder` with it; returns the new revision.
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError>;
 
-    /// Takes the lease on refreshing `grant` until `until`; false where somebody else holds it.
-    /// A lease found to have run out marks the grant `interrupted_at`.
+    /// The name under which this process takes leases.
+    async fn holder(&self) -> Result<String, StoreError>;
+
+    /// Takes the lease on refreshing `grant`; false where somebody else holds it. Between processes that
+    /// see one another it ends with its holder's life, and at the latest at `until`. The lease of a
+    /// holder that died marks the grant `interrupted_at`. Who holds it may take it again.
     async fn take_lease(
         &self,
         grant: &Id,
@@ -314,6 +353,28 @@ pub trait Store: Send + Sync {
 
     /// Writes down, or forgets, what the provider's mail server has against an account.
     async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError>;
+
+    /// A number that changes whenever something was written, by whatever process. Cheap.
+    async fn version(&self) -> Result<i64, StoreError>;
+
+    /// The app passwords whose account has a grant that was not revoked.
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
+
+    /// Every grant, as far as its upkeep has to know it.
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
+    /// that; false where it is not, or another process is telling.
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
 
     /// The value under `key`, after putting `value` there if there was none.
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;

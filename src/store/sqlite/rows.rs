@@ -111,7 +111,7 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
     scopes.join(" ")
 }
 
-fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
     let seconds: Option<i64> = row.try_get(column)?;
     Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
 }
