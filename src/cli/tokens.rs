@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::result::rfc3339;
 use super::{Done, print};
+use crate::oauth;
 use crate::secret::Secret;
 use crate::store::{Account, Grant, GrantState};
 
@@ -50,6 +51,8 @@ struct Listed {
     owner: Option<String>,
     state: GrantState,
     scopes: Vec<String>,
+    /// Mail scopes that were asked for and are not granted.
+    scopes_missing: Vec<String>,
     access_expires_at: Option<String>,
     refreshed_at: Option<String>,
     last_login_at: Option<String>,
@@ -84,6 +87,10 @@ impl Listed {
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
+            scopes_missing: grant
+                .zip(provider)
+                .map(|(grant, provider)| oauth::scope::missing(&provider.scopes, Some(&grant.scopes)))
+                .unwrap_or_default(),
             access_expires_at: rfc3339(grant.and_then(|grant| grant.access_expires_at)),
             refreshed_at: rfc3339(grant.and_then(|grant| grant.refreshed_at)),
             last_login_at: rfc3339(account.last_login_at),
