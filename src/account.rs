@@ -18,13 +18,15 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use self::attempts::Attempts;
+use self::attempts::{Attempts, Standing};
+use self::password::Effort;
 
 use crate::secret::{Sealer, Secret};
 use crate::store::{LoginNote, Store, StoreError, Trouble};
 
 pub use crate::store::{Account, Grant, fold};
 
+pub use attempts::neighbourhood;
 pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{Place, Sessions};
@@ -90,17 +92,13 @@ impl Accounts {
     pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
         let folded = fold(name);
         let record = self.store.login(&folded).await?;
-        let throttled = self.attempts.wait(from, &folded);
         let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
-        let Some(used) = self.passwords.verify(known, password, throttled.is_none()).await else {
-            return Ok(match throttled {
-                Some(wait) => Verdict::Throttled(wait),
-                None => {
-                    self.attempts.failed(from, &folded);
-                    Verdict::Refused
-                }
-            });
+        let (effort, refusal) = match self.attempts.charge(from, &folded) {
+            Standing::Free => (Effort::Any, Verdict::Refused),
+            Standing::Waits(wait) => (Effort::Remembered, Verdict::Throttled(wait)),
+            Standing::Guesses(wait) => (Effort::Generated, Verdict::Throttled(wait)),
         };
+        let Some(used) = self.passwords.verify(known, password, effort).await else { return Ok(refusal) };
         let (password, password_name) = (used.id.clone(), used.name.clone());
         let Some(record) = record else { return Ok(Verdict::Refused) };
         self.attempts.succeeded(from, &folded);

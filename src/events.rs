@@ -68,7 +68,7 @@ impl Teller {
         let now = OffsetDateTime::now_utc();
         for grant in self.store.statuses().await? {
             let end = self.providers.get(&grant.provider).and_then(|provider| news::end(&grant, provider));
-            let end = end.filter(|(at, _)| *at - now <= self.warn);
+            let end = end.filter(|end| end.at - now <= self.warn);
             if let Some(news) = News::of(&grant, end) {
                 self.tell(&grant, &news, now).await?;
             }

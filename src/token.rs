@@ -13,6 +13,7 @@
 //!   its refresh token is kept. Only a person's own command deletes it.
 //! * Expiry is judged when a token is used, against the wall clock: machines suspend.
 
+mod app;
 mod endpoint;
 mod failure;
 mod refresh;
@@ -64,6 +65,8 @@ struct Inner {
     providers: HashMap<String, Provider>,
     cache: DashMap<Id, Arc<AccessToken>>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
+    /// Of domain accounts at providers whose application tokens open one mailbox each.
+    mailboxes: app::Mailboxes,
     started: OffsetDateTime,
     /// Dropped flights tell whoever waits for all of them.
     landed: tokio::sync::Notify,
@@ -101,6 +104,7 @@ impl Tokens {
                 providers,
                 cache: DashMap::new(),
                 flights: DashMap::new(),
+                mailboxes: app::Mailboxes::default(),
                 started: OffsetDateTime::now_utc(),
                 landed: tokio::sync::Notify::new(),
             }),
@@ -111,6 +115,9 @@ impl Tokens {
     pub async fn access(&self, grant: &Grant) -> Outcome {
         if grant.refresh_token.is_none() {
             return Err(TokenFailure::revoked());
+        }
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, false).await;
         }
         let now = OffsetDateTime::now_utc();
         let current = self.inner.current(grant)?;
@@ -135,8 +142,21 @@ impl Tokens {
         }
     }
 
+    /// A new token now, whatever life the old one has left: a person asked for it.
+    pub async fn renew(&self, grant: &Grant) -> Outcome {
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, true).await;
+        }
+        self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
+        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
+        self.inner.join(&grant.id, wanted).await
+    }
+
     /// Another token, because the provider refused `refused` although it looked valid.
     pub async fn replace(&self, grant: &Grant, refused: &Arc<AccessToken>) -> Outcome {
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, true).await;
+        }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }

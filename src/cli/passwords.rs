@@ -98,12 +98,24 @@ async fn create(
 }
 
 /// Stores a password for `account`, `chosen` or a new one, and returns it.
-pub(super) async fn add(
+async fn add(
     installation: &Installation,
     account: &Account,
     name: &str,
     chosen: Option<Secret>,
 ) -> Result<Secret, Failure> {
+    let (password, row) = make(installation, &account.id, name, chosen).await?;
+    installation.store.add_password(&row).await?;
+    Ok(password)
+}
+
+/// A password for the account `id`, `chosen` or a new one, and the row to store.
+pub(super) async fn make(
+    installation: &Installation,
+    id: &Id,
+    name: &str,
+    chosen: Option<Secret>,
+) -> Result<(Secret, AppPassword), Failure> {
     let passwords = installation.passwords().await?;
     let (password, verifier) = match chosen {
         Some(password) => {
@@ -112,21 +124,20 @@ pub(super) async fn add(
         }
         None => {
             let password = generate_password();
-            let verifier = passwords.generated(&account.id, &password);
+            let verifier = passwords.generated(id, &password);
             (password, verifier)
         }
     };
     let row = AppPassword {
         id: Id::random(),
-        account: account.id.clone(),
+        account: id.clone(),
         name: name.to_owned(),
         verifier,
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
         last_used_from: None,
     };
-    installation.store.add_password(&row).await?;
-    Ok(password)
+    Ok((password, row))
 }
 
 /// A name that a person can type again.

@@ -51,7 +51,13 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
         upstream,
         from_client,
         from_upstream,
-        overhear: |bytes: &[u8]| overheard = bad_news(bytes).or(overheard),
+        overhear: |bytes: &[u8]| {
+            let news = bad_news(bytes).filter(|news| overheard != Some(*news));
+            if let Some(advice) = news {
+                overheard = news;
+                write_down(proxy, &account, advice);
+            }
+        },
     };
     let revoked = place.revoked();
     let farewell = async {
@@ -63,16 +69,20 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
     let summary = relay::relay(session, farewell).await;
     drop((pass, place));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
-    if let Some(advice) = overheard {
-        warn!(account = account.name, "{advice}");
-        proxy.accounts.overheard(&account, advice.to_string()).await;
-    }
+}
+
+/// At once, for whoever asks while the session goes on, and without holding it up.
+fn write_down(proxy: &Arc<Proxy>, account: &Account, advice: Advice) {
+    warn!(account = account.name, "{advice}");
+    let (proxy, account) = (proxy.clone(), account.clone());
+    tokio::spawn(async move { proxy.accounts.overheard(&account, advice.to_string()).await });
 }
 
 /// What a short piece of a provider's talk says about the session as such: Exchange's false success
 /// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
-/// such lines have, which costs next to nothing.
+/// such lines have, which costs next to nothing, and only where a line begins with them: mail may quote them.
 fn bad_news(bytes: &[u8]) -> Option<Advice> {
-    let suspicious = bytes.starts_with(b"* BYE") || memmem::find(bytes, b" BAD User is ").is_some();
+    let is_bad = |at: usize| !bytes.get(..at).unwrap_or_default().iter().any(u8::is_ascii_whitespace);
+    let suspicious = bytes.starts_with(b"* BYE") || memmem::find(bytes, b" BAD User is ").is_some_and(is_bad);
     suspicious.then(|| advice_on(bytes)).flatten()
 }

@@ -5,25 +5,34 @@ use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, Duration, OffsetDateTime, Time};
 
 use crate::config::Provider;
-use crate::store::{GrantState, GrantStatus, fold};
+use crate::store::{GrantKind, GrantState, GrantStatus, fold};
 
 /// What the row remembers of an end that was told.
 const ABOUT_TO: &str = "about_to_need_person";
+
+/// A known end of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) at: OffsetDateTime,
+    why: &'static str,
+    /// Where it is not a new consent.
+    cure: Option<String>,
+}
 
 /// Something to tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// It cannot be used until a person does something.
     NeedsPerson(GrantState),
-    /// It will end, for this reason.
-    AboutTo(String),
+    /// It will end.
+    AboutTo(End),
     /// What was told is over.
     Healed,
 }
 
 impl News {
     /// What is not told yet; `end` is a known end that is near.
-    pub(super) fn of(grant: &GrantStatus, end: Option<(OffsetDateTime, String)>) -> Option<Self> {
+    pub(super) fn of(grant: &GrantStatus, end: Option<End>) -> Option<Self> {
         // Whoever revoked it knows.
         if !grant.in_force {
             return None;
@@ -35,7 +44,7 @@ impl News {
             }
             // It says nothing about what was told before.
             (GrantState::Retrying, _) if told.is_some() => return None,
-            (_, Some((_, reason))) => Self::AboutTo(reason),
+            (_, Some(end)) => Self::AboutTo(end),
             (GrantState::Ok, None) if told.is_some() => Self::Healed,
             _ => return None,
         };
@@ -52,17 +61,25 @@ impl News {
     }
 }
 
-/// The nearest known end of a grant that nobody prevents, and why.
-pub(super) fn end(grant: &GrantStatus, provider: &Provider) -> Option<(OffsetDateTime, String)> {
-    let granted = grant.refresh_expires_at.map(|at| (at, "the provider granted access until then"));
-    let idle = provider.idle_days.map(|days| {
-        let at = grant.renewed_at + Duration::days(days.into());
-        (at, "it has not been refreshed for long, and the provider ends grants that are not used")
+/// The nearest known end of a grant that nobody prevents.
+pub(super) fn end(grant: &GrantStatus, provider: &Provider) -> Option<End> {
+    let granted = grant.refresh_expires_at.map(|at| End {
+        at,
+        why: "the provider granted access until then",
+        cure: None,
     });
-    let secret = provider.client_secret_expires.as_deref().and_then(day);
-    let secret = secret.map(|at| (at, "the client secret ends then; make a new one and configure it"));
-    let ends = [granted, idle, secret].into_iter().flatten();
-    ends.min_by_key(|(at, _)| *at).map(|(at, why)| (at, format!("it ends on {}: {why}", at.date())))
+    let idle_days = provider.idle_days.filter(|_| grant.kind == GrantKind::Person);
+    let idle = idle_days.map(|days| End {
+        at: grant.renewed_at + Duration::days(days.into()),
+        why: "it has not been refreshed for long, and the provider ends grants that are not used",
+        cure: None,
+    });
+    let secret = provider.client_secret_expires.as_deref().and_then(day).map(|at| End {
+        at,
+        why: "the client secret ends then",
+        cure: Some(format!("make a new client secret and set it in [providers.{}]", provider.name)),
+    });
+    [granted, idle, secret].into_iter().flatten().min_by_key(|end| end.at)
 }
 
 /// A date, with or without a time.
@@ -91,10 +108,7 @@ impl Event {
     pub(super) fn new(grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Self {
         let own = grant.accounts.iter().find(|name| fold(name) == fold(&grant.owner));
         let account = own.or(grant.accounts.first()).unwrap_or(&grant.owner).clone();
-        let target = match fold(&account) == fold(&grant.owner) {
-            true => account.clone(),
-            false => format!("{account} --owner {}", grant.owner),
-        };
+        let target = grant.command_target(&account);
         let authorize = format!("imap-oauth-proxy authorize {target}");
         let (event, reason, cure) = match news {
             News::NeedsPerson(state) => {
@@ -106,7 +120,10 @@ impl Event {
                 };
                 ("needs_person", Some(reason), Some(cure))
             }
-            News::AboutTo(reason) => (ABOUT_TO, Some(reason.clone()), Some(authorize)),
+            News::AboutTo(end) => {
+                let reason = format!("it ends on {}: {}", end.at.date(), end.why);
+                (ABOUT_TO, Some(reason), Some(end.cure.clone().unwrap_or(authorize)))
+            }
             News::Healed => ("healed", None, None),
         };
         Self {
@@ -140,6 +157,7 @@ mod tests {
         let line = "the secret is wrong (invalid_client, HTTP 401); set client_secret for {account}";
         GrantStatus {
             id: Id("grant".into()),
+            kind: GrantKind::Person,
             provider: "acme".into(),
             owner: "Bob@corp.example".into(),
             state,
@@ -159,8 +177,8 @@ mod tests {
     #[test]
     fn each_change_is_told_once() {
         use GrantState::{Misconfigured, NeedsAuthorization, Ok, Retrying};
-        let end = || Some((OffsetDateTime::UNIX_EPOCH, "soon".to_owned()));
-        let about_to = || Some(News::AboutTo("soon".to_owned()));
+        let end = || Some(End { at: OffsetDateTime::UNIX_EPOCH, why: "soon", cure: None });
+        let about_to = || end().map(News::AboutTo);
         for (state, told, end, news) in [
             (Ok, None, None, None),
             (NeedsAuthorization, None, None, Some(News::NeedsPerson(NeedsAuthorization))),

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantState, Id, StoreError};
+use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
 
 /// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
 /// full, may have a rotated refresh token in hand. A dead one is not waited for.
@@ -119,6 +119,9 @@ async fn ask(
     grant: &Grant,
 ) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
     let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
+    if grant.kind == GrantKind::App {
+        return Ok(client.app_token(&grant.owner).await);
+    }
     let refresh_token = open_refresh(inner, &grant.id, sealed)?;
     // All that were asked for at first: what a provider tells back leaves some out (`offline_access`),
     // and a narrower request would get no new refresh token.
@@ -137,7 +140,7 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
-        apply(&mut grant, &tokens, &sealed, &client.provider().scopes);
+        apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
         let error = match inner.store.update_grant(&grant, Some(lease.holder)).await {
             Ok(revision) => {
                 tracing::info!(owner = %grant.owner, provider = %grant.provider, expires_at = %tokens.expires_at, "token refreshed");
@@ -222,7 +225,11 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked
     }
     grant.refreshed_at = Some(OffsetDateTime::now_utc());
     grant.clear_trouble();
-    let missing = oauth::scope::missing(asked, tokens.scopes.as_deref());
+    let missing = match grant.kind {
+        GrantKind::Person => oauth::scope::missing(asked, tokens.scopes.as_deref()),
+        // Its scopes are the application's own.
+        GrantKind::App => Vec::new(),
+    };
     if !missing.is_empty() {
         grant.last_error = Some(format!(
             "the provider no longer grants {}; run imap-oauth-proxy authorize {{account}} and leave every box ticked",

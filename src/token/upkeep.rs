@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 
 use super::{Inner, SESSION_MARGIN, Wanted};
-use crate::store::{GrantState, GrantStatus, Id};
+use crate::store::{GrantKind, GrantState, GrantStatus, Id};
 
 /// So recent a login means that the next one is near: people look into their mail every day.
 const IN_USE: Duration = Duration::days(1);
@@ -57,7 +57,15 @@ impl Upkeep {
         let mut pause = LONGEST_PAUSE;
         for grant in grants {
             let Some(provider) = self.inner.providers.get(&grant.provider) else { continue };
-            let idle_days = provider.client.provider().idle_days;
+            let known = provider.client.provider();
+            // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
+            if grant.kind == GrantKind::App
+                && known.app_tokens_are_per_mailbox()
+                && grant.owner.starts_with('@')
+            {
+                continue;
+            }
+            let idle_days = known.idle_days;
             match due(grant, in_use.contains(&grant.id), idle_days, now) {
                 Some(at) if at <= now => self.renew(grant),
                 Some(at) => pause = pause.min((at - now).unsigned_abs()),
@@ -108,7 +116,9 @@ fn due(
             let in_use = has_sessions || grant.last_login_at.is_some_and(|at| now - at < IN_USE);
             match grant.access_expires_at {
                 Some(ends) if in_use => before_a_login_asks(ends, ends - grant.renewed_at, jitter),
-                None if in_use => now,
+                None if in_use && grant.kind == GrantKind::Person => now,
+                // An application's own right does not die of disuse; what it needs is asked for at a login.
+                _ if grant.kind == GrantKind::App => return None,
                 _ => {
                     let longest = idle_days.map_or(IDLE_REFRESH, |days| Duration::days(days.into()) / 2);
                     grant.renewed_at + IDLE_REFRESH.min(longest) * (1.0 - jitter / 10.0)
@@ -143,6 +153,7 @@ mod tests {
     fn grant(now: OffsetDateTime) -> GrantStatus {
         GrantStatus {
             id: Id("grant".into()),
+            kind: GrantKind::Person,
             provider: "acme".into(),
             owner: "alice".into(),
             state: GrantState::Ok,
@@ -191,6 +202,7 @@ mod tests {
         let asked_to_wait = now + Duration::hours(5);
         let waiting = GrantStatus { retry_at: Some(asked_to_wait), ..failed(GrantState::Retrying) };
         assert_eq!(due(&waiting, true, None, now), Some(asked_to_wait));
+        assert_eq!(due(&GrantStatus { kind: GrantKind::App, ..grant(now) }, false, None, now), None);
         assert_eq!(due(&GrantStatus { in_force: false, ..grant(now) }, true, None, now), None);
     }
 }

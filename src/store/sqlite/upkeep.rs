@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use super::rows::time_of;
+use super::rows::{kind, time_of};
 use crate::store::{GrantState, GrantStatus, Id, StoreError};
 
 impl Sqlite {
@@ -32,7 +32,7 @@ pub(super) async fn passwords_in_force(pool: &SqlitePool) -> Result<HashSet<Id>,
 }
 
 pub(super) async fn statuses(pool: &SqlitePool) -> Result<Vec<GrantStatus>, StoreError> {
-    let sql = "SELECT g.id, g.provider, g.owner, g.state, g.last_error, g.refresh_token IS NOT NULL AS in_force, \
+    let sql = "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.refresh_token IS NOT NULL AS in_force, \
          g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
          g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
          group_concat(a.name, char(10)) AS names \
@@ -49,6 +49,7 @@ fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
         id: Id(id),
+        kind: kind(row, "kind")?,
         provider: row.try_get("provider")?,
         owner: row.try_get("owner")?,
         last_error: row.try_get("last_error")?,
