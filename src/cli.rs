@@ -5,6 +5,7 @@
 
 mod accounts;
 mod authorize;
+mod callback;
 mod certs;
 mod check;
 mod config;

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const ELSEWHERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+    const ELSEWHERE: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
     fn waits(standing: Standing) -> bool {
         matches!(standing, Standing::Waits(_))

@@ -13,7 +13,7 @@ use super::interrupt::Uninterrupted;
 use super::{Done, print};
 use crate::config::Config;
 use crate::secret::SealError;
-use crate::store::{Account, Grant, LoginRecord};
+use crate::store::{Account, Grant, GrantState, LoginRecord};
 
 use self::report::{Outcome, Report};
 
@@ -146,7 +146,8 @@ async fn account_steps(
         let tokens = installation.tokens(legs);
         // What is on record may have been cured; this command is how one finds out.
         match super::tokens::clear_back_off(installation, grant).await {
-            Ok(grant) => tokens.access(&grant).await,
+            Ok(grant) if grant.state == GrantState::Ok => tokens.access(&grant).await,
+            Ok(grant) => tokens.renew(&grant).await,
             Err(failure) => return report.failed("token", started, &failure.chain(), ""),
         }
     };

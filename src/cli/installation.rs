@@ -81,6 +81,18 @@ impl Installation {
         })
     }
 
+    /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
+    pub(super) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Failure> {
+        let record = self.account(name).await?;
+        match record.grant.as_ref().and_then(|grant| grant.mailbox.as_ref()) {
+            None => Ok(record),
+            Some(_) => Err(Failure::new(format!(
+                "{name} has no account of its own; the account of its domain opens it"
+            ))
+            .hint("imap-oauth-proxy accounts list shows all accounts")),
+        }
+    }
+
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
     pub(super) fn ca_file(&self) -> Result<Option<PathBuf>, Failure> {
         let settings = tls_settings(&self.config);

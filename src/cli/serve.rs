@@ -56,6 +56,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
 
     let (mut trigger, shutdown) = shutdown::channel();
     spawn_upkeep(&installation, &proxy, identity, &shutdown)?;
+    if let Some(receiving) = super::callback::start(&installation).await? {
+        until_stop(&shutdown, receiving);
+    }
     let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;

@@ -4,10 +4,12 @@
 //! browser to can be longer; so the terminal is read byte by byte. It is put back as it was however the
 //! command ends.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::fs::File;
+use std::io::{IsTerminal as _, Read, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -26,10 +28,11 @@ pub(super) struct Lines {
 impl Lines {
     /// Begins to read. The thread that reads ends with the process.
     pub(super) fn of_stdin() -> Self {
-        let silence = Silence::begin();
+        let silence =
+            is_interactive().then(|| File::open("/dev/stdin").ok()).flatten().and_then(Silence::begin);
         let (sender, lines) = mpsc::channel(1);
         std::thread::spawn(move || {
-            while let Some(line) = read_line() {
+            while let Some(line) = read_line(std::io::stdin().lock()) {
                 if sender.blocking_send(line).is_err() {
                     return;
                 }
@@ -44,14 +47,33 @@ impl Lines {
     }
 }
 
+/// All of standard input, up to `limit` bytes and one more.
+pub(super) async fn read_stdin(limit: u64) -> std::io::Result<Zeroizing<String>> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = Zeroizing::new(String::new());
+        std::io::stdin().lock().take(limit + 1).read_to_string(&mut text).map(|_| text)
+    });
+    read.await.map_err(std::io::Error::other)?
+}
+
+/// Asks the person at the terminal, whatever standard input is; `None` where there is no terminal.
+pub(super) async fn ask(prompt: &str) -> Option<Secret> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    write!(terminal, "{prompt}").ok()?;
+    let _silence = Silence::begin(terminal.try_clone().ok()?)?;
+    let reading = terminal.try_clone().ok()?;
+    let answer = tokio::task::spawn_blocking(move || read_line(reading)).await.ok()?;
+    let _ = writeln!(terminal);
+    answer
+}
+
 /// Whether a person sits at standard input.
 pub(super) fn is_interactive() -> bool {
     std::io::stdin().is_terminal()
 }
 
-fn read_line() -> Option<Secret> {
-    let mut line = zeroize::Zeroizing::new(Vec::new());
-    let mut input = std::io::stdin().lock();
+fn read_line(mut input: impl Read) -> Option<Secret> {
+    let mut line = Zeroizing::new(Vec::new());
     let mut byte = [0];
     loop {
         match input.read(&mut byte) {
@@ -72,23 +94,20 @@ fn read_line() -> Option<Secret> {
 }
 
 /// A terminal that does not echo and does not gather lines, until this is dropped.
-struct Silence(Termios);
+struct Silence(File, Termios);
 
 impl Silence {
-    fn begin() -> Option<Self> {
-        if !is_interactive() {
-            return None;
-        }
-        let before = tcgetattr(std::io::stdin()).ok()?;
+    fn begin(terminal: File) -> Option<Self> {
+        let before = tcgetattr(&terminal).ok()?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &silent).ok()?;
-        Some(Self(before))
+        tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
+        Some(Self(terminal, before))
     }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+        let _ = tcsetattr(&self.0, OptionalActions::Now, &self.1);
     }
 }

@@ -5,6 +5,8 @@ mod list;
 mod refresh;
 mod revoke;
 
+pub(super) use revoke::take;
+
 use time::OffsetDateTime;
 
 use super::Done;

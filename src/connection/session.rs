@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::Proxy;
 use crate::account::{Account, Pass, Place};
@@ -73,9 +73,12 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
 
 /// At once, for whoever asks while the session goes on, and without holding it up.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, advice: Advice) {
-    warn!(account = account.name, "{advice}");
     let (proxy, account) = (proxy.clone(), account.clone());
-    tokio::spawn(async move { proxy.accounts.overheard(&account, advice.to_string()).await });
+    let writing = async move {
+        proxy.accounts.overheard(&account, advice.to_string()).await;
+        warn!(account = account.name, "{advice}");
+    };
+    tokio::spawn(writing.in_current_span());
 }
 
 /// What a short piece of a provider's talk says about the session as such: Exchange's false success

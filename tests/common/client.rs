@@ -59,6 +59,16 @@ impl Client {
         client
     }
 
+    /// The rest of a STARTTLS upgrade: no greeting comes.
+    pub fn upgraded(stream: TlsStream<TcpStream>) -> Self {
+        Self { stream: BufReader::new(stream), greeting: String::new(), next_tag: 1 }
+    }
+
+    /// Our direction is closed; the other stays open.
+    pub async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
@@ -74,6 +84,13 @@ impl Client {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
         (read > 0).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// One line with its end, whatever it holds; `None` at the end of the stream.
+    pub async fn next_line_of_bytes(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
+        (read > 0).then_some(line)
     }
 
     /// Whether the server has closed the connection (with or without close_notify).

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::{Request, paste, shared_callback};
+use crate::cli::callback;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::oauth::{Authorization, AuthorizeError, Callback, CallbackError, Code, Tokens, redirect_text};
 
 pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Failure> {
-    let client = &request.legs.client;
     let configured = &request.legs.provider.redirect_uri;
     let seconds = request.arguments.timeout;
     if request.arguments.paste {
@@ -22,8 +22,11 @@ pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Fa
         Err(CallbackError::NotLoopback(_)) => {
             let authorization = prepare(request, &redirect_text(configured), owner).await?;
             let announced = || announce(request, &authorization, owner);
-            let code = within(seconds, shared_callback::code(request, &authorization, announced)).await?;
-            return redeem(request, authorization, code).await;
+            let code = within(seconds, shared_callback::code(request, &authorization, announced)).await;
+            if code.is_err() {
+                callback::withdraw(&*request.installation.store, authorization.state()).await;
+            }
+            return redeem(request, authorization, code?).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -34,7 +37,6 @@ pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Fa
         let error = AuthorizeError::Redirect(error);
         Failure::new(error.one_line(&request.account))
     })?;
-    let _ = client;
     redeem(request, authorization, code).await
 }
 

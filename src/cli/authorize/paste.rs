@@ -31,14 +31,20 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
         }
         gathered.push_str(line.expose().trim());
         let judged = match authorization.judge_pasted(line.expose()) {
-            Err(RedirectError::Malformed(_) | RedirectError::WrongState) => {
-                authorization.judge_pasted(&gathered)
-            }
+            Err(alone) if is_no_answer(&alone) => match authorization.judge_pasted(&gathered) {
+                Err(together) if is_no_answer(&together) => {
+                    if alone == RedirectError::WrongState {
+                        gathered.clear();
+                    }
+                    Err(alone)
+                }
+                judged => judged,
+            },
             judged => judged,
         };
         match judged {
             Ok(code) => return Ok(code),
-            Err(error @ (RedirectError::Malformed(_) | RedirectError::WrongState)) => {
+            Err(error) if is_no_answer(&error) => {
                 print::words(&format!("That was not it: {error}."));
                 last = Some(error);
             }
@@ -50,4 +56,9 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
         None => Failure::new("no address was pasted; nothing is stored")
             .hint("run the command again, and paste the address that the browser ends at"),
     })
+}
+
+/// Whether nothing is lost by asking again.
+fn is_no_answer(error: &RedirectError) -> bool {
+    matches!(error, RedirectError::Malformed(_) | RedirectError::WrongState)
 }

@@ -6,12 +6,10 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use super::Request;
+use crate::cli::callback;
 use crate::cli::failure::Failure;
 use crate::oauth::{Authorization, AuthorizeError, Code};
-use crate::store::answer_key;
 
 /// How often the store is looked at; a person waits for this.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -29,12 +27,10 @@ pub(super) async fn code(
         .hint(format!("imap-oauth-proxy authorize {} --paste works without it", request.account))
         .hint("or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"));
     }
+    callback::announce(&request.installation, authorization.state(), request.arguments.timeout).await?;
     announce();
-    let key = answer_key(authorization.state().expose());
     loop {
-        let sealed = request.installation.store.collect(&key, OffsetDateTime::now_utc()).await?;
-        if let Some(sealed) = sealed {
-            let query = request.installation.sealer.open_text(&key, &sealed)?;
+        if let Some(query) = callback::collect(&request.installation, authorization.state()).await? {
             let judged = authorization.judge(query.expose());
             return judged
                 .map_err(|error| Failure::new(AuthorizeError::Redirect(error).one_line(&request.account)));

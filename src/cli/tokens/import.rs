@@ -1,12 +1,10 @@
 //! `tokens import`: a refresh token that was got elsewhere proves itself and is stored.
 
-use std::io::Read as _;
-
 use crate::cli::authorize::{Certainty, NewGrant, canonical_name, named_provider, prove_and_store};
 use crate::cli::failure::Failure;
 use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
-use crate::cli::{Done, accounts, print};
+use crate::cli::{Done, accounts, print, terminal};
 use crate::secret::Secret;
 
 /// Far above any provider's; Microsoft's come near two kilobytes.
@@ -19,7 +17,7 @@ pub(super) async fn import(
 ) -> Result<Done, Failure> {
     accounts::check_login_name(account)?;
     let provider = named_provider(&installation.config, provider)?;
-    let refresh_token = read_refresh_token()?;
+    let refresh_token = read_refresh_token().await?;
     let legs = Legs::of(&provider)?;
     // A provider that rotates spends the token that was given: from here on there is no way back.
     let _importing = Uninterrupted::begin();
@@ -42,9 +40,8 @@ pub(super) async fn import(
     Ok(Done::Well)
 }
 
-fn read_refresh_token() -> Result<Secret, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::io::stdin().lock().take(LONGEST_REFRESH_TOKEN + 1).read_to_string(&mut text)?;
+async fn read_refresh_token() -> Result<Secret, Failure> {
+    let text = terminal::read_stdin(LONGEST_REFRESH_TOKEN).await?;
     let token = text.trim();
     let is_token = !token.is_empty()
         && token.len() as u64 <= LONGEST_REFRESH_TOKEN

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::store::{Grant, GrantKind, GrantState, StoreError};
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
-    let record = installation.account(name).await?;
+    let record = installation.exact_account(name).await?;
     let account = record.account.name;
     let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
         return Err(Failure::new(format!("there is no authorisation for {account} to revoke")));
