@@ -7,10 +7,11 @@
 //! agree, since each refresh is done under the lease and by nobody after it was done.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::{Inner, SESSION_MARGIN, Wanted};
 use crate::store::{GrantKind, GrantState, GrantStatus, Id};
@@ -30,8 +31,12 @@ const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(250
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
-    let upkeep =
-        Upkeep { inner: inner.clone(), slots: Arc::new(Semaphore::new(AT_ONCE)), under_way: Arc::default() };
+    let mut upkeep = Upkeep {
+        inner: inner.clone(),
+        slots: Arc::new(Semaphore::new(AT_ONCE)),
+        under_way: HashSet::new(),
+        tasks: JoinSet::new(),
+    };
     loop {
         let pause = match inner.store.statuses().await {
             Ok(grants) => upkeep.begin(&grants, &in_use()),
@@ -47,12 +52,19 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
 struct Upkeep {
     inner: Arc<Inner>,
     slots: Arc<Semaphore>,
-    under_way: Arc<Mutex<HashSet<Id>>>,
+    under_way: HashSet<Id>,
+    /// They end with this; the refreshes that they wait for go on.
+    tasks: JoinSet<Id>,
 }
 
 impl Upkeep {
     /// Starts what is due, and returns how long nothing else will be.
-    fn begin(&self, grants: &[GrantStatus], in_use: &HashSet<Id>) -> std::time::Duration {
+    fn begin(&mut self, grants: &[GrantStatus], in_use: &HashSet<Id>) -> std::time::Duration {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Ok(id) = ended {
+                self.under_way.remove(&id);
+            }
+        }
         let now = OffsetDateTime::now_utc();
         let mut pause = LONGEST_PAUSE;
         for grant in grants {
@@ -75,25 +87,21 @@ impl Upkeep {
         pause.max(SHORTEST_PAUSE)
     }
 
-    fn renew(&self, grant: &GrantStatus) {
+    fn renew(&mut self, grant: &GrantStatus) {
         let id = grant.id.clone();
-        if !self.set().insert(id.clone()) {
+        if !self.under_way.insert(id.clone()) {
             return;
         }
         let wanted = Wanted::EndingAfter(grant.access_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
-        let (inner, slots, under_way) = (self.inner.clone(), self.slots.clone(), self.under_way.clone());
-        tokio::spawn(async move {
+        let (inner, slots) = (self.inner.clone(), self.slots.clone());
+        self.tasks.spawn(async move {
             let slot = slots.acquire_owned().await;
             if let Err(failure) = inner.join(&id, wanted).await {
                 tracing::debug!("not renewed ahead of time: {failure}");
             }
             drop(slot);
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            id
         });
-    }
-
-    fn set(&self) -> std::sync::MutexGuard<'_, HashSet<Id>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
