@@ -14,6 +14,7 @@ use sandbox::Sandbox;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 const ACCOUNT: &str = "alice@example.com";
 /// As the first word it makes this program the proxy.
@@ -55,8 +56,10 @@ async fn demo() -> Result<(), Box<dyn Error>> {
     let mut serving = serve(&config, home.path()).await?;
     show(&settings);
 
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => println!("Stopping."),
+        _ = terminate.recv() => println!("Stopping."),
         status = serving.wait() => return Err(format!("the proxy stopped by itself: {}", status?).into()),
     }
     let _ = serving.kill().await;
@@ -124,7 +127,7 @@ fn show(settings: &Value) {
     println!("\nSet a mail program up with:");
     println!("  Protocol   IMAP\n  Server     {host}\n  Port       {port}\n  Security   SSL/TLS");
     println!("  User name  {user}\n  Password   {password}\n  CA file    {ca_file}");
-    println!("\nOr read the newest message with:");
+    println!("\nOr read its first message with:");
     println!(
         "  curl --cacert {ca_file} --user '{user}:{password}' 'imaps://{host}:{port}/INBOX;MAILINDEX=1'\n"
     );

@@ -38,6 +38,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where grants are kept.
     pub store: Store,
+    /// Where `serve` receives the answers of sign-ins whose redirect URI is not on this machine.
+    pub callback: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
     /// The log.

@@ -41,13 +41,18 @@ pub struct Grant {
     pub id: Id,
     /// Counts the writes; a write names the revision it builds on.
     pub revision: i64,
+    /// Whose right it is.
+    pub kind: GrantKind,
     /// The provider's name in the configuration.
     pub provider: String,
-    /// Who consented: the address as given.
+    /// Who consented: the address as given. Of an application's grant: the account it is for.
     pub owner: String,
+    /// The mailbox that a login under a domain account asked for; nothing that is stored.
+    pub mailbox: Option<String>,
     /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The refresh token, sealed for [`Grant::refresh_context`].
+    /// The refresh token, sealed for [`Grant::refresh_context`]; `None` after the grant was revoked or
+    /// moved. An application needs none: its grant holds a mark there while it is in force.
     pub refresh_token: Option<Vec<u8>>,
     /// The newest access token, sealed for [`Grant::access_context`].
     pub access_token: Option<Vec<u8>>,
@@ -80,8 +85,10 @@ impl Grant {
         Self {
             id: Id::random(),
             revision: 0,
+            kind: GrantKind::Person,
             provider: provider.to_owned(),
             owner: owner.to_owned(),
+            mailbox: None,
             scopes: Vec::new(),
             refresh_token: None,
             access_token: None,
@@ -110,11 +117,17 @@ impl Grant {
 
     /// `last_error` as shown for `account`, naming the command that cures it there.
     pub fn error_for(&self, account: &str) -> Option<String> {
-        let target = match fold(account) == fold(&self.owner) {
-            true => account.to_owned(),
-            false => format!("{account} --owner {}", self.owner),
-        };
+        let target = self.command_target(account);
         self.last_error.as_ref().map(|text| text.replace("{account}", &target))
+    }
+
+    /// What stands behind `authorize` to renew this grant for `account`.
+    pub fn command_target(&self, account: &str) -> String {
+        match self.kind {
+            GrantKind::App => format!("{} --provider {} --app", self.owner, self.provider),
+            GrantKind::Person if fold(account) == fold(&self.owner) => account.to_owned(),
+            GrantKind::Person => format!("{account} --owner {}", self.owner),
+        }
     }
 
     /// What the refresh token of grant `id` is sealed for.
@@ -125,6 +138,26 @@ impl Grant {
     /// What the access token of grant `id` is sealed for.
     pub fn access_context(id: &Id) -> String {
         format!("grant/{id}/access_token")
+    }
+}
+
+/// Whose right a grant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantKind {
+    /// A person consented; access tokens come from a refresh token.
+    Person,
+    /// The application's own (client credentials, service account); access tokens come from its key.
+    App,
+}
+
+impl GrantKind {
+    /// The word used in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::App => "app",
+        }
     }
 }
 
@@ -165,7 +198,8 @@ impl GrantState {
 pub struct Account {
     /// Identity.
     pub id: Id,
-    /// The login name as given, which is also the upstream user.
+    /// The login name as given, which is also the upstream user. `@corp.example` is a domain account;
+    /// [`Store::login`] shows it under the name of the mailbox that was asked for.
     pub name: String,
     /// Other login names.
     pub aliases: Vec<String>,
@@ -251,14 +285,37 @@ pub struct Authorization {
     pub account: String,
     /// Further login names.
     pub aliases: Vec<String>,
-    /// The grant to insert, or, where its `revision` is not 0, to replace.
-    pub grant: Grant,
+    /// What it may do.
+    pub grant: Granted,
+    /// The identity of the account, where it is new.
+    pub id: Id,
+    /// An app password for it, stored in the same moment.
+    pub password: Option<AppPassword>,
+}
+
+/// The grant of an [`Authorization`].
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// To insert, or to replace where one of its id is there.
+    New(Box<Grant>),
+    /// One that is there, and stays as it is: somebody else's, for a shared mailbox.
+    Existing(Id),
+}
+
+/// A sealed value that is no grant's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSetting {
+    /// Its key, which is also what it is sealed for.
+    pub key: String,
+    /// The sealed value.
+    pub value: Vec<u8>,
 }
 
 /// Keeps grants. One implementation a database; a failing one in tests.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Everything a login under `name` (an account or an alias, case-folded) needs.
+    /// Everything a login under `name` (an account or an alias, case-folded) needs. Where there is
+    /// none, the domain account of `name`, under that name.
     async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError>;
 
     /// All accounts, by name.
@@ -271,7 +328,12 @@ pub trait Store: Send + Sync {
     async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError>;
 
     /// The grant of `owner` at `provider`.
-    async fn grant_of(&self, provider: &str, owner: &str) -> Result<Option<Grant>, StoreError>;
+    async fn grant_of(
+        &self,
+        provider: &str,
+        owner: &str,
+        kind: GrantKind,
+    ) -> Result<Option<Grant>, StoreError>;
 
     /// Writes `grant`, whose `revision` is the one it was read at, and gives up the lease of
     /// `holder` with it; returns the new revision.
@@ -317,6 +379,32 @@ pub trait Store: Send + Sync {
 
     /// The value under `key`, after putting `value` there if there was none.
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// All settings; each is a sealed value.
+    async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError>;
+
+    /// Replaces a setting's value where it is still `old`; false where it is not.
+    async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
+
+    /// Keeps `sealed` for whoever asks for `key` before `until`, and forgets what is over.
+    async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// Takes what was left under `key`, once.
+    async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// The name of the domain account that `name` may fall to: `@corp.example` for `bob@corp.example`.
+pub fn domain_account(name: &str) -> Option<String> {
+    let (local, domain) = name.rsplit_once('@')?;
+    let sound = name.len() <= 320 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    (sound && !local.is_empty() && !domain.is_empty()).then(|| format!("@{}", fold(domain)))
+}
+
+/// Under what the answer to the sign-in with this `state` is left; `state` itself is not written down.
+pub fn answer_key(state: &str) -> String {
+    use base64::Engine as _;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
+    format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// Login names compare case-folded.

@@ -12,6 +12,7 @@
 //!   its refresh token is kept. Only a person's own command deletes it.
 //! * Expiry is judged when a token is used, against the wall clock: machines suspend.
 
+mod app;
 mod failure;
 mod refresh;
 
@@ -56,6 +57,8 @@ struct Inner {
     clients: HashMap<String, Arc<oauth::Client>>,
     cache: DashMap<Id, Arc<AccessToken>>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
+    /// Of domain accounts at providers whose application tokens open one mailbox each.
+    mailboxes: app::Mailboxes,
     /// Who takes leases: this process.
     holder: String,
     started: OffsetDateTime,
@@ -78,6 +81,7 @@ impl Tokens {
                 clients,
                 cache: DashMap::new(),
                 flights: DashMap::new(),
+                mailboxes: app::Mailboxes::default(),
                 holder,
                 started: OffsetDateTime::now_utc(),
             }),
@@ -86,6 +90,9 @@ impl Tokens {
 
     /// A token for a session that begins now. `grant` was read for this login.
     pub async fn access(&self, grant: &Grant) -> Outcome {
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, false).await;
+        }
         let now = OffsetDateTime::now_utc();
         let current = self.inner.current(grant)?;
         if let Some(token) = &current
@@ -106,8 +113,21 @@ impl Tokens {
         }
     }
 
+    /// A new token now, whatever life the old one has left: a person asked for it.
+    pub async fn renew(&self, grant: &Grant) -> Outcome {
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, true).await;
+        }
+        self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
+        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
+        self.inner.join(&grant.id, wanted).await
+    }
+
     /// Another token, because the provider refused `refused` although it looked valid.
     pub async fn replace(&self, grant: &Grant, refused: &Arc<AccessToken>) -> Outcome {
+        if app::is_per_mailbox(&self.inner, grant) {
+            return app::token(&self.inner, grant, true).await;
+        }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }

@@ -51,6 +51,12 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
 
     let (mut trigger, shutdown) = shutdown::channel();
     spawn_upkeep(&proxy, identity, &shutdown);
+    if let Some(receiving) = super::callback::start(&installation).await? {
+        let stopping = shutdown.begun();
+        tokio::spawn(async move {
+            tokio::select! { () = receiving => {}, () = stopping => {} }
+        });
+    }
     let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;

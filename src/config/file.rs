@@ -29,6 +29,7 @@ pub(super) struct File {
     listeners: Option<Vec<ListenerFile>>,
     tls: TlsFile,
     store: StoreFile,
+    callback: CallbackFile,
     limits: LimitsFile,
     log: LogFile,
     providers: BTreeMap<String, ProviderFile>,
@@ -65,6 +66,15 @@ struct TlsFile {
 struct StoreFile {
     url: Option<String>,
     key_file: Option<PathBuf>,
+    key_env: Option<String>,
+    key_credential: Option<String>,
+    key_command: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CallbackFile {
+    address: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -102,6 +112,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         listeners: file.listeners.map_or_else(|| Ok(default_listeners()), listeners)?,
         tls: tls(file.tls, &base)?,
         store: store(file.store, &base, &state_directory)?,
+        callback: callback(file.callback)?,
         limits: limits(&file.limits)?,
         log: file.log.format,
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
@@ -217,9 +228,55 @@ fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Store, 
             return Err(Problem::at(["store", "url"], "is not a store").hint("write url = \"sqlite\""));
         }
     }
-    let key_file =
-        file.key_file.map_or_else(|| state_directory.join("master.key"), |path| base.resolve(path));
-    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: KeySource::File(key_file) })
+    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: key_source(file, base, state_directory)? })
+}
+
+/// One source of keys, or the default.
+fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<KeySource, Problem> {
+    let sources: Vec<(&str, KeySource)> = [
+        file.key_file.map(|path| ("key_file", KeySource::File(base.resolve(path)))),
+        file.key_env.map(|name| ("key_env", KeySource::Environment(name))),
+        file.key_credential.map(|name| ("key_credential", KeySource::Credential(name))),
+        file.key_command.map(|words| ("key_command", KeySource::Command(words))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let [(first, _), (second, _), ..] = sources.as_slice() {
+        return Err(Problem::at(["store", second], format!("stands beside {first}")).hint("keep one of them"));
+    }
+    let Some((key, source)) = sources.into_iter().next() else {
+        return Ok(KeySource::File(state_directory.join("master.key")));
+    };
+    let problem = |message: &str| Problem::at(["store", key], message);
+    match &source {
+        KeySource::Environment(name) if name.is_empty() || name.contains(['=', '\0']) => {
+            Err(problem("is not the name of an environment variable")
+                .hint("write the name, not the key itself: key_env = \"IMAP_OAUTH_PROXY_KEY\""))
+        }
+        KeySource::Credential(name) if name.is_empty() || name.contains(['/', '\0']) => Err(problem(
+            "is not the name of a credential",
+        )
+        .hint("write the name that stands in LoadCredential=, such as key_credential = \"master-key\"")),
+        KeySource::Command(words) if words.first().is_none_or(String::is_empty) => Err(problem("is empty")
+            .hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]")),
+        _ => Ok(source),
+    }
+}
+
+fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
+    let Some(text) = file.address else { return Ok(None) };
+    let problem = |message: String| {
+        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
+    };
+    let address: SocketAddr =
+        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
+    match address.ip().is_loopback() {
+        true => Ok(Some(address)),
+        false => {
+            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
+        }
+    }
 }
 
 fn limits(file: &LimitsFile) -> Result<Limits, Problem> {

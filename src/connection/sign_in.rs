@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass, fold};
+use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
@@ -54,7 +54,7 @@ impl Connection {
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
         let limit = provider.max_connections_per_account;
-        let pass = timeout_at(deadline, self.proxy.gates.enter(&account.id, limit)).await;
+        let pass = timeout_at(deadline, self.proxy.gates.enter(account, limit)).await;
         let pass = pass.ok().flatten().ok_or_else(|| {
             warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
             denial::too_many_sessions(limit.unwrap_or_default())
@@ -202,10 +202,5 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
 
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    match grant {
-        Some(grant) if fold(&grant.owner) != fold(&account.name) => {
-            format!("{} --owner {}", account.name, grant.owner)
-        }
-        _ => account.name.clone(),
-    }
+    grant.map_or_else(|| account.name.clone(), |grant| grant.command_target(&account.name))
 }

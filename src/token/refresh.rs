@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
-use crate::store::{Grant, GrantState, Id, StoreError};
+use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
 
 /// The HTTP exchange is given up after 30 s; the rest is for a slow disk.
 const LEASE: Duration = Duration::seconds(90);
@@ -83,6 +83,9 @@ async fn ask(inner: &Inner, grant: &Grant) -> Result<Result<oauth::Tokens, Token
     let client =
         inner.clients.get(&grant.provider).ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
     let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
+    if grant.kind == GrantKind::App {
+        return Ok(client.app_token(&grant.owner).await);
+    }
     let refresh_token = inner
         .sealer
         .open_text(&Grant::refresh_context(&grant.id), sealed)

@@ -68,6 +68,10 @@ impl Site {
 
     /// The binary, with this site's configuration and none of the environment's.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_with_config(&self.config, words)
+    }
+
+    fn command_with_config(&self, config: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
         command
             .env_remove("STATE_DIRECTORY")
@@ -75,7 +79,7 @@ impl Site {
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path())
             .arg("--config")
-            .arg(&self.config)
+            .arg(config)
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -91,7 +95,13 @@ impl Site {
 
     /// Runs a command that reads `input`.
     pub async fn run_with(&self, words: &[&str], input: &str) -> Ran {
-        let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
+        self.run_at(&self.config, words, input).await
+    }
+
+    /// Runs a command with another configuration.
+    pub async fn run_at(&self, config: impl AsRef<Path>, words: &[&str], input: &str) -> Ran {
+        let mut command = self.command_with_config(config.as_ref(), words);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
@@ -252,6 +262,14 @@ impl Serving {
         let answer = client.command(&format!("LOGIN \"{user}\" \"{password}\"")).await;
         assert!(answer.is_ok(), "{answer:?}");
         client
+    }
+
+    /// The line with `text`, said already or still to come.
+    pub async fn said(&mut self, text: &str) -> String {
+        match self.said.iter().find(|line| line.contains(text)) {
+            Some(line) => line.clone(),
+            None => self.logs(text).await,
+        }
     }
 
     /// Reads the log until a line holds `text`, and returns that line.

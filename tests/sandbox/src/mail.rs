@@ -84,6 +84,14 @@ impl Client {
         }
     }
 
+    /// Whatever has come, at least one octet; nothing at the end of the connection.
+    pub async fn some_octets(&mut self) -> Vec<u8> {
+        let read = tokio::time::timeout(crate::PATIENCE, self.stream.fill_buf()).await;
+        let came = read.expect("the server answers").map(<[u8]>::to_vec).unwrap_or_default();
+        self.stream.consume(came.len());
+        came
+    }
+
     /// Whether the connection has ended, with nothing left to read.
     pub async fn at_end(&mut self) -> bool {
         let read = tokio::time::timeout(crate::PATIENCE, self.stream.fill_buf()).await;

@@ -53,13 +53,24 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// A forbidden secret may stand neither in an address nor in a header. Bodies are looked at where they are read.
+/// A forbidden secret may stand neither in an address nor in a header. Bodies are looked at where
+/// they are read.
 async fn watch_for_canaries(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    shared.scan(request.uri().to_string().as_bytes(), "an HTTP address");
+    read_form(&shared, request.uri().to_string().as_bytes(), "an HTTP address");
     for value in request.headers().values() {
         shared.scan(value.as_bytes(), "an HTTP header");
     }
     next.run(request).await
+}
+
+/// Reads a form, and looks for canaries in it as it came and as it reads.
+fn read_form(shared: &Shared, encoded: &[u8], place: &str) -> Fields {
+    let fields = Fields::parse(encoded);
+    if !shared.scan(encoded, place) {
+        let mut texts = fields.0.iter().flat_map(|(name, value)| [name, value]);
+        texts.any(|text| shared.scan(text.as_bytes(), place));
+    }
+    fields
 }
 
 /// A decoded form or query, in order.

@@ -23,31 +23,31 @@ pub enum Rotation {
 /// What the authorisation server does until told otherwise.
 #[derive(Clone, Debug)]
 pub struct OauthSwitches {
-    /// Life of access tokens, both as announced in `expires_in` and as enforced. [3,599 s]
+    /// Life of access tokens, both as announced in `expires_in` and as enforced. Default: 3,599 s.
     pub access_token_life: Duration,
-    /// Octets of each access token; Microsoft's are long. [200]
+    /// Octets of each access token; Microsoft's are long. Default: 200.
     pub access_token_length: usize,
-    /// See [`Rotation`]. [by vendor]
+    /// See [`Rotation`]. Default: by vendor.
     pub rotation: Rotation,
-    /// GET on the authorisation endpoint answers with the redirect straight away. [false]
+    /// GET on the authorisation endpoint answers with the redirect straight away. Default: false.
     pub auto_approve: bool,
     /// Who consents, whatever `login_hint` says.
     pub consent_as: Option<String>,
     /// Scopes that the person unticks.
     pub untick: Vec<String>,
-    /// The person presses Deny: `error=access_denied`. [false]
+    /// The person presses Deny: `error=access_denied`. Default: false.
     pub deny: bool,
-    /// The redirect carries `iss` (RFC 9207). [by vendor: Google does]
+    /// The redirect carries `iss` (RFC 9207). Default: by vendor: Google does.
     pub iss: bool,
     /// Another value for `iss`, as in a mix-up attack.
     pub wrong_iss: Option<String>,
-    /// Refuse authorisation requests without `code_challenge`. [true]
+    /// Refuse authorisation requests without `code_challenge`. Default: true.
     pub require_pkce: bool,
-    /// Hand out refresh tokens. [true]
+    /// Hand out refresh tokens. Default: true.
     pub refresh_tokens: bool,
     /// Claims that replace those of the id_token and of userinfo; null removes one.
     pub claims: Map<String, Value>,
-    /// Seconds between polls that the device endpoint asks for. [0]
+    /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
     /// How many device polls are answered `slow_down`, whatever their timing.
     pub slow_down: u32,
@@ -179,30 +179,30 @@ pub enum Greeting {
 /// What the IMAP server does until told otherwise. A session takes them as they are when it is accepted.
 #[derive(Clone, Debug)]
 pub struct ImapSwitches {
-    /// Whose dialect it speaks. [as built]
+    /// Whose dialect it speaks. Default: as built.
     pub flavour: Flavour,
     /// See [`Greeting`].
     pub greeting: Greeting,
-    /// Capabilities stand in the greeting, and the CAPABILITY command tells none. [false]
+    /// Capabilities stand in the greeting, and the CAPABILITY command tells none. Default: false.
     pub capability_only_in_greeting: bool,
     /// Lines sent before each `+` of AUTHENTICATE.
     pub before_continuation: Vec<String>,
-    /// `+` without the space that RFC 9051 shows. [false]
+    /// `+` without the space that RFC 9051 shows. Default: false.
     pub bare_continuation: bool,
     /// Sessions of one user beyond this are refused as Gmail does.
     pub max_sessions_per_user: Option<usize>,
     /// After so many commands past the login: `* BYE` with this text, then the end.
     pub bye_after_commands: Option<(u32, String)>,
-    /// The session ends with the access token, with the flavour's BYE. [true]
+    /// The session ends with the access token, with the flavour's BYE. Default: true.
     pub bye_at_token_expiry: bool,
     /// At most so many octets a TCP segment; 0 is no limit.
     pub segment: usize,
     /// At most so many octets a TLS record; 0 is no limit.
     pub record: usize,
-    /// APPENDs above this are checked against [`pattern`](crate::pattern) and thrown away. [32 MiB]
+    /// APPENDs above this are checked against [`pattern`](crate::pattern) and thrown away. Default: 32 MiB.
     pub sink_above: u64,
     /// Anything outside the proxy's own vocabulary before the login is a violation and ends the connection.
-    /// Off, such a command is answered as a provider would, so that any mail program can be tried. [true]
+    /// Off, such a command is answered as a provider would, so that any mail program can be tried. Default: true.
     pub strict: bool,
 }
 

@@ -167,8 +167,10 @@ async fn sessions_end_on_demand_with_the_token_and_after_so_many_commands() {
     assert_eq!(client.command("a3", "NOOP").await, ["* BYE enough"]);
 
     sandbox.controls().imap(|imap| imap.bye_after_commands = None);
-    sandbox.controls().oauth(|oauth| oauth.access_token_life = Duration::from_millis(50));
-    let mut client = signed_in(&sandbox).await;
+    sandbox.controls().oauth(|oauth| oauth.access_token_life = Duration::from_secs(1));
+    let mut client = imap(&sandbox).await;
+    let token = sandbox.controls().access_token(ALICE);
+    client.authenticate(ALICE, &token).await;
     assert_eq!(client.line().await, "* BYE Session expired, please login again.");
 }
 
@@ -295,4 +297,49 @@ async fn hundreds_of_idle_sessions() {
     }
     drop(clients);
     sandbox.controls().wait_for(|stats| stats.open == 0 && stats.idling == 0).await;
+}
+
+#[tokio::test]
+async fn compressed_sessions_say_the_same() {
+    use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+    let sandbox = Sandbox::builder().start().await;
+    let mut client = signed_in(&sandbox).await;
+    assert_eq!(client.command("a1", "COMPRESS DEFLATE").await, ["a1 OK Success"]);
+    let (mut packer, mut unpacker) = (Compress::new(Compression::fast(), false), Decompress::new(false));
+    let mut packed = Vec::with_capacity(4096);
+    let text = b"a2 SELECT INBOX\r\na3 FETCH 1:3 BODY.PEEK[]\r\n";
+    packer.compress_vec(text, &mut packed, FlushCompress::Sync).unwrap();
+    client.write(&packed).await;
+    let mut plain = Vec::with_capacity(1 << 20);
+    while !plain.ends_with(b"a3 OK Success\r\n") {
+        let came = client.some_octets().await;
+        assert!(!came.is_empty());
+        unpacker.decompress_vec(&came, &mut plain, FlushDecompress::Sync).unwrap();
+    }
+    let plain = String::from_utf8(plain).unwrap();
+    assert!(plain.contains("* 3 EXISTS") && plain.contains("Viele Grüße."), "{plain}");
+}
+
+#[tokio::test]
+async fn floods_and_silence() {
+    let sandbox = Sandbox::builder().start().await;
+    let (controls, token) = (sandbox.controls(), sandbox.controls().access_token(ALICE));
+    let login = format!("a1 AUTHENTICATE XOAUTH2 {}", mail::xoauth2(ALICE, &token));
+    controls.imap(|imap| imap.greeting = Greeting::Endless);
+    let mut client = imap(&sandbox).await;
+    for _ in 0..10_000 {
+        assert_eq!(client.line().await, "* OK still thinking");
+    }
+    controls.imap(|imap| imap.greeting = Greeting::Normal);
+    controls.next_login(LoginFault::LongLine(3_000_000));
+    let mut client = imap(&sandbox).await;
+    client.send(&login).await;
+    assert_eq!(client.line().await.len(), 3_000_005);
+
+    controls.next_login(LoginFault::Silence);
+    let mut client = imap(&sandbox).await;
+    client.send(&login).await;
+    controls.wait_for(|stats| stats.failed_logins == 2).await;
+    controls.bye(None, "at last");
+    assert_eq!(client.line().await, "* BYE at last");
 }

@@ -240,3 +240,38 @@ async fn a_revoked_grant_is_dead_and_revocation_is_answered() {
         json!({ "error": "invalid_grant", "error_description": "Token has been expired or revoked." });
     assert_eq!((status, answer), (400, expected));
 }
+
+#[tokio::test]
+async fn over_tls_the_same_server_answers() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let sandbox = Sandbox::builder().https().start().await;
+    assert!(sandbox.issuer().starts_with("https://127.0.0.1:"));
+    let tcp = tokio::net::TcpStream::connect(sandbox.http_address()).await.unwrap();
+    let name = tokio_rustls::rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    let mut tls = tokio_rustls::TlsConnector::from(sandbox.tls_client()).connect(name, tcp).await.unwrap();
+    let request = "GET /.well-known/openid-configuration HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    tls.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tls.read_to_string(&mut answer).await.unwrap();
+    let issuer = format!("\"issuer\":\"{}\"", sandbox.issuer());
+    assert!(answer.contains(&issuer), "{answer}");
+}
+
+#[tokio::test]
+async fn a_forbidden_secret_is_noticed_at_every_endpoint() {
+    let sandbox = Sandbox::builder().start().await;
+    sandbox.controls().forbid("local password");
+    let mut form = Flow::new(&sandbox).refresh("x");
+    form.push(("note", "bG9jYWwgcGFzc3dvcmQ=".to_owned()));
+    token_form(&sandbox, &form).await;
+    sandbox.browser().get(&sandbox.url("/userinfo?x=loc%61l%20p%61ssword")).await.unwrap();
+    let seen: Vec<String> =
+        sandbox.controls().violations().into_iter().map(|violation| violation.what).collect();
+    assert_eq!(
+        seen,
+        [
+            "forbidden secret no. 0 reached the token endpoint",
+            "forbidden secret no. 0 reached an HTTP address"
+        ]
+    );
+}

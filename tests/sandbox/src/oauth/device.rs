@@ -21,8 +21,7 @@ const LIFE: u64 = 900;
 
 /// The device authorisation endpoint.
 pub(super) async fn begin(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    shared.scan(&body, "the device endpoint");
-    let fields = Fields::parse(&body);
+    let fields = super::read_form(&shared, &body, "the device endpoint");
     let known = |id: &str| shared.look(|state| state.clients.contains_key(id));
     let Some(client) = fields.get("client_id").filter(|id| known(id)) else {
         let (status, body) = Refusal::ClientUnknown.body(shared.vendor);

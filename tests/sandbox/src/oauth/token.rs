@@ -29,8 +29,7 @@ pub(super) async fn exchange(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    shared.scan(&body, "the token endpoint");
-    let fields = Fields::parse(&body);
+    let fields = super::read_form(&shared, &body, "the token endpoint");
     let fault = arrive(&shared, &headers, &fields);
     match &fault {
         Some(TokenFault::Answer { status, headers, body }) => {

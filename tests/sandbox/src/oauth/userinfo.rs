@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Fields, grant, header_text};
+use super::{grant, header_text};
 use crate::flavour::Vendor;
 use crate::state::{Shared, State as Memory};
 
@@ -106,11 +106,11 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
 /// RFC 7009: either token of a grant ends it; an unknown one is an error at Google, else no matter. Microsoft
 /// has no such endpoint.
 pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    shared.scan(&body, "the revocation endpoint");
+    let fields = super::read_form(&shared, &body, "the revocation endpoint");
     if shared.vendor == Vendor::Microsoft {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let fields = Fields::parse(&body);
+
     let known = shared.change(|state| {
         state.stats.revocations += 1;
         let token = fields.get("token")?;
