@@ -5,16 +5,21 @@
 
 mod accounts;
 mod authorize;
+mod callback;
 mod certs;
+mod check;
 mod config;
 mod failure;
 mod forecast;
 mod installation;
+mod interrupt;
+mod keys;
 mod passwords;
 mod print;
 mod proof;
 mod result;
 mod serve;
+mod terminal;
 mod tokens;
 
 use std::ffi::OsString;
@@ -55,6 +60,11 @@ enum Command {
     /// Look after the passwords that mail programs log in with
     #[command(subcommand)]
     Passwords(passwords::Command),
+    /// Try everything on the way to the mail, step by step; exit 3 when something needs a person
+    Check(check::Arguments),
+    /// Look after the keys that seal the store
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look after the certificate that mail programs see
     #[command(subcommand)]
     Certs(certs::Command),
@@ -87,6 +97,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Tokens(command) => wait(tokens::run(&options, command)),
         Command::Accounts(command) => wait(accounts::run(&options, command)),
         Command::Passwords(command) => wait(passwords::run(&options, command)),
+        Command::Check(arguments) => wait(check::run(&options, arguments)),
+        Command::Keys(command) => wait(keys::run(&options, &command)),
         Command::Certs(command) => certs::run(&options, command),
         Command::Config(command) => config::run(&options, &command),
     };
@@ -102,7 +114,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs a command that does one thing: one thread is enough.
 fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(interrupt::interruptible(command));
+    // What still blocks a thread (a resolver) must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! answer then still gets a tagged one.
 
 mod denial;
+mod farewell;
 mod session;
 mod sign_in;
 
@@ -24,16 +25,20 @@ use crate::config::{Limits, Provider, Security};
 use crate::protocol::imap::{Channel, DialogueEnd, Imap, Limits as DialogueLimits};
 use crate::protocol::{Denial, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
-use crate::tls::{AcceptError, Acceptor, Connector, Stream};
+use crate::tls::{AcceptError, Acceptor, Connector, FirstBytes, Stream};
 use crate::token::Tokens;
 use crate::upstream;
 use crate::wire::Wire;
+
+pub use crate::account::neighbourhood;
 
 /// All failed logins are answered this long after they came, whatever they cost: unknown account,
 /// wrong password and throttled look the same, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
+/// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
+const SILENCE: Duration = Duration::from_secs(15);
 /// How long a last word may take on its way to a client that does not read.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -63,6 +68,13 @@ pub struct Connection {
     pub security: Security,
     /// When to stop.
     pub shutdown: Shutdown,
+}
+
+/// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
+pub fn turn_away(tcp: &TcpStream, security: Security) {
+    if security != Security::Tls {
+        farewell::turn_away(tcp, &denial::full());
+    }
 }
 
 impl Connection {
@@ -97,47 +109,65 @@ impl Connection {
                 request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(&mut client)) => request,
                 () = &mut stopping => {
                     self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
-                    return None;
+                    break;
                 }
             };
             match request {
                 Err(_) => {
                     info!("nobody logged in within {} s", self.proxy.limits.login_seconds);
                     self.last_word(&mut dialogue, &mut client, &denial::too_late()).await;
-                    return None;
+                    break;
                 }
                 Ok(Err(end)) => {
                     log_end(&end);
-                    return None;
+                    break;
                 }
                 Ok(Ok(Request::StartTls { injected })) => {
                     client = self.start_tls(client, injected, deadline).await?;
                     dialogue.tls_started();
                 }
                 Ok(Ok(Request::Login(login))) => {
-                    let outcome = self.answer(&mut dialogue, &mut client, login, deadline).await;
+                    let answer = self.answer(&mut dialogue, &mut client, login, deadline);
+                    let outcome = tokio::select! {
+                        biased;
+                        outcome = timeout_at(deadline, Box::pin(answer)) => outcome,
+                        () = &mut stopping => {
+                            self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
+                            break;
+                        }
+                    };
                     match outcome {
-                        Ok(Some(joined)) => return Some(joined.with_client(client)),
-                        Ok(None) => {}
-                        Err(end) => {
+                        Ok(Ok(Some(joined))) => return Some(joined.with_client(client)),
+                        Ok(Ok(None)) => {}
+                        Ok(Err(end)) => {
                             log_end(&end);
+                            break;
+                        }
+                        Err(_) => {
+                            info!("the mail program does not take the answer to its login");
                             return None;
                         }
                     }
                 }
             }
         }
+        farewell::close(client).await;
+        None
     }
 
     async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
-        let acceptor = self.proxy.acceptor.as_ref()?;
-        match acceptor.accept(tcp, deadline).await {
+        let shaken = tokio::select! {
+            biased;
+            shaken = self.tls(tcp, deadline) => shaken?,
+            () = self.shutdown.begun() => return None,
+        };
+        match shaken {
             Ok(stream) => Some(stream),
             Err(error) if error.is_noise() => {
                 debug!("{error}");
                 None
             }
-            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished)) => {
+            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent)) => {
                 info!("{error}");
                 None
             }
@@ -146,6 +176,22 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
+    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Stream, AcceptError>> {
+        let acceptor = self.proxy.acceptor.as_ref()?;
+        let patience = deadline.min(Instant::now() + SILENCE);
+        let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
+            Err(_) => Some(AcceptError::Silent),
+            Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
+            Ok(_) => None,
+        };
+        if let Some(error) = not_tls {
+            farewell::turn_away(&tcp, &denial::tls_only());
+            return Some(Err(error));
+        }
+        Some(acceptor.accept(tcp, deadline).await)
     }
 
     /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
@@ -176,7 +222,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Option<session::HalfJoined>, DialogueEnd> {
         let came = Instant::now();
-        let denial = match self.admit(&login).await {
+        let denial = match self.admit(&login, deadline).await {
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
@@ -187,7 +233,8 @@ impl Connection {
                             password = admitted.password_name,
                             "logged in"
                         );
-                        return Ok(Some(session::HalfJoined { upstream, account: admitted.account, pass }));
+                        let Admitted { account, place, .. } = *admitted;
+                        return Ok(Some(session::HalfJoined { upstream, account, pass, place }));
                     }
                     Err(denial) => denial,
                 }
@@ -201,9 +248,14 @@ impl Connection {
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login) -> Result<Box<Admitted>, Denial> {
+    async fn admit(&self, login: &Login, deadline: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        match self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip()).await {
+        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip());
+        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
+            warn!(name, "login refused: too many chosen passwords are being verified");
+            return Err(denial::busy());
+        };
+        match verdict {
             Ok(Verdict::Admitted(admitted)) => Ok(admitted),
             Ok(Verdict::Refused) => {
                 warn!(name, "login refused: unknown account or wrong password");

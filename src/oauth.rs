@@ -30,10 +30,12 @@ mod redirect;
 mod request;
 mod revoke;
 pub mod scope;
+mod shared_callback;
 #[cfg(test)]
 mod testing;
 mod text;
 mod transport;
+mod webhook;
 
 use time::OffsetDateTime;
 
@@ -47,6 +49,8 @@ pub use error::{Refusal, TokenError};
 pub use id_token::IdClaims;
 pub use redirect::{Code, RedirectError, state_of};
 pub use revoke::Revocation;
+pub use shared_callback::SharedCallback;
+pub use webhook::Webhook;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

@@ -9,17 +9,20 @@
 //! endian), 24 bytes nonce, ciphertext with its 16-byte tag. The key never derives from a mail
 //! password: it is 32 random bytes of its own.
 
+pub mod bundle;
 mod key;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-pub use key::{KeyError, KeySource};
+pub use key::{Key, KeyError, KeySource};
 
 /// A text that must not be seen: a password, a token, a client secret.
 #[derive(Clone)]
@@ -87,10 +90,28 @@ pub fn random_text<const N: usize>() -> String {
 }
 
 /// Seals and opens what the store keeps.
+///
+/// A value under a key id that is not known makes it read its key source again, so that a running
+/// process learns of a rotation with the first value that it meets.
 pub struct Sealer {
+    ring: ArcSwap<KeyRing>,
+    source: Option<KeySource>,
+}
+
+/// Keys by their ids.
+struct KeyRing {
     keys: BTreeMap<u32, XChaCha20Poly1305>,
     /// The id of the key that new values are sealed with.
     current: u32,
+}
+
+impl KeyRing {
+    fn new(keys: impl IntoIterator<Item = (u32, Key)>) -> Option<Self> {
+        let keys: BTreeMap<_, _> =
+            keys.into_iter().map(|(id, key)| (id, XChaCha20Poly1305::new((&*key).into()))).collect();
+        let current = *keys.keys().next_back()?;
+        Some(Self { keys, current })
+    }
 }
 
 const VERSION: u8 = 1;
@@ -99,16 +120,44 @@ const HEADER_LENGTH: usize = 1 + 4 + NONCE_LENGTH;
 
 impl Sealer {
     /// A sealer over `keys` (id and 32 bytes), sealing with the highest id.
-    pub fn new(keys: impl IntoIterator<Item = (u32, Zeroizing<[u8; 32]>)>) -> Option<Self> {
-        let keys: BTreeMap<_, _> =
-            keys.into_iter().map(|(id, key)| (id, XChaCha20Poly1305::new((&*key).into()))).collect();
-        let current = *keys.keys().next_back()?;
-        Some(Self { keys, current })
+    pub fn new(keys: impl IntoIterator<Item = (u32, Key)>) -> Option<Self> {
+        Some(Self { ring: ArcSwap::from_pointee(KeyRing::new(keys)?), source: None })
     }
 
     /// The id of the key that [`Sealer::seal`] uses.
     pub fn current_key(&self) -> u32 {
-        self.current
+        self.ring.load().current
+    }
+
+    /// The ids of all keys at hand, in order.
+    pub fn key_ids(&self) -> Vec<u32> {
+        self.ring.load().keys.keys().copied().collect()
+    }
+
+    /// Reads the keys again from where they came.
+    pub fn reload(&self) -> Result<(), KeyError> {
+        let Some(source) = &self.source else { return Ok(()) };
+        if let Some(ring) = KeyRing::new(source.read()?) {
+            self.ring.store(Arc::new(ring));
+        }
+        Ok(())
+    }
+
+    /// The keys, among them `id` if the source has it.
+    fn ring_with(&self, id: u32) -> Arc<KeyRing> {
+        let ring = self.ring.load_full();
+        if ring.keys.contains_key(&id) {
+            return ring;
+        }
+        match self.reload() {
+            Ok(()) => self.ring.load_full(),
+            Err(error) => {
+                tracing::error!(
+                    "a value is sealed with key {id}, and the keys cannot be read again: {error}"
+                );
+                ring
+            }
+        }
     }
 
     /// The id of the key that sealed `sealed`, or `None` where that is no sealed value.
@@ -119,14 +168,15 @@ impl Sealer {
 
     /// Seals `secret` for the row named by `context`.
     pub fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
-        let cipher = self.keys.get(&self.current).ok_or(SealError::UnknownKey(self.current))?;
+        let ring = self.ring.load();
+        let cipher = ring.keys.get(&ring.current).ok_or(SealError::UnknownKey(ring.current))?;
         let nonce = random_bytes::<NONCE_LENGTH>();
         let payload = Payload { msg: secret, aad: context.as_bytes() };
         let ciphertext =
             cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::TooLong)?;
         let mut sealed = Vec::with_capacity(HEADER_LENGTH + ciphertext.len());
         sealed.push(VERSION);
-        sealed.extend_from_slice(&self.current.to_be_bytes());
+        sealed.extend_from_slice(&ring.current.to_be_bytes());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&ciphertext);
         Ok(sealed)
@@ -137,7 +187,8 @@ impl Sealer {
         let key = Self::key_of(sealed).ok_or(SealError::Malformed)?;
         let nonce = sealed.get(5..HEADER_LENGTH).ok_or(SealError::Malformed)?;
         let ciphertext = sealed.get(HEADER_LENGTH..).ok_or(SealError::Malformed)?;
-        let cipher = self.keys.get(&key).ok_or(SealError::UnknownKey(key))?;
+        let ring = self.ring_with(key);
+        let cipher = ring.keys.get(&key).ok_or(SealError::UnknownKey(key))?;
         let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
         cipher.decrypt(XNonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| SealError::Refused)
     }
@@ -155,12 +206,12 @@ impl Sealer {
 pub enum SealError {
     /// The administrator's: the key that sealed it is not among the keys given.
     #[error(
-        "it was sealed with key {0}, which is not among the keys at hand; restore the key file it was made with"
+        "it was sealed with key {0}, which is not among the keys at hand; restore the key that it was made with"
     )]
     UnknownKey(u32),
     /// Wrong key of the right id, another row's value, or a changed one.
     #[error(
-        "the key does not open it: the key file is not the one this store was made with, or the value was altered"
+        "the key does not open it: the key is not the one this store was made with, or the value was altered"
     )]
     Refused,
     /// Not a sealed value at all.

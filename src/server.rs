@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
-use crate::connection::{Connection, Proxy};
+use crate::connection::{self, Connection, Proxy};
 use crate::shutdown::Shutdown;
 
 /// Connections that the kernel keeps for us while the loop is busy.
@@ -107,7 +108,10 @@ async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Sh
                 continue;
             }
         };
-        let Some((inside, waiting)) = doors.enter(peer.ip()) else { continue };
+        let Some((inside, waiting)) = doors.enter(peer.ip()) else {
+            connection::turn_away(&tcp, bound.security);
+            continue;
+        };
         let connection =
             Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
         tokio::spawn(async move {
@@ -132,6 +136,8 @@ struct Doors {
     per_address: usize,
     waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
     complained: Mutex<Option<Instant>>,
+    /// Complaints since the last one in the log.
+    withheld: AtomicU64,
 }
 
 /// Counts a connection among those of its address that have not logged in.
@@ -149,9 +155,11 @@ impl Doors {
             per_address: proxy.limits.connections_per_address,
             waiting: Arc::default(),
             complained: Mutex::default(),
+            withheld: AtomicU64::new(0),
         }
     }
 
+    /// A place for a connection from `address`; `None` where a limit is reached.
     fn enter(&self, address: IpAddr) -> Option<(tokio::sync::OwnedSemaphorePermit, Waiting)> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             self.complain(&format!(
@@ -160,6 +168,7 @@ impl Doors {
             ));
             return None;
         };
+        let address = connection::neighbourhood(address);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.entry(address).or_default();
         if *count >= self.per_address {
@@ -178,7 +187,12 @@ impl Doors {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
             *complained = Some(Instant::now());
-            warn!("{complaint}");
+            match self.withheld.swap(0, Ordering::Relaxed) {
+                0 => warn!("{complaint}"),
+                more => warn!("{complaint} ({more} more times since the last such line)"),
+            }
+        } else {
+            self.withheld.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

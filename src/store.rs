@@ -7,8 +7,10 @@
 //! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
 
 mod directory;
+mod holder;
 mod sqlite;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -41,13 +43,18 @@ pub struct Grant {
     pub id: Id,
     /// Counts the writes; a write names the revision it builds on.
     pub revision: i64,
+    /// Whose right it is.
+    pub kind: GrantKind,
     /// The provider's name in the configuration.
     pub provider: String,
-    /// Who consented: the address as given.
+    /// Who consented: the address as given. Of an application's grant: the account it is for.
     pub owner: String,
+    /// The mailbox that a login under a domain account asked for; nothing that is stored.
+    pub mailbox: Option<String>,
     /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The refresh token, sealed for [`Grant::refresh_context`].
+    /// The refresh token, sealed for [`Grant::refresh_context`]; `None` after the grant was revoked or
+    /// moved. An application needs none: its grant holds a mark there while it is in force.
     pub refresh_token: Option<Vec<u8>>,
     /// The newest access token, sealed for [`Grant::access_context`].
     pub access_token: Option<Vec<u8>>,
@@ -80,8 +87,10 @@ impl Grant {
         Self {
             id: Id::random(),
             revision: 0,
+            kind: GrantKind::Person,
             provider: provider.to_owned(),
             owner: owner.to_owned(),
+            mailbox: None,
             scopes: Vec::new(),
             refresh_token: None,
             access_token: None,
@@ -110,11 +119,13 @@ impl Grant {
 
     /// `last_error` as shown for `account`, naming the command that cures it there.
     pub fn error_for(&self, account: &str) -> Option<String> {
-        let target = match fold(account) == fold(&self.owner) {
-            true => account.to_owned(),
-            false => format!("{account} --owner {}", self.owner),
-        };
+        let target = self.command_target(account);
         self.last_error.as_ref().map(|text| text.replace("{account}", &target))
+    }
+
+    /// What stands behind `authorize` to renew this grant for `account`.
+    pub fn command_target(&self, account: &str) -> String {
+        command_target(self.kind, &self.owner, &self.provider, account)
     }
 
     /// What the refresh token of grant `id` is sealed for.
@@ -125,6 +136,41 @@ impl Grant {
     /// What the access token of grant `id` is sealed for.
     pub fn access_context(id: &Id) -> String {
         format!("grant/{id}/access_token")
+    }
+}
+
+impl GrantStatus {
+    /// As [`Grant::command_target`].
+    pub fn command_target(&self, account: &str) -> String {
+        command_target(self.kind, &self.owner, &self.provider, account)
+    }
+}
+
+fn command_target(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
+    match kind {
+        GrantKind::App => format!("{owner} --provider {provider} --app"),
+        GrantKind::Person if fold(account) == fold(owner) => account.to_owned(),
+        GrantKind::Person => format!("{account} --owner {owner}"),
+    }
+}
+
+/// Whose right a grant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantKind {
+    /// A person consented; access tokens come from a refresh token.
+    Person,
+    /// The application's own (client credentials, service account); access tokens come from its key.
+    App,
+}
+
+impl GrantKind {
+    /// The word used in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::App => "app",
+        }
     }
 }
 
@@ -165,7 +211,8 @@ impl GrantState {
 pub struct Account {
     /// Identity.
     pub id: Id,
-    /// The login name as given, which is also the upstream user.
+    /// The login name as given, which is also the upstream user. `@corp.example` is a domain account;
+    /// [`Store::login`] shows it under the name of the mailbox that was asked for.
     pub name: String,
     /// Other login names.
     pub aliases: Vec<String>,
@@ -231,6 +278,41 @@ pub struct LoginRecord {
     pub grant: Option<Grant>,
 }
 
+/// A grant without its tokens, for upkeep and forecasts.
+#[derive(Clone, Debug)]
+pub struct GrantStatus {
+    /// Identity.
+    pub id: Id,
+    /// Whose right it is.
+    pub kind: GrantKind,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented.
+    pub owner: String,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// As in [`Grant::last_error`].
+    pub last_error: Option<String>,
+    /// False after the grant was revoked by command.
+    pub in_force: bool,
+    /// When the newest access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// When the tokens were last renewed, by a refresh or by the consent.
+    pub renewed_at: OffsetDateTime,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh last failed.
+    pub failed_at: Option<OffsetDateTime>,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When a mail program last logged in to one of its accounts.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The names of its accounts.
+    pub accounts: Vec<String>,
+    /// What the administrator was told last.
+    pub told: Option<String>,
+}
+
 /// A login that succeeded, to be remembered.
 #[derive(Clone, Debug)]
 pub struct LoginNote {
@@ -251,14 +333,37 @@ pub struct Authorization {
     pub account: String,
     /// Further login names.
     pub aliases: Vec<String>,
-    /// The grant to insert, or, where its `revision` is not 0, to replace.
-    pub grant: Grant,
+    /// What it may do.
+    pub grant: Granted,
+    /// The identity of the account, where it is new.
+    pub id: Id,
+    /// An app password for it, stored in the same moment.
+    pub password: Option<AppPassword>,
+}
+
+/// The grant of an [`Authorization`].
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// To insert, or to replace where one of its id is there.
+    New(Box<Grant>),
+    /// One that is there, and stays as it is: somebody else's, for a shared mailbox.
+    Existing(Id),
+}
+
+/// A sealed value that is no grant's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSetting {
+    /// Its key, which is also what it is sealed for.
+    pub key: String,
+    /// The sealed value.
+    pub value: Vec<u8>,
 }
 
 /// Keeps grants. One implementation a database; a failing one in tests.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Everything a login under `name` (an account or an alias, case-folded) needs.
+    /// Everything a login under `name` (an account or an alias, case-folded) needs. Where there is
+    /// none, the domain account of `name`, under that name.
     async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError>;
 
     /// All accounts, by name.
@@ -271,14 +376,23 @@ pub trait Store: Send + Sync {
     async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError>;
 
     /// The grant of `owner` at `provider`.
-    async fn grant_of(&self, provider: &str, owner: &str) -> Result<Option<Grant>, StoreError>;
+    async fn grant_of(
+        &self,
+        provider: &str,
+        owner: &str,
+        kind: GrantKind,
+    ) -> Result<Option<Grant>, StoreError>;
 
     /// Writes `grant`, whose `revision` is the one it was read at, and gives up the lease of
     /// `holder` with it; returns the new revision.
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError>;
 
-    /// Takes the lease on refreshing `grant` until `until`; false where somebody else holds it.
-    /// A lease found to have run out marks the grant `interrupted_at`.
+    /// The name under which this process takes leases.
+    async fn holder(&self) -> Result<String, StoreError>;
+
+    /// Takes the lease on refreshing `grant`; false where somebody else holds it. Between processes that
+    /// see one another it ends with its holder's life, and at the latest at `until`. The lease of a
+    /// holder that died marks the grant `interrupted_at`. Who holds it may take it again.
     async fn take_lease(
         &self,
         grant: &Id,
@@ -315,8 +429,56 @@ pub trait Store: Send + Sync {
     /// Writes down, or forgets, what the provider's mail server has against an account.
     async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError>;
 
+    /// A number that changes whenever something was written, by whatever process. Cheap.
+    async fn version(&self) -> Result<i64, StoreError>;
+
+    /// The app passwords whose account has a grant that was not revoked.
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
+
+    /// Every grant, as far as its upkeep has to know it.
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
+    /// that; false where it is not, or another process is telling.
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
+
     /// The value under `key`, after putting `value` there if there was none.
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// All settings; each is a sealed value.
+    async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError>;
+
+    /// Replaces a setting's value where it is still `old`; false where it is not.
+    async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
+
+    /// Keeps `sealed` for whoever asks for `key` before `until`, and forgets what is over.
+    async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// Takes what was left under `key`, once.
+    async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// The name of the domain account that `name` may fall to: `@corp.example` for `bob@corp.example`.
+pub fn domain_account(name: &str) -> Option<String> {
+    let (local, domain) = name.rsplit_once('@')?;
+    let sound = name.len() <= 320 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    (sound && !local.is_empty() && !domain.is_empty()).then(|| format!("@{}", fold(domain)))
+}
+
+/// Under what the answer to the sign-in with this `state` is left; `state` itself is not written down.
+pub fn answer_key(state: &str) -> String {
+    use base64::Engine as _;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
+    format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// Login names compare case-folded.

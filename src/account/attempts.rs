@@ -2,10 +2,11 @@
 //!
 //! A pair of address and name that failed a few times in a row waits, longer each time. Others are
 //! not touched: the owner gets in from elsewhere, and with a remembered or generated password even
-//! from the same address, because verifying one costs next to nothing.
+//! from the same address, because verifying one costs next to nothing. An attempt is charged before it is
+//! looked at, so that a crowd that comes at once is not let through at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,35 @@ use std::time::{Duration, Instant};
 const FREE_FAILURES: u32 = 8;
 /// Doubling from a second to this: five minutes between two guesses is no attack any more.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Guesses that a pair may try against a remembered password while it waits. A mail program never comes
+/// there; whoever does is guessing, and is then only listened to when its turn comes.
+const MANY_FAILURES: u32 = 10_000;
 /// After this long without a failure the pair is forgotten.
 const MEMORY: Duration = Duration::from_secs(900);
 /// Pairs kept at once; about a megabyte. Beyond it the oldest go first.
 const PAIRS: usize = 10_000;
+
+/// The address that an attempt is charged to. Whoever has one IPv6 address has the 2^64 of its network
+/// (RFC 6177), and an IPv4 client that came in over an IPv6 socket is an IPv4 client.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)))
+        }
+        other => other,
+    }
+}
+
+/// How a pair stands before its next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It may try.
+    Free,
+    /// It has to wait this long; what costs nothing to verify is verified.
+    Waits(Duration),
+    /// The same, after so many failures that not even a remembered password is compared.
+    Guesses(Duration),
+}
 
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(IpAddr, String), Failures>>);
@@ -24,6 +50,8 @@ pub(super) struct Attempts(Mutex<HashMap<(IpAddr, String), Failures>>);
 struct Failures {
     count: u32,
     last: Instant,
+    /// Attempts that came while the pair had to wait.
+    early: u32,
 }
 
 impl Failures {
@@ -36,29 +64,37 @@ impl Failures {
 }
 
 impl Attempts {
-    /// How long this pair has to wait yet.
-    pub(super) fn wait(&self, from: IpAddr, name: &str) -> Option<Duration> {
-        let pairs = self.pairs();
-        let failures = pairs.get(&(from, name.to_owned()))?;
-        failures.wait().checked_sub(failures.last.elapsed()).filter(|wait| !wait.is_zero())
-    }
-
-    pub(super) fn failed(&self, from: IpAddr, name: &str) {
+    /// Charges an attempt as failed and says how the pair stood before. [`Attempts::succeeded`] forgives.
+    pub(super) fn charge(&self, from: IpAddr, name: &str) -> Standing {
         let mut pairs = self.pairs();
         if pairs.len() >= PAIRS {
             make_room(&mut pairs);
         }
         let now = Instant::now();
-        let failures = pairs.entry((from, name.to_owned())).or_insert(Failures { count: 0, last: now });
+        let pair = (neighbourhood(from), name.to_owned());
+        let failures = pairs.entry(pair).or_insert(Failures { count: 0, last: now, early: 0 });
         if failures.last.elapsed() > MEMORY {
-            failures.count = 0;
+            *failures = Failures { count: 0, last: now, early: 0 };
         }
-        failures.count = failures.count.saturating_add(1);
-        failures.last = now;
+        let wait = failures.wait().saturating_sub(failures.last.elapsed());
+        let standing = match failures.early {
+            _ if wait.is_zero() => Standing::Free,
+            early if early < MANY_FAILURES => Standing::Waits(wait),
+            _ => Standing::Guesses(wait),
+        };
+        match standing {
+            Standing::Free => {
+                failures.count = failures.count.saturating_add(1);
+                failures.last = now;
+            }
+            // It makes the wait no longer, or a mail program that comes each second would never get in.
+            Standing::Waits(_) | Standing::Guesses(_) => failures.early = failures.early.saturating_add(1),
+        }
+        standing
     }
 
     pub(super) fn succeeded(&self, from: IpAddr, name: &str) {
-        self.pairs().remove(&(from, name.to_owned()));
+        self.pairs().remove(&(neighbourhood(from), name.to_owned()));
     }
 
     fn pairs(&self) -> MutexGuard<'_, HashMap<(IpAddr, String), Failures>> {
@@ -82,27 +118,49 @@ mod tests {
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const ELSEWHERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+    const ELSEWHERE: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+    fn waits(standing: Standing) -> bool {
+        matches!(standing, Standing::Waits(_))
+    }
 
     #[test]
     fn only_the_pair_that_keeps_failing_waits() {
         let attempts = Attempts::default();
         for _ in 0..FREE_FAILURES {
-            assert_eq!(attempts.wait(HERE, "alice"), None);
-            attempts.failed(HERE, "alice");
+            assert_eq!(attempts.charge(HERE, "alice"), Standing::Free);
         }
-        assert!(attempts.wait(HERE, "alice").is_some());
-        assert_eq!(attempts.wait(ELSEWHERE, "alice"), None);
-        assert_eq!(attempts.wait(HERE, "bob"), None);
+        assert!(waits(attempts.charge(HERE, "alice")));
+        assert_eq!(attempts.charge(ELSEWHERE, "alice"), Standing::Free);
+        assert_eq!(attempts.charge(HERE, "bob"), Standing::Free);
         attempts.succeeded(HERE, "alice");
-        assert_eq!(attempts.wait(HERE, "alice"), None);
+        assert_eq!(attempts.charge(HERE, "alice"), Standing::Free);
+    }
+
+    #[test]
+    fn a_flood_against_one_account_loses_even_the_cheap_comparison() {
+        let attempts = Attempts::default();
+        for _ in 0..FREE_FAILURES + MANY_FAILURES {
+            assert!(!matches!(attempts.charge(HERE, "alice"), Standing::Guesses(_)));
+        }
+        assert!(matches!(attempts.charge(HERE, "alice"), Standing::Guesses(_)));
+        assert_eq!(attempts.charge(ELSEWHERE, "alice"), Standing::Free);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_neighbour_and_a_mapped_address_is_ipv4() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::1"), "::1");
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
     }
 
     #[test]
     fn a_flood_of_names_is_bounded() {
         let attempts = Attempts::default();
         for name in 0..3 * PAIRS {
-            attempts.failed(HERE, &name.to_string());
+            attempts.charge(HERE, &name.to_string());
         }
         assert!(attempts.pairs().len() <= PAIRS);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::Id;
+use crate::store::{Account, Id, fold};
 
 /// Mail programs that reconnect close their old session within a moment; longer would only make
 /// them time out.
@@ -17,7 +17,7 @@ const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Mutex<HashMap<Id, Arc<Semaphore>>>);
+pub struct Gates(Mutex<HashMap<(Id, String), Arc<Semaphore>>>);
 
 /// One session's place; the next in line gets it when it is dropped.
 #[derive(Debug)]
@@ -27,12 +27,13 @@ pub struct Pass(
 
 impl Gates {
     /// A place among the `limit` sessions of `account`; `None` where none became free in time.
-    pub async fn enter(&self, account: &Id, limit: Option<u32>) -> Option<Pass> {
+    pub async fn enter(&self, account: &Account, limit: Option<u32>) -> Option<Pass> {
         let Some(limit) = limit else { return Some(Pass(None)) };
         let gate = {
             let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
-            gates.entry(account.clone()).or_insert_with(new).clone()
+            // The mailboxes of a domain account are counted each by itself.
+            gates.entry((account.id.clone(), fold(&account.name))).or_insert_with(new).clone()
         };
         let permit = tokio::time::timeout(QUEUE_WAIT, gate.acquire_owned()).await.ok()?.ok()?;
         Some(Pass(Some(permit)))

@@ -1,7 +1,7 @@
 //! App passwords: made, hashed, verified.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
@@ -39,8 +39,20 @@ pub struct Passwords {
     /// Known to this process only: what it makes is worthless elsewhere.
     memo_key: hmac::Key,
     memo: Mutex<HashMap<Id, Memo>>,
-    flights: Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>,
+    /// Argon2id runs that somebody waits for.
+    flights: Mutex<HashMap<Tag, Weak<watch::Sender<Option<bool>>>>>,
     argon2: Arc<Semaphore>,
+}
+
+/// What a verification may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// A run of argon2id, where there is a chosen password.
+    Any,
+    /// A comparison with what is remembered, or the result of a run that is under way for others.
+    Remembered,
+    /// Generated passwords only.
+    Generated,
 }
 
 /// What is remembered of one chosen password.
@@ -85,13 +97,12 @@ impl Passwords {
         hash.await.ok().and_then(Result::ok).map(Verifier::Chosen).ok_or(PasswordError::Hash)
     }
 
-    /// The one of `known` that `password` is. Where `thorough` is false, chosen passwords are only
-    /// compared with what is remembered.
+    /// The one of `known` that `password` is, as far as `effort` allows to find out.
     pub async fn verify<'a>(
         &self,
         known: &'a [AppPassword],
         password: &Secret,
-        thorough: bool,
+        effort: Effort,
     ) -> Option<&'a AppPassword> {
         // An unknown account costs the same hash.
         let nobody = Id(String::new());
@@ -101,12 +112,12 @@ impl Passwords {
             Verifier::Generated(expected) => same_bytes(expected, &hash),
             Verifier::Chosen(_) => false,
         });
-        if generated.is_some() {
+        if generated.is_some() || effort == Effort::Generated {
             return generated;
         }
         for candidate in known {
             if let Verifier::Chosen(verifier) = &candidate.verifier
-                && self.verify_chosen(&candidate.id, verifier, password, thorough).await
+                && self.verify_chosen(&candidate.id, verifier, password, effort).await
             {
                 return Some(candidate);
             }
@@ -114,14 +125,12 @@ impl Passwords {
         None
     }
 
-    async fn verify_chosen(&self, id: &Id, verifier: &str, password: &Secret, thorough: bool) -> bool {
+    async fn verify_chosen(&self, id: &Id, verifier: &str, password: &Secret, effort: Effort) -> bool {
         let candidate = tag(&self.memo_key, id, password);
-        match self.remembered(id, verifier, &candidate) {
-            Some(known) => return known,
-            None if !thorough => return false,
-            None => {}
+        if let Some(known) = self.remembered(id, verifier, &candidate) {
+            return known;
         }
-        let mut flight = self.flight(verifier, password, candidate);
+        let Some(mut flight) = self.flight(verifier, password, candidate, effort) else { return false };
         let right = flight.wait_for(Option::is_some).await.ok().and_then(|result| *result);
         let Some(right) = right else { return false };
         self.remember(id, verifier, candidate, right);
@@ -155,23 +164,37 @@ impl Passwords {
         }
     }
 
-    /// The run of argon2id for this candidate: the one under way, or a new one.
-    fn flight(&self, verifier: &str, password: &Secret, candidate: Tag) -> watch::Receiver<Option<bool>> {
+    /// The run of argon2id for this candidate: the one under way, or a new one where `effort` allows it.
+    fn flight(
+        &self,
+        verifier: &str,
+        password: &Secret,
+        candidate: Tag,
+        effort: Effort,
+    ) -> Option<watch::Receiver<Option<bool>>> {
         let mut flights = lock(&self.flights);
-        flights.retain(|_, flight| flight.has_changed().is_ok());
-        if let Some(flight) = flights.get(&candidate) {
-            return flight.clone();
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        if let Some(flight) = flights.get(&candidate).and_then(Weak::upgrade) {
+            return Some(flight.subscribe());
+        }
+        if effort != Effort::Any {
+            return None;
         }
         let (result, flight) = watch::channel(None);
-        flights.insert(candidate, flight.clone());
-        let (semaphore, verifier, password) = (self.argon2.clone(), verifier.to_owned(), password.clone());
+        let result = Arc::new(result);
+        flights.insert(candidate, Arc::downgrade(&result));
+        let (argon2, verifier, password) = (self.argon2.clone(), verifier.to_owned(), password.clone());
         tokio::spawn(async move {
-            let permit = semaphore.acquire_owned().await;
+            let permit = tokio::select! {
+                permit = argon2.acquire_owned() => permit,
+                // All who asked have gone: a flood must not queue up work for nobody.
+                () = result.closed() => return,
+            };
             let right = tokio::task::spawn_blocking(move || argon2_accepts(&verifier, &password)).await;
             drop(permit);
             let _ = result.send(Some(right.unwrap_or(false)));
         });
-        flight
+        Some(flight)
     }
 }
 

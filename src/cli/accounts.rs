@@ -1,9 +1,13 @@
 //! `accounts`: what mail programs log in to.
 
+mod export;
+mod import;
+
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::installation::{Installation, Options};
+use super::interrupt::Uninterrupted;
 use super::result::rfc3339;
 use super::{Done, print};
 
@@ -27,20 +31,30 @@ pub(super) enum Command {
         /// The other name
         name: String,
     },
+    /// Move an account's authorisation to another installation: prints it, sealed
+    Export(export::Arguments),
+    /// Take an account that another installation exported, from standard input
+    Import(import::Arguments),
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let installation = Installation::open(options.load()?).await?;
     match command {
         Command::List { json } => list(&installation, json).await?,
+        Command::Export(arguments) => export::export(&installation, &arguments).await?,
+        Command::Import(arguments) => return import::import(&installation, &arguments).await,
         Command::Remove { account } => {
-            let account = installation.account(&account).await?.account;
+            let account = installation.exact_account(&account).await?.account;
+            let _removing = Uninterrupted::begin();
             installation.store.remove_account(&account.id).await?;
-            print::words(&format!("{} is removed. At its provider the consent still stands.", account.name));
+            print::words(&format!(
+                "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",
+                account.name
+            ));
         }
         Command::Alias { account, name } => {
             check_login_name(&name)?;
-            let account = installation.account(&account).await?.account;
+            let account = installation.exact_account(&account).await?.account;
             installation.store.add_alias(&account.id, &name).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
@@ -94,10 +108,11 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
                 account.provider.unwrap_or_else(|| "-".to_owned()),
                 account.passwords.to_string(),
                 account.last_login_at.unwrap_or_else(|| "never".to_owned()),
+                account.last_login_from.unwrap_or_else(|| "-".to_owned()),
                 account.aliases.join(", "),
             ]
         })
         .collect();
-    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "ALIASES"], &rows);
+    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES"], &rows);
     Ok(())
 }

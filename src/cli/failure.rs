@@ -4,16 +4,30 @@ use std::fmt;
 
 use crate::config::ConfigError;
 
+/// What shells say of a program that SIGINT ended: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
 /// A command's failure.
 #[derive(Debug)]
 pub(super) struct Failure {
     error: anyhow::Error,
     hints: Vec<String>,
+    interrupted: bool,
 }
 
 impl Failure {
     pub(super) fn new(message: impl fmt::Display) -> Self {
-        Self { error: anyhow::anyhow!("{message}"), hints: Vec::new() }
+        Self { error: anyhow::anyhow!("{message}"), hints: Vec::new(), interrupted: false }
+    }
+
+    /// Everything was said already.
+    pub(super) fn silent() -> Self {
+        Self::new("")
+    }
+
+    /// A person pressed Ctrl-C.
+    pub(super) fn interrupted() -> Self {
+        Self { interrupted: true, ..Self::new("interrupted; nothing was stored") }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -22,14 +36,24 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        super::print::words(&format!("error: {}", self.chain()));
+        let chain = self.chain();
+        if !chain.is_empty() {
+            super::print::words(&format!("error: {chain}"));
+        }
         for hint in &self.hints {
             super::print::words(&format!("hint: {hint}"));
         }
     }
 
+    pub(super) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// 2 where the command line or the configuration is wrong.
     pub(super) fn exit_code(&self) -> u8 {
+        if self.interrupted {
+            return INTERRUPTED;
+        }
         match self.error.is::<ConfigError>() || self.error.is::<crate::logging::LogFilterError>() {
             true => 2,
             false => 1,
@@ -37,7 +61,7 @@ impl Failure {
     }
 
     /// Each cause once: many messages hold their source's text already.
-    fn chain(&self) -> String {
+    pub(super) fn chain(&self) -> String {
         let mut text = String::new();
         for cause in self.error.chain() {
             let cause = cause.to_string();
@@ -56,6 +80,6 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let hints = error.downcast_ref::<ConfigError>().and_then(ConfigError::hint).map(str::to_owned);
-        Self { hints: hints.into_iter().collect(), error }
+        Self { hints: hints.into_iter().collect(), error, interrupted: false }
     }
 }

@@ -9,8 +9,9 @@ use crate::account::Passwords;
 use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{DirectoryError, Lock, LoginRecord, Sqlite, StateDirectory, Store};
 use crate::tls::{Authority, Connector, TlsSettings};
+use crate::token::Tokens;
 
 /// The options that every command takes.
 pub(super) struct Options {
@@ -40,9 +41,10 @@ impl Installation {
         let directory = open_directory(&config)?;
         // Held until key and database exist and are migrated: whoever comes second finds them.
         let lock = directory.lock()?;
-        let KeySource::File(key_file) = &config.store.key;
         let is_new = !config.store.sqlite.exists();
-        if let (true, Some(parent)) = (is_new, key_file.parent()) {
+        if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
+            && let Some(parent) = key_file.parent()
+        {
             std::fs::create_dir_all(parent)?;
         }
         // A store without its key must not get a new one: it would open nothing.
@@ -50,6 +52,20 @@ impl Installation {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
         drop(lock);
         Ok(Self { config, store, sealer })
+    }
+
+    /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
+    /// meanwhile is sealed with the newest.
+    pub(super) fn sealing(&self) -> Result<Lock, Failure> {
+        let lock = open_directory(&self.config)?.lock()?;
+        self.sealer.reload()?;
+        Ok(lock)
+    }
+
+    /// Access tokens of this installation's grants, with the clients of all providers.
+    pub(super) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+        let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
+        Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
 
     pub(super) async fn passwords(&self) -> Result<Passwords, Failure> {
@@ -63,6 +79,18 @@ impl Installation {
                 .hint("imap-oauth-proxy accounts list shows all accounts")
                 .hint(format!("imap-oauth-proxy authorize {name} makes it"))
         })
+    }
+
+    /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
+    pub(super) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Failure> {
+        let record = self.account(name).await?;
+        match record.grant.as_ref().and_then(|grant| grant.mailbox.as_ref()) {
+            None => Ok(record),
+            Some(_) => Err(Failure::new(format!(
+                "{name} has no account of its own; the account of its domain opens it"
+            ))
+            .hint("imap-oauth-proxy accounts list shows all accounts")),
+        }
     }
 
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
@@ -136,7 +164,7 @@ impl Legs {
         config
             .providers
             .values()
-            .filter(|provider| provider.client_id.is_some())
+            .filter(|provider| provider.is_usable())
             .map(|provider| Ok((provider.name.clone(), Self::of(provider)?)))
             .collect()
     }

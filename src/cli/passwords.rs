@@ -1,13 +1,11 @@
 //! `passwords`: what mail programs log in with.
 
-use std::io::Read as _;
-
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::failure::Failure;
 use super::installation::{Installation, Options};
-use super::{Done, print};
+use super::{Done, print, terminal};
 use crate::account::generate_password;
 use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Verifier};
@@ -76,9 +74,9 @@ async fn create(
     stdin: bool,
     json: bool,
 ) -> Result<(), Failure> {
-    let account = installation.account(account).await?.account;
+    let account = installation.exact_account(account).await?.account;
     check_name(name)?;
-    let chosen = if stdin { Some(read_password()?) } else { None };
+    let chosen = if stdin { Some(read_password().await?) } else { None };
     let password = add(installation, &account, name, chosen).await?;
     if json {
         print::json(&Created { account: &account.name, name, password: password.expose() })?;
@@ -98,12 +96,24 @@ async fn create(
 }
 
 /// Stores a password for `account`, `chosen` or a new one, and returns it.
-pub(super) async fn add(
+async fn add(
     installation: &Installation,
     account: &Account,
     name: &str,
     chosen: Option<Secret>,
 ) -> Result<Secret, Failure> {
+    let (password, row) = make(installation, &account.id, name, chosen).await?;
+    installation.store.add_password(&row).await?;
+    Ok(password)
+}
+
+/// A password for the account `id`, `chosen` or a new one, and the row to store.
+pub(super) async fn make(
+    installation: &Installation,
+    id: &Id,
+    name: &str,
+    chosen: Option<Secret>,
+) -> Result<(Secret, AppPassword), Failure> {
     let passwords = installation.passwords().await?;
     let (password, verifier) = match chosen {
         Some(password) => {
@@ -112,21 +122,20 @@ pub(super) async fn add(
         }
         None => {
             let password = generate_password();
-            let verifier = passwords.generated(&account.id, &password);
+            let verifier = passwords.generated(id, &password);
             (password, verifier)
         }
     };
     let row = AppPassword {
         id: Id::random(),
-        account: account.id.clone(),
+        account: id.clone(),
         name: name.to_owned(),
         verifier,
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
         last_used_from: None,
     };
-    installation.store.add_password(&row).await?;
-    Ok(password)
+    Ok((password, row))
 }
 
 /// A name that a person can type again.
@@ -140,9 +149,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 /// One line of standard input, without its line end.
-fn read_password() -> Result<Secret, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::io::stdin().lock().take(LONGEST_CHOSEN as u64 + 2).read_to_string(&mut text)?;
+async fn read_password() -> Result<Secret, Failure> {
+    let text = terminal::read_stdin(LONGEST_CHOSEN as u64 + 2).await?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if line.contains(['\n', '\r', '\0']) {
         return Err(Failure::new("the password must be one line, without NUL"));
@@ -166,7 +174,7 @@ struct Listed {
 }
 
 async fn list(installation: &Installation, account: &str, json: bool) -> Result<(), Failure> {
-    let account = installation.account(account).await?.account;
+    let account = installation.exact_account(account).await?.account;
     let passwords = installation.store.passwords(&account.id).await?;
     let listed: Vec<Listed> = passwords
         .into_iter()
@@ -203,7 +211,7 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
 }
 
 async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {
-    let account = installation.account(account).await?.account;
+    let account = installation.exact_account(account).await?.account;
     if !installation.store.remove_password(&account.id, name).await? {
         return Err(Failure::new(format!("{} has no password called {name:?}", account.name))
             .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", account.name)));

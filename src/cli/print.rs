@@ -11,6 +11,14 @@ pub(super) fn data(line: &str) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
+/// Data that must not get lost on its way: an error where the reader did not take it.
+pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
 /// One line of words for the person, without control characters.
 pub(super) fn words(line: &str) {
     let mut out = std::io::stderr().lock();

@@ -28,17 +28,22 @@ impl Unproven {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => matches!(
-                refusal,
-                Refusal::Closed
-                    | Refusal::Io(_)
-                    | Refusal::Unavailable(_)
-                    | Refusal::Connections(_)
-                    | Refusal::Throttled { .. }
-            ),
+            Self::Refused(refusal) => is_passing(refusal),
             Self::Silent(_) => true,
         }
     }
+}
+
+/// Whether a refusal says nothing about the token or the mailbox.
+pub(super) fn is_passing(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Closed
+            | Refusal::Io(_)
+            | Refusal::Unavailable(_)
+            | Refusal::Connections(_)
+            | Refusal::Throttled { .. }
+    )
 }
 
 /// Signs in as `user` with `token` and counts the folders.

@@ -1,20 +1,20 @@
-//! `tokens`: every grant, and what threatens it.
+//! `tokens`: every grant, what threatens it, and what a person does to it.
 
-use std::io::Read as _;
+mod import;
+mod list;
+mod refresh;
+mod revoke;
 
-use serde::Serialize;
+pub(super) use revoke::take;
+
 use time::OffsetDateTime;
 
-use super::authorize::{self, Granted};
+use super::Done;
 use super::failure::Failure;
-use super::installation::{Installation, Legs, Options};
-use super::result::rfc3339;
-use super::{Done, print};
-use crate::secret::Secret;
-use crate::store::{Account, Grant, GrantState};
-
-/// Far above any provider's; Microsoft's come near two kilobytes.
-const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
+use super::installation::{Installation, Options};
+use crate::config::Provider;
+use crate::oauth::scope;
+use crate::store::{Grant, StoreError};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -24,6 +24,11 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Fetch a new access token now, whatever is waited for
+    Refresh {
+        /// The account
+        account: String,
+    },
     /// Store a refresh token that was got elsewhere, read from standard input
     Import {
         /// The account that it is for
@@ -32,154 +37,56 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         provider: String,
     },
+    /// Take an authorisation back, at the provider too where that is possible
+    Revoke {
+        /// The account
+        account: String,
+    },
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let installation = Installation::open(options.load()?).await?;
     match command {
-        Command::List { json } => list(&installation, json).await,
-        Command::Import { account, provider } => import(&installation, &account, &provider).await,
+        Command::List { json } => list::list(&installation, json).await,
+        Command::Refresh { account } => refresh::refresh(&installation, &account).await,
+        Command::Import { account, provider } => import::import(&installation, &account, &provider).await,
+        Command::Revoke { account } => revoke::revoke(&installation, &account).await,
     }
 }
 
-#[derive(Serialize)]
-struct Listed {
-    account: String,
-    aliases: Vec<String>,
-    provider: Option<String>,
-    owner: Option<String>,
-    state: GrantState,
-    scopes: Vec<String>,
-    access_expires_at: Option<String>,
-    refreshed_at: Option<String>,
-    last_login_at: Option<String>,
-    forecast: Option<String>,
-    last_error: Option<String>,
-}
-
-impl Listed {
-    fn new(installation: &Installation, account: Account, grant: Option<&Grant>) -> Self {
-        let provider = grant.and_then(|grant| installation.config.providers.get(&grant.provider));
-        let trouble = account.trouble.as_ref();
-        let state = match grant {
-            None => GrantState::NeedsAuthorization,
-            Some(grant) if grant.refresh_token.is_none() => GrantState::NeedsAuthorization,
-            Some(grant)
-                if grant.state == GrantState::Ok && trouble.is_some_and(|trouble| trouble.count > 0) =>
-            {
-                GrantState::Misconfigured
-            }
-            Some(grant) => grant.state,
-        };
-        let missing =
-            || format!("there is no authorisation; run: imap-oauth-proxy authorize {}", account.name);
-        Self {
-            state,
-            last_error: match grant {
-                None => Some(missing()),
-                Some(grant) => {
-                    grant.error_for(&account.name).or_else(|| trouble.map(|trouble| trouble.reason.clone()))
-                }
-            },
-            provider: grant.map(|grant| grant.provider.clone()),
-            owner: grant.map(|grant| grant.owner.clone()),
-            scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
-            access_expires_at: rfc3339(grant.and_then(|grant| grant.access_expires_at)),
-            refreshed_at: rfc3339(grant.and_then(|grant| grant.refreshed_at)),
-            last_login_at: rfc3339(account.last_login_at),
-            forecast: grant
-                .zip(provider)
-                .and_then(|(grant, provider)| super::forecast::forecast(grant, provider)),
-            account: account.name,
-            aliases: account.aliases,
+/// Forgets how long to wait before the provider is asked again; the grant as it then is.
+pub(super) async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Failure> {
+    let mailbox = grant.mailbox.clone();
+    loop {
+        let read = installation.store.grant(&grant.id).await?;
+        let mut current = read.ok_or_else(|| Failure::new("the authorisation is gone"))?;
+        current.mailbox.clone_from(&mailbox);
+        if current.retry_at.is_none() {
+            return Ok(current);
+        }
+        current.retry_at = None;
+        match installation.store.update_grant(&current, None).await {
+            Ok(revision) => return Ok(Grant { revision, ..current }),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+}
 
-    fn needs_a_person(&self) -> bool {
-        matches!(self.state, GrantState::NeedsAuthorization | GrantState::Misconfigured)
+/// The mail scopes of a grant, or those that are missing.
+pub(super) fn scopes_in_words(provider: &Provider, grant: &Grant) -> String {
+    let missing = missing_scopes(provider, grant);
+    match missing.is_empty() {
+        true => format!("scopes {}", grant.scopes.join(" ")),
+        false => format!("the scope {} is missing", missing.join(" ")),
     }
 }
 
-async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let grants = installation.store.grants().await?;
-    let accounts = installation.store.accounts().await?;
-    let listed: Vec<Listed> = accounts
-        .into_iter()
-        .map(|account| {
-            let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref());
-            Listed::new(installation, account, grant)
-        })
-        .collect();
-    let done = match listed.iter().any(Listed::needs_a_person) {
-        true => Done::NeedsPerson,
-        false => Done::Well,
-    };
-    if json {
-        print::json(&listed)?;
-        return Ok(done);
-    }
-    show(&listed);
-    Ok(done)
-}
-
-fn show(listed: &[Listed]) {
-    if listed.is_empty() {
-        print::words("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
-        return;
-    }
-    let rows: Vec<Vec<String>> = listed
-        .iter()
-        .map(|grant| {
-            let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-            let threat = grant.last_error.as_ref().or(grant.forecast.as_ref());
-            vec![
-                grant.account.clone(),
-                or_dash(&grant.provider),
-                grant.state.name().to_owned(),
-                or_dash(&grant.refreshed_at),
-                or_dash(&grant.last_login_at),
-                threat.cloned().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    print::table(&["ACCOUNT", "PROVIDER", "STATE", "REFRESHED", "LAST LOGIN", "THREAT"], &rows);
-}
-
-async fn import(installation: &Installation, account: &str, provider: &str) -> Result<Done, Failure> {
-    super::accounts::check_login_name(account)?;
-    let provider = authorize::named_provider(&installation.config, provider)?;
-    let refresh_token = read_refresh_token()?;
-    let legs = Legs::of(&provider)?;
-    let mut tokens = legs.client.refresh(&refresh_token, &provider.scopes).await.map_err(|error| {
-        Failure::new(format!(
-            "{} does not accept that refresh token: {}",
-            provider.title,
-            error.one_line(account)
-        ))
-    })?;
-    // Most providers keep the old one valid and do not repeat it.
-    tokens.refresh_token.get_or_insert(refresh_token);
-    let account = authorize::canonical_name(installation, account).await?;
-    let granted = Granted { account: &account, owner: &account, aliases: &[], tokens };
-    authorize::prove_and_store(installation, &legs, granted, authorize::Certainty::Unknown).await?;
-    print::words(&format!(
-        "{account} is authorised with the imported token. Mail programs need an app password:"
-    ));
-    print::words(&format!("  imap-oauth-proxy passwords create {account} --name NAME"));
-    Ok(Done::Well)
-}
-
-fn read_refresh_token() -> Result<Secret, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::io::stdin().lock().take(LONGEST_REFRESH_TOKEN + 1).read_to_string(&mut text)?;
-    let token = text.trim();
-    let is_token = !token.is_empty()
-        && token.len() as u64 <= LONGEST_REFRESH_TOKEN
-        && token.bytes().all(|b| b.is_ascii_graphic());
-    match is_token {
-        true => Ok(Secret::new(token)),
-        false => Err(Failure::new("standard input does not hold a refresh token")
-            .hint("give the token alone on one line, as in: imap-oauth-proxy tokens import ACCOUNT --provider NAME < token.txt")),
+/// What the configuration asks for and the grant lacks.
+pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
+    match grant.kind {
+        crate::store::GrantKind::App => Vec::new(),
+        crate::store::GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
     }
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use url::Url;
 
 use super::error::Problem;
 use super::preset::{self, ProviderFile};
-use super::{Config, Limits, Listener, LogFormat, Security, Store, Tls};
+use super::{Config, Events, Limits, Listener, LogFormat, Security, Store, Tls};
 use crate::secret::KeySource;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// A person mistypes twice; a program that retries has had its answer.
 const FAILED_LOGINS: u32 = 4;
+/// Time to find the person who has to consent, weekends included.
+const WARN_DAYS: u32 = 7;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -29,8 +32,10 @@ pub(super) struct File {
     listeners: Option<Vec<ListenerFile>>,
     tls: TlsFile,
     store: StoreFile,
+    callback: CallbackFile,
     limits: LimitsFile,
     log: LogFile,
+    events: EventsFile,
     providers: BTreeMap<String, ProviderFile>,
 }
 
@@ -65,6 +70,15 @@ struct TlsFile {
 struct StoreFile {
     url: Option<String>,
     key_file: Option<PathBuf>,
+    key_env: Option<String>,
+    key_credential: Option<String>,
+    key_command: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CallbackFile {
+    address: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,6 +94,14 @@ struct LimitsFile {
 #[serde(deny_unknown_fields, default)]
 struct LogFile {
     format: LogFormat,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct EventsFile {
+    command: Option<Vec<String>>,
+    webhook: Option<String>,
+    warn_days: Option<u32>,
 }
 
 pub(super) fn parse(text: &str) -> Result<File, Problem> {
@@ -102,8 +124,10 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         listeners: file.listeners.map_or_else(|| Ok(default_listeners()), listeners)?,
         tls: tls(file.tls, &base)?,
         store: store(file.store, &base, &state_directory)?,
+        callback: callback(file.callback)?,
         limits: limits(&file.limits)?,
         log: file.log.format,
+        events: events(file.events, &base)?,
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
         unsupported,
         state_directory,
@@ -217,9 +241,83 @@ fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Store, 
             return Err(Problem::at(["store", "url"], "is not a store").hint("write url = \"sqlite\""));
         }
     }
-    let key_file =
-        file.key_file.map_or_else(|| state_directory.join("master.key"), |path| base.resolve(path));
-    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: KeySource::File(key_file) })
+    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: key_source(file, base, state_directory)? })
+}
+
+/// One source of keys, or the default.
+fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<KeySource, Problem> {
+    let sources: Vec<(&str, KeySource)> = [
+        file.key_file.map(|path| ("key_file", KeySource::File(base.resolve(path)))),
+        file.key_env.map(|name| ("key_env", KeySource::Environment(name))),
+        file.key_credential.map(|name| ("key_credential", KeySource::Credential(name))),
+        file.key_command.map(|words| ("key_command", KeySource::Command(words))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let [(first, _), (second, _), ..] = sources.as_slice() {
+        return Err(Problem::at(["store", second], format!("stands beside {first}")).hint("keep one of them"));
+    }
+    let Some((key, source)) = sources.into_iter().next() else {
+        return Ok(KeySource::File(state_directory.join("master.key")));
+    };
+    let problem = |message: &str| Problem::at(["store", key], message);
+    match &source {
+        KeySource::Environment(name) if name.is_empty() || name.contains(['=', '\0']) => {
+            Err(problem("is not the name of an environment variable")
+                .hint("write the name, not the key itself: key_env = \"IMAP_OAUTH_PROXY_KEY\""))
+        }
+        KeySource::Credential(name) if name.is_empty() || name.contains(['/', '\0']) => Err(problem(
+            "is not the name of a credential",
+        )
+        .hint("write the name that stands in LoadCredential=, such as key_credential = \"master-key\"")),
+        KeySource::Command(words) if words.first().is_none_or(String::is_empty) => Err(problem("is empty")
+            .hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]")),
+        _ => Ok(source),
+    }
+}
+
+fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
+    let Some(text) = file.address else { return Ok(None) };
+    let problem = |message: String| {
+        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
+    };
+    let address: SocketAddr =
+        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
+    match address.ip().is_loopback() {
+        true => Ok(Some(address)),
+        false => {
+            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
+        }
+    }
+}
+
+fn events(file: EventsFile, base: &Base) -> Result<Events, Problem> {
+    let mut command = file.command.unwrap_or_default();
+    match command.first_mut() {
+        Some(program) if program.is_empty() => {
+            return Err(Problem::at(["events", "command"], "names no program")
+                .hint("write command = [\"/usr/local/bin/tell-me\", \"argument\"]"));
+        }
+        // A path is relative to the file; a bare name is looked for in PATH.
+        Some(program) if program.contains('/') => {
+            *program = base.resolve(PathBuf::from(&*program)).to_string_lossy().into_owned();
+        }
+        _ => {}
+    }
+    let webhook = file.webhook.as_deref().map(webhook).transpose()?;
+    Ok(Events { command, webhook, warn_days: file.warn_days.unwrap_or(WARN_DAYS) })
+}
+
+/// The text is not shown in errors: path and query of a webhook are often a secret.
+fn webhook(text: &str) -> Result<Url, Problem> {
+    let wrong = |message: &str| Problem::at(["events", "webhook"], message);
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    match url.scheme() {
+        "https" if url.has_host() => Ok(url),
+        "http" if preset::is_loopback(&url) => Ok(url),
+        _ => Err(wrong("must be https, or http on a loopback host").hint("write an https URL")),
+    }
 }
 
 fn limits(file: &LimitsFile) -> Result<Limits, Problem> {

@@ -76,6 +76,18 @@ pub struct Provider {
     pub app: Option<AppGrant>,
 }
 
+impl Provider {
+    /// Whether there is a client to ask for tokens with; a service account is one of its own.
+    pub fn is_usable(&self) -> bool {
+        self.client_id.is_some() || matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+
+    /// Whether an application's token opens one mailbox alone.
+    pub fn app_tokens_are_per_mailbox(&self) -> bool {
+        matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+}
+
 /// How the proxy signs in as an application, without a person.
 #[derive(Clone, Debug)]
 pub enum AppGrant {

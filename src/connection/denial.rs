@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::config::Provider;
 use crate::protocol::{Code, Denial};
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
@@ -19,6 +20,29 @@ pub(super) fn throttled(wait: Duration) -> Denial {
 
 pub(super) fn store_failed() -> Denial {
     Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why")
+}
+
+pub(super) fn busy() -> Denial {
+    Denial::new(Code::Unavailable, "The mail proxy is busy verifying passwords; try again in a moment")
+}
+
+/// For the greeting of a connection that is one too many.
+pub(super) fn full() -> Denial {
+    Denial::new(Code::Limit, "Too many connections; close some, or try again in a moment")
+}
+
+/// For a mail program that waits for a greeting in cleartext, or speaks in it.
+pub(super) fn tls_only() -> Denial {
+    Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
+}
+
+pub(super) fn silent_provider(provider: &Provider, has_token: bool) -> Denial {
+    let title = &provider.title;
+    let text = match has_token {
+        true => format!("{title}'s mail server ({}) did not answer in time; try again later", provider.imap),
+        false => format!("{title}'s sign-in service did not answer in time; try again later"),
+    };
+    Denial::new(Code::Unavailable, text)
 }
 
 pub(super) fn too_late() -> Denial {

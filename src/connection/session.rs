@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::Proxy;
-use crate::account::{Account, Pass};
+use crate::account::{Account, Pass, Place};
 use crate::protocol::imap::{Advice, advice_on};
 use crate::relay::{self, Farewell, Session};
 use crate::tls::Stream;
@@ -17,12 +17,16 @@ use crate::wire::Wire;
 /// How long a session may take to come between two answers when the proxy stops.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 const STOPPING: &str = "* BYE The mail proxy is stopping; reconnect in a moment\r\n";
+/// Whoever revoked it wants it closed: with the look at the store at most five seconds.
+const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
+const REVOKED: &str = "* BYE The password or the authorisation of this session was revoked\r\n";
 
 /// The provider's half of a session.
 pub(super) struct HalfJoined {
     pub(super) upstream: Wire<Stream>,
     pub(super) account: Account,
     pub(super) pass: Pass,
+    pub(super) place: Place,
 }
 
 /// Both halves, signed in.
@@ -38,7 +42,7 @@ impl HalfJoined {
 }
 
 pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Future<Output = ()>) {
-    let Joined { client, half: HalfJoined { upstream, account, pass } } = joined;
+    let Joined { client, half: HalfJoined { upstream, account, pass, place } } = joined;
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     let mut overheard = None;
@@ -47,25 +51,41 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
         upstream,
         from_client,
         from_upstream,
-        overhear: |bytes: &[u8]| overheard = bad_news(bytes).or(overheard),
+        overhear: |bytes: &[u8]| {
+            let news = bad_news(bytes).filter(|news| overheard != Some(*news));
+            if let Some(advice) = news {
+                overheard = news;
+                write_down(proxy, &account, advice);
+            }
+        },
     };
+    let revoked = place.revoked();
     let farewell = async {
-        stopping.await;
-        Farewell { line: STOPPING, patience: DRAIN_PATIENCE }
+        tokio::select! {
+            () = stopping => Farewell { line: STOPPING, patience: DRAIN_PATIENCE },
+            () = revoked => Farewell { line: REVOKED, patience: REVOCATION_PATIENCE },
+        }
     };
     let summary = relay::relay(session, farewell).await;
-    drop(pass);
+    drop((pass, place));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
-    if let Some(advice) = overheard {
-        warn!(account = account.name, "{advice}");
+}
+
+/// At once, for whoever asks while the session goes on, and without holding it up.
+fn write_down(proxy: &Arc<Proxy>, account: &Account, advice: Advice) {
+    let (proxy, account) = (proxy.clone(), account.clone());
+    let writing = async move {
         proxy.accounts.overheard(&account, advice.to_string()).await;
-    }
+        warn!(account = account.name, "{advice}");
+    };
+    tokio::spawn(writing.in_current_span());
 }
 
 /// What a short piece of a provider's talk says about the session as such: Exchange's false success
 /// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
-/// such lines have, which costs next to nothing.
+/// such lines have, which costs next to nothing, and only where a line begins with them: mail may quote them.
 fn bad_news(bytes: &[u8]) -> Option<Advice> {
-    let suspicious = bytes.starts_with(b"* BYE") || memmem::find(bytes, b" BAD User is ").is_some();
+    let is_bad = |at: usize| !bytes.get(..at).unwrap_or_default().iter().any(u8::is_ascii_whitespace);
+    let suspicious = bytes.starts_with(b"* BYE") || memmem::find(bytes, b" BAD User is ").is_some_and(is_bad);
     suspicious.then(|| advice_on(bytes)).flatten()
 }

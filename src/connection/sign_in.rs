@@ -5,6 +5,8 @@
 //! matter of permissions, which is remembered, so that a collector that comes every minute does not
 //! hammer the token endpoint.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -12,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass, fold};
+use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
-use crate::protocol::{Accepted, Code, Credential, Denial, Protocol as _};
+use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
 use crate::tls::{Connector, Stream};
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, dial};
@@ -48,28 +50,69 @@ impl Connection {
             );
             return Err(denial::unknown_provider(&grant.provider));
         };
-        let limit = provider.max_connections_per_account;
-        let pass = self.proxy.gates.enter(&account.id, limit).await.ok_or_else(|| {
-            warn!(account = account.name, "too many connections at once");
-            denial::too_many_sessions(limit.unwrap_or_default())
-        })?;
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
-        let attempt = Attempt { connection: self, dialogue, account, grant, provider, connector };
+        let limit = provider.max_connections_per_account;
+        let pass = timeout_at(deadline, self.proxy.gates.enter(account, limit)).await;
+        let pass = pass.ok().flatten().ok_or_else(|| {
+            warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
+            denial::too_many_sessions(limit.unwrap_or_default())
+        })?;
+        let has_token = AtomicBool::new(false);
+        let attempt = Attempt {
+            connection: self,
+            dialogue,
+            account,
+            grant,
+            provider,
+            connector,
+            has_token: &has_token,
+        };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
                 Ok((accepted, upstream, pass))
             }
-            Ok(Err(failed)) => Err(deny(&failed)),
-            Err(_) => {
-                warn!(account = account.name, "{} did not answer in time", provider.imap);
-                Err(Denial::new(
-                    Code::Unavailable,
-                    format!("{} did not answer in time; try again later", provider.title),
-                ))
+            Ok(Err(failed)) => {
+                self.remember(account, &failed).await;
+                Err(deny(&failed))
             }
+            Err(_) => {
+                let denial = denial::silent_provider(provider, has_token.load(Ordering::Relaxed));
+                warn!(account = account.name, "{}", denial.text);
+                Err(denial)
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Writes down what somebody has to act on; what passes by itself is only in the log, and what a
+    /// refused token means is written down by [`Attempt::run`].
+    async fn remember(&self, account: &Account, failed: &Failed) {
+        let Failed::Refused(refusal) = failed else { return };
+        let lasts = match refusal {
+            Refusal::Connections(_)
+            | Refusal::Throttled { .. }
+            | Refusal::Disabled(_)
+            | Refusal::WebLogin { .. }
+            | Refusal::NoCommonMechanism(_)
+            | Refusal::LoginOnly
+            | Refusal::Violation(_)
+            | Refusal::Credential(_) => true,
+            Refusal::Token(_)
+            | Refusal::Unavailable(_)
+            | Refusal::Closed
+            | Refusal::Io(_)
+            | Refusal::NotAsked => false,
+        };
+        let reason = refusal.to_string();
+        // Once, and never in the place of a refused token, whose record holds refreshes back.
+        let is_news =
+            account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
+        if lasts && is_news {
+            self.proxy.accounts.overheard(account, reason).await;
         }
     }
 }
@@ -81,15 +124,16 @@ struct Attempt<'a> {
     grant: &'a Grant,
     provider: &'a Provider,
     connector: &'a Connector,
+    /// Whose turn it is, for whoever runs out of time.
+    has_token: &'a AtomicBool,
 }
 
 impl Attempt<'_> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
-        let (token, upstream) =
-            tokio::try_join!(async { tokens.access(self.grant).await.map_err(Failed::Token) }, async {
-                dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)
-            },)?;
+        let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
+            dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)
+        },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
             other => return other.map_err(Failed::Refused),
@@ -100,7 +144,7 @@ impl Attempt<'_> {
             warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
             return Err(Failed::Refused(Refusal::Token(said)));
         }
-        let token = tokens.replace(self.grant, &token).await.map_err(Failed::Token)?;
+        let token = self.token(tokens.replace(self.grant, &token)).await?;
         let upstream = dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)?;
         let refusal = match self.authenticate(upstream, &token).await {
             Ok(signed_in) => return Ok(signed_in),
@@ -110,6 +154,16 @@ impl Attempt<'_> {
             self.connection.proxy.accounts.refused(self.account, said.to_string()).await;
         }
         Err(Failed::Refused(refusal))
+    }
+
+    async fn token(
+        &self,
+        asked: impl Future<Output = Result<Arc<AccessToken>, TokenFailure>>,
+    ) -> Result<Arc<AccessToken>, Failed> {
+        self.has_token.store(false, Ordering::Relaxed);
+        let token = asked.await.map_err(Failed::Token)?;
+        self.has_token.store(true, Ordering::Relaxed);
+        Ok(token)
     }
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
@@ -148,10 +202,5 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
 
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    match grant {
-        Some(grant) if fold(&grant.owner) != fold(&account.name) => {
-            format!("{} --owner {}", account.name, grant.owner)
-        }
-        _ => account.name.clone(),
-    }
+    grant.map_or_else(|| account.name.clone(), |grant| grant.command_target(&account.name))
 }

@@ -94,7 +94,7 @@ pub(super) fn write_text(out: &mut Buffer, text: &str) {
     out.push(plain_text(text).as_bytes());
 }
 
-/// `text` as [`write_text`] writes it. Text from a provider is kept in this form.
+/// `text` as it may stand in a protocol line or in a log; text from a provider is kept in this form.
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::with_capacity(text.len().min(TEXT_LIMIT));
     for character in text.chars() {

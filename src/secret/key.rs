@@ -1,44 +1,104 @@
-//! Where the sealing keys come from.
+//! Where the sealing keys come from: a file, the environment, a systemd credential, or a command.
 //!
-//! A key file holds one line a key, `ID BASE64`, the highest id being the one that seals. It is
-//! made once, by whichever command comes first, under a lock of the state directory, with mode
-//! 0600; a file that others can read is refused, because by then the key may be known.
+//! All hold the same text: one line a key, `ID BASE64` (32 bytes), the highest id being the one that
+//! seals; 32 bytes in base64 alone are key 1. A key file is made once, by whichever command comes
+//! first, under a lock of the state directory, with mode 0600; one that others can read is refused,
+//! because by then the key may be known. Only a file is ever written to: the other sources belong to
+//! whoever runs the machine.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Sealer, random_bytes};
+use super::{KeyRing, Sealer, random_bytes};
+
+/// A sealing key.
+pub type Key = Zeroizing<[u8; 32]>;
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A file, made where it is missing.
     File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A credential that systemd passes (`LoadCredential=`, `LoadCredentialEncrypted=`).
+    Credential(String),
+    /// The standard output of a program, given with its arguments: no shell is between.
+    Command(Vec<String>),
 }
 
-impl KeySource {
-    /// Reads the keys; `create` makes a first one where the file does not exist yet.
-    ///
-    /// Creation is atomic (a linked temporary file): of two processes one wins, and both read its key.
-    pub fn load(&self, create: bool) -> Result<Sealer, KeyError> {
-        let Self::File(path) = self;
-        match read_key_file(path) {
-            Err(KeyError::Missing(_)) if create => {
-                create_key_file(path)?;
-                read_key_file(path)
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the key file {}", path.display()),
+            Self::Environment(name) => write!(f, "the environment variable {name}"),
+            Self::Credential(name) => write!(f, "the systemd credential {name}"),
+            Self::Command(words) => {
+                write!(f, "the key command {}", words.first().map_or("", String::as_str))
             }
-            other => other,
         }
     }
 }
 
-fn read_key_file(path: &Path) -> Result<Sealer, KeyError> {
-    let failed = |error| KeyError::Unreadable(path.to_owned(), error);
+impl KeySource {
+    /// Reads the keys; `create` makes a first one where a key file does not exist yet.
+    ///
+    /// Creation is atomic (a linked temporary file): of two processes one wins, and both read its key.
+    pub fn load(&self, create: bool) -> Result<Sealer, KeyError> {
+        let keys = match (self.read(), self) {
+            (Err(KeyError::Missing(_)), Self::File(path)) if create => {
+                create_key_file(path)?;
+                self.read()?
+            }
+            (read, _) => read?,
+        };
+        let ring = KeyRing::new(keys).ok_or_else(|| KeyError::Malformed(self.to_string()))?;
+        Ok(Sealer { ring: arc_swap::ArcSwap::from_pointee(ring), source: Some(self.clone()) })
+    }
+
+    /// The keys as they are now, by id.
+    pub(super) fn read(&self) -> Result<Vec<(u32, Key)>, KeyError> {
+        let text = match self {
+            Self::File(path) => read_key_file(path)?,
+            Self::Environment(name) => match std::env::var(name) {
+                Ok(text) => Zeroizing::new(text),
+                Err(_) => return Err(KeyError::Unset(self.to_string())),
+            },
+            Self::Credential(name) => read_credential(name)?,
+            Self::Command(words) => run(words)?,
+        };
+        parse(&text).ok_or_else(|| KeyError::Malformed(self.to_string()))
+    }
+
+    /// Adds a key, with the next id, to a key file; `None` where the source is not ours to write.
+    pub fn add(&self) -> Result<Option<u32>, KeyError> {
+        let Self::File(path) = self else { return Ok(None) };
+        let mut keys = self.read()?;
+        let id = keys.iter().map(|(id, _)| *id).max().unwrap_or(0).saturating_add(1);
+        keys.push((id, Zeroizing::new(random_bytes::<32>())));
+        replace_key_file(path, &keys)?;
+        Ok(Some(id))
+    }
+
+    /// Takes all keys but `kept` off a key file; false where the source is not ours to write.
+    pub fn retain(&self, kept: &[u32]) -> Result<bool, KeyError> {
+        let Self::File(path) = self else { return Ok(false) };
+        let mut keys = self.read()?;
+        keys.retain(|(id, _)| kept.contains(id));
+        replace_key_file(path, &keys)?;
+        Ok(true)
+    }
+}
+
+fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let failed = |error| KeyError::Unreadable(format!("the key file {}", path.display()), error);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -50,39 +110,94 @@ fn read_key_file(path: &Path) -> Result<Sealer, KeyError> {
     if mode & 0o077 != 0 {
         return Err(KeyError::Exposed(path.to_owned(), mode));
     }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
-    let keys: Option<Vec<_>> = text.lines().filter(|line| !line.trim().is_empty()).map(parse_key).collect();
-    keys.and_then(Sealer::new).ok_or_else(|| KeyError::Malformed(path.to_owned()))
+    Ok(Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?))
 }
 
-fn parse_key(line: &str) -> Option<(u32, Zeroizing<[u8; 32]>)> {
-    let (id, key) = line.trim().split_once(' ')?;
-    let bytes = Zeroizing::new(STANDARD.decode(key.trim()).ok()?);
-    Some((id.parse().ok()?, Zeroizing::new(bytes.as_slice().try_into().ok()?)))
+fn read_credential(name: &str) -> Result<Zeroizing<String>, KeyError> {
+    let what = || format!("the systemd credential {name}");
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Err(KeyError::NoCredentials(name.to_owned()));
+    };
+    let text = std::fs::read_to_string(Path::new(&directory).join(name));
+    text.map(Zeroizing::new).map_err(|error| KeyError::Unreadable(what(), error))
+}
+
+/// What the program says on standard error is for the person; what it prints is never shown.
+fn run(words: &[String]) -> Result<Zeroizing<String>, KeyError> {
+    let what = || format!("the key command {}", words.first().map_or("", String::as_str));
+    let (program, arguments) = words.split_first().ok_or_else(|| KeyError::Malformed(what()))?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| KeyError::Unreadable(what(), error))?;
+    let text = Zeroizing::new(output.stdout);
+    if !output.status.success() {
+        return Err(KeyError::CommandFailed(what(), output.status.to_string()));
+    }
+    let text = std::str::from_utf8(&text).map_err(|_| KeyError::Malformed(what()))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn parse(text: &str) -> Option<Vec<(u32, Key)>> {
+    let lines: Vec<&str> = text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    if let [alone] = lines.as_slice()
+        && !alone.contains(' ')
+    {
+        return Some(vec![(1, parse_key(alone)?)]);
+    }
+    let keys = lines.into_iter().map(|line| {
+        let (id, key) = line.split_once(' ')?;
+        Some((id.parse().ok()?, parse_key(key.trim())?))
+    });
+    keys.collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty())
+}
+
+fn parse_key(text: &str) -> Option<Key> {
+    let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
+    Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
 }
 
 fn create_key_file(path: &Path) -> Result<(), KeyError> {
     let failed = |error| KeyError::Unwritable(path.to_owned(), error);
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let key = Zeroizing::new(random_bytes::<32>());
-    let line = Zeroizing::new(format!("1 {}\n", STANDARD.encode(*key)));
-    let temporary = directory.join(format!(".{}.key", super::random_text::<9>()));
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| {
-            file.write_all(line.as_bytes())?;
-            file.sync_all()
-        })
-        // A hard link fails where the name exists: the first process wins, none overwrites.
-        .and_then(|()| match std::fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        });
+    let temporary = write_beside(path, &[(1, Zeroizing::new(random_bytes::<32>()))]).map_err(failed)?;
+    // A hard link fails where the name exists: the first process wins, none overwrites.
+    let linked = match std::fs::hard_link(&temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
     let _ = std::fs::remove_file(&temporary);
-    written.and_then(|()| std::fs::File::open(directory)?.sync_all()).map_err(failed)
+    linked.and_then(|()| sync_directory(path)).map_err(failed)
+}
+
+/// Atomically: a reader finds the old keys or the new ones, and so does whoever comes after a power cut.
+fn replace_key_file(path: &Path, keys: &[(u32, Key)]) -> Result<(), KeyError> {
+    let failed = |error| KeyError::Unwritable(path.to_owned(), error);
+    let temporary = write_beside(path, keys).map_err(failed)?;
+    std::fs::rename(&temporary, path).and_then(|()| sync_directory(path)).map_err(failed)
+}
+
+fn write_beside(path: &Path, keys: &[(u32, Key)]) -> io::Result<PathBuf> {
+    let temporary = directory_of(path).join(format!(".{}.key", super::random_text::<9>()));
+    let mut text = Zeroizing::new(String::new());
+    for (id, key) in keys {
+        let encoded = Zeroizing::new(STANDARD.encode(**key));
+        text.push_str(&id.to_string());
+        text.push(' ');
+        text.push_str(&encoded);
+        text.push('\n');
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map(|()| temporary)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    std::fs::File::open(directory_of(path))?.sync_all()
 }
 
 /// Why there is no key. Each is for the administrator; nothing was changed.
@@ -97,16 +212,27 @@ pub enum KeyError {
     #[error("the key file {0} can be read by others (mode {1:03o}); run: chmod 600 {0}")]
     Exposed(PathBuf, u32),
     /// An operating system's refusal.
-    #[error("the key file {0} cannot be read: {1}")]
-    Unreadable(PathBuf, #[source] io::Error),
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(String, #[source] io::Error),
     /// An operating system's refusal.
     #[error("the key file {0} cannot be written: {1}")]
     Unwritable(PathBuf, #[source] io::Error),
-    /// Not a key file.
+    /// Not keys.
     #[error(
-        "the key file {0} is damaged: each line must be a key id and 32 bytes in base64; restore it from a backup"
+        "{0} is damaged: each line must be a key id and 32 bytes in base64; restore it, or make a first one with: openssl rand -base64 32"
     )]
-    Malformed(PathBuf),
+    Malformed(String),
+    /// An environment variable that is not there.
+    #[error("{0} is not set; set it to 32 bytes in base64, or name another in [store] key_env")]
+    Unset(String),
+    /// Not started by systemd, or without the credential.
+    #[error(
+        "there is no systemd credential {0}, because CREDENTIALS_DIRECTORY is not set; start it as a service with LoadCredential={0}:FILE, or run: systemd-run -P -p LoadCredential={0}:FILE COMMAND"
+    )]
+    NoCredentials(String),
+    /// The program said no.
+    #[error("{0} failed ({1}); run it by hand to see why")]
+    CommandFailed(String, String),
 }
 
 #[cfg(test)]
@@ -136,5 +262,34 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::write(&path, "1 short").unwrap();
         assert!(matches!(source.load(false), Err(KeyError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_sealer_learns_of_a_new_key_from_the_first_value_that_it_meets() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = KeySource::File(directory.path().join("master.key"));
+        let running = source.load(true).unwrap();
+        let old = running.seal("row", b"old").unwrap();
+        assert_eq!(source.add().unwrap(), Some(2));
+        let sealed = source.load(false).unwrap().seal("row", b"new").unwrap();
+        assert_eq!(*running.open("row", &sealed).unwrap(), b"new");
+        assert_eq!(Sealer::key_of(&running.seal("row", b"x").unwrap()), Some(2));
+        assert_eq!(*running.open("row", &old).unwrap(), b"old");
+        assert!(source.retain(&[2]).unwrap());
+        assert_eq!(source.load(false).unwrap().key_ids(), [2]);
+        let mode = std::fs::metadata(directory.path().join("master.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_command_prints_keys_and_a_key_alone_is_the_first() {
+        let key = STANDARD.encode([7; 32]);
+        let echo = |text: &str| KeySource::Command(vec!["echo".into(), text.into()]);
+        assert_eq!(echo(&key).load(false).unwrap().key_ids(), [1]);
+        assert_eq!(echo(&format!("1 {key},4 {key}")).load(false).unwrap().current_key(), 4);
+        assert!(matches!(echo("").load(true), Err(KeyError::Malformed(_))));
+        let failing = KeySource::Command(vec!["false".into()]);
+        assert!(matches!(failing.load(false), Err(KeyError::CommandFailed(..))));
+        assert!(failing.add().unwrap().is_none());
     }
 }

@@ -5,7 +5,9 @@
 //! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
 
 mod rows;
+mod upkeep;
 
+use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -13,29 +15,40 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 
 use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
+use super::holder::Holders;
 use super::{
-    Account, AppPassword, Authorization, Grant, Id, LoginNote, LoginRecord, Store, StoreError, Trouble,
-    Verifier, fold,
+    Account, AppPassword, Authorization, Grant, GrantKind, GrantStatus, Granted, Id, LoginNote, LoginRecord,
+    SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
 };
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("migrations/0001_initial.sql")),
+    (2, "upkeep", include_str!("migrations/0002_upkeep.sql")),
+    (3, "kinds", include_str!("migrations/0003_kinds.sql")),
+];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sign-ins that wait for their answer at one time; far more than people authorise.
+const LEFT_AT_ONCE: i64 = 1000;
 /// Reads run beside one another; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
 
 /// The store in a SQLite file.
 pub struct Sqlite {
     pool: SqlitePool,
+    holders: Holders,
+    /// Writes nothing, so that it sees everybody's writes; see [`Store::version`].
+    observer: Mutex<Option<SqliteConnection>>,
 }
 
 impl Sqlite {
@@ -66,7 +79,26 @@ impl Sqlite {
             .await
             .map_err(|error| unusable(&error))?;
         migrator().run(&pool).await.map_err(|error| unusable(&error))?;
-        Ok(Self { pool })
+        Ok(Self { pool, holders: Holders::new(path), observer: Mutex::new(None) })
+    }
+
+    /// The account called exactly `name`.
+    async fn find(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            ACCOUNT_COLUMNS!(),
+            ", ",
+            GRANT_COLUMNS!(),
+            ", ",
+            PASSWORD_COLUMNS!(),
+            " FROM login_names n JOIN accounts a ON a.id = n.account_id",
+            " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
+            " WHERE n.folded = ?"
+        );
+        let rows = sqlx::query(sql).bind(fold(name)).fetch_all(&self.pool).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let passwords = rows.iter().filter_map(|row| password(row).transpose()).collect::<Result<_, _>>()?;
+        Ok(Some(LoginRecord { account: account(first)?, grant: grant(first)?, passwords }))
     }
 
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
@@ -85,21 +117,16 @@ fn migrator() -> Migrator {
 #[async_trait]
 impl Store for Sqlite {
     async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            ACCOUNT_COLUMNS!(),
-            ", ",
-            GRANT_COLUMNS!(),
-            ", ",
-            PASSWORD_COLUMNS!(),
-            " FROM login_names n JOIN accounts a ON a.id = n.account_id",
-            " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
-            " WHERE n.folded = ?"
-        );
-        let rows = sqlx::query(sql).bind(fold(name)).fetch_all(&self.pool).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let passwords = rows.iter().filter_map(|row| password(row).transpose()).collect::<Result<_, _>>()?;
-        Ok(Some(LoginRecord { account: account(first)?, grant: grant(first)?, passwords }))
+        if let Some(record) = self.find(name).await? {
+            return Ok(Some(record));
+        }
+        let Some(domain) = domain_account(name) else { return Ok(None) };
+        let Some(mut record) = self.find(&domain).await? else { return Ok(None) };
+        record.account.name = name.to_owned();
+        if let Some(grant) = &mut record.grant {
+            grant.mailbox = Some(name.to_owned());
+        }
+        Ok(Some(record))
     }
 
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
@@ -131,18 +158,27 @@ impl Store for Sqlite {
         row.as_ref().map_or(Ok(None), grant)
     }
 
-    async fn grant_of(&self, provider: &str, owner: &str) -> Result<Option<Grant>, StoreError> {
+    async fn grant_of(
+        &self,
+        provider: &str,
+        owner: &str,
+        kind: GrantKind,
+    ) -> Result<Option<Grant>, StoreError> {
         let sql = concat!(
             "SELECT ",
             GRANT_COLUMNS!(),
             " FROM grants g WHERE g.provider = ? AND g.owner_folded = ?"
         );
-        let row = sqlx::query(sql).bind(provider).bind(fold(owner)).fetch_optional(&self.pool).await?;
+        let row = sqlx::query(sql)
+            .bind(provider)
+            .bind(folded_owner(owner, kind))
+            .fetch_optional(&self.pool)
+            .await?;
         row.as_ref().map_or(Ok(None), grant)
     }
 
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError> {
-        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, scopes = ?, \
+        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, scopes = ?, \
              refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
              retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
              lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
@@ -161,6 +197,38 @@ impl Store for Sqlite {
         }
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        let unusable =
+            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
+        self.holders.own().map_err(unusable)
+    }
+
+    async fn version(&self) -> Result<i64, StoreError> {
+        self.data_version().await
+    }
+
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+        upkeep::passwords_in_force(&self.pool).await
+    }
+
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
+        upkeep::statuses(&self.pool).await
+    }
+
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        upkeep::claim_telling(&self.pool, grant, told, now, until).await
+    }
+
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
+        upkeep::set_told(&self.pool, grant, told).await
+    }
+
     async fn take_lease(
         &self,
         grant: &Id,
@@ -168,18 +236,31 @@ impl Store for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        // A holder that is still written there after its time died before it could write its end.
-        let sql = "UPDATE grants SET \
-             interrupted_at = CASE WHEN lease_holder IS NOT NULL THEN lease_taken_at ELSE interrupted_at END, \
-             lease_holder = ?, lease_taken_at = ?, lease_until = ? \
-             WHERE id = ? AND (lease_holder IS NULL OR lease_until <= ?)";
+        let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
+            .bind(&grant.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let now = now.unix_timestamp();
+        if let Some(found) = &found
+            && found != holder
+            && found_until.is_some_and(|until| until > now)
+            && self.holders.is_alive(found)
+        {
+            return Ok(false);
+        }
+        // Another holder that is still written there could not write its end.
+        let sql = "UPDATE grants SET interrupted_at = \
+             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
         let done = sqlx::query(sql)
+            .bind(holder)
             .bind(holder)
             .bind(now)
             .bind(until.unix_timestamp())
             .bind(&grant.0)
-            .bind(now)
+            .bind(found)
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() == 1)
@@ -194,10 +275,24 @@ impl Store for Sqlite {
 
     async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
         let mut transaction = self.write().await?;
-        put_grant(&mut transaction, &authorization.grant).await?;
-        let account = put_account(&mut transaction, &authorization.account, &authorization.grant.id).await?;
+        let grant = match &authorization.grant {
+            Granted::New(grant) => {
+                put_grant(&mut transaction, grant).await?;
+                &grant.id
+            }
+            Granted::Existing(id) => {
+                let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND refresh_token IS NOT NULL");
+                let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
+                held.ok_or(StoreError::Conflict)?;
+                id
+            }
+        };
+        let account = put_account(&mut transaction, authorization, grant).await?;
         for alias in &authorization.aliases {
             put_name(&mut transaction, &account.id, alias).await?;
+        }
+        if let Some(password) = &authorization.password {
+            put_password(&mut transaction, &account.id, password).await?;
         }
         transaction.commit().await?;
         Ok(account)
@@ -221,28 +316,9 @@ impl Store for Sqlite {
     }
 
     async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError> {
-        let (generated, chosen) = match &password.verifier {
-            Verifier::Generated(hash) => (Some(hash), None),
-            Verifier::Chosen(hash) => (None, Some(hash)),
-        };
-        let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
-        let done = sqlx::query(sql)
-            .bind(&password.id.0)
-            .bind(&password.account.0)
-            .bind(&password.name)
-            .bind(generated)
-            .bind(chosen)
-            .bind(password.created_at.unix_timestamp())
-            .execute(&self.pool)
-            .await?;
-        match done.rows_affected() {
-            0 => Err(StoreError::Taken(format!(
-                "the account already has an app password named {:?}",
-                password.name
-            ))),
-            _ => Ok(()),
-        }
+        let mut transaction = self.write().await?;
+        put_password(&mut transaction, &password.account, password).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
@@ -308,6 +384,60 @@ impl Store for Sqlite {
         transaction.commit().await?;
         Ok(row.try_get(0)?)
     }
+
+    async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError> {
+        let rows = sqlx::query("SELECT key, value FROM settings").fetch_all(&self.pool).await?;
+        let setting =
+            |row: &SqliteRow| Ok(SealedSetting { key: row.try_get("key")?, value: row.try_get("value")? });
+        rows.iter().map(setting).collect()
+    }
+
+    async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE settings SET value = ? WHERE key = ? AND value = ?")
+            .bind(new)
+            .bind(key)
+            .bind(old)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM left_behind WHERE until < ?")
+            .bind(OffsetDateTime::now_utc().unix_timestamp())
+            .execute(&mut *transaction)
+            .await?;
+        // The first answer counts, and many junk ones do not fill the disk.
+        sqlx::query(
+            "INSERT INTO left_behind (key, sealed, until) SELECT ?, ?, ? \
+             WHERE (SELECT count(*) FROM left_behind) < ? ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(key)
+        .bind(sealed)
+        .bind(until.unix_timestamp())
+        .bind(LEFT_AT_ONCE)
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("DELETE FROM left_behind WHERE key = ? AND until >= ? RETURNING sealed")
+            .bind(key)
+            .bind(now.unix_timestamp())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+}
+
+/// A person's grant and an application's for the same mailbox are two.
+fn folded_owner(owner: &str, kind: GrantKind) -> String {
+    match kind {
+        GrantKind::Person => fold(owner),
+        GrantKind::App => format!("app:{}", fold(owner)),
+    }
 }
 
 type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::Arguments>;
@@ -317,7 +447,8 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
     query
         .bind(&grant.provider)
         .bind(&grant.owner)
-        .bind(fold(&grant.owner))
+        .bind(folded_owner(&grant.owner, grant.kind))
+        .bind(grant.kind.name())
         .bind(join_scopes(&grant.scopes))
         .bind(grant.refresh_token.as_deref())
         .bind(grant.access_token.as_deref())
@@ -336,11 +467,11 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
 /// A person's consent wins over whatever a background refresh wrote meanwhile: the row's revision
 /// moves on, and a refresh that began before loses.
 async fn put_grant(transaction: &mut Transaction<'_, Database>, grant: &Grant) -> Result<(), StoreError> {
-    let sql = "INSERT INTO grants (provider, owner, owner_folded, scopes, refresh_token, access_token, \
+    let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, scopes, refresh_token, access_token, \
          access_expires_at, state, last_error, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
-         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
          ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
-         owner = excluded.owner, owner_folded = excluded.owner_folded, scopes = excluded.scopes, \
+         owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, scopes = excluded.scopes, \
          refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
          access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, failed_at = excluded.failed_at, \
          failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
@@ -352,22 +483,21 @@ async fn put_grant(transaction: &mut Transaction<'_, Database>, grant: &Grant) -
 
 async fn put_account(
     transaction: &mut Transaction<'_, Database>,
-    name: &str,
+    authorization: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
-    let known = find_account(transaction, name).await?;
-    let account = match known {
+    let Authorization { account: name, id, .. } = authorization;
+    let account = match find_account(transaction, name).await? {
         Some(account) => account,
         None => {
-            let id = Id::random();
             sqlx::query("INSERT INTO accounts (id, name) VALUES (?, ?)")
                 .bind(&id.0)
                 .bind(name)
                 .execute(&mut **transaction)
                 .await?;
-            put_name(transaction, &id, name).await?;
+            put_name(transaction, id, name).await?;
             Account {
-                id,
+                id: id.clone(),
                 name: name.to_owned(),
                 aliases: Vec::new(),
                 grant: None,
@@ -382,7 +512,42 @@ async fn put_account(
         .bind(&account.id.0)
         .execute(&mut **transaction)
         .await?;
+    // What this account used before, and nobody uses any more.
+    sqlx::query(
+        "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)",
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(Account { grant: Some(grant.clone()), ..account })
+}
+
+async fn put_password(
+    transaction: &mut Transaction<'_, Database>,
+    account: &Id,
+    password: &AppPassword,
+) -> Result<(), StoreError> {
+    let (generated, chosen) = match &password.verifier {
+        Verifier::Generated(hash) => (Some(hash), None),
+        Verifier::Chosen(hash) => (None, Some(hash)),
+    };
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
+    let done = sqlx::query(sql)
+        .bind(&password.id.0)
+        .bind(&account.0)
+        .bind(&password.name)
+        .bind(generated)
+        .bind(chosen)
+        .bind(password.created_at.unix_timestamp())
+        .execute(&mut **transaction)
+        .await?;
+    match done.rows_affected() {
+        0 => Err(StoreError::Taken(format!(
+            "the account already has an app password named {:?}",
+            password.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 async fn find_account(

@@ -59,6 +59,16 @@ impl Client {
         client
     }
 
+    /// The rest of a STARTTLS upgrade: no greeting comes.
+    pub fn upgraded(stream: TlsStream<TcpStream>) -> Self {
+        Self { stream: BufReader::new(stream), greeting: String::new(), next_tag: 1 }
+    }
+
+    /// Our direction is closed; the other stays open.
+    pub async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
@@ -76,6 +86,13 @@ impl Client {
         (read > 0).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
     }
 
+    /// One line with its end, whatever it holds; `None` at the end of the stream.
+    pub async fn next_line_of_bytes(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
+        (read > 0).then_some(line)
+    }
+
     /// Whether the server has closed the connection (with or without close_notify).
     pub async fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
@@ -83,6 +100,14 @@ impl Client {
             Ok(_) => rest.is_empty(),
             Err(_) => true,
         }
+    }
+
+    /// What comes next; empty at the end of the stream, however it ends.
+    pub async fn read_some(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 64 * 1024];
+        let read = self.stream.read(&mut bytes).await.unwrap_or(0);
+        bytes.truncate(read);
+        bytes
     }
 
     pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {

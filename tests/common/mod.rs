@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 pub mod client;
+pub mod plain;
+pub mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -43,6 +45,12 @@ impl Site {
         site
     }
 
+    /// Puts lines into the provider's table, which is the last one of the configuration.
+    pub fn configure_provider(&self, lines: &str) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, format!("{text}\n{lines}\n")).unwrap();
+    }
+
     /// Writes the configuration anew.
     pub fn configure(&self, more: &str) {
         let listeners = match more.contains("[[listeners]]") {
@@ -60,6 +68,10 @@ impl Site {
 
     /// The binary, with this site's configuration and none of the environment's.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_with_config(&self.config, words)
+    }
+
+    fn command_with_config(&self, config: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
         command
             .env_remove("STATE_DIRECTORY")
@@ -67,7 +79,7 @@ impl Site {
             .env("HOME", self.home.path())
             .env("XDG_CONFIG_HOME", self.home.path())
             .arg("--config")
-            .arg(&self.config)
+            .arg(config)
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -83,7 +95,13 @@ impl Site {
 
     /// Runs a command that reads `input`.
     pub async fn run_with(&self, words: &[&str], input: &str) -> Ran {
-        let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
+        self.run_at(&self.config, words, input).await
+    }
+
+    /// Runs a command with another configuration.
+    pub async fn run_at(&self, config: impl AsRef<Path>, words: &[&str], input: &str) -> Ran {
+        let mut command = self.command_with_config(config.as_ref(), words);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
@@ -167,6 +185,12 @@ fn unique() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// `LOGIN` with the user name and the password of `settings` (the JSON of `authorize`).
+pub fn login(settings: &Value) -> String {
+    let text = |key: &str| settings[key].as_str().unwrap().to_owned();
+    format!("LOGIN {} {}", text("username"), text("password"))
+}
+
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -204,6 +228,23 @@ impl Serving {
         self.ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap()
     }
 
+    /// The address of the first listener with this security.
+    pub fn address_of(&self, security: &str) -> std::net::SocketAddr {
+        let listeners = self.ready["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|listener| listener["security"] == security);
+        found.unwrap()["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A connection without TLS to the first listener with this security, not yet greeted.
+    pub async fn plain(&self, security: &str) -> plain::Plain {
+        plain::Plain::connect(self.address_of(security)).await
+    }
+
+    /// What the process costs.
+    pub fn process(&self) -> process::Process {
+        process::Process(self.child.id().unwrap())
+    }
+
     pub fn ca_file(&self) -> PathBuf {
         self.ready["ca_file"].as_str().unwrap().into()
     }
@@ -223,6 +264,14 @@ impl Serving {
         client
     }
 
+    /// The line with `text`, said already or still to come.
+    pub async fn said(&mut self, text: &str) -> String {
+        match self.said.iter().find(|line| line.contains(text)) {
+            Some(line) => line.clone(),
+            None => self.logs(text).await,
+        }
+    }
+
     /// Reads the log until a line holds `text`, and returns that line.
     pub async fn logs(&mut self, text: &str) -> String {
         loop {
@@ -231,6 +280,18 @@ impl Serving {
             self.said.push(line.clone());
             if line.contains(text) {
                 return line;
+            }
+        }
+    }
+
+    /// Reads the log while `work` goes on, because a full pipe would hold `serve` up.
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Ok(Some(line)) = self.log.next_line() => self.said.push(line),
             }
         }
     }

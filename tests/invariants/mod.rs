@@ -23,11 +23,18 @@ use imap_oauth_proxy::wire::Buffer;
 const SMALL: Limits = Limits { command: 300, literal: 64, bytes: 1500, commands: 12, failed_logins: 3 };
 
 /// All that came of an input.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 struct Transcript {
     said: Vec<u8>,
     events: Vec<String>,
     unread: Vec<u8>,
+}
+
+impl std::fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { said, events, unread } = self;
+        write!(f, "said {}\nevents {events:?}\nunread {}\n", said.escape_ascii(), unread.escape_ascii())
+    }
 }
 
 /// Holds the mail program's side to all of it. The first byte chooses channel and limits, the second how the
@@ -105,7 +112,11 @@ fn decide(name: &str, password: &str) -> Option<Denial> {
 }
 
 fn name(end: &DialogueEnd) -> String {
-    format!("end: {end}")
+    match end {
+        // Where two limits are passed at once, the cut decides which one is noticed.
+        DialogueEnd::Limit(_) => "end: limit".into(),
+        end => format!("end: {end}"),
+    }
 }
 
 fn check_client_lines(said: &[u8]) {

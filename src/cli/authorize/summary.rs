@@ -31,19 +31,18 @@ impl<'a> Summary<'a> {
         config: &Config,
         provider: &'a Provider,
         stored: &'a Stored,
-        password: Option<&'a Secret>,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let door = door(config).ok_or_else(|| Failure::new("no listener is configured"))?;
         Ok(Self {
-            account: &stored.account.name,
+            account: &stored.account,
             provider: &provider.name,
             owner: &stored.owner,
             host: door.host,
             port: door.port,
             security: door.security,
-            username: &stored.account.name,
-            password: password.map(Secret::expose),
+            username: &stored.account,
+            password: stored.password.as_ref().map(Secret::expose),
             ca_file,
         })
     }
@@ -58,6 +57,10 @@ impl<'a> Summary<'a> {
             None => print::words(&format!("{account} is authorised.")),
         }
         print::words("Set the mail program up with:");
+        let user_name = match self.username.strip_prefix('@') {
+            Some(domain) => format!("NAME@{domain}, each mailbox by its own address"),
+            None => self.username.to_owned(),
+        };
         let security = match self.security {
             Security::Tls => "SSL/TLS",
             Security::Starttls => "STARTTLS",
@@ -69,7 +72,7 @@ impl<'a> Summary<'a> {
             ("Server", self.host.as_str()),
             ("Port", self.port.to_string().as_str()),
             ("Security", security),
-            ("User name", self.username),
+            ("User name", user_name.as_str()),
             ("Password", password),
         ] {
             print::data(&format!("  {name:<10} {value}"));

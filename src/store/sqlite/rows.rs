@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
 
-use crate::store::{Account, AppPassword, Grant, GrantState, Id, StoreError, Trouble, Verifier};
+use crate::store::{Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier};
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! ACCOUNT_COLUMNS {
@@ -16,7 +16,7 @@ macro_rules! ACCOUNT_COLUMNS {
 }
 macro_rules! GRANT_COLUMNS {
     () => {
-        "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, \
+        "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, g.kind AS g_kind, \
          g.scopes AS g_scopes, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
          g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.failed_at AS g_failed_at, \
          g.failures AS g_failures, g.retry_at AS g_retry_at, g.authorized_at AS g_authorized_at, \
@@ -69,6 +69,8 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
         revision: row.try_get("g_revision")?,
         provider: row.try_get("g_provider")?,
         owner: row.try_get("g_owner")?,
+        kind: kind(row, "g_kind")?,
+        mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
         refresh_token: row.try_get("g_refresh_token")?,
         access_token: row.try_get("g_access_token")?,
@@ -82,6 +84,13 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
         refresh_expires_at: time_of(row, "g_refresh_expires_at")?,
         interrupted_at: time_of(row, "g_interrupted_at")?,
     }))
+}
+
+pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<GrantKind, StoreError> {
+    Ok(match row.try_get::<String, _>(column)? == GrantKind::App.name() {
+        true => GrantKind::App,
+        false => GrantKind::Person,
+    })
 }
 
 /// The app password of a row, where an outer join found one.
@@ -111,7 +120,7 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
     scopes.join(" ")
 }
 
-fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
     let seconds: Option<i64> = row.try_get(column)?;
     Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
 }

@@ -1,0 +1,64 @@
+//! `--paste`: the browser is anywhere, and the person carries its last address here.
+//!
+//! What is pasted holds a code that is worth a grant: it is neither echoed nor logged, and no message
+//! quotes it.
+
+use crate::cli::failure::Failure;
+use crate::cli::print;
+use crate::cli::terminal::{Lines, is_interactive};
+use crate::oauth::{Authorization, AuthorizeError, Code, RedirectError};
+use zeroize::Zeroizing;
+
+pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<Code, Failure> {
+    print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
+    print::data(authorization.url().as_str());
+    print::words("2. The browser ends at a page that it may not be able to load. That is right.");
+    print::words(&format!(
+        "   Copy the whole address from its address bar; it begins with {}",
+        authorization.redirect_uri()
+    ));
+    match is_interactive() {
+        true => print::words("3. Paste it here and press Enter (it is not shown):"),
+        false => print::words("3. It is read from standard input."),
+    }
+    let mut lines = Lines::of_stdin();
+    // An address that was copied with line breaks comes as several lines.
+    let mut gathered = Zeroizing::new(String::new());
+    let mut last = None;
+    while let Some(line) = lines.next().await {
+        if line.expose().trim().is_empty() {
+            continue;
+        }
+        gathered.push_str(line.expose().trim());
+        let judged = match authorization.judge_pasted(line.expose()) {
+            Err(alone) if is_no_answer(&alone) => match authorization.judge_pasted(&gathered) {
+                Err(together) if is_no_answer(&together) => {
+                    if alone == RedirectError::WrongState {
+                        gathered.clear();
+                    }
+                    Err(alone)
+                }
+                judged => judged,
+            },
+            judged => judged,
+        };
+        match judged {
+            Ok(code) => return Ok(code),
+            Err(error) if is_no_answer(&error) => {
+                print::words(&format!("That was not it: {error}."));
+                last = Some(error);
+            }
+            Err(error) => return Err(Failure::new(AuthorizeError::Redirect(error).one_line(owner))),
+        }
+    }
+    Err(match last {
+        Some(error) => Failure::new(format!("{error}; nothing is stored")),
+        None => Failure::new("no address was pasted; nothing is stored")
+            .hint("run the command again, and paste the address that the browser ends at"),
+    })
+}
+
+/// Whether nothing is lost by asking again.
+fn is_no_answer(error: &RedirectError) -> bool {
+    matches!(error, RedirectError::Malformed(_) | RedirectError::WrongState)
+}

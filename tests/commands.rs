@@ -1,0 +1,366 @@
+//! The commands around a grant: refreshed, revoked, listed, checked, moved; and what they say to bad input.
+
+mod common;
+
+use std::path::Path;
+
+use common::{ALICE, BOB, Ran, Site};
+use sandbox::{Flavour, Greeting, LoginFault, Sandbox, TokenFault};
+use serde_json::{Value, json};
+
+const SHARED: &str = "shared@example.com";
+const PASSPHRASE: &str = "correct horse battery";
+
+#[tokio::test]
+async fn a_refresh_on_command_fetches_a_new_token_and_prints_its_end() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    let ran = site.run(&["tokens", "refresh", ALICE]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.trim_end().ends_with('Z') && ran.out.starts_with("20"), "{ran:?}");
+    assert_eq!(site.sandbox.controls().stats().refreshes, 1);
+    site.sandbox.controls().next_token(TokenFault::server_error());
+    let ran = site.run(&["tokens", "refresh", ALICE]).await;
+    assert!(ran.code == 1 && ran.err.contains("no new token"), "{ran:?}");
+    assert_eq!(site.tokens().await.0[0]["state"], "retrying");
+    let ran = site.run(&["tokens", "refresh", ALICE]).await;
+    assert_eq!(ran.code, 0, "the person does not wait for the back-off: {ran:?}");
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    let ran = site.run(&["tokens", "refresh", "nobody@example.com"]).await;
+    assert!(ran.code == 1 && ran.err.contains("there is no account"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_revoked_grant_is_gone_here_and_there() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    drop(serving.log_in(&settings).await);
+    let ran = site.run(&["tokens", "revoke", ALICE]).await;
+    assert!(ran.code == 0 && ran.err.contains("has revoked it, too"), "{ran:?}");
+    assert_eq!(site.sandbox.controls().stats().revocations, 1);
+    let mut client = serving.client().await;
+    let login = client.command(&format!("LOGIN {ALICE} {}", settings["password"].as_str().unwrap())).await;
+    assert!(login.tagged.contains("authorize alice@example.com"), "{login:?}");
+    let (tokens, code) = site.tokens().await;
+    assert_eq!((tokens[0]["state"].as_str(), code), (Some("needs_authorization"), 3));
+    let again = site.run(&["tokens", "revoke", ALICE]).await;
+    assert!(again.code == 1 && again.err.contains("no authorisation"), "{again:?}");
+    let settings = site.authorize(ALICE).await;
+    assert_eq!(settings["password"], Value::Null, "the app password is kept");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_or_revokes_nothing_is_said() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    site.configure("");
+    let config = std::fs::read_to_string(&site.config).unwrap();
+    let down = config.replace(&format!("{}/revoke", site.sandbox.issuer()), "http://127.0.0.1:9/revoke");
+    std::fs::write(&site.config, down).unwrap();
+    let ran = site.run(&["tokens", "revoke", ALICE]).await;
+    assert!(ran.code == 0 && ran.err.contains("did not revoke it"), "{ran:?}");
+    assert!(ran.err.contains("is removed from this machine"), "{ran:?}");
+
+    let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
+    site.authorize(ALICE).await;
+    let ran = site.run(&["tokens", "revoke", ALICE]).await;
+    assert!(ran.code == 0 && ran.err.contains("no way for a program"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_list_forecasts_and_stays_readable() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    append(
+        &site,
+        "idle_days = 90\nclient_secret_expires = \"2099-03-01\"\nends = [\"A change of the password.\"]\n",
+    );
+    let (tokens, code) = site.tokens().await;
+    assert_eq!(code, 0);
+    let ends = tokens[0]["ends"].as_array().unwrap();
+    assert!(ends[0]["text"].as_str().unwrap().contains("not refreshed until then"), "{ends:?}");
+    assert!(ends[0]["at"].as_str().unwrap().ends_with('Z'));
+    assert!(ends[1]["text"].as_str().unwrap().contains("2099-03-01"), "{ends:?}");
+    assert!(tokens[0]["forecast"].as_str().unwrap().contains("A change of the password"));
+    assert_eq!(tokens[0]["scopes_missing"], json!([]));
+    let ran = site.run(&["tokens", "list"]).await;
+    assert!(ran.out.lines().all(|line| line.chars().count() < 250), "{}", ran.out);
+    site.sandbox.controls().next_token(TokenFault::scope("openid email"));
+    site.run(&["tokens", "refresh", ALICE]).await;
+    let (tokens, _) = site.tokens().await;
+    assert_eq!(tokens[0]["scopes_missing"], json!(["https://mail.google.com/"]));
+    assert!(tokens[0]["last_error"].as_str().unwrap().contains("was not granted"), "{tokens:?}");
+}
+
+fn append(site: &Site, text: &str) {
+    let before = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, before + text).unwrap();
+}
+
+fn steps(ran: &Ran) -> Vec<(String, bool)> {
+    let steps = ran.json()["steps"].as_array().unwrap().clone();
+    let step = |step: &Value| (step["step"].as_str().unwrap().to_owned(), step["ok"].as_bool().unwrap());
+    steps.iter().map(step).collect()
+}
+
+/// The name of the one step that failed, which is the last.
+fn failed(ran: &Ran) -> String {
+    let steps = steps(ran);
+    let (last, before) = steps.split_last().unwrap();
+    assert!(before.iter().all(|(_, ok)| *ok) && !last.1, "{steps:?}");
+    last.0.clone()
+}
+
+#[tokio::test]
+async fn a_check_tries_every_step_and_shows_no_secret() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let ran = site.run(&["check", ALICE, "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let names: Vec<String> = steps(&ran).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["config", "store", "key", "dns", "tcp", "tls", "token", "sign-in", "folders"]);
+    let ran = site.run(&["check"]).await;
+    assert!(ran.code == 0 && ran.out.contains("ok   folders"), "{ran:?}");
+    let token = site.sandbox.controls().logins().pop().unwrap().token;
+    for secret in [token.as_str(), settings["password"].as_str().unwrap()] {
+        assert!(!ran.out.contains(secret) && !ran.err.contains(secret));
+    }
+    let ran = site.run(&["check", "nobody@example.com"]).await;
+    assert!(ran.code == 1 && ran.err.contains("there is no account"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_check_names_the_first_step_that_fails() {
+    let imap = |site: &Site| site.sandbox.imap_address().to_string();
+    let with_imap = |site: &Site, other: &str| {
+        let config = std::fs::read_to_string(&site.config).unwrap();
+        std::fs::write(
+            &site.config,
+            config.replace(&format!("imap = \"{}\"", imap(site)), &format!("imap = \"{other}\"")),
+        )
+        .unwrap();
+    };
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    let config = std::fs::read_to_string(&site.config).unwrap();
+
+    with_imap(&site, "no-such-host.invalid:993");
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("dns", 1), "{ran:?}");
+    std::fs::write(&site.config, &config).unwrap();
+
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    with_imap(&site, &closed.to_string());
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("tcp", 1), "{ran:?}");
+    std::fs::write(&site.config, &config).unwrap();
+
+    std::fs::write(&site.config, config.replace("extra_ca", "#extra_ca")).unwrap();
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("tls", 1), "{ran:?}");
+    std::fs::write(&site.config, &config).unwrap();
+
+    site.sandbox.controls().next_login(LoginFault::Refuse);
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("sign-in", 3), "{ran:?}");
+
+    site.sandbox.controls().next_login(LoginFault::FalseSuccess);
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!(failed(&ran), "folders", "{ran:?}");
+
+    site.sandbox.controls().imap(|imap| imap.greeting = Greeting::Bye("closed for today".to_owned()));
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!(failed(&ran), "sign-in", "{ran:?}");
+    site.sandbox.controls().imap(|imap| imap.greeting = Greeting::Normal);
+
+    site.sandbox.controls().revoke_grants(ALICE);
+    site.run(&["tokens", "refresh", ALICE]).await;
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("token", 3), "{ran:?}");
+
+    let key = site.state().join("master.key");
+    std::fs::write(&key, std::fs::read_to_string(&key).unwrap().replace("1 ", "9 ")).unwrap();
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("key", 1), "{ran:?}");
+    std::fs::remove_file(&key).unwrap();
+    let ran = site.run(&["check", "--json"]).await;
+    assert_eq!((failed(&ran).as_str(), ran.code), ("store and key", 1), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_check_that_succeeds_forgets_a_refusal() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    site.sandbox.controls().every_login(LoginFault::Refuse);
+    let mut client = serving.client().await;
+    client.command(&format!("LOGIN {ALICE} {}", settings["password"].as_str().unwrap())).await;
+    assert_eq!(site.tokens().await.1, 3);
+    site.sandbox.controls().heal_logins();
+    assert_eq!(site.run(&["check", ALICE]).await.code, 0);
+    assert_eq!(site.tokens().await.1, 0);
+}
+
+/// A second installation at the same provider.
+async fn second(site: &Site) -> (tempfile::TempDir, String) {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config.toml");
+    std::fs::copy(&site.config, &config).unwrap();
+    (home, config.to_string_lossy().into_owned())
+}
+
+#[tokio::test]
+async fn an_account_moves_under_a_passphrase_and_logs_in_there() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let (home, config) = second(&site).await;
+    let file = home.path().join("passphrase");
+    std::fs::write(&file, format!("{PASSPHRASE}\n")).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    let exported =
+        site.run(&["accounts", "export", ALICE, "--passphrase-file", &file, "--to", "server"]).await;
+    assert_eq!(exported.code, 0, "{exported:?}");
+    let (tokens, code) = site.tokens().await;
+    assert_eq!((tokens[0]["state"].as_str(), code), (Some("needs_authorization"), 3));
+    assert!(tokens[0]["last_error"].as_str().unwrap().contains("moved to server on 20"), "{tokens:?}");
+    let serving = site.serve().await;
+    let mut client = serving.client().await;
+    let login = client.command(&format!("LOGIN {ALICE} {}", settings["password"].as_str().unwrap())).await;
+    assert!(!login.is_ok(), "{login:?}");
+    drop(serving);
+
+    let import = ["accounts", "import", "--passphrase-file"];
+    let wrong = home.path().join("wrong");
+    std::fs::write(&wrong, "something else entirely\n").unwrap();
+    let ran = site.run_at(&config, &[&import[..], &[&wrong.to_string_lossy()]].concat(), &exported.out).await;
+    assert!(ran.code == 1 && ran.err.contains("the passphrase is wrong"), "{ran:?}");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    let ran = site.run_at(&config, &[&import[..], &[&file]].concat(), &exported.out).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("The mailbox opened"), "{ran:?}");
+    let ran = site.run_at(&config, &[&import[..], &[&file]].concat(), &exported.out).await;
+    assert!(ran.code == 1 && ran.err.contains("here already") && ran.err.contains("--replace"), "{ran:?}");
+    let ran = site.run_at(&config, &[&import[..], &[&file, "--replace"]].concat(), &exported.out).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let made =
+        site.run_at(&config, &["passwords", "create", ALICE, "--name", "x", "--json"], "").await.json();
+    let there = Site { sandbox: site.sandbox, config: config.into(), home };
+    let settings = json!({"username": ALICE, "password": made["password"]});
+    assert!(there.serve().await.log_in(&settings).await.command("SELECT INBOX").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_account_moves_to_the_key_of_another_installation() {
+    let site = Site::with(Sandbox::builder().user(ALICE).user(BOB).shared_mailbox(SHARED, &[BOB])).await;
+    site.authorize(BOB).await;
+    let (_home, config) = second(&site).await;
+    let recipient = site.run_at(&config, &["keys", "recipient"], "").await.out;
+    let words = ["accounts", "export", BOB, "--recipient", recipient.trim(), "--copy"];
+    let copied = site.run(&words).await;
+    assert_eq!(copied.code, 0, "{copied:?}");
+    assert_eq!(site.tokens().await.1, 0, "a copy takes nothing away");
+    let ran = site.run_with(&["accounts", "import"], &copied.out).await;
+    assert!(ran.code == 1 && ran.err.contains("another installation"), "{ran:?}");
+    let ran = site.run_at(&config, &["accounts", "import"], &copied.out).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = site.run_at(&config, &["accounts", "import"], "hello").await;
+    assert!(ran.code == 1 && ran.err.contains("not an exported account"), "{ran:?}");
+    let ran = site.run(&["accounts", "export", BOB, "--recipient", "nonsense"]).await;
+    assert!(ran.code == 1 && ran.err.contains("keys recipient"), "{ran:?}");
+    append(&site, "rotates = true\n");
+    let ran = site.run(&words).await;
+    assert!(ran.code == 1 && ran.err.contains("replaces the refresh token"), "{ran:?}");
+    let ran = site.run(&["accounts", "export", BOB]).await;
+    assert!(ran.code == 1 && ran.err.contains("no terminal"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn accounts_and_passwords_tell_their_last_use() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    assert_eq!(site.run(&["accounts", "alias", ALICE, "CORP\\alice"]).await.code, 0);
+    let chosen =
+        site.run_with(&["passwords", "create", ALICE, "--name", "phone", "--stdin"], "long enough\n").await;
+    assert_eq!(chosen.code, 0, "{chosen:?}");
+    let serving = site.serve().await;
+    drop(serving.log_in(&settings).await);
+    drop(serving.log_in(&json!({"username": "corp\\\\ALICE", "password": "long enough"})).await);
+    serving.stop().await;
+    let listed = site.run(&["accounts", "list", "--json"]).await.json();
+    assert_eq!(
+        (listed[0]["passwords"].as_u64(), listed[0]["last_login_from"].as_str()),
+        (Some(2), Some("127.0.0.1"))
+    );
+    assert_eq!(listed[0]["aliases"], json!(["CORP\\alice"]));
+    let listed = site.run(&["passwords", "list", ALICE, "--json"]).await.json();
+    assert!(listed.as_array().unwrap().iter().all(|row| row["last_used_from"] == "127.0.0.1"), "{listed}");
+    assert_eq!(site.run(&["passwords", "revoke", ALICE, "phone"]).await.code, 0);
+    assert_eq!(site.run(&["accounts", "remove", "corp\\ALICE"]).await.code, 0);
+    assert_eq!(site.run(&["accounts", "list", "--json"]).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn bad_input_gets_one_clear_sentence() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    for (words, input, said) in [
+        (&["accounts", "remove", "nobody"][..], "", "there is no account"),
+        (&["accounts", "alias", ALICE, BOB], "", "is already a login name of bob@example.com"),
+        (&["accounts", "alias", ALICE, " x"], "", "cannot be a login name"),
+        (&["passwords", "create", ALICE, "--name", ""], "", "1 to 100 characters"),
+        (&["passwords", "create", ALICE, "--name", "default"], "", "already has an app password"),
+        (&["passwords", "create", ALICE, "--name", "x", "--stdin"], "short", "8 to 1024 characters"),
+        (&["passwords", "create", ALICE, "--name", "x", "--stdin"], "two lines\nof it\n", "one line"),
+        (&["passwords", "revoke", ALICE, "y"], "", "has no password called"),
+        (&["passwords", "list", "nobody"], "", "there is no account"),
+        (&["tokens", "import", ALICE, "--provider", "sandbox"], "", "does not hold a refresh token"),
+        (&["tokens", "import", ALICE, "--provider", "x"], "", "there is no provider"),
+        (&["accounts", "import"], "", "not an exported account"),
+    ] {
+        let ran = site.run_with(words, input).await;
+        assert!(ran.code == 1 && ran.err.contains(said), "{words:?}: {ran:?}");
+        assert_eq!(ran.err.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{ran:?}");
+    }
+}
+
+/// Each file of `tests/configs/bad` begins with the line, key and words that its error must have.
+#[tokio::test]
+async fn bad_configurations_are_refused_with_file_line_key_and_hint_before_anything_is_bound() {
+    let site = Site::new().await;
+    for path in configs("bad") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let path = path.to_string_lossy().into_owned();
+        let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("#! ")).collect();
+        assert!(!expected.is_empty(), "{path} does not say what is expected");
+        for command in [&["config", "check"][..], &["serve"]] {
+            let ran = site.run_at(&path, command, "").await;
+            assert_eq!(ran.code, 2, "{path}: {ran:?}");
+            for expected in &expected {
+                let expected = expected.replace("FILE", &path);
+                assert!(ran.err.contains(&expected), "{path}: {expected:?} is not in {}", ran.err);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn good_configurations_are_accepted() {
+    let site = Site::new().await;
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/imap-oauth-proxy.toml");
+    for path in configs("good").into_iter().chain([sample]) {
+        let ran = site.run_at(&path, &["config", "check"], "").await;
+        assert_eq!(ran.code, 0, "{}: {ran:?}", path.display());
+    }
+}
+
+fn configs(kind: &str) -> Vec<std::path::PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs").join(kind);
+    let mut paths: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}

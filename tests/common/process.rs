@@ -1,0 +1,46 @@
+//! What a process costs, as the kernel counts it.
+
+use std::time::Duration;
+
+/// A process of this machine.
+#[derive(Clone, Copy)]
+pub struct Process(pub u32);
+
+impl Process {
+    /// Memory that it occupies now, in KiB.
+    pub fn resident(self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it has occupied, in KiB.
+    pub fn most_resident(self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Time that it has computed, in user and in kernel mode; the kernel counts in hundredths.
+    pub fn cpu(self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// What it computes in one second of doing nothing, or so it should be.
+    pub async fn cpu_of_a_second(self) -> Duration {
+        let before = self.cpu();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.cpu() - before
+    }
+
+    /// Files that it has open.
+    pub fn descriptors(self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.0)).unwrap().count()
+    }
+}
