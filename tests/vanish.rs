@@ -2,6 +2,8 @@
 //! whose cable is pulled, so it needs root, iproute2 and openssl, and the three minutes that keep-alive
 //! takes; `scripts/test` runs it.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
 mod common;
 
 use std::process::Stdio;
