@@ -1,6 +1,8 @@
 //! Exactness: not a byte lost, doubled or shifted between mail program and provider, however the network
 //! cuts them, however much it is, and however a session ends. All through the real binary.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
 mod common;
 
 use std::io::Write as _;

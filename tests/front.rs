@@ -1,6 +1,8 @@
 //! The front door: every way in, what strangers meet there, and what a mail program is told when the
 //! provider behind it misbehaves. All through the real binary.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! Floods: what strangers cost before they are known, and that those who are known do not notice. All
 //! through the real binary; what a flood costs is read from the kernel's books.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
 mod common;
 
 use std::net::SocketAddr;
