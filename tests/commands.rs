@@ -1,5 +1,7 @@
 //! The commands around a grant: refreshed, revoked, listed, checked, moved; and what they say to bad input.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
 mod common;
 
 use std::path::Path;

@@ -123,7 +123,9 @@ async fn security_row_6_thousands_of_silent_connections_cost_a_few_kibibytes_eac
 async fn memory_of_silence(security: &str, count: usize) -> f64 {
     let limits = format!("[limits]\nconnections = {}\nconnections_per_address = {count}", count + 10);
     let listener = format!("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"{security}\"\n");
-    let site = Site::with_config(Sandbox::builder().user(ALICE), &format!("{limits}\n{listener}\n{CLEARTEXT}")).await;
+    let site =
+        Site::with_config(Sandbox::builder().user(ALICE), &format!("{limits}\n{listener}\n{CLEARTEXT}"))
+            .await;
     let settings = site.authorize(ALICE).await;
     let serving = site.serve().await;
     // The first login brings what all of them share.
@@ -175,7 +177,10 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     // Whoever goes on has to wait, and hears that whether or not there is such an account.
     for name in [ALICE, "nobody@example.com"] {
         let throttled = throttle(&serving, name).await;
-        assert!(throttled.starts_with("NO [LIMIT] Too many failed logins from this address; wait "), "{throttled}");
+        assert!(
+            throttled.starts_with("NO [LIMIT] Too many failed logins from this address; wait "),
+            "{throttled}"
+        );
     }
     let mut elsewhere = greeted(&serving, "127.0.0.2").await.unwrap();
     assert!(elsewhere.command(&login(&settings)).await.is_ok(), "the owner from elsewhere");

@@ -83,7 +83,7 @@ async fn rotate(installation: &Installation) -> Result<(), Failure> {
             gone.join(", ")
         )),
         false => {
-            print::words(&format!("Nothing needs {} any more; take it out of {source}.", gone.join(", ")))
+            print::words(&format!("Nothing needs {} any more; take it out of {source}.", gone.join(", ")));
         }
     }
     print::words("App passwords stay as they are. A running serve has the new key with its next login.");
