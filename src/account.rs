@@ -9,6 +9,7 @@
 mod attempts;
 mod gate;
 mod password;
+mod sessions;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,16 +22,20 @@ use self::attempts::{Attempts, Standing};
 use self::password::Effort;
 
 use crate::secret::{Sealer, Secret};
-use crate::store::{LoginNote, Store, StoreError, Trouble};
+use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
 
 pub use crate::store::{Account, Grant, fold};
 
 pub use attempts::neighbourhood;
 pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};
+pub use sessions::{Place, Sessions};
 
 /// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A revocation holds for running sessions within five seconds: this, and the farewell.
+const REVOCATION_POLL: Duration = Duration::from_secs(1);
 
 /// The longest time without another refresh for a mailbox that the provider keeps refusing.
 const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
@@ -40,6 +45,7 @@ pub struct Accounts {
     store: Arc<dyn Store>,
     passwords: Passwords,
     attempts: Attempts,
+    sessions: Sessions,
     notes: Mutex<Vec<LoginNote>>,
     noted: Notify,
 }
@@ -64,6 +70,8 @@ pub struct Admitted {
     pub grant: Option<Grant>,
     /// The name of the app password that was used.
     pub password_name: String,
+    /// Its place among the sessions.
+    pub place: Place,
 }
 
 impl Accounts {
@@ -74,6 +82,7 @@ impl Accounts {
             store,
             passwords,
             attempts: Attempts::default(),
+            sessions: Sessions::default(),
             notes: Mutex::default(),
             noted: Notify::new(),
         })
@@ -81,8 +90,15 @@ impl Accounts {
 
     /// Whether `password` opens the account called `name`, asked from `from`.
     pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
-        let folded = fold(name);
-        let record = self.store.login(&folded).await?;
+        let record = self.store.login(name).await?;
+        // Guesses at a domain account count together, under whatever mailbox they come.
+        let under_domain = record
+            .as_ref()
+            .is_some_and(|record| record.grant.as_ref().is_some_and(|grant| grant.mailbox.is_some()));
+        let folded = match domain_account(name) {
+            Some(domain) if under_domain => domain,
+            _ => fold(name),
+        };
         let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
         let (effort, refusal) = match self.attempts.charge(from, &folded) {
             Standing::Free => (Effort::Any, Verdict::Refused),
@@ -93,6 +109,7 @@ impl Accounts {
         let (password, password_name) = (used.id.clone(), used.name.clone());
         let Some(record) = record else { return Ok(Verdict::Refused) };
         self.attempts.succeeded(from, &folded);
+        let place = self.sessions.enter(&password, record.account.grant.as_ref());
         self.note(LoginNote {
             account: record.account.id.clone(),
             password,
@@ -103,6 +120,7 @@ impl Accounts {
             account: record.account,
             grant: record.grant,
             password_name,
+            place,
         })))
     }
 
@@ -134,6 +152,45 @@ impl Accounts {
         if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
             tracing::warn!(account = account.name, "the account's state was not written: {error}");
         }
+    }
+
+    /// The sessions that are open.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Ends the sessions whose password, account or grant is gone, until it is dropped.
+    pub async fn end_revoked(&self) {
+        let (mut seen, mut failing) = (None, false);
+        loop {
+            match self.look_for_revoked(&mut seen).await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    tracing::warn!("whether sessions were revoked cannot be read: {error}");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(REVOCATION_POLL).await;
+        }
+    }
+
+    async fn look_for_revoked(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
+        // Asked in this order: who enters after this is looked at next time.
+        let entered = self.sessions.has_new();
+        // Forgotten on failure, so that the next look is a whole one.
+        let before = seen.take();
+        let version = self.store.version().await?;
+        if before == Some(version) && !entered {
+            *seen = before;
+            return Ok(());
+        }
+        let ended = self.sessions.keep_only(&self.store.passwords_in_force().await?);
+        if ended > 0 {
+            tracing::info!("the sessions of {ended} app passwords end: revoked");
+        }
+        *seen = Some(version);
+        Ok(())
     }
 
     fn note(&self, note: LoginNote) {

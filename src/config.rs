@@ -44,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// The log.
     pub log: LogFormat,
+    /// Telling people about grants.
+    pub events: Events,
     /// All providers: the presets, changed as configured, and the user's own.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Presets that cannot work, with the reason: name, domains, why.
@@ -125,6 +127,24 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Failed logins on one connection, then BYE.
     pub failed_logins: u32,
+}
+
+/// The `[events]` table.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// A program with its arguments, run without a shell; empty for none.
+    pub command: Vec<String>,
+    /// Where events are posted. Its path and query may be secret.
+    pub webhook: Option<url::Url>,
+    /// How many days before a known end of a grant a person is told.
+    pub warn_days: u32,
+}
+
+impl Events {
+    /// Whether anybody is to be told.
+    pub fn is_on(&self) -> bool {
+        !self.command.is_empty() || self.webhook.is_some()
+    }
 }
 
 /// How log lines look.

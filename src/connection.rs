@@ -233,7 +233,8 @@ impl Connection {
                             password = admitted.password_name,
                             "logged in"
                         );
-                        return Ok(Some(session::HalfJoined { upstream, account: admitted.account, pass }));
+                        let Admitted { account, place, .. } = *admitted;
+                        return Ok(Some(session::HalfJoined { upstream, account, pass, place }));
                     }
                     Err(denial) => denial,
                 }

@@ -35,6 +35,7 @@ mod shared_callback;
 mod testing;
 mod text;
 mod transport;
+mod webhook;
 
 use time::OffsetDateTime;
 
@@ -49,6 +50,7 @@ pub use id_token::IdClaims;
 pub use redirect::{Code, RedirectError, state_of};
 pub use revoke::Revocation;
 pub use shared_callback::SharedCallback;
+pub use webhook::Webhook;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

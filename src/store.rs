@@ -7,8 +7,10 @@
 //! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
 
 mod directory;
+mod holder;
 mod sqlite;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -123,11 +125,7 @@ impl Grant {
 
     /// What stands behind `authorize` to renew this grant for `account`.
     pub fn command_target(&self, account: &str) -> String {
-        match self.kind {
-            GrantKind::App => format!("{} --provider {} --app", self.owner, self.provider),
-            GrantKind::Person if fold(account) == fold(&self.owner) => account.to_owned(),
-            GrantKind::Person => format!("{account} --owner {}", self.owner),
-        }
+        command_target(self.kind, &self.owner, &self.provider, account)
     }
 
     /// What the refresh token of grant `id` is sealed for.
@@ -138,6 +136,21 @@ impl Grant {
     /// What the access token of grant `id` is sealed for.
     pub fn access_context(id: &Id) -> String {
         format!("grant/{id}/access_token")
+    }
+}
+
+impl GrantStatus {
+    /// As [`Grant::command_target`].
+    pub fn command_target(&self, account: &str) -> String {
+        command_target(self.kind, &self.owner, &self.provider, account)
+    }
+}
+
+fn command_target(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
+    match kind {
+        GrantKind::App => format!("{owner} --provider {provider} --app"),
+        GrantKind::Person if fold(account) == fold(owner) => account.to_owned(),
+        GrantKind::Person => format!("{account} --owner {owner}"),
     }
 }
 
@@ -265,6 +278,41 @@ pub struct LoginRecord {
     pub grant: Option<Grant>,
 }
 
+/// A grant without its tokens, for upkeep and forecasts.
+#[derive(Clone, Debug)]
+pub struct GrantStatus {
+    /// Identity.
+    pub id: Id,
+    /// Whose right it is.
+    pub kind: GrantKind,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented.
+    pub owner: String,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// As in [`Grant::last_error`].
+    pub last_error: Option<String>,
+    /// False after the grant was revoked by command.
+    pub in_force: bool,
+    /// When the newest access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// When the tokens were last renewed, by a refresh or by the consent.
+    pub renewed_at: OffsetDateTime,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh last failed.
+    pub failed_at: Option<OffsetDateTime>,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When a mail program last logged in to one of its accounts.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The names of its accounts.
+    pub accounts: Vec<String>,
+    /// What the administrator was told last.
+    pub told: Option<String>,
+}
+
 /// A login that succeeded, to be remembered.
 #[derive(Clone, Debug)]
 pub struct LoginNote {
@@ -339,8 +387,12 @@ pub trait Store: Send + Sync {
     /// `holder` with it; returns the new revision.
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError>;
 
-    /// Takes the lease on refreshing `grant` until `until`; false where somebody else holds it.
-    /// A lease found to have run out marks the grant `interrupted_at`.
+    /// The name under which this process takes leases.
+    async fn holder(&self) -> Result<String, StoreError>;
+
+    /// Takes the lease on refreshing `grant`; false where somebody else holds it. Between processes that
+    /// see one another it ends with its holder's life, and at the latest at `until`. The lease of a
+    /// holder that died marks the grant `interrupted_at`. Who holds it may take it again.
     async fn take_lease(
         &self,
         grant: &Id,
@@ -376,6 +428,28 @@ pub trait Store: Send + Sync {
 
     /// Writes down, or forgets, what the provider's mail server has against an account.
     async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError>;
+
+    /// A number that changes whenever something was written, by whatever process. Cheap.
+    async fn version(&self) -> Result<i64, StoreError>;
+
+    /// The app passwords whose account has a grant that was not revoked.
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
+
+    /// Every grant, as far as its upkeep has to know it.
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
+    /// that; false where it is not, or another process is telling.
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
 
     /// The value under `key`, after putting `value` there if there was none.
     async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;

@@ -4,6 +4,7 @@
 //! The invariants:
 //! * At most one refresh of a grant is under way: in this process by the flight map, between
 //!   processes by the store's lease. Everybody else waits for its result.
+//! * A token endpoint in trouble is left alone: few requests at once, none while its circuit is open.
 //! * A refresh runs in a task of its own. A mail program that hangs up cancels nothing, because a
 //!   provider that rotates refresh tokens has by then spent the old one.
 //! * A token is cached for the row's revision, which every login reads; so a revocation, a new
@@ -13,15 +14,19 @@
 //! * Expiry is judged when a token is used, against the wall clock: machines suspend.
 
 mod app;
+mod endpoint;
 mod failure;
 mod refresh;
+mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
+
+use self::endpoint::Endpoint;
 
 pub use failure::TokenFailure;
 
@@ -34,6 +39,9 @@ use crate::store::{Grant, GrantState, Id, Store};
 const SESSION_MARGIN: Duration = Duration::minutes(30);
 /// Under this much, a token could end between here and the provider's check.
 const LAST_USE: Duration = Duration::seconds(5);
+/// A login that has a token which still opens the door waits no longer than this for a better one.
+const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// An access token, with what is needed to tell it from a newer one.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -54,14 +62,20 @@ struct Inner {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     /// By provider name.
-    clients: HashMap<String, Arc<oauth::Client>>,
+    providers: HashMap<String, Provider>,
     cache: DashMap<Id, Arc<AccessToken>>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
-    /// Who takes leases: this process.
-    holder: String,
     started: OffsetDateTime,
+    /// Dropped flights tell whoever waits for all of them.
+    landed: tokio::sync::Notify,
+}
+
+/// A provider's client, and its token endpoint, which providers may share.
+struct Provider {
+    client: Arc<oauth::Client>,
+    endpoint: Arc<Endpoint>,
 }
 
 type Outcome = Result<Arc<AccessToken>, TokenFailure>;
@@ -73,23 +87,35 @@ impl Tokens {
         sealer: Arc<Sealer>,
         clients: HashMap<String, Arc<oauth::Client>>,
     ) -> Self {
-        let holder = format!("{}/{}", std::process::id(), crate::secret::random_text::<9>());
+        let mut endpoints: HashMap<String, Arc<Endpoint>> = HashMap::new();
+        let mut provider = |client: Arc<oauth::Client>| {
+            let known = client.provider();
+            let url = known.token_url.as_ref().map(ToString::to_string);
+            let key = url.or_else(|| known.issuer.clone()).unwrap_or_else(|| known.name.clone());
+            let title = known.title.clone();
+            let endpoint = endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(title))).clone();
+            Provider { client, endpoint }
+        };
+        let providers = clients.into_iter().map(|(name, client)| (name, provider(client))).collect();
         Self {
             inner: Arc::new(Inner {
                 store,
                 sealer,
-                clients,
+                providers,
                 cache: DashMap::new(),
                 flights: DashMap::new(),
                 mailboxes: app::Mailboxes::default(),
-                holder,
                 started: OffsetDateTime::now_utc(),
+                landed: tokio::sync::Notify::new(),
             }),
         }
     }
 
     /// A token for a session that begins now. `grant` was read for this login.
     pub async fn access(&self, grant: &Grant) -> Outcome {
+        if grant.refresh_token.is_none() {
+            return Err(TokenFailure::revoked());
+        }
         if app::is_per_mailbox(&self.inner, grant) {
             return app::token(&self.inner, grant, false).await;
         }
@@ -100,16 +126,19 @@ impl Tokens {
         {
             return Ok(token.clone());
         }
-        let refreshed = match self.inner.may_ask(grant, now) {
-            Ok(()) => self.inner.join(&grant.id, Wanted::Fresh).await,
-            Err(failure) => Err(failure),
+        let better = async {
+            self.inner.may_ask(grant, now)?;
+            self.inner.join(&grant.id, Wanted::Fresh).await
         };
-        match (refreshed, current) {
-            // What passes must not lock out while the old token still opens the door.
-            (Err(TokenFailure::Unavailable { .. }), Some(token)) if token.expires_at - now > LAST_USE => {
-                Ok(token)
-            }
-            (outcome, _) => outcome,
+        let Some(token) = current.filter(|token| token.expires_at - now > LAST_USE) else {
+            return better.await;
+        };
+        match tokio::time::timeout(BETTER_TOKEN_PATIENCE, better).await {
+            Ok(Ok(better)) => Ok(better),
+            // The person withdrew it: that should be seen now, and not when the last token ends.
+            Ok(Err(failure @ TokenFailure::NeedsAuthorization { .. })) => Err(failure),
+            // What passes, or is ours, must not lock out while the old token still opens the door.
+            Ok(Err(_)) | Err(_) => Ok(token),
         }
     }
 
@@ -131,6 +160,26 @@ impl Tokens {
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }
+
+    /// Renews tokens ahead of time, until it is dropped; see [`upkeep`]. `in_use` are the grants that
+    /// sessions of this process are using.
+    pub async fn upkeep(&self, in_use: impl Fn() -> HashSet<Id>) {
+        upkeep::run(&self.inner, in_use).await;
+    }
+
+    /// Waits until no refresh is under way: a provider that rotates refresh tokens may have answered one
+    /// whose answer is not on disk yet. The process must not end before, within reason.
+    pub async fn settle(&self) {
+        loop {
+            let landed = self.inner.landed.notified();
+            tokio::pin!(landed);
+            landed.as_mut().enable();
+            if self.inner.flights.is_empty() {
+                return;
+            }
+            landed.await;
+        }
+    }
 }
 
 /// What a joined refresh has to bring.
@@ -140,6 +189,8 @@ enum Wanted {
     Fresh,
     /// Another token than this one, which the provider refused.
     OtherThan(Arc<AccessToken>),
+    /// A token that ends later than that: nobody is waiting, and nobody shall have to.
+    EndingAfter(OffsetDateTime),
 }
 
 fn session_margin(grant: &Grant) -> Duration {
@@ -153,6 +204,7 @@ impl Wanted {
         match self {
             Self::Fresh => token.expires_at - now > margin,
             Self::OtherThan(refused) => token.secret != refused.secret && token.expires_at > now,
+            Self::EndingAfter(time) => token.expires_at > *time && token.expires_at > now,
         }
     }
 }
@@ -195,28 +247,32 @@ impl Inner {
     /// Waits for the refresh of `grant` that is under way, or starts one.
     async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Outcome {
         loop {
-            let mut flight = self.flight(grant, wanted.clone());
+            let (mut flight, is_ours) = self.flight(grant, &wanted);
             let outcome = match flight.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone(),
                 Err(_) => None,
             };
             match (outcome, &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
-                // That flight had begun before the token was refused, and brought the same one.
-                (Some(Ok(token)), Wanted::OtherThan(refused)) if token.secret == refused.secret => {}
+                // That flight had begun before the token was refused, and brought the same one. One that
+                // began for us is final: a provider may answer with the same token again.
+                (Some(Ok(token)), Wanted::OtherThan(refused))
+                    if token.secret == refused.secret && !is_ours => {}
                 (Some(outcome), _) => return outcome,
             }
         }
     }
 
-    fn flight(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> watch::Receiver<Option<Outcome>> {
-        let entry = self.flights.entry(grant.clone());
+    /// The flight of `grant`, and whether it was started for this caller.
+    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Outcome>>, bool) {
+        let mut is_ours = false;
         let new_flight = || {
+            is_ours = true;
             let (result, flight) = watch::channel(None);
-            let (inner, grant) = (self.clone(), grant.clone());
+            let (inner, grant, wanted) = (self.clone(), grant.clone(), wanted.clone());
             tokio::spawn(async move {
                 let landing = Landing { inner: &inner, grant: &grant };
-                let outcome = refresh::refresh(&inner, &grant, wanted).await;
+                let outcome = refresh::refresh(&inner, &grant, &wanted).await;
                 if let Ok(token) = &outcome {
                     inner.cache.insert(grant.clone(), token.clone());
                 }
@@ -225,7 +281,8 @@ impl Inner {
             });
             flight
         };
-        entry.or_insert_with(new_flight).clone()
+        let flight = self.flights.entry(grant.clone()).or_insert_with(new_flight).clone();
+        (flight, is_ours)
     }
 }
 
@@ -238,5 +295,6 @@ struct Landing<'a> {
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.inner.flights.remove(self.grant);
+        self.inner.landed.notify_waiters();
     }
 }

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("account", &["store", "secret"]),
     ("token", &["oauth", "store", "secret"]),
     ("oauth", &["config", "secret"]),
+    ("events", &["oauth", "store", "config"]),
     ("upstream", &["tls", "config"]),
     ("relay", &["wire", "tls"]),
     ("store", &["secret"]),

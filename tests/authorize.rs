@@ -266,6 +266,7 @@ async fn an_application_with_a_secret_opens_a_mailbox_and_a_whole_domain() {
     let mut again = serving.log_in(&json!({"username": "BOB@example.com", "password": password})).await;
     assert!(again.command("NOOP").await.is_ok());
     assert_eq!(site.sandbox.controls().stats().client_credentials, asked, "one token for the whole domain");
+    assert_eq!(site.sandbox.controls().logins().pop().unwrap().user, "BOB@example.com", "upstream as given");
 
     site.sandbox.controls().expire_access_tokens();
     let ran = site.run(&["tokens", "refresh", ALICE]).await;
@@ -317,6 +318,20 @@ async fn a_service_account_has_a_token_for_each_mailbox() {
     let nobody = client.command(&format!("LOGIN nobody@example.com {password}")).await;
     assert!(!nobody.is_ok());
     site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+async fn guesses_at_a_domain_account_count_together_under_whatever_mailbox() {
+    let site = app_site("app_scopes = [\"https://outlook.office365.com/.default\"]\n").await;
+    let ran = site.run(&["authorize", "@example.com", "--app", "--json"]).await;
+    assert!(ran.code == 0 && ran.err.contains("--probe"), "{ran:?}");
+    let serving = site.serve().await;
+    let mut answers = Vec::new();
+    for guess in 0..12 {
+        let mut client = serving.client().await;
+        answers.push(client.command(&format!("LOGIN guess{guess}@example.com wrong-{guess}")).await.tagged);
+    }
+    assert!(answers.iter().any(|answer| answer.starts_with("NO [LIMIT]")), "{answers:#?}");
 }
 
 async fn app_site(more: &str) -> Site {

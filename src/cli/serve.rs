@@ -15,13 +15,18 @@ use super::{Done, print};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Security};
 use crate::connection::Proxy;
+use crate::events::Teller;
+use crate::oauth::Webhook;
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::tls::{Acceptor, Identity};
+use crate::tls::{Acceptor, Connector, Identity};
 use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
 const DRAIN: Duration = Duration::from_secs(25);
+/// An answer from a token endpoint is given up after 30 s; what it holds has to be written, too. Together
+/// with the drain it stays under the minute that systemd waits.
+const SETTLE: Duration = Duration::from_secs(32);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -50,12 +55,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     let proxy = Arc::new(proxy(&installation, identity.as_ref()).await?);
 
     let (mut trigger, shutdown) = shutdown::channel();
-    spawn_upkeep(&proxy, identity, &shutdown);
+    spawn_upkeep(&installation, &proxy, identity, &shutdown)?;
     if let Some(receiving) = super::callback::start(&installation).await? {
-        let stopping = shutdown.begun();
-        tokio::spawn(async move {
-            tokio::select! { () = receiving => {}, () = stopping => {} }
-        });
+        until_stop(&shutdown, receiving);
     }
     let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
     if let Some(file) = &arguments.ready_file {
@@ -71,6 +73,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     drain(&mut trigger, &mut stop).await;
     let _ = accepting.await;
+    settle(&proxy.tokens).await;
     proxy.accounts.flush().await;
     if let Some(file) = &arguments.ready_file {
         let _ = std::fs::remove_file(file);
@@ -84,6 +87,16 @@ async fn drain(trigger: &mut Trigger, stop: &mut Stop) {
         () = trigger.completed() => info!("all sessions have ended"),
         () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
         () = stop.asked() => warn!("asked to stop again: sessions are cut"),
+    }
+}
+
+/// A refresh under way may bring a refresh token that replaces the stored one.
+async fn settle(tokens: &Tokens) {
+    if tokio::time::timeout(SETTLE, tokens.settle()).await.is_err() {
+        warn!(
+            "a refresh had not ended after {} s and is cut; its account may need to be authorised again",
+            SETTLE.as_secs()
+        );
     }
 }
 
@@ -118,17 +131,46 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
 }
 
 /// What runs beside the connections until the stop begins.
-fn spawn_upkeep(proxy: &Arc<Proxy>, identity: Option<Arc<Identity>>, shutdown: &Shutdown) {
+fn spawn_upkeep(
+    installation: &Installation,
+    proxy: &Arc<Proxy>,
+    identity: Option<Arc<Identity>>,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     if let Some(identity) = identity {
-        let stopping = shutdown.begun();
-        tokio::spawn(async move {
-            tokio::select! { () = identity.keep_fresh() => {}, () = stopping => {} }
-        });
+        until_stop(shutdown, async move { identity.keep_fresh().await });
     }
-    let (proxy, stopping) = (proxy.clone(), shutdown.begun());
+    let of = proxy.clone();
+    until_stop(shutdown, async move { of.accounts.keep_notes().await });
+    let of = proxy.clone();
+    until_stop(shutdown, async move { of.accounts.end_revoked().await });
+    let of = proxy.clone();
+    until_stop(shutdown, async move { of.tokens.upkeep(|| of.accounts.sessions().grants()).await });
+    if let Some(teller) = teller(installation)? {
+        until_stop(shutdown, async move { teller.watch().await });
+    }
+    Ok(())
+}
+
+fn until_stop(shutdown: &Shutdown, work: impl Future<Output = ()> + Send + 'static) {
+    let stopping = shutdown.begun();
     tokio::spawn(async move {
-        tokio::select! { () = proxy.accounts.keep_notes() => {}, () = stopping => {} }
+        tokio::select! { () = work => {}, () = stopping => {} }
     });
+}
+
+/// Who tells the administrator, where that is configured.
+fn teller(installation: &Installation) -> Result<Option<Teller>, Failure> {
+    let config = &installation.config;
+    if !config.events.is_on() {
+        return Ok(None);
+    }
+    let webhook = match &config.events.webhook {
+        Some(url) => Some(Webhook::new(url.clone(), Connector::new(None)?.http_config())?),
+        None => None,
+    };
+    let store = installation.store.clone();
+    Ok(Some(Teller::new(store, config.events.clone(), webhook, config.providers.clone())))
 }
 
 /// SIGTERM, SIGINT.

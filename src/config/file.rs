@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use url::Url;
 
 use super::error::Problem;
 use super::preset::{self, ProviderFile};
-use super::{Config, Limits, Listener, LogFormat, Security, Store, Tls};
+use super::{Config, Events, Limits, Listener, LogFormat, Security, Store, Tls};
 use crate::secret::KeySource;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// A person mistypes twice; a program that retries has had its answer.
 const FAILED_LOGINS: u32 = 4;
+/// Time to find the person who has to consent, weekends included.
+const WARN_DAYS: u32 = 7;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +35,7 @@ pub(super) struct File {
     callback: CallbackFile,
     limits: LimitsFile,
     log: LogFile,
+    events: EventsFile,
     providers: BTreeMap<String, ProviderFile>,
 }
 
@@ -92,6 +96,14 @@ struct LogFile {
     format: LogFormat,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct EventsFile {
+    command: Option<Vec<String>>,
+    webhook: Option<String>,
+    warn_days: Option<u32>,
+}
+
 pub(super) fn parse(text: &str) -> Result<File, Problem> {
     toml::from_str(text).map_err(|error| Problem::from_toml(&error))
 }
@@ -115,6 +127,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         callback: callback(file.callback)?,
         limits: limits(&file.limits)?,
         log: file.log.format,
+        events: events(file.events, &base)?,
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
         unsupported,
         state_directory,
@@ -276,6 +289,34 @@ fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
         false => {
             Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
         }
+    }
+}
+
+fn events(file: EventsFile, base: &Base) -> Result<Events, Problem> {
+    let mut command = file.command.unwrap_or_default();
+    match command.first_mut() {
+        Some(program) if program.is_empty() => {
+            return Err(Problem::at(["events", "command"], "names no program")
+                .hint("write command = [\"/usr/local/bin/tell-me\", \"argument\"]"));
+        }
+        // A path is relative to the file; a bare name is looked for in PATH.
+        Some(program) if program.contains('/') => {
+            *program = base.resolve(PathBuf::from(&*program)).to_string_lossy().into_owned();
+        }
+        _ => {}
+    }
+    let webhook = file.webhook.as_deref().map(webhook).transpose()?;
+    Ok(Events { command, webhook, warn_days: file.warn_days.unwrap_or(WARN_DAYS) })
+}
+
+/// The text is not shown in errors: path and query of a webhook are often a secret.
+fn webhook(text: &str) -> Result<Url, Problem> {
+    let wrong = |message: &str| Problem::at(["events", "webhook"], message);
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    match url.scheme() {
+        "https" if url.has_host() => Ok(url),
+        "http" if preset::is_loopback(&url) => Ok(url),
+        _ => Err(wrong("must be https, or http on a loopback host").hint("write an https URL")),
     }
 }
 

@@ -311,7 +311,7 @@ fn redirect_uri(field: &Field<'_>, text: &str) -> Result<Url, Problem> {
 }
 
 /// Whether no network lies between us and the URL's host.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

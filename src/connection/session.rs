@@ -8,7 +8,7 @@ use memchr::memmem;
 use tracing::{Instrument as _, info, warn};
 
 use super::Proxy;
-use crate::account::{Account, Pass};
+use crate::account::{Account, Pass, Place};
 use crate::protocol::imap::{Advice, advice_on};
 use crate::relay::{self, Farewell, Session};
 use crate::tls::Stream;
@@ -17,12 +17,16 @@ use crate::wire::Wire;
 /// How long a session may take to come between two answers when the proxy stops.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 const STOPPING: &str = "* BYE The mail proxy is stopping; reconnect in a moment\r\n";
+/// Whoever revoked it wants it closed: with the look at the store at most five seconds.
+const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
+const REVOKED: &str = "* BYE The password or the authorisation of this session was revoked\r\n";
 
 /// The provider's half of a session.
 pub(super) struct HalfJoined {
     pub(super) upstream: Wire<Stream>,
     pub(super) account: Account,
     pub(super) pass: Pass,
+    pub(super) place: Place,
 }
 
 /// Both halves, signed in.
@@ -38,7 +42,7 @@ impl HalfJoined {
 }
 
 pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Future<Output = ()>) {
-    let Joined { client, half: HalfJoined { upstream, account, pass } } = joined;
+    let Joined { client, half: HalfJoined { upstream, account, pass, place } } = joined;
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     let mut overheard = None;
@@ -55,12 +59,15 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
             }
         },
     };
+    let revoked = place.revoked();
     let farewell = async {
-        stopping.await;
-        Farewell { line: STOPPING, patience: DRAIN_PATIENCE }
+        tokio::select! {
+            () = stopping => Farewell { line: STOPPING, patience: DRAIN_PATIENCE },
+            () = revoked => Farewell { line: REVOKED, patience: REVOCATION_PATIENCE },
+        }
     };
     let summary = relay::relay(session, farewell).await;
-    drop(pass);
+    drop((pass, place));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }
 

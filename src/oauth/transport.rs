@@ -9,7 +9,7 @@ use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use tokio_rustls::rustls;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -67,6 +67,13 @@ impl Transport {
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
         }
+        let request = builder.build().map_err(|_| not_a_url())?;
+        self.execute(request).await
+    }
+
+    /// A POST of a JSON text.
+    pub(super) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
+        let builder = self.0.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
         let request = builder.build().map_err(|_| not_a_url())?;
         self.execute(request).await
     }

@@ -5,7 +5,9 @@
 //! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
 
 mod rows;
+mod upkeep;
 
+use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -15,19 +17,22 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 
 use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
+use super::holder::Holders;
 use super::{
-    Account, AppPassword, Authorization, Grant, GrantKind, Granted, Id, LoginNote, LoginRecord,
+    Account, AppPassword, Authorization, Grant, GrantKind, GrantStatus, Granted, Id, LoginNote, LoginRecord,
     SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
 };
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("migrations/0001_initial.sql")),
+    (2, "upkeep", include_str!("migrations/0002_upkeep.sql")),
     (3, "kinds", include_str!("migrations/0003_kinds.sql")),
 ];
 
@@ -41,6 +46,9 @@ const CONNECTIONS: u32 = 4;
 /// The store in a SQLite file.
 pub struct Sqlite {
     pool: SqlitePool,
+    holders: Holders,
+    /// Writes nothing, so that it sees everybody's writes; see [`Store::version`].
+    observer: Mutex<Option<SqliteConnection>>,
 }
 
 impl Sqlite {
@@ -71,7 +79,7 @@ impl Sqlite {
             .await
             .map_err(|error| unusable(&error))?;
         migrator().run(&pool).await.map_err(|error| unusable(&error))?;
-        Ok(Self { pool })
+        Ok(Self { pool, holders: Holders::new(path), observer: Mutex::new(None) })
     }
 
     /// The account called exactly `name`.
@@ -189,6 +197,38 @@ impl Store for Sqlite {
         }
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        let unusable =
+            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
+        self.holders.own().map_err(unusable)
+    }
+
+    async fn version(&self) -> Result<i64, StoreError> {
+        self.data_version().await
+    }
+
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+        upkeep::passwords_in_force(&self.pool).await
+    }
+
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
+        upkeep::statuses(&self.pool).await
+    }
+
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        upkeep::claim_telling(&self.pool, grant, told, now, until).await
+    }
+
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
+        upkeep::set_told(&self.pool, grant, told).await
+    }
+
     async fn take_lease(
         &self,
         grant: &Id,
@@ -196,18 +236,31 @@ impl Store for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        // A holder that is still written there after its time died before it could write its end.
-        let sql = "UPDATE grants SET \
-             interrupted_at = CASE WHEN lease_holder IS NOT NULL THEN lease_taken_at ELSE interrupted_at END, \
-             lease_holder = ?, lease_taken_at = ?, lease_until = ? \
-             WHERE id = ? AND (lease_holder IS NULL OR lease_until <= ?)";
+        let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
+            .bind(&grant.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let now = now.unix_timestamp();
+        if let Some(found) = &found
+            && found != holder
+            && found_until.is_some_and(|until| until > now)
+            && self.holders.is_alive(found)
+        {
+            return Ok(false);
+        }
+        // Another holder that is still written there could not write its end.
+        let sql = "UPDATE grants SET interrupted_at = \
+             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
         let done = sqlx::query(sql)
+            .bind(holder)
             .bind(holder)
             .bind(now)
             .bind(until.unix_timestamp())
             .bind(&grant.0)
-            .bind(now)
+            .bind(found)
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() == 1)

@@ -33,14 +33,14 @@ pub(super) fn is_per_mailbox(inner: &Inner, grant: &Grant) -> bool {
     grant.kind == GrantKind::App
         && grant.mailbox.is_some()
         && inner
-            .clients
+            .providers
             .get(&grant.provider)
-            .is_some_and(|client| client.provider().app_tokens_are_per_mailbox())
+            .is_some_and(|provider| provider.client.provider().app_tokens_are_per_mailbox())
 }
 
 /// The mailbox's token; a new one where `renew` says that the old one is no good.
 pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome {
-    let (Some(mailbox), Some(client)) = (&grant.mailbox, inner.clients.get(&grant.provider)) else {
+    let (Some(mailbox), Some(provider)) = (&grant.mailbox, inner.providers.get(&grant.provider)) else {
         return Err(TokenFailure::unknown_provider(&grant.provider));
     };
     if grant.refresh_token.is_none() {
@@ -60,7 +60,11 @@ pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome 
     {
         return Ok(token.clone());
     }
-    match client.app_token(mailbox).await {
+    let endpoint = &provider.endpoint;
+    let pass = endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
+    let asked = provider.client.app_token(mailbox).await;
+    pass.report(asked.as_ref().err());
+    match asked {
         Ok(tokens) => {
             let token = AccessToken {
                 secret: tokens.access_token,

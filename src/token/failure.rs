@@ -65,6 +65,16 @@ impl TokenFailure {
         }
     }
 
+    /// The endpoint is left alone for a while, whatever the grant.
+    pub(super) fn endpoint_paused(title: &str, wait: std::time::Duration) -> Self {
+        Self::Unavailable {
+            reason: format!(
+                "the token endpoint of {title} has failed several times in a row; it is asked again in {} s, and nothing is lost",
+                wait.as_secs().max(1)
+            ),
+        }
+    }
+
     pub(super) fn sealed(error: &SealError) -> Self {
         Self::Local { reason: format!("the stored token cannot be opened: {error}") }
     }

@@ -11,10 +11,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
+use crate::secret::Secret;
 use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
 
-/// The HTTP exchange is given up after 30 s; the rest is for a slow disk.
-const LEASE: Duration = Duration::seconds(90);
+/// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
+/// full, may have a rotated refresh token in hand. A dead one is not waited for.
+const LEASE: Duration = Duration::hours(1);
 /// How often a row is looked at while another process refreshes it.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 /// A refused grant is not tried again before this, in case the provider erred.
@@ -25,82 +27,121 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 /// that failed together do not come back together.
 const PASSING_BACKOFF_SECONDS: u32 = 60;
 
-pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: Wanted) -> Outcome {
-    let grant = match lease(inner, id, wanted).await? {
-        Lease::NotNeeded(token) => return Ok(token),
-        Lease::Taken(grant) => *grant,
-    };
-    let asked = ask(inner, &grant).await;
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(failure) => {
-            let _ = inner.store.release_lease(id, &inner.holder).await;
-            return Err(failure);
+pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome {
+    let holder = inner.store.holder().await.map_err(|error| TokenFailure::store(&error))?;
+    loop {
+        let grant = match look(inner, id, wanted).await? {
+            Seen::Met(token) => return Ok(token),
+            Seen::Lacking(grant) => grant,
+        };
+        let provider = inner
+            .providers
+            .get(&grant.provider)
+            .ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
+        let endpoint = &provider.endpoint;
+        let pass =
+            endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
+        let now = OffsetDateTime::now_utc();
+        let taken = inner.store.take_lease(id, &holder, now, now + LEASE).await;
+        if !taken.map_err(|error| TokenFailure::store(&error))? {
+            drop(pass);
+            tokio::time::sleep(LEASE_POLL).await;
+            continue;
         }
-    };
-    match asked {
-        Ok(tokens) => keep(inner, grant, tokens).await,
-        Err(error) => Err(note(inner, grant, &error).await),
+        let lease = Lease { inner, id, holder: &holder };
+        // Somebody else may have brought what was wanted, or met trouble, before the lease was ours.
+        let grant = match look(inner, id, wanted).await {
+            Ok(Seen::Lacking(grant)) => *grant,
+            Ok(Seen::Met(token)) => {
+                lease.release().await;
+                return Ok(token);
+            }
+            Err(failure) => {
+                lease.release().await;
+                return Err(failure);
+            }
+        };
+        let asked = match ask(inner, &provider.client, &grant).await {
+            Ok(asked) => asked,
+            Err(failure) => {
+                lease.release().await;
+                return Err(failure);
+            }
+        };
+        pass.report(asked.as_ref().err());
+        return match asked {
+            Ok(tokens) => keep(&lease, &provider.client, grant, tokens).await,
+            Err(error) => Err(note(&lease, grant, &error).await),
+        };
     }
 }
 
-enum Lease {
-    /// Somebody else brought what was wanted.
-    NotNeeded(Arc<AccessToken>),
-    /// It is ours, and this is the row as it was after we took it.
-    Taken(Box<Grant>),
+/// What the row says about what is wanted.
+enum Seen {
+    /// It is there.
+    Met(Arc<AccessToken>),
+    /// It is not, and the provider may be asked.
+    Lacking(Box<Grant>),
 }
 
-async fn lease(inner: &Inner, id: &Id, wanted: Wanted) -> Result<Lease, TokenFailure> {
-    loop {
-        let now = OffsetDateTime::now_utc();
-        let taken = inner.store.take_lease(id, &inner.holder, now, now + LEASE).await;
-        let taken = taken.map_err(|error| TokenFailure::store(&error))?;
-        let grant = inner.store.grant(id).await.map_err(|error| TokenFailure::store(&error))?;
-        let grant = grant.ok_or_else(TokenFailure::revoked)?;
-        let current = inner.current(&grant)?;
-        let answer = current.filter(|token| wanted.is_met_by(token, session_margin(&grant), now));
+async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFailure> {
+    let grant = inner.store.grant(id).await.map_err(|error| TokenFailure::store(&error))?;
+    let grant = grant.ok_or_else(TokenFailure::revoked)?;
+    let now = OffsetDateTime::now_utc();
+    let current = inner.current(&grant)?;
+    match current.filter(|token| wanted.is_met_by(token, session_margin(&grant), now)) {
+        Some(token) => Ok(Seen::Met(token)),
         // Trouble that another process has just met is not met again.
-        let refused = inner.may_ask(&grant, now);
-        match (answer, refused) {
-            (None, Ok(())) if taken => return Ok(Lease::Taken(Box::new(grant))),
-            (None, Ok(())) => tokio::time::sleep(LEASE_POLL).await,
-            (answer, refused) => {
-                if taken {
-                    let _ = inner.store.release_lease(id, &inner.holder).await;
-                }
-                return match answer {
-                    Some(token) => Ok(Lease::NotNeeded(token)),
-                    None => Err(refused.err().unwrap_or_else(TokenFailure::internal)),
-                };
-            }
+        None => inner.may_ask(&grant, now).map(|()| Seen::Lacking(Box::new(grant))),
+    }
+}
+
+/// The right to refresh one grant, taken.
+struct Lease<'a> {
+    inner: &'a Inner,
+    id: &'a Id,
+    holder: &'a str,
+}
+
+impl Lease<'_> {
+    /// Gives it up without a word in the row. Where that fails, this process may take it again.
+    async fn release(&self) {
+        if let Err(error) = self.inner.store.release_lease(self.id, self.holder).await {
+            tracing::debug!("a lease was not released: {error}");
         }
     }
 }
 
 /// Asks the provider. The outer error is ours, the inner one the provider's.
-async fn ask(inner: &Inner, grant: &Grant) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
-    let client =
-        inner.clients.get(&grant.provider).ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
+async fn ask(
+    inner: &Inner,
+    client: &oauth::Client,
+    grant: &Grant,
+) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
     let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
     if grant.kind == GrantKind::App {
         return Ok(client.app_token(&grant.owner).await);
     }
-    let refresh_token = inner
-        .sealer
-        .open_text(&Grant::refresh_context(&grant.id), sealed)
-        .map_err(|error| TokenFailure::sealed(&error))?;
-    Ok(client.refresh(&refresh_token, &grant.scopes).await)
+    let refresh_token = open_refresh(inner, &grant.id, sealed)?;
+    // All that were asked for at first: what a provider tells back leaves some out (`offline_access`),
+    // and a narrower request would get no new refresh token.
+    Ok(client.refresh(&refresh_token, &client.provider().scopes).await)
+}
+
+fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {
+    let opened = inner.sealer.open_text(&Grant::refresh_context(id), sealed);
+    opened.map_err(|error| TokenFailure::sealed(&error))
 }
 
 /// Puts what the provider gave on disk, then hands it out.
-async fn keep(inner: &Inner, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
+async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
+    let inner = lease.inner;
     let spent = grant.refresh_token.clone();
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
-        apply(&mut grant, &tokens, &sealed);
-        match inner.store.update_grant(&grant, Some(&inner.holder)).await {
+        apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
+        let error = match inner.store.update_grant(&grant, Some(lease.holder)).await {
             Ok(revision) => {
                 tracing::info!(owner = %grant.owner, provider = %grant.provider, expires_at = %tokens.expires_at, "token refreshed");
                 return Ok(Arc::new(AccessToken {
@@ -111,14 +152,33 @@ async fn keep(inner: &Inner, mut grant: Grant, tokens: oauth::Tokens) -> Outcome
             }
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
                 // Bookkeeping came between; the tokens are still the ones we built on.
-                Ok(Some(newer)) if newer.refresh_token == spent => grant = newer,
+                Ok(Some(newer)) if same_refresh(inner, &newer, spent.as_deref()) => {
+                    grant = newer;
+                    continue;
+                }
                 // A person authorised or revoked meanwhile: theirs is newer, ours is dropped.
-                Ok(Some(newer)) => return inner.current(&newer)?.ok_or_else(TokenFailure::revoked),
-                Ok(None) => return Err(TokenFailure::revoked()),
-                Err(error) => wait_for_store(&grant, &error, &mut pause).await,
+                Ok(newer) => {
+                    lease.release().await;
+                    let newer = newer.filter(|newer| newer.refresh_token.is_some());
+                    let newer = newer.ok_or_else(TokenFailure::revoked)?;
+                    return inner.current(&newer)?.ok_or_else(TokenFailure::revoked);
+                }
+                Err(error) => error,
             },
-            Err(error) => wait_for_store(&grant, &error, &mut pause).await,
+            Err(error) => error,
+        };
+        wait_for_store(&grant, &error, &mut pause).await;
+    }
+}
+
+/// Whether `grant` holds the refresh token that was sealed as `spent`, under whatever key by now.
+fn same_refresh(inner: &Inner, grant: &Grant, spent: Option<&[u8]>) -> bool {
+    let open = |sealed: &[u8]| open_refresh(inner, &grant.id, sealed).ok();
+    match (grant.refresh_token.as_deref(), spent) {
+        (Some(newer), Some(spent)) => {
+            newer == spent || open(newer).is_some_and(|newer| Some(newer) == open(spent))
         }
+        (newer, spent) => newer == spent,
     }
 }
 
@@ -138,7 +198,7 @@ struct SealedTokens {
 }
 
 fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, TokenFailure> {
-    let seal = |context: String, secret: &crate::secret::Secret| {
+    let seal = |context: String, secret: &Secret| {
         inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
     };
     Ok(SealedTokens {
@@ -151,7 +211,7 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, 
     })
 }
 
-fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens) {
+fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked: &[String]) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
     if let Some(refresh) = &sealed.refresh {
@@ -165,10 +225,21 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens) {
     }
     grant.refreshed_at = Some(OffsetDateTime::now_utc());
     grant.clear_trouble();
+    let missing = match grant.kind {
+        GrantKind::Person => oauth::scope::missing(asked, tokens.scopes.as_deref()),
+        // Its scopes are the application's own.
+        GrantKind::App => Vec::new(),
+    };
+    if !missing.is_empty() {
+        grant.last_error = Some(format!(
+            "the provider no longer grants {}; run imap-oauth-proxy authorize {{account}} and leave every box ticked",
+            missing.join(" ")
+        ));
+    }
 }
 
 /// Writes down why there is no token. The refresh token stays where it is.
-async fn note(inner: &Inner, mut grant: Grant, error: &TokenError) -> TokenFailure {
+async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenFailure {
     let now = OffsetDateTime::now_utc();
     grant.failures = grant.failures.saturating_add(1);
     grant.failed_at = Some(now);
@@ -176,10 +247,10 @@ async fn note(inner: &Inner, mut grant: Grant, error: &TokenError) -> TokenFailu
     let (state, pause) = match error {
         TokenError::NeedsPerson(_) => {
             if let Some(at) = grant.interrupted_at {
-                line.push_str(&format!(
-                    " (a refresh that began at {at} was cut off before its answer was stored; a provider that accepts \
-                     each refresh token once then refuses the stored one)"
-                ));
+                line = format!(
+                    "a refresh that began at {at} was interrupted before its answer was stored, and a provider that takes \
+                     each refresh token once then refuses the stored one: {line}"
+                );
             }
             (GrantState::NeedsAuthorization, REFUSED_GRANT_PAUSE)
         }
@@ -194,17 +265,18 @@ async fn note(inner: &Inner, mut grant: Grant, error: &TokenError) -> TokenFailu
     grant.state = state;
     grant.retry_at = Some(now + pause);
     grant.last_error = Some(line);
-    match inner.store.update_grant(&grant, Some(&inner.holder)).await {
-        Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(owner = %grant.owner, "the failure was not written down: {error}");
-            let _ = inner.store.release_lease(&grant.id, &inner.holder).await;
-        }
+    if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
+        tracing::warn!(owner = %grant.owner, "the failure was not written down: {error}");
+        lease.release().await;
     }
-    TokenFailure::of(error)
+    match error {
+        // In the row's words, which may know more.
+        TokenError::NeedsPerson(_) => TokenFailure::on_record(&grant, pause),
+        _ => TokenFailure::of(error),
+    }
 }
 
-fn passing_pause(failures: u32) -> Duration {
+pub(super) fn passing_pause(failures: u32) -> Duration {
     let seconds = 2u32.saturating_pow(failures.saturating_sub(1).min(10)).min(PASSING_BACKOFF_SECONDS);
     let jitter =
         f64::from(u16::from_be_bytes(crate::secret::random_bytes::<2>())) / f64::from(u16::MAX) / 2.0;

@@ -102,6 +102,14 @@ impl Client {
         }
     }
 
+    /// What comes next; empty at the end of the stream, however it ends.
+    pub async fn read_some(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 64 * 1024];
+        let read = self.stream.read(&mut bytes).await.unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+
     pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes).await.unwrap();

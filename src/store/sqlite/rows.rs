@@ -69,10 +69,7 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
         revision: row.try_get("g_revision")?,
         provider: row.try_get("g_provider")?,
         owner: row.try_get("g_owner")?,
-        kind: match row.try_get::<String, _>("g_kind")? == GrantKind::App.name() {
-            true => GrantKind::App,
-            false => GrantKind::Person,
-        },
+        kind: kind(row, "g_kind")?,
         mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
         refresh_token: row.try_get("g_refresh_token")?,
@@ -87,6 +84,13 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
         refresh_expires_at: time_of(row, "g_refresh_expires_at")?,
         interrupted_at: time_of(row, "g_interrupted_at")?,
     }))
+}
+
+pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<GrantKind, StoreError> {
+    Ok(match row.try_get::<String, _>(column)? == GrantKind::App.name() {
+        true => GrantKind::App,
+        false => GrantKind::Person,
+    })
 }
 
 /// The app password of a row, where an outer join found one.
@@ -116,7 +120,7 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
     scopes.join(" ")
 }
 
-fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
     let seconds: Option<i64> = row.try_get(column)?;
     Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
 }

@@ -1,0 +1,91 @@
+//! Tells people: a grant needs one of them, is about to, or has healed.
+//!
+//! What was told last stands in the grant's row. Whoever finds that it is no longer so reserves the telling,
+//! tells, and writes it down; so an event is told once, whatever the number of processes on a store, and
+//! again after a process died while telling. An event holds names, states and cures, never a secret.
+
+mod delivery;
+mod news;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use self::delivery::Delivery;
+use self::news::{Event, News};
+use crate::config::{Events, Provider};
+use crate::oauth::Webhook;
+use crate::store::{GrantStatus, Store, StoreError};
+
+/// How soon after a change of the store it is looked at.
+const CHANGE_POLL: Duration = Duration::from_secs(1);
+/// Looked at so often though nothing changed: the calendar moves, too.
+const CALENDAR_POLL: u32 = 600;
+/// Longer than every attempt at every delivery together. After a failure, the time until the next one.
+const TELLING: time::Duration = time::Duration::minutes(5);
+
+/// Watches grants and tells.
+pub struct Teller {
+    store: Arc<dyn Store>,
+    warn: time::Duration,
+    delivery: Delivery,
+    providers: BTreeMap<String, Arc<Provider>>,
+}
+
+impl Teller {
+    /// `webhook` posts to the address in `settings`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        settings: Events,
+        webhook: Option<Webhook>,
+        providers: BTreeMap<String, Arc<Provider>>,
+    ) -> Self {
+        let warn = time::Duration::days(settings.warn_days.into());
+        Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
+    }
+
+    /// Tells until it is dropped.
+    pub async fn watch(&self) {
+        let (mut seen, mut looks) = (None, 0);
+        loop {
+            let look = self.look(&mut seen, looks % CALENDAR_POLL == 0).await;
+            if let Err(error) = look {
+                tracing::warn!("whether somebody must be told about a grant cannot be read: {error}");
+            }
+            looks = looks.wrapping_add(1);
+            tokio::time::sleep(CHANGE_POLL).await;
+        }
+    }
+
+    async fn look(&self, seen: &mut Option<i64>, anyway: bool) -> Result<(), StoreError> {
+        // Our own writes count as changes: the look after the last of them finds nothing.
+        let version = self.store.version().await?;
+        if seen.replace(version) == Some(version) && !anyway {
+            return Ok(());
+        }
+        let now = OffsetDateTime::now_utc();
+        for grant in self.store.statuses().await? {
+            let end = self.providers.get(&grant.provider).and_then(|provider| news::end(&grant, provider));
+            let end = end.filter(|end| end.at - now <= self.warn);
+            if let Some(news) = News::of(&grant, end) {
+                self.tell(&grant, &news, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Result<(), StoreError> {
+        let told = grant.told.as_deref();
+        if !self.store.claim_telling(&grant.id, told, now, now + TELLING).await? {
+            return Ok(());
+        }
+        let event = Event::new(grant, news, now);
+        tracing::info!(account = event.account, event = event.event, "telling");
+        if self.delivery.deliver(&event).await {
+            self.store.set_told(&grant.id, news.mark()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! How an event reaches people: a program of theirs, a webhook, or both.
+//!
+//! The program gets the event as JSON on its standard input, is run without a shell and without our
+//! environment, which may hold a key, and is killed when it takes too long.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::news::Event;
+use crate::oauth::Webhook;
+
+/// A program that tells somebody needs seconds; one that hangs must not hold up the next event.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+/// What is waited before each try.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
+/// What a program needs from the environment.
+const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+
+pub(super) struct Delivery {
+    command: Vec<String>,
+    webhook: Option<Webhook>,
+}
+
+impl Delivery {
+    pub(super) fn new(command: Vec<String>, webhook: Option<Webhook>) -> Self {
+        Self { command, webhook }
+    }
+
+    /// Whether it reached anybody. What fails is logged, each way by itself.
+    pub(super) async fn deliver(&self, event: &Event) -> bool {
+        let Ok(json) = serde_json::to_string(event) else { return false };
+        let (ran, posted) = tokio::join!(self.run(&json), self.post(&json));
+        ran || posted
+    }
+
+    async fn run(&self, json: &str) -> bool {
+        let Some((program, arguments)) = self.command.split_first() else { return false };
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            match run(program, arguments, json).await {
+                Ok(()) => return true,
+                Err(error) => tracing::warn!("events.command {program:?} did not take an event: {error}"),
+            }
+        }
+        false
+    }
+
+    async fn post(&self, json: &str) -> bool {
+        let Some(webhook) = &self.webhook else { return false };
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            match webhook.post(json.to_owned()).await {
+                Ok(()) => return true,
+                Err(error) => tracing::warn!("events.webhook did not take an event: {error}"),
+            }
+        }
+        false
+    }
+}
+
+/// Runs a program to its end, with `input` on its standard input. What it prints goes nowhere.
+async fn run(program: &str, arguments: &[String], input: &str) -> Result<(), String> {
+    let environment = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let work = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that does not read it may still do its work.
+            let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
+        }
+        child.wait().await
+    };
+    match tokio::time::timeout(COMMAND_TIME, work).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(status.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("it had not ended after {} s", COMMAND_TIME.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_gets_the_event_and_not_our_environment() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("cat > {0}; env >> {0}", file.path().display());
+        run("sh", &["-c".to_owned(), script], "{\"event\":\"healed\"}").await.unwrap();
+        let got = std::fs::read_to_string(file.path()).unwrap();
+        assert!(got.starts_with("{\"event\":\"healed\"}\n"), "{got}");
+        assert!(!got.contains("CARGO"), "{got}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_missing_or_fails_is_an_error() {
+        assert!(run("/nonexistent/program", &[], "").await.is_err());
+        assert!(run("false", &[], "").await.unwrap_err().contains('1'));
+    }
+}

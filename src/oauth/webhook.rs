@@ -1,0 +1,34 @@
+//! Posts JSON to an address that the administrator chose. It is here because everything that speaks
+//! HTTP is; it follows no redirect, and no text of an error holds its path or query, which may be secret.
+
+use tokio_rustls::rustls;
+use url::Url;
+
+use super::TokenError;
+use super::transport::Transport;
+
+/// One address.
+pub struct Webhook {
+    transport: Transport,
+    url: Url,
+}
+
+impl Webhook {
+    /// `url` is https, or http on a loopback host.
+    pub fn new(url: Url, tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+        Ok(Self { transport: Transport::new(tls)?, url })
+    }
+
+    /// Sends `json`; any answer but 2xx is an error.
+    pub async fn post(&self, json: String) -> Result<(), TokenError> {
+        let reply = self.transport.post_json(&self.url, json).await?;
+        match reply.status {
+            200..300 => Ok(()),
+            status => Err(TokenError::passing(
+                &format!("HTTP {status}"),
+                "the webhook did not take the event",
+                Some(status),
+            )),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One token endpoint, which many grants share.
+//!
+//! A few requests at once, so that ten thousand logins after an outage reach it one after another; and
+//! a circuit: after a few failures in a row that say nothing about a grant (no connection, 5xx, a web
+//! page), nobody asks for a while, then one asks for all, and its success lets the others in. `Retry-After`
+//! with 429 or 503 opens it at once. No grant's row is touched by waiting here.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::refresh::passing_pause;
+use crate::oauth::TokenError;
+
+/// Requests at once. A refresh takes a tenth of a second: some hundred a second go through.
+const AT_ONCE: usize = 16;
+/// Failures in a row that open the circuit: fewer happen by chance.
+const FAILURES: u32 = 5;
+/// The longest `Retry-After` that holds for all grants; whoever got it waits for all of it.
+const LONGEST_COMMON_WAIT: Duration = Duration::from_secs(300);
+
+/// An endpoint as this process knows it.
+pub(super) struct Endpoint {
+    /// The provider's name for people.
+    pub(super) title: String,
+    slots: Semaphore,
+    circuit: Mutex<Circuit>,
+}
+
+#[derive(Default)]
+struct Circuit {
+    /// In a row.
+    failures: u32,
+    /// Times that it opened in a row.
+    openings: u32,
+    /// Nobody asks before this; set as long as no answer has closed the circuit again.
+    open_until: Option<Instant>,
+    /// Somebody asks for all.
+    probing: bool,
+}
+
+/// The right to send one request.
+pub(super) struct Pass<'a> {
+    endpoint: &'a Endpoint,
+    is_probe: bool,
+    _slot: SemaphorePermit<'a>,
+}
+
+impl Endpoint {
+    pub(super) fn new(title: String) -> Self {
+        Self { title, slots: Semaphore::new(AT_ONCE), circuit: Mutex::default() }
+    }
+
+    /// Waits for a slot; fails at once, with the time to wait, while the circuit is open.
+    pub(super) async fn enter(&self) -> Result<Pass<'_>, Duration> {
+        if let Some(wait) = self.circuit().wait() {
+            return Err(wait);
+        }
+        // The semaphore is never closed.
+        let slot = self.slots.acquire().await.map_err(|_| Duration::ZERO)?;
+        let mut circuit = self.circuit();
+        if let Some(wait) = circuit.wait() {
+            return Err(wait);
+        }
+        let is_probe = circuit.open_until.is_some();
+        circuit.probing |= is_probe;
+        Ok(Pass { endpoint: self, is_probe, _slot: slot })
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Circuit {
+    /// How long nobody may ask yet.
+    fn wait(&self) -> Option<Duration> {
+        let until = self.open_until?;
+        let wait = until.saturating_duration_since(Instant::now());
+        (self.probing || !wait.is_zero()).then_some(wait)
+    }
+
+    fn open(&mut self, wait: Option<Duration>) {
+        self.openings = self.openings.saturating_add(1);
+        let own = passing_pause(self.openings).unsigned_abs();
+        self.open_until = Some(Instant::now() + wait.unwrap_or_default().min(LONGEST_COMMON_WAIT).max(own));
+        self.failures = 0;
+    }
+}
+
+impl Pass<'_> {
+    /// What became of the request; `None` is a token.
+    pub(super) fn report(self, error: Option<&TokenError>) {
+        let mut circuit = self.endpoint.circuit();
+        match error.and_then(trouble_of_all) {
+            None => *circuit = Circuit { probing: circuit.probing, ..Circuit::default() },
+            Some(wait) => {
+                circuit.failures += 1;
+                if wait.is_some() || self.is_probe || circuit.failures >= FAILURES {
+                    circuit.open(wait);
+                    tracing::warn!("the token endpoint of {} is left alone for a while", self.endpoint.title);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.endpoint.circuit().probing = false;
+        }
+    }
+}
+
+/// Whether an error would have met every grant, and how long the endpoint asks to be left alone.
+fn trouble_of_all(error: &TokenError) -> Option<Option<Duration>> {
+    let TokenError::Passing { retry_after, refusal } = error else { return None };
+    // An OAuth error is an answer, about this grant.
+    match (&refusal.error, refusal.status) {
+        (Some(_), _) => None,
+        (None, Some(429 | 503)) => Some(*retry_after),
+        (None, _) => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Refusal;
+
+    fn failed(status: Option<u16>, retry_after: Option<u64>) -> TokenError {
+        TokenError::Passing {
+            retry_after: retry_after.map(Duration::from_secs),
+            refusal: Box::new(Refusal {
+                code: "test".into(),
+                error: None,
+                description: None,
+                meaning: "it failed".into(),
+                remedy: "".into(),
+                status,
+            }),
+        }
+    }
+
+    /// So much time passes.
+    fn pass(endpoint: &Endpoint, time: Duration) {
+        let mut circuit = endpoint.circuit();
+        circuit.open_until = circuit.open_until.map(|until| until - time);
+    }
+
+    fn is_nearly(wait: Duration, seconds: u64) -> bool {
+        let seconds = Duration::from_secs(seconds);
+        wait <= seconds && wait + Duration::from_secs(1) > seconds
+    }
+
+    #[tokio::test]
+    async fn after_failures_in_a_row_one_asks_for_all() {
+        let endpoint = Endpoint::new("Acme".into());
+        for _ in 0..FAILURES {
+            endpoint.enter().await.unwrap().report(Some(&failed(None, None)));
+        }
+        let wait = endpoint.enter().await.err().unwrap();
+        assert!(wait <= Duration::from_millis(1500), "{wait:?}");
+        pass(&endpoint, wait);
+        let probe = endpoint.enter().await.unwrap();
+        assert!(endpoint.enter().await.is_err(), "one at a time");
+        probe.report(Some(&failed(Some(500), None)));
+        let wait = endpoint.enter().await.err().unwrap();
+        assert!(wait > Duration::from_millis(1500), "longer each time: {wait:?}");
+        pass(&endpoint, wait);
+        // A probe that comes to nothing lets the next one try.
+        drop(endpoint.enter().await.unwrap());
+        endpoint.enter().await.unwrap().report(None);
+        let all = (endpoint.enter().await.unwrap(), endpoint.enter().await.unwrap());
+        drop(all);
+    }
+
+    #[tokio::test]
+    async fn retry_after_holds_for_all_but_not_for_hours() {
+        let endpoint = Endpoint::new("Acme".into());
+        endpoint.enter().await.unwrap().report(Some(&failed(Some(429), Some(30))));
+        assert!(is_nearly(endpoint.enter().await.err().unwrap(), 30));
+        pass(&endpoint, Duration::from_secs(30));
+        endpoint.enter().await.unwrap().report(Some(&failed(Some(503), Some(86_400))));
+        assert!(is_nearly(endpoint.enter().await.err().unwrap(), LONGEST_COMMON_WAIT.as_secs()));
+    }
+
+    #[tokio::test]
+    async fn what_is_about_one_grant_opens_nothing() {
+        let endpoint = Endpoint::new("Acme".into());
+        for _ in 0..20 {
+            endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
+            endpoint.enter().await.unwrap().report(None);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Renews tokens before anybody waits for them.
+//!
+//! Grants in use get a new token a little before a login would ask for one; idle ones are refreshed once
+//! a week, so that none dies of disuse; refused ones are asked about now and then, in case the provider
+//! or an administrator has mended it. When something is due follows from the row and the wall clock alone,
+//! looked at every few seconds: a machine that slept catches up, and several processes on one store
+//! agree, since each refresh is done under the lease and by nobody after it was done.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+use tokio::sync::Semaphore;
+
+use super::{Inner, SESSION_MARGIN, Wanted};
+use crate::store::{GrantKind, GrantState, GrantStatus, Id};
+
+/// So recent a login means that the next one is near: people look into their mail every day.
+const IN_USE: Duration = Duration::days(1);
+/// A refresh token that nobody uses dies after months (Google six, Microsoft three).
+const IDLE_REFRESH: Duration = Duration::weeks(1);
+/// A refusal that was a provider's mistake heals by itself; more often would look like an attack.
+const REFUSED_RETRY: Duration = Duration::days(1);
+/// Waits for an administrator; a restart asks at once.
+const MISCONFIGURED_RETRY: Duration = Duration::hours(1);
+/// Background refreshes at once: logins come first.
+const AT_ONCE: usize = 4;
+/// The pause between two looks at the store.
+const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
+pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
+    let upkeep =
+        Upkeep { inner: inner.clone(), slots: Arc::new(Semaphore::new(AT_ONCE)), under_way: Arc::default() };
+    loop {
+        let pause = match inner.store.statuses().await {
+            Ok(grants) => upkeep.begin(&grants, &in_use()),
+            Err(error) => {
+                tracing::warn!("no token is renewed ahead of time: {error}");
+                LONGEST_PAUSE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+struct Upkeep {
+    inner: Arc<Inner>,
+    slots: Arc<Semaphore>,
+    under_way: Arc<Mutex<HashSet<Id>>>,
+}
+
+impl Upkeep {
+    /// Starts what is due, and returns how long nothing else will be.
+    fn begin(&self, grants: &[GrantStatus], in_use: &HashSet<Id>) -> std::time::Duration {
+        let now = OffsetDateTime::now_utc();
+        let mut pause = LONGEST_PAUSE;
+        for grant in grants {
+            let Some(provider) = self.inner.providers.get(&grant.provider) else { continue };
+            let known = provider.client.provider();
+            // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
+            if grant.kind == GrantKind::App
+                && known.app_tokens_are_per_mailbox()
+                && grant.owner.starts_with('@')
+            {
+                continue;
+            }
+            let idle_days = known.idle_days;
+            match due(grant, in_use.contains(&grant.id), idle_days, now) {
+                Some(at) if at <= now => self.renew(grant),
+                Some(at) => pause = pause.min((at - now).unsigned_abs()),
+                None => {}
+            }
+        }
+        pause.max(SHORTEST_PAUSE)
+    }
+
+    fn renew(&self, grant: &GrantStatus) {
+        let id = grant.id.clone();
+        if !self.set().insert(id.clone()) {
+            return;
+        }
+        let wanted = Wanted::EndingAfter(grant.access_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
+        let (inner, slots, under_way) = (self.inner.clone(), self.slots.clone(), self.under_way.clone());
+        tokio::spawn(async move {
+            let slot = slots.acquire_owned().await;
+            if let Err(failure) = inner.join(&id, wanted).await {
+                tracing::debug!("not renewed ahead of time: {failure}");
+            }
+            drop(slot);
+            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+
+    fn set(&self) -> std::sync::MutexGuard<'_, HashSet<Id>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When `grant` is to be refreshed in the background.
+fn due(
+    grant: &GrantStatus,
+    has_sessions: bool,
+    idle_days: Option<u32>,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
+    if !grant.in_force {
+        return None;
+    }
+    let failed_at = grant.failed_at.unwrap_or(now);
+    let jitter = jitter(grant);
+    let at = match grant.state {
+        GrantState::NeedsAuthorization => failed_at + REFUSED_RETRY * (1.0 + jitter / 10.0),
+        GrantState::Misconfigured => failed_at + MISCONFIGURED_RETRY * (1.0 + jitter / 10.0),
+        GrantState::Ok | GrantState::Retrying => {
+            let in_use = has_sessions || grant.last_login_at.is_some_and(|at| now - at < IN_USE);
+            match grant.access_expires_at {
+                Some(ends) if in_use => before_a_login_asks(ends, ends - grant.renewed_at, jitter),
+                None if in_use && grant.kind == GrantKind::Person => now,
+                // An application's own right does not die of disuse; what it needs is asked for at a login.
+                _ if grant.kind == GrantKind::App => return None,
+                _ => {
+                    let longest = idle_days.map_or(IDLE_REFRESH, |days| Duration::days(days.into()) / 2);
+                    grant.renewed_at + IDLE_REFRESH.min(longest) * (1.0 - jitter / 10.0)
+                }
+            }
+        }
+    };
+    Some(grant.retry_at.map_or(at, |retry_at| at.max(retry_at)))
+}
+
+/// A login asks for another token once half an hour or half of its life is left; this is a twentieth to a
+/// tenth of its life earlier.
+fn before_a_login_asks(ends: OffsetDateTime, life: Duration, jitter: f64) -> OffsetDateTime {
+    let life = life.max(Duration::ZERO);
+    ends - SESSION_MARGIN.min(life / 2) - life / 20 * (1.0 + jitter)
+}
+
+/// From 0 to 1: the same in all processes, other for each grant and each time, so that grants that were
+/// renewed together do not come back together.
+fn jitter(grant: &GrantStatus) -> f64 {
+    let seed = grant.renewed_at.unix_timestamp().to_le_bytes();
+    let bytes = grant.id.0.bytes().chain(seed);
+    // FNV-1a.
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    f64::from(hash) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(now: OffsetDateTime) -> GrantStatus {
+        GrantStatus {
+            id: Id("grant".into()),
+            kind: GrantKind::Person,
+            provider: "acme".into(),
+            owner: "alice".into(),
+            state: GrantState::Ok,
+            last_error: None,
+            in_force: true,
+            access_expires_at: Some(now + Duration::hours(1)),
+            renewed_at: now,
+            refresh_expires_at: None,
+            failed_at: None,
+            retry_at: None,
+            last_login_at: None,
+            accounts: Vec::new(),
+            told: None,
+        }
+    }
+
+    #[test]
+    fn one_in_use_is_renewed_before_a_login_would_ask() {
+        let now = OffsetDateTime::now_utc();
+        for recent in [GrantStatus { last_login_at: Some(now), ..grant(now) }, grant(now)] {
+            let at = due(&recent, recent.last_login_at.is_none(), None, now).unwrap();
+            let left = recent.access_expires_at.unwrap() - at;
+            assert!(left >= Duration::minutes(33) && left <= Duration::minutes(36), "{left}");
+        }
+    }
+
+    #[test]
+    fn an_idle_one_is_renewed_long_before_it_dies() {
+        let now = OffsetDateTime::now_utc();
+        let days =
+            |idle_days| (due(&grant(now), false, idle_days, now).unwrap() - now).as_seconds_f64() / 86_400.0;
+        assert!((6.3..=7.0).contains(&days(None)) && (6.3..=7.0).contains(&days(Some(90))));
+        assert!((0.9..=1.0).contains(&days(Some(2))));
+    }
+
+    #[test]
+    fn trouble_is_tried_again_rarely_and_never_too_early() {
+        let now = OffsetDateTime::now_utc();
+        let failed = |state| GrantStatus { state, failed_at: Some(now), ..grant(now) };
+        assert!(
+            due(&failed(GrantState::NeedsAuthorization), true, None, now).unwrap() >= now + REFUSED_RETRY
+        );
+        assert!(
+            due(&failed(GrantState::Misconfigured), true, None, now).unwrap() >= now + MISCONFIGURED_RETRY
+        );
+        let asked_to_wait = now + Duration::hours(5);
+        let waiting = GrantStatus { retry_at: Some(asked_to_wait), ..failed(GrantState::Retrying) };
+        assert_eq!(due(&waiting, true, None, now), Some(asked_to_wait));
+        assert_eq!(due(&GrantStatus { kind: GrantKind::App, ..grant(now) }, false, None, now), None);
+        assert_eq!(due(&GrantStatus { in_force: false, ..grant(now) }, true, None, now), None);
+    }
+}
