@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::plain::Plain;
@@ -202,10 +203,9 @@ async fn throttle(serving: &Serving, name: &str) -> String {
 }
 
 /// `connections` that send four wrong passwords each, all at once. Returns how many answers came.
-async fn flood(serving: &Serving, from: &'static str, connections: usize) -> usize {
+async fn flood(address: SocketAddr, from: &'static str, connections: usize) -> usize {
     let mut flood = JoinSet::new();
     for number in 0..connections {
-        let address = serving.address();
         flood.spawn(async move {
             let mut client = Plain::connect_from(from, address).await;
             client.line().await;
@@ -223,9 +223,10 @@ async fn flood(serving: &Serving, from: &'static str, connections: usize) -> usi
 #[tokio::test]
 async fn security_row_11_a_thousand_bad_logins_cost_little_and_touch_no_grant() {
     let (site, settings) = site("").await;
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let before = serving.process().cpu();
-    assert_eq!(flood(&serving, "127.0.0.1", 250).await, 1000);
+    let flood = flood(serving.address(), "127.0.0.1", 250);
+    assert_eq!(serving.meanwhile(flood).await, 1000);
     let spent = serving.process().cpu() - before;
     // A debug build; optimised it is a tenth.
     assert!(spent < Duration::from_secs(10), "{spent:?} for 1,000 bad logins");
@@ -247,12 +248,13 @@ async fn security_row_11_guessing_a_chosen_password_costs_a_few_runs_of_argon2_a
     let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], CHOSEN).await;
     assert_eq!(added.code, 0, "{added:?}");
     let right = format!("LOGIN {ALICE} {CHOSEN}");
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
     assert!(owner.command(&right).await.is_ok(), "verified once, then remembered");
 
     let before = serving.process().cpu();
-    assert_eq!(flood(&serving, "127.0.0.9", 100).await, 400);
+    let flood = flood(serving.address(), "127.0.0.9", 100);
+    assert_eq!(serving.meanwhile(flood).await, 400);
     let spent = serving.process().cpu() - before;
     assert!(spent < Duration::from_secs(8), "{spent:?} for 400 guesses of which eight may be hashed");
 
@@ -299,7 +301,11 @@ async fn security_row_26_a_hundred_broken_sessions_do_not_disturb_a_hundred_good
             client.line().await;
             if number % 2 == 0 {
                 client.send(BROKEN[number / 2 % BROKEN.len()]).await;
-                assert!(client.line().await.contains("BAD"), "{number}");
+                let mut said = client.line().await;
+                if said == "+ " {
+                    said = client.line().await;
+                }
+                assert!(said.contains(" BAD ") || said.starts_with("a BAD "), "{number}: {said}");
             } else {
                 assert!(client.command(&login).await.is_ok(), "{number}");
                 assert!(client.command("SELECT INBOX").await.is_ok(), "{number}");
