@@ -407,7 +407,8 @@ async fn an_owner_without_a_grant_consents_and_is_the_one_who_is_judged() {
 
 #[tokio::test]
 async fn what_the_person_or_the_provider_withholds_stores_nothing() {
-    let cases: [(&str, fn(&Site)); 4] = [
+    type Arrange = fn(&Site);
+    let cases: [(&str, Arrange); 4] = [
         ("is missing", |site| {
             site.sandbox.controls().oauth(|oauth| oauth.untick = vec!["https://mail.google.com/".to_owned()]);
         }),
