@@ -22,7 +22,7 @@ use self::attempts::{Attempts, Standing};
 use self::password::Effort;
 
 use crate::secret::{Sealer, Secret};
-use crate::store::{LoginNote, Store, StoreError, Trouble};
+use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
 
 pub use crate::store::{Account, Grant, fold};
 
@@ -90,8 +90,15 @@ impl Accounts {
 
     /// Whether `password` opens the account called `name`, asked from `from`.
     pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
-        let folded = fold(name);
-        let record = self.store.login(&folded).await?;
+        let record = self.store.login(name).await?;
+        // Guesses at a domain account count together, under whatever mailbox they come.
+        let under_domain = record
+            .as_ref()
+            .is_some_and(|record| record.grant.as_ref().is_some_and(|grant| grant.mailbox.is_some()));
+        let folded = match domain_account(name) {
+            Some(domain) if under_domain => domain,
+            _ => fold(name),
+        };
         let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
         let (effort, refusal) = match self.attempts.charge(from, &folded) {
             Standing::Free => (Effort::Any, Verdict::Refused),

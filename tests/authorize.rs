@@ -1,6 +1,8 @@
 //! Every way to authorise an account, from the command to a mail program's login, and what is said where it
 //! does not work.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
 mod common;
 
 use std::process::Stdio;
@@ -82,6 +84,40 @@ async fn an_address_pasted_from_any_browser_authorises() {
     let code = address.split("code=").nth(1).unwrap().split('&').next().unwrap();
     assert!(!ran.err.contains(code) && !ran.err.contains("0junk") && !ran.out.contains(code), "{ran:?}");
     reads_mail(&site, &ran.json()).await;
+}
+
+#[tokio::test]
+async fn a_long_address_pasted_into_a_terminal_is_taken_whole_and_not_echoed() {
+    let site = Site::new().await;
+    let (mut keyboard, terminal) = pseudo_terminal();
+    let words = ["authorize", ALICE, "--paste", "--json"];
+    let mut child = site.command(&words).stdin(terminal).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut url = String::new();
+    out.read_line(&mut url).await.unwrap();
+    let address = site.sandbox.browser().consent_and_copy(url.trim(), Some(ALICE)).await.unwrap();
+    let long = format!("{address}&padding={}\r", "x".repeat(6000));
+    let typing = tokio::task::spawn_blocking(move || {
+        std::io::Write::write_all(&mut keyboard, long.as_bytes()).unwrap();
+        keyboard
+    });
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut shown = Vec::new();
+    // The other end of the terminal is gone, which a read tells as an error.
+    let _ = std::io::Read::read_to_end(&mut typing.await.unwrap(), &mut shown);
+    assert_eq!(String::from_utf8_lossy(&shown), "");
+}
+
+/// What a person types into, and what a command has as its terminal.
+fn pseudo_terminal() -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let name = ptsname(&keyboard, Vec::new()).unwrap();
+    let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (keyboard.into(), terminal)
 }
 
 #[tokio::test]
@@ -230,6 +266,7 @@ async fn an_application_with_a_secret_opens_a_mailbox_and_a_whole_domain() {
     let mut again = serving.log_in(&json!({"username": "BOB@example.com", "password": password})).await;
     assert!(again.command("NOOP").await.is_ok());
     assert_eq!(site.sandbox.controls().stats().client_credentials, asked, "one token for the whole domain");
+    assert_eq!(site.sandbox.controls().logins().pop().unwrap().user, "BOB@example.com", "upstream as given");
 
     site.sandbox.controls().expire_access_tokens();
     let ran = site.run(&["tokens", "refresh", ALICE]).await;
@@ -283,6 +320,20 @@ async fn a_service_account_has_a_token_for_each_mailbox() {
     site.sandbox.assert_no_violations();
 }
 
+#[tokio::test]
+async fn guesses_at_a_domain_account_count_together_under_whatever_mailbox() {
+    let site = app_site("app_scopes = [\"https://outlook.office365.com/.default\"]\n").await;
+    let ran = site.run(&["authorize", "@example.com", "--app", "--json"]).await;
+    assert!(ran.code == 0 && ran.err.contains("--probe"), "{ran:?}");
+    let serving = site.serve().await;
+    let mut answers = Vec::new();
+    for guess in 0..12 {
+        let mut client = serving.client().await;
+        answers.push(client.command(&format!("LOGIN guess{guess}@example.com wrong-{guess}")).await.tagged);
+    }
+    assert!(answers.iter().any(|answer| answer.starts_with("NO [LIMIT]")), "{answers:#?}");
+}
+
 async fn app_site(more: &str) -> Site {
     let client = Client {
         id: "application".to_owned(),
@@ -324,6 +375,17 @@ async fn a_shared_mailbox_uses_the_owners_grant_without_another_consent() {
 }
 
 #[tokio::test]
+async fn an_alias_that_is_taken_is_refused_before_anybody_consents() {
+    let site = Site::new().await;
+    site.authorize(BOB).await;
+    assert_eq!(site.run(&["accounts", "alias", BOB, "bobby"]).await.code, 0);
+    for alias in [BOB, "BOBBY"] {
+        let ran = site.run(&["authorize", ALICE, "--no-browser", "--alias", alias]).await;
+        assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("error: "), "{ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_owner_who_may_not_open_the_mailbox_changes_nothing() {
     let site = Site::with(Sandbox::builder().user(ALICE).user(BOB)).await;
     site.authorize(BOB).await;
@@ -345,7 +407,8 @@ async fn an_owner_without_a_grant_consents_and_is_the_one_who_is_judged() {
 
 #[tokio::test]
 async fn what_the_person_or_the_provider_withholds_stores_nothing() {
-    let cases: [(&str, fn(&Site)); 4] = [
+    type Arrange = fn(&Site);
+    let cases: [(&str, Arrange); 4] = [
         ("is missing", |site| {
             site.sandbox.controls().oauth(|oauth| oauth.untick = vec!["https://mail.google.com/".to_owned()]);
         }),

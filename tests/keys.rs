@@ -1,5 +1,7 @@
 //! Where the sealing keys come from, and their rotation under a running proxy.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
 mod common;
 
 use common::{ALICE, BOB, Site};

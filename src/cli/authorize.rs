@@ -26,6 +26,7 @@ use crate::config::{Config, Provider};
 use crate::oauth::Tokens;
 use crate::oauth::identity::{self, Identity};
 use crate::secret::Secret;
+use crate::store::fold;
 
 pub(super) use storing::{Certainty, NewGrant, prove_and_store};
 
@@ -78,10 +79,14 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let installation = Installation::open(config).await?;
     let ca_file = installation.ca_file()?;
     let account = canonical_name(&installation, &arguments.account).await?;
+    check_aliases(&installation, &account, &arguments.alias).await?;
     let request = Request { installation, legs: Legs::of(&provider)?, account, arguments };
     let stored = match (request.arguments.app, &request.arguments.owner) {
         (true, _) => app::authorize(&request).await?,
         (false, None) => by_consent(&request, &request.account).await?,
+        (false, Some(owner)) if fold(owner) == fold(&request.account) => {
+            by_consent(&request, &request.account).await?
+        }
         (false, Some(owner)) => match owner::reuse(&request, owner).await? {
             Some(stored) => stored,
             None => by_consent(&request, owner).await?,
@@ -125,6 +130,30 @@ fn check_arguments(arguments: &Arguments) -> Result<(), Failure> {
             "--app needs an app password: an application's sign-in opens mailboxes without their owners, so only the app password guards them",
         )
         .hint("leave --no-app-password out"));
+    }
+    Ok(())
+}
+
+/// Before anybody consents in vain.
+async fn check_aliases(
+    installation: &Installation,
+    account: &str,
+    aliases: &[String],
+) -> Result<(), Failure> {
+    for alias in aliases {
+        let owner = canonical_name(installation, alias).await?;
+        if fold(&owner) != fold(alias) && owner != account {
+            return Err(Failure::new(format!("{alias:?} is already a login name of {owner}")));
+        }
+        let taken = installation
+            .store
+            .accounts()
+            .await?
+            .into_iter()
+            .any(|other| fold(&other.name) == fold(alias) && other.name != account);
+        if taken {
+            return Err(Failure::new(format!("{alias:?} is an account of its own")));
+        }
     }
     Ok(())
 }

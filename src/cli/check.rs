@@ -165,7 +165,7 @@ async fn account_steps(
                     }
                 }
                 None => {
-                    report.note("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.")
+                    report.note("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
                 }
             }
         }

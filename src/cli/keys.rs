@@ -83,7 +83,7 @@ async fn rotate(installation: &Installation) -> Result<(), Failure> {
             gone.join(", ")
         )),
         false => {
-            print::words(&format!("Nothing needs {} any more; take it out of {source}.", gone.join(", ")))
+            print::words(&format!("Nothing needs {} any more; take it out of {source}.", gone.join(", ")));
         }
     }
     print::words("App passwords stay as they are. A running serve has the new key with its next login.");
@@ -123,7 +123,7 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Failure> {
 /// Under the grant's lease, so that no refresh is under way that would write what it read before.
 async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Failure> {
     let (store, sealer) = (&installation.store, &installation.sealer);
-    let holder = format!("keys-rotate/{}", Id::random());
+    let holder = store.holder().await?;
     loop {
         let now = OffsetDateTime::now_utc();
         if !store.take_lease(id, &holder, now, now + LEASE).await? {

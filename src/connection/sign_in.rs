@@ -151,7 +151,12 @@ impl Attempt<'_> {
             Err(refusal) => refusal,
         };
         if let Refusal::Token(said) = &refusal {
-            self.connection.proxy.accounts.refused(self.account, said.to_string()).await;
+            // A domain account stands for many mailboxes: say which.
+            let reason = match &self.grant.mailbox {
+                Some(mailbox) => format!("{mailbox}: {said}"),
+                None => said.to_string(),
+            };
+            self.connection.proxy.accounts.refused(self.account, reason).await;
         }
         Err(Failed::Refused(refusal))
     }

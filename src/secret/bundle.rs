@@ -58,7 +58,7 @@ pub fn recipient(key: &Key) -> Result<String, BundleError> {
 pub fn seal_with_passphrase(text: &[u8], passphrase: &Secret) -> Result<String, BundleError> {
     let salt = random_bytes::<SALT_LENGTH>();
     let header = [&[VERSION, FOR_PASSPHRASE], salt.as_slice()].concat();
-    seal(header, &stretch(passphrase, &salt)?, text)
+    seal(&header, &stretch(passphrase, &salt)?, text)
 }
 
 /// Seals `text` for the host whose `recipient` key this is.
@@ -71,7 +71,7 @@ pub fn seal_for_recipient(text: &[u8], recipient: &str) -> Result<String, Bundle
     let ours = PrivateKey::generate(&X25519).map_err(|_| BundleError::Recipient)?;
     let public = ours.compute_public_key().map_err(|_| BundleError::Recipient)?;
     let header = [&[VERSION, FOR_RECIPIENT], public.as_ref()].concat();
-    seal(header, &shared_key(&ours, &theirs, public.as_ref(), &theirs)?, text)
+    seal(&header, &shared_key(&ours, &theirs, public.as_ref(), &theirs)?, text)
 }
 
 /// What `bundle` needs to be opened.
@@ -108,12 +108,12 @@ pub fn open(bundle: &str, opener: &Opener<'_>) -> Result<Zeroizing<Vec<u8>>, Bun
     })
 }
 
-fn seal(header: Vec<u8>, key: &Key, text: &[u8]) -> Result<String, BundleError> {
+fn seal(header: &[u8], key: &Key, text: &[u8]) -> Result<String, BundleError> {
     let nonce = random_bytes::<NONCE_LENGTH>();
     let cipher = XChaCha20Poly1305::new((&**key).into());
-    let payload = Payload { msg: text, aad: &header };
+    let payload = Payload { msg: text, aad: header };
     let sealed = cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| BundleError::Malformed)?;
-    let encoded = STANDARD.encode([header.as_slice(), &nonce, &sealed].concat());
+    let encoded = STANDARD.encode([header, &nonce, &sealed].concat());
     let lines: Vec<&str> = encoded
         .as_bytes()
         .chunks(LINE_LENGTH)

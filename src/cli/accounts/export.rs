@@ -92,7 +92,7 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
     let accounts = installation.store.accounts().await?;
     let aliases = accounts.iter().find(|other| other.id == account.id).map(|own| own.aliases.clone());
     let _moving = Uninterrupted::begin();
-    let holder = format!("accounts-export/{}", Id::random());
+    let holder = installation.store.holder().await?;
     let current = lease(installation, &grant.id, &holder).await?;
     let sent = send(installation, provider, name, aliases.unwrap_or_default(), &current, &lock).await;
     installation.store.release_lease(&grant.id, &holder).await?;

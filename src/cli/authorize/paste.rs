@@ -10,6 +10,8 @@ use crate::oauth::{Authorization, AuthorizeError, Code, RedirectError};
 use zeroize::Zeroizing;
 
 pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<Code, Failure> {
+    // Before anything is shown: nothing that is pasted in haste is echoed either.
+    let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
     print::data(authorization.url().as_str());
     print::words("2. The browser ends at a page that it may not be able to load. That is right.");
@@ -21,7 +23,6 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
         true => print::words("3. Paste it here and press Enter (it is not shown):"),
         false => print::words("3. It is read from standard input."),
     }
-    let mut lines = Lines::of_stdin();
     // An address that was copied with line breaks comes as several lines.
     let mut gathered = Zeroizing::new(String::new());
     let mut last = None;
