@@ -281,9 +281,10 @@ impl Connection {
     }
 }
 
-/// A name from outside as it may stand in a log line.
+/// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.
 fn printable(name: &str) -> String {
-    name.chars().take(256).flat_map(char::escape_default).collect()
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    name.chars().take(256).map(visible).collect()
 }
 
 fn log_end(end: &DialogueEnd) {

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// One read at most. Four TLS records: more no longer saves system calls worth counting.
-const SCRATCH: usize = 64 * 1024;
+/// One read at most: whole TLS records, as many as a stream takes in one system call.
+const SCRATCH: usize = crate::tls::FULL_READ;
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(300);
 /// So long without a byte, and at the end of a line, the provider is between two answers.
@@ -264,17 +264,17 @@ impl Direction {
                 }
                 State::Open => {}
             }
+            // What the writer holds back because its peer is slow must be gone before more is read;
+            // otherwise this costs nothing.
+            if self.unflushed {
+                ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
+                self.unflushed = false;
+            }
             match self.poll_copy(context, reader, writer, overhear) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => {
-                    // The source ran dry: what the writer holds must not wait for more.
-                    if self.unflushed {
-                        ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
-                        self.unflushed = false;
-                    }
-                    return Poll::Pending;
-                }
+                // The source ran dry, and all that came is on its way.
+                Poll::Pending => return Poll::Pending,
             }
         }
     }

@@ -15,10 +15,13 @@ mod authority;
 mod connect_error;
 mod connector;
 mod files;
+mod handshake;
 mod identity;
 mod leaf;
 mod names;
 mod own;
+mod record;
+mod session;
 mod sessions;
 mod stream;
 
@@ -35,7 +38,7 @@ pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
 pub use identity::{Identity, IdentityError};
 pub use own::OwnCertificateError;
-pub use stream::Stream;
+pub use stream::{FULL_READ, Stream};
 
 /// What the listeners' certificates are made from: the `[tls]` table, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

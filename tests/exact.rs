@@ -4,7 +4,6 @@
 mod common;
 
 use std::io::Write as _;
-use std::time::Instant;
 
 use common::client::Client;
 use common::plain::Plain;
@@ -251,31 +250,8 @@ async fn both_legs_are_probed_so_that_a_peer_that_vanishes_is_noticed() {
     let port = |port: u16| format!(":{port:04X}");
     let ours = port(serving.address().port());
     let provider = port(site.sandbox.imap_address().port());
-    wait_for_probing(serving.process().0, |fields| fields[1].ends_with(&ours)).await;
-    wait_for_probing(serving.process().0, |fields| fields[2].ends_with(&provider)).await;
-}
-
-/// Waits until an established connection's keep-alive timer runs, and ends within a minute. While bytes are
-/// on their way, the timer that the kernel shows is another one.
-async fn wait_for_probing(process: u32, leg: impl Fn(&[&str]) -> bool) {
-    const ESTABLISHED: &str = "01";
-    const KEEP_ALIVE: &str = "02";
-    let patience = Instant::now() + sandbox::PATIENCE;
-    loop {
-        // Local address, remote address, state, queues, the running timer and when it ends.
-        let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-        let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let is_probed = rows.any(|fields| {
-            let (timer, ends) = fields[5].split_once(':').unwrap_or_default();
-            let seconds = u64::from_str_radix(ends, 16).unwrap_or(u64::MAX) / 100;
-            leg(&fields) && fields[3] == ESTABLISHED && timer == KEEP_ALIVE && seconds <= 60
-        });
-        if is_probed {
-            return;
-        }
-        assert!(Instant::now() < patience, "no keep-alive timer runs");
-        tokio::task::yield_now().await;
-    }
+    serving.process().probes(|fields| fields[1].ends_with(&ours)).await;
+    serving.process().probes(|fields| fields[2].ends_with(&provider)).await;
 }
 
 #[tokio::test]

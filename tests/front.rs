@@ -5,6 +5,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::client::{Client, tls};
 use common::{ALICE, Site, login};
 use sandbox::{Flavour, Gate, Greeting, LoginFault, Sandbox, TokenFault};
@@ -155,6 +157,76 @@ async fn after_logout_the_end_is_orderly() {
     assert!(client.answer("a").await.is_ok());
     // close_notify, not a reset, although bytes of ours were never looked at.
     assert_eq!(client.next_line().await, None);
+}
+
+#[tokio::test]
+async fn every_way_in_leads_to_the_mailbox() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    let password = settings["password"].as_str().unwrap();
+    let serving = site.serve().await;
+    let plain = STANDARD.encode(format!("\0{ALICE}\0{password}"));
+    let equal = STANDARD.encode(format!("{ALICE}\0{ALICE}\0{password}"));
+    let (name, word) = (STANDARD.encode(ALICE), STANDARD.encode(password));
+    let (a, p) = (ALICE.len(), password.len());
+    for said in [
+        format!("a LOGIN {ALICE} {password}\r\n"),
+        format!("a login \"Alice@Example.COM\" \"{password}\" \n"),
+        format!("a LOGIN {{{a}+}}\r\n{ALICE} {{{p}+}}\r\n{password}\r\n"),
+        format!("a LOGIN {{{a}}}\r\n{ALICE} {{{p}}}\r\n{password}\r\n"),
+        format!("a AUTHENTICATE PLAIN {plain}\r\n"),
+        format!("a authenticate plain\r\n{plain}\r\n"),
+        format!("a AUTHENTICATE PLAIN {equal}\r\n"),
+        format!("a AUTHENTICATE LOGIN\r\n{name}\r\n{word}\r\n"),
+        format!("a AUTHENTICATE LOGIN {name}\r\n{word}\r\n"),
+        format!("n NOOP\r\na LOGIN {ALICE} {password}\r\nb SELECT INBOX\r\n"),
+    ] {
+        let mut client = serving.plain("none").await;
+        client.send(&said).await;
+        let answer = client.answer("a").await;
+        assert!(answer.is_ok(), "{said:?}: {answer:?}");
+        if said.contains("SELECT") {
+            assert!(client.answer("b").await.is_ok());
+        }
+    }
+}
+
+// What strangers say.
+
+#[tokio::test]
+async fn security_row_1_nothing_up_to_the_end_of_the_login_reaches_the_provider() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    let password = settings["password"].as_str().unwrap();
+    for secret in [password, "canary-in-an-id", "canary-in-a-wrong-password", "canary-in-a-literal"] {
+        site.sandbox.controls().forbid(secret);
+    }
+    let serving = site.serve().await;
+    let mut client = serving.plain("none").await;
+    client.send("a ID (\"name\" \"canary-in-an-id\")\r\n").await;
+    client.send(format!("b LOGIN {ALICE} canary-in-a-wrong-password\r\n")).await;
+    client.send("c LOGIN nobody {19+}\r\ncanary-in-a-literal\r\n").await;
+    client.send(format!("d AUTHENTICATE PLAIN {}\r\n", STANDARD.encode("\0x\0canary-in-a-literal"))).await;
+    client.send(format!("e {}\r\nf NOOP\r\n", login(&settings))).await;
+    assert!(client.answer("e").await.is_ok());
+    assert!(client.answer("f").await.is_ok());
+    // Strict, the sandbox takes CAPABILITY and AUTHENTICATE alone, and nothing behind that before its OK.
+    site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+async fn security_row_5_and_14_a_login_name_writes_neither_into_the_log_nor_into_an_answer() {
+    let site = site().await;
+    let mut serving = site.serve().await;
+    let name = "a@b\x01auth=Bearer X\x1b[2J\r\n2026 INFO forged";
+    let mut client = serving.plain("none").await;
+    client.send(format!("a LOGIN {{{}+}}\r\n{name} wrong\r\n", name.len())).await;
+    let answer = client.answer("a").await;
+    assert!(answer.refused_with("AUTHENTICATIONFAILED") && !answer.tagged.contains("auth"), "{answer:?}");
+    let line = serving.logs("login refused").await;
+    let name = "\"a@b\u{fffd}auth=Bearer X\u{fffd}[2J\u{fffd}\u{fffd}2026 INFO forged\"";
+    assert!(line.ends_with(name), "one line, and nothing in it that a terminal obeys: {line}");
+    assert_eq!(site.sandbox.controls().stats().connections, 0, "nobody was asked");
 }
 
 // The deadline.

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::plain::Plain;
@@ -123,7 +124,9 @@ async fn security_row_6_thousands_of_silent_connections_cost_a_few_kibibytes_eac
 async fn memory_of_silence(security: &str, count: usize) -> f64 {
     let limits = format!("[limits]\nconnections = {}\nconnections_per_address = {count}", count + 10);
     let listener = format!("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"{security}\"\n");
-    let site = Site::with_config(Sandbox::builder().user(ALICE), &format!("{limits}\n{listener}\n{CLEARTEXT}")).await;
+    let site =
+        Site::with_config(Sandbox::builder().user(ALICE), &format!("{limits}\n{listener}\n{CLEARTEXT}"))
+            .await;
     let settings = site.authorize(ALICE).await;
     let serving = site.serve().await;
     // The first login brings what all of them share.
@@ -175,7 +178,10 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     // Whoever goes on has to wait, and hears that whether or not there is such an account.
     for name in [ALICE, "nobody@example.com"] {
         let throttled = throttle(&serving, name).await;
-        assert!(throttled.starts_with("NO [LIMIT] Too many failed logins from this address; wait "), "{throttled}");
+        assert!(
+            throttled.starts_with("NO [LIMIT] Too many failed logins from this address; wait "),
+            "{throttled}"
+        );
     }
     let mut elsewhere = greeted(&serving, "127.0.0.2").await.unwrap();
     assert!(elsewhere.command(&login(&settings)).await.is_ok(), "the owner from elsewhere");
@@ -197,10 +203,9 @@ async fn throttle(serving: &Serving, name: &str) -> String {
 }
 
 /// `connections` that send four wrong passwords each, all at once. Returns how many answers came.
-async fn flood(serving: &Serving, from: &'static str, connections: usize) -> usize {
+async fn flood(address: SocketAddr, from: &'static str, connections: usize) -> usize {
     let mut flood = JoinSet::new();
     for number in 0..connections {
-        let address = serving.address();
         flood.spawn(async move {
             let mut client = Plain::connect_from(from, address).await;
             client.line().await;
@@ -218,9 +223,10 @@ async fn flood(serving: &Serving, from: &'static str, connections: usize) -> usi
 #[tokio::test]
 async fn security_row_11_a_thousand_bad_logins_cost_little_and_touch_no_grant() {
     let (site, settings) = site("").await;
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let before = serving.process().cpu();
-    assert_eq!(flood(&serving, "127.0.0.1", 250).await, 1000);
+    let flood = flood(serving.address(), "127.0.0.1", 250);
+    assert_eq!(serving.meanwhile(flood).await, 1000);
     let spent = serving.process().cpu() - before;
     // A debug build; optimised it is a tenth.
     assert!(spent < Duration::from_secs(10), "{spent:?} for 1,000 bad logins");
@@ -242,12 +248,13 @@ async fn security_row_11_guessing_a_chosen_password_costs_a_few_runs_of_argon2_a
     let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], CHOSEN).await;
     assert_eq!(added.code, 0, "{added:?}");
     let right = format!("LOGIN {ALICE} {CHOSEN}");
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
     assert!(owner.command(&right).await.is_ok(), "verified once, then remembered");
 
     let before = serving.process().cpu();
-    assert_eq!(flood(&serving, "127.0.0.9", 100).await, 400);
+    let flood = flood(serving.address(), "127.0.0.9", 100);
+    assert_eq!(serving.meanwhile(flood).await, 400);
     let spent = serving.process().cpu() - before;
     assert!(spent < Duration::from_secs(8), "{spent:?} for 400 guesses of which eight may be hashed");
 
@@ -294,7 +301,11 @@ async fn security_row_26_a_hundred_broken_sessions_do_not_disturb_a_hundred_good
             client.line().await;
             if number % 2 == 0 {
                 client.send(BROKEN[number / 2 % BROKEN.len()]).await;
-                assert!(client.line().await.contains("BAD"), "{number}");
+                let mut said = client.line().await;
+                if said == "+ " {
+                    said = client.line().await;
+                }
+                assert!(said.contains(" BAD ") || said.starts_with("a BAD "), "{number}: {said}");
             } else {
                 assert!(client.command(&login).await.is_ok(), "{number}");
                 assert!(client.command("SELECT INBOX").await.is_ok(), "{number}");

@@ -15,12 +15,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
 use tokio_rustls::rustls::server::ServerSessionMemoryCache;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use super::{AcceptError, Identity, Stream, crypto_provider};
+use super::{AcceptError, Identity, Stream, crypto_provider, handshake};
 
 /// Old clients that know session ids only; 256 of them are more than one machine has.
 const REMEMBERED_SESSIONS: usize = 256;
@@ -28,7 +27,7 @@ const REMEMBERED_SESSIONS: usize = 256;
 /// Accepts TLS connections of mail programs. Cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: TlsAcceptor,
+    config: Arc<ServerConfig>,
 }
 
 impl Acceptor {
@@ -43,21 +42,24 @@ impl Acceptor {
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
-        Ok(Self { tls: TlsAcceptor::from(Arc::new(config)) })
+        // The keys go to our own records; see `handshake`.
+        config.enable_secret_extraction = true;
+        Ok(Self { config: Arc::new(config) })
     }
 
     /// The handshake on a fresh connection, or after the answer to STARTTLS.
     ///
     /// At most until `deadline`; a client that does not speak TLS is recognised by its first bytes.
-    pub async fn accept(&self, tcp: TcpStream, deadline: Instant) -> Result<Stream, AcceptError> {
+    pub async fn accept(&self, mut tcp: TcpStream, deadline: Instant) -> Result<Stream, AcceptError> {
         tcp.set_nodelay(true)?;
         match timeout_at(deadline, FirstBytes::peek(&tcp)).await {
             Err(_) => return Err(AcceptError::Silent),
             Ok(first) => first?.expect_tls()?,
         }
-        match timeout_at(deadline, Box::pin(self.tls.accept(tcp))).await {
+        let handshake = Box::pin(handshake::server(self.config.clone(), &mut tcp));
+        match timeout_at(deadline, handshake).await {
             Err(_) => Err(AcceptError::Slow),
-            Ok(accepted) => Ok(Stream::server(accepted?)),
+            Ok(session) => Ok(Stream::tls(tcp, session?)),
         }
     }
 }

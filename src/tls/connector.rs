@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
@@ -30,7 +29,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::sessions::Sessions;
-use super::{ConnectError, Stream, crypto_provider};
+use super::{ConnectError, Stream, crypto_provider, handshake};
 
 /// Connects to one provider's servers. Cheap to clone; clones share sessions.
 #[derive(Clone)]
@@ -55,19 +54,20 @@ impl Connector {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.resumption = Resumption::store(Arc::new(Sessions::new()));
+        // The keys go to our own records; see `handshake`.
+        config.enable_secret_extraction = true;
         Ok(Self { config: Arc::new(config) })
     }
 
     /// The handshake with `host` (a name or an IP address, without port) on a fresh connection.
     ///
     /// Has no deadline of its own. Until it has succeeded nothing but TLS messages is sent.
-    pub async fn connect(&self, host: &str, tcp: TcpStream) -> Result<Stream, ConnectError> {
+    pub async fn connect(&self, host: &str, mut tcp: TcpStream) -> Result<Stream, ConnectError> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| ConnectError::NotAHost(host.to_owned()))?;
         tcp.set_nodelay(true).map_err(|error| ConnectError::new(host, error))?;
-        let tls = TlsConnector::from(Arc::clone(&self.config));
-        match Box::pin(tls.connect(name, tcp)).await {
-            Ok(tls) => Ok(Stream::client(tls)),
+        match Box::pin(handshake::client(self.config.clone(), name, &mut tcp)).await {
+            Ok(session) => Ok(Stream::tls(tcp, session)),
             Err(error) => Err(with_missing_roots(ConnectError::new(host, error))),
         }
     }
@@ -76,6 +76,7 @@ impl Connector {
     pub fn http_config(&self) -> ClientConfig {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.enable_secret_extraction = false;
         // Not shared: a ticket of a mail host means nothing to a token endpoint.
         config.resumption = Resumption::store(Arc::new(Sessions::new()));
         config

@@ -1,22 +1,35 @@
 //! A connection as the rest of the program sees it: bytes, in cleartext or under TLS.
 //!
-//! What is underneath is private, so that tokio-rustls's buffering can be replaced here without
-//! anyone noticing. Invariants: TCP_NODELAY is set on every stream (small IMAP answers would wait
-//! 40 ms for an acknowledgement otherwise), and the end of a TLS stream is the end whether or not
-//! the peer said close_notify: a FIN without it reads as end of file, and
-//! [`Stream::was_truncated`] tells it apart for the log (RFC 8446 §6.1).
+//! Invariants: TCP_NODELAY is set on every stream (small IMAP answers would wait 40 ms for an
+//! acknowledgement otherwise), and the end of a TLS stream is the end whether or not the peer said
+//! close_notify: a FIN without it reads as end of file, and [`Stream::was_truncated`] tells it apart for
+//! the log (RFC 8446 §6.1).
 //!
-//! Memory of an idle session is the TLS state (boxed) plus one 4 KiB read buffer of rustls.
+//! Cost: one system call reads or writes several records. They go through a scratch buffer of the worker
+//! thread and are opened from it, or sealed into it, without another copy. A session that waits holds no
+//! buffer, only what the peer has sent half of, or does not take.
 
-use std::io::{self, IoSlice};
+use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::rustls::{CommonState, HandshakeKind};
-use tokio_rustls::{client, server};
+
+use super::record::{MAX_PLAINTEXT, MAX_RECORD, OVERHEAD};
+use super::session::Session;
+
+/// The most plaintext that one read or write moves, in records of full size.
+pub const FULL_READ: usize = RECORDS * MAX_PLAINTEXT;
+const RECORDS: usize = 4;
+const SCRATCH: usize = RECORDS * (MAX_PLAINTEXT + OVERHEAD);
+
+thread_local! {
+    /// Sealed bytes between a socket and a reader or writer; empty between two polls.
+    static SEALED: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
 
 /// A TCP connection, in cleartext or under TLS, with a mail program or a provider.
 ///
@@ -24,30 +37,20 @@ use tokio_rustls::{client, server};
 /// close_notify and closes our direction only; reading goes on until the peer closes its own.
 #[derive(Debug)]
 pub struct Stream {
-    inner: Inner,
+    tcp: TcpStream,
+    tls: Option<Box<Session>>,
     truncated: bool,
-}
-
-#[derive(Debug)]
-enum Inner {
-    Plain(TcpStream),
-    Server(Box<server::TlsStream<TcpStream>>),
-    Client(Box<client::TlsStream<TcpStream>>),
 }
 
 impl Stream {
     /// A cleartext connection: a loopback listener without TLS, or one before STARTTLS.
     pub fn plain(tcp: TcpStream) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
-        Ok(Self { inner: Inner::Plain(tcp), truncated: false })
+        Ok(Self { tcp, tls: None, truncated: false })
     }
 
-    pub(super) fn server(tls: server::TlsStream<TcpStream>) -> Self {
-        Self { inner: Inner::Server(Box::new(tls)), truncated: false }
-    }
-
-    pub(super) fn client(tls: client::TlsStream<TcpStream>) -> Self {
-        Self { inner: Inner::Client(Box::new(tls)), truncated: false }
+    pub(super) fn tls(tcp: TcpStream, session: Session) -> Self {
+        Self { tcp, tls: Some(Box::new(session)), truncated: false }
     }
 
     /// The connection for a STARTTLS upgrade, or the stream back where it is under TLS already.
@@ -55,34 +58,30 @@ impl Stream {
     /// What the caller has read ahead in cleartext is not part of it and must be discarded, never
     /// interpreted (security row 8).
     pub fn into_plain(self) -> Result<TcpStream, Self> {
-        match self.inner {
-            Inner::Plain(tcp) => Ok(tcp),
-            inner => Err(Self { inner, ..self }),
+        match self.tls {
+            None => Ok(self.tcp),
+            Some(_) => Err(self),
         }
     }
 
     /// Whether the bytes are under TLS.
     pub fn is_tls(&self) -> bool {
-        !matches!(self.inner, Inner::Plain(_))
+        self.tls.is_some()
     }
 
     /// The TCP connection underneath: for socket options (keep-alive) only, never for bytes.
     pub fn tcp(&self) -> &TcpStream {
-        match &self.inner {
-            Inner::Plain(tcp) => tcp,
-            Inner::Server(tls) => tls.get_ref().0,
-            Inner::Client(tls) => tls.get_ref().0,
-        }
+        &self.tcp
     }
 
     /// Who is at the other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().peer_addr()
+        self.tcp.peer_addr()
     }
 
     /// Our own end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().local_addr()
+        self.tcp.local_addr()
     }
 
     /// Whether the peer ended a TLS stream without close_notify. What was read until then came
@@ -93,79 +92,129 @@ impl Stream {
 
     /// Whether the handshake resumed an earlier session; false in cleartext.
     pub fn was_resumed(&self) -> bool {
-        self.state().and_then(CommonState::handshake_kind) == Some(HandshakeKind::Resumed)
+        self.tls.as_ref().is_some_and(|session| session.was_resumed())
     }
 
     /// What was negotiated, for the log: `TLSv1_3 TLS13_AES_128_GCM_SHA256`, or `cleartext`.
     pub fn describe(&self) -> String {
-        let Some(state) = self.state() else { return "cleartext".to_owned() };
-        match (state.protocol_version(), state.negotiated_cipher_suite()) {
-            (Some(version), Some(suite)) => format!("{version:?} {:?}", suite.suite()),
-            _ => "TLS".to_owned(),
-        }
+        self.tls.as_ref().map_or_else(|| "cleartext".to_owned(), |session| session.describe())
     }
-
-    fn state(&self) -> Option<&CommonState> {
-        match &self.inner {
-            Inner::Plain(_) => None,
-            Inner::Server(tls) => Some(tls.get_ref().1),
-            Inner::Client(tls) => Some(tls.get_ref().1),
-        }
-    }
-}
-
-/// Hands a call on to whichever stream is underneath.
-macro_rules! inner {
-    ($self:ident, $method:ident ( $($argument:expr),* )) => {
-        match &mut $self.get_mut().inner {
-            Inner::Plain(stream) => Pin::new(stream).$method($($argument),*),
-            Inner::Server(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
-            Inner::Client(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
-        }
-    };
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = self.as_mut();
-        let result = ready!(inner!(stream, poll_read(context, buffer)));
-        Poll::Ready(match result {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.truncated = true;
-                Ok(())
+        let Self { tcp, tls, truncated } = self.get_mut();
+        let Some(session) = tls else { return Pin::new(tcp).poll_read(context, buffer) };
+        let before = buffer.filled().len();
+        if buffer.remaining() == 0 || session.read_opened(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        // What was kept may be whole: it came behind the handshake, or there was no room for it.
+        session.open_received(buffer);
+        loop {
+            answer(session, tcp, context);
+            if buffer.filled().len() > before || session.peer_closed() || *truncated {
+                return Poll::Ready(Ok(()));
             }
-            other => other,
-        })
+            if let Some(failure) = session.failure() {
+                return Poll::Ready(Err(broken(failure)));
+            }
+            let read = SEALED.with_borrow_mut(|scratch| read_some(session, tcp, context, scratch, buffer));
+            *truncated = ready!(read)? == 0;
+        }
     }
+}
+
+/// One read of the socket, opened as far as it is whole; 0 at the end of the connection.
+fn read_some(
+    session: &mut Session,
+    tcp: &mut TcpStream,
+    context: &mut Context<'_>,
+    scratch: &mut [u8],
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<usize>> {
+    let held = session.received().len();
+    let (before, free) = scratch.split_at_mut_checked(held).ok_or(io::ErrorKind::InvalidData)?;
+    // No more than the reader has room for, so that nothing whole is left over.
+    let wanted = free.len().min(buffer.remaining().max(MAX_RECORD));
+    let mut read = ReadBuf::new(free.get_mut(..wanted).unwrap_or_default());
+    ready!(Pin::new(tcp).poll_read(context, &mut read))?;
+    let fresh = read.filled().len();
+    if fresh > 0 {
+        before.copy_from_slice(session.received());
+        let sealed = scratch.get(..held + fresh).unwrap_or_default();
+        let opened = session.open(sealed, buffer);
+        session.keep(sealed.get(opened..).unwrap_or_default());
+    }
+    Poll::Ready(Ok(fresh))
+}
+
+/// Sends what the peer has to be told, as far as the socket takes it; the rest goes with the next write.
+fn answer(session: &mut Session, tcp: &mut TcpStream, context: &mut Context<'_>) {
+    // A connection that cannot be written to is noticed by whoever writes.
+    let _ = send(session, tcp, context);
+}
+
+/// Sends everything that is sealed already.
+fn send(session: &mut Session, tcp: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while !session.unsent().is_empty() {
+        match ready!(Pin::new(&mut *tcp).poll_write(context, session.unsent()))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => session.sent(count),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        inner!(self, poll_write(context, bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, poll_write_vectored(context, slices))
-    }
-
-    /// All three kinds gather slices into one system call or one run of records.
-    fn is_write_vectored(&self) -> bool {
-        true
+        let Self { tcp, tls, .. } = self.get_mut();
+        let Some(session) = tls else { return Pin::new(tcp).poll_write(context, bytes) };
+        if session.is_closed() {
+            return Poll::Ready(Err(session.failure().map_or(io::ErrorKind::BrokenPipe.into(), broken)));
+        }
+        session.renew().map_err(|error| broken(&error))?;
+        ready!(send(session, tcp, context))?;
+        SEALED.with_borrow_mut(|scratch| {
+            let (taken, sealed) = session.seal(bytes, scratch).map_err(|error| broken(&error))?;
+            let mut rest = scratch.get(..sealed).unwrap_or_default();
+            while !rest.is_empty() {
+                match Pin::new(&mut *tcp).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        session.not_sent(rest);
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(Ok(taken))
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, poll_flush(context))
+        let Self { tcp, tls, .. } = self.get_mut();
+        match tls {
+            Some(session) => send(session, tcp, context),
+            None => Pin::new(tcp).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, poll_shutdown(context))
+        let Self { tcp, tls, .. } = self.get_mut();
+        if let Some(session) = tls {
+            session.close();
+            ready!(send(session, tcp, context))?;
+        }
+        Pin::new(tcp).poll_shutdown(context)
     }
+}
+
+fn broken(error: &tokio_rustls::rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.clone())
 }

@@ -284,6 +284,18 @@ impl Serving {
         }
     }
 
+    /// Reads the log while `work` goes on, because a full pipe would hold `serve` up.
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Ok(Some(line)) = self.log.next_line() => self.said.push(line),
+            }
+        }
+    }
+
     pub fn terminate(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());

@@ -8,7 +8,7 @@ import os
 import secrets
 import unittest
 
-from clients import curl, fetchmail, getmail, imaplib_session, mbsync, neomutt, offlineimap, scripts
+from clients import curl, fetchmail, getmail, imaplib_session, mbsync, neomutt, offlineimap, scripts, thunderbird
 from world import ALICE, RealParts, message
 
 
@@ -79,6 +79,9 @@ class Programs:
 
     def test_node_imapflow(self):
         scripts.node(self)
+
+    def test_thunderbird(self):
+        thunderbird.check(self)
 
 
 class StraightAtDovecot(Programs, RealParts):

@@ -14,6 +14,12 @@ pub(super) async fn refresh(installation: &Installation, name: &str) -> Result<D
         return Err(Failure::new(format!("there is no authorisation for {account} to refresh"))
             .hint(format!("imap-oauth-proxy authorize {account}")));
     };
+    let provider = installation.config.providers.get(&grant.provider);
+    let per_mailbox = provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox());
+    if account.starts_with('@') && per_mailbox {
+        return Err(Failure::new(format!("{account} has a token for each mailbox, fetched when it logs in"))
+            .hint(format!("imap-oauth-proxy tokens refresh NAME{account} tries one of them")));
+    }
     let legs = Legs::of_configured(&installation.config)?;
     let target = grant.command_target(&account);
     let _refreshing = Uninterrupted::begin();

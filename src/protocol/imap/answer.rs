@@ -15,11 +15,15 @@ pub(super) fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
 }
 
 /// `tag NO [CODE] text`, and the untagged alert before it where the person must see it.
-pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial) {
-    if denial.alert {
+///
+/// `alerted` is the alert that this connection has had last: the same is not said again. Thunderbird
+/// opens a box for each, and tries one password by PLAIN, by LOGIN and by the LOGIN command.
+pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, alerted: &mut Option<String>) {
+    if denial.alert && alerted.as_ref() != Some(&denial.text) {
         outbox.push(b"* NO [ALERT] ");
         write_text(outbox, &denial.text);
         outbox.push(b"\r\n");
+        *alerted = Some(denial.text.clone());
     }
     outbox.push(tag);
     outbox.push(b" NO [");

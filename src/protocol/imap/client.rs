@@ -45,6 +45,8 @@ pub struct Dialogue {
     bytes: usize,
     commands: u32,
     failures: u32,
+    /// The last alert, which the person has read.
+    alerted: Option<String>,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Dialogue {
             bytes: 0,
             commands: 0,
             failures: 0,
+            alerted: None,
         }
     }
 
@@ -128,7 +131,7 @@ impl Dialogue {
     /// Refuses the login that waits; `Some` where that was one too many.
     pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
         let State::Login { tag } = &self.state else { return None };
-        write_denial(outbox, tag, denial);
+        write_denial(outbox, tag, denial, &mut self.alerted);
         self.state = State::Command;
         if denial.code != Code::AuthenticationFailed {
             return None;
@@ -153,7 +156,7 @@ impl Dialogue {
             State::Login { tag }
             | State::Sasl { tag, .. }
             | State::Discard { answer: Answer { tag, .. }, .. } => {
-                write_denial(outbox, &tag, denial);
+                write_denial(outbox, &tag, denial, &mut self.alerted);
             }
             State::New | State::Command | State::StartTls => {}
             State::End => return,

@@ -1,0 +1,259 @@
+//! TLS records: how bytes are sealed for the wire and opened from it (RFC 8446 §5, RFC 5246 §6.2).
+//!
+//! Keys come from rustls, which does the handshake; ciphers are aws-lc's. What is here is the frame
+//! around them, so that a record is opened from the buffer that the socket filled into the buffer of
+//! whoever reads, and sealed from the writer's buffer into the one that goes out: no byte is copied on
+//! the way. Invariants: a nonce is its key's IV and the number of the record, and no number comes twice,
+//! because it is only ever counted up and a new key begins at its own; a record that does not
+//! authenticate gives no byte to anybody.
+
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use tokio_rustls::rustls::{
+    ConnectionTrafficSecrets, ContentType, Error, InvalidMessage, PeerMisbehaved, ProtocolVersion,
+};
+
+/// The most plaintext that one record carries.
+pub(super) const MAX_PLAINTEXT: usize = 1 << 14;
+/// Type, version, length.
+pub(super) const HEADER: usize = 5;
+/// The most that a record is longer than its plaintext when we seal it: header, explicit nonce of
+/// TLS 1.2, tag.
+pub(super) const OVERHEAD: usize = HEADER + EXPLICIT_NONCE + TAG;
+/// The longest record that a peer may send (RFC 5246 §6.2.3; TLS 1.3 allows less).
+pub(super) const MAX_RECORD: usize = HEADER + MAX_PLAINTEXT + 2048;
+
+const TAG: usize = 16;
+const EXPLICIT_NONCE: usize = 8;
+const VERSION: [u8; 2] = [3, 3];
+
+/// A whole record as it came.
+pub(super) struct Record<'a> {
+    outer: u8,
+    body: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The first record of `bytes`; `None` where it is not all there yet.
+    pub(super) fn first(bytes: &'a [u8], version: ProtocolVersion) -> Result<Option<Self>, Error> {
+        let &[outer, _, _, high, low, ref rest @ ..] = bytes else { return Ok(None) };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if !(20..=23).contains(&outer) {
+            return Err(InvalidMessage::InvalidContentType.into());
+        }
+        let expansion = if version == ProtocolVersion::TLSv1_3 { 256 } else { 2048 };
+        if length > MAX_PLAINTEXT + expansion {
+            return Err(Error::PeerSentOversizedRecord);
+        }
+        Ok(rest.get(..length).map(|body| Self { outer, body }))
+    }
+
+    /// With its header.
+    pub(super) fn length(&self) -> usize {
+        HEADER + self.body.len()
+    }
+
+    /// Room that [`Opener::open`] needs: a little more than the content turns out to be.
+    pub(super) fn room(&self) -> usize {
+        self.body.len().saturating_sub(TAG)
+    }
+}
+
+/// One direction's key, and the number of the next record.
+struct Key {
+    aead: LessSafeKey,
+    iv: [u8; 12],
+    number: u64,
+    version: ProtocolVersion,
+}
+
+impl Key {
+    fn new(
+        (number, secrets): (u64, ConnectionTrafficSecrets),
+        version: ProtocolVersion,
+    ) -> Result<Self, Error> {
+        let (algorithm, key, iv) = match &secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+            _ => return Err(Error::General("a cipher that the record layer does not know".into())),
+        };
+        let key = UnboundKey::new(algorithm, key.as_ref());
+        let (Ok(key), Ok(iv)) = (key, <[u8; 12]>::try_from(iv.as_ref())) else {
+            return Err(Error::General("a key that does not fit its cipher".into()));
+        };
+        Ok(Self { aead: LessSafeKey::new(key), iv, number, version })
+    }
+
+    fn is_tls13(&self) -> bool {
+        self.version == ProtocolVersion::TLSv1_3
+    }
+
+    /// TLS 1.2 with AES-GCM sends a part of each nonce (RFC 5288 §3); ChaCha20 does not (RFC 7905 §2).
+    fn explicit_nonce(&self) -> usize {
+        match !self.is_tls13() && self.aead.algorithm() != &CHACHA20_POLY1305 {
+            true => EXPLICIT_NONCE,
+            false => 0,
+        }
+    }
+
+    fn nonce(&self) -> [u8; 12] {
+        let mut nonce = self.iv;
+        let number = self.number.to_be_bytes();
+        nonce.iter_mut().skip(4).zip(number).for_each(|(byte, number)| *byte ^= number);
+        nonce
+    }
+
+    fn count_up(&mut self) -> Result<(), Error> {
+        self.number = self.number.checked_add(1).ok_or(Error::EncryptError)?;
+        Ok(())
+    }
+
+    /// `length` is the ciphertext's with tag in TLS 1.3, the plaintext's in TLS 1.2.
+    fn additional_data(&self, typ: u8, length: usize) -> AdditionalData {
+        let mut data = AdditionalData { bytes: [0; 13], start: 8 };
+        let [.., high, low] = length.to_be_bytes();
+        let [v0, v1] = VERSION;
+        data.bytes[8..].copy_from_slice(&[typ, v0, v1, high, low]);
+        if !self.is_tls13() {
+            data.bytes[..8].copy_from_slice(&self.number.to_be_bytes());
+            data.start = 0;
+        }
+        data
+    }
+}
+
+/// Thirteen bytes in TLS 1.2, the last five of them in TLS 1.3.
+struct AdditionalData {
+    bytes: [u8; 13],
+    start: usize,
+}
+
+impl AsRef<[u8]> for AdditionalData {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// Opens what the peer sealed.
+pub(super) struct Opener(Key);
+
+impl Opener {
+    /// `secrets` with the number of the next record.
+    pub(super) fn new(
+        secrets: (u64, ConnectionTrafficSecrets),
+        version: ProtocolVersion,
+    ) -> Result<Self, Error> {
+        Ok(Self(Key::new(secrets, version)?))
+    }
+
+    /// Opens `record` into `out`, which has at least [`Record::room`]; says what it is and how long.
+    pub(super) fn open(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut [u8],
+    ) -> Result<(ContentType, usize), Error> {
+        let (nonce, sealed) = self.split(record)?;
+        let Some((ciphertext, tag)) = sealed.split_last_chunk::<TAG>() else {
+            return Err(Error::DecryptError);
+        };
+        let length = match self.0.is_tls13() {
+            true => record.body.len(),
+            false => ciphertext.len(),
+        };
+        let aad = Aad::from(self.0.additional_data(record.outer, length));
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let out = out.get_mut(..ciphertext.len()).ok_or(Error::DecryptError)?;
+        self.0
+            .aead
+            .open_separate_gather(nonce, aad, ciphertext, tag, out)
+            .map_err(|_| Error::DecryptError)?;
+        self.0.count_up()?;
+        match self.0.is_tls13() {
+            true => inner_type(out),
+            false if out.len() > MAX_PLAINTEXT => Err(Error::PeerSentOversizedRecord),
+            false => Ok((record.outer.into(), out.len())),
+        }
+    }
+
+    fn split<'a>(&self, record: &Record<'a>) -> Result<([u8; 12], &'a [u8]), Error> {
+        // After a TLS 1.3 handshake everything is protected and looks like data (RFC 8446 §5.2).
+        if self.0.is_tls13() && record.outer != u8::from(ContentType::ApplicationData) {
+            return Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into());
+        }
+        if self.0.explicit_nonce() == 0 {
+            return Ok((self.0.nonce(), record.body));
+        }
+        let (explicit, sealed) =
+            record.body.split_first_chunk::<EXPLICIT_NONCE>().ok_or(Error::DecryptError)?;
+        let mut nonce = self.0.iv;
+        nonce[4..].copy_from_slice(explicit);
+        Ok((nonce, sealed))
+    }
+}
+
+/// The type behind a TLS 1.3 record's content, and the content's length: what stands between the type
+/// and the end is padding (RFC 8446 §5.4).
+fn inner_type(plaintext: &[u8]) -> Result<(ContentType, usize), Error> {
+    let at = plaintext.iter().rposition(|&byte| byte != 0);
+    let (Some(at), Some(&typ)) = (at, at.and_then(|at| plaintext.get(at))) else {
+        return Err(PeerMisbehaved::IllegalTlsInnerPlaintext.into());
+    };
+    if at > MAX_PLAINTEXT {
+        return Err(Error::PeerSentOversizedRecord);
+    }
+    Ok((typ.into(), at))
+}
+
+/// Seals what we send.
+pub(super) struct Sealer {
+    key: Key,
+    /// How many records one key may seal.
+    limit: u64,
+}
+
+impl Sealer {
+    /// `secrets` with the number of the next record; `limit` is the cipher's.
+    pub(super) fn new(
+        secrets: (u64, ConnectionTrafficSecrets),
+        version: ProtocolVersion,
+        limit: u64,
+    ) -> Result<Self, Error> {
+        Ok(Self { key: Key::new(secrets, version)?, limit })
+    }
+
+    /// Whether the key has only a few records left: enough to say that it changes, or that we end.
+    pub(super) fn is_worn(&self) -> bool {
+        self.key.number >= self.limit.saturating_sub(16)
+    }
+
+    /// Seals at most [`MAX_PLAINTEXT`] of `content` as one record at the start of `out`, which has room
+    /// for it and [`OVERHEAD`]; returns the record's length.
+    pub(super) fn seal(&mut self, typ: ContentType, content: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let typ = u8::from(typ);
+        let (outer, inner): (u8, &[u8]) = match self.key.is_tls13() {
+            true => (ContentType::ApplicationData.into(), &[typ]),
+            false => (typ, &[]),
+        };
+        let explicit = self.key.explicit_nonce();
+        let length = explicit + content.len() + inner.len() + TAG;
+        let authenticated = if self.key.is_tls13() { length } else { content.len() };
+        let aad = Aad::from(self.key.additional_data(outer, authenticated));
+        let nonce = self.key.nonce();
+
+        let Some((header, rest)) = out.split_at_mut_checked(HEADER) else { return Err(Error::EncryptError) };
+        let [.., high, low] = length.to_be_bytes();
+        let [v0, v1] = VERSION;
+        header.copy_from_slice(&[outer, v0, v1, high, low]);
+        let body = rest.get_mut(..length).ok_or(Error::EncryptError)?;
+        let (sent_nonce, sealed) = body.split_at_mut(explicit);
+        sent_nonce.copy_from_slice(nonce.get(12 - explicit..).unwrap_or_default());
+        let (ciphertext, tail) = sealed.split_at_mut(content.len());
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key
+            .aead
+            .seal_out_of_place_scatter(nonce, aad, content, ciphertext, inner, tail)
+            .map_err(|_| Error::EncryptError)?;
+        self.key.count_up()?;
+        Ok(HEADER + length)
+    }
+}

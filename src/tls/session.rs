@@ -1,0 +1,430 @@
+//! TLS after the handshake: the two keys, and what peers say beside data.
+//!
+//! No I/O: sealed bytes go in and plain ones come out, or the other way round, and [`Session::unsent`]
+//! is what the peer has to be told. Alerts, key updates and session tickets are taken here; data is not
+//! looked at. Invariants: after an error nothing more is opened, and the peer is told why (RFC 8446
+//! §6.2); after close_notify nothing more is sealed; a silent session holds keys and no buffer.
+
+use tokio::io::ReadBuf;
+use tokio_rustls::rustls::client::ClientConnectionData;
+use tokio_rustls::rustls::kernel::KernelConnection;
+use tokio_rustls::rustls::server::ServerConnectionData;
+use tokio_rustls::rustls::{
+    AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, HandshakeType,
+    InvalidMessage, PeerMisbehaved, ProtocolVersion, SupportedCipherSuite,
+};
+use zeroize::Zeroizing;
+
+use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Record, Sealer};
+
+/// A peer may say so many things in a row that are not data, and then it is only wasting our time.
+const MAX_TALK: u8 = 32;
+/// rustls's bound for one handshake message; a ticket has a few hundred bytes.
+const MAX_MESSAGE: usize = 0xffff;
+const WARNING: u8 = 1;
+const FATAL: u8 = 2;
+
+/// What rustls keeps for changing keys and remembering tickets.
+pub(super) enum Keys {
+    Client(KernelConnection<ClientConnectionData>),
+    Server(KernelConnection<ServerConnectionData>),
+}
+
+impl Keys {
+    fn next_own(&mut self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
+        match self {
+            Self::Client(kernel) => kernel.update_tx_secret(),
+            Self::Server(kernel) => kernel.update_tx_secret(),
+        }
+    }
+
+    fn next_peers(&mut self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
+        match self {
+            Self::Client(kernel) => kernel.update_rx_secret(),
+            Self::Server(kernel) => kernel.update_rx_secret(),
+        }
+    }
+}
+
+/// What a handshake came to.
+pub(super) struct Established {
+    pub(super) version: ProtocolVersion,
+    pub(super) suite: SupportedCipherSuite,
+    pub(super) resumed: bool,
+    pub(super) secrets: ExtractedSecrets,
+    pub(super) keys: Keys,
+    /// What came behind the handshake, still sealed.
+    pub(super) received: Vec<u8>,
+}
+
+/// One connection's TLS state.
+pub(super) struct Session {
+    version: ProtocolVersion,
+    suite: SupportedCipherSuite,
+    resumed: bool,
+    opener: Opener,
+    sealer: Sealer,
+    /// TLS 1.3 alone changes keys and sends tickets after the handshake.
+    keys: Option<Box<Keys>>,
+    /// Sealed, and not opened yet: a part of a record, or what nobody had room for.
+    received: Vec<u8>,
+    /// Opened, and not read yet; it may be a password.
+    opened: Zeroizing<Vec<u8>>,
+    read: usize,
+    unsent: Vec<u8>,
+    sent: usize,
+    /// The beginning of a handshake message that goes on in the next record.
+    message: Vec<u8>,
+    talk: u8,
+    peer_closed: bool,
+    closed: bool,
+    failure: Option<Box<Error>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(super) fn new(established: Established) -> Result<Self, Error> {
+        let Established { version, suite, resumed, secrets, keys, received } = established;
+        Ok(Self {
+            version,
+            suite,
+            resumed,
+            opener: Opener::new(secrets.rx, version)?,
+            sealer: Sealer::new(secrets.tx, version, confidentiality_limit(suite))?,
+            keys: (version == ProtocolVersion::TLSv1_3).then(|| Box::new(keys)),
+            received,
+            opened: Zeroizing::default(),
+            read: 0,
+            unsent: Vec::new(),
+            sent: 0,
+            message: Vec::new(),
+            talk: 0,
+            peer_closed: false,
+            closed: false,
+            failure: None,
+        })
+    }
+
+    pub(super) fn was_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// `TLSv1_3 TLS13_AES_128_GCM_SHA256`.
+    pub(super) fn describe(&self) -> String {
+        format!("{:?} {:?}", self.version, self.suite.suite())
+    }
+
+    /// Whether the peer has said close_notify.
+    pub(super) fn peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// Why nothing more is opened.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.as_deref()
+    }
+
+    /// Sealed bytes that wait to be opened.
+    pub(super) fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Keeps `rest` for the next [`Session::open`].
+    pub(super) fn keep(&mut self, rest: &[u8]) {
+        // A new one each time: what is kept is a part of one record and gone with the next read.
+        self.received = rest.to_vec();
+    }
+
+    /// Opens what was kept, as far as it is whole and `out` has room.
+    pub(super) fn open_received(&mut self, out: &mut ReadBuf<'_>) {
+        let received = std::mem::take(&mut self.received);
+        let opened = self.open(&received, out);
+        self.keep(received.get(opened..).unwrap_or_default());
+    }
+
+    /// Gives out what was opened before and had no room then; false where there is none.
+    pub(super) fn read_opened(&mut self, out: &mut ReadBuf<'_>) -> bool {
+        let Some(rest) = self.opened.get(self.read..).filter(|rest| !rest.is_empty()) else { return false };
+        let now = rest.len().min(out.remaining());
+        out.put_slice(rest.get(..now).unwrap_or_default());
+        self.read += now;
+        if self.read == self.opened.len() {
+            self.opened = Zeroizing::default();
+            self.read = 0;
+        }
+        true
+    }
+
+    /// Opens the whole records at the start of `sealed` into `out` while it has room; returns how much of
+    /// `sealed` that was. An error is kept in [`Session::failure`], behind the data before it.
+    pub(super) fn open(&mut self, sealed: &[u8], out: &mut ReadBuf<'_>) -> usize {
+        let mut done = 0;
+        while !self.peer_closed && self.failure.is_none() {
+            let rest = sealed.get(done..).unwrap_or_default();
+            match Record::first(rest, self.version) {
+                Ok(None) => return done,
+                Ok(Some(record)) => {
+                    // Room in whole records, or none: a small reader gets one at a time.
+                    if record.room() > out.remaining() && !out.filled().is_empty() {
+                        return done;
+                    }
+                    done += record.length();
+                    if let Err(error) = self.open_one(&record, out) {
+                        self.fail(error);
+                    }
+                    if !self.opened.is_empty() {
+                        return done;
+                    }
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+        // Nothing that comes after the end is looked at.
+        sealed.len()
+    }
+
+    fn open_one(&mut self, record: &Record<'_>, out: &mut ReadBuf<'_>) -> Result<(), Error> {
+        let room = record.room();
+        if room <= out.remaining() {
+            let (typ, length) = self.opener.open(record, out.initialize_unfilled_to(room))?;
+            if typ == ContentType::ApplicationData {
+                self.take_data(length)?;
+                out.advance(length);
+                return Ok(());
+            }
+            let content = out.initialize_unfilled_to(length).to_vec();
+            return self.take_message(typ, &content);
+        }
+        let mut plaintext = Zeroizing::new(vec![0; room]);
+        let (typ, length) = self.opener.open(record, &mut plaintext)?;
+        plaintext.truncate(length);
+        if typ == ContentType::ApplicationData {
+            self.take_data(length)?;
+            self.opened = plaintext;
+            self.read_opened(out);
+            return Ok(());
+        }
+        self.take_message(typ, &plaintext)
+    }
+
+    fn take_data(&mut self, length: usize) -> Result<(), Error> {
+        if !self.message.is_empty() {
+            return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
+        }
+        // An empty record is traffic padding at best.
+        match length {
+            0 => self.count_talk(),
+            _ => {
+                self.talk = 0;
+                Ok(())
+            }
+        }
+    }
+
+    fn count_talk(&mut self) -> Result<(), Error> {
+        self.talk += 1;
+        match self.talk > MAX_TALK {
+            true => Err(PeerMisbehaved::TooManyEmptyFragments.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn take_message(&mut self, typ: ContentType, content: &[u8]) -> Result<(), Error> {
+        self.count_talk()?;
+        match typ {
+            ContentType::Handshake => self.take_handshake(content),
+            _ if !self.message.is_empty() => {
+                Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into())
+            }
+            ContentType::Alert => self.take_alert(content),
+            got_type => Err(Error::InappropriateMessage {
+                expect_types: vec![ContentType::ApplicationData],
+                got_type,
+            }),
+        }
+    }
+
+    fn take_alert(&mut self, content: &[u8]) -> Result<(), Error> {
+        let &[level, description] = content else { return Err(InvalidMessage::MessageTooShort.into()) };
+        let is_tls13 = self.version == ProtocolVersion::TLSv1_3;
+        match AlertDescription::from(description) {
+            AlertDescription::CloseNotify => self.peer_closed = true,
+            AlertDescription::UserCanceled if is_tls13 => {}
+            // Levels mean nothing any more in TLS 1.3 (RFC 8446 §6).
+            _ if level == WARNING && !is_tls13 => {}
+            description => {
+                // The peer has given up; an alert in answer would be talk.
+                self.closed = true;
+                return Err(Error::AlertReceived(description));
+            }
+        }
+        Ok(())
+    }
+
+    /// Handshake messages after the handshake, which may share a record or take several.
+    fn take_handshake(&mut self, content: &[u8]) -> Result<(), Error> {
+        let mut messages = std::mem::take(&mut self.message);
+        messages.extend_from_slice(content);
+        let mut rest = messages.as_slice();
+        while let &[typ, high, middle, low, ref behind @ ..] = rest {
+            let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+            if length > MAX_MESSAGE {
+                return Err(InvalidMessage::HandshakePayloadTooLarge.into());
+            }
+            let Some((body, next)) = behind.split_at_checked(length) else { break };
+            self.take_handshake_message(typ.into(), body, next.is_empty())?;
+            rest = next;
+        }
+        self.message = rest.to_vec();
+        Ok(())
+    }
+
+    fn take_handshake_message(
+        &mut self,
+        typ: HandshakeType,
+        body: &[u8],
+        ends_record: bool,
+    ) -> Result<(), Error> {
+        match (typ, self.keys.as_deref_mut()) {
+            (HandshakeType::KeyUpdate, Some(_)) if !ends_record => {
+                Err(PeerMisbehaved::KeyEpochWithPendingFragment.into())
+            }
+            (HandshakeType::KeyUpdate, Some(keys)) => {
+                let &[asks @ (0 | 1)] = body else { return Err(InvalidMessage::InvalidKeyUpdate.into()) };
+                self.opener = Opener::new(keys.next_peers()?, self.version)?;
+                // One answer is enough for all who asked before it could be sent.
+                match asks == 1 && self.unsent.is_empty() {
+                    true => self.change_own_key(),
+                    false => Ok(()),
+                }
+            }
+            (HandshakeType::NewSessionTicket, Some(Keys::Client(kernel))) => {
+                kernel.handle_new_session_ticket(body)
+            }
+            // TLS 1.2 renegotiation, which we do not do (RFC 5246 §7.2.2).
+            (HandshakeType::HelloRequest | HandshakeType::ClientHello, None) => {
+                self.alert(WARNING, AlertDescription::NoRenegotiation)
+            }
+            (got_type, _) => Err(Error::InappropriateHandshakeMessage {
+                expect_types: vec![HandshakeType::KeyUpdate],
+                got_type,
+            }),
+        }
+    }
+
+    /// Changes the key that we seal with, should it be worn. TLS 1.2 has no way to; there the session
+    /// ends, after 256 GiB in one direction.
+    pub(super) fn renew(&mut self) -> Result<(), Error> {
+        match self.sealer.is_worn() {
+            false => Ok(()),
+            true if self.keys.is_some() => self.change_own_key(),
+            true => Err(Error::EncryptError),
+        }
+    }
+
+    /// RFC 8446 §4.6.3: announced under the old key.
+    fn change_own_key(&mut self) -> Result<(), Error> {
+        const KEY_UPDATE_NOT_REQUESTED: [u8; 5] = [24, 0, 0, 1, 0];
+        let Some(mut keys) = self.keys.take() else { return Err(Error::EncryptError) };
+        self.queue(ContentType::Handshake, &KEY_UPDATE_NOT_REQUESTED)?;
+        let next = keys.next_own()?;
+        self.keys = Some(keys);
+        self.sealer = Sealer::new(next, self.version, confidentiality_limit(self.suite))?;
+        Ok(())
+    }
+
+    /// Seals as much of `plain` as `out` takes: how much that was, and how long it became.
+    pub(super) fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
+        let (mut taken, mut sealed) = (0, 0);
+        while taken < plain.len() {
+            let room = out.len().saturating_sub(sealed + OVERHEAD).min(MAX_PLAINTEXT);
+            let content = plain.get(taken..).unwrap_or_default();
+            let content = content.get(..room).unwrap_or(content);
+            if content.is_empty() {
+                break;
+            }
+            let rest = out.get_mut(sealed..).unwrap_or_default();
+            sealed += self.sealer.seal(ContentType::ApplicationData, content, rest)?;
+            taken += content.len();
+        }
+        Ok((taken, sealed))
+    }
+
+    /// Ends our direction; nothing may be sealed after it.
+    pub(super) fn close(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            // Without a key there is nothing to say it with.
+            let _ = self.alert(WARNING, AlertDescription::CloseNotify);
+        }
+    }
+
+    /// Whether our direction has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Sealed, and still to be sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.unsent.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Queues sealed bytes that the socket did not take.
+    pub(super) fn not_sent(&mut self, sealed: &[u8]) {
+        self.unsent.extend_from_slice(sealed);
+    }
+
+    /// Strikes the first `count` bytes of [`Session::unsent`].
+    pub(super) fn sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent >= self.unsent.len() {
+            self.unsent = Vec::new();
+            self.sent = 0;
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if !self.closed {
+            self.closed = true;
+            let _ = self.alert(FATAL, description_of(&error));
+        }
+        self.failure = Some(Box::new(error));
+    }
+
+    fn alert(&mut self, level: u8, description: AlertDescription) -> Result<(), Error> {
+        self.queue(ContentType::Alert, &[level, description.into()])
+    }
+
+    fn queue(&mut self, typ: ContentType, content: &[u8]) -> Result<(), Error> {
+        let start = self.unsent.len();
+        self.unsent.resize(start + content.len() + OVERHEAD, 0);
+        let sealed = self.sealer.seal(typ, content, self.unsent.get_mut(start..).unwrap_or_default());
+        self.unsent.truncate(start + sealed.as_ref().copied().unwrap_or_default());
+        sealed.map(drop)
+    }
+}
+
+fn confidentiality_limit(suite: SupportedCipherSuite) -> u64 {
+    match suite {
+        SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
+        SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
+    }
+}
+
+/// RFC 8446 §6.2.
+fn description_of(error: &Error) -> AlertDescription {
+    match error {
+        Error::DecryptError => AlertDescription::BadRecordMac,
+        Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
+        Error::InvalidMessage(_) => AlertDescription::DecodeError,
+        Error::PeerMisbehaved(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. } => AlertDescription::UnexpectedMessage,
+        _ => AlertDescription::InternalError,
+    }
+}

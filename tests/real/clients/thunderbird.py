@@ -1,0 +1,54 @@
+"""Thunderbird without a window: the account made and used by the calls behind its menus.
+
+It signs in with AUTHENTICATE PLAIN on several connections, compresses where the
+server offers that, and then waits in IDLE. What comes in there it shows unasked.
+"""
+
+from pathlib import Path
+
+from world import message
+
+from .marionette import Thunderbird
+
+# Nothing that a fresh profile would ask the network or the person.
+PREFERENCES = """
+user_pref("marionette.port", 0);
+user_pref("app.update.enabled", false);
+user_pref("extensions.update.enabled", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("mail.provider.suppress_dialog_on_startup", true);
+user_pref("mail.shell.checkDefaultClient", false);
+user_pref("mailnews.start_page.enabled", false);
+user_pref("mail.inappnotifications.enabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("services.settings.server", "http://127.0.0.1:9/");
+"""
+
+SCRIPT = (Path(__file__).resolve().parent / "thunderbird.js").read_text()
+
+
+def check(test):
+    profile = test.work / "thunderbird"
+    profile.mkdir()
+    (profile / "user.js").write_text(PREFERENCES)
+    ca = "".join(line for line in Path(test.ca).read_text().splitlines() if not line.startswith("-----"))
+    program = Thunderbird(profile, test.environment())
+    test.addCleanup(program.kill)
+
+    def thunderbird(call, *arguments):
+        return program.run(f"{SCRIPT}\nreturn await {call};", *arguments)
+
+    thunderbird("account(...args)", ca, test.host, test.port, test.user, test.password)
+    thunderbird("comes('first')")
+    thunderbird("comes('second')")
+    # Thunderbird puts its own X-Mozilla-Status lines on top.
+    test.assertTrue(thunderbird("source('first')").encode().endswith(message("first")))
+    thunderbird("append(...args)", message("written").decode())
+    thunderbird("flag('first')")
+    thunderbird("remove('second')")
+    test.mailbox.deliver(test.user, message("third"), "3.test.localhost")
+    thunderbird("comes('third')")
+    test.assertEqual(program.quit(), 0)
+    # It hangs up without a LOGOUT.
+    test.assert_all_done("Disconnected:")

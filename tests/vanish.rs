@@ -1,0 +1,82 @@
+//! A mail program whose machine vanishes: no FIN, no reset, just silence. Played with a network namespace
+//! whose cable is pulled, so it needs root, iproute2 and openssl, and the three minutes that keep-alive
+//! takes; `scripts/test` runs it.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{ALICE, Site, login};
+use sandbox::Sandbox;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+/// Our end of the cable; TEST-NET-1 (RFC 5737) is nobody's.
+const HERE: &str = "192.0.2.1";
+const THERE: &str = "192.0.2.2";
+
+/// A machine at the other end of a cable.
+struct Elsewhere {
+    name: String,
+}
+
+impl Elsewhere {
+    fn new() -> Self {
+        let name = format!("proxy-{}", std::process::id());
+        let (ours, theirs) = (format!("o{}", std::process::id()), format!("t{}", std::process::id()));
+        ip(&["netns", "add", &name]);
+        let elsewhere = Self { name };
+        let name = &elsewhere.name;
+        ip(&["link", "add", &ours, "type", "veth", "peer", "name", &theirs, "netns", name]);
+        ip(&["address", "add", &format!("{HERE}/30"), "dev", &ours]);
+        ip(&["link", "set", &ours, "up"]);
+        ip(&["-n", name, "address", "add", &format!("{THERE}/30"), "dev", &theirs]);
+        ip(&["-n", name, "link", "set", &theirs, "up"]);
+        elsewhere
+    }
+
+    fn pull_the_cable(&self) {
+        ip(&["-n", &self.name, "link", "set", &format!("t{}", std::process::id()), "down"]);
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // The cable goes with it.
+        ip(&["netns", "delete", &self.name]);
+    }
+}
+
+fn ip(words: &[&str]) {
+    assert!(std::process::Command::new("ip").args(words).status().unwrap().success(), "ip {words:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs root and three minutes; scripts/test runs it"]
+async fn a_mail_program_that_vanishes_is_noticed_and_the_providers_leg_closed() {
+    let elsewhere = Elsewhere::new();
+    let listener = format!("[[listeners]]\naddresses = [\"{HERE}:0\"]\n");
+    let site = Site::with_config(Sandbox::builder(), &listener).await;
+    let settings = site.authorize(ALICE).await;
+    let mut serving = site.serve().await;
+
+    let mut program = tokio::process::Command::new("ip")
+        .args(["netns", "exec", &elsewhere.name, "openssl", "s_client", "-quiet", "-connect"])
+        .arg(serving.address().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut say = program.stdin.take().unwrap();
+    let mut hear = BufReader::new(program.stdout.take().unwrap()).lines();
+    say.write_all(format!("a {}\r\n", login(&settings)).as_bytes()).await.unwrap();
+    while !hear.next_line().await.unwrap().unwrap().starts_with("a OK") {}
+    let ours = format!(":{:04X}", serving.address().port());
+    serving.process().probes(|fields| fields[1].ends_with(&ours)).await;
+
+    elsewhere.pull_the_cable();
+    let end = serving.logs("session ended").await;
+    assert!(end.contains("the connection to the mail program failed"), "{end}");
+    site.sandbox.controls().wait_for(|stats| stats.open == 0).await;
+}
