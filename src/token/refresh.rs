@@ -232,7 +232,7 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked
     };
     if !missing.is_empty() {
         grant.last_error = Some(format!(
-            "the provider no longer grants {}; run imap-oauth-proxy authorize {{account}} and leave every box ticked",
+            "the scope {} was not granted by the last refresh; run imap-oauth-proxy authorize {{account}} and leave every box ticked",
             missing.join(" ")
         ));
     }
