@@ -73,7 +73,9 @@ pub async fn proxy(site: &Site, password: &str) -> Peer {
     let ready_file = site.home.path().join("ready.json");
     let _ = std::fs::remove_file(&ready_file);
     let log = std::fs::File::create(site.home.path().join("log")).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
+    // Another build, to compare two of ours.
+    let program = std::env::var_os("PROXY").unwrap_or(env!("CARGO_BIN_EXE_imap-oauth-proxy").into());
+    let child = Command::new(program)
         .arg("--config")
         .arg(&site.config)
         .args(["serve", "--ready-file"])
@@ -112,8 +114,8 @@ pub async fn relays(site: &Site) -> Vec<Peer> {
     let port = free_port();
     let nginx = format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
-         worker_processes auto;\nworker_rlimit_nofile 65536;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
-         daemon off;\nevents {{ worker_connections 32768; }}\n\
+         worker_processes auto;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
+         daemon off;\nevents {{ worker_connections 16384; }}\n\
          stream {{\n server {{\n  listen 127.0.0.1:{port} ssl;\n  ssl_certificate {here}/relay.pem;\n\
          \x20 ssl_certificate_key {here}/relay.pem;\n  ssl_session_cache shared:tls:10m;\n\
          \x20 ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_pass {upstream};\n  proxy_ssl on;\n\
@@ -127,7 +129,7 @@ pub async fn relays(site: &Site) -> Vec<Peer> {
 
     let port = free_port();
     let haproxy = format!(
-        "global\n maxconn 30000\n stats timeout 1h\n\
+        "global\n maxconn 9000\n stats timeout 1h\n\
          defaults\n mode tcp\n timeout connect 10s\n timeout client 1h\n timeout server 1h\n\
          frontend mail\n bind 127.0.0.1:{port} ssl crt {here}/relay.pem\n default_backend provider\n\
          backend provider\n server provider {upstream} ssl verify required ca-file {ca} verifyhost localhost\n"
