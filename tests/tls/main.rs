@@ -7,4 +7,5 @@ mod authority;
 mod downstream;
 mod harness;
 mod own_certificate;
+mod records;
 mod upstream;

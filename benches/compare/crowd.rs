@@ -1,0 +1,62 @@
+//! How cost grows with sessions, and what happens when all of them come back at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::{load, peers};
+
+/// 10 to 10,000 sessions in IDLE: memory, descriptors, and what each login cost. Then as many logins at
+/// once as the last line has, with an access token that has expired.
+pub async fn run() {
+    let most = if rlimit::Resource::NOFILE.get_soft().unwrap() < 45_000 { 4_500 } else { 10_000 };
+    let (site, password) = super::site().await;
+    println!(
+        "| sessions | MiB (Pss) | KiB a session | descriptors | CPU-ms a login |\n|---:|---:|---:|---:|---:|"
+    );
+    for count in [10, 100, 1_000, most] {
+        let peer = Arc::new(peers::proxy(&site, &password).await);
+        // What the first sessions cost once is not theirs.
+        drop(load::idlers(&peer, 8, 8).await);
+        let (before, cpu) = (peer.tree().pss(), peer.tree().cpu());
+        let clients = load::idlers(&peer, count, 8).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (after, cpu) = (peer.tree().pss(), peer.tree().cpu() - cpu);
+        println!(
+            "| {count} | {:.1} | {:.1} | {} | {:.2} |",
+            after / 1024.0,
+            (after - before) / count as f64,
+            peer.tree().descriptors(),
+            cpu * 1e3 / count as f64
+        );
+        drop(clients);
+    }
+
+    let peer = Arc::new(peers::proxy(&site, &password).await);
+    site.sandbox.controls().expire_access_tokens();
+    site.sandbox.controls().revoke_access_tokens();
+    let refreshes = site.sandbox.controls().stats().refreshes;
+    let before = peer.tree().cpu();
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..most {
+        let peer = peer.clone();
+        running.spawn(async move {
+            let client = peer.log_in().await;
+            (start.elapsed().as_secs_f64(), client)
+        });
+    }
+    let done = running.join_all().await;
+    let took: Vec<f64> = done.iter().map(|(took, _)| *took).collect();
+    println!(
+        "\n{} logins at once after every access token had been revoked: all succeeded; median {:.1} s, last {:.1} s; \
+         CPU {:.2} ms each; peak memory {:.0} MiB; {} refreshes",
+        took.len(),
+        super::measure::median(&took),
+        took.iter().copied().fold(0.0, f64::max),
+        (peer.tree().cpu() - before) * 1e3 / took.len() as f64,
+        peer.tree().peak() / 1024.0,
+        site.sandbox.controls().stats().refreshes - refreshes
+    );
+}

@@ -1,0 +1,183 @@
+//! What mail programs do, in bulk. Each function returns one figure for one peer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sandbox::mail::Client;
+use sandbox::pattern;
+use tokio::task::JoinSet;
+
+use super::measure::{Tree, percentile};
+use super::peers::Peer;
+
+/// The size of the one message in `Huge`.
+pub const HUGE: u64 = 64 << 20;
+/// Messages in `Small`, and their size.
+pub const SMALL_COUNT: u64 = 64;
+pub const SMALL: u64 = 32 << 10;
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+async fn sessions(peer: &Peer, count: usize) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(peer.log_in().await);
+    }
+    clients
+}
+
+/// Runs `work` once a session, all at once, and returns the CPU seconds that it cost `tree`.
+async fn cost<F: Future<Output = ()> + Send + 'static>(
+    tree: Tree,
+    clients: Vec<Client>,
+    work: impl Fn(Client) -> F,
+) -> f64 {
+    let before = tree.cpu();
+    let running: JoinSet<()> = clients.into_iter().map(work).collect();
+    running.join_all().await;
+    tree.cpu() - before
+}
+
+async fn fetch(client: &mut Client, number: u64) -> u64 {
+    client.send(&format!("f FETCH {number} BODY.PEEK[]")).await;
+    let line = client.line().await;
+    let length = line.rsplit_once('{').and_then(|(_, rest)| rest.trim_end_matches('}').parse().ok());
+    let Some(length) = length else { panic!("no literal: {line}") };
+    client.stream_octets(length, |_| {}).await;
+    while !client.line().await.starts_with("f OK") {}
+    length
+}
+
+async fn select(client: &mut Client, mailbox: &str) {
+    let answer = client.command("s", &format!("SELECT {mailbox}")).await;
+    assert!(answer.last().is_some_and(|line| line.starts_with("s OK")), "{answer:?}");
+}
+
+/// CPU seconds a GiB from the provider, over `connections`.
+pub async fn down(peer: &Peer, connections: usize, octets: u64) -> f64 {
+    let mut clients = sessions(peer, connections).await;
+    for client in &mut clients {
+        select(client, "Huge").await;
+    }
+    let each = (octets / HUGE / connections as u64).max(1);
+    let spent = cost(peer.tree(), clients, move |mut client| async move {
+        for _ in 0..each {
+            fetch(&mut client, 1).await;
+        }
+    })
+    .await;
+    spent / ((each * connections as u64 * HUGE) as f64 / GIB)
+}
+
+/// CPU seconds a GiB to the provider, over `connections`.
+pub async fn up(peer: &Peer, connections: usize, octets: u64) -> f64 {
+    let clients = sessions(peer, connections).await;
+    let each = (octets / HUGE / connections as u64).max(1);
+    let spent = cost(peer.tree(), clients, move |mut client| async move {
+        for _ in 0..each {
+            client.send(&format!("u APPEND INBOX {{{HUGE}}}")).await;
+            assert!(client.line().await.starts_with('+'));
+            let mut sent = 0;
+            while sent < HUGE {
+                let piece = pattern::chunk(sent, HUGE - sent);
+                client.write(piece).await;
+                sent += piece.len() as u64;
+            }
+            client.write(b"\r\n").await;
+            let answer = client.until_tagged("u").await;
+            assert!(answer.last().is_some_and(|line| line.starts_with("u OK")), "{answer:?}");
+        }
+    })
+    .await;
+    spent / ((each * connections as u64 * HUGE) as f64 / GIB)
+}
+
+/// CPU seconds a GiB in messages of 32 KiB, one command each, over 8 connections.
+pub async fn small(peer: &Peer, octets: u64) -> f64 {
+    let mut clients = sessions(peer, 8).await;
+    for client in &mut clients {
+        select(client, "Small").await;
+    }
+    let each = octets / SMALL / 8;
+    let spent = cost(peer.tree(), clients, move |mut client| async move {
+        for number in 0..each {
+            fetch(&mut client, number % SMALL_COUNT + 1).await;
+        }
+    })
+    .await;
+    spent / ((each * 8 * SMALL) as f64 / GIB)
+}
+
+/// NOOPs over 32 connections: CPU µs each, and the round trip's median and 99th percentile in µs.
+pub async fn noop(peer: &Peer, each: usize) -> [f64; 3] {
+    let clients = sessions(peer, 32).await;
+    let before = peer.tree().cpu();
+    let mut running = JoinSet::new();
+    for mut client in clients {
+        running.spawn(async move {
+            let mut took = Vec::with_capacity(each);
+            for _ in 0..each {
+                let start = Instant::now();
+                client.command("n", "NOOP").await;
+                took.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+            took
+        });
+    }
+    let took: Vec<f64> = running.join_all().await.into_iter().flatten().collect();
+    let spent = peer.tree().cpu() - before;
+    [spent * 1e6 / took.len() as f64, percentile(&took, 50.0), percentile(&took, 99.0)]
+}
+
+/// CPU ms a login, eight at a time, each on a fresh connection with a full handshake: ours with the
+/// password and the sign-in, a relay's up to the provider's greeting.
+pub async fn login(peer: &Arc<Peer>, count: usize) -> f64 {
+    let before = peer.tree().cpu();
+    let mut running = JoinSet::new();
+    for _ in 0..8 {
+        let peer = peer.clone();
+        running.spawn(async move {
+            for _ in 0..count / 8 {
+                let mut client = peer.connect().await;
+                if let super::peers::Login::Password(_) = peer.login {
+                    peer.say_login(&mut client).await;
+                }
+            }
+        });
+    }
+    running.join_all().await;
+    // What ends the last sessions is part of it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    (peer.tree().cpu() - before) * 1e3 / (count / 8 * 8) as f64
+}
+
+/// Logs `count` sessions in, `at_once` at a time, and leaves them in IDLE.
+pub async fn idlers(peer: &Arc<Peer>, count: usize, at_once: usize) -> Vec<Client> {
+    let mut running = JoinSet::new();
+    for worker in 0..at_once {
+        let peer = peer.clone();
+        let share = count / at_once + usize::from(worker < count % at_once);
+        running.spawn(async move {
+            let mut clients = Vec::new();
+            for _ in 0..share {
+                let mut client = peer.log_in().await;
+                select(&mut client, "INBOX").await;
+                client.send("i IDLE").await;
+                while !client.line().await.starts_with('+') {}
+                clients.push(client);
+            }
+            clients
+        });
+    }
+    running.join_all().await.into_iter().flatten().collect()
+}
+
+/// KiB of the process tree a session, over `count` sessions in IDLE.
+pub async fn idle(peer: &Arc<Peer>, count: usize) -> f64 {
+    let before = peer.tree().pss();
+    let clients = idlers(peer, count, 16).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let after = peer.tree().pss();
+    drop(clients);
+    (after - before) / count as f64
+}

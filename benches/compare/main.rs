@@ -1,0 +1,155 @@
+//! The proxy beside nginx and HAProxy, in one run, on one machine.
+//!
+//! `cargo bench --bench compare` prints what a hop costs with each of them, in turn and several times,
+//! medians and ratios; `-- --crowd` how cost grows up to 10,000 sessions, and what 10,000 logins at once
+//! after an outage come to; `-- --soak SECONDS` runs mixed sessions and fails where memory or
+//! descriptors are not flat. `scripts/bench` and `scripts/soak` install what is missing first.
+//! Everything is on the loopback interface and gone at the end.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench that fails stops")]
+#![allow(unreachable_pub, missing_docs, clippy::large_futures, reason = "a program of its own")]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod crowd;
+mod load;
+mod measure;
+mod peers;
+mod soak;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{ALICE, Site};
+use sandbox::{DelayLine, Sandbox};
+
+use measure::median;
+use peers::Peer;
+
+/// One line of the table: its name, and one figure a peer and round.
+struct Row {
+    name: &'static str,
+    goal: f64,
+    figures: Vec<Vec<f64>>,
+}
+
+#[tokio::main]
+async fn main() {
+    // Both ends of every session are in this process.
+    let descriptors = rlimit::Resource::NOFILE.set(65_536, 65_536);
+    if descriptors.is_err() {
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+    }
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => table().await,
+        ["--crowd"] => crowd::run().await,
+        ["--soak", seconds] => soak::run(Duration::from_secs(seconds.parse().unwrap())).await,
+        _ => panic!("usage: compare [--crowd | --soak SECONDS]"),
+    }
+}
+
+/// A provider with a huge and many small messages, and the proxy's limits out of the way.
+async fn site() -> (Site, String) {
+    let builder = Sandbox::builder().user(ALICE).huge_message(ALICE, "Huge", load::HUGE).big_mailbox(
+        ALICE,
+        "Small",
+        load::SMALL_COUNT as usize,
+        load::SMALL as usize,
+    );
+    let limits = "[limits]\nconnections = 20000\nconnections_per_address = 20000\n";
+    let site = Site::with_config(builder, limits).await;
+    let settings = site.authorize(ALICE).await;
+    let password = settings["password"].as_str().unwrap().to_owned();
+    (site, password)
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+async fn table() {
+    let (rounds, octets) = (setting("ROUNDS", 3), setting("MIB", 512) << 20);
+    let (logins, idle) = (setting("LOGINS", 800) as usize, setting("IDLE", 2000) as usize);
+    let (site, password) = site().await;
+    let mut all = vec![peers::proxy(&site, &password).await];
+    all.extend(peers::relays(&site).await);
+    let all: Vec<Arc<Peer>> = all.into_iter().map(Arc::new).collect();
+
+    let names = [
+        ("CPU-s per GiB down, 1 connection", 0.65),
+        ("CPU-s per GiB down, 8 connections", 0.65),
+        ("CPU-s per GiB up, 1 connection", 0.65),
+        ("CPU-s per GiB up, 8 connections", 0.65),
+        ("CPU-s per GiB in 32 KiB messages", 0.65),
+        ("CPU-µs per NOOP, 32 connections", f64::NAN),
+        ("NOOP round trip p50, µs", 1.0),
+        ("NOOP round trip p99, µs", 1.0),
+        ("CPU-ms per login", 0.6),
+    ];
+    let mut rows: Vec<Row> =
+        names.iter().map(|&(name, goal)| Row { name, goal, figures: vec![Vec::new(); all.len()] }).collect();
+    for round in 1..=rounds {
+        for (at, peer) in all.iter().enumerate() {
+            let [cpu, p50, p99] = load::noop(peer, 400).await;
+            let figures = [
+                load::down(peer, 1, octets).await,
+                load::down(peer, 8, octets).await,
+                load::up(peer, 1, octets).await,
+                load::up(peer, 8, octets).await,
+                load::small(peer, octets / 4).await,
+                cpu,
+                p50,
+                p99,
+                load::login(peer, logins).await,
+            ];
+            eprintln!("round {round} of {rounds}, {}: {figures:.2?}", peer.name);
+            rows.iter_mut().zip(figures).for_each(|(row, figure)| row.figures[at].push(figure));
+        }
+    }
+    let mut memory =
+        Row { name: "KiB (Pss) per idle session", goal: f64::NAN, figures: vec![Vec::new(); all.len()] };
+    for (at, peer) in all.iter().enumerate() {
+        memory.figures[at].push(load::idle(peer, idle).await);
+    }
+    rows.push(memory);
+    print_table(&rows, &all, rounds);
+    drop(all);
+    distance(&site, &password).await;
+    site.sandbox.assert_no_violations();
+}
+
+fn print_table(rows: &[Row], all: &[Arc<Peer>], rounds: u64) {
+    println!("\nMedians of {rounds} alternating rounds; memory once.\n");
+    let names: Vec<&str> = all.iter().map(|peer| peer.name).collect();
+    println!("| | {} | ours ÷ nginx | goal |", names.join(" | "));
+    println!("|---|{}", "---:|".repeat(names.len() + 2));
+    for row in rows {
+        let figures: Vec<f64> = row.figures.iter().map(|figures| median(figures)).collect();
+        let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
+        let ratio = figures.get(1).map_or(String::new(), |nginx| format!("{:.2}", figures[0] / nginx));
+        let goal = if row.goal.is_nan() { String::new() } else { format!("≤ {:.2}", row.goal) };
+        println!("| {} | {} | {ratio} | {goal} |", row.name, shown.join(" | "));
+    }
+}
+
+/// From LOGIN to OK over a line with a round trip of 50 ms between the proxy and the provider.
+async fn distance(site: &Site, password: &str) {
+    let line = DelayLine::start(site.sandbox.imap_address(), Duration::from_millis(25)).await;
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    let (near, far) = (site.sandbox.imap_address().to_string(), line.address().to_string());
+    std::fs::write(&site.config, text.replace(&near, &far)).unwrap();
+    let peer = peers::proxy(site, password).await;
+    let mut took = Vec::new();
+    for _ in 0..11 {
+        let mut client = peer.connect().await;
+        let start = Instant::now();
+        peer.say_login(&mut client).await;
+        took.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    println!(
+        "\nLOGIN to OK with 50 ms round trip to the provider: first {:.0} ms, then {:.0} ms (median of 10); TCP, TLS, greeting and AUTHENTICATE are 200 ms on this line.",
+        took[0],
+        median(&took[1..])
+    );
+}

@@ -1,0 +1,192 @@
+//! Who is measured: the proxy, and the TLS relays of nginx and HAProxy with configurations of their own, on
+//! free ports of the loopback interface, gone with the bench.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use sandbox::mail::Client;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+use super::common::{ALICE, Site};
+use super::measure::Tree;
+
+/// Somebody between the mail program and the provider.
+pub struct Peer {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub tls: Arc<ClientConfig>,
+    /// What to say after the greeting.
+    pub login: Login,
+    child: Child,
+}
+
+#[derive(Clone)]
+pub enum Login {
+    /// To us.
+    Password(String),
+    /// To the provider, through a relay that knows nothing of it.
+    Token(String),
+}
+
+impl Peer {
+    pub fn tree(&self) -> Tree {
+        Tree(self.child.id())
+    }
+
+    /// A mail program's connection, greeted.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address, &self.tls).await
+    }
+
+    /// A session that is logged in.
+    pub async fn log_in(&self) -> Client {
+        let mut client = self.connect().await;
+        self.say_login(&mut client).await;
+        client
+    }
+
+    pub async fn say_login(&self, client: &mut Client) {
+        let answer = match &self.login {
+            Login::Password(password) => client.login(ALICE, password).await,
+            Login::Token(token) => client.authenticate(ALICE, token).await,
+        };
+        assert!(answer.last().is_some_and(|line| line.contains(" OK ")), "{}: {answer:?}", self.name);
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // nginx's workers end with their master, which only a polite signal lets it do.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// The proxy, serving `site`.
+pub async fn proxy(site: &Site, password: &str) -> Peer {
+    let ready_file = site.home.path().join("ready.json");
+    let _ = std::fs::remove_file(&ready_file);
+    let log = std::fs::File::create(site.home.path().join("log")).unwrap();
+    // Another build, to compare two of ours.
+    let program = std::env::var_os("PROXY").unwrap_or(env!("CARGO_BIN_EXE_imap-oauth-proxy").into());
+    let child = Command::new(program)
+        .arg("--config")
+        .arg(&site.config)
+        .args(["serve", "--ready-file"])
+        .arg(&ready_file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    while !ready_file.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ready: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
+    let ca = CertificateDer::from_pem_file(ready["ca_file"].as_str().unwrap()).unwrap();
+    Peer {
+        name: "ours",
+        address: ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap(),
+        tls: trusting(ca),
+        login: Login::Password(password.to_owned()),
+        child,
+    }
+}
+
+/// nginx's and HAProxy's relays to the provider of `site`; `None` where one is not installed.
+pub async fn relays(site: &Site) -> Vec<Peer> {
+    let directory = site.home.path();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(directory.join("relay.pem"), cert.pem() + &signing_key.serialize_pem()).unwrap();
+    let upstream = site.sandbox.imap_address();
+    let ca = site.sandbox.ca_file().display().to_string();
+    let here = directory.display().to_string();
+    let mut peers = Vec::new();
+
+    let port = free_port();
+    let nginx = format!(
+        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
+         worker_processes auto;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
+         daemon off;\nevents {{ worker_connections 16384; }}\n\
+         stream {{\n server {{\n  listen 127.0.0.1:{port} ssl;\n  ssl_certificate {here}/relay.pem;\n\
+         \x20 ssl_certificate_key {here}/relay.pem;\n  ssl_session_cache shared:tls:10m;\n\
+         \x20 ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_pass {upstream};\n  proxy_ssl on;\n\
+         \x20 proxy_ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_ssl_verify on;\n  proxy_ssl_name localhost;\n\
+         \x20 proxy_ssl_trusted_certificate {ca};\n  proxy_timeout 1h;\n }}\n}}\n"
+    );
+    let arguments = ["-c", "nginx.conf", "-p", &here];
+    let file = directory.join("nginx.conf");
+    std::fs::write(&file, nginx).unwrap();
+    peers.extend(start("nginx", "nginx", &arguments, directory, port, cert.der(), site).await);
+
+    let port = free_port();
+    let haproxy = format!(
+        "global\n maxconn 9000\n stats timeout 1h\n\
+         defaults\n mode tcp\n timeout connect 10s\n timeout client 1h\n timeout server 1h\n\
+         frontend mail\n bind 127.0.0.1:{port} ssl crt {here}/relay.pem\n default_backend provider\n\
+         backend provider\n server provider {upstream} ssl verify required ca-file {ca} verifyhost localhost\n"
+    );
+    let file = directory.join("haproxy.cfg");
+    std::fs::write(&file, haproxy).unwrap();
+    let file = file.display().to_string();
+    peers.extend(start("HAProxy", "haproxy", &["-f", &file], directory, port, cert.der(), site).await);
+    peers
+}
+
+async fn start(
+    name: &'static str,
+    program: &str,
+    arguments: &[&str],
+    directory: &Path,
+    port: u16,
+    certificate: &CertificateDer<'static>,
+    site: &Site,
+) -> Option<Peer> {
+    let words = std::fs::File::create(directory.join(format!("{program}.err"))).unwrap();
+    let command = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(words)
+        .spawn();
+    let Ok(child) = command else {
+        println!("{program} is not installed and left out");
+        return None;
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let login = Login::Token(site.sandbox.controls().access_token(ALICE));
+    let mut peer = Peer { name, address, tls: trusting(certificate.clone()), login, child };
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        if let Some(status) = peer.child.try_wait().unwrap() {
+            let words = std::fs::read_to_string(directory.join(format!("{program}.err"))).unwrap();
+            panic!("{program} did not start ({status}): {words}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Some(peer)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A mail program's TLS that trusts `certificate` and remembers no session: collectors start anew.
+fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
+}

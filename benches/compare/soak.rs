@@ -1,0 +1,117 @@
+//! Mixed sessions for as long as somebody likes, with memory and descriptors flat at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sandbox::mail::Client;
+use tokio::task::JoinSet;
+
+use super::peers::{self, Peer};
+use super::{load, measure::Tree};
+
+/// Mail programs at any time.
+const PROGRAMS: u64 = 64;
+/// What an allocator may keep beyond what it had after the first part, in KiB.
+const SLACK: f64 = 4096.0;
+
+/// Runs for `time`, compares the second half with the first, and panics where it has grown.
+pub async fn run(time: Duration) {
+    let (site, password) = super::site().await;
+    let peer = Arc::new(peers::proxy(&site, &password).await);
+    let fresh = peer.tree().descriptors();
+    let end = Instant::now() + time;
+    println!("|  s | MiB (Pss) | descriptors |\n|---:|---:|---:|");
+    let middle = part(&peer, end - time / 2, time).await;
+    let last = part(&peer, end, time).await;
+    println!(
+        "\nAt rest, half-way and at the end: {:.1} and {:.1} MiB, {} and {} descriptors ({fresh} when fresh); {} sessions in all",
+        middle.0 / 1024.0,
+        last.0 / 1024.0,
+        middle.1,
+        last.1,
+        site.sandbox.controls().stats().logins
+    );
+    assert!(last.0 <= middle.0 + SLACK, "memory grew from {:.0} to {:.0} KiB", middle.0, last.0);
+    assert!(last.1 <= fresh + 8, "descriptors grew from {fresh} to {}", last.1);
+    site.sandbox.assert_no_violations();
+}
+
+/// Sessions until `end`; then what the proxy holds when all of them are gone.
+async fn part(peer: &Arc<Peer>, end: Instant, time: Duration) -> (f64, usize) {
+    let mut running = JoinSet::new();
+    for seed in 0..PROGRAMS {
+        let peer = peer.clone();
+        running.spawn(async move {
+            let mut turn = seed;
+            while Instant::now() < end {
+                session(&peer, turn).await;
+                turn += 1;
+            }
+        });
+    }
+    let mut shown = Instant::now();
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(200).min(end - Instant::now())).await;
+        if shown.elapsed() > time / 10 {
+            shown = Instant::now();
+            show(peer.tree(), end, time);
+        }
+    }
+    running.join_all().await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while peer.tree().descriptors() > 24 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (peer.tree().pss(), peer.tree().descriptors())
+}
+
+fn show(tree: Tree, end: Instant, time: Duration) {
+    let left = end.saturating_duration_since(Instant::now());
+    println!("| {} | {:.1} | {} |", (time - left).as_secs(), tree.pss() / 1024.0, tree.descriptors());
+}
+
+/// One of the things that mail programs do.
+async fn session(peer: &Peer, turn: u64) {
+    let mut client = peer.log_in().await;
+    match turn % 5 {
+        0 => {
+            client.command("s", "SELECT Small").await;
+            for number in 1..=8 {
+                client.command("f", &format!("FETCH {number} BODY.PEEK[HEADER]")).await;
+            }
+            client.command("q", "LOGOUT").await;
+        }
+        1 => append(&mut client).await,
+        2 => {
+            client.command("s", "SELECT INBOX").await;
+            client.send("i IDLE").await;
+            client.line().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            client.send("DONE").await;
+            client.until_tagged("i").await;
+        }
+        // Vanishes in the middle of an answer.
+        3 => {
+            client.command("s", "SELECT Huge").await;
+            client.send("f FETCH 1 BODY.PEEK[]").await;
+            client.line().await;
+            client.stream_octets(load::SMALL, |_| {}).await;
+        }
+        _ => drop(client),
+    }
+}
+
+/// A message that the sandbox takes and does not keep.
+async fn append(client: &mut Client) {
+    let octets = 33 << 20;
+    client.send(&format!("u APPEND INBOX {{{octets}}}")).await;
+    client.line().await;
+    let mut sent = 0;
+    while sent < octets {
+        let piece = sandbox::pattern::chunk(sent, octets - sent);
+        client.write(piece).await;
+        sent += piece.len() as u64;
+    }
+    client.write(b"\r\n").await;
+    client.until_tagged("u").await;
+}

@@ -1,0 +1,293 @@
+//! What happens on a TLS connection after its handshake: data in every cut, key updates, ends, lies.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imap_oauth_proxy::tls::{Identity, Stream};
+use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::AlertDescription;
+
+use crate::harness::{Listener, MailProgram, settings};
+
+/// A client of rustls's own and our end of the same connection, in TLS 1.3 and 1.2.
+async fn pairs() -> Vec<(&'static str, TlsStream<TcpStream>, Stream)> {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Arc::new(Identity::load(settings(directory.path()), OffsetDateTime::now_utc()).unwrap());
+    let mut listener = Listener::start(&identity).await;
+    let program = MailProgram::trusting(&identity.ca_file().unwrap());
+    let mut pairs = Vec::new();
+    for (version, program) in [("1.3", program.clone()), ("1.2", program.old("ECDSA"))] {
+        let client = program.connect(listener.address, "localhost").await.unwrap();
+        pairs.push((version, client, listener.next().await.unwrap()));
+    }
+    pairs
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+/// Sends `data` through and returns what came out at the other end, read `at_most` a time.
+async fn through<W, R>(from: &mut W, to: &mut R, data: &[u8], at_most: usize) -> Vec<u8>
+where
+    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
+{
+    let write = async {
+        from.write_all(data).await.unwrap();
+        from.flush().await.unwrap();
+    };
+    let read = async {
+        let (mut came, mut piece) = (Vec::new(), vec![0; at_most]);
+        while came.len() < data.len() {
+            let count = to.read(&mut piece).await.unwrap();
+            assert!(count > 0, "the end came after {} of {} bytes", came.len(), data.len());
+            came.extend_from_slice(&piece[..count]);
+        }
+        came
+    };
+    tokio::join!(write, read).1
+}
+
+#[tokio::test]
+async fn bytes_arrive_as_they_were_sent_however_they_are_cut() {
+    for (version, mut client, mut server) in pairs().await {
+        for length in [1, 100, 16_383, 16_384, 16_385, 65_536, 65_537, 300_000] {
+            let data = pattern(length);
+            for at_most in [1_000, 16_384, 16_385, 1 << 20] {
+                assert!(
+                    through(&mut client, &mut server, &data, at_most).await == data,
+                    "{version} {length}"
+                );
+                assert!(
+                    through(&mut server, &mut client, &data, at_most).await == data,
+                    "{version} {length}"
+                );
+            }
+        }
+        let few = pattern(40);
+        assert!(through(&mut client, &mut server, &few, 1).await == few, "{version}");
+    }
+}
+
+/// Both ways at once, more than all buffers on the way hold together, and nobody waits for ever.
+#[tokio::test]
+async fn both_directions_move_at_once() {
+    for (version, client, server) in pairs().await {
+        let data = pattern(24 << 20);
+        let (mut client_reads, mut client_writes) = tokio::io::split(client);
+        let (mut server_reads, mut server_writes) = tokio::io::split(server);
+        let (up, down) = tokio::join!(
+            through(&mut client_writes, &mut server_reads, &data, 1 << 16),
+            through(&mut server_writes, &mut client_reads, &data, 1 << 16),
+        );
+        assert!(up == data && down == data, "{version}");
+    }
+}
+
+/// Every single byte of what a client sends arrives in a segment of its own.
+#[tokio::test]
+async fn a_line_that_drips_is_read_like_one_that_comes_at_once() {
+    for (version, mut client, mut server) in pairs().await {
+        let (tcp, tls) = client.get_mut();
+        io::Write::write_all(&mut tls.writer(), b"a NOOP\r\n").unwrap();
+        let mut sealed = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut sealed).unwrap();
+        }
+        let drip = async {
+            for byte in sealed {
+                tcp.write_all(&[byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut line = [0; 8];
+        tokio::join!(drip, async { server.read_exact(&mut line).await.unwrap() });
+        assert_eq!(&line, b"a NOOP\r\n", "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_may_change_its_key_and_ask_for_ours_as_often_as_there_is_data() {
+    let (_, mut client, mut server) = pairs().await.swap_remove(0);
+    for round in 0..100_usize {
+        client.get_mut().1.refresh_traffic_keys().unwrap();
+        let data = pattern(1 + round * 500);
+        assert!(through(&mut client, &mut server, &data, 1 << 16).await == data);
+        assert!(through(&mut server, &mut client, &data, 1 << 16).await == data);
+    }
+}
+
+#[tokio::test]
+async fn key_updates_without_data_end_the_connection_some_time() {
+    let (_, mut client, mut server) = pairs().await.swap_remove(0);
+    for _ in 0..40 {
+        client.get_mut().1.refresh_traffic_keys().unwrap();
+    }
+    client.flush().await.unwrap();
+    let error = server.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    // And the client learns it.
+    assert!(client.read_u8().await.unwrap_err().to_string().contains("UnexpectedMessage"));
+}
+
+#[tokio::test]
+async fn what_was_tampered_with_is_not_read_and_the_peer_is_told() {
+    for (version, mut client, mut server) in pairs().await {
+        client.write_all(b"first").await.unwrap();
+        client.flush().await.unwrap();
+        let (tcp, tls) = client.get_mut();
+        io::Write::write_all(&mut tls.writer(), b"second").unwrap();
+        let mut sealed = Vec::new();
+        tls.write_tls(&mut sealed).unwrap();
+        *sealed.last_mut().unwrap() ^= 1;
+        tcp.write_all(&sealed).await.unwrap();
+
+        let mut first = [0; 5];
+        server.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"first", "{version}");
+        for _ in 0..2 {
+            let error = server.read_u8().await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{version}: {error}");
+        }
+        assert!(server.write_all(b"x").await.is_err(), "{version}");
+        let told = client.read_u8().await.unwrap_err().to_string();
+        assert!(told.contains(&format!("{:?}", AlertDescription::BadRecordMac)), "{version}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_and_records_that_are_too_long_are_errors_and_no_hang() {
+    for garbage in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[23, 3, 3, 0xff, 0xff], &[20, 3, 3, 0, 1, 1], &[23, 3, 3, 0, 0]]
+    {
+        for (version, mut client, mut server) in pairs().await {
+            client.get_mut().0.write_all(garbage).await.unwrap();
+            let read = tokio::time::timeout(Duration::from_secs(10), server.read_u8()).await.unwrap();
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData, "{version} {garbage:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_end_in_the_middle_of_a_record_is_an_end_and_noted() {
+    for (version, mut client, mut server) in pairs().await {
+        client.get_mut().0.write_all(&[23, 3, 3, 0, 100, 1, 2, 3]).await.unwrap();
+        client.into_inner().0.shutdown().await.unwrap();
+        assert_eq!(server.read(&mut [0; 10]).await.unwrap(), 0, "{version}");
+        assert!(server.was_truncated(), "{version}");
+        assert_eq!(server.read(&mut [0; 10]).await.unwrap(), 0, "{version}: and it stays one");
+    }
+}
+
+/// close_notify is the end even where the connection stays open and more follows.
+#[tokio::test]
+async fn nothing_is_read_behind_close_notify() {
+    for (version, mut client, mut server) in pairs().await {
+        let (tcp, tls) = client.get_mut();
+        io::Write::write_all(&mut tls.writer(), b"bye").unwrap();
+        tls.send_close_notify();
+        let mut sealed = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut sealed).unwrap();
+        }
+        sealed.extend_from_slice(&[23, 3, 3, 0, 20]);
+        sealed.extend_from_slice(&[0; 20]);
+        tcp.write_all(&sealed).await.unwrap();
+        let mut heard = String::new();
+        server.read_to_string(&mut heard).await.unwrap();
+        assert_eq!((heard.as_str(), server.was_truncated()), ("bye", false), "{version}");
+        server.write_all(b"still here").await.unwrap();
+        server.shutdown().await.unwrap();
+        assert!(server.write_all(b"too late").await.is_err(), "{version}");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "still here", "{version}");
+    }
+}
+
+/// A peer that does not read costs a bounded buffer, and no turn of the loop.
+#[tokio::test]
+async fn a_writer_waits_for_a_peer_that_does_not_read() {
+    for (version, client, mut server) in pairs().await {
+        let data = pattern(1 << 20);
+        let mut sent = 0;
+        while let Ok(written) = tokio::time::timeout(Duration::from_millis(200), server.write(&data)).await {
+            sent += written.unwrap();
+        }
+        assert!(sent < 64 << 20, "{version}: {sent} bytes went nowhere");
+        drop(client);
+        let end = async { while server.write(&data).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(10), end).await.expect("an error, and no hang");
+    }
+}
+
+#[tokio::test]
+async fn openssl_speaks_to_us() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Arc::new(Identity::load(settings(directory.path()), OffsetDateTime::now_utc()).unwrap());
+    let mut listener = Listener::start(&identity).await;
+    let openssl = tokio::process::Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &listener.address.to_string(), "-servername", "localhost"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let Ok(mut openssl) = openssl else {
+        eprintln!("openssl is not installed; nothing was tested");
+        return;
+    };
+    let mut server = listener.next().await.unwrap();
+    let mut stdin = openssl.stdin.take().unwrap();
+    let mut stdout = openssl.stdout.take().unwrap();
+    for line in ["one\n", "two\n", "three\n"] {
+        stdin.write_all(line.as_bytes()).await.unwrap();
+        let mut came = vec![0; line.len()];
+        server.read_exact(&mut came).await.unwrap();
+        assert_eq!(came, line.as_bytes());
+        server.write_all(format!("<{line}").as_bytes()).await.unwrap();
+        server.flush().await.unwrap();
+        let (mut heard, mut byte) = (String::new(), [0]);
+        while !heard.ends_with(&format!("<{line}")) {
+            assert_eq!(stdout.read(&mut byte).await.unwrap(), 1, "{heard}");
+            heard.push(byte[0].into());
+        }
+    }
+}
+
+/// Every byte of the client's handshake, and of what follows it, comes by itself.
+#[tokio::test]
+async fn a_handshake_that_drips_is_a_handshake() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Arc::new(Identity::load(settings(directory.path()), OffsetDateTime::now_utc()).unwrap());
+    let mut listener = Listener::start(&identity).await;
+    let dripping = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, target) = (dripping.local_addr().unwrap(), listener.address);
+    tokio::spawn(async move {
+        let (mut near, _) = dripping.accept().await.unwrap();
+        let mut far = TcpStream::connect(target).await.unwrap();
+        far.set_nodelay(true).unwrap();
+        let (mut near_reads, mut near_writes) = near.split();
+        let (mut far_reads, mut far_writes) = far.split();
+        let up = async {
+            while let Ok(byte) = near_reads.read_u8().await {
+                far_writes.write_all(&[byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(up, async { tokio::io::copy(&mut far_reads, &mut near_writes).await.unwrap() });
+    });
+    let program = MailProgram::trusting(&identity.ca_file().unwrap());
+    let mut client = program.connect(address, "localhost").await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    client.flush().await.unwrap();
+    let mut server = listener.next().await.unwrap();
+    let mut heard = [0; 5];
+    server.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"hello");
+}
