@@ -20,8 +20,10 @@ use tokio::time::{Instant, Sleep};
 const SCRATCH: usize = crate::tls::FULL_READ;
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(300);
-/// So long without a byte, and at the end of a line, the provider is between two answers.
+/// So long without a byte, and at the end of a line or of a flush, the provider is between two answers.
 const QUIET: Duration = Duration::from_millis(300);
+/// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
+const FLUSHED: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Answers longer than this are bulk, not words; see [`Session::overhear`].
 const SMALL_ANSWER: usize = 1024;
 
@@ -138,8 +140,8 @@ struct Direction {
     bytes: u64,
     /// Whether the writer may still hold bytes that only a flush sends.
     unflushed: bool,
-    /// Whether the last byte passed on ended a line.
-    at_line_end: bool,
+    /// The last bytes passed on.
+    tail: [u8; 4],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,8 +205,9 @@ where
         timer.as_mut().poll(context)
     }
 
-    /// Relays on until the provider is between two answers, then says goodbye in its place. After
-    /// the farewell's patience the session ends in any case: inside an answer without a word.
+    /// Relays on until the provider is between two answers, then says goodbye in its place; where the
+    /// session is compressed a line of ours would be noise, so it ends without a word. After the
+    /// farewell's patience it ends in any case.
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
         loop {
@@ -214,9 +217,11 @@ where
             {
                 return end;
             }
-            let quiet = self.down.bytes == before && self.down.at_line_end && self.down.pending.is_empty();
-            if quiet || Instant::now() >= deadline {
-                let last_word = quiet.then_some(farewell.line);
+            let quiet = self.down.bytes == before && self.down.pending.is_empty();
+            let at_line_end = quiet && self.down.tail.ends_with(b"\n");
+            let flushed = quiet && self.down.tail == FLUSHED;
+            if at_line_end || flushed || Instant::now() >= deadline {
+                let last_word = at_line_end.then_some(farewell.line);
                 let _ = tokio::time::timeout(QUIET, self.close(last_word)).await;
                 return End::Farewell;
             }
@@ -241,7 +246,7 @@ impl Direction {
     fn new(pending: Vec<u8>) -> Self {
         let bytes = pending.len() as u64;
         // A hand-over happens between two lines.
-        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, at_line_end: true }
+        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail: *b"\0\0\r\n" }
     }
 
     /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
@@ -279,6 +284,13 @@ impl Direction {
         }
     }
 
+    fn remember(&mut self, bytes: &[u8]) {
+        for &byte in bytes.get(bytes.len().saturating_sub(self.tail.len())..).unwrap_or_default() {
+            let [_, second, third, fourth] = self.tail;
+            self.tail = [second, third, fourth, byte];
+        }
+    }
+
     fn poll_send_pending(
         &mut self,
         context: &mut Context<'_>,
@@ -311,12 +323,12 @@ impl Direction {
             let mut read = ReadBuf::new(scratch);
             ready!(Pin::new(&mut *reader).poll_read(context, &mut read)).map_err(Failure::Reader)?;
             let bytes = read.filled();
-            let Some(last) = bytes.last() else {
+            if bytes.is_empty() {
                 self.state = State::Closing;
                 return Poll::Ready(Ok(()));
-            };
+            }
             self.bytes += bytes.len() as u64;
-            self.at_line_end = *last == b'\n';
+            self.remember(bytes);
             if bytes.len() <= SMALL_ANSWER {
                 overhear(bytes);
             }

@@ -6,6 +6,7 @@
 mod common;
 
 use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 use common::client::Client;
 use common::plain::Plain;
@@ -20,6 +21,8 @@ const BOTH: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n\n[[listeners]
 /// At once; each has a handshake at the provider.
 const ABREAST: usize = 16;
 const MIB: u64 = 1 << 20;
+/// What the proxy gives a busy session when it stops.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// 64 MiB; a gigabyte where `FRONT_LITERAL_MIB=1024` asks for it.
 fn literal_octets() -> u64 {
@@ -283,6 +286,31 @@ async fn sigterm_lets_a_busy_session_finish_its_literal_first() {
     assert_eq!(serving.stop_waited().await, 0);
 }
 
+/// Thunderbird compresses, and each restart used to take all of the patience that a busy session gets.
+#[tokio::test]
+async fn sigterm_ends_a_compressed_session_that_waits_at_once_and_without_a_word() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut client = serving.log_in(&settings).await;
+    assert!(client.command("COMPRESS DEFLATE").await.is_ok());
+    compressed(&mut client, "s SELECT INBOX\r\n", "s OK").await;
+
+    let begin = Instant::now();
+    serving.terminate();
+    let mut rest = Vec::new();
+    loop {
+        let bytes = client.read_some().await;
+        if bytes.is_empty() {
+            break;
+        }
+        rest.extend(bytes);
+    }
+    assert!(rest.ends_with(b"\0\0\xff\xff"), "more behind the flush: {}", rest.escape_ascii());
+    assert_eq!(serving.stop_waited().await, 0);
+    assert!(begin.elapsed() < DRAIN_PATIENCE, "{:?}", begin.elapsed());
+}
+
 // What passes because nobody looks.
 
 #[tokio::test]
@@ -310,8 +338,15 @@ async fn compress_deflate_passes() {
     let mut client = serving.log_in(&settings).await;
     assert!(client.command("COMPRESS DEFLATE").await.is_ok());
 
+    let said = compressed(&mut client, "n NOOP\r\ns SELECT INBOX\r\n", "s OK").await;
+    assert!(said.contains("n OK") && said.contains(" EXISTS"), "{said}");
+    assert_eq!(site.sandbox.controls().stats().compressed, 1);
+}
+
+/// Sends the first compressed bytes of a session, and returns what came back, up to the line with `last`.
+async fn compressed(client: &mut Client, commands: &str, last: &str) -> String {
     let mut deflate = DeflateEncoder::new(Vec::new(), Compression::fast());
-    deflate.write_all(b"n NOOP\r\ns SELECT INBOX\r\n").unwrap();
+    deflate.write_all(commands.as_bytes()).unwrap();
     deflate.flush().unwrap();
     client.send(deflate.get_ref()).await;
     let mut inflate = DeflateDecoder::new(Vec::new());
@@ -319,10 +354,8 @@ async fn compress_deflate_passes() {
         inflate.write_all(&client.read_exact(1).await).unwrap();
         inflate.flush().unwrap();
         let said = String::from_utf8_lossy(inflate.get_ref()).into_owned();
-        if said.contains("s OK") && said.ends_with("\r\n") {
-            assert!(said.contains("n OK") && said.contains(" EXISTS"), "{said}");
-            break;
+        if said.contains(last) && said.ends_with("\r\n") {
+            return said;
         }
     }
-    assert_eq!(site.sandbox.controls().stats().compressed, 1);
 }
