@@ -102,6 +102,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Certs(command) => certs::run(&options, command),
         Command::Config(command) => config::run(&options, &command),
     };
+    crate::logging::flush();
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::NeedsPerson) => ExitCode::from(3),

@@ -1,7 +1,10 @@
 //! The log: standard error, for people or as JSON.
 //!
 //! Nothing that is logged comes from mail, and no secret has a printable form; what comes from
-//! outside is escaped where it is logged.
+//! outside is escaped where it is logged. A thread of its own writes the lines: a log that nobody reads
+//! (a full pipe, a stopped terminal) costs lines, which are counted, and never a session.
+
+mod queue;
 
 use std::io::IsTerminal as _;
 
@@ -20,13 +23,18 @@ pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
         }
         None => EnvFilter::new(DEFAULT_FILTER),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue::Writer::start());
     let started = match json {
         true => builder.json().flatten_event(true).try_init(),
         false => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     drop(started);
     Ok(())
+}
+
+/// Waits, for a moment at most, until everything logged so far is written.
+pub fn flush() {
+    queue::flush();
 }
 
 /// Dependencies that print what they carry at their finest levels are kept from it: a trace of

@@ -162,3 +162,17 @@ async fn sigterm_says_bye_to_idle_sessions() {
     assert!(session.is_closed().await && waiting.is_closed().await);
     assert_eq!(serving.stop_waited().await, 0);
 }
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_no_session() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    // Nobody reads the pipe of its log from here on, and it holds 64 KiB.
+    let serving = site.serve_with(&["--log", "trace"]).await;
+    for _ in 0..300 {
+        serving.log_in(&settings).await;
+    }
+    let (code, log) = serving.stop().await;
+    assert_eq!(code, 0);
+    assert!(log.len() > 64 * 1024, "{} bytes would not have filled the pipe", log.len());
+}
