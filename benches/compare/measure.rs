@@ -64,9 +64,15 @@ fn fields(pid: u32) -> Option<Vec<String>> {
     Some(text.rsplit_once(") ")?.1.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The middle one.
+/// The middle one, or what lies between the middle two.
 pub fn median(values: &[f64]) -> f64 {
-    percentile(values, 50.0)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 if middle > 0 => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        _ => sorted.get(middle).copied().unwrap_or(f64::NAN),
+    }
 }
 
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
