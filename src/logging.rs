@@ -40,8 +40,7 @@ pub fn flush() {
 /// Dependencies that print what they carry at their finest levels are kept from it: a trace of
 /// HTTP would hold tokens, and a trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
-    const TALKATIVE: [&str; 8] =
-        ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx", "imap_codec", "h2"];
+    const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx"];
     let mut filter = filter.to_owned();
     for name in TALKATIVE {
         filter.push_str(&format!(",{name}=warn"));
