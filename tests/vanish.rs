@@ -1,6 +1,6 @@
 //! A mail program whose machine vanishes: no FIN, no reset, just silence. Played with a network namespace
 //! whose cable is pulled, so it needs root, iproute2 and openssl, and the three minutes that keep-alive
-//! takes: `cargo test --test vanish -- --ignored`.
+//! takes. `scripts/test` runs it as a step of its own, inside another namespace.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -53,7 +53,7 @@ fn ip(words: &[&str]) {
 }
 
 #[tokio::test]
-#[ignore = "needs root and three minutes"]
+#[ignore = "needs root and three minutes; see scripts/test"]
 async fn a_mail_program_that_vanishes_is_noticed_and_the_providers_leg_closed() {
     let elsewhere = Elsewhere::new();
     let listener = format!("[[listeners]]\naddresses = [\"{HERE}:0\"]\n");
