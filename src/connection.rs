@@ -32,8 +32,8 @@ use crate::wire::Wire;
 
 pub use crate::account::neighbourhood;
 
-/// All failed logins are answered this long after they came, whatever they cost: unknown account,
-/// wrong password and throttled look the same, and a guess costs the guesser half a second.
+/// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
+/// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
@@ -239,11 +239,9 @@ impl Connection {
                     Err(denial) => denial,
                 }
             }
-            Err(denial) => {
-                tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
-                denial
-            }
+            Err(denial) => denial,
         };
+        tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
         dialogue.deny(client, &denial).await?;
         Ok(None)
     }

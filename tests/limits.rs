@@ -189,6 +189,16 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     assert!(elsewhere.command(&login(&settings)).await.is_ok(), "the owner from elsewhere");
     let mut here = greeted(&serving, "127.0.0.1").await.unwrap();
     assert!(here.command(&login(&settings)).await.is_ok(), "and with a generated password from here");
+
+    // A right password whose grant is dead, and one that the provider refuses at once.
+    site.sandbox.controls().revoke_grants(ALICE);
+    site.sandbox.controls().revoke_access_tokens();
+    let mut client = greeted(&serving, "127.0.0.2").await.unwrap();
+    for _ in 0..2 {
+        let began = Instant::now();
+        let answer = client.command(&login(&settings)).await;
+        assert!(answer.refused_with("EXPIRED") && began.elapsed() >= FAILURE_DELAY, "{answer:?}");
+    }
 }
 
 /// Fails until it is told to wait.

@@ -90,7 +90,9 @@ async fn a_dead_grant_names_the_command_that_cures_it_and_is_kept() {
     let mut client = serving.client().await;
     let login = client.command(&format!("LOGIN {ALICE} {password}")).await;
     assert!(login.refused_with("EXPIRED"), "{login:?}");
-    assert!(login.tagged.contains(&format!("imap-oauth-proxy authorize {ALICE}")), "{login:?}");
+    let cure = format!("NO [EXPIRED] Run imap-oauth-proxy authorize {ALICE} : ");
+    assert!(login.tagged.starts_with(&cure) && login.tagged.contains("invalid_grant"), "{login:?}");
+    assert_eq!(login.tagged.matches("authorize").count(), 1, "{login:?}");
     let (tokens, code) = site.tokens().await;
     assert_eq!((tokens[0]["state"].as_str(), code), (Some("needs_authorization"), 3));
     assert!(tokens[0]["last_error"].as_str().unwrap().contains("authorize"));

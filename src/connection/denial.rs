@@ -73,13 +73,23 @@ pub(super) fn unknown_provider(name: &str) -> Denial {
 pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
     let text = failure.to_string().replace("{account}", target);
     match failure {
-        TokenFailure::NeedsAuthorization { .. } => Denial::new(Code::Expired, text).alert(),
+        TokenFailure::NeedsAuthorization { .. } => {
+            Denial::new(Code::Expired, cure_first(&text, target)).alert()
+        }
         TokenFailure::Misconfigured { .. } => Denial::new(Code::ContactAdmin, text).alert(),
         TokenFailure::Unavailable { .. } => Denial::new(Code::Unavailable, text),
         TokenFailure::Local { .. } => {
             Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}"))
         }
     }
+}
+
+/// Many mail programs show the beginning of a line in a status bar, so the command stands there, with
+/// blanks around it for whoever copies it.
+fn cure_first(text: &str, target: &str) -> String {
+    let command = format!("imap-oauth-proxy authorize {target}");
+    let cause = text.strip_suffix(&format!("; run `{command}`")).unwrap_or(text);
+    format!("Run {command} : {cause}")
 }
 
 pub(super) fn not_dialled(error: &DialError) -> Denial {

@@ -39,7 +39,7 @@ impl TokenFailure {
     /// There is no grant, or none with a refresh token.
     pub fn revoked() -> Self {
         Self::NeedsAuthorization {
-            reason: "There is no authorisation for this account; run: imap-oauth-proxy authorize {account}"
+            reason: "there is no authorisation for this account; run `imap-oauth-proxy authorize {account}`"
                 .to_owned(),
         }
     }

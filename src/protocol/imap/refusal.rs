@@ -88,7 +88,8 @@ impl Refusal {
     /// must come only where typing something else could help.
     pub fn denial(&self) -> Denial {
         let (code, said) = match self {
-            Self::Token(said) => (Code::AuthenticationFailed, said),
+            // Not AUTHENTICATIONFAILED: the app password is right, and typing another one helps nobody.
+            Self::Token(said) => (Code::AuthorizationFailed, said),
             Self::Connections(said) => (Code::Limit, said),
             Self::Throttled { said, .. } | Self::Unavailable(said) => (Code::Unavailable, said),
             Self::Disabled(said) => return Denial::new(Code::ContactAdmin, said.advice.to_string()).alert(),
