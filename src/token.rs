@@ -34,7 +34,7 @@ use crate::oauth;
 use crate::secret::{Sealer, Secret};
 use crate::store::{Grant, GrantState, Id, Store};
 
-/// Sessions end with the token that they logged in with (providers.md on Gmail and Exchange), so a
+/// Sessions end with the token that they logged in with (Gmail and Exchange end them so), so a
 /// login wants one with half an hour ahead; of a short-lived one, half its life.
 const SESSION_MARGIN: Duration = Duration::minutes(30);
 /// Under this much, a token could end between here and the provider's check.

@@ -11,7 +11,7 @@ use super::{Done, print};
 use crate::secret::{Key, KeySource, Sealer, bundle, random_bytes};
 use crate::store::{Grant, Id, StoreError};
 
-/// Longer than any refresh holds its grant.
+/// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
 /// How often a grant is looked at that is being refreshed.
 const PAUSE: Duration = Duration::from_millis(100);
