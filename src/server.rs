@@ -215,8 +215,7 @@ impl Drop for Waiting {
 pub struct BindError {
     /// As configured.
     pub address: SocketAddr,
-    /// The operating system's word.
-    #[source]
+    /// The operating system's word. Not the `source`: the message says it in other words, or holds it.
     pub error: io::Error,
 }
 
