@@ -96,6 +96,28 @@ async fn two_processes_and_200_logins_at_once_make_one_refresh() {
 }
 
 #[tokio::test]
+async fn security_row_21_of_many_accounts_at_once_none_gets_anothers_token() {
+    let names: Vec<String> = (0..6).map(|number| format!("user{number}@example.com")).collect();
+    let site = Site::with(names.iter().fold(Sandbox::builder(), |builder, name| builder.user(name))).await;
+    let mut settings = Vec::new();
+    for name in &names {
+        settings.push(site.authorize(name).await);
+    }
+    let serving = site.serve().await;
+    let settings: Vec<&Value> = settings.iter().collect();
+    for _ in 0..3 {
+        site.sandbox.controls().revoke_access_tokens();
+        crowd(&[&serving], &settings, 24).await.join_all().await;
+    }
+    let mut owners = std::collections::HashMap::new();
+    for login in site.sandbox.controls().logins() {
+        let owner = owners.entry(login.token).or_insert_with(|| login.user.clone());
+        assert_eq!(*owner, login.user, "one token, two users");
+    }
+    assert!(owners.len() > names.len(), "tokens were renewed in between");
+}
+
+#[tokio::test]
 async fn strict_rotation_survives_20_ended_tokens() {
     let (site, settings) = with_an_ended_token(Rotation::Strict).await;
     let serving = site.serve().await;
