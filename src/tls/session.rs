@@ -73,6 +73,8 @@ pub(super) struct Session {
     read: usize,
     unsent: Vec<u8>,
     sent: usize,
+    /// A change of our key waits among the unsent.
+    key_changed: bool,
     /// The beginning of a handshake message that goes on in the next record.
     message: Vec<u8>,
     talk: u8,
@@ -102,6 +104,7 @@ impl Session {
             read: 0,
             unsent: Vec::new(),
             sent: 0,
+            key_changed: false,
             message: Vec::new(),
             talk: 0,
             peer_closed: false,
@@ -164,13 +167,15 @@ impl Session {
     /// `sealed` that was. An error is kept in [`Session::failure`], behind the data before it.
     pub(super) fn open(&mut self, sealed: &[u8], out: &mut ReadBuf<'_>) -> usize {
         let mut done = 0;
+        // What the caller read before, as `read_exact` does, is not what this call gives.
+        let before = out.filled().len();
         while !self.peer_closed && self.failure.is_none() {
             let rest = sealed.get(done..).unwrap_or_default();
             match Record::first(rest, self.version) {
                 Ok(None) => return done,
                 Ok(Some(record)) => {
                     // Room in whole records, or none: a small reader gets one at a time.
-                    if record.room() > out.remaining() && !out.filled().is_empty() {
+                    if record.room() > out.remaining() && out.filled().len() > before {
                         return done;
                     }
                     done += record.length();
@@ -297,8 +302,9 @@ impl Session {
             (HandshakeType::KeyUpdate, Some(keys)) => {
                 let &[asks @ (0 | 1)] = body else { return Err(InvalidMessage::InvalidKeyUpdate.into()) };
                 self.opener = Opener::new(keys.next_peers()?, self.version)?;
-                // One answer is enough for all who asked before it could be sent.
-                match asks == 1 && self.unsent.is_empty() {
+                // One answer is enough for all who asked before it could be sent. Data that waits does not
+                // stand in for it, and behind our end nothing is said.
+                match asks == 1 && !self.key_changed && !self.closed {
                     true => self.change_own_key(),
                     false => Ok(()),
                 }
@@ -308,7 +314,11 @@ impl Session {
             }
             // TLS 1.2 renegotiation, which we do not do (RFC 5246 §7.2.2).
             (HandshakeType::HelloRequest | HandshakeType::ClientHello, None) => {
-                self.alert(WARNING, AlertDescription::NoRenegotiation)
+                // A warning that the peer does not read is not repeated.
+                match self.closed || !self.unsent.is_empty() {
+                    true => Ok(()),
+                    false => self.alert(WARNING, AlertDescription::NoRenegotiation),
+                }
             }
             (got_type, _) => Err(Error::InappropriateHandshakeMessage {
                 expect_types: vec![HandshakeType::KeyUpdate],
@@ -334,6 +344,7 @@ impl Session {
         self.queue(ContentType::Handshake, &KEY_UPDATE_NOT_REQUESTED)?;
         let next = keys.next_own()?;
         self.keys = Some(keys);
+        self.key_changed = true;
         self.sealer = Sealer::new(next, self.version, confidentiality_limit(self.suite))?;
         Ok(())
     }
@@ -385,6 +396,7 @@ impl Session {
         if self.sent >= self.unsent.len() {
             self.unsent = Vec::new();
             self.sent = 0;
+            self.key_changed = false;
         }
     }
 

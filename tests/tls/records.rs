@@ -291,3 +291,50 @@ async fn a_handshake_that_drips_is_a_handshake() {
     server.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"hello");
 }
+
+/// `read_exact` and its like come back with a buffer that is filled in part.
+#[tokio::test]
+async fn a_record_longer_than_the_rest_of_a_filled_buffer_is_no_end() {
+    for (version, mut client, mut server) in pairs().await {
+        for piece in [&b"half of "[..], b"this and more", b"."] {
+            client.write_all(piece).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        let mut came = [0; 12];
+        server.read_exact(&mut came).await.unwrap();
+        assert_eq!(&came, b"half of this", "{version}");
+        let mut rest = [0; 10];
+        server.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b" and more.", "{version}");
+    }
+}
+
+/// Data that the peer does not take stands in nobody's way who wants another key (RFC 8446 §4.6.3).
+#[tokio::test]
+async fn a_key_update_is_answered_though_data_waits() {
+    const KEY_UPDATE: usize = 5 + 1 + 16;
+    let (_, mut client, mut server) = pairs().await.swap_remove(0);
+    let data = pattern(1 << 20);
+    while tokio::time::timeout(Duration::from_millis(200), server.write(&data)).await.is_ok() {}
+
+    client.get_mut().1.refresh_traffic_keys().unwrap();
+    client.write_all(b"x").await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'x');
+
+    let flush = async { server.flush().await.unwrap() };
+    let look = async {
+        let tcp = client.get_mut().0;
+        let mut header = [0; 5];
+        loop {
+            tcp.read_exact(&mut header).await.unwrap();
+            let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+            tcp.read_exact(&mut vec![0; length]).await.unwrap();
+            if length == KEY_UPDATE {
+                break;
+            }
+        }
+    };
+    let both = async { tokio::join!(flush, look) };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("a new key");
+}
