@@ -161,8 +161,8 @@ impl Tokens {
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }
 
-    /// Renews tokens ahead of time, until it is dropped; see [`upkeep`]. `in_use` are the grants that
-    /// sessions of this process are using.
+    /// Renews tokens ahead of time, until it is dropped. `in_use` are the grants that sessions of this
+    /// process are using.
     pub async fn upkeep(&self, in_use: impl Fn() -> HashSet<Id>) {
         upkeep::run(&self.inner, in_use).await;
     }
