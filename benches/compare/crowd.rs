@@ -50,7 +50,7 @@ pub async fn run() {
             (start.elapsed().as_secs_f64(), client)
         });
     }
-    // A mail program gives up after 30 s without an answer, and counts as one that did not get in.
+    // One whose answer does not come, or is not OK, did not get in.
     let mut done = Vec::new();
     while let Some(ended) = running.join_next().await {
         done.extend(ended);

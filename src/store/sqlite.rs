@@ -17,7 +17,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Database, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
@@ -71,10 +71,14 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // A login reads once; what it reads is no news, and a statement in the log would hold names.
+            .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(BUSY_TIMEOUT)
+            // There is no server that could have gone, and the ping would double the cost of a login's look.
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(|error| unusable(&error))?;
