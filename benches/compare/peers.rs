@@ -55,11 +55,21 @@ impl Peer {
     }
 
     pub async fn say_login(&self, client: &mut Client) {
+        if let Err(answer) = self.try_login(client).await {
+            panic!("{}: {answer}", self.name);
+        }
+    }
+
+    /// The answer, where it is not OK.
+    pub async fn try_login(&self, client: &mut Client) -> Result<(), String> {
         let answer = match &self.login {
             Login::Password(password) => client.login(ALICE, password).await,
             Login::Token(token) => client.authenticate(ALICE, token).await,
         };
-        assert!(answer.last().is_some_and(|line| line.contains(" OK ")), "{}: {answer:?}", self.name);
+        match answer.last() {
+            Some(line) if line.contains(" OK ") => Ok(()),
+            line => Err(line.cloned().unwrap_or_default()),
+        }
     }
 }
 

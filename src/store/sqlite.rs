@@ -42,6 +42,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const LEFT_AT_ONCE: i64 = 1000;
 /// Reads run beside one another; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
+/// When thousands come back at once, the last of them waits until most have shaken hands; what ends its
+/// wait is the deadline of its login, and not this.
+const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.
 pub struct Sqlite {
@@ -76,7 +79,7 @@ impl Sqlite {
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(BUSY_TIMEOUT)
+            .acquire_timeout(CONNECTION_WAIT)
             // There is no server that could have gone, and the ping would double the cost of a login's look.
             .test_before_acquire(false)
             .connect_with(options)
