@@ -22,7 +22,7 @@ use crate::connection::{self, Connection, Proxy};
 use crate::shutdown::Shutdown;
 
 /// Connections that the kernel keeps for us while the loop is busy.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 /// No descriptor, no memory: until somebody has closed one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A flood is one line in the log each time, not one a connection.

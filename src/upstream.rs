@@ -64,6 +64,9 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// The first connection that stands; the others are dropped.
 async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    if let &[only] = addresses.as_slice() {
+        return TcpStream::connect(only).await;
+    }
     let mut waiting = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");

@@ -14,6 +14,7 @@ mod crowd;
 mod load;
 mod measure;
 mod peers;
+mod plot;
 mod soak;
 
 use std::sync::Arc;
@@ -44,12 +45,13 @@ async fn main() {
     match words.as_slice() {
         [] => table().await,
         ["--crowd"] => crowd::run().await,
+        ["--logins"] => logins().await,
         ["--distance"] => {
             let (site, password) = site().await;
             distance(&site, &password).await;
         }
         ["--soak", seconds] => soak::run(Duration::from_secs(seconds.parse().unwrap())).await,
-        _ => panic!("usage: compare [--crowd | --distance | --soak SECONDS]"),
+        _ => panic!("usage: compare [--crowd | --logins | --distance | --soak SECONDS]"),
     }
 }
 
@@ -70,6 +72,17 @@ async fn site() -> (Site, String) {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Our logins alone, round after round: for a profile, or to compare two builds.
+async fn logins() {
+    let (site, password) = site().await;
+    let peer = Arc::new(peers::proxy(&site, &password).await);
+    eprintln!("process {}", peer.tree().0);
+    for round in 1..=setting("ROUNDS", 3) {
+        let cost = load::login(&peer, setting("LOGINS", 800) as usize).await;
+        println!("round {round}: {cost:.2} CPU-ms a login");
+    }
 }
 
 async fn table() {
@@ -134,6 +147,11 @@ fn print_table(rows: &[Row], all: &[Arc<Peer>], rounds: u64) {
         let ratio = figures.get(1).map_or(String::new(), |nginx| format!("{:.2}", figures[0] / nginx));
         let goal = if row.goal.is_nan() { String::new() } else { format!("≤ {:.2}", row.goal) };
         println!("| {} | {} | {ratio} | {goal} |", row.name, shown.join(" | "));
+    }
+    if let Some(file) = std::env::var_os("SVG") {
+        let figures = |row: &Row| row.figures.iter().map(|figures| median(figures)).collect();
+        let rows: Vec<_> = rows.iter().map(|row| (row.name, figures(row))).collect();
+        plot::write(file.as_ref(), &names, &rows);
     }
 }
 

@@ -17,7 +17,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Database, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
@@ -42,6 +42,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const LEFT_AT_ONCE: i64 = 1000;
 /// Reads run beside one another; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
+/// When thousands come back at once, the last of them waits until most have shaken hands; what ends its
+/// wait is the deadline of its login, and not this.
+const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.
 pub struct Sqlite {
@@ -71,10 +74,14 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // A login reads once; what it reads is no news, and a statement in the log would hold names.
+            .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(BUSY_TIMEOUT)
+            .acquire_timeout(CONNECTION_WAIT)
+            // There is no server that could have gone, and the ping would double the cost of a login's look.
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(|error| unusable(&error))?;

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +20,8 @@ pub struct Client {
     stream: BufReader<TlsStream<TcpStream>>,
     /// The greeting, without its line end.
     pub greeting: String,
+    /// How long an answer may take before it counts as missing.
+    patience: Duration,
 }
 
 /// The initial response of XOAUTH2, in base64.
@@ -35,11 +38,16 @@ pub fn oauthbearer(user: &str, token: &str) -> String {
 impl Client {
     /// Connects to a server on this machine, whose certificate must be for `localhost`. Panics where that fails.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
+        Self::connect_patiently(address, tls, crate::PATIENCE).await
+    }
+
+    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
         let tcp = TcpStream::connect(address).await.expect("the server listens");
         tcp.set_nodelay(true).expect("a TCP option");
         let name = ServerName::try_from("localhost").expect("a name");
         let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.expect("a TLS handshake");
-        let mut client = Self { stream: BufReader::new(stream), greeting: String::new() };
+        let mut client = Self { stream: BufReader::new(stream), greeting: String::new(), patience };
         client.greeting = client.line().await;
         client
     }
@@ -59,7 +67,7 @@ impl Client {
     pub async fn line(&mut self) -> String {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line);
-        let came = tokio::time::timeout(crate::PATIENCE, read).await.expect("the server answers");
+        let came = tokio::time::timeout(self.patience, read).await.expect("the server answers");
         // A connection cut without close_notify is an end like any other here.
         came.unwrap_or(0);
         String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
@@ -86,7 +94,7 @@ impl Client {
 
     /// Whatever has come, at least one octet; nothing at the end of the connection.
     pub async fn some_octets(&mut self) -> Vec<u8> {
-        let read = tokio::time::timeout(crate::PATIENCE, self.stream.fill_buf()).await;
+        let read = tokio::time::timeout(self.patience, self.stream.fill_buf()).await;
         let came = read.expect("the server answers").map(<[u8]>::to_vec).unwrap_or_default();
         self.stream.consume(came.len());
         came
@@ -94,7 +102,7 @@ impl Client {
 
     /// Whether the connection has ended, with nothing left to read.
     pub async fn at_end(&mut self) -> bool {
-        let read = tokio::time::timeout(crate::PATIENCE, self.stream.fill_buf()).await;
+        let read = tokio::time::timeout(self.patience, self.stream.fill_buf()).await;
         read.expect("the server answers").map_or(true, <[u8]>::is_empty)
     }
 
