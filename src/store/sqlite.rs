@@ -17,7 +17,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Database, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
@@ -75,6 +75,9 @@ impl Sqlite {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(BUSY_TIMEOUT)
+            // A full disk ends SQLite's transaction by itself; sqlx goes on counting it and would never
+            // begin another one on that connection.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await
             .map_err(|error| unusable(&error))?;
