@@ -42,7 +42,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     match command {
         Command::List { json } => list(&installation, json).await?,
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
-        Command::Import(arguments) => return import::import(&installation, &arguments).await,
+        Command::Import(arguments) => {
+            installation.verify_key().await?;
+            return import::import(&installation, &arguments).await;
+        }
         Command::Remove { account } => {
             let account = installation.exact_account(&account).await?.account;
             let _removing = Uninterrupted::begin();

@@ -77,6 +77,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let config = options.load()?;
     let provider = provider(&config, &arguments)?;
     let installation = Installation::open(config).await?;
+    installation.verify_key().await?;
     let ca_file = installation.ca_file()?;
     let account = canonical_name(&installation, &arguments.account).await?;
     check_aliases(&installation, &account, &arguments.alias).await?;

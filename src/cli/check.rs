@@ -44,7 +44,14 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
 async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Result<(), Failure> {
     let Some(installation) = open(report, config).await else { return Ok(()) };
     let accounts = match account {
-        Some(name) => vec![installation.account(name).await?],
+        Some(name) => match installation.account(name).await {
+            Ok(record) => vec![record],
+            Err(failure) => {
+                let started = report.start();
+                report.failed("account", started, &failure.chain(), &failure.hints().join("; "));
+                return Ok(());
+            }
+        },
         None => all(&installation).await?,
     };
     if accounts.is_empty() {

@@ -54,6 +54,12 @@ impl Installation {
         Ok(Self { config, store, sealer })
     }
 
+    /// Fails where the key is not the one that this store was made with: what would be sealed with it
+    /// would replace what it cannot open.
+    pub(super) async fn verify_key(&self) -> Result<(), Failure> {
+        self.passwords().await.map(drop)
+    }
+
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
     pub(super) fn sealing(&self) -> Result<Lock, Failure> {

@@ -28,6 +28,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
     let installation = Installation::open(options.load()?).await?;
+    installation.verify_key().await?;
     match command {
         Command::Rotate => rotate(&installation).await?,
         Command::Recipient => print::data(&bundle::recipient(&transfer_key(&installation).await?)?),

@@ -49,7 +49,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     match command {
         Command::List { json } => list::list(&installation, json).await,
         Command::Refresh { account } => refresh::refresh(&installation, &account).await,
-        Command::Import { account, provider } => import::import(&installation, &account, &provider).await,
+        Command::Import { account, provider } => {
+            installation.verify_key().await?;
+            import::import(&installation, &account, &provider).await
+        }
         Command::Revoke { account } => revoke::revoke(&installation, &account).await,
     }
 }

@@ -17,7 +17,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
@@ -82,6 +82,9 @@ impl Sqlite {
             .acquire_timeout(CONNECTION_WAIT)
             // There is no server that could have gone, and the ping would double the cost of a login's look.
             .test_before_acquire(false)
+            // A full disk ends SQLite's transaction by itself; sqlx goes on counting it and would never
+            // begin another one on that connection.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await
             .map_err(|error| unusable(&error))?;
@@ -588,5 +591,22 @@ async fn put_name(
                 .await?;
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_transaction_a_full_disk_ended_is_not_used_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap();
+        for _ in 0..2 * CONNECTIONS {
+            let mut transaction = store.write().await.unwrap();
+            // As SQLite does by itself on SQLITE_FULL.
+            sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        }
+        store.write().await.unwrap().commit().await.unwrap();
     }
 }
