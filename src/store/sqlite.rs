@@ -17,7 +17,9 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite as Database, SqliteConnection, Transaction};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Row as _, Sqlite as Database, SqliteConnection, Transaction,
+};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
