@@ -129,7 +129,9 @@ async fn a_check_tries_every_step_and_shows_no_secret() {
         assert!(!ran.out.contains(secret) && !ran.err.contains(secret));
     }
     let ran = site.run(&["check", "nobody@example.com"]).await;
-    assert!(ran.code == 1 && ran.err.contains("there is no account"), "{ran:?}");
+    assert!(ran.code == 1 && ran.out.contains("FAIL account: there is no account"), "{ran:?}");
+    let ran = site.run(&["check", "nobody@example.com", "--json"]).await;
+    assert!(ran.code == 1 && ran.json()["ok"] == false && failed(&ran) == "account", "{ran:?}");
 }
 
 #[tokio::test]
