@@ -82,14 +82,13 @@ impl Connection {
     /// those that have not logged in.
     pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
         let span = info_span!("connection", peer = %self.peer);
-        let stopping = self.shutdown.begun();
         let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         logged_in();
-        session::relay(&self.proxy, joined, stopping).instrument(span).await;
+        Box::pin(session::relay(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
-    async fn log_in(&self, tcp: TcpStream) -> Option<Joined> {
+    async fn log_in(&self, tcp: TcpStream) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
         let (stream, channel) = match self.security {

@@ -18,6 +18,8 @@ use tokio::time::{Instant, Sleep};
 
 /// One read at most: whole TLS records, as many as a stream takes in one system call.
 const SCRATCH: usize = crate::tls::FULL_READ;
+/// After so many bytes it is another session's turn.
+const TURN: u64 = 4 << 20;
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(300);
 /// So long without a byte, and at the end of a line or of a flush, the provider is between two answers.
@@ -95,32 +97,8 @@ impl fmt::Display for End {
     }
 }
 
-/// Relays until both directions are closed, one side fails, or `farewell` comes and is said.
-pub async fn relay<C, U, F>(session: Session<C, U, F>, farewell: impl Future<Output = Farewell>) -> Summary
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-    F: FnMut(&[u8]),
-{
-    let mut relay = Relay {
-        client: session.client,
-        upstream: session.upstream,
-        overhear: session.overhear,
-        up: Direction::new(session.from_client),
-        down: Direction::new(session.from_upstream),
-        first_end: None,
-        half_closed_idle: None,
-    };
-    let farewell = tokio::select! {
-        biased;
-        end = poll_fn(|context| relay.poll(context)) => return relay.summary(end),
-        farewell = farewell => farewell,
-    };
-    let end = relay.say(&farewell).await;
-    relay.summary(end)
-}
-
-struct Relay<C, U, F> {
+/// A session under way.
+pub struct Relay<C, U, F> {
     client: C,
     upstream: U,
     overhear: F,
@@ -164,6 +142,32 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
     F: FnMut(&[u8]),
 {
+    /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
+    pub fn new(session: Session<C, U, F>) -> Self {
+        Self {
+            client: session.client,
+            upstream: session.upstream,
+            overhear: session.overhear,
+            up: Direction::new(session.from_client),
+            down: Direction::new(session.from_upstream),
+            first_end: None,
+            half_closed_idle: None,
+        }
+    }
+
+    /// Relays until both directions are closed, one side fails, or `farewell` comes and is said.
+    ///
+    /// Borrows both, because a future keeps what is moved into it twice, and thousands of these wait.
+    pub async fn run(&mut self, farewell: Pin<&mut impl Future<Output = Farewell>>) -> Summary {
+        let farewell = tokio::select! {
+            biased;
+            end = poll_fn(|context| self.poll(context)) => return self.summary(end),
+            farewell = farewell => farewell,
+        };
+        let end = Box::pin(self.say(&farewell)).await;
+        self.summary(end)
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let before = self.up.bytes + self.down.bytes;
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
@@ -258,6 +262,7 @@ impl Direction {
         writer: &mut (impl AsyncWrite + Unpin),
         overhear: &mut impl FnMut(&[u8]),
     ) -> Poll<Result<(), Failure>> {
+        let before = self.bytes;
         loop {
             ready!(self.poll_send_pending(context, writer)).map_err(Failure::Writer)?;
             match self.state {
@@ -276,6 +281,10 @@ impl Direction {
                 self.unflushed = false;
             }
             match self.poll_copy(context, reader, writer, overhear) {
+                Poll::Ready(Ok(())) if self.bytes - before >= TURN => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 // The source ran dry, and all that came is on its way.

@@ -500,11 +500,17 @@ pub enum StoreError {
     Unusable(String),
     /// The database refused: full disk, read-only, locked for too long.
     #[error("the store failed: {0}")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error.into())
     }
 }

@@ -42,6 +42,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("oauth2", &["oauth"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
+    ("ring", &["tls"]),
+    ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
 ];
 
@@ -255,5 +257,6 @@ fn name(text: &str) -> String {
 }
 
 fn names_crate(code: &str, name: &str) -> bool {
-    starts_of(code, name).any(|rest| rest.starts_with("::") || rest.starts_with(';'))
+    // `name;` is the end of a declaration, and `use name;` nothing that anybody writes.
+    starts_of(code, name).any(|rest| rest.starts_with("::"))
 }

@@ -45,13 +45,13 @@ async fn main() {
     match words.as_slice() {
         [] => table().await,
         ["--crowd"] => crowd::run().await,
-        ["--logins"] => logins().await,
+        ["--ours", what] => ours(what).await,
         ["--distance"] => {
             let (site, password) = site().await;
             distance(&site, &password).await;
         }
         ["--soak", seconds] => soak::run(Duration::from_secs(seconds.parse().unwrap())).await,
-        _ => panic!("usage: compare [--crowd | --logins | --distance | --soak SECONDS]"),
+        _ => panic!("usage: compare [--crowd | --ours FIGURE | --distance | --soak SECONDS]"),
     }
 }
 
@@ -74,14 +74,25 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Our logins alone, round after round: for a profile, or to compare two builds.
-async fn logins() {
+/// One of our figures alone, round after round: for a profile, or to compare two builds.
+async fn ours(what: &str) {
     let (site, password) = site().await;
     let peer = Arc::new(peers::proxy(&site, &password).await);
+    let octets = setting("MIB", 512) << 20;
     eprintln!("process {}", peer.tree().0);
     for round in 1..=setting("ROUNDS", 3) {
-        let cost = load::login(&peer, setting("LOGINS", 800) as usize).await;
-        println!("round {round}: {cost:.2} CPU-ms a login");
+        let cost = match what {
+            "down" => load::down(&peer, 1, octets).await,
+            "down8" => load::down(&peer, 8, octets).await,
+            "up" => load::up(&peer, 1, octets).await,
+            "up8" => load::up(&peer, 8, octets).await,
+            "small" => load::small(&peer, octets / 4).await,
+            "noop" => load::noop(&peer, 400).await[0],
+            "login" => load::login(&peer, setting("LOGINS", 800) as usize).await,
+            "idle" => load::idle(&peer, setting("IDLE", 2000) as usize).await,
+            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle"),
+        };
+        println!("round {round}: {cost:.3}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! A session after the login: two streams, joined until one of them ends.
 
-use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use tracing::{Instrument as _, info, warn};
 use super::Proxy;
 use crate::account::{Account, Pass, Place};
 use crate::protocol::imap::{Advice, advice_on};
-use crate::relay::{self, Farewell, Session};
+use crate::relay::{Farewell, Relay, Session};
+use crate::shutdown::Shutdown;
 use crate::tls::Stream;
 use crate::wire::Wire;
 
@@ -36,17 +37,25 @@ pub(super) struct Joined {
 }
 
 impl HalfJoined {
-    pub(super) fn with_client(self, client: Wire<Stream>) -> Joined {
-        Joined { client, half: self }
+    pub(super) fn with_client(self, client: Wire<Stream>) -> Box<Joined> {
+        Box::new(Joined { client, half: self })
     }
 }
 
-pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Future<Output = ()>) {
-    let Joined { client, half: HalfJoined { upstream, account, pass, place } } = joined;
+impl Joined {
+    /// A box that is taken apart in place keeps its memory as long as its name is in scope.
+    fn unboxed(self: Box<Self>) -> Self {
+        *self
+    }
+}
+
+/// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
+pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
+    let Joined { client, half: HalfJoined { upstream, account, pass, place } } = joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     let mut overheard = None;
-    let session = Session {
+    let mut relay = Relay::new(Session {
         client,
         upstream,
         from_client,
@@ -58,15 +67,17 @@ pub(super) async fn relay(proxy: &Arc<Proxy>, joined: Joined, stopping: impl Fut
                 write_down(proxy, &account, advice);
             }
         },
+    });
+    let summary = {
+        let farewell = pin!(async {
+            tokio::select! {
+                () = shutdown.begun() => Farewell { line: STOPPING, patience: DRAIN_PATIENCE },
+                () = place.revoked() => Farewell { line: REVOKED, patience: REVOCATION_PATIENCE },
+            }
+        });
+        relay.run(farewell).await
     };
-    let revoked = place.revoked();
-    let farewell = async {
-        tokio::select! {
-            () = stopping => Farewell { line: STOPPING, patience: DRAIN_PATIENCE },
-            () = revoked => Farewell { line: REVOKED, patience: REVOCATION_PATIENCE },
-        }
-    };
-    let summary = relay::relay(session, farewell).await;
+    drop(relay);
     drop((pass, place));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }

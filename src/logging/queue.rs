@@ -10,8 +10,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait: a few seconds of a busy server, a few hundred kilobytes.
 const WAITING: usize = 2048;
+/// After it has written, the thread lets lines gather for so long: a line a time would wake it, and hold
+/// up who logs, for every single one.
+const GATHER: Duration = Duration::from_millis(5);
 /// At the end of the program a reader that is slow is waited for, one that is gone is not.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+const KEPT: usize = 64 * 1024;
 
 static QUEUE: OnceLock<SyncSender<Item>> = OnceLock::new();
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -71,18 +76,27 @@ pub(super) fn flush() {
 
 fn write_all(items: &Receiver<Item>) {
     let mut out = io::stderr();
-    for item in items {
-        match item {
-            Item::Line(line) => {
-                let _ = out.write_all(&line);
-            }
-            Item::Flush(done) => {
-                let _ = done.send(());
+    let mut lines = Vec::new();
+    while let Ok(first) = items.recv() {
+        let mut flushed = Vec::new();
+        // No more than may wait, so that a flood does not put off the writing.
+        for item in std::iter::once(first).chain(items.try_iter()).take(WAITING) {
+            match item {
+                Item::Line(line) => lines.extend_from_slice(&line),
+                Item::Flush(done) => flushed.push(done),
             }
         }
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = writeln!(out, "{lost} log lines were dropped, because nobody read them in time");
+            let _ = writeln!(lines, "{lost} log lines were dropped, because nobody read them in time");
         }
+        let _ = out.write_all(&lines);
+        lines.clear();
+        // After a flood the memory is given back.
+        lines.shrink_to(KEPT);
+        for done in flushed {
+            let _ = done.send(());
+        }
+        std::thread::sleep(GATHER);
     }
 }

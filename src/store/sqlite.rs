@@ -4,6 +4,7 @@
 //! rotated refresh token must; a busy timeout queues writers. Read-modify-write runs in
 //! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
 
+mod look;
 mod rows;
 mod upkeep;
 
@@ -23,6 +24,7 @@ use sqlx::{
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
+use self::look::Looks;
 use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
@@ -51,6 +53,7 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 /// The store in a SQLite file.
 pub struct Sqlite {
     pool: SqlitePool,
+    looks: Looks,
     holders: Holders,
     /// Writes nothing, so that it sees everybody's writes; see [`Store::version`].
     observer: Mutex<Option<SqliteConnection>>,
@@ -77,12 +80,12 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
-            // A login reads once; what it reads is no news, and a statement in the log would hold names.
+            // A statement in the log would hold names.
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECTION_WAIT)
-            // There is no server that could have gone, and the ping would double the cost of a login's look.
+            // There is no server that could have gone.
             .test_before_acquire(false)
             // A full disk ends SQLite's transaction by itself; sqlx goes on counting it and would never
             // begin another one on that connection.
@@ -91,26 +94,7 @@ impl Sqlite {
             .await
             .map_err(|error| unusable(&error))?;
         migrator().run(&pool).await.map_err(|error| unusable(&error))?;
-        Ok(Self { pool, holders: Holders::new(path), observer: Mutex::new(None) })
-    }
-
-    /// The account called exactly `name`.
-    async fn find(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            ACCOUNT_COLUMNS!(),
-            ", ",
-            GRANT_COLUMNS!(),
-            ", ",
-            PASSWORD_COLUMNS!(),
-            " FROM login_names n JOIN accounts a ON a.id = n.account_id",
-            " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
-            " WHERE n.folded = ?"
-        );
-        let rows = sqlx::query(sql).bind(fold(name)).fetch_all(&self.pool).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let passwords = rows.iter().filter_map(|row| password(row).transpose()).collect::<Result<_, _>>()?;
-        Ok(Some(LoginRecord { account: account(first)?, grant: grant(first)?, passwords }))
+        Ok(Self { pool, looks: Looks::new(path), holders: Holders::new(path), observer: Mutex::new(None) })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
@@ -129,11 +113,11 @@ fn migrator() -> Migrator {
 #[async_trait]
 impl Store for Sqlite {
     async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
-        if let Some(record) = self.find(name).await? {
+        if let Some(record) = self.looks.find(fold(name)).await? {
             return Ok(Some(record));
         }
         let Some(domain) = domain_account(name) else { return Ok(None) };
-        let Some(mut record) = self.find(&domain).await? else { return Ok(None) };
+        let Some(mut record) = self.looks.find(domain).await? else { return Ok(None) };
         record.account.name = name.to_owned();
         if let Some(grant) = &mut record.grant {
             grant.mailbox = Some(name.to_owned());

@@ -19,7 +19,8 @@ use tokio_rustls::rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
 };
 use tokio_rustls::rustls::{
-    ClientConfig, CommonState, Error, ExtractedSecrets, HandshakeKind, InvalidMessage, ServerConfig,
+    ClientConfig, CommonState, Error, ExtractedSecrets, HandshakeKind, InvalidMessage, ProtocolVersion,
+    ServerConfig,
 };
 
 use super::record::{HEADER, MAX_RECORD};
@@ -32,7 +33,12 @@ const MAX_INCOMING: usize = 96 * 1024;
 
 /// Shakes hands with a client. The deadline is the caller's.
 pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut TcpStream) -> io::Result<Session> {
-    run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await
+    let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
+    match session.version() {
+        // Nobody waits for the ticket. It goes out with what is said first, a greeting.
+        ProtocolVersion::TLSv1_3 => Ok(session),
+        _ => finish(session, tcp).await,
+    }
 }
 
 /// Shakes hands with the server called `name`.
@@ -41,7 +47,16 @@ pub(super) async fn client(
     name: ServerName<'static>,
     tcp: &mut TcpStream,
 ) -> io::Result<Session> {
-    run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await
+    let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
+    // A server speaks first, and not before it has this.
+    finish(session, tcp).await
+}
+
+/// Sends the last message of the handshake, which is still in `session`.
+async fn finish(mut session: Session, tcp: &mut TcpStream) -> io::Result<Session> {
+    tcp.write_all(session.unsent()).await?;
+    session.sent(session.unsent().len());
+    Ok(session)
 }
 
 /// What both sides' connections have in common; rustls has no trait for it.
@@ -97,7 +112,8 @@ async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
         shown -= discard;
         match next {
             Next::Encoded => {}
-            Next::Send => send(&mut outgoing, tcp).await?,
+            Next::Send if side.common().is_handshaking() => send(&mut outgoing, tcp).await?,
+            Next::Send => {}
             // The last record may have been the end of it.
             Next::More if !side.common().is_handshaking() => {}
             Next::More => match first_record(incoming.get(shown..).unwrap_or_default()) {
@@ -111,7 +127,6 @@ async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
             }
         }
     }
-    send(&mut outgoing, tcp).await?;
     incoming.drain(..shown);
     let common = side.common();
     let (Some(version), Some(suite)) = (common.protocol_version(), common.negotiated_cipher_suite()) else {
@@ -119,7 +134,8 @@ async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
     };
     let resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);
     let (secrets, keys) = side.take_apart().map_err(broken)?;
-    Session::new(Established { version, suite, resumed, secrets, keys, received: incoming }).map_err(broken)
+    let (received, unsent) = (incoming, outgoing);
+    Session::new(Established { version, suite, resumed, secrets, keys, received, unsent }).map_err(broken)
 }
 
 /// The length of the record at the start of `bytes`, if it is whole. What is no record is shown to

@@ -55,6 +55,8 @@ pub(super) struct Established {
     pub(super) keys: Keys,
     /// What came behind the handshake, still sealed.
     pub(super) received: Vec<u8>,
+    /// The end of the handshake, to be sent.
+    pub(super) unsent: Vec<u8>,
 }
 
 /// One connection's TLS state.
@@ -91,7 +93,7 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     pub(super) fn new(established: Established) -> Result<Self, Error> {
-        let Established { version, suite, resumed, secrets, keys, received } = established;
+        let Established { version, suite, resumed, secrets, keys, received, unsent } = established;
         Ok(Self {
             version,
             suite,
@@ -102,7 +104,7 @@ impl Session {
             received,
             opened: Zeroizing::default(),
             read: 0,
-            unsent: Vec::new(),
+            unsent,
             sent: 0,
             key_changed: false,
             message: Vec::new(),
@@ -111,6 +113,10 @@ impl Session {
             closed: false,
             failure: None,
         })
+    }
+
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.version
     }
 
     pub(super) fn was_resumed(&self) -> bool {
@@ -383,6 +389,15 @@ impl Session {
     /// Sealed, and still to be sent.
     pub(super) fn unsent(&self) -> &[u8] {
         self.unsent.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Moves all of [`Session::unsent`] to the start of `out`; returns its length.
+    pub(super) fn take_unsent(&mut self, out: &mut [u8]) -> usize {
+        let length = self.unsent().len();
+        let Some(room) = out.get_mut(..length) else { return 0 };
+        room.copy_from_slice(self.unsent());
+        self.sent(length);
+        length
     }
 
     /// Queues sealed bytes that the socket did not take.

@@ -5,9 +5,8 @@
 //! close_notify: a FIN without it reads as end of file, and [`Stream::was_truncated`] tells it apart for
 //! the log (RFC 8446 §6.1).
 //!
-//! Cost: one system call reads or writes several records. They go through a scratch buffer of the worker
-//! thread and are opened from it, or sealed into it, without another copy. A session that waits holds no
-//! buffer, only what the peer has sent half of, or does not take.
+//! Cost: one system call reads or writes several records, through a scratch buffer of the worker thread. A
+//! session that waits holds no buffer, only what the peer has sent half of, or does not take.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,12 +17,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::record::{MAX_PLAINTEXT, MAX_RECORD, OVERHEAD};
+use super::record::{HEADER, INNER_TYPE, MAX_PLAINTEXT, MAX_RECORD, OVERHEAD, TAG};
 use super::session::Session;
 
-/// The most plaintext that one read or write moves, in records of full size.
-pub const FULL_READ: usize = RECORDS * MAX_PLAINTEXT;
-const RECORDS: usize = 4;
+/// What a reader has to have room for, so that one read of the socket gives it whole records of full size.
+pub const FULL_READ: usize = RECORDS * MAX_PLAINTEXT + INNER_TYPE + TAG;
+const RECORDS: usize = 16;
+/// The same records as they come under TLS 1.3. A read of so many bytes ends where one of them ends, and
+/// nothing has to be kept.
+const FULL_SEALED: usize = RECORDS * (HEADER + MAX_PLAINTEXT + INNER_TYPE + TAG);
+/// So much that waits to be sent, the end of a handshake or an alert, goes along with what is written next.
+const SHORT: usize = 4096;
 const SCRATCH: usize = RECORDS * (MAX_PLAINTEXT + OVERHEAD);
 
 thread_local! {
@@ -140,7 +144,11 @@ fn read_some(
     let held = session.received().len();
     let (before, free) = scratch.split_at_mut_checked(held).ok_or(io::ErrorKind::InvalidData)?;
     // No more than the reader has room for, so that nothing whole is left over.
-    let wanted = free.len().min(buffer.remaining().max(MAX_RECORD));
+    let wanted = match buffer.remaining() {
+        FULL_READ.. => FULL_SEALED.saturating_sub(held),
+        room => room.max(MAX_RECORD),
+    };
+    let wanted = wanted.min(free.len());
     let mut read = ReadBuf::new(free.get_mut(..wanted).unwrap_or_default());
     ready!(Pin::new(tcp).poll_read(context, &mut read))?;
     let fresh = read.filled().len();
@@ -178,10 +186,14 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Err(session.failure().map_or(io::ErrorKind::BrokenPipe.into(), broken)));
         }
         session.renew().map_err(|error| broken(&error))?;
-        ready!(send(session, tcp, context))?;
+        if session.unsent().len() > SHORT {
+            ready!(send(session, tcp, context))?;
+        }
         SEALED.with_borrow_mut(|scratch| {
-            let (taken, sealed) = session.seal(bytes, scratch).map_err(|error| broken(&error))?;
-            let mut rest = scratch.get(..sealed).unwrap_or_default();
+            let waiting = session.take_unsent(scratch);
+            let room = scratch.get_mut(waiting..).unwrap_or_default();
+            let (taken, sealed) = session.seal(bytes, room).map_err(|error| broken(&error))?;
+            let mut rest = scratch.get(..waiting + sealed).unwrap_or_default();
             while !rest.is_empty() {
                 match Pin::new(&mut *tcp).poll_write(context, rest) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -1,7 +1,8 @@
 //! Rows of the database as records.
 
-use sqlx::Row as _;
+use rusqlite::types::FromSql;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
 use crate::store::{Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier};
@@ -33,51 +34,73 @@ macro_rules! PASSWORD_COLUMNS {
 }
 pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS};
 
+/// A row, whichever library read it.
+pub(super) trait Columns {
+    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError>;
+}
+
+/// What a column can hold, in the eyes of both libraries.
+pub(super) trait Value: FromSql + Type<Sqlite> + for<'r> Decode<'r, Sqlite> {}
+
+impl<T: FromSql + Type<Sqlite> + for<'r> Decode<'r, Sqlite>> Value for T {}
+
+impl Columns for SqliteRow {
+    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError> {
+        Ok(self.try_get(name)?)
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError> {
+        Ok(self.get(name)?)
+    }
+}
+
 /// The account of a row; its aliases are not in it.
-pub(super) fn account(row: &SqliteRow) -> Result<Account, StoreError> {
+pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
     Ok(Account {
-        id: Id(row.try_get("a_id")?),
-        name: row.try_get("a_name")?,
+        id: Id(row.column("a_id")?),
+        name: row.column("a_name")?,
         aliases: Vec::new(),
-        grant: row.try_get::<Option<String>, _>("a_grant_id")?.map(Id),
+        grant: row.column::<Option<String>>("a_grant_id")?.map(Id),
         last_login_at: time_of(row, "a_last_login_at")?,
-        last_login_from: row.try_get("a_last_login_from")?,
+        last_login_from: row.column("a_last_login_from")?,
         trouble: trouble(row)?,
     })
 }
 
-fn trouble(row: &SqliteRow) -> Result<Option<Trouble>, StoreError> {
-    let Some(reason) = row.try_get("a_trouble")? else { return Ok(None) };
+fn trouble(row: &impl Columns) -> Result<Option<Trouble>, StoreError> {
+    let Some(reason) = row.column("a_trouble")? else { return Ok(None) };
     let (at, retry_at) = (time_of(row, "a_trouble_at")?, time_of(row, "a_trouble_retry_at")?);
     Ok(Some(Trouble {
         reason,
-        count: row.try_get("a_trouble_count")?,
+        count: row.column("a_trouble_count")?,
         at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         retry_at: retry_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
     }))
 }
 
 /// The grant of a row, where an outer join found one.
-pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
-    let Some(id) = row.try_get::<Option<String>, _>("g_id")? else { return Ok(None) };
-    let state: String = row.try_get("g_state")?;
-    let scopes: String = row.try_get("g_scopes")?;
+pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
+    let Some(id) = row.column::<Option<String>>("g_id")? else { return Ok(None) };
+    let state: String = row.column("g_state")?;
+    let scopes: String = row.column("g_scopes")?;
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
         id: Id(id),
-        revision: row.try_get("g_revision")?,
-        provider: row.try_get("g_provider")?,
-        owner: row.try_get("g_owner")?,
+        revision: row.column("g_revision")?,
+        provider: row.column("g_provider")?,
+        owner: row.column("g_owner")?,
         kind: kind(row, "g_kind")?,
         mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-        refresh_token: row.try_get("g_refresh_token")?,
-        access_token: row.try_get("g_access_token")?,
+        refresh_token: row.column("g_refresh_token")?,
+        access_token: row.column("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
-        last_error: row.try_get("g_last_error")?,
+        last_error: row.column("g_last_error")?,
         failed_at: time_of(row, "g_failed_at")?,
-        failures: row.try_get("g_failures")?,
+        failures: row.column("g_failures")?,
         retry_at: time_of(row, "g_retry_at")?,
         authorized_at: time_of(row, "g_authorized_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         refreshed_at: time_of(row, "g_refreshed_at")?,
@@ -86,29 +109,29 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
     }))
 }
 
-pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<GrantKind, StoreError> {
-    Ok(match row.try_get::<String, _>(column)? == GrantKind::App.name() {
+pub(super) fn kind(row: &impl Columns, column: &str) -> Result<GrantKind, StoreError> {
+    Ok(match row.column::<String>(column)? == GrantKind::App.name() {
         true => GrantKind::App,
         false => GrantKind::Person,
     })
 }
 
 /// The app password of a row, where an outer join found one.
-pub(super) fn password(row: &SqliteRow) -> Result<Option<AppPassword>, StoreError> {
-    let Some(id) = row.try_get::<Option<String>, _>("p_id")? else { return Ok(None) };
-    let generated: Option<Vec<u8>> = row.try_get("p_generated")?;
+pub(super) fn password(row: &impl Columns) -> Result<Option<AppPassword>, StoreError> {
+    let Some(id) = row.column::<Option<String>>("p_id")? else { return Ok(None) };
+    let generated: Option<Vec<u8>> = row.column("p_generated")?;
     let verifier = match generated {
         Some(hash) => Verifier::Generated(hash),
-        None => Verifier::Chosen(row.try_get("p_chosen")?),
+        None => Verifier::Chosen(row.column("p_chosen")?),
     };
     Ok(Some(AppPassword {
         id: Id(id),
-        account: Id(row.try_get("p_account_id")?),
-        name: row.try_get("p_name")?,
+        account: Id(row.column("p_account_id")?),
+        name: row.column("p_name")?,
         verifier,
         created_at: time_of(row, "p_created_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         last_used_at: time_of(row, "p_last_used_at")?,
-        last_used_from: row.try_get("p_last_used_from")?,
+        last_used_from: row.column("p_last_used_from")?,
     }))
 }
 
@@ -120,7 +143,7 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
     scopes.join(" ")
 }
 
-pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
-    let seconds: Option<i64> = row.try_get(column)?;
+pub(super) fn time_of(row: &impl Columns, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+    let seconds: Option<i64> = row.column(column)?;
     Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
 }

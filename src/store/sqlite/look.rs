@@ -1,0 +1,90 @@
+//! The look that every login takes, on the thread of the login.
+//!
+//! sqlx asks a thread of its own and waits for it; the two wake-ups cost ten times the query, and
+//! were a fifth of a login. SQLite itself is a function call, and what it reads is in memory. Should it
+//! ever have to wait for another process (which recovers the database after a crash), a thread that may
+//! wait does it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::BUSY_TIMEOUT;
+use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
+use crate::store::{LoginRecord, StoreError};
+
+/// Connections that only read: as many as threads have looked at the same time.
+#[derive(Clone)]
+pub(super) struct Looks {
+    path: Arc<Path>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Looks {
+    pub(super) fn new(database: &Path) -> Self {
+        Self { path: database.into(), idle: Arc::default() }
+    }
+
+    /// The account whose login name, folded, is exactly `name`.
+    pub(super) async fn find(&self, name: String) -> Result<Option<LoginRecord>, StoreError> {
+        match self.look(&name, false) {
+            Err(StoreError::Failed(error)) if is_busy(&*error) => {
+                let looks = self.clone();
+                let looking = tokio::task::spawn_blocking(move || looks.look(&name, true));
+                looking.await.map_err(|error| StoreError::Failed(error.into()))?
+            }
+            looked => looked,
+        }
+    }
+
+    fn look(&self, name: &str, may_wait: bool) -> Result<Option<LoginRecord>, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                // One that writes nothing, but may have to make the file of the WAL's index.
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(&self.path, flags)?
+            }
+        };
+        connection.busy_timeout(if may_wait { BUSY_TIMEOUT } else { Default::default() })?;
+        // After an error the connection is dropped, and the next look begins with a new one.
+        let found = read(&connection, name)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(found)
+    }
+}
+
+fn read(connection: &Connection, name: &str) -> Result<Option<LoginRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        ACCOUNT_COLUMNS!(),
+        ", ",
+        GRANT_COLUMNS!(),
+        ", ",
+        PASSWORD_COLUMNS!(),
+        " FROM login_names n JOIN accounts a ON a.id = n.account_id",
+        " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
+        " WHERE n.folded = ?"
+    ))?;
+    let mut rows = statement.query([name])?;
+    let mut found: Option<LoginRecord> = None;
+    while let Some(row) = rows.next()? {
+        let record = match &mut found {
+            Some(record) => record,
+            None => found.insert(LoginRecord {
+                account: account(row)?,
+                grant: grant(row)?,
+                passwords: Vec::new(),
+            }),
+        };
+        record.passwords.extend(password(row)?);
+    }
+    Ok(found)
+}
+
+fn is_busy(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
