@@ -25,9 +25,9 @@ use crate::config::{Limits, Provider, Security};
 use crate::protocol::imap::{Channel, DialogueEnd, Imap, Limits as DialogueLimits};
 use crate::protocol::{Denial, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
-use crate::tls::{AcceptError, Acceptor, Connector, FirstBytes, Stream};
+use crate::tls::{AcceptError, Acceptor, FirstBytes, Stream};
 use crate::token::Tokens;
-use crate::upstream;
+use crate::upstream::{self, Dialler};
 use crate::wire::Wire;
 
 pub use crate::account::neighbourhood;
@@ -51,7 +51,7 @@ pub struct Proxy {
     /// Access tokens.
     pub tokens: Tokens,
     /// The providers, by name.
-    pub providers: HashMap<String, (Arc<Provider>, Connector)>,
+    pub providers: HashMap<String, (Arc<Provider>, Dialler)>,
     /// The listeners' TLS; absent where no listener has any.
     pub acceptor: Option<Acceptor>,
     /// Bounds.

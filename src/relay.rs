@@ -21,7 +21,7 @@ const SCRATCH: usize = crate::tls::FULL_READ;
 /// After so many bytes it is another session's turn.
 const TURN: u64 = 4 << 20;
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
-const HALF_CLOSED_IDLE: Duration = Duration::from_secs(300);
+const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// So long without a byte, and at the end of a line or of a flush, the provider is between two answers.
 const QUIET: Duration = Duration::from_millis(300);
 /// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
@@ -78,7 +78,7 @@ pub enum End {
     ClientFailed(io::ErrorKind),
     /// Reading from or writing to the provider failed.
     UpstreamFailed(io::ErrorKind),
-    /// One direction was closed and the other silent for five minutes.
+    /// One direction was closed and the other silent for a minute.
     HalfClosedIdle,
     /// We said farewell.
     Farewell,

@@ -9,30 +9,81 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::Endpoint;
 use crate::tls::{ConnectError, Connector, Stream};
 
 /// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// The resolver does not say how long an answer holds. Providers say a minute and more.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// A peer that answers no probe is gone after about three minutes; a NAT keeps its entry for longer
 /// than one interval.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Connects to `endpoint` and finishes the TLS handshake. The deadline is the caller's.
-pub async fn dial(endpoint: &Endpoint, connector: &Connector) -> Result<Stream, DialError> {
-    let name = || endpoint.to_string();
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
-        .await
-        .map_err(|error| DialError::Resolve { endpoint: name(), error })?
-        .collect();
-    let tcp =
-        race(interleave(addresses)).await.map_err(|error| DialError::Connect { endpoint: name(), error })?;
-    keep_alive(&tcp);
-    Ok(connector.connect(&endpoint.host, tcp).await?)
+/// Connects to one provider's mail server.
+pub struct Dialler {
+    endpoint: Endpoint,
+    connector: Connector,
+    known: Addresses,
+}
+
+impl Dialler {
+    /// A dialler of `endpoint`, with the trust of `connector`.
+    pub fn new(endpoint: Endpoint, connector: Connector) -> Self {
+        Self { endpoint, connector, known: Addresses::default() }
+    }
+
+    /// Connects and finishes the TLS handshake. The deadline is the caller's.
+    pub async fn dial(&self) -> Result<Stream, DialError> {
+        let Endpoint { host, port } = &self.endpoint;
+        let name = || self.endpoint.to_string();
+        let look_up = async || Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect());
+        let addresses = self.known.get(Instant::now(), look_up).await;
+        let addresses = addresses.map_err(|error| DialError::Resolve { endpoint: name(), error })?;
+        let tcp = match race(interleave(addresses)).await {
+            Ok(tcp) => tcp,
+            Err(error) => {
+                self.known.forget().await;
+                return Err(DialError::Connect { endpoint: name(), error });
+            }
+        };
+        keep_alive(&tcp);
+        Ok(self.connector.connect(host, tcp).await?)
+    }
+}
+
+/// What a name was found to mean. One look-up at a time, for everybody who waits: the resolver of the
+/// system takes a thread for each, and a crowd that comes back would take hundreds.
+#[derive(Default)]
+struct Addresses(Mutex<Option<(Instant, Vec<SocketAddr>)>>);
+
+impl Addresses {
+    async fn get(
+        &self,
+        now: Instant,
+        look_up: impl AsyncFnOnce() -> io::Result<Vec<SocketAddr>>,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let mut known = self.0.lock().await;
+        if let Some((at, addresses)) = &*known
+            && now - *at < REMEMBERED
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses = look_up().await?;
+        *known = Some((now, addresses.clone()));
+        Ok(addresses)
+    }
+
+    /// Nobody answers there: the provider may have moved.
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
 }
 
 /// Lets the kernel notice a peer that vanished without a FIN. Sessions are silent for half an hour
@@ -130,6 +181,8 @@ impl DialError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -146,6 +199,29 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let tcp = race(vec![closed, listener.local_addr().unwrap()]).await.unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), listener.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_looks_a_name_up_once_and_a_dead_address_is_forgotten() {
+        let (known, asked) = (Addresses::default(), AtomicUsize::new(0));
+        let look_up = async || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok(vec!["127.0.0.1:993".parse().unwrap()])
+        };
+        let now = Instant::now();
+        let (one, other) = tokio::join!(known.get(now, look_up), known.get(now, look_up));
+        assert_eq!(one.unwrap(), other.unwrap());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        let later = now + REMEMBERED;
+        known.get(later, look_up).await.unwrap();
+        known.forget().await;
+        known.get(later, look_up).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        known.forget().await;
+        known.get(later, async || Err(io::ErrorKind::NotFound.into())).await.unwrap_err();
+        known.get(later, look_up).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
     }
 
     #[tokio::test]

@@ -108,9 +108,9 @@ pub async fn small(peer: &Peer, octets: u64) -> f64 {
     spent / ((each * 8 * SMALL) as f64 / GIB)
 }
 
-/// NOOPs over 32 connections: CPU µs each, and the round trip's median and 99th percentile in µs.
-pub async fn noop(peer: &Peer, each: usize) -> [f64; 3] {
-    let clients = sessions(peer, 32).await;
+/// NOOPs over `connections`: CPU µs each, and the round trip's median and 99th percentile in µs.
+pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 3] {
+    let clients = sessions(peer, connections).await;
     let before = peer.tree().cpu();
     let mut running = JoinSet::new();
     for mut client in clients {

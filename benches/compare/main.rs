@@ -87,10 +87,16 @@ async fn ours(what: &str) {
             "up" => load::up(&peer, 1, octets).await,
             "up8" => load::up(&peer, 8, octets).await,
             "small" => load::small(&peer, octets / 4).await,
-            "noop" => load::noop(&peer, 400).await[0],
+            "noop" => load::noop(&peer, 32, 400).await[0],
+            "noop-p50" => load::noop(&peer, 32, 400).await[1],
+            "noop-p99" => load::noop(&peer, 32, 400).await[2],
+            "noop1-p50" => load::noop(&peer, 1, 4000).await[1],
+            "noop1-p99" => load::noop(&peer, 1, 4000).await[2],
             "login" => load::login(&peer, setting("LOGINS", 800) as usize).await,
             "idle" => load::idle(&peer, setting("IDLE", 2000) as usize).await,
-            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle"),
+            _ => panic!(
+                "figures: down, down8, up, up8, small, noop, noop-p50, noop-p99, noop1-p50, noop1-p99, login, idle"
+            ),
         };
         println!("round {round}: {cost:.3}");
     }
@@ -111,15 +117,18 @@ async fn table() {
         ("CPU-s per GiB up, 8 connections", 0.65),
         ("CPU-s per GiB in 32 KiB messages", 0.65),
         ("CPU-µs per NOOP, 32 connections", f64::NAN),
-        ("NOOP round trip p50, µs", 1.0),
-        ("NOOP round trip p99, µs", 1.0),
+        ("NOOP round trip p50, 1 connection, µs", 1.0),
+        ("NOOP round trip p99, 1 connection, µs", 1.0),
+        ("NOOP round trip p50, 32 connections, µs", 1.0),
+        ("NOOP round trip p99, 32 connections, µs", 1.0),
         ("CPU-ms per login", 0.6),
     ];
     let mut rows: Vec<Row> =
         names.iter().map(|&(name, goal)| Row { name, goal, figures: vec![Vec::new(); all.len()] }).collect();
     for round in 1..=rounds {
         for (at, peer) in all.iter().enumerate() {
-            let [cpu, p50, p99] = load::noop(peer, 400).await;
+            let [_, alone_p50, alone_p99] = load::noop(peer, 1, 4000).await;
+            let [cpu, p50, p99] = load::noop(peer, 32, 400).await;
             let figures = [
                 load::down(peer, 1, octets).await,
                 load::down(peer, 8, octets).await,
@@ -127,6 +136,8 @@ async fn table() {
                 load::up(peer, 8, octets).await,
                 load::small(peer, octets / 4).await,
                 cpu,
+                alone_p50,
+                alone_p99,
                 p50,
                 p99,
                 load::login(peer, logins).await,

@@ -6,7 +6,7 @@ use super::installation::Legs;
 use crate::protocol::Credential;
 use crate::protocol::imap::{Refusal, count_folders, sign_in};
 use crate::secret::Secret;
-use crate::upstream::{DialError, dial};
+use crate::upstream::DialError;
 use crate::wire::Wire;
 
 /// Longer than any provider takes that is worth waiting for.
@@ -50,7 +50,7 @@ pub(super) fn is_passing(refusal: &Refusal) -> bool {
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
     let provider = &legs.provider;
     let attempt = async {
-        let stream = dial(&provider.imap, &legs.connector).await?;
+        let stream = legs.dialler.dial().await?;
         let mut upstream = Wire::new(stream);
         let credential = Credential {
             user,

@@ -138,7 +138,7 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         accounts: Accounts::open(installation.store.clone(), &installation.sealer).await?,
         gates: Gates::default(),
         tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
-        providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.connector))).collect(),
+        providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.dialler))).collect(),
         acceptor: identity.map(|identity| Acceptor::new(identity.clone())).transpose()?,
         limits: config.limits.clone(),
     })

@@ -18,9 +18,9 @@ use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
-use crate::tls::{Connector, Stream};
+use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
-use crate::upstream::{DialError, dial};
+use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
 type SignedIn = (Accepted, Wire<Stream>);
@@ -43,7 +43,7 @@ impl Connection {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
-        let Some((provider, connector)) = self.proxy.providers.get(&grant.provider) else {
+        let Some((provider, dialler)) = self.proxy.providers.get(&grant.provider) else {
             warn!(
                 account = account.name,
                 "the configuration has no provider named {} any more", grant.provider
@@ -60,15 +60,8 @@ impl Connection {
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
         let has_token = AtomicBool::new(false);
-        let attempt = Attempt {
-            connection: self,
-            dialogue,
-            account,
-            grant,
-            provider,
-            connector,
-            has_token: &has_token,
-        };
+        let attempt =
+            Attempt { connection: self, dialogue, account, grant, provider, dialler, has_token: &has_token };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
@@ -123,7 +116,7 @@ struct Attempt<'a> {
     account: &'a Account,
     grant: &'a Grant,
     provider: &'a Provider,
-    connector: &'a Connector,
+    dialler: &'a Dialler,
     /// Whose turn it is, for whoever runs out of time.
     has_token: &'a AtomicBool,
 }
@@ -132,7 +125,7 @@ impl Attempt<'_> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
         let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
-            dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)
+            self.dialler.dial().await.map_err(Failed::Dial)
         },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
@@ -145,7 +138,7 @@ impl Attempt<'_> {
             return Err(Failed::Refused(Refusal::Token(said)));
         }
         let token = self.token(tokens.replace(self.grant, &token)).await?;
-        let upstream = dial(&self.provider.imap, self.connector).await.map_err(Failed::Dial)?;
+        let upstream = self.dialler.dial().await.map_err(Failed::Dial)?;
         let refusal = match self.authenticate(upstream, &token).await {
             Ok(signed_in) => return Ok(signed_in),
             Err(refusal) => refusal,

@@ -10,7 +10,6 @@ use crate::cli::installation::Legs;
 use crate::protocol::Credential;
 use crate::protocol::imap::{Refusal, count_folders, sign_in};
 use crate::secret::Secret;
-use crate::upstream::dial;
 use crate::wire::Wire;
 
 /// Longer than any step takes that works.
@@ -41,7 +40,7 @@ pub(super) async fn way_is_open(report: &mut Report, legs: &Legs) -> bool {
     }
     report.done("tcp", Some(started), &format!("{endpoint} answers"));
     let started = report.start();
-    match tokio::time::timeout(PATIENCE, dial(endpoint, &legs.connector)).await {
+    match tokio::time::timeout(PATIENCE, legs.dialler.dial()).await {
         Ok(Ok(_)) => {
             report.done("tls", Some(started), &format!("the certificate is good for {}", endpoint.host));
             true
@@ -89,7 +88,7 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
         sasl_ir: provider.sasl_ir,
     };
     let signed_in = tokio::time::timeout(PATIENCE, async {
-        let stream = dial(&provider.imap, &legs.connector).await.map_err(|error| error.to_string())?;
+        let stream = legs.dialler.dial().await.map_err(|error| error.to_string())?;
         let mut upstream = Wire::new(stream);
         Ok::<_, String>((sign_in(b"a1", &mut upstream, &credential).await, upstream))
     });
