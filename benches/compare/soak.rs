@@ -19,10 +19,11 @@ pub async fn run(time: Duration) {
     let (site, password) = super::site().await;
     let peer = Arc::new(peers::proxy(&site, &password).await);
     let fresh = peer.tree().descriptors();
-    let end = Instant::now() + time;
+    let start = Instant::now();
+    let end = start + time;
     println!("|  s | MiB (Pss) | descriptors |\n|---:|---:|---:|");
-    let middle = part(&peer, end - time / 2, time).await;
-    let last = part(&peer, end, time).await;
+    let middle = part(&peer, start, end - time / 2).await;
+    let last = part(&peer, start, end).await;
     println!(
         "\nAt rest, half-way and at the end: {:.1} and {:.1} MiB, {} and {} descriptors ({fresh} when fresh); {} sessions in all",
         middle.0 / 1024.0,
@@ -37,7 +38,7 @@ pub async fn run(time: Duration) {
 }
 
 /// Sessions until `end`; then what the proxy holds when all of them are gone.
-async fn part(peer: &Arc<Peer>, end: Instant, time: Duration) -> (f64, usize) {
+async fn part(peer: &Arc<Peer>, start: Instant, end: Instant) -> (f64, usize) {
     let mut running = JoinSet::new();
     for seed in 0..PROGRAMS {
         let peer = peer.clone();
@@ -52,9 +53,10 @@ async fn part(peer: &Arc<Peer>, end: Instant, time: Duration) -> (f64, usize) {
     let mut shown = Instant::now();
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(200).min(end - Instant::now())).await;
-        if shown.elapsed() > time / 10 {
+        // A dozen lines or so in all, however long it takes.
+        if shown.elapsed() > (end - start) / 6 {
             shown = Instant::now();
-            show(peer.tree(), end, time);
+            show(peer.tree(), start);
         }
     }
     running.join_all().await;
@@ -65,9 +67,8 @@ async fn part(peer: &Arc<Peer>, end: Instant, time: Duration) -> (f64, usize) {
     (peer.tree().pss(), peer.tree().descriptors())
 }
 
-fn show(tree: Tree, end: Instant, time: Duration) {
-    let left = end.saturating_duration_since(Instant::now());
-    println!("| {} | {:.1} | {} |", (time - left).as_secs(), tree.pss() / 1024.0, tree.descriptors());
+fn show(tree: Tree, start: Instant) {
+    println!("| {} | {:.1} | {} |", start.elapsed().as_secs(), tree.pss() / 1024.0, tree.descriptors());
 }
 
 /// One of the things that mail programs do.
