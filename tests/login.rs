@@ -132,7 +132,9 @@ async fn a_mailbox_that_refuses_fresh_tokens_is_not_hammered() {
     let mut client = serving.client().await;
     for _ in 0..3 {
         let login = client.command(&format!("LOGIN {ALICE} {password}")).await;
-        assert!(login.tagged.starts_with("NO ["), "{login:?}");
+        assert!(login.refused_with("AUTHORIZATIONFAILED"), "{login:?}");
+        let command = format!("imap-oauth-proxy check {ALICE}");
+        assert!(login.tagged.ends_with(&command), "{login:?}");
     }
     assert_eq!(site.sandbox.controls().stats().refreshes, 1, "one fresh token, then none for a while");
     let (tokens, code) = site.tokens().await;

@@ -81,30 +81,15 @@ impl Connection {
 }
 
 impl Connection {
-    /// Writes down what somebody has to act on; what passes by itself is only in the log, and what a
-    /// refused token means is written down by [`Attempt::run`].
+    /// Writes down what somebody has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
-        let lasts = match refusal {
-            Refusal::Connections(_)
-            | Refusal::Throttled { .. }
-            | Refusal::Disabled(_)
-            | Refusal::WebLogin { .. }
-            | Refusal::NoCommonMechanism(_)
-            | Refusal::LoginOnly
-            | Refusal::Violation(_)
-            | Refusal::Credential(_) => true,
-            Refusal::Token(_)
-            | Refusal::Unavailable(_)
-            | Refusal::Closed
-            | Refusal::Io(_)
-            | Refusal::NotAsked => false,
-        };
         let reason = refusal.to_string();
         // Once, and never in the place of a refused token, whose record holds refreshes back.
         let is_news =
             account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
-        if lasts && is_news {
+        // What a refused token means is written down by [`Attempt::run`].
+        if needs_somebody(refusal) && !refusal.is_token() && is_news {
             self.proxy.accounts.overheard(account, reason).await;
         }
     }
@@ -192,9 +177,29 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
             denial::not_dialled(error)
         }
         Failed::Refused(refusal) => {
-            warn!(account = account.name, "{refusal}");
-            refusal.denial()
+            let mut denial = refusal.denial();
+            let more = format!("; for more: imap-oauth-proxy check {}", account.name);
+            let more = if needs_somebody(refusal) { more.as_str() } else { "" };
+            warn!(account = account.name, "{refusal}{more}");
+            denial.text.push_str(more);
+            denial
         }
+    }
+}
+
+/// Whether it lasts until somebody does something.
+fn needs_somebody(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Token(_)
+        | Refusal::Connections(_)
+        | Refusal::Throttled { .. }
+        | Refusal::Disabled(_)
+        | Refusal::WebLogin { .. }
+        | Refusal::NoCommonMechanism(_)
+        | Refusal::LoginOnly
+        | Refusal::Violation(_)
+        | Refusal::Credential(_) => true,
+        Refusal::Unavailable(_) | Refusal::Closed | Refusal::Io(_) | Refusal::NotAsked => false,
     }
 }
 
