@@ -108,8 +108,8 @@ pub async fn small(peer: &Peer, octets: u64) -> f64 {
     spent / ((each * 8 * SMALL) as f64 / GIB)
 }
 
-/// NOOPs over `connections`: CPU µs each, and the round trip's median and 99th percentile in µs.
-pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 3] {
+/// NOOPs over `connections`: CPU µs each, and the round trip's mean, median and 99th percentile in µs.
+pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
     let clients = sessions(peer, connections).await;
     let before = peer.tree().cpu();
     let mut running = JoinSet::new();
@@ -126,7 +126,9 @@ pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 3] {
     }
     let took: Vec<f64> = running.join_all().await.into_iter().flatten().collect();
     let spent = peer.tree().cpu() - before;
-    [spent * 1e6 / took.len() as f64, percentile(&took, 50.0), percentile(&took, 99.0)]
+    let count = took.len() as f64;
+    let mean = took.iter().sum::<f64>() / count;
+    [spent * 1e6 / count, mean, percentile(&took, 50.0), percentile(&took, 99.0)]
 }
 
 /// CPU ms a login, eight at a time, each on a fresh connection with a full handshake: ours with the

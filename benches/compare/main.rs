@@ -88,10 +88,10 @@ async fn ours(what: &str) {
             "up8" => load::up(&peer, 8, octets).await,
             "small" => load::small(&peer, octets / 4).await,
             "noop" => load::noop(&peer, 32, 400).await[0],
-            "noop-p50" => load::noop(&peer, 32, 400).await[1],
-            "noop-p99" => load::noop(&peer, 32, 400).await[2],
-            "noop1-p50" => load::noop(&peer, 1, 4000).await[1],
-            "noop1-p99" => load::noop(&peer, 1, 4000).await[2],
+            "noop-p50" => load::noop(&peer, 32, 400).await[2],
+            "noop-p99" => load::noop(&peer, 32, 400).await[3],
+            "noop1-p50" => load::noop(&peer, 1, 4000).await[2],
+            "noop1-p99" => load::noop(&peer, 1, 4000).await[3],
             "login" => load::login(&peer, setting("LOGINS", 800) as usize).await,
             "idle" => load::idle(&peer, setting("IDLE", 2000) as usize).await,
             _ => panic!(
@@ -119,6 +119,7 @@ async fn table() {
         ("CPU-µs per NOOP, 32 connections", f64::NAN),
         ("NOOP round trip p50, 1 connection, µs", 1.0),
         ("NOOP round trip p99, 1 connection, µs", 1.0),
+        ("NOOP round trip mean, 32 connections, µs", f64::NAN),
         ("NOOP round trip p50, 32 connections, µs", 1.0),
         ("NOOP round trip p99, 32 connections, µs", 1.0),
         ("CPU-ms per login", 0.6),
@@ -127,8 +128,8 @@ async fn table() {
         names.iter().map(|&(name, goal)| Row { name, goal, figures: vec![Vec::new(); all.len()] }).collect();
     for round in 1..=rounds {
         for (at, peer) in all.iter().enumerate() {
-            let [_, alone_p50, alone_p99] = load::noop(peer, 1, 4000).await;
-            let [cpu, p50, p99] = load::noop(peer, 32, 400).await;
+            let [_, _, alone_p50, alone_p99] = load::noop(peer, 1, 4000).await;
+            let [cpu, mean, p50, p99] = load::noop(peer, 32, 400).await;
             let figures = [
                 load::down(peer, 1, octets).await,
                 load::down(peer, 8, octets).await,
@@ -138,6 +139,7 @@ async fn table() {
                 cpu,
                 alone_p50,
                 alone_p99,
+                mean,
                 p50,
                 p99,
                 load::login(peer, logins).await,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const WIDTH: f64 = 720.0;
-const LABEL: f64 = 250.0;
+const LABEL: f64 = 280.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 12.0;
 /// What a bar may be at most, in nginx's figures; longer ones are cut, and their number tells.
