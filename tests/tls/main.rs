@@ -6,6 +6,7 @@
 mod authority;
 mod downstream;
 mod harness;
+mod key_updates;
 mod own_certificate;
 mod records;
 mod upstream;
