@@ -9,4 +9,5 @@ mod harness;
 mod key_updates;
 mod own_certificate;
 mod records;
+mod sessions;
 mod upstream;
