@@ -5,6 +5,9 @@
 //! looked at. Invariants: after an error nothing more is opened, and the peer is told why (RFC 8446
 //! §6.2); after close_notify nothing more is sealed; a silent session holds keys and no buffer.
 
+#[cfg(test)]
+mod tests;
+
 use tokio::io::ReadBuf;
 use tokio_rustls::rustls::client::ClientConnectionData;
 use tokio_rustls::rustls::kernel::KernelConnection;

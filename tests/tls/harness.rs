@@ -83,6 +83,12 @@ impl MailProgram {
         self
     }
 
+    /// Knows the suites with `cipher` only (`AES_128_GCM`, …).
+    pub(crate) fn only(mut self, cipher: &str) -> Self {
+        self.provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains(cipher));
+        self
+    }
+
     pub(crate) fn alpn(mut self, protocol: &str) -> Self {
         self.alpn = vec![protocol.as_bytes().to_vec()];
         self

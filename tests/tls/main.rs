@@ -6,6 +6,8 @@
 mod authority;
 mod downstream;
 mod harness;
+mod key_updates;
 mod own_certificate;
 mod records;
+mod sessions;
 mod upstream;
