@@ -362,3 +362,65 @@ impl Direction {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// All of it is there to be read, and there is room for all of it: nothing but the turn ends a poll.
+    #[tokio::test]
+    async fn a_busy_session_lets_others_have_their_turn_and_goes_on() {
+        let data: Vec<u8> = (0..3 * TURN as usize + 12_345).map(|at| (at % 251) as u8).collect();
+        let (client, mut program) = duplex(data.len());
+        let (upstream, mut provider) = duplex(data.len());
+        provider.write_all(&data).await.unwrap();
+        provider.shutdown().await.unwrap();
+        program.shutdown().await.unwrap();
+        let mut turns = 0;
+        let farewell = poll_fn(|_| {
+            turns += 1;
+            Poll::<Farewell>::Pending
+        });
+        let (from_client, from_upstream) = (Vec::new(), Vec::new());
+        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let summary = Relay::new(session).run(pin!(farewell)).await;
+        assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
+        assert_eq!(turns, 3);
+        let mut came = Vec::new();
+        program.read_to_end(&mut came).await.unwrap();
+        assert!(came == data);
+    }
+
+    /// What the mail program does not take stops the provider after one read.
+    #[tokio::test]
+    async fn a_program_that_does_not_read_stops_the_provider() {
+        let (client, mut program) = duplex(1000);
+        let (upstream, mut provider) = duplex(4 * SCRATCH);
+        let (from_client, from_upstream) = (Vec::new(), Vec::new());
+        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let mut relay = Relay::new(session);
+        let mut never = pin!(pending());
+        let data = vec![b'x'; 4 * SCRATCH];
+        provider.write_all(&data).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = relay.run(never.as_mut()) => unreachable!("nobody has closed"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(relay.down.bytes, SCRATCH as u64);
+        provider.shutdown().await.unwrap();
+        let mut came = Vec::new();
+        let end = async {
+            program.read_to_end(&mut came).await.unwrap();
+            program.shutdown().await.unwrap();
+        };
+        let (summary, ()) = tokio::join!(relay.run(never.as_mut()), end);
+        assert_eq!(summary.end, End::Upstream);
+        assert!(came == data);
+    }
+}
