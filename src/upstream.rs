@@ -50,7 +50,7 @@ impl Dialler {
         let tcp = match race(interleave(addresses)).await {
             Ok(tcp) => tcp,
             Err(error) => {
-                self.known.forget().await;
+                self.known.forget();
                 return Err(DialError::Connect { endpoint: name(), error });
             }
         };
@@ -93,9 +93,11 @@ impl Addresses {
         answer.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Nobody answers there: the provider may have moved.
-    async fn forget(&self) {
-        *self.0.lock().await = None;
+    /// Nobody answers there: the provider may have moved. While somebody is looking anew, that is known.
+    fn forget(&self) {
+        if let Ok(mut known) = self.0.try_lock() {
+            *known = None;
+        }
     }
 }
 
@@ -227,7 +229,7 @@ mod tests {
         assert_eq!(one.unwrap(), other.unwrap());
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         known.get(Instant::now() + REMEMBERED, look_up).await.unwrap();
-        known.forget().await;
+        known.forget();
         known.get(Instant::now(), look_up).await.unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 3);
     }
@@ -262,7 +264,7 @@ mod tests {
             biased;
             _ = gives_up => unreachable!("no answer comes"),
             _ = &mut patient => unreachable!("one look-up at a time"),
-            () = std::future::ready(()) => {}
+            () = std::future::ready(()) => known.forget(),
         }
         patient.await.unwrap();
     }
