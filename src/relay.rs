@@ -20,8 +20,11 @@ use tokio::time::{Instant, Sleep};
 const SCRATCH: usize = crate::tls::FULL_READ;
 /// After so many bytes it is another session's turn.
 const TURN: u64 = 4 << 20;
-/// A session with one direction closed and nothing moving in the other is over, whatever it thinks.
-const HALF_CLOSED_IDLE: Duration = Duration::from_secs(60);
+/// A session with one direction closed and nothing moving in the other is over, whatever it thinks. A
+/// mail program may take its time with what it asked for before it closed its own.
+const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
+/// Nothing comes any more: a mail program that stays only keeps its place from another session.
+const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// So long without a byte, and at the end of a line or of a flush, the provider is between two answers.
 const QUIET: Duration = Duration::from_millis(300);
 /// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
@@ -78,7 +81,7 @@ pub enum End {
     ClientFailed(io::ErrorKind),
     /// Reading from or writing to the provider failed.
     UpstreamFailed(io::ErrorKind),
-    /// One direction was closed and the other silent for a minute.
+    /// One direction was closed and the other stayed silent.
     HalfClosedIdle,
     /// We said farewell.
     Farewell,
@@ -201,10 +204,13 @@ where
     }
 
     fn poll_half_closed(&mut self, context: &mut Context<'_>, moved: bool) -> Poll<()> {
-        let timer =
-            self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED_IDLE)));
+        let patience = match self.first_end {
+            Some(End::Upstream) => UPSTREAM_CLOSED_IDLE,
+            _ => CLIENT_CLOSED_IDLE,
+        };
+        let timer = self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         if moved {
-            timer.as_mut().reset(Instant::now() + HALF_CLOSED_IDLE);
+            timer.as_mut().reset(Instant::now() + patience);
         }
         timer.as_mut().poll(context)
     }
@@ -360,5 +366,67 @@ impl Direction {
             }
             Poll::Ready(Ok(()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// All of it is there to be read, and there is room for all of it: nothing but the turn ends a poll.
+    #[tokio::test]
+    async fn a_busy_session_lets_others_have_their_turn_and_goes_on() {
+        let data: Vec<u8> = (0..3 * TURN as usize + 12_345).map(|at| (at % 251) as u8).collect();
+        let (client, mut program) = duplex(data.len());
+        let (upstream, mut provider) = duplex(data.len());
+        provider.write_all(&data).await.unwrap();
+        provider.shutdown().await.unwrap();
+        program.shutdown().await.unwrap();
+        let mut turns = 0;
+        let farewell = poll_fn(|_| {
+            turns += 1;
+            Poll::<Farewell>::Pending
+        });
+        let (from_client, from_upstream) = (Vec::new(), Vec::new());
+        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let summary = Relay::new(session).run(pin!(farewell)).await;
+        assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
+        assert_eq!(turns, 3);
+        let mut came = Vec::new();
+        program.read_to_end(&mut came).await.unwrap();
+        assert!(came == data);
+    }
+
+    /// What the mail program does not take stops the provider after one read.
+    #[tokio::test]
+    async fn a_program_that_does_not_read_stops_the_provider() {
+        let (client, mut program) = duplex(1000);
+        let (upstream, mut provider) = duplex(4 * SCRATCH);
+        let (from_client, from_upstream) = (Vec::new(), Vec::new());
+        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let mut relay = Relay::new(session);
+        let mut never = pin!(pending());
+        let data = vec![b'x'; 4 * SCRATCH];
+        provider.write_all(&data).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = relay.run(never.as_mut()) => unreachable!("nobody has closed"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(relay.down.bytes, SCRATCH as u64);
+        provider.shutdown().await.unwrap();
+        let mut came = Vec::new();
+        let end = async {
+            program.read_to_end(&mut came).await.unwrap();
+            program.shutdown().await.unwrap();
+        };
+        let (summary, ()) = tokio::join!(relay.run(never.as_mut()), end);
+        assert_eq!(summary.end, End::Upstream);
+        assert!(came == data);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -49,7 +50,7 @@ impl Dialler {
         let tcp = match race(interleave(addresses)).await {
             Ok(tcp) => tcp,
             Err(error) => {
-                self.known.forget().await;
+                self.known.forget();
                 return Err(DialError::Connect { endpoint: name(), error });
             }
         };
@@ -59,30 +60,44 @@ impl Dialler {
 }
 
 /// What a name was found to mean. One look-up at a time, for everybody who waits: the resolver of the
-/// system takes a thread for each, and a crowd that comes back would take hundreds.
+/// system takes a thread for each, and a crowd that comes back would take hundreds. Its failure is everybody's,
+/// too: a resolver that is silent takes its time, and one after the other would not live to hear of it.
 #[derive(Default)]
-struct Addresses(Mutex<Option<(Instant, Vec<SocketAddr>)>>);
+struct Addresses(Mutex<Option<Known>>);
+
+struct Known {
+    at: Instant,
+    answer: Result<Vec<SocketAddr>, Arc<io::Error>>,
+}
 
 impl Addresses {
     async fn get(
         &self,
-        now: Instant,
+        asked: Instant,
         look_up: impl AsyncFnOnce() -> io::Result<Vec<SocketAddr>>,
     ) -> io::Result<Vec<SocketAddr>> {
         let mut known = self.0.lock().await;
-        if let Some((at, addresses)) = &*known
-            && now - *at < REMEMBERED
-        {
-            return Ok(addresses.clone());
-        }
-        let addresses = look_up().await?;
-        *known = Some((now, addresses.clone()));
-        Ok(addresses)
+        let fresh = known.as_ref().filter(|known| match known.answer {
+            Ok(_) => asked - known.at < REMEMBERED,
+            // Who comes afterwards tries again.
+            Err(_) => asked < known.at,
+        });
+        let answer = match fresh {
+            Some(known) => known.answer.clone(),
+            None => {
+                let answer = look_up().await.map_err(Arc::new);
+                *known = Some(Known { at: Instant::now(), answer: answer.clone() });
+                answer
+            }
+        };
+        answer.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Nobody answers there: the provider may have moved.
-    async fn forget(&self) {
-        *self.0.lock().await = None;
+    /// Nobody answers there: the provider may have moved. While somebody is looking anew, that is known.
+    fn forget(&self) {
+        if let Ok(mut known) = self.0.try_lock() {
+            *known = None;
+        }
     }
 }
 
@@ -213,15 +228,45 @@ mod tests {
         let (one, other) = tokio::join!(known.get(now, look_up), known.get(now, look_up));
         assert_eq!(one.unwrap(), other.unwrap());
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        let later = now + REMEMBERED;
-        known.get(later, look_up).await.unwrap();
-        known.forget().await;
-        known.get(later, look_up).await.unwrap();
+        known.get(Instant::now() + REMEMBERED, look_up).await.unwrap();
+        known.forget();
+        known.get(Instant::now(), look_up).await.unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 3);
-        known.forget().await;
-        known.get(later, async || Err(io::ErrorKind::NotFound.into())).await.unwrap_err();
-        known.get(later, look_up).await.unwrap();
-        assert_eq!(asked.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_fails_together_and_who_comes_later_asks_again() {
+        let (known, asked) = (Addresses::default(), AtomicUsize::new(0));
+        let silent = async || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Err(io::Error::new(io::ErrorKind::NotFound, "no name server answers"))
+        };
+        let now = Instant::now();
+        let (one, other) = tokio::join!(known.get(now, silent), known.get(now, silent));
+        for failed in [one, other] {
+            assert_eq!(failed.unwrap_err().to_string(), "no name server answers");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        known.get(Instant::now(), silent).await.unwrap_err();
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        known.get(Instant::now(), async || Ok(Vec::new())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_login_that_gives_up_leaves_the_look_up_to_the_next() {
+        let known = Addresses::default();
+        let now = Instant::now();
+        let gives_up = Box::pin(known.get(now, async || std::future::pending().await));
+        let patient = known.get(now, async || Ok(Vec::new()));
+        tokio::pin!(patient);
+        tokio::select! {
+            biased;
+            _ = gives_up => unreachable!("no answer comes"),
+            _ = &mut patient => unreachable!("one look-up at a time"),
+            () = std::future::ready(()) => known.forget(),
+        }
+        patient.await.unwrap();
     }
 
     #[tokio::test]

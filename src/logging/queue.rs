@@ -15,7 +15,7 @@ const WAITING: usize = 2048;
 const GATHER: Duration = Duration::from_millis(5);
 /// At the end of the program a reader that is slow is waited for, one that is gone is not.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-
+/// Room for the lines of a busy moment.
 const KEPT: usize = 64 * 1024;
 
 static QUEUE: OnceLock<SyncSender<Item>> = OnceLock::new();

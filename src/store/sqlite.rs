@@ -46,8 +46,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const LEFT_AT_ONCE: i64 = 1000;
 /// Reads run beside one another; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
-/// When thousands come back at once, the last of them waits until most have shaken hands; what ends its
-/// wait is the deadline of its login, and not this.
+/// What ends a wait is the deadline of the login or of the refresh that waits, and not this.
 const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.

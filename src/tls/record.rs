@@ -3,9 +3,9 @@
 //! Keys come from rustls, which does the handshake. What is here is the frame around the ciphers, so that a
 //! record is opened in the buffer of whoever reads, and sealed in the one that goes out: one copy each, a
 //! tenth of what the cipher costs. The ciphers are ring's, and not those of the handshake: they take half the
-//! time where a processor has VAES but no AVX-512. Invariants: a nonce is its key's IV and the number of the record, and no number comes twice,
-//! because it is only ever counted up and a new key begins at its own; a record that does not
-//! authenticate gives no byte to anybody.
+//! time where a processor has VAES but no AVX-512. Invariants: a nonce is its key's IV and the number of
+//! the record, and no number comes twice, because it is only ever counted up and a new key begins at its
+//! own; a record that does not authenticate gives no byte to anybody.
 
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use tokio_rustls::rustls::{
@@ -219,9 +219,10 @@ impl Sealer {
         Ok(Self { key: Key::new(secrets, version)?, limit })
     }
 
-    /// Whether the key has only a few records left: enough to say that it changes, or that we end.
+    /// Whether the key has only a few records left: enough for one more write, and to say that the key
+    /// changes or that we end.
     pub(super) fn is_worn(&self) -> bool {
-        self.key.number >= self.limit.saturating_sub(16)
+        self.key.number >= self.limit.saturating_sub(32)
     }
 
     /// Seals at most [`MAX_PLAINTEXT`] of `content` as one record at the start of `out`, which has room

@@ -399,3 +399,87 @@ async fn a_record_longer_than_the_rest_of_a_filled_buffer_is_no_end() {
         assert_eq!(&rest, b" and more.", "{version}");
     }
 }
+
+/// Writes of every size and no flush between them, key updates both ways, a reader that is now quick and
+/// now slow, and sockets that hold next to nothing: what waits to be sent is sent once and in order.
+#[tokio::test]
+async fn what_waits_goes_out_once_and_in_order() {
+    for (version, mut client, server) in pairs().await {
+        let socket = socket2::SockRef::from(server.tcp());
+        socket.set_send_buffer_size(4096).unwrap();
+        let sizes = (0..600_usize).map(|round| match round.wrapping_mul(2_654_435_761) % 11 {
+            0 => 40_000,
+            1 => 16_384,
+            2 => 300_000,
+            few => few * 7,
+        });
+        let sizes: Vec<usize> = sizes.collect();
+        let data = pattern(sizes.iter().sum());
+        let (mut reads, mut writes) = tokio::io::split(server);
+        let write = async {
+            let mut rest = data.as_slice();
+            for size in sizes {
+                let (now, later) = rest.split_at(size.min(rest.len()));
+                writes.write_all(now).await.unwrap();
+                rest = later;
+            }
+            writes.flush().await.unwrap();
+        };
+        let look = async {
+            let (mut came, mut piece) = (Vec::new(), vec![0; 100_000]);
+            let mut asked = 0_u8;
+            while came.len() < data.len() {
+                if version == "1.3" {
+                    client.get_mut().1.refresh_traffic_keys().unwrap();
+                }
+                asked = asked.wrapping_add(1);
+                client.write_all(&[asked]).await.unwrap();
+                client.flush().await.unwrap();
+                let at_most = 1 + usize::from(asked) * 390;
+                let count = client.read(&mut piece[..at_most]).await.unwrap();
+                assert!(count > 0, "{version}: the end came after {} of {} bytes", came.len(), data.len());
+                came.extend_from_slice(&piece[..count]);
+            }
+            client.shutdown().await.unwrap();
+            came
+        };
+        let hear = async {
+            let mut heard = Vec::new();
+            reads.read_to_end(&mut heard).await.unwrap();
+            heard
+        };
+        let all = async { tokio::join!(write, look, hear) };
+        let ((), came, heard) = tokio::time::timeout(Duration::from_secs(60), all).await.expect("no hang");
+        assert!(came == data, "{version}");
+        let asked: Vec<u8> = (0..heard.len()).map(|at| (at + 1) as u8).collect();
+        assert!(heard == asked, "{version}");
+    }
+}
+
+/// The least a record can carry, and more of them than one read of the socket takes.
+#[tokio::test]
+async fn a_flood_of_tiny_records_is_read_whole() {
+    for (version, mut client, mut server) in pairs().await {
+        let data = pattern(60_000);
+        let mut sealed = Vec::new();
+        let (tcp, tls) = client.get_mut();
+        for byte in &data {
+            io::Write::write_all(&mut tls.writer(), &[*byte]).unwrap();
+            tls.write_tls(&mut sealed).unwrap();
+        }
+        let read = async {
+            let (mut came, mut piece) = (Vec::new(), vec![0; FULL_READ]);
+            let mut at_most = [FULL_READ, 4096, FULL_READ - 1, 17, 18, 1000].into_iter().cycle();
+            while came.len() < data.len() {
+                let room = &mut piece[..at_most.next().unwrap()];
+                let count = server.read(room).await.unwrap();
+                assert!(count > 0, "{version}: the end came after {} bytes", came.len());
+                came.extend_from_slice(&room[..count]);
+            }
+            came
+        };
+        let all = async { tokio::join!(async { tcp.write_all(&sealed).await.unwrap() }, read) };
+        let ((), came) = tokio::time::timeout(Duration::from_secs(60), all).await.expect("no hang");
+        assert!(came == data, "{version}");
+    }
+}

@@ -14,7 +14,7 @@ use super::BUSY_TIMEOUT;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
 use crate::store::{LoginRecord, StoreError};
 
-/// Connections that only read: as many as threads have looked at the same time.
+/// Connections that only read: as many as threads of the runtime have looked at the same time.
 #[derive(Clone)]
 pub(super) struct Looks {
     path: Arc<Path>,
@@ -51,7 +51,10 @@ impl Looks {
         connection.busy_timeout(if may_wait { BUSY_TIMEOUT } else { Default::default() })?;
         // After an error the connection is dropped, and the next look begins with a new one.
         let found = read(&connection, name)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        // Hundreds may have waited, and so many are never needed again.
+        if !may_wait {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
         Ok(found)
     }
 }
@@ -87,4 +90,46 @@ fn read(connection: &Connection, name: &str) -> Result<Option<LoginRecord>, Stor
 fn is_busy(error: &(dyn std::error::Error + 'static)) -> bool {
     let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
     matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::Sqlite;
+
+    fn kept(looks: &Looks) -> usize {
+        looks.idle.lock().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_taken_is_waited_for_beside_the_runtime() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.sqlite");
+        let Sqlite { pool, looks, .. } = Sqlite::open(&path).await.unwrap();
+        pool.close().await;
+        let taker = Connection::open(&path).unwrap();
+        taker.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
+
+        let StoreError::Failed(error) = looks.look("alice", false).unwrap_err() else { panic!("no failure") };
+        assert!(is_busy(&*error), "{error}");
+        let mut found = Box::pin(looks.find("alice".to_owned()));
+        tokio::select! {
+            biased;
+            _ = &mut found => unreachable!("it is taken"),
+            () = std::future::ready(()) => {}
+        }
+        drop(taker);
+        assert!(found.await.unwrap().is_none());
+        assert_eq!(kept(&looks), 0, "who waited keeps nothing");
+        assert!(looks.find("alice".to_owned()).await.unwrap().is_none());
+        assert_eq!(kept(&looks), 1);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_gone_is_an_error_and_not_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.sqlite");
+        Looks::new(&path).find("alice".to_owned()).await.unwrap_err();
+        assert!(!path.exists());
+    }
 }
