@@ -448,6 +448,8 @@ async fn ctrl_c_leaves_nothing_behind() {
         let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
         let mut command = Running::start(&site, &["authorize", ALICE, way]);
         assert!(command.line().await.starts_with("http"));
+        // To wait for a child closes its standard input, and the end of that is an answer, too.
+        let _open = command.child.stdin.take();
         command.interrupt();
         let ended = tokio::time::timeout(Duration::from_secs(20), command.child.wait()).await;
         assert_eq!(ended.expect("it ends at once").unwrap().code(), Some(130), "{way}");
