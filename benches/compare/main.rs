@@ -88,15 +88,9 @@ async fn ours(what: &str) {
             "up8" => load::up(&peer, 8, octets).await,
             "small" => load::small(&peer, octets / 4).await,
             "noop" => load::noop(&peer, 32, 400).await[0],
-            "noop-p50" => load::noop(&peer, 32, 400).await[2],
-            "noop-p99" => load::noop(&peer, 32, 400).await[3],
-            "noop1-p50" => load::noop(&peer, 1, 4000).await[2],
-            "noop1-p99" => load::noop(&peer, 1, 4000).await[3],
             "login" => load::login(&peer, setting("LOGINS", 800) as usize).await,
             "idle" => load::idle(&peer, setting("IDLE", 2000) as usize).await,
-            _ => panic!(
-                "figures: down, down8, up, up8, small, noop, noop-p50, noop-p99, noop1-p50, noop1-p99, login, idle"
-            ),
+            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle"),
         };
         println!("round {round}: {cost:.3}");
     }
