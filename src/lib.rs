@@ -23,5 +23,6 @@ pub mod shutdown;
 pub mod store;
 pub mod tls;
 pub mod token;
+pub mod trouble;
 pub mod upstream;
 pub mod wire;

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::knowledge::{self, Class, Entry};
 use super::{IdClaims, Refusal, TokenError, Tokens, text};
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
 const DEFAULT_LIFETIME: i64 = 3600;
@@ -201,8 +202,8 @@ impl Words<'_> {
             (None, None) => Cow::Borrowed("the provider refused for a reason that it does not explain"),
         };
         let error = Some(text::clean(self.error, 64, sent));
-        let remedy = Cow::Borrowed(entry.map_or("", |entry| entry.remedy.as_str()));
-        (entry, Box::new(Refusal { code, error, description, meaning, remedy, status }))
+        let cure = entry.map_or(Cure::Unknown, |entry| entry.cure.clone());
+        (entry, Box::new(Refusal { code, error, description, meaning, cure, status }))
     }
 }
 
@@ -233,7 +234,8 @@ fn without_error(reply: &Reply) -> TokenError {
             error: None,
             description: None,
             meaning: Cow::Borrowed("the provider does not accept the client"),
-            remedy: Cow::Borrowed(
+            cure: Cure::configure(
+                "client_id",
                 "compare client_id, client_secret and client_authentication with the registration",
             ),
             status,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::config::Provider;
 use crate::secret::{Secret, random_text};
+use crate::trouble::Cure;
 
 /// Issuers that are known to send `iss` with every code (RFC 9207), besides those that publish it.
 const SENDS_ISS: &str = "https://accounts.google.com";
@@ -136,7 +137,7 @@ impl Client {
             TokenError::local(
                 "redirect_uri",
                 "the redirect_uri is not an address",
-                "correct redirect_uri of the provider",
+                Cure::configure("redirect_uri", "correct redirect_uri of the provider"),
             )
         })?;
 
@@ -251,7 +252,7 @@ fn for_code(error: TokenError) -> TokenError {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
             TokenError::NeedsPerson(Box::new(Refusal {
                 meaning: "the provider does not accept the code: it was used already, or too late".into(),
-                remedy: "run `imap-oauth-proxy authorize {account}` again".into(),
+                cure: Cure::authorize_and(" again"),
                 ..*refusal
             }))
         }

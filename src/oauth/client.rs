@@ -14,6 +14,7 @@ use super::transport::Transport;
 use super::{TokenError, Tokens, answer, identity};
 use crate::config::Provider;
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// The OAuth client at one provider. Cheap to share; a discovered endpoint is kept for its life.
 pub struct Client {
@@ -113,7 +114,7 @@ impl Client {
         TokenError::local(
             "endpoint",
             format!("the {key} of {} is not known", self.provider.title),
-            format!("set {key} or issuer in [providers.{}]", self.provider.name),
+            Cure::configure(key, format!("set {key} or issuer in [providers.{}]", self.provider.name)),
         )
     }
 }

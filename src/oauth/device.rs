@@ -13,6 +13,7 @@ use url::Url;
 
 use super::{AuthorizeError, Client, TokenError, Tokens, answer, knowledge, text};
 use crate::secret::Secret;
+use crate::trouble::{Cure, Way};
 
 /// RFC 8628 §3.2: used where the answer names none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
@@ -130,16 +131,18 @@ fn interval(object: &Map<String, Value>) -> Duration {
 }
 
 fn no_device(reason: String) -> TokenError {
-    let remedy = "run `imap-oauth-proxy authorize {account} --paste`, which needs no browser on this machine";
-    TokenError::local("device_flow", reason, remedy)
+    let cure = Cure::Authorize {
+        way: Some(Way::Paste),
+        before: String::new(),
+        after: ", which needs no browser on this machine".to_owned(),
+    };
+    TokenError::local("device_flow", reason, cure)
 }
 
 fn expired() -> TokenError {
-    let (meaning, remedy) = match knowledge::look_up("expired_token", None, "") {
-        Some(entry) => (entry.meaning.as_str(), entry.remedy.as_str()),
-        None => ("the code was not used in time", ""),
-    };
-    match TokenError::local("expired_token", meaning, remedy) {
+    let known = knowledge::look_up("expired_token", None, "");
+    let cure = known.map_or_else(Cure::authorize, |entry| entry.cure.clone());
+    match TokenError::local("expired_token", "the code was not used in time", cure) {
         TokenError::NeedsAdministrator(refusal) => TokenError::NeedsPerson(refusal),
         other => other,
     }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::transport::{Transport, is_safe};
 use super::{TokenError, answer, id_token};
+use crate::trouble::Cure;
 
 /// The endpoints of an issuer.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
         return Err(TokenError::local(
             "issuer",
             format!("the discovery document of {} names another issuer", super::text::plain(issuer, 200)),
-            "set issuer exactly as the provider publishes it",
+            Cure::configure("issuer", "set issuer exactly as the provider publishes it"),
         ));
     }
     let url = |name: &str| {
@@ -77,7 +78,7 @@ fn unusable(issuer: &str) -> TokenError {
     TokenError::local(
         "issuer",
         format!("the issuer {} cannot be asked for its endpoints", super::text::plain(issuer, 200)),
-        "set authorize_url and token_url, or an https issuer without query",
+        Cure::configure("issuer", "set authorize_url and token_url, or an https issuer without query"),
     )
 }
 

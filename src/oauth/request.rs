@@ -22,6 +22,7 @@ use url::form_urlencoded::Serializer;
 use super::TokenError;
 use crate::config::{ClientAuthentication, Provider};
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
 pub(super) struct Request {
@@ -188,7 +189,10 @@ pub(super) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
         TokenError::local(
             "client_id",
             format!("no OAuth client is configured for {}", provider.title),
-            format!("register one and set client_id in [providers.{}]", provider.name),
+            Cure::configure(
+                "client_id",
+                format!("register one and set client_id in [providers.{}]", provider.name),
+            ),
         )
     })
 }
@@ -201,7 +205,7 @@ fn malformed() -> TokenError {
     TokenError::local(
         "endpoint",
         "an endpoint's address cannot be used in a request",
-        "check the URLs of the provider",
+        Cure::configure("token_url", "check the URLs of the provider"),
     )
 }
 
