@@ -49,6 +49,7 @@ pub(super) struct ProviderFile {
     revoke_url: Option<String>,
     revoke_page: Option<String>,
     userinfo_url: Option<String>,
+    email_identifies: Option<bool>,
     issuer: Option<String>,
     scopes: Option<Vec<String>>,
     client_id: Option<String>,
@@ -93,6 +94,7 @@ impl ProviderFile {
             revoke_url,
             revoke_page,
             userinfo_url,
+            email_identifies,
             issuer,
             scopes,
             client_id,
@@ -234,6 +236,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         revoke_url: optional("revoke_url", &file.revoke_url)?,
         revoke_page: file.revoke_page,
         userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
+        email_identifies: file.email_identifies.unwrap_or(true),
         // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
         scopes,
