@@ -9,6 +9,7 @@ use super::{Done, print, terminal};
 use crate::account::generate_password;
 use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Verifier};
+use crate::text::quoted;
 
 /// Anything shorter is guessed, whatever is done about it.
 const SHORTEST_CHOSEN: usize = 8;
@@ -214,7 +215,7 @@ async fn revoke(installation: &Installation, account: &str, name: &str) -> Resul
     let account = installation.exact_account(account).await?.account;
     if !installation.store.remove_password(&account.id, name).await? {
         return Err(Failure::new(format!("{} has no password called {name:?}", account.name))
-            .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", account.name)));
+            .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(&account.name))));
     }
     print::words(&format!("The password called {name:?} no longer opens {}.", account.name));
     Ok(())

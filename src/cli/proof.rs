@@ -21,7 +21,7 @@ pub(super) enum Unproven {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
-    NotListed(#[from] NotListed),
+    NotListed(NotListed),
     #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
     Silent { endpoint: String, step: &'static str },
 }
@@ -32,7 +32,7 @@ impl Unproven {
         match self {
             Self::Dial(error) => error.is_transient(),
             Self::Refused(refusal) => is_passing(refusal),
-            Self::NotListed(unlisted) => is_passing(unlisted.refusal()),
+            Self::NotListed(NotListed(refusal)) => is_passing(refusal),
             Self::Silent { .. } => true,
         }
     }
@@ -68,7 +68,7 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
         };
         sign_in(b"a1", &mut upstream, &credential).await?;
         step.set("the list of folders");
-        Ok(count_folders(&mut upstream).await?)
+        count_folders(&mut upstream).await.map_err(|refusal| Unproven::NotListed(NotListed(refusal)))
     };
     let silent = |_| Unproven::Silent { endpoint: provider.imap.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?

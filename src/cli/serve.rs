@@ -40,7 +40,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let config = options.load()?;
+    let config = options.read()?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
     raise_descriptor_limit(&config);
     // A core dump would hold tokens; where it cannot be forbidden, the service unit does.
     let _ = rlimit::Resource::CORE.set(0, 0);
@@ -119,7 +120,8 @@ fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Failure> {
         return Ok(None);
     }
     let identity = Identity::load(tls_settings(config), OffsetDateTime::now_utc())?;
-    for warning in identity.warnings() {
+    // The modes of the files are judged with the configuration, too.
+    for warning in identity.warnings().into_iter().filter(|warning| !config.warnings.contains(warning)) {
         warn!("{warning}");
     }
     Ok(Some(Arc::new(identity)))

@@ -76,6 +76,20 @@ pub(super) struct ProviderFile {
 }
 
 impl ProviderFile {
+    /// The keys that name files with secrets, and these files.
+    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+        [
+            ("client_secret_file", self.client_secret_file.as_ref()),
+            ("app_key", self.app_key.as_ref()),
+            ("service_account_file", self.service_account_file.as_ref()),
+        ]
+    }
+
+    /// Whether a secret stands in the table itself.
+    pub(super) fn has_inline_secret(&self) -> bool {
+        self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
+    }
+
     /// What is written in `self`, and where nothing is, what `below` says.
     fn over(self, below: &Self) -> Self {
         macro_rules! overlay {

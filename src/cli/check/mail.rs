@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::report::Report;
 use crate::cli::installation::Legs;
 use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
@@ -114,8 +114,9 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             report.done("folders", Some(started), &format!("the mailbox has {folders}"));
             true
         }
-        Ok(Err(unlisted)) => {
-            refused(report, "folders", started, unlisted.refusal(), &unlisted.to_string());
+        Ok(Err(refusal)) => {
+            let unlisted = NotListed(refusal);
+            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
             false
         }
         Err(_) => {

@@ -16,16 +16,9 @@ const RESPONSE_LIMIT: usize = 16_384;
 /// Folders counted; a mailbox with more is proven as well.
 const FOLDERS_LIMIT: usize = 100_000;
 
-/// Why a mailbox that was signed in to did not list its folders. The token is good: it has just been accepted.
+/// What [`count_folders`] met, in words: the token is good, because it has just been accepted.
 #[derive(Debug)]
-pub struct NotListed(Refusal);
-
-impl NotListed {
-    /// What the provider's answer means for what comes next.
-    pub fn refusal(&self) -> &Refusal {
-        &self.0
-    }
-}
+pub struct NotListed(pub Refusal);
 
 impl fmt::Display for NotListed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,11 +43,7 @@ impl std::error::Error for NotListed {}
 /// Counts the folders of a mailbox just signed in to ([`super::sign_in`]), and logs out.
 ///
 /// Not for a session that goes on: the wire is spent afterwards.
-pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, NotListed> {
-    list(upstream).await.map_err(NotListed)
-}
-
-async fn list<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
+pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
     let heard = || Heard::while_waiting_for(Answers::List);
     const TAG: &[u8] = b"P3";
     upstream.send(b"P3 LIST \"\" \"*\"\r\n").await?;
