@@ -5,6 +5,7 @@
 //! they are and when they end.
 
 mod mail;
+mod names;
 mod report;
 
 use super::Done;
@@ -59,8 +60,11 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
         report.note("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
     }
     let legs = Legs::of_configured(&installation.config)?;
+    let all_accounts = installation.store.accounts().await?;
     for LoginRecord { account, grant, passwords } in &accounts {
         report.account(&account.name);
+        let aliases = all_accounts.iter().find(|known| known.id == account.id).map(|known| &known.aliases);
+        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant.as_ref());
         if passwords.is_empty() {
             let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
             report.person("app password", "it has none, so no mail program can log in", &cure);

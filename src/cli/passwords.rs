@@ -9,7 +9,7 @@ use super::{Done, print, terminal};
 use crate::account::generate_password;
 use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Verifier};
-use crate::text::quoted;
+use crate::text::{is_shown, quoted};
 
 /// Anything shorter is guessed, whatever is done about it.
 const SHORTEST_CHOSEN: usize = 8;
@@ -141,9 +141,9 @@ pub(super) async fn make(
 
 /// A name that a person can type again.
 pub(super) fn check_name(name: &str) -> Result<(), Failure> {
-    match name.trim().is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
+    match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
         true => Err(Failure::new(
-            "the password's name must have 1 to 100 characters, none of them a control character",
+            "the password's name must have 1 to 100 characters, none of them a control character or invisible",
         )),
         false => Ok(()),
     }

@@ -4,7 +4,7 @@ use crate::cli::authorize::{Certainty, NewGrant, canonical_name, named_provider,
 use crate::cli::failure::Failure;
 use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
-use crate::cli::{Done, accounts, print, terminal};
+use crate::cli::{Done, names, print, terminal};
 use crate::secret::Secret;
 use crate::text::quoted;
 
@@ -16,7 +16,8 @@ pub(super) async fn import(
     account: &str,
     provider: &str,
 ) -> Result<Done, Failure> {
-    accounts::check_login_name(account)?;
+    names::check_login_name(account)?;
+    names::check_account(installation, account, false).await?;
     let provider = named_provider(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
     let legs = Legs::of(&provider)?;
