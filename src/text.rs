@@ -34,7 +34,9 @@ pub fn quoted(word: &str) -> String {
             '\'' | '\\' => quoted.extend(['\\', c]),
             c if is_shown(c) => quoted.push(c),
             c => {
-                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| quoted.push_str(&format!("\\x{byte:02x}")))
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
             }
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn fault_of_address(name: &str) -> Option<&'static str> {
     }
     match name.rsplit_once('@') {
         None => None,
-        Some((local, _)) if local.is_empty() => Some("must have a name before its @"),
+        Some(("", _)) => Some("must have a name before its @"),
         Some((local, domain)) => match !local.contains('@') && is_domain(domain) {
             true => None,
             false => Some("must have one @, and a domain behind it"),
