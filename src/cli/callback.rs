@@ -22,7 +22,8 @@ pub(super) async fn announce(
     state: &Secret,
     seconds: u64,
 ) -> Result<(), Failure> {
-    let until = OffsetDateTime::now_utc() + Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
+    let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let until = OffsetDateTime::now_utc().saturating_add(wait);
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
 }
 
@@ -86,7 +87,7 @@ pub(super) async fn start(
             // Whoever collects it may know only the newest key.
             let _ = sealer.reload();
             let Ok(sealed) = sealer.seal(&key, query.expose().as_bytes()) else { return false };
-            store.leave(&key, &sealed, now + LIFE).await.is_ok()
+            store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()
         }
     })))
 }
