@@ -500,6 +500,17 @@ fn sane_date_of(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)
 }
 
+/// Any date of the calendar, the days at its ends as often as all the others.
+#[cfg(test)]
+pub(crate) fn any_date() -> impl proptest::strategy::Strategy<Value = OffsetDateTime> {
+    use proptest::strategy::Strategy as _;
+    const FIRST: i64 = -377_705_116_800;
+    const LAST: i64 = 253_402_300_799;
+    const YEAR: i64 = 366 * 86_400;
+    proptest::prop_oneof![FIRST..=LAST, FIRST..=FIRST + YEAR, LAST - YEAR..=LAST]
+        .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
+}
+
 /// Login names compare case-folded.
 pub fn fold(name: &str) -> String {
     name.to_lowercase()

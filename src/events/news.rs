@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::store::Id;
+    use crate::store::{Id, any_date};
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
         let line = "the secret is wrong (invalid_client, HTTP 401); set client_secret for {account}";
@@ -216,12 +216,11 @@ mod tests {
     proptest! {
         #[test]
         fn security_row_33_no_date_makes_the_news_panic(
-            dates in prop::array::uniform3(-377_705_116_800_i64..=253_402_300_799),
+            dates in prop::array::uniform3(any_date()),
             idle_days: u32,
             secret_ends in "[0-9]{4}-[01][0-9]-[0-3][0-9](T23:59:59-23:59)?",
         ) {
-            let [renewed_at, ends, now] =
-                dates.map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap());
+            let [renewed_at, ends, now] = dates;
             let grant = GrantStatus { renewed_at, refresh_expires_at: Some(ends), ..grant(GrantState::Ok, None) };
             let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"";
             let provider = Config::parse(text, None).unwrap().providers["gmail"].as_ref().clone();

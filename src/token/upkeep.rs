@@ -180,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::any_date;
 
     fn grant(now: OffsetDateTime) -> GrantStatus {
         GrantStatus {
@@ -199,12 +200,6 @@ mod tests {
             accounts: Vec::new(),
             told: None,
         }
-    }
-
-    /// Any date of the calendar, from the year -9999 to 9999.
-    fn any_date() -> impl Strategy<Value = OffsetDateTime> {
-        (-377_705_116_800_i64..=253_402_300_799)
-            .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
     }
 
     proptest! {
