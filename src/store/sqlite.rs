@@ -375,7 +375,7 @@ impl Store for Sqlite {
     async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
              AND name <> (SELECT name FROM accounts WHERE id = account_id)";
-        let done = sqlx::query(sql).bind(fold(alias)).bind(&account.0).execute(&self.pool()).await?;
+        let done = sqlx::query(sql).bind(fold(alias)).bind(&account.0).execute(&self.pool()?).await?;
         Ok(done.rows_affected() == 1)
     }
 
