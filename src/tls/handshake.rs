@@ -6,12 +6,14 @@
 //! came in the same segment is opened once and by one hand; a handshake that fails has its alert sent, as
 //! far as the socket takes it at once.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::BufMut as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::rustls::client::UnbufferedClientConnection;
 use tokio_rustls::rustls::kernel::KernelConnection;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -39,8 +41,13 @@ const FROM_CLIENT: usize = 8 * 1024;
 /// What a client is told whose messages are longer, before anything is encrypted: illegal_parameter.
 const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
 
+/// What a handshake goes over: a TCP connection, and a pipe in tests.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin> Wire for W {}
+
 /// Shakes hands with a client. The deadline is the caller's.
-pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut TcpStream) -> io::Result<Session> {
+pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Wire) -> io::Result<Session> {
     let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
     match session.version() {
         // Nobody waits for the ticket. It goes out with what is said first, a greeting.
@@ -53,7 +60,7 @@ pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut TcpStream) -> io
 pub(super) async fn client(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    tcp: &mut TcpStream,
+    tcp: &mut impl Wire,
 ) -> io::Result<Session> {
     let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
     // A server speaks first, and not before it has this.
@@ -61,7 +68,7 @@ pub(super) async fn client(
 }
 
 /// Sends the last message of the handshake, which is still in `session`.
-async fn finish(mut session: Session, tcp: &mut TcpStream) -> io::Result<Session> {
+async fn finish(mut session: Session, tcp: &mut impl Wire) -> io::Result<Session> {
     tcp.write_all(session.unsent()).await?;
     session.sent(session.unsent().len());
     Ok(session)
@@ -122,7 +129,7 @@ enum Next {
     Fail(Error),
 }
 
-async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
+async fn run<S: Side>(mut side: S, tcp: &mut impl Wire) -> io::Result<Session> {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
     // So much of `incoming` rustls has been shown, and whether anything was sent.
     let (mut shown, mut spoken) = (0, false);
@@ -144,7 +151,7 @@ async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
                 Some(length) => shown += length,
                 None if is_too_long(&incoming, shown, S::MAX_INCOMING) => {
                     if !spoken {
-                        let _ = tcp.try_write(&TOO_LONG);
+                        write_at_once(tcp, &TOO_LONG).await;
                     }
                     return Err(broken(InvalidMessage::HandshakePayloadTooLarge.into()));
                 }
@@ -152,7 +159,8 @@ async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
             },
             Next::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
             Next::Fail(error) => {
-                say_why(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing, tcp);
+                why(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing);
+                write_at_once(tcp, &outgoing).await;
                 return Err(broken(error));
             }
         }
@@ -232,7 +240,7 @@ fn encode<D>(message: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Resu
 }
 
 /// Reads on, up to `most` bytes in all.
-async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut TcpStream) -> io::Result<()> {
+async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Wire) -> io::Result<()> {
     let room = most.saturating_sub(incoming.len()).min(READ_SIZE);
     incoming.reserve_exact(room);
     match tcp.read_buf(&mut incoming.limit(room)).await? {
@@ -241,12 +249,20 @@ async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut TcpStream) -> 
     }
 }
 
-/// The alert that rustls has made of its error, without waiting for a peer that does not read.
-fn say_why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>, tcp: &TcpStream) {
+/// Adds the alert that rustls has made of its error.
+fn why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
     while side.common().wants_write() {
         let (Next::Encoded, _) = step(side, incoming, outgoing) else { break };
     }
-    let _ = tcp.try_write(outgoing);
+}
+
+/// Writes as much as goes at once, because a peer that does not read is not waited for.
+async fn write_at_once(tcp: &mut impl Wire, bytes: &[u8]) {
+    poll_fn(|context| {
+        let _ = Pin::new(&mut *tcp).poll_write(context, bytes);
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn broken(error: Error) -> io::Error {

@@ -137,6 +137,11 @@ impl Session {
         self.failure.as_deref()
     }
 
+    /// Bytes that are kept of what came.
+    pub(super) fn held(&self) -> usize {
+        self.received.capacity() + self.opened.capacity() + self.talk.held()
+    }
+
     /// Sealed bytes that wait to be opened.
     pub(super) fn received(&self) -> &[u8] {
         &self.received

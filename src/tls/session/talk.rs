@@ -85,6 +85,13 @@ impl Message {
     }
 }
 
+impl Talk {
+    /// Bytes that are kept of a message.
+    pub(super) fn held(&self) -> usize {
+        self.message.body.capacity()
+    }
+}
+
 impl Session {
     /// Counts a record of data.
     pub(super) fn take_data(&mut self, length: usize) -> Result<(), Error> {
@@ -184,8 +191,8 @@ impl Session {
                 _ => Err(InvalidMessage::TrailingData("KeyUpdateRequest").into()),
             },
             HandshakeType::NewSessionTicket if is_tls13 && !self.is_server => Ok(true),
-            HandshakeType::HelloRequest if !is_tls13 && !self.is_server => self.refuse_renegotiation(),
-            HandshakeType::ClientHello if !is_tls13 && self.is_server => self.refuse_renegotiation(),
+            HandshakeType::HelloRequest if !is_tls13 && !self.is_server => Ok(false),
+            HandshakeType::ClientHello if !is_tls13 && self.is_server => Ok(false),
             got_type => Err(Error::InappropriateHandshakeMessage {
                 expect_types: vec![HandshakeType::KeyUpdate],
                 got_type,
@@ -194,15 +201,15 @@ impl Session {
     }
 
     /// TLS 1.2 renegotiation, which we do not do (RFC 5246 §7.2.2): a warning, and the second time the end.
-    fn refuse_renegotiation(&mut self) -> Result<bool, Error> {
+    fn refuse_renegotiation(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.talk.renegotiation, true) {
             return Err(PeerMisbehaved::TooManyRenegotiationRequests.into());
         }
         // Behind our end nothing is said.
-        if !self.closed {
-            self.alert(WARNING, AlertDescription::NoRenegotiation)?;
+        match self.closed {
+            true => Ok(()),
+            false => self.alert(WARNING, AlertDescription::NoRenegotiation),
         }
-        Ok(false)
     }
 
     fn take_handshake_message(&mut self, message: &Message, ends_record: bool) -> Result<(), Error> {
@@ -225,8 +232,8 @@ impl Session {
             (HandshakeType::NewSessionTicket, Some(Keys::Client(kernel))) => {
                 kernel.handle_new_session_ticket(&message.body)
             }
-            // Refused when its header came.
-            _ => Ok(()),
+            // All else was refused when its header came.
+            _ => self.refuse_renegotiation(),
         }
     }
 
