@@ -27,9 +27,9 @@ use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
 pub use crate::store::{Account, Grant, fold};
 
 pub use attempts::neighbourhood;
-pub use gate::{Gates, Pass};
+pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
-pub use sessions::{Place, Sessions};
+pub use sessions::{SessionGuard, Sessions};
 
 /// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,8 +70,8 @@ pub struct Admitted {
     pub grant: Option<Grant>,
     /// The name of the app password that was used.
     pub password_name: String,
-    /// Its place among the sessions.
-    pub place: Place,
+    /// Counts it among the sessions.
+    pub session: SessionGuard,
 }
 
 impl Accounts {
@@ -109,7 +109,7 @@ impl Accounts {
         let (password, password_name) = (used.id.clone(), used.name.clone());
         let Some(record) = record else { return Ok(Verdict::Refused) };
         self.attempts.succeeded(from, &folded);
-        let place = self.sessions.enter(&password, record.account.grant.as_ref());
+        let session = self.sessions.enter(&password, record.account.grant.as_ref());
         self.note(LoginNote {
             account: record.account.id.clone(),
             password,
@@ -120,7 +120,7 @@ impl Accounts {
             account: record.account,
             grant: record.grant,
             password_name,
-            place,
+            session,
         })))
     }
 
@@ -135,8 +135,8 @@ impl Accounts {
         self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
     }
 
-    /// Remembers what the provider said in the middle of a session; it holds nothing up.
-    pub async fn overheard(&self, account: &Account, reason: String) {
+    /// Remembers what the provider said about this account, at a sign-in or in a session; it holds nothing up.
+    pub async fn note_trouble(&self, account: &Account, reason: String) {
         let at = OffsetDateTime::now_utc();
         self.set_trouble(account, Some(&Trouble { reason, count: 0, at, retry_at: at })).await;
     }

@@ -1,16 +1,18 @@
 //! One connection, from accept to the last byte.
 //!
-//! [`Connection::run`] reads like the story: TLS, the dialogue until somebody logs in, the password, a
-//! token while the provider is dialled, the sign-in, the relay. Everything before the relay lives in
-//! one boxed future that is gone when the relay starts, and ends by one deadline; whoever waits for an
-//! answer then still gets a tagged one.
+//! [`Connection::run`] reads like the story: TLS, the dialogue until a client logs in, the password, a
+//! token while the provider is dialled, the sign-in, the relay. It is the same for every [`Protocol`].
+//! Everything before the relay lives in one boxed future that is gone when the relay starts, and ends by one
+//! deadline; a client that waits for an answer then still gets it.
 
 mod denial;
 mod farewell;
+mod handshake;
 mod session;
 mod sign_in;
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +21,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use self::session::Joined;
+use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
-use crate::config::{Limits, Provider, Security};
-use crate::protocol::imap::{Channel, DialogueEnd, Imap, Limits as DialogueLimits};
-use crate::protocol::{Denial, Login, Protocol, Request};
+use crate::config::{Limits, Security};
+use crate::protocol::{self, Channel, Denial, DialogueEnd, Door, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
-use crate::tls::{AcceptError, Acceptor, FirstBytes, Stream};
+use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
-use crate::upstream::{self, Dialler};
+use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
 pub use crate::account::neighbourhood;
@@ -37,8 +38,6 @@ pub use crate::account::neighbourhood;
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
-/// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
-const SILENCE: Duration = Duration::from_secs(15);
 /// How long a last word may take on its way to a client that does not read.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -51,33 +50,49 @@ pub struct Proxy {
     /// Access tokens.
     pub tokens: Tokens,
     /// The providers, by name.
-    pub providers: HashMap<String, (Arc<Provider>, Dialler)>,
-    /// The listeners' TLS; absent where no listener has any.
-    pub acceptor: Option<Acceptor>,
+    pub providers: HashMap<String, Upstream>,
+    /// The TLS of each door's listeners; empty where no listener has any.
+    pub acceptors: HashMap<Door, Acceptor>,
     /// Bounds.
     pub limits: Limits,
 }
 
-/// A connection that was just accepted.
-pub struct Connection {
+/// A connection that was just accepted, on a listener that speaks `P`.
+pub struct Connection<P> {
     /// What it needs.
     pub proxy: Arc<Proxy>,
-    /// Who it is.
+    /// The client's address.
     pub peer: SocketAddr,
     /// What the listener promises.
     pub security: Security,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// What the listener speaks.
+    pub protocol: PhantomData<P>,
+}
+
+/// What came of one request of a client.
+enum Answered {
+    /// Its login was accepted: this is the provider's side.
+    LoggedIn(Box<HalfJoined>),
+    /// Its login was refused, and it may try again.
+    Refused,
+    /// It was told to begin TLS; so many bytes came behind its request.
+    StartTls { injected: usize },
+    /// The dialogue is over, and the last word was said.
+    Over,
+    /// The client does not take its answer.
+    Stuck,
 }
 
 /// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
-pub fn turn_away(tcp: &TcpStream, security: Security) {
+pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
     if security != Security::Tls {
-        farewell::turn_away(tcp, &denial::full());
+        farewell::turn_away::<P>(tcp, &denial::full());
     }
 }
 
-impl Connection {
+impl<P: Protocol> Connection<P> {
     /// Serves `tcp` to its end. `logged_in` is called once the connection no longer counts among
     /// those that have not logged in.
     pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
@@ -85,9 +100,10 @@ impl Connection {
         let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         logged_in();
-        Box::pin(session::relay(&self.proxy, joined, &self.shutdown).instrument(span)).await;
+        Box::pin(session::relay::<P>(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
+    /// TLS, and the dialogue until a login is accepted or the connection is over.
     async fn log_in(&self, tcp: TcpStream) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
@@ -96,144 +112,83 @@ impl Connection {
             Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
             Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
         };
-        let limits =
-            DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
-        let mut dialogue = Imap::new(channel, limits);
+        let failed_logins = self.proxy.limits.failed_logins;
+        let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
         let mut client = Wire::new(stream);
-        let stopping = self.shutdown.begun();
-        tokio::pin!(stopping);
         loop {
-            let request = tokio::select! {
-                biased;
-                request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(&mut client)) => request,
-                () = &mut stopping => {
-                    self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
-                    break;
-                }
-            };
-            match request {
-                Err(_) => {
-                    info!("nobody logged in within {} s", self.proxy.limits.login_seconds);
-                    self.last_word(&mut dialogue, &mut client, &denial::too_late()).await;
-                    break;
-                }
-                Ok(Err(end)) => {
-                    log_end(&end);
-                    break;
-                }
-                Ok(Ok(Request::StartTls { injected })) => {
+            match self.converse(&mut dialogue, &mut client, deadline).await {
+                Answered::LoggedIn(half) => return Some(half.with_client(client)),
+                Answered::Refused => {}
+                Answered::StartTls { injected } => {
                     client = self.start_tls(client, injected, deadline).await?;
                     dialogue.tls_started();
                 }
-                Ok(Ok(Request::Login(login))) => {
-                    let answer = self.answer(&mut dialogue, &mut client, login, deadline);
-                    let outcome = tokio::select! {
-                        biased;
-                        outcome = timeout_at(deadline, Box::pin(answer)) => outcome,
-                        () = &mut stopping => {
-                            self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
-                            break;
-                        }
-                    };
-                    match outcome {
-                        Ok(Ok(Some(joined))) => return Some(joined.with_client(client)),
-                        Ok(Ok(None)) => {}
-                        Ok(Err(end)) => {
-                            log_end(&end);
-                            break;
-                        }
-                        Err(_) => {
-                            info!("the mail program does not take the answer to its login");
-                            return None;
-                        }
-                    }
+                Answered::Over => {
+                    farewell::close(client).await;
+                    return None;
                 }
+                Answered::Stuck => return None,
             }
         }
-        farewell::close(client).await;
-        None
     }
 
-    async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
-        let shaken = tokio::select! {
+    /// The client's next request, and the answer to it.
+    async fn converse(&self, dialogue: &mut P, client: &mut Wire<Stream>, deadline: Instant) -> Answered {
+        let stopping = self.shutdown.begun();
+        tokio::pin!(stopping);
+        let request = tokio::select! {
             biased;
-            shaken = self.tls(tcp, deadline) => shaken?,
-            () = self.shutdown.begun() => return None,
+            request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)) => request,
+            () = &mut stopping => return last_word(dialogue, client, &denial::stopping()).await,
         };
-        match shaken {
-            Ok(stream) => Some(stream),
-            Err(error) if error.is_noise() => {
-                debug!("{error}");
-                None
+        let login = match request {
+            Ok(Ok(Request::Login(login))) => login,
+            Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
+            Ok(Err(end)) => return over(&end),
+            Err(_) => {
+                info!("no login came within {} s", self.proxy.limits.login_seconds);
+                return last_word(dialogue, client, &denial::too_late()).await;
             }
-            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent)) => {
-                info!("{error}");
-                None
-            }
-            Err(error) => {
-                warn!("{error}");
-                None
-            }
-        }
-    }
-
-    /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
-    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Stream, AcceptError>> {
-        let acceptor = self.proxy.acceptor.as_ref()?;
-        let patience = deadline.min(Instant::now() + SILENCE);
-        let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
-            Err(_) => Some(AcceptError::Silent),
-            Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
-            Ok(_) => None,
         };
-        if let Some(error) = not_tls {
-            farewell::turn_away(&tcp, &denial::tls_only());
-            return Some(Err(error));
+        let answer = Box::pin(self.answer(dialogue, client, login, deadline));
+        let answered = tokio::select! {
+            biased;
+            answered = timeout_at(deadline, answer) => answered,
+            () = &mut stopping => return last_word(dialogue, client, &denial::stopping()).await,
+        };
+        match answered {
+            Ok(Ok(Some(half))) => Answered::LoggedIn(half),
+            Ok(Ok(None)) => Answered::Refused,
+            Ok(Err(end)) => over(&end),
+            Err(_) => {
+                info!("the mail program does not take the answer to its login");
+                Answered::Stuck
+            }
         }
-        Some(acceptor.accept(tcp, deadline).await)
-    }
-
-    /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
-    /// was injected on the way, or the client is broken, and either way the connection ends.
-    async fn start_tls(
-        &self,
-        client: Wire<Stream>,
-        injected: usize,
-        deadline: Instant,
-    ) -> Option<Wire<Stream>> {
-        if injected > 0 {
-            warn!(
-                "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"
-            );
-            return None;
-        }
-        let (stream, _) = client.into_parts();
-        let tcp = stream.into_plain().ok()?;
-        Some(Wire::new(self.handshake(tcp, deadline).await?))
     }
 
     /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
     async fn answer(
         &self,
-        dialogue: &mut Imap,
+        dialogue: &mut P,
         client: &mut Wire<Stream>,
         login: Login,
         deadline: Instant,
-    ) -> Result<Option<session::HalfJoined>, DialogueEnd> {
+    ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let denial = match self.admit(&login, deadline).await {
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
-                    Ok((accepted, upstream, pass)) => {
+                    Ok((accepted, upstream, permit)) => {
                         dialogue.accept(client, accepted).await?;
                         info!(
                             account = admitted.account.name,
                             password = admitted.password_name,
                             "logged in"
                         );
-                        let Admitted { account, place, .. } = *admitted;
-                        return Ok(Some(session::HalfJoined { upstream, account, pass, place }));
+                        let Admitted { account, session, .. } = *admitted;
+                        return Ok(Some(Box::new(HalfJoined { upstream, account, permit, session })));
                     }
                     Err(denial) => denial,
                 }
@@ -272,10 +227,12 @@ impl Connection {
             }
         }
     }
+}
 
-    async fn last_word(&self, dialogue: &mut Imap, client: &mut Wire<Stream>, denial: &Denial) {
-        let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
-    }
+/// Ends the dialogue from our side.
+async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Stream>, denial: &Denial) -> Answered {
+    let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
+    Answered::Over
 }
 
 /// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.
@@ -284,9 +241,10 @@ fn printable(name: &str) -> String {
     name.chars().take(256).map(visible).collect()
 }
 
-fn log_end(end: &DialogueEnd) {
+fn over(end: &DialogueEnd) -> Answered {
     match end.is_ordinary() {
         true => debug!("{end}"),
         false => warn!("{end}"),
     }
+    Answered::Over
 }

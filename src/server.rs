@@ -1,11 +1,12 @@
 //! Listens, accepts, limits, stops.
 //!
 //! The accept loop only accepts: the handshake and everything after live in the connection's own
-//! task, under its deadline. A limit that is reached costs the newcomer, never those inside; a full
+//! task, under its deadline. A limit that is reached costs the new connection, never those that are open; a full
 //! descriptor table pauses accepting and does not spin.
 
 use std::collections::HashMap;
 use std::io;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +14,20 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
 use crate::connection::{self, Connection, Proxy};
+use crate::protocol::imap::Imap;
+use crate::protocol::{Door, Protocol};
 use crate::shutdown::Shutdown;
 
 /// Connections that the kernel keeps for us while the loop is busy.
 const BACKLOG: i32 = 4096;
-/// No descriptor, no memory: until somebody has closed one.
+/// No descriptor, no memory: until some connection has ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A flood is one line in the log each time, not one a connection.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,6 +35,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// An address that clients can connect to.
 pub struct Bound {
     listener: TcpListener,
+    /// What it speaks.
+    pub protocol: Door,
     /// The address with its real port.
     pub address: SocketAddr,
     /// What protects its connections.
@@ -45,7 +51,8 @@ pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
             match bind_one(address) {
                 Ok(tcp) => {
                     let address = tcp.local_addr().map_err(|error| BindError::new(address, error))?;
-                    bound.push(Bound { listener: tcp, address, security: listener.security });
+                    let &Listener { protocol, security, .. } = listener;
+                    bound.push(Bound { listener: tcp, protocol, address, security });
                 }
                 Err(error) if listener.optional_ipv6 && address.is_ipv6() && is_absent(&error) => {
                     debug!("{address} is not listened on: this machine has no IPv6");
@@ -80,17 +87,29 @@ fn is_absent(error: &io::Error) -> bool {
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
 pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, shutdown: Shutdown) {
-    let doors = Arc::new(Doors::new(&proxy));
+    let admission = Arc::new(Admission::new(&proxy));
     let loops: Vec<_> = bound
         .into_iter()
-        .map(|bound| tokio::spawn(accept(bound, proxy.clone(), doors.clone(), shutdown.clone())))
+        .map(|bound| open(bound, proxy.clone(), admission.clone(), shutdown.clone()))
         .collect();
     for accepting in loops {
         let _ = accepting.await;
     }
 }
 
-async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Shutdown) {
+/// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
+fn open(bound: Bound, proxy: Arc<Proxy>, admission: Arc<Admission>, shutdown: Shutdown) -> JoinHandle<()> {
+    match bound.protocol {
+        Door::Imap => tokio::spawn(accept::<Imap>(bound, proxy, admission, shutdown)),
+    }
+}
+
+async fn accept<P: Protocol + 'static>(
+    bound: Bound,
+    proxy: Arc<Proxy>,
+    admission: Arc<Admission>,
+    shutdown: Shutdown,
+) {
     let stopping = shutdown.begun();
     tokio::pin!(stopping);
     loop {
@@ -103,20 +122,25 @@ async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Sh
             Ok(accepted) => accepted,
             Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
-                doors.complain(&format!("no connection can be accepted: {error}"));
+                admission.complain(&format!("no connection can be accepted: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some((inside, waiting)) = doors.enter(peer.ip()) else {
-            connection::turn_away(&tcp, bound.security);
+        let Some((permit, before_login)) = admission.enter(peer.ip()) else {
+            connection::turn_away::<P>(&tcp, bound.security);
             continue;
         };
-        let connection =
-            Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
+        let connection = Connection::<P> {
+            proxy: proxy.clone(),
+            peer,
+            security: bound.security,
+            shutdown: shutdown.clone(),
+            protocol: PhantomData,
+        };
         tokio::spawn(async move {
-            connection.run(tcp, || drop(waiting)).await;
-            drop(inside);
+            connection.run(tcp, || drop(before_login)).await;
+            drop(permit);
         });
     }
 }
@@ -129,39 +153,42 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Who is inside, and who has not logged in yet.
-struct Doors {
-    places: Arc<Semaphore>,
+/// The limits on connections: how many are open, and how many of them have not logged in yet.
+struct Admission {
+    permits: Arc<Semaphore>,
     limit: usize,
     per_address: usize,
-    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    before_login: Arc<Mutex<HashMap<IpAddr, usize>>>,
     complained: Mutex<Option<Instant>>,
     /// Complaints since the last one in the log.
     withheld: AtomicU64,
 }
 
-/// Counts a connection among those of its address that have not logged in.
-struct Waiting {
-    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
+/// Counts a connection among all that are open, for as long as it lives.
+type ConnectionPermit = OwnedSemaphorePermit;
+
+/// Counts a connection among those of its address that have not logged in, for as long as it lives.
+struct BeforeLogin {
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
 }
 
-impl Doors {
+impl Admission {
     fn new(proxy: &Proxy) -> Self {
         let limit = proxy.limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(limit)),
+            permits: Arc::new(Semaphore::new(limit)),
             limit,
             per_address: proxy.limits.connections_per_address,
-            waiting: Arc::default(),
+            before_login: Arc::default(),
             complained: Mutex::default(),
             withheld: AtomicU64::new(0),
         }
     }
 
-    /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<(tokio::sync::OwnedSemaphorePermit, Waiting)> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+    /// Counts a connection from `address`; `None` where a limit is reached.
+    fn enter(&self, address: IpAddr) -> Option<(ConnectionPermit, BeforeLogin)> {
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             self.complain(&format!(
                 "{} connections are open, and limits.connections allows no more",
                 self.limit
@@ -169,10 +196,10 @@ impl Doors {
             return None;
         };
         let address = connection::neighbourhood(address);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.entry(address).or_default();
+        let mut counts = self.before_login.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
         if *count >= self.per_address {
-            drop(waiting);
+            drop(counts);
             let limit = self.per_address;
             self.complain(&format!(
                 "{address} has {limit} connections that have not logged in; no more are taken"
@@ -180,7 +207,7 @@ impl Doors {
             return None;
         }
         *count += 1;
-        Some((place, Waiting { all: self.waiting.clone(), address }))
+        Some((permit, BeforeLogin { counts: self.before_login.clone(), address }))
     }
 
     fn complain(&self, complaint: &str) {
@@ -197,13 +224,13 @@ impl Doors {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for BeforeLogin {
     fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.address) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                all.remove(&self.address);
+                counts.remove(&self.address);
             }
         }
     }

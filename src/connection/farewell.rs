@@ -10,14 +10,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::protocol::Denial;
-use crate::protocol::imap::Imap;
+use crate::protocol::{Denial, Protocol};
 use crate::tls::Stream;
 use crate::wire::Wire;
 
 /// How long the peer may take to notice the end.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes that are read for nobody; more than a mail program has under way.
+/// Bytes that are read and thrown away; more than a mail program has under way.
 const LEFTOVERS: usize = 64 * 1024;
 
 /// Closes `client` so that what was said last arrives.
@@ -40,8 +39,8 @@ pub(super) async fn close(client: Wire<Stream>) {
 }
 
 /// Says why in cleartext, to a connection that is not in TLS, without ever waiting for it.
-pub(super) fn turn_away(tcp: &TcpStream, denial: &Denial) {
-    let _ = tcp.try_write(&Imap::turn_away(denial));
+pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
+    let _ = tcp.try_write(&P::turn_away(denial));
     let mut unread = [0; 4096];
     let _ = tcp.try_read(&mut unread);
 }

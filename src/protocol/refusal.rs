@@ -1,16 +1,15 @@
 //! Why a provider did not let us in, cut by what the caller does next.
 //!
-//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the
-//! cause and the remedy in plain words; a text that nobody knows is judged by its response code (RFC
-//! 5530), and without one a NO means the token. Everything quoted is printable ASCII of bounded length.
+//! The words are the same for all doors. Which of them a provider's answer means is decided where its protocol
+//! is read (`imap/meaning.rs`). Everything quoted is printable ASCII of bounded length.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::response::{self, Response, Status};
-use crate::protocol::sasl::{Challenge, EncodeError};
-use crate::protocol::{Code, Denial};
+use super::end::is_hang_up;
+use super::sasl::{Challenge, EncodeError};
+use super::{Code, Denial, Door};
 
 /// Why there is no session at the provider.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +28,7 @@ pub enum Refusal {
         /// What it said.
         said: Said,
     },
-    /// IMAP is switched off, or the mailbox cannot be opened: a person or an administrator must act.
+    /// The door is switched off, or the mailbox cannot be opened: a person or an administrator must act.
     #[error("the provider does not open this mailbox: {0}")]
     Disabled(Said),
     /// The person must sign in with a browser.
@@ -50,14 +49,23 @@ pub enum Refusal {
     NoCommonMechanism(String),
     /// The configuration: this server takes passwords only.
     #[error(
-        "the provider offers no OAuth sign-in over IMAP; check its `imap` host, and whether OAuth is enabled for it"
+        "the provider offers no OAuth sign-in over {title}; check its `{key}` host, and whether OAuth is enabled for it",
+        title = .0.title(),
+        key = .0.server_key()
     )]
-    LoginOnly,
+    PasswordsOnly(Door),
     /// The server, or what stands in its place.
     #[error(
-        "the provider's server does not speak IMAP as it should: {0}; check the provider's `imap` host and port"
+        "the provider's server does not speak {title} as it should: {what}; check the provider's `{key}` host and port",
+        title = .door.title(),
+        key = .door.server_key()
     )]
-    Violation(&'static str),
+    Violation {
+        /// What it should speak.
+        door: Door,
+        /// What it did instead: "it …".
+        what: &'static str,
+    },
     /// The server hung up: try later.
     #[error("the provider closed the connection during the sign-in; try again later")]
     Closed,
@@ -74,11 +82,37 @@ pub enum Refusal {
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        if super::is_hang_up(&error) { Self::Closed } else { Self::Io(error) }
+        if is_hang_up(&error) { Self::Closed } else { Self::Io(error) }
     }
 }
 
+/// What it takes until the provider lets the account in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MendedBy {
+    /// Nothing: it passes by itself, and says nothing about the token or the mailbox.
+    Time,
+    /// Less use of the account. It passes as well, but comes again, so that a person should hear of it.
+    Rest,
+    /// A person: the owner, the administrator of the mailbox, or the one of this proxy.
+    Person,
+}
+
 impl Refusal {
+    /// What ends it: the one place that tells what passes from what needs a person.
+    pub fn mended_by(&self) -> MendedBy {
+        match self {
+            Self::Unavailable(_) | Self::Closed | Self::Io(_) | Self::NotAsked => MendedBy::Time,
+            Self::Connections(_) | Self::Throttled { .. } => MendedBy::Rest,
+            Self::Token(_)
+            | Self::Disabled(_)
+            | Self::WebLogin { .. }
+            | Self::NoCommonMechanism(_)
+            | Self::PasswordsOnly(_)
+            | Self::Violation { .. }
+            | Self::Credential(_) => MendedBy::Person,
+        }
+    }
+
     /// Whether a fresh token may help.
     pub fn is_token(&self) -> bool {
         matches!(self, Self::Token(_))
@@ -87,44 +121,28 @@ impl Refusal {
     /// What the mail program is told where the caller knows nothing better. RFC 5530: a password prompt
     /// must come only where typing something else could help.
     pub fn denial(&self) -> Denial {
-        let (code, said) = match self {
-            // Not AUTHENTICATIONFAILED: the app password is right, and typing another one helps nobody.
-            Self::Token(said) => (Code::AuthorizationFailed, said),
-            Self::Connections(said) => (Code::Limit, said),
-            Self::Throttled { said, .. } | Self::Unavailable(said) => (Code::Unavailable, said),
-            Self::Disabled(said) => return Denial::new(Code::ContactAdmin, said.advice.to_string()).alert(),
-            Self::WebLogin { url, said } => {
-                let text = match url {
-                    Some(url) => format!("{}: {url}", said.advice),
-                    None => said.advice.to_string(),
-                };
-                return Denial::new(Code::ContactAdmin, text).alert();
+        let advised = |code, said: &Said| Denial::new(code, said.advice.to_string());
+        match self {
+            // Not AUTHENTICATIONFAILED: the app password is right, and typing another one does not help.
+            Self::Token(said) => advised(Code::AuthorizationFailed, said),
+            Self::Connections(said) => advised(Code::Limit, said),
+            Self::Throttled { said, .. } | Self::Unavailable(said) => advised(Code::Unavailable, said),
+            Self::Disabled(said) | Self::WebLogin { url: None, said } => {
+                advised(Code::ContactAdmin, said).alert()
             }
-            Self::NoCommonMechanism(_) | Self::LoginOnly => {
-                return Denial::new(
-                    Code::ContactAdmin,
-                    "The mail provider offers no OAuth sign-in that is configured here",
-                );
+            Self::WebLogin { url: Some(url), said } => {
+                Denial::new(Code::ContactAdmin, format!("{}: {url}", said.advice)).alert()
             }
-            Self::Credential(error) => return Denial::new(Code::ContactAdmin, error.to_string()),
-            Self::Violation(_) | Self::Closed | Self::Io(_) => {
-                return Denial::new(
-                    Code::Unavailable,
-                    "The mail provider cannot be reached; try again later",
-                );
+            Self::NoCommonMechanism(_) | Self::PasswordsOnly(_) => Denial::new(
+                Code::ContactAdmin,
+                "The mail provider offers no OAuth sign-in that is configured here",
+            ),
+            Self::Credential(error) => Denial::new(Code::ContactAdmin, error.to_string()),
+            Self::Violation { .. } | Self::Closed | Self::Io(_) => {
+                Denial::new(Code::Unavailable, "The mail provider cannot be reached; try again later")
             }
-            Self::NotAsked => {
-                return Denial::new(Code::ServerBug, "The proxy lost its place; please report this");
-            }
-        };
-        Denial::new(code, said.advice.to_string())
-    }
-
-    pub(super) fn no_mechanism(offered: &[String]) -> Self {
-        if offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
-            return Self::LoginOnly;
+            Self::NotAsked => Denial::new(Code::ServerBug, "The proxy lost its place; please report this"),
         }
-        Self::NoCommonMechanism(offered.join(", "))
     }
 }
 
@@ -149,22 +167,6 @@ impl fmt::Display for Said {
     }
 }
 
-/// What was heard before the verdict that helps to explain it.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
-    pub(super) challenge: Option<Box<Challenge>>,
-    /// The URL of a web login that an untagged line named.
-    url: Option<String>,
-}
-
-impl Heard {
-    pub(super) fn listen(&mut self, response: &Response<'_>) {
-        if let Response::Untagged(Status::No, text) = response {
-            self.url = web_alert(text).or(self.url.take());
-        }
-    }
-}
-
 /// Cause and remedy of a provider's refusal, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
@@ -178,214 +180,4 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.cause, self.remedy)
     }
-}
-
-const fn advice(cause: &'static str, remedy: &'static str) -> Advice {
-    Advice { cause, remedy }
-}
-
-const TOKEN: Advice = advice(
-    "The mail provider did not accept the stored authorisation",
-    "authorise the account again, and check that the mailbox is the one that was authorised",
-);
-const UNAVAILABLE: Advice = advice("The mail provider is busy or down", "try again later");
-const CONNECTIONS: Advice = advice(
-    "The mail provider allows no more simultaneous connections for this account",
-    "close other mail programs, or set max_connections_per_account lower",
-);
-const THROTTLED: Advice = advice(
-    "The mail provider slows this account down after too many requests",
-    "let it rest and check mail less often",
-);
-const WEB_LOGIN: Advice =
-    advice("The mail provider wants you to sign in with a browser first", "sign in there and try again");
-const AUTHORIZATION: Advice = advice(
-    "The mail provider accepted the authorisation, but not for this mailbox",
-    "check the mailbox name, and that the person who authorised has full access to it",
-);
-const ADMINISTRATOR: Advice =
-    advice("The mail provider wants an administrator to act", "ask the administrator of the mailbox");
-const NOT_CONNECTED: Advice = advice(
-    "The mail provider accepted the authorisation but does not open the mailbox",
-    "check the mailbox name and the access to it, that IMAP is enabled for it, and that not too many sessions are open",
-);
-
-/// What the caller does next about a known text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Token,
-    Connections,
-    Throttled,
-    Disabled,
-    WebLogin,
-    Unavailable,
-    /// Only seen within a session: it ended as these sessions end.
-    SessionEnd,
-}
-
-/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
-const KNOWN: &[(&str, Kind, Advice)] = &[
-    ("WEBALERT", Kind::WebLogin, WEB_LOGIN),
-    ("Please log in via your web browser", Kind::WebLogin, WEB_LOGIN),
-    ("Web login required", Kind::WebLogin, WEB_LOGIN),
-    ("Too many simultaneous connections", Kind::Connections, CONNECTIONS),
-    (
-        "Account exceeded command or bandwidth limits",
-        Kind::Throttled,
-        advice(
-            "The account used up Gmail's daily transfer allowance",
-            "wait up to 24 hours, and have the mail program fetch less",
-        ),
-    ),
-    ("Request is throttled", Kind::Throttled, THROTTLED),
-    ("Suggested Backoff Time", Kind::Throttled, THROTTLED),
-    (
-        "Your account is not enabled for IMAP use",
-        Kind::Disabled,
-        advice(
-            "IMAP is switched off for this Gmail account",
-            "enable it in Gmail's settings under Forwarding and POP/IMAP",
-        ),
-    ),
-    (
-        "IMAP access is disabled for your domain",
-        Kind::Disabled,
-        advice(
-            "IMAP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
-            "ask the domain's administrator",
-        ),
-    ),
-    ("User is authenticated but not connected", Kind::Disabled, NOT_CONNECTED),
-    (
-        "Application-specific password required",
-        Kind::Token,
-        advice(
-            "The mail provider took the sign-in for one with a password",
-            "please report this: the proxy never sends one",
-        ),
-    ),
-    (
-        "Lookup failed",
-        Kind::Token,
-        advice(
-            "The token lacks the mail scope, or the service account may not act for this user",
-            "authorise the account again with the scope https://mail.google.com/, or have the administrator allow it",
-        ),
-    ),
-    (
-        "AUTHENTICATE failed",
-        Kind::Token,
-        advice(
-            "Exchange refused without a reason: usually a token without the IMAP permission, IMAP switched off for the mailbox, a wrong mailbox name, or no licence",
-            "authorise the account again, and check the mailbox in the Exchange admin centre",
-        ),
-    ),
-    (
-        "AccessTokenExpired",
-        Kind::SessionEnd,
-        advice(
-            "The session ended with its access token, as Exchange's sessions do",
-            "log in again: a new token is used",
-        ),
-    ),
-    (
-        "Session expired, please login again",
-        Kind::SessionEnd,
-        advice("The session reached Gmail's time limit", "log in again: a new token is used"),
-    ),
-    ("Server Unavailable", Kind::Unavailable, UNAVAILABLE),
-    (
-        "Command received in Invalid state",
-        Kind::Unavailable,
-        advice("Exchange lost the session", "log in again"),
-    ),
-];
-
-/// What a line of a provider means, seen at any time: for the log and an account's last error.
-///
-/// `line` may be a whole read of several lines; `None` where nothing known is in it. The relay does
-/// not look at mail, so it asks only about short reads that begin like a refusal or a BYE.
-pub fn advice_on(line: &[u8]) -> Option<Advice> {
-    known(line).map(|&(_, _, advice)| advice)
-}
-
-fn known(text: &[u8]) -> Option<&'static (&'static str, Kind, Advice)> {
-    KNOWN.iter().find(|(needle, ..)| contains(text, needle.as_bytes()))
-}
-
-fn contains(text: &[u8], needle: &[u8]) -> bool {
-    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
-}
-
-/// What a tagged NO or BAD with this text means.
-pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
-    let url = web_alert(text).or(heard.url);
-    let (kind, advice) = match known(text) {
-        Some(&(_, kind, advice)) => (kind, advice),
-        None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
-        None => by_code(text),
-    };
-    let said = Said { text: response::said(text), challenge: heard.challenge, advice };
-    match kind {
-        Kind::Token => Refusal::Token(said),
-        Kind::Connections => Refusal::Connections(said),
-        Kind::Throttled => Refusal::Throttled { wait: backoff(text), said },
-        Kind::Disabled => Refusal::Disabled(said),
-        Kind::WebLogin => Refusal::WebLogin { url: url.or_else(|| first_url(text)), said },
-        Kind::Unavailable | Kind::SessionEnd => Refusal::Unavailable(said),
-    }
-}
-
-/// What a BYE with this text means, instead of a greeting or a verdict.
-pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
-    match refused(text, heard) {
-        // BYE is about the server or the session; a token is refused with NO.
-        Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
-        other => other,
-    }
-}
-
-/// RFC 5530 §3 for texts that nobody knows.
-fn by_code(text: &[u8]) -> (Kind, Advice) {
-    const CODES: &[(&str, Kind, Advice)] = &[
-        ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
-        ("SERVERBUG", Kind::Unavailable, UNAVAILABLE),
-        ("INUSE", Kind::Connections, CONNECTIONS),
-        ("LIMIT", Kind::Connections, CONNECTIONS),
-        ("OVERQUOTA", Kind::Throttled, THROTTLED),
-        ("THROTTLED", Kind::Throttled, THROTTLED),
-        ("CONTACTADMIN", Kind::Disabled, ADMINISTRATOR),
-        ("NOPERM", Kind::Disabled, ADMINISTRATOR),
-        ("AUTHORIZATIONFAILED", Kind::Token, AUTHORIZATION),
-    ];
-    let code = response::code(text).map(|(name, _)| name).unwrap_or_default();
-    CODES
-        .iter()
-        .find(|(name, ..)| code.eq_ignore_ascii_case(name.as_bytes()))
-        .map_or((Kind::Token, TOKEN), |&(_, kind, advice)| (kind, advice))
-}
-
-/// Exchange's "Suggested Backoff Time: 299961 milliseconds".
-fn backoff(text: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (_, behind) = text.split_once("Backoff Time:")?;
-    let digits = behind.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
-    Some(Duration::from_millis(digits.parse().ok()?))
-}
-
-/// The argument of `[WEBALERT url]`.
-fn web_alert(text: &[u8]) -> Option<String> {
-    let (name, url) = response::code(text)?;
-    if !name.eq_ignore_ascii_case(b"WEBALERT") {
-        return None;
-    }
-    first_url(url)
-}
-
-/// The first https URL in `text`, as it may be shown.
-fn first_url(text: &[u8]) -> Option<String> {
-    let text = response::said(text);
-    let at = text.find("https://")?;
-    let url = text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next()?;
-    Some(url.to_owned())
 }

@@ -7,8 +7,8 @@
 //! * one TLS 1.3 ticket a connection instead of rustls's two: each costs an encryption and 200
 //!   bytes, and a mail program opens its next connection with one;
 //! * no early data: a replayed LOGIN is a second LOGIN;
-//! * ALPN `imap` is accepted, no ALPN is accepted, any other is refused (RFC 7301 §3.2), so that
-//!   a browser cannot be made to speak to us (ALPACA);
+//! * ALPN of the listener's own protocol is accepted, no ALPN is accepted, any other is refused (RFC 7301
+//!   §3.2), so that a browser or another mail protocol cannot be made to speak to us (ALPACA);
 //! * our order of cipher suites, which puts the cheapest for AES hardware first.
 
 use std::sync::Arc;
@@ -31,13 +31,13 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor that shows whatever `identity` holds at each handshake.
+    /// An acceptor that shows whatever `identity` holds at each handshake. It judges no ALPN before it is told
+    /// what it speaks.
     pub fn new(identity: Arc<Identity>) -> Result<Self, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(identity);
-        config.alpn_protocols = vec![b"imap".to_vec()];
         config.ignore_client_order = true;
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
@@ -45,6 +45,14 @@ impl Acceptor {
         // The keys go to our own records; see `handshake`.
         config.enable_secret_extraction = true;
         Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The same for listeners of one protocol, by its name in ALPN.
+    #[must_use]
+    pub fn speaking(&self, protocol: &str) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Self { config: Arc::new(config) }
     }
 
     /// The handshake on a fresh connection, or after the answer to STARTTLS.
@@ -75,7 +83,7 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
-    /// Anything else: IMAP in cleartext, most likely.
+    /// Anything else: a mail protocol in cleartext, most likely.
     Text,
 }
 

@@ -4,8 +4,9 @@
 //! the first command ("User is authenticated but not connected").
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Heard, Refusal, refused, turned_away};
+use super::meaning::{Heard, refused, turned_away, violation};
 use super::response::{self, Response, Status};
+use crate::protocol::Refusal;
 use crate::wire::{Stream, Wire};
 
 /// Bytes of one response: a folder name is at most a few hundred.
@@ -40,7 +41,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
                 }
                 continue;
             }
-            _ => return Err(Refusal::Violation("it sent a response that is too long")),
+            _ => return Err(violation("it sent a response that is too long")),
         };
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
@@ -54,7 +55,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         upstream.buffers().0.consume(end);
         framer = Framer::default();
     }
-    // A courtesy whose answer nobody waits for.
+    // A courtesy; its answer is not waited for.
     let _ = upstream.send(b"P4 LOGOUT\r\n").await;
     Ok(folders)
 }

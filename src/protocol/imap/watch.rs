@@ -1,0 +1,42 @@
+//! An IMAP session after the login: what is overheard of it, and its BYE.
+
+use memchr::memmem;
+
+use super::advice_on;
+use crate::protocol::{Advice, LastWord, Tail, Watch};
+
+/// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
+const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
+
+/// What was overheard of one session.
+#[derive(Debug, Default)]
+pub struct SessionWatch {
+    /// The last news, which is not told again.
+    told: Option<Advice>,
+}
+
+impl Watch for SessionWatch {
+    fn overhear(&mut self, piece: &[u8]) -> Option<Advice> {
+        let news = bad_news(piece).filter(|news| self.told != Some(*news))?;
+        self.told = Some(news);
+        Some(news)
+    }
+
+    /// A BYE fits between two lines. Where the session is compressed, a line of ours would be noise.
+    fn last_word(&self, tail: Tail, reason: &str) -> LastWord {
+        match tail {
+            [.., b'\n'] => LastWord::Say(format!("* BYE {reason}\r\n")),
+            FLUSHED => LastWord::Silence,
+            _ => LastWord::NotYet,
+        }
+    }
+}
+
+/// What a short piece of a provider's talk says about the session as such: Exchange's false success
+/// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
+/// such lines have, which costs next to nothing, and only where a line begins with them: mail may quote them.
+fn bad_news(piece: &[u8]) -> Option<Advice> {
+    let is_bad = |at: usize| !piece.get(..at).unwrap_or_default().iter().any(u8::is_ascii_whitespace);
+    let suspicious = piece.starts_with(b"* BYE") || memmem::find(piece, b" BAD User is ").is_some_and(is_bad);
+    suspicious.then(|| advice_on(piece)).flatten()
+}
