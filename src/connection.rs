@@ -117,7 +117,7 @@ impl<P: Protocol> Connection<P> {
         let mut client = Wire::new(stream);
         loop {
             match self.converse(&mut dialogue, &mut client, deadline).await {
-                Answered::LoggedIn(half) => return Some(half.with_client(client)),
+                Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
                 Answered::Refused => {}
                 Answered::StartTls { injected } => {
                     client = self.start_tls(client, injected, deadline).await?;

@@ -3,7 +3,6 @@
 //! The addresses of a host are raced (RFC 8305), so that a broken IPv6 costs a quarter of a second and
 //! not a minute. What comes out is verified TLS to the configured host, never to a name learnt from DNS.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,22 +31,16 @@ const KEEPALIVE_PROBES: u32 = 4;
 pub struct Upstream {
     /// As configured.
     pub provider: Arc<Provider>,
-    diallers: BTreeMap<Door, Dialler>,
+    diallers: Vec<Dialler>,
 }
 
 impl Upstream {
     /// The ways to `provider`, with the trust of `connector`.
     pub fn new(provider: Arc<Provider>, connector: &Connector) -> Self {
-        let dialler = |(&door, service): (&Door, &Service)| {
-            (
-                door,
-                Dialler {
-                    door,
-                    service: service.clone(),
-                    connector: connector.clone(),
-                    known: Addresses::default(),
-                },
-            )
+        let dialler = |service: &Service| Dialler {
+            service: service.clone(),
+            connector: connector.clone(),
+            known: Addresses::default(),
         };
         let diallers = provider.services.iter().map(dialler).collect();
         Self { provider, diallers }
@@ -55,34 +48,27 @@ impl Upstream {
 
     /// The way to the server that answers `door`.
     pub fn dialler(&self, door: Door) -> Result<&Dialler, DialError> {
-        self.diallers
-            .get(&door)
-            .ok_or_else(|| DialError::NoServer { door, provider: self.provider.name.clone() })
+        let found = self.diallers.iter().find(|dialler| dialler.service.door == door);
+        found.ok_or_else(|| DialError::NoServer { door, provider: self.provider.name.clone() })
     }
 }
 
 /// Connects to one server of a provider.
 pub struct Dialler {
-    door: Door,
-    service: Service,
+    /// The server.
+    pub service: Service,
     connector: Connector,
     known: Addresses,
 }
 
 impl Dialler {
-    /// The server.
-    pub fn service(&self) -> &Service {
-        &self.service
-    }
-
     /// Connects and finishes the TLS handshake. The deadline is the caller's.
     pub async fn dial(&self) -> Result<Stream, DialError> {
         let Endpoint { host, port } = &self.service.endpoint;
-        let name = || self.service.endpoint.to_string();
+        let (door, name) = (self.service.door, || self.service.endpoint.to_string());
         let look_up = async || Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect());
         let addresses = self.known.get(Instant::now(), look_up).await;
-        let addresses =
-            addresses.map_err(|error| DialError::Resolve { door: self.door, endpoint: name(), error })?;
+        let addresses = addresses.map_err(|error| DialError::Resolve { door, endpoint: name(), error })?;
         let tcp = match race(interleave(addresses)).await {
             Ok(tcp) => tcp,
             Err(error) => {

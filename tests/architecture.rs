@@ -131,7 +131,7 @@ fn the_scanner_sees_every_form_of_use_and_no_test_code() {
     let code = production_code(text);
     assert_eq!(rooms_used(&code, 2), ["relay", "store", "tls", "token", "upstream", "wire"]);
     assert!(names_crate(&code, "sqlx") && !names_crate(&code, "dashmap"));
-    assert!(!may_use("relay", "store") && may_use("relay", "wire") && may_use("relay", "logging"));
+    assert!(!may_use("relay", "store") && may_use("relay", "tls") && may_use("relay", "logging"));
 }
 
 struct Source {

@@ -39,7 +39,7 @@ pub(super) const DOOR: Door = Door::Imap;
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
     let dialler = legs.upstream.dialler(DOOR)?;
-    let service = dialler.service();
+    let service = &dialler.service;
     let attempt = async {
         let mut upstream = Wire::new(dialler.dial().await?);
         DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;

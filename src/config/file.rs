@@ -42,15 +42,10 @@ pub(super) struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListenerFile {
-    #[serde(default = "default_protocol")]
-    protocol: String,
+    protocol: Option<String>,
     addresses: Vec<String>,
     #[serde(default = "implicit_tls")]
     security: Security,
-}
-
-fn default_protocol() -> String {
-    Door::Imap.name().to_owned()
 }
 
 fn implicit_tls() -> Security {
@@ -163,8 +158,9 @@ fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
 }
 
 fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
-    let protocol = Door::named(&file.protocol).ok_or_else(|| {
-        let message = format!("{:?} is not a protocol that this version speaks", file.protocol);
+    let protocol = file.protocol.as_deref().unwrap_or(Door::Imap.name());
+    let protocol = Door::named(protocol).ok_or_else(|| {
+        let message = format!("{protocol:?} is not a protocol that this version speaks");
         let spoken = Door::ALL.map(|door| format!("protocol = {:?}", door.name()));
         Problem::at(["listeners", index, "protocol"], message).hint(format!("write {}", spoken.join(" or ")))
     })?;

@@ -255,8 +255,9 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
 }
 
 /// The mail servers of one provider's table.
-fn services(field: &Field<'_>, file: &ProviderFile) -> Result<BTreeMap<Door, Service>, Problem> {
-    let key = Door::Imap.server_key();
+fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
+    let door = Door::Imap;
+    let key = door.server_key();
     let endpoint = field.required(key, file.imap.as_deref())?;
     let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
     let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
@@ -264,12 +265,13 @@ fn services(field: &Field<'_>, file: &ProviderFile) -> Result<BTreeMap<Door, Ser
         return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
     }
     let imap = Service {
+        door,
         endpoint,
         mechanisms,
         sasl_ir: file.sasl_ir,
         max_connections_per_account: file.max_connections_per_account,
     };
-    Ok(BTreeMap::from([(Door::Imap, imap)]))
+    Ok(vec![imap])
 }
 
 /// Errors and values of one provider's table.

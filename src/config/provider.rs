@@ -19,8 +19,8 @@ pub struct Provider {
     pub is_preset: bool,
     /// What a person calls it, such as "Gmail".
     pub title: String,
-    /// Its mail servers, by the door that each answers.
-    pub services: BTreeMap<Door, Service>,
+    /// Its mail servers, one for each door that it offers.
+    pub services: Vec<Service>,
     /// The authorisation endpoint (RFC 6749 §3.1); `None` is discovered from `issuer`.
     pub authorize_url: Option<Url>,
     /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
@@ -85,6 +85,8 @@ impl Provider {
 /// A mail server of a provider.
 #[derive(Clone, Debug)]
 pub struct Service {
+    /// What it speaks.
+    pub door: Door,
     /// Where it is; implicit TLS.
     pub endpoint: Endpoint,
     /// SASL mechanisms in order of preference.

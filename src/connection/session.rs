@@ -30,14 +30,8 @@ pub(super) struct HalfJoined {
 
 /// Both halves, signed in.
 pub(super) struct Joined {
-    client: Wire<Stream>,
-    half: HalfJoined,
-}
-
-impl HalfJoined {
-    pub(super) fn with_client(self: Box<Self>, client: Wire<Stream>) -> Box<Joined> {
-        Box::new(Joined { client, half: *self })
-    }
+    pub(super) client: Wire<Stream>,
+    pub(super) half: HalfJoined,
 }
 
 impl Joined {

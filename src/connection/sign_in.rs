@@ -52,7 +52,7 @@ impl<P: Protocol> Connection<P> {
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
-        let limit = dialler.service().max_connections_per_account;
+        let limit = dialler.service.max_connections_per_account;
         let permit = timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit)).await;
         let permit = permit.ok().flatten().ok_or_else(|| {
             warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
@@ -70,16 +70,14 @@ impl<P: Protocol> Connection<P> {
                 Err(deny(&failed))
             }
             Err(_) => {
-                let (provider, server) = (&upstream.provider, &dialler.service().endpoint);
+                let (provider, server) = (&upstream.provider, &dialler.service.endpoint);
                 let denial = denial::silent_provider(provider, server, has_token.load(Ordering::Relaxed));
                 warn!(account = account.name, "{}", denial.text);
                 Err(denial)
             }
         }
     }
-}
 
-impl<P: Protocol> Connection<P> {
     /// Writes down what a person has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
@@ -149,7 +147,7 @@ impl<P: Protocol> Attempt<'_, P> {
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
         let mut upstream = Wire::new(upstream);
-        let credential = self.dialler.service().credential(&self.account.name, &token.secret);
+        let credential = self.dialler.service.credential(&self.account.name, &token.secret);
         let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
         Ok((accepted, upstream))
     }

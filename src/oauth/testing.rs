@@ -13,7 +13,7 @@ pub(super) fn provider(base: &str) -> Provider {
         name: "acme".to_owned(),
         is_preset: false,
         title: "Acme".to_owned(),
-        services: BTreeMap::new(),
+        services: Vec::new(),
         authorize_url: url("/authorize"),
         token_url: url("/token"),
         device_url: None,

@@ -35,13 +35,6 @@ impl Door {
         }
     }
 
-    /// The name in a sentence, with its article.
-    pub const fn a_title(self) -> &'static str {
-        match self {
-            Self::Imap => "an IMAP",
-        }
-    }
-
     /// The key of a provider's table that names its server.
     pub const fn server_key(self) -> &'static str {
         match self {

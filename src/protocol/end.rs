@@ -2,8 +2,6 @@
 
 use std::io;
 
-use super::Door;
-
 /// How a dialogue with a client ended without a login. The messages are for the log; the client
 /// has been told what it can understand.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +26,9 @@ pub enum DialogueEnd {
         "a TLS handshake came to a port without implicit TLS; set the mail program's connection security to match the listener (STARTTLS or none), or use the TLS port"
     )]
     TlsHello,
-    /// Not a mail program.
-    #[error("an HTTP request came to {} port; this port is for mail programs, not for browsers", .0.a_title())]
-    Http(Door),
+    /// Not a mail program; holds what it came to: "an IMAP port".
+    #[error("an HTTP request came to {0}; this port is for mail programs, not for browsers")]
+    Http(&'static str),
     /// The caller's: it went on after the end.
     #[error("the dialogue was over already")]
     Closed,

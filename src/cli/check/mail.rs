@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether a TLS connection to the mail server can be made.
 pub(super) async fn way_is_open(report: &mut Report, dialler: &Dialler) -> bool {
-    let endpoint = &dialler.service().endpoint;
+    let endpoint = &dialler.service.endpoint;
     let started = report.start();
     let looked_up = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     let addresses: Vec<SocketAddr> = match looked_up.map(Iterator::collect::<Vec<_>>) {
@@ -83,7 +83,7 @@ pub(super) async fn opens(
     mailbox: &str,
     token: &Secret,
 ) -> bool {
-    let service = dialler.service();
+    let service = &dialler.service;
     let started = report.start();
     let credential = service.credential(mailbox, token);
     let signed_in = tokio::time::timeout(PATIENCE, async {

@@ -14,7 +14,7 @@ mod literal;
 use super::answer::{push_bye, write_denial, write_line};
 use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
-use crate::protocol::{Channel, Code, Denial, DialogueEnd, Door, Limits, Login, sasl};
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
 use exchange::Expects;
 use literal::{Answer, Refused};
@@ -207,7 +207,7 @@ impl Dialogue {
         let command = inbox.get(..end).unwrap_or_default();
         if is_http(command) {
             outbox.push(b"* BYE This is an IMAP server\r\n");
-            return self.end(DialogueEnd::Http(Door::Imap));
+            return self.end(DialogueEnd::Http("an IMAP port"));
         }
         let event = self.count_command(outbox).or_else(|| self.answer(command, outbox));
         self.take(end, inbox);

@@ -40,3 +40,32 @@ fn bad_news(piece: &[u8]) -> Option<Advice> {
     let suspicious = piece.starts_with(b"* BYE") || memmem::find(piece, b" BAD User is ").is_some_and(is_bad);
     suspicious.then(|| advice_on(piece)).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bye_fits_between_two_lines_and_nowhere_else() {
+        let watch = SessionWatch::default();
+        let say = LastWord::Say("* BYE Enough\r\n".to_owned());
+        for (tail, word) in [
+            (*b"\0\0\r\n", say),
+            (FLUSHED, LastWord::Silence),
+            (*b"TS\r*", LastWord::NotYet),
+            ([0x00, 0xff, 0xff, 0x00], LastWord::NotYet),
+        ] {
+            assert_eq!(watch.last_word(tail, "Enough"), word, "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn news_of_a_session_are_told_once() {
+        let mut watch = SessionWatch::default();
+        let expired = b"* BYE Session expired, please login again.\r\n";
+        assert!(watch.overhear(b"* 3 EXISTS\r\n").is_none());
+        assert!(watch.overhear(expired).is_some() && watch.overhear(expired).is_none());
+        assert!(watch.overhear(b"a9 BAD User is authenticated but not connected.\r\n").is_some());
+        assert!(watch.overhear(b"subject: * BAD User is authenticated but not connected.\r\n").is_none());
+    }
+}
