@@ -23,7 +23,7 @@ use crate::config::{Listener, Security};
 use crate::connection::{self, Connection, Proxy};
 use crate::protocol::imap::Imap;
 use crate::protocol::{Door, Protocol};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Supervisor};
 
 /// Connections that the kernel keeps for us while the loop is busy.
 const BACKLOG: i32 = 4096;
@@ -86,30 +86,36 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
-pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, shutdown: Shutdown) {
+pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
     let admission = Arc::new(Admission::new(&proxy));
-    let loops: Vec<_> = bound
-        .into_iter()
-        .map(|bound| open(bound, proxy.clone(), admission.clone(), shutdown.clone()))
-        .collect();
+    let open = |bound| {
+        let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());
+        start(&supervisor, Arc::new(Listening { bound, proxy, admission, shutdown }))
+    };
+    let loops: Vec<_> = bound.into_iter().map(open).collect();
     for accepting in loops {
         let _ = accepting.await;
     }
 }
 
-/// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
-fn open(bound: Bound, proxy: Arc<Proxy>, admission: Arc<Admission>, shutdown: Shutdown) -> JoinHandle<()> {
-    match bound.protocol {
-        Door::Imap => tokio::spawn(accept::<Imap>(bound, proxy, admission, shutdown)),
-    }
-}
-
-async fn accept<P: Protocol + 'static>(
+/// An address that is listened on, and what its connections need.
+struct Listening {
     bound: Bound,
     proxy: Arc<Proxy>,
     admission: Arc<Admission>,
     shutdown: Shutdown,
-) {
+}
+
+/// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
+fn start(supervisor: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
+    let name = format!("listener {}", listening.bound.address);
+    match listening.bound.protocol {
+        Door::Imap => supervisor.start(&name, move || accept::<Imap>(listening.clone())),
+    }
+}
+
+async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
+    let Listening { bound, proxy, admission, shutdown } = &*listening;
     let stopping = shutdown.begun();
     tokio::pin!(stopping);
     loop {
