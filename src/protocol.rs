@@ -26,7 +26,7 @@ pub use denial::{Code, Denial, TEXT_LIMIT, plain_text};
 pub use door::Door;
 pub use end::DialogueEnd;
 pub use limits::{Channel, Limits};
-pub use refusal::{Advice, MendedBy, Refusal, Said};
+pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
 pub use session::{LastWord, Tail, Watch};
 
 /// What a client sent to log in.
@@ -159,5 +159,5 @@ pub trait Protocol: Sized + Send + Sync {
     /// The second half: looks into the mailbox just signed in to, and leaves. The wire is spent afterwards.
     fn count_folders<U: Stream>(
         upstream: &mut Wire<U>,
-    ) -> impl Future<Output = Result<usize, Refusal>> + Send;
+    ) -> impl Future<Output = Result<usize, NotListed>> + Send;
 }

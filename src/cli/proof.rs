@@ -1,9 +1,10 @@
 //! The proof of a token: a sign-in at the provider, and a count of the folders.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::installation::Legs;
-use crate::protocol::{Door, MendedBy, Refusal};
+use crate::protocol::{Door, MendedBy, NotListed, Refusal};
 use crate::secret::Secret;
 use crate::upstream::DialError;
 use crate::wire::Wire;
@@ -18,8 +19,10 @@ pub(super) enum Unproven {
     Dial(#[from] DialError),
     #[error(transparent)]
     Refused(#[from] Refusal),
-    #[error("{0} did not answer within 45 s")]
-    Silent(String),
+    #[error(transparent)]
+    NotListed(NotListed),
+    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
+    Silent { endpoint: String, step: &'static str },
 }
 
 impl Unproven {
@@ -27,8 +30,10 @@ impl Unproven {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => refusal.mended_by() != MendedBy::Person,
-            Self::Silent(_) => true,
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() != MendedBy::Person
+            }
+            Self::Silent { .. } => true,
         }
     }
 }
@@ -40,11 +45,14 @@ pub(super) const DOOR: Door = Door::Imap;
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
     let dialler = legs.upstream.dialler(DOOR)?;
     let service = &dialler.service;
+    let step = Cell::new("a connection");
     let attempt = async {
         let mut upstream = Wire::new(dialler.dial().await?);
+        step.set("the sign-in");
         DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
-        Ok(DOOR.count_folders(&mut upstream).await?)
+        step.set("the list of folders");
+        DOOR.count_folders(&mut upstream).await.map_err(Unproven::NotListed)
     };
-    let silent = |_| Unproven::Silent(service.endpoint.to_string());
+    let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
 }

@@ -16,6 +16,7 @@ use tracing::warn;
 use super::{ANSWER_RESERVE, Connection, denial};
 use crate::account::{Account, Admitted, Grant, UpstreamPermit};
 use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
+use crate::text::quoted;
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -167,7 +168,7 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
         }
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
-            let more = format!("; for more: imap-oauth-proxy check {}", account.name);
+            let more = format!("; for more: imap-oauth-proxy check {}", quoted(&account.name));
             let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
@@ -178,5 +179,5 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
 
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    grant.map_or_else(|| account.name.clone(), |grant| grant.command_target(&account.name))
+    grant.map_or_else(|| quoted(&account.name), |grant| grant.command_target(&account.name))
 }

@@ -1,7 +1,7 @@
 //! The doors: the mail protocols that accounts are used through, and what each is called.
 
 use super::imap::Imap;
-use super::{Credential, Protocol as _, Refusal};
+use super::{Credential, NotListed, Protocol as _, Refusal};
 use crate::wire::{Stream, Wire};
 
 /// A mail protocol that accounts are used through. A listener opens one door; a provider has a server for
@@ -54,7 +54,7 @@ impl Door {
     }
 
     /// [`Protocol::count_folders`](super::Protocol::count_folders) of this door's protocol.
-    pub async fn count_folders<U: Stream>(self, upstream: &mut Wire<U>) -> Result<usize, Refusal> {
+    pub async fn count_folders<U: Stream>(self, upstream: &mut Wire<U>) -> Result<usize, NotListed> {
         match self {
             Self::Imap => Imap::count_folders(upstream).await,
         }

@@ -15,7 +15,9 @@ mod response;
 pub mod upstream;
 mod watch;
 
-use super::{Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, Protocol, Refusal, Request};
+use super::{
+    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
+};
 use crate::wire::{Buffer, Stream, Wire};
 use client::{Dialogue, Event};
 use upstream::{SignIn, Step};
@@ -117,8 +119,8 @@ impl Protocol for Imap {
         sign_in(PROOF_TAG, upstream, credential).await.map(drop)
     }
 
-    async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
-        count_folders(upstream).await
+    async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, NotListed> {
+        count_folders(upstream).await.map_err(NotListed)
     }
 }
 

@@ -151,6 +151,8 @@ impl Refusal {
 pub struct Said {
     /// The decisive line's text, response code included; printable ASCII, bounded.
     pub text: String,
+    /// What it answers.
+    pub answers: Answers,
     /// The challenge that came before, reduced to what is safe to log.
     pub challenge: Option<Box<Challenge>>,
     /// Cause and remedy.
@@ -159,13 +161,58 @@ pub struct Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.text)?;
+        write!(f, "\"{}\"{}", self.text, self.answers)?;
         if let Some(challenge) = &self.challenge {
             write!(f, " (challenge: {challenge})")?;
         }
         write!(f, "; {}", self.advice)
     }
 }
+
+/// The step that a provider's line ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// The connection: it came instead of a greeting.
+    Connection,
+    /// The sign-in.
+    #[default]
+    SignIn,
+    /// This command, after a sign-in that succeeded.
+    Command(&'static str),
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str(" instead of a greeting"),
+            Self::SignIn => Ok(()),
+            Self::Command(name) => write!(f, " to {name}"),
+        }
+    }
+}
+
+/// Why the folders were not counted, in words: the token is good, because it has just been accepted.
+#[derive(Debug)]
+pub struct NotListed(pub Refusal);
+
+impl fmt::Display for NotListed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the sign-in succeeded, but the folders were not listed: ")?;
+        match &self.0 {
+            // What a refusal without a known text means to a sign-in is wrong here.
+            Refusal::Token(Said { text, answers, .. }) => write!(
+                f,
+                "the provider said \"{text}\"{answers}; check the access to the mailbox, and try again later"
+            ),
+            Refusal::Closed => {
+                f.write_str("the provider closed the connection instead of listing them; try again later")
+            }
+            refusal => write!(f, "{refusal}"),
+        }
+    }
+}
+
+impl std::error::Error for NotListed {}
 
 /// Cause and remedy of a provider's refusal, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,7 +106,7 @@ pub(super) async fn opens(
             return false;
         }
         Ok(Ok((Err(refusal), _))) => {
-            refused(report, "sign-in", started, &refusal);
+            refused(report, "sign-in", started, &refusal, &refusal.to_string());
             return false;
         }
         Ok(Ok((Ok(_), upstream))) => upstream,
@@ -118,15 +118,15 @@ pub(super) async fn opens(
             report.done("folders", Some(started), &format!("the mailbox has {folders}"));
             true
         }
-        Ok(Err(refusal)) => {
-            refused(report, "folders", started, &refusal);
+        Ok(Err(unlisted)) => {
+            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
             false
         }
         Err(_) => {
             report.failed(
                 "folders",
                 started,
-                &format!("{} did not answer within 20 s", service.endpoint),
+                &format!("{} did not answer LIST within 20 s", service.endpoint),
                 "",
             );
             false
@@ -135,11 +135,9 @@ pub(super) async fn opens(
 }
 
 /// What passes needs no person.
-fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal) {
+fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal, why: &str) {
     match refusal.mended_by() {
-        MendedBy::Time | MendedBy::Rest => {
-            report.failed(step, started, &refusal.to_string(), "try again later");
-        }
-        MendedBy::Person => report.person_since(step, started, &refusal.to_string(), ""),
+        MendedBy::Time | MendedBy::Rest => report.failed(step, started, why, "try again later"),
+        MendedBy::Person => report.person_since(step, started, why, ""),
     }
 }

@@ -8,17 +8,24 @@ use std::time::Duration;
 
 use super::response::{self, Response, Status};
 use crate::protocol::sasl::Challenge;
-use crate::protocol::{Advice, Door, Refusal, Said};
+use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
 /// What was heard before the verdict that helps to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
+    /// The step under way.
+    pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
     /// The URL of a web login that an untagged line named.
     url: Option<String>,
 }
 
 impl Heard {
+    /// Nothing yet, in the step that this answer ends.
+    pub(super) fn while_waiting_for(answers: Answers) -> Self {
+        Self { answers, ..Self::default() }
+    }
+
     pub(super) fn listen(&mut self, response: &Response<'_>) {
         if let Response::Untagged(Status::No, text) = response {
             self.url = web_alert(text).or(self.url.take());
@@ -184,7 +191,8 @@ pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
         None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
         None => by_code(text),
     };
-    let said = Said { text: response::said(text), challenge: heard.challenge, advice };
+    let said =
+        Said { text: response::said(text), answers: heard.answers, challenge: heard.challenge, advice };
     match kind {
         Kind::Token => Refusal::Token(said),
         Kind::Connections => Refusal::Connections(said),

@@ -16,7 +16,7 @@ use super::framer::{Framed, Framer};
 use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status};
 use crate::protocol::sasl::{self, Challenge, Mechanism};
-use crate::protocol::{Accepted, Credential, Refusal};
+use crate::protocol::{Accepted, Answers, Credential, Refusal};
 use crate::wire::Buffer;
 
 /// Bytes of one response. Capability lists and texts with URLs take a few hundred.
@@ -81,7 +81,7 @@ impl<'a> SignIn<'a> {
             state: State::Greeting,
             framer: Framer::default(),
             lines: Vec::new(),
-            heard: Heard::default(),
+            heard: Heard::while_waiting_for(Answers::Connection),
             bytes: 0,
             responses: 0,
             challenges: 0,
@@ -211,6 +211,7 @@ impl<'a> SignIn<'a> {
 
     /// The greeting was OK: ask what is not known, or sign in at once.
     fn greeted(&mut self, text: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
+        self.heard.answers = Answers::SignIn;
         let offer = offer_in_code(text);
         if offer.is_some() || self.credential.sasl_ir.is_some() {
             return self.authenticate(offer, outbox);
