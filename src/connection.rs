@@ -114,7 +114,7 @@ impl<P: Protocol> Connection<P> {
         };
         let failed_logins = self.proxy.limits.failed_logins;
         let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
-        let mut client = Wire::new(stream);
+        let mut client = Wire::of_client(stream);
         loop {
             match self.converse(&mut dialogue, &mut client, deadline).await {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),

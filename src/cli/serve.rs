@@ -184,8 +184,8 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
 
 /// One identity, and for each door the protocol that TLS clients may ask for.
 fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Failure> {
-    let acceptor = Acceptor::new(identity.clone())?;
-    Ok(Door::ALL.into_iter().map(|door| (door, acceptor.speaking(door.name()))).collect())
+    let acceptor = |door: Door| Ok((door, Acceptor::new(identity.clone(), door.name())?));
+    Door::ALL.into_iter().map(acceptor).collect()
 }
 
 /// What runs beside the connections until the stop begins.

@@ -70,6 +70,6 @@ impl<P: Protocol> Connection<P> {
         }
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
-        Some(Wire::new(self.handshake(tcp, deadline).await?))
+        Some(Wire::of_client(self.handshake(tcp, deadline).await?))
     }
 }

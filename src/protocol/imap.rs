@@ -15,6 +15,8 @@ mod response;
 pub mod upstream;
 mod watch;
 
+use std::io;
+
 use super::{
     Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
 };
@@ -70,8 +72,16 @@ impl Protocol for Imap {
                 }
                 Event::More => flushed?,
             }
-            if client.fill().await? == 0 {
-                return Err(DialogueEnd::Vanished);
+            match client.fill().await {
+                Ok(0) => return Err(DialogueEnd::Vanished),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let (_, outbox) = client.buffers();
+                    let end = self.dialogue.too_much(outbox);
+                    let _ = client.flush().await;
+                    return Err(end);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }

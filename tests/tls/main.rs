@@ -3,11 +3,17 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod after_handshake;
 mod authority;
+#[path = "../common/mod.rs"]
+mod common;
 mod downstream;
 mod harness;
 mod key_updates;
 mod own_certificate;
+#[path = "../peer/mod.rs"]
+mod peer;
 mod records;
+mod resumption;
 mod sessions;
 mod upstream;
