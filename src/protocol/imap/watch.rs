@@ -11,14 +11,14 @@ const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
 /// What was overheard of one session.
 #[derive(Debug, Default)]
 pub struct SessionWatch {
-    /// The last news, which is not told again.
-    told: Option<Advice>,
+    /// The cause that was told last, which is not told again.
+    told: Option<&'static str>,
 }
 
 impl Watch for SessionWatch {
     fn overhear(&mut self, piece: &[u8]) -> Option<Advice> {
-        let news = bad_news(piece).filter(|news| self.told != Some(*news))?;
-        self.told = Some(news);
+        let news = bad_news(piece).filter(|news| self.told != Some(news.cause))?;
+        self.told = Some(news.cause);
         Some(news)
     }
 
