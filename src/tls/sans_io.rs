@@ -13,7 +13,10 @@ use super::session::Session;
 
 /// An end after its handshake.
 #[derive(Debug)]
-pub struct End(Session);
+pub struct End {
+    session: Session,
+    room: Vec<u8>,
+}
 
 impl End {
     /// Shakes hands over `wire` as the server. `config` allows the extraction of secrets.
@@ -21,7 +24,7 @@ impl End {
     where
         W: AsyncRead + AsyncWrite + Unpin,
     {
-        handshake::server(config, wire).await.map(Self)
+        handshake::server(config, wire).await.map(Self::new)
     }
 
     /// Shakes hands over `wire` as the client of the server called `name`.
@@ -33,16 +36,21 @@ impl End {
     where
         W: AsyncRead + AsyncWrite + Unpin,
     {
-        handshake::client(config, name, wire).await.map(Self)
+        handshake::client(config, name, wire).await.map(Self::new)
+    }
+
+    fn new(session: Session) -> Self {
+        Self { session, room: Vec::new() }
     }
 
     /// Takes what came over the wire; returns the plaintext of it, read by so many bytes at a time.
     pub fn receive(&mut self, sealed: &[u8], at_most: usize) -> Vec<u8> {
-        let Self(session) = self;
-        let (mut plain, mut room) = (Vec::new(), vec![0; at_most.max(1)]);
+        let Self { session, room } = self;
+        room.resize(at_most.max(1), 0);
+        let mut plain = Vec::new();
         let mut fresh = Some([&session.take_received(), sealed].concat());
         loop {
-            let mut out = ReadBuf::new(&mut room);
+            let mut out = ReadBuf::new(room);
             match fresh.take() {
                 Some(all) => {
                     let opened = session.open(&all, &mut out);
@@ -60,23 +68,23 @@ impl End {
 
     /// What the peer has to be told.
     pub fn send(&mut self) -> Vec<u8> {
-        let unsent = self.0.unsent().to_vec();
-        self.0.sent(unsent.len());
+        let unsent = self.session.unsent().to_vec();
+        self.session.sent(unsent.len());
         unsent
     }
 
     /// Bytes that are kept of what came.
     pub fn held(&self) -> usize {
-        self.0.held()
+        self.session.held()
     }
 
     /// Whether the peer has said close_notify.
     pub fn peer_closed(&self) -> bool {
-        self.0.peer_closed()
+        self.session.peer_closed()
     }
 
     /// Why nothing more is opened.
     pub fn failure(&self) -> Option<&Error> {
-        self.0.failure()
+        self.session.failure()
     }
 }

@@ -7,6 +7,7 @@ mod after_handshake;
 mod authority;
 #[path = "../common/mod.rs"]
 mod common;
+mod differential;
 mod downstream;
 mod harness;
 mod key_updates;
@@ -15,5 +16,7 @@ mod own_certificate;
 mod peer;
 mod records;
 mod resumption;
+#[path = "../session_script/mod.rs"]
+mod session_script;
 mod sessions;
 mod upstream;
