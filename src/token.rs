@@ -217,7 +217,7 @@ fn session_margin(grant: &Grant) -> Duration {
 }
 
 /// Until when the provider is left alone, where `now` is before that. A pause that is longer than any that
-/// is ever written down comes from a clock that was wrong, and would outlast everybody.
+/// is ever written down comes from a clock that was wrong, and could last for decades.
 fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
 }

@@ -39,7 +39,7 @@ impl Guest {
         Self { home, as_root }
     }
 
-    /// A pipe that nobody writes to: who reads it waits for ever.
+    /// A pipe that is never written to: a process that reads it waits for ever.
     fn silent_file(&self) -> PathBuf {
         let pipe = self.home.path().join("config.toml");
         let made = std::process::Command::new("mkfifo").args(["-m", "666"]).arg(&pipe).status();
@@ -100,7 +100,7 @@ async fn security_row_39_no_command_leaves_a_core_dump_or_can_be_traced() {
         let mut child = guest.start(&config, words);
         let process = PathBuf::from(format!("/proc/{}", child.id().unwrap()));
         let patience = Instant::now() + PATIENCE;
-        // What the kernel shows of a process that cannot be traced belongs to root, whoever runs it.
+        // What the kernel shows of a process that cannot be traced belongs to root, whatever its user.
         let owner = || std::fs::metadata(process.join("mem")).unwrap().uid();
         let is_ours =
             || std::fs::read_link(process.join("exe")).map_or(true, |exe| exe.ends_with("imap-oauth-proxy"));

@@ -56,7 +56,7 @@ impl Tree {
     pub fn descriptors(self) -> usize {
         let count = |pid| {
             let open = format!("/proc/{pid}/fd");
-            // From Linux 6.2 on the size of the directory is their number, whoever asks.
+            // From Linux 6.2 on the size of the directory is their number, for every user.
             let told = || fs::metadata(&open).map_or(0, |metadata| metadata.len() as usize);
             fs::read_dir(&open).map_or_else(|_| told(), Iterator::count)
         };

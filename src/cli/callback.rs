@@ -90,7 +90,7 @@ impl Receiver {
         self.callback.serve(keep).await;
     }
 
-    /// Whether anybody waits for the answer, which is then kept.
+    /// Keeps the answer where a sign-in waits for it; says whether one does.
     async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {
@@ -102,7 +102,7 @@ impl Receiver {
             }
         }
         let key = answer_key(state);
-        // Whoever collects it may know only the newest key.
+        // The command that collects it may know only the newest key.
         let _ = self.sealer.reload();
         let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
         self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()

@@ -26,7 +26,7 @@ use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
 const DRAIN: Duration = Duration::from_secs(25);
-/// Without its database the process serves nobody who comes anew: whoever starts it again wants that soon.
+/// Without its database the process takes no new session, so that it is started again the sooner the better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
 /// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
 /// should know.
@@ -110,7 +110,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     }
 }
 
-/// Ends when there has been no database for so long that nobody is about to put it back.
+/// Ends when there has been no database for so long that it is not about to be put back.
 async fn without_store(store: &dyn Store) {
     let mut told = false;
     loop {

@@ -40,7 +40,7 @@ impl Process {
     }
 
     /// Files that it has open. Only root may list those of a process that cannot be traced; from Linux 6.2 on
-    /// everybody is told their number, and before that `sudo` helps.
+    /// every user is told their number, and before that `sudo` helps.
     pub fn descriptors(self) -> usize {
         let open = format!("/proc/{}/fd", self.0);
         if let Ok(entries) = std::fs::read_dir(&open) {

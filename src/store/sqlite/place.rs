@@ -20,6 +20,10 @@ use crate::store::{Absence, SealedSetting, StoreError};
 /// What is under way on a database that is gone has ended by then, or is waited for another time.
 const LET_GO: Duration = Duration::from_secs(5);
 
+/// What SQLite calls its write-ahead log, and the index of it that processes share.
+const LOG: &str = "-wal";
+const LOG_INDEX: &str = "-shm";
+
 /// Says why the sealed values of a database that has taken the place of ours are not to be used.
 pub type Judge = Box<dyn Fn(&[SealedSetting]) -> Result<(), String> + Send + Sync>;
 
@@ -136,34 +140,51 @@ impl Sqlite {
 impl Opened {
     /// Notes which file SQLite writes ahead to, which has no name of its own once the database is moved.
     pub(super) fn remember_log(&self, database: &Path) {
-        let log = Place::of(&log_of(database)).ok();
+        let log = Place::of(&beside(database, LOG)).ok();
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
     }
 
-    /// Closes it. Where its log still lies at the path, it is emptied into the file that it belongs to:
-    /// beside another database it would be taken for that one's.
+    /// Closes it. Where its log still lies at the path, that is emptied into the file that it belongs to, and
+    /// removed: beside another database it would be taken for that one's.
     async fn let_go(&self, database: &Path) -> Result<(), String> {
         if self.pool.is_closed() {
             return Ok(());
         }
-        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.is_some() && Place::of(&log_of(database)).ok() == log {
-            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
-            let busy = emptied.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| error.to_string())?;
-            if busy != 0 {
-                return Err("another process still writes to the one that was there".to_owned());
+        if self.log_lies_at(database) {
+            tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
+            if self.log_lies_at(database) {
+                let _ = std::fs::remove_file(beside(database, LOG));
+                let _ = std::fs::remove_file(beside(database, LOG_INDEX));
             }
         }
         self.looks.close();
         drop(self.observer.lock().await.take());
-        let closed = tokio::time::timeout(LET_GO, self.pool.close()).await;
-        closed.map_err(|_| "the one that was there is still in use".to_owned())
+        tokio::time::timeout(LET_GO, self.pool.close()).await.map_err(|_| in_use())
+    }
+
+    fn log_lies_at(&self, database: &Path) -> bool {
+        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.is_some() && Place::of(&beside(database, LOG)).ok() == log
+    }
+
+    async fn empty_log(&self) -> Result<(), String> {
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
+        let busy = emptied.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| error.to_string())?;
+        match busy {
+            0 => Ok(()),
+            _ => Err(in_use()),
+        }
     }
 }
 
-fn log_of(database: &Path) -> PathBuf {
+fn in_use() -> String {
+    "the one that was there is still in use".to_owned()
+}
+
+/// SQLite's file of this ending beside a database.
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(ending);
     name.into()
 }
 
