@@ -7,9 +7,12 @@
 //! or the password wrong, the answer is the same, after the same delay.
 
 mod attempts;
+mod backlog;
+mod draw;
 mod gate;
 mod password;
 mod sessions;
+mod sketch;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,16 +20,16 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use self::attempts::{Attempts, Standing};
-use self::password::Effort;
-
+use self::attempts::{Attempts, Drawn, Key, Standing};
+use self::draw::{Candidate, Draw};
+use self::password::{Effort, Found};
 use crate::secret::{Sealer, Secret};
-use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
+use crate::store::{AppPassword, LoginNote, Store, StoreError, Trouble, domain_account};
 
 pub use crate::store::{Account, Grant, fold};
 
-pub use attempts::neighbourhood;
 pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{Place, Sessions};
@@ -40,11 +43,14 @@ const REVOCATION_POLL: Duration = Duration::from_secs(1);
 /// The longest time without another refresh for a mailbox that the provider keeps refusing.
 const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
 
+/// For the verification of a login that was drawn: no one waits for it, but it has to end.
+const DRAWN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Verifies logins.
 pub struct Accounts {
     store: Arc<dyn Store>,
-    passwords: Passwords,
-    attempts: Attempts,
+    passwords: Arc<Passwords>,
+    attempts: Arc<Attempts>,
     sessions: Sessions,
     notes: Mutex<Vec<LoginNote>>,
     noted: Notify,
@@ -59,6 +65,8 @@ pub enum Verdict {
     Refused,
     /// Too many failures from this address for this name: not even looked at.
     Throttled(Duration),
+    /// It would not be, or was not, verified in time; a second try may find what came of it.
+    Busy,
 }
 
 /// A login whose password is right.
@@ -77,19 +85,26 @@ pub struct Admitted {
 impl Accounts {
     /// `sealer` opens the key that generated passwords are hashed with, made at the first start.
     pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
-        let passwords = Passwords::open(&*store, sealer).await?;
+        let passwords = Arc::new(Passwords::open(&*store, sealer).await?);
         Ok(Self {
             store,
             passwords,
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             sessions: Sessions::default(),
             notes: Mutex::default(),
             noted: Notify::new(),
         })
     }
 
-    /// Whether `password` opens the account called `name`, asked from `from`.
-    pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
+    /// Whether `password` opens the account called `name`, asked from `from`. It is answered before `due`:
+    /// what is not verified by then goes on, and is remembered.
+    pub async fn verify(
+        &self,
+        name: &str,
+        password: &Secret,
+        from: IpAddr,
+        due: Instant,
+    ) -> Result<Verdict, StoreError> {
         let record = self.store.login(name).await?;
         // Guesses at a domain account count together, under whatever mailbox they come.
         let under_domain = record
@@ -99,16 +114,18 @@ impl Accounts {
             Some(domain) if under_domain => domain,
             _ => fold(name),
         };
+        let key = self.attempts.key(from, &folded);
         let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
-        let (effort, refusal) = match self.attempts.charge(from, &folded) {
-            Standing::Free => (Effort::Any, Verdict::Refused),
-            Standing::Waits(wait) => (Effort::Remembered, Verdict::Throttled(wait)),
-            Standing::Guesses(wait) => (Effort::Generated, Verdict::Throttled(wait)),
+        let (used, charged) = match self.find_at_once(known, password, &key) {
+            Some(used) => (used, false),
+            None => match self.find(name, known, password, &key, due).await {
+                Ok(found) => found,
+                Err(refusal) => return Ok(refusal),
+            },
         };
-        let Some(used) = self.passwords.verify(known, password, effort).await else { return Ok(refusal) };
         let (password, password_name) = (used.id.clone(), used.name.clone());
         let Some(record) = record else { return Ok(Verdict::Refused) };
-        self.attempts.succeeded(from, &folded);
+        self.attempts.succeeded(&key, charged, Instant::now());
         let place = self.sessions.enter(&password, record.account.grant.as_ref());
         self.note(LoginNote {
             account: record.account.id.clone(),
@@ -122,6 +139,62 @@ impl Accounts {
             password_name,
             place,
         })))
+    }
+
+    /// The app password that `password` is, where finding it takes no verification.
+    fn find_at_once<'a>(
+        &self,
+        known: &'a [AppPassword],
+        password: &Secret,
+        key: &Key,
+    ) -> Option<&'a AppPassword> {
+        let generated = self.passwords.find_generated(known, password);
+        if generated.is_some() || self.attempts.are_too_many(key, Instant::now()) {
+            return generated;
+        }
+        self.passwords.find_remembered(known, password)
+    }
+
+    /// The app password that `password` is, and whether the attempt was charged. An attempt at an account
+    /// that has no chosen password, or at none, is charged, drawn and answered like any other.
+    async fn find<'a>(
+        &self,
+        name: &str,
+        known: &'a [AppPassword],
+        password: &Secret,
+        key: &Key,
+        due: Instant,
+    ) -> Result<(&'a AppPassword, bool), Verdict> {
+        let candidate =
+            || self.passwords.is_open(known, password).then(|| Candidate::new(name, password)).flatten();
+        match self.attempts.charge(key, Instant::now(), candidate) {
+            Standing::Free => {
+                let in_time = self.passwords.queue_up(due);
+                match self.passwords.verify(known, password, Effort::Any, due).await {
+                    Found::Right(used) => Ok((used, true)),
+                    Found::Wrong if in_time => Err(Verdict::Refused),
+                    Found::Wrong | Found::Unfinished => Err(Verdict::Busy),
+                }
+            }
+            Standing::Waits(wait, draw) => {
+                if let Some(draw) = draw {
+                    tokio::spawn(hold(
+                        draw,
+                        self.store.clone(),
+                        self.passwords.clone(),
+                        self.attempts.clone(),
+                    ));
+                }
+                if self.attempts.are_too_many(key, Instant::now()) {
+                    return Err(Verdict::Throttled(wait));
+                }
+                // A crowd with one password is verified once.
+                match self.passwords.verify(known, password, Effort::UnderWay, due).await {
+                    Found::Right(used) => Ok((used, false)),
+                    Found::Wrong | Found::Unfinished => Err(Verdict::Throttled(wait)),
+                }
+            }
+        }
     }
 
     /// Remembers that the provider's mail server does not open this mailbox, although the token was
@@ -219,5 +292,28 @@ impl Accounts {
         if let Err(error) = self.store.note_logins(&notes).await {
             tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
         }
+    }
+}
+
+/// Waits for the time of `draw` and verifies who is drawn, so that the next try is let in at once.
+async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, attempts: Arc<Attempts>) {
+    let winner = loop {
+        tokio::time::sleep_until(draw.at).await;
+        match attempts.draw(draw.bucket, Instant::now()) {
+            Drawn::Winner(winner) => break winner,
+            Drawn::Waits(Some(next)) => draw = next,
+            Drawn::Waits(None) => return,
+        }
+    };
+    let due = Instant::now() + DRAWN_PATIENCE;
+    // Known or not, it takes its turn in the imagined queue.
+    passwords.queue_up(due);
+    let Some(Candidate { name, password }) = winner else { return };
+    match store.login(&name).await {
+        Ok(Some(record)) => {
+            passwords.verify(&record.passwords, &password, Effort::Any, due).await;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
     }
 }

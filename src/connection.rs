@@ -7,11 +7,13 @@
 
 mod denial;
 mod farewell;
+mod places;
 mod session;
 mod sign_in;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ use crate::token::Tokens;
 use crate::upstream::{self, Dialler};
 use crate::wire::Wire;
 
-pub use crate::account::neighbourhood;
+pub use places::{Full, Places, Slot};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -78,21 +80,21 @@ pub fn turn_away(tcp: &TcpStream, security: Security) {
 }
 
 impl Connection {
-    /// Serves `tcp` to its end. `logged_in` is called once the connection no longer counts among
-    /// those that have not logged in.
-    pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
+    /// Serves `tcp` to its end, or until a newcomer has its `slot`.
+    pub async fn run(self, tcp: TcpStream, mut slot: Slot) {
         let span = info_span!("connection", peer = %self.peer);
-        let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
+        let joined = Box::pin(self.log_in(tcp, &mut slot).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
-        logged_in();
+        slot.logged_in();
         Box::pin(session::relay(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
-    async fn log_in(&self, tcp: TcpStream) -> Option<Box<Joined>> {
+    async fn log_in(&self, tcp: TcpStream, slot: &mut Slot) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
+        let mut ending = pin!(ending(self.shutdown.begun(), slot.lost()));
         let (stream, channel) = match self.security {
-            Security::Tls => (self.handshake(tcp, deadline).await?, Channel::Tls),
+            Security::Tls => (self.handshake(tcp, deadline, ending.as_mut()).await?, Channel::Tls),
             Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
             Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
         };
@@ -100,21 +102,19 @@ impl Connection {
             DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
         let mut dialogue = Imap::new(channel, limits);
         let mut client = Wire::new(stream);
-        let stopping = self.shutdown.begun();
-        tokio::pin!(stopping);
         loop {
             let request = tokio::select! {
                 biased;
                 request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(&mut client)) => request,
-                () = &mut stopping => {
-                    self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
+                ending = &mut ending => {
+                    dismiss(ending, &mut dialogue, &mut client).await?;
                     break;
                 }
             };
             match request {
                 Err(_) => {
                     info!("nobody logged in within {} s", self.proxy.limits.login_seconds);
-                    self.last_word(&mut dialogue, &mut client, &denial::too_late()).await;
+                    last_word(&mut dialogue, &mut client, &denial::too_late(), LAST_WORD).await;
                     break;
                 }
                 Ok(Err(end)) => {
@@ -122,16 +122,16 @@ impl Connection {
                     break;
                 }
                 Ok(Ok(Request::StartTls { injected })) => {
-                    client = self.start_tls(client, injected, deadline).await?;
+                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?;
                     dialogue.tls_started();
                 }
                 Ok(Ok(Request::Login(login))) => {
-                    let answer = self.answer(&mut dialogue, &mut client, login, deadline);
+                    let answer = self.answer(&mut dialogue, &mut client, login, deadline, slot);
                     let outcome = tokio::select! {
                         biased;
                         outcome = timeout_at(deadline, Box::pin(answer)) => outcome,
-                        () = &mut stopping => {
-                            self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
+                        ending = &mut ending => {
+                            dismiss(ending, &mut dialogue, &mut client).await?;
                             break;
                         }
                     };
@@ -154,11 +154,16 @@ impl Connection {
         None
     }
 
-    async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<Stream> {
         let shaken = tokio::select! {
             biased;
             shaken = self.tls(tcp, deadline) => shaken?,
-            () = self.shutdown.begun() => return None,
+            _ = ending => return None,
         };
         match shaken {
             Ok(stream) => Some(stream),
@@ -200,6 +205,7 @@ impl Connection {
         client: Wire<Stream>,
         injected: usize,
         deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
     ) -> Option<Wire<Stream>> {
         if injected > 0 {
             warn!(
@@ -209,7 +215,7 @@ impl Connection {
         }
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
-        Some(Wire::new(self.handshake(tcp, deadline).await?))
+        Some(Wire::new(self.handshake(tcp, deadline, ending).await?))
     }
 
     /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
@@ -219,9 +225,12 @@ impl Connection {
         client: &mut Wire<Stream>,
         login: Login,
         deadline: Instant,
+        slot: &mut Slot,
     ) -> Result<Option<session::HalfJoined>, DialogueEnd> {
         let came = Instant::now();
-        let denial = match self.admit(&login, deadline).await {
+        let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
+        let denial = match self.admit(&login, due).await {
+            Ok(_) if !slot.keep() => denial::full(),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
@@ -240,19 +249,14 @@ impl Connection {
             }
             Err(denial) => denial,
         };
-        tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
+        tokio::time::sleep_until(due).await;
         dialogue.deny(client, &denial).await?;
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login, deadline: Instant) -> Result<Box<Admitted>, Denial> {
+    async fn admit(&self, login: &Login, due: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip());
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!(name, "login refused: too many chosen passwords are being verified");
-            return Err(denial::busy());
-        };
-        match verdict {
+        match self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due).await {
             Ok(Verdict::Admitted(admitted)) => Ok(admitted),
             Ok(Verdict::Refused) => {
                 warn!(name, "login refused: unknown account or wrong password");
@@ -266,16 +270,51 @@ impl Connection {
                 );
                 Err(denial::throttled(wait))
             }
+            Ok(Verdict::Busy) => {
+                warn!(name, "login refused: too many passwords wait to be verified");
+                Err(denial::busy())
+            }
             Err(error) => {
                 error!(name, "login refused: {error}");
                 Err(denial::store_failed())
             }
         }
     }
+}
 
-    async fn last_word(&self, dialogue: &mut Imap, client: &mut Wire<Stream>, denial: &Denial) {
-        let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
+/// What ends a connection from outside before it has logged in.
+#[derive(Clone, Copy)]
+enum Ending {
+    Stopping,
+    /// A newcomer has its place.
+    Displaced,
+}
+
+async fn ending(stopping: impl Future<Output = ()>, lost: impl Future<Output = ()>) -> Ending {
+    tokio::select! {
+        biased;
+        () = stopping => Ending::Stopping,
+        () = lost => Ending::Displaced,
     }
+}
+
+/// Says why the connection ends. `None` where it is to be closed at once, because its place is taken.
+async fn dismiss(ending: Ending, dialogue: &mut Imap, client: &mut Wire<Stream>) -> Option<()> {
+    match ending {
+        Ending::Stopping => {
+            last_word(dialogue, client, &denial::stopping(), LAST_WORD).await;
+            Some(())
+        }
+        Ending::Displaced => {
+            debug!("closed before the login: all places are taken, and others wait");
+            last_word(dialogue, client, &denial::full(), Duration::ZERO).await;
+            None
+        }
+    }
+}
+
+async fn last_word(dialogue: &mut Imap, client: &mut Wire<Stream>, denial: &Denial, patience: Duration) {
+    let _ = tokio::time::timeout(patience, dialogue.bye(client, denial)).await;
 }
 
 /// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.

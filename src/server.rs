@@ -1,10 +1,9 @@
 //! Listens, accepts, limits, stops.
 //!
 //! The accept loop only accepts: the handshake and everything after live in the connection's own
-//! task, under its deadline. A limit that is reached costs the newcomer, never those inside; a full
+//! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
 //! descriptor table pauses accepting and does not spin.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +12,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
-use crate::connection::{self, Connection, Proxy};
+use crate::connection::{self, Connection, Full, Places, Proxy, Slot};
 use crate::shutdown::Shutdown;
 
 /// Connections that the kernel keeps for us while the loop is busy.
@@ -108,16 +106,13 @@ async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Sh
                 continue;
             }
         };
-        let Some((inside, waiting)) = doors.enter(peer.ip()) else {
+        let Some(slot) = doors.enter(peer.ip()) else {
             connection::turn_away(&tcp, bound.security);
             continue;
         };
         let connection =
             Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
-        tokio::spawn(async move {
-            connection.run(tcp, || drop(waiting)).await;
-            drop(inside);
-        });
+        tokio::spawn(connection.run(tcp, slot));
     }
 }
 
@@ -129,58 +124,43 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Who is inside, and who has not logged in yet.
+/// Who is inside, and what the log says of those who are not.
 struct Doors {
-    places: Arc<Semaphore>,
-    limit: usize,
-    per_address: usize,
-    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    places: Places,
     complained: Mutex<Option<Instant>>,
     /// Complaints since the last one in the log.
     withheld: AtomicU64,
 }
 
-/// Counts a connection among those of its address that have not logged in.
-struct Waiting {
-    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
 impl Doors {
     fn new(proxy: &Proxy) -> Self {
-        let limit = proxy.limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(limit)),
-            limit,
-            per_address: proxy.limits.connections_per_address,
-            waiting: Arc::default(),
+            places: Places::new(proxy.limits.connections, proxy.limits.connections_per_address),
             complained: Mutex::default(),
             withheld: AtomicU64::new(0),
         }
     }
 
     /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<(tokio::sync::OwnedSemaphorePermit, Waiting)> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            self.complain(&format!(
-                "{} connections are open, and limits.connections allows no more",
-                self.limit
-            ));
-            return None;
+    fn enter(&self, address: IpAddr) -> Option<Slot> {
+        let complaint = match self.places.enter(address) {
+            Ok((slot, displaced)) => {
+                if let Some(displaced) = displaced {
+                    self.complain(&format!(
+                        "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
+                    ));
+                }
+                return Some(slot);
+            }
+            Err(Full::All(limit)) => {
+                format!("{limit} connections are open, and limits.connections allows no more")
+            }
+            Err(Full::Address(address, limit)) => {
+                format!("{address} has {limit} connections that have not logged in; no more are taken")
+            }
         };
-        let address = connection::neighbourhood(address);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.entry(address).or_default();
-        if *count >= self.per_address {
-            drop(waiting);
-            let limit = self.per_address;
-            self.complain(&format!(
-                "{address} has {limit} connections that have not logged in; no more are taken"
-            ));
-            return None;
-        }
-        *count += 1;
-        Some((place, Waiting { all: self.waiting.clone(), address }))
+        self.complain(&complaint);
+        None
     }
 
     fn complain(&self, complaint: &str) {
@@ -193,18 +173,6 @@ impl Doors {
             }
         } else {
             self.withheld.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.address);
-            }
         }
     }
 }
