@@ -317,3 +317,81 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
         Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Sealer;
+    use crate::store::{Authorization, Granted, Id, Sqlite};
+
+    const ALICE: &str = "alice@example.com";
+
+    /// Accounts with Alice in them, whose password a person chose.
+    async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("store.sqlite")).await.unwrap());
+        let sealer = Sealer::new([(1, zeroize::Zeroizing::new([7; 32]))]).unwrap();
+        let accounts = Accounts::open(store.clone(), &sealer).await.unwrap();
+        let now = OffsetDateTime::now_utc();
+        let account = Id::random();
+        let chosen = AppPassword {
+            id: Id::random(),
+            account: account.clone(),
+            name: "chosen".to_owned(),
+            verifier: accounts.passwords.chosen(&Secret::new(password)).await.unwrap(),
+            created_at: now,
+            last_used_at: None,
+            last_used_from: None,
+        };
+        let authorization = Authorization {
+            account: ALICE.to_owned(),
+            aliases: Vec::new(),
+            grant: Granted::New(Box::new(Grant::new("gmail", ALICE, now))),
+            id: account,
+            password: Some(chosen),
+        };
+        store.authorize(&authorization).await.unwrap();
+        accounts
+    }
+
+    async fn verdict(accounts: &Accounts, name: &str, password: &str, from: &str) -> Verdict {
+        let due = Instant::now() + Duration::from_millis(500);
+        accounts.verify(name, &Secret::new(password), from.parse().unwrap(), due).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn security_row_32_behind_a_long_queue_every_failure_is_busy_and_the_right_password_gets_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = accounts(directory.path(), "correct-horse-battery").await;
+        for name in [ALICE, "nobody@example.com"] {
+            assert!(matches!(verdict(&accounts, name, "wrong", "192.0.2.1").await, Verdict::Refused));
+        }
+        // As after a crowd of unknown names: no run of argon2id, but the queue is as long as it gets.
+        let later = Instant::now() + Duration::from_secs(3600);
+        while accounts.passwords.queue_up(later) {}
+        for (name, from) in [(ALICE, "192.0.2.2"), ("nobody@example.com", "192.0.2.3"), ("x", "192.0.2.4")] {
+            let verdict = verdict(&accounts, name, "another", from).await;
+            assert!(matches!(verdict, Verdict::Busy), "{name}: {verdict:?}");
+            while accounts.passwords.queue_up(later) {}
+        }
+        let right = verdict(&accounts, ALICE, "correct-horse-battery", "192.0.2.5").await;
+        assert!(matches!(right, Verdict::Admitted(_)), "{right:?}");
+    }
+
+    #[tokio::test]
+    async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next_try() {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = accounts(directory.path(), "correct-horse-battery").await;
+        let from = "192.0.2.1".parse().unwrap();
+        let right = Secret::new("correct-horse-battery");
+        let first = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
+        assert!(matches!(first, Verdict::Busy), "{first:?}");
+        let patience = Instant::now() + Duration::from_secs(60);
+        let record = accounts.store.login(ALICE).await.unwrap().unwrap();
+        while accounts.passwords.find_remembered(&record.passwords, &right).is_none() {
+            assert!(Instant::now() < patience, "the run did not go on");
+            tokio::task::yield_now().await;
+        }
+        let second = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
+        assert!(matches!(second, Verdict::Admitted(_)), "{second:?}");
+    }
+}

@@ -93,11 +93,7 @@ impl Connection {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
         let mut ending = pin!(ending(self.shutdown.begun(), slot.lost()));
-        let (stream, channel) = match self.security {
-            Security::Tls => (self.handshake(tcp, deadline, ending.as_mut()).await?, Channel::Tls),
-            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
-            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
-        };
+        let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let limits =
             DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
         let mut dialogue = Imap::new(channel, limits);
@@ -152,6 +148,19 @@ impl Connection {
         }
         farewell::close(client).await;
         None
+    }
+
+    async fn open(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<(Stream, Channel)> {
+        Some(match self.security {
+            Security::Tls => (self.handshake(tcp, deadline, ending).await?, Channel::Tls),
+            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
+            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
+        })
     }
 
     async fn handshake(
