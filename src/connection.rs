@@ -8,12 +8,14 @@
 mod denial;
 mod farewell;
 mod handshake;
+mod places;
 mod session;
 mod sign_in;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,22 +26,20 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{Limits, Security};
-use crate::protocol::{self, Channel, Denial, DialogueEnd, Door, Login, Protocol, Request};
+use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
-pub use crate::account::neighbourhood;
+pub use places::{Full, Places, Slot};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
-/// How long a last word may take on its way to a client that does not read.
-const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What every connection needs.
 pub struct Proxy {
@@ -81,8 +81,8 @@ enum Answered {
     StartTls { injected: usize },
     /// The dialogue is over, and the last word was said.
     Over,
-    /// The client does not take its answer.
-    Stuck,
+    /// The connection is to be closed at once.
+    Cut,
 }
 
 /// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
@@ -93,76 +93,72 @@ pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Serves `tcp` to its end. `logged_in` is called once the connection no longer counts among
-    /// those that have not logged in.
-    pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
+    /// Serves `tcp` to its end, or until a new connection has its `slot`.
+    pub async fn run(self, tcp: TcpStream, mut slot: Slot) {
         let span = info_span!("connection", peer = %self.peer);
-        let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
+        let joined = Box::pin(self.log_in(tcp, &mut slot).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
-        logged_in();
+        slot.logged_in();
         Box::pin(session::relay::<P>(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
     /// TLS, and the dialogue until a login is accepted or the connection is over.
-    async fn log_in(&self, tcp: TcpStream) -> Option<Box<Joined>> {
+    async fn log_in(&self, tcp: TcpStream, slot: &mut Slot) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
-        let (stream, channel) = match self.security {
-            Security::Tls => (self.handshake(tcp, deadline).await?, Channel::Tls),
-            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
-            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
-        };
+        let mut ending = pin!(farewell::ending(self.shutdown.begun(), slot.lost()));
+        let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let failed_logins = self.proxy.limits.failed_logins;
         let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
         let mut client = Wire::of_client(stream);
         loop {
-            match self.converse(&mut dialogue, &mut client, deadline).await {
+            let answered = tokio::select! {
+                biased;
+                answered = self.converse(&mut dialogue, &mut client, deadline, slot) => answered,
+                ending = &mut ending => farewell::dismiss(ending, &mut dialogue, &mut client).await,
+            };
+            match answered {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
                 Answered::Refused => {}
                 Answered::StartTls { injected } => {
-                    client = self.start_tls(client, injected, deadline).await?;
+                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?;
                     dialogue.tls_started();
                 }
                 Answered::Over => {
                     farewell::close(client).await;
                     return None;
                 }
-                Answered::Stuck => return None,
+                Answered::Cut => return None,
             }
         }
     }
 
     /// The client's next request, and the answer to it.
-    async fn converse(&self, dialogue: &mut P, client: &mut Wire<Stream>, deadline: Instant) -> Answered {
-        let stopping = self.shutdown.begun();
-        tokio::pin!(stopping);
-        let request = tokio::select! {
-            biased;
-            request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)) => request,
-            () = &mut stopping => return last_word(dialogue, client, &denial::stopping()).await,
-        };
-        let login = match request {
+    async fn converse(
+        &self,
+        dialogue: &mut P,
+        client: &mut Wire<Stream>,
+        deadline: Instant,
+        slot: &mut Slot,
+    ) -> Answered {
+        let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => login,
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
             Ok(Err(end)) => return over(&end),
             Err(_) => {
                 info!("no login came within {} s", self.proxy.limits.login_seconds);
-                return last_word(dialogue, client, &denial::too_late()).await;
+                farewell::last_word(dialogue, client, &denial::too_late()).await;
+                return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, login, deadline));
-        let answered = tokio::select! {
-            biased;
-            answered = timeout_at(deadline, answer) => answered,
-            () = &mut stopping => return last_word(dialogue, client, &denial::stopping()).await,
-        };
-        match answered {
+        let answer = Box::pin(self.answer(dialogue, client, login, deadline, slot));
+        match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
             Ok(Err(end)) => over(&end),
             Err(_) => {
                 info!("the mail program does not take the answer to its login");
-                Answered::Stuck
+                Answered::Cut
             }
         }
     }
@@ -174,9 +170,12 @@ impl<P: Protocol> Connection<P> {
         client: &mut Wire<Stream>,
         login: Login,
         deadline: Instant,
+        slot: &mut Slot,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
-        let denial = match self.admit(&login, deadline).await {
+        let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
+        let denial = match self.admit(&login, due).await {
+            Ok(_) if !slot.keep() => denial::full(),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
@@ -195,19 +194,14 @@ impl<P: Protocol> Connection<P> {
             }
             Err(denial) => denial,
         };
-        tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
+        tokio::time::sleep_until(due).await;
         dialogue.deny(client, &denial).await?;
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login, deadline: Instant) -> Result<Box<Admitted>, Denial> {
+    async fn admit(&self, login: &Login, due: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip());
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!(name, "login refused: too many chosen passwords are being verified");
-            return Err(denial::busy());
-        };
-        match verdict {
+        match self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due).await {
             Ok(Verdict::Admitted(admitted)) => Ok(admitted),
             Ok(Verdict::Refused) => {
                 warn!(name, "login refused: unknown account or wrong password");
@@ -221,18 +215,16 @@ impl<P: Protocol> Connection<P> {
                 );
                 Err(denial::throttled(wait))
             }
+            Ok(Verdict::Busy) => {
+                warn!(name, "login refused: too many passwords wait to be verified");
+                Err(denial::busy())
+            }
             Err(error) => {
                 error!(name, "login refused: {error}");
                 Err(denial::store_failed())
             }
         }
     }
-}
-
-/// Ends the dialogue from our side.
-async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Stream>, denial: &Denial) -> Answered {
-    let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
-    Answered::Over
 }
 
 /// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.

@@ -1,10 +1,9 @@
 //! Listens, accepts, limits, stops.
 //!
 //! The accept loop only accepts: the handshake and everything after live in the connection's own
-//! task, under its deadline. A limit that is reached costs the new connection, never those that are open; a full
+//! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
 //! descriptor table pauses accepting and does not spin.
 
-use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +13,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
-use crate::connection::{self, Connection, Proxy};
+use crate::connection::{self, Connection, Full, Places, Proxy, Slot};
 use crate::protocol::imap::Imap;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
@@ -133,7 +131,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let Some((permit, before_login)) = admission.enter(peer.ip()) else {
+        let Some(slot) = admission.enter(peer.ip()) else {
             connection::turn_away::<P>(&tcp, bound.security);
             continue;
         };
@@ -144,10 +142,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
             shutdown: shutdown.clone(),
             protocol: PhantomData,
         };
-        tokio::spawn(async move {
-            connection.run(tcp, || drop(before_login)).await;
-            drop(permit);
-        });
+        tokio::spawn(connection.run(tcp, slot));
     }
 }
 
@@ -159,61 +154,43 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// The limits on connections: how many are open, and how many of them have not logged in yet.
+/// The limits on connections, and what the log says of connections that are one too many.
 struct Admission {
-    permits: Arc<Semaphore>,
-    limit: usize,
-    per_address: usize,
-    before_login: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    places: Places,
     complained: Mutex<Option<Instant>>,
     /// Complaints since the last one in the log.
     withheld: AtomicU64,
 }
 
-/// Counts a connection among all that are open, for as long as it lives.
-type ConnectionPermit = OwnedSemaphorePermit;
-
-/// Counts a connection among those of its address that have not logged in, for as long as it lives.
-struct BeforeLogin {
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
 impl Admission {
     fn new(proxy: &Proxy) -> Self {
-        let limit = proxy.limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
-            permits: Arc::new(Semaphore::new(limit)),
-            limit,
-            per_address: proxy.limits.connections_per_address,
-            before_login: Arc::default(),
+            places: Places::new(proxy.limits.connections, proxy.limits.connections_per_address),
             complained: Mutex::default(),
             withheld: AtomicU64::new(0),
         }
     }
 
-    /// Counts a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<(ConnectionPermit, BeforeLogin)> {
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            self.complain(&format!(
-                "{} connections are open, and limits.connections allows no more",
-                self.limit
-            ));
-            return None;
+    /// A place for a connection from `address`; `None` where a limit is reached.
+    fn enter(&self, address: IpAddr) -> Option<Slot> {
+        let complaint = match self.places.enter(address) {
+            Ok((slot, displaced)) => {
+                if let Some(displaced) = displaced {
+                    self.complain(&format!(
+                        "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
+                    ));
+                }
+                return Some(slot);
+            }
+            Err(Full::All(limit)) => {
+                format!("{limit} connections are open, and limits.connections allows no more")
+            }
+            Err(Full::Address(address, limit)) => {
+                format!("{address} has {limit} connections that have not logged in; no more are taken")
+            }
         };
-        let address = connection::neighbourhood(address);
-        let mut counts = self.before_login.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= self.per_address {
-            drop(counts);
-            let limit = self.per_address;
-            self.complain(&format!(
-                "{address} has {limit} connections that have not logged in; no more are taken"
-            ));
-            return None;
-        }
-        *count += 1;
-        Some((permit, BeforeLogin { counts: self.before_login.clone(), address }))
+        self.complain(&complaint);
+        None
     }
 
     fn complain(&self, complaint: &str) {
@@ -226,18 +203,6 @@ impl Admission {
             }
         } else {
             self.withheld.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for BeforeLogin {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
         }
     }
 }

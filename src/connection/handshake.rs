@@ -1,13 +1,16 @@
 //! TLS on the client's side: at the beginning of a connection, or after STARTTLS.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::farewell::Ending;
 use super::{Connection, denial, farewell};
-use crate::protocol::Protocol;
+use crate::config::Security;
+use crate::protocol::{Channel, Protocol};
 use crate::tls::{AcceptError, FirstBytes, Stream};
 use crate::wire::Wire;
 
@@ -15,11 +18,30 @@ use crate::wire::Wire;
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl<P: Protocol> Connection<P> {
-    pub(super) async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
+    /// The stream as the listener promises it.
+    pub(super) async fn open(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<(Stream, Channel)> {
+        Some(match self.security {
+            Security::Tls => (self.handshake(tcp, deadline, ending).await?, Channel::Tls),
+            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
+            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
+        })
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<Stream> {
         let shaken = tokio::select! {
             biased;
             shaken = self.tls(tcp, deadline) => shaken?,
-            () = self.shutdown.begun() => return None,
+            _ = ending => return None,
         };
         match shaken {
             Ok(stream) => Some(stream),
@@ -61,6 +83,7 @@ impl<P: Protocol> Connection<P> {
         client: Wire<Stream>,
         injected: usize,
         deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
     ) -> Option<Wire<Stream>> {
         if injected > 0 {
             warn!(
@@ -70,6 +93,6 @@ impl<P: Protocol> Connection<P> {
         }
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
-        Some(Wire::of_client(self.handshake(tcp, deadline).await?))
+        Some(Wire::of_client(self.handshake(tcp, deadline, ending).await?))
     }
 }
