@@ -33,7 +33,7 @@ use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
-pub use places::{Full, Places, Slot};
+pub use places::{ConnectionPermit, Full, Places};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -93,20 +93,20 @@ pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Serves `tcp` to its end, or until a new connection has its `slot`.
-    pub async fn run(self, tcp: TcpStream, mut slot: Slot) {
+    /// Serves `tcp` to its end, or until a new connection takes its place.
+    pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
         let span = info_span!("connection", peer = %self.peer);
-        let joined = Box::pin(self.log_in(tcp, &mut slot).instrument(span.clone())).await;
+        let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
-        slot.logged_in();
+        permit.logged_in();
         Box::pin(session::relay::<P>(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
     /// TLS, and the dialogue until a login is accepted or the connection is over.
-    async fn log_in(&self, tcp: TcpStream, slot: &mut Slot) -> Option<Box<Joined>> {
+    async fn log_in(&self, tcp: TcpStream, permit: &mut ConnectionPermit) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
-        let mut ending = pin!(farewell::ending(self.shutdown.begun(), slot.lost()));
+        let mut ending = pin!(farewell::ending(self.shutdown.begun(), permit.lost()));
         let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let failed_logins = self.proxy.limits.failed_logins;
         let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
@@ -114,7 +114,7 @@ impl<P: Protocol> Connection<P> {
         loop {
             let answered = tokio::select! {
                 biased;
-                answered = self.converse(&mut dialogue, &mut client, deadline, slot) => answered,
+                answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
                 ending = &mut ending => farewell::dismiss(ending, &mut dialogue, &mut client).await,
             };
             match answered {
@@ -139,7 +139,7 @@ impl<P: Protocol> Connection<P> {
         dialogue: &mut P,
         client: &mut Wire<Stream>,
         deadline: Instant,
-        slot: &mut Slot,
+        permit: &mut ConnectionPermit,
     ) -> Answered {
         let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => login,
@@ -151,7 +151,7 @@ impl<P: Protocol> Connection<P> {
                 return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, login, deadline, slot));
+        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
@@ -170,16 +170,16 @@ impl<P: Protocol> Connection<P> {
         client: &mut Wire<Stream>,
         login: Login,
         deadline: Instant,
-        slot: &mut Slot,
+        permit: &mut ConnectionPermit,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
         let denial = match self.admit(&login, due).await {
-            Ok(_) if !slot.keep() => denial::full(),
+            Ok(_) if !permit.keep() => denial::full(),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
-                    Ok((accepted, upstream, permit)) => {
+                    Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
                         info!(
                             account = admitted.account.name,
@@ -187,7 +187,12 @@ impl<P: Protocol> Connection<P> {
                             "logged in"
                         );
                         let Admitted { account, session, .. } = *admitted;
-                        return Ok(Some(Box::new(HalfJoined { upstream, account, permit, session })));
+                        return Ok(Some(Box::new(HalfJoined {
+                            upstream,
+                            account,
+                            upstream_permit,
+                            session,
+                        })));
                     }
                     Err(denial) => denial,
                 }

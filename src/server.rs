@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
-use crate::connection::{self, Connection, Full, Places, Proxy, Slot};
+use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
 use crate::protocol::imap::Imap;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
@@ -131,7 +131,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let Some(slot) = admission.enter(peer.ip()) else {
+        let Some(permit) = admission.enter(peer.ip()) else {
             connection::turn_away::<P>(&tcp, bound.security);
             continue;
         };
@@ -142,7 +142,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
             shutdown: shutdown.clone(),
             protocol: PhantomData,
         };
-        tokio::spawn(connection.run(tcp, slot));
+        tokio::spawn(connection.run(tcp, permit));
     }
 }
 
@@ -172,15 +172,15 @@ impl Admission {
     }
 
     /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<Slot> {
+    fn enter(&self, address: IpAddr) -> Option<ConnectionPermit> {
         let complaint = match self.places.enter(address) {
-            Ok((slot, displaced)) => {
+            Ok((permit, displaced)) => {
                 if let Some(displaced) = displaced {
                     self.complain(&format!(
                         "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
                     ));
                 }
-                return Some(slot);
+                return Some(permit);
             }
             Err(Full::All(limit)) => {
                 format!("{limit} connections are open, and limits.connections allows no more")

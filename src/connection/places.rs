@@ -28,7 +28,7 @@ pub struct Places {
 }
 
 /// A connection's place, until it is dropped.
-pub struct Slot {
+pub struct ConnectionPermit {
     crowd: Arc<Mutex<Crowd>>,
     number: Number,
     address: IpAddr,
@@ -76,7 +76,7 @@ impl Places {
     }
 
     /// A place for a connection from `from`, and the address of the connection that had to give it up.
-    pub fn enter(&self, from: IpAddr) -> Result<(Slot, Option<IpAddr>), Full> {
+    pub fn enter(&self, from: IpAddr) -> Result<(ConnectionPermit, Option<IpAddr>), Full> {
         let address = address(from);
         let now = Number::try_from(self.began.elapsed().as_micros()).unwrap_or(Number::MAX);
         let mut crowd = lock(&self.crowd);
@@ -99,8 +99,15 @@ impl Places {
         }
         drop(crowd);
         let crowd = self.crowd.clone();
-        let slot = Slot { crowd, number, address, lost: Some(lost), is_known: false, is_logged_in: false };
-        Ok((slot, displaced))
+        let permit = ConnectionPermit {
+            crowd,
+            number,
+            address,
+            lost: Some(lost),
+            is_known: false,
+            is_logged_in: false,
+        };
+        Ok((permit, displaced))
     }
 }
 
@@ -142,7 +149,7 @@ impl Crowd {
     }
 }
 
-impl Slot {
+impl ConnectionPermit {
     /// A right password was presented: the place is the connection's own. False where a newcomer has it.
     pub(super) fn keep(&mut self) -> bool {
         if !self.is_known {
@@ -174,7 +181,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.logged_in();
         let mut crowd = lock(&self.crowd);
@@ -258,7 +265,7 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
     }
 
-    fn came(places: &Places, from: IpAddr) -> Slot {
+    fn came(places: &Places, from: IpAddr) -> ConnectionPermit {
         places.enter(from).ok().unwrap().0
     }
 
@@ -269,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn security_row_31_a_newcomer_takes_the_oldest_place_of_the_address_that_has_most() {
         let places = places(6);
-        let mut slots: Vec<Slot> = [1, 2, 2, 3, 3, 3].map(|last| came(&places, v4(last))).into();
+        let mut slots: Vec<ConnectionPermit> = [1, 2, 2, 3, 3, 3].map(|last| came(&places, v4(last))).into();
         let (newcomer, displaced) = places.enter(v4(4)).unwrap();
         assert_eq!(displaced, Some(v4(3)));
         slots[3].lost().await;
@@ -285,7 +292,7 @@ mod tests {
     #[test]
     fn security_row_31_one_place_more_is_no_reason_and_neither_is_a_known_one() {
         let places = places(4);
-        let mut slots: Vec<Slot> = [1, 2, 3, 3].map(|last| came(&places, v4(last))).into();
+        let mut slots: Vec<ConnectionPermit> = [1, 2, 3, 3].map(|last| came(&places, v4(last))).into();
         assert_eq!(places.enter(v4(1)).err(), Some(Full::All(4)));
         assert!(slots[3].keep() && slots[2].keep());
         assert_eq!(places.enter(v4(4)).err(), Some(Full::All(4)));
@@ -317,7 +324,7 @@ mod tests {
     #[test]
     fn an_address_has_so_many_places_until_it_logs_in() {
         let places = places(100);
-        let mut slots: Vec<Slot> = (0..4).map(|_| came(&places, v4(1))).collect();
+        let mut slots: Vec<ConnectionPermit> = (0..4).map(|_| came(&places, v4(1))).collect();
         assert_eq!(places.enter(v4(1)).err(), Some(Full::Address(v4(1), 4)));
         slots[0].keep();
         assert!(places.enter(v4(1)).is_err(), "it is still signing in");

@@ -24,7 +24,7 @@ const REVOKED: &str = "The password or the authorisation of this session was rev
 pub(super) struct HalfJoined {
     pub(super) upstream: Wire<Stream>,
     pub(super) account: Account,
-    pub(super) permit: UpstreamPermit,
+    pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
 }
 
@@ -43,7 +43,8 @@ impl Joined {
 
 /// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
 pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
-    let Joined { client, half: HalfJoined { upstream, account, permit, session } } = joined.unboxed();
+    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session } } =
+        joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     let mut relay = Relay::new(Session {
@@ -64,7 +65,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         relay.run(farewell).await
     };
     drop(relay);
-    drop((permit, session));
+    drop((upstream_permit, session));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }
 
