@@ -356,10 +356,14 @@ async fn security_row_38_what_is_too_much_ends_the_connection_with_a_word() {
         }
     }
 
-    // A hello that would be too long is refused at the header of its record.
-    let mut tcp = TcpStream::connect(serving.address()).await.unwrap();
-    tcp.write_all(&[22, 3, 1, 0x20, 0x00, 1, 0, 0x1f, 0xfc]).await.unwrap();
-    let mut said = Vec::new();
-    tcp.read_to_end(&mut said).await.unwrap();
-    assert_eq!(said, [21, 3, 3, 0, 2, 2, 47]);
+    // A hello that would be too long is refused at the header of the record that makes it so.
+    let header = |length: u16| [&[22, 3, 1][..], &length.to_be_bytes()].concat();
+    let fragment = [header(4000), vec![1, 0, 0x2e, 0xe0], vec![0; 3996]].concat();
+    for hello in [header(LONGEST_HELLO as u16), [fragment, header(4200)].concat()] {
+        let mut tcp = TcpStream::connect(serving.address()).await.unwrap();
+        tcp.write_all(&hello).await.unwrap();
+        let mut said = Vec::new();
+        tcp.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, [21, 3, 3, 0, 2, 2, 47]);
+    }
 }

@@ -260,8 +260,8 @@ fn play_theirs(script: &Script) -> (Outcome, Option<Error>) {
     let (client, server) = configurations(script.is_tls13);
     let log = Secrets::new();
     let (client, server) = match script.is_server {
-        true => (with_log_client(client, &log), server),
-        false => (client, with_log_server(server, &log)),
+        true => (with_log_client(&client, &log), server),
+        false => (client, with_log_server(&server, &log)),
     };
     let mut client = ClientConnection::new(client, localhost()).unwrap();
     let mut server = ServerConnection::new(server).unwrap();
@@ -336,14 +336,14 @@ fn handshake_with_us(script: &Script) -> (End, Peer) {
             let (near, mut far) = tokio::io::duplex(1 << 16);
             match script.is_server {
                 true => {
-                    let connector = TlsConnector::from(with_log_client(client, &log));
+                    let connector = TlsConnector::from(with_log_client(&client, &log));
                     let (ours, theirs) =
                         tokio::join!(End::server(server, &mut far), connector.connect(localhost(), near));
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
                     (ours.unwrap(), Peer::client(secrets, &log))
                 }
                 false => {
-                    let acceptor = TlsAcceptor::from(with_log_server(server, &log));
+                    let acceptor = TlsAcceptor::from(with_log_server(&server, &log));
                     let (ours, theirs) =
                         tokio::join!(End::client(client, localhost(), &mut far), acceptor.accept(near));
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
@@ -358,14 +358,14 @@ fn localhost() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
 
-fn with_log_client(config: Arc<ClientConfig>, log: &Arc<Secrets>) -> Arc<ClientConfig> {
-    let mut config = ClientConfig::clone(&config);
+fn with_log_client(config: &ClientConfig, log: &Arc<Secrets>) -> Arc<ClientConfig> {
+    let mut config = config.clone();
     config.key_log = log.clone();
     Arc::new(config)
 }
 
-fn with_log_server(config: Arc<ServerConfig>, log: &Arc<Secrets>) -> Arc<ServerConfig> {
-    let mut config = ServerConfig::clone(&config);
+fn with_log_server(config: &ServerConfig, log: &Arc<Secrets>) -> Arc<ServerConfig> {
+    let mut config = config.clone();
     config.key_log = log.clone();
     Arc::new(config)
 }

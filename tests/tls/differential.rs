@@ -39,7 +39,7 @@ const STEPS: &[&[u8]] = &[
 
 fn scripts() -> impl Strategy<Value = Vec<u8>> {
     let step = prop_oneof![
-        4 => Just(&STEPS[0][..]).prop_map(<[u8]>::to_vec),
+        4 => Just(STEPS[0].to_vec()),
         12 => select(STEPS).prop_map(<[u8]>::to_vec),
         1 => vec(any::<u8>(), 0..20),
     ];
