@@ -12,6 +12,7 @@ use super::Done;
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::interrupt::Uninterrupted;
+use super::proof::DOOR;
 use crate::config::Config;
 use crate::secret::SealError;
 use crate::store::{Account, Grant, GrantState, LoginRecord};
@@ -149,7 +150,11 @@ async fn account_steps(
         let why = format!("the configuration has no provider {:?} with a client any more", grant.provider);
         return report.person("provider", &why, &format!("put [providers.{}] back", grant.provider));
     };
-    if !mail::way_is_open(report, own).await {
+    let dialler = match own.upstream.dialler(DOOR) {
+        Ok(dialler) => dialler,
+        Err(error) => return report.person("provider", &error.to_string(), ""),
+    };
+    if !mail::way_is_open(report, dialler).await {
         return;
     }
     let started = report.start();
@@ -172,7 +177,7 @@ async fn account_steps(
             let mailbox = (!account.name.starts_with('@')).then_some(account.name.as_str());
             match mailbox {
                 Some(mailbox) => {
-                    if mail::opens(report, own, mailbox, &token.secret).await {
+                    if mail::opens(report, &own.provider.title, dialler, mailbox, &token.secret).await {
                         let _ = installation.store.set_trouble(&account.id, None).await;
                     }
                 }

@@ -14,7 +14,7 @@ use crate::store::{DirectoryError, Lock, LoginRecord, SealedSetting, Sqlite, Sta
 use crate::text::quoted;
 use crate::tls::{Authority, Connector, TlsSettings};
 use crate::token::Tokens;
-use crate::upstream::Dialler;
+use crate::upstream::Upstream;
 
 /// The options that every command takes.
 pub(super) struct Options {
@@ -171,7 +171,7 @@ pub(super) fn tls_settings(config: &Config) -> TlsSettings {
 /// A provider's two legs: mail and HTTP, trusting the same roots.
 pub(super) struct Legs {
     pub(super) provider: Arc<Provider>,
-    pub(super) dialler: Dialler,
+    pub(super) upstream: Upstream,
     pub(super) client: Arc<oauth::Client>,
 }
 
@@ -179,8 +179,8 @@ impl Legs {
     pub(super) fn of(provider: &Arc<Provider>) -> Result<Self, Failure> {
         let connector = Connector::new(provider.extra_ca.as_deref())?;
         let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
-        let dialler = Dialler::new(provider.imap.clone(), connector);
-        Ok(Self { provider: provider.clone(), dialler, client })
+        let upstream = Upstream::new(provider.clone(), &connector);
+        Ok(Self { provider: provider.clone(), upstream, client })
     }
 
     /// The legs of every provider that a client is configured for.

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
+use crate::protocol::{Door, MendedBy, NotListed, Refusal};
 use crate::secret::Secret;
 use crate::upstream::DialError;
 use crate::wire::Wire;
@@ -31,45 +30,29 @@ impl Unproven {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => is_passing(refusal),
-            Self::NotListed(NotListed(refusal)) => is_passing(refusal),
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() != MendedBy::Person
+            }
             Self::Silent { .. } => true,
         }
     }
 }
 
-/// Whether a refusal says nothing about the token or the mailbox.
-pub(super) fn is_passing(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::Closed
-            | Refusal::Io(_)
-            | Refusal::Unavailable(_)
-            | Refusal::Connections(_)
-            | Refusal::Throttled { .. }
-    )
-}
+/// The door that a token is proven at.
+pub(super) const DOOR: Door = Door::Imap;
 
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
-    let provider = &legs.provider;
+    let dialler = legs.upstream.dialler(DOOR)?;
+    let service = &dialler.service;
     let step = Cell::new("a connection");
     let attempt = async {
-        let stream = legs.dialler.dial().await?;
-        let mut upstream = Wire::new(stream);
+        let mut upstream = Wire::new(dialler.dial().await?);
         step.set("the sign-in");
-        let credential = Credential {
-            user,
-            token,
-            mechanisms: &provider.mechanisms,
-            host: &provider.imap.host,
-            port: provider.imap.port,
-            sasl_ir: provider.sasl_ir,
-        };
-        sign_in(b"a1", &mut upstream, &credential).await?;
+        DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
         step.set("the list of folders");
-        count_folders(&mut upstream).await.map_err(|refusal| Unproven::NotListed(NotListed(refusal)))
+        DOOR.count_folders(&mut upstream).await.map_err(Unproven::NotListed)
     };
-    let silent = |_| Unproven::Silent { endpoint: provider.imap.to_string(), step: step.get() };
+    let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
 }

@@ -1,5 +1,6 @@
 //! `serve`: listens until told to stop.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::failure::Failure;
 use super::installation::{Installation, Legs, Options, tls_settings};
 use super::{Done, callback, print};
 use crate::account::{Accounts, Gates};
-use crate::config::{Config, Security};
+use crate::config::{Config, Door, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
@@ -85,7 +86,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
         ready.write(file)?;
     }
     for listener in &ready.listeners {
-        info!("listening on {} ({})", listener.address, listener.security);
+        info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
@@ -175,10 +176,16 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         accounts: Accounts::open(installation.store.clone(), &installation.sealer).await?,
         gates: Gates::default(),
         tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
-        providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.dialler))).collect(),
-        acceptor: identity.map(|identity| Acceptor::new(identity.clone())).transpose()?,
+        providers: legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
+        acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
         limits: config.limits.clone(),
     })
+}
+
+/// One identity, and for each door the protocol that TLS clients may ask for.
+fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Failure> {
+    let acceptor = |door: Door| Ok((door, Acceptor::new(identity.clone(), door.name())?));
+    Door::ALL.into_iter().map(acceptor).collect()
 }
 
 /// What runs beside the connections until the stop begins.
@@ -267,7 +274,7 @@ struct ReadyListener {
 impl Ready {
     fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
         let listener = |bound: &Bound| ReadyListener {
-            protocol: "imap",
+            protocol: bound.protocol.name(),
             address: bound.address.to_string(),
             security: bound.security.name(),
         };
