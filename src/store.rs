@@ -7,7 +7,6 @@
 //! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
 
 mod directory;
-mod holder;
 mod sqlite;
 
 use std::collections::HashSet;

@@ -4,10 +4,11 @@
 //! rotated refresh token must; a busy timeout queues writers. Read-modify-write runs in
 //! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
 
+mod changes;
+mod holder;
 mod look;
 mod place;
 mod rows;
-mod upkeep;
 
 use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -33,7 +34,7 @@ use self::place::Place;
 use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
-use super::holder::Holders;
+use self::holder::Holders;
 use super::{
     Absence, Account, AppPassword, Authorization, Grant, GrantKind, GrantStatus, Granted, Id, LoginNote,
     LoginRecord, SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
@@ -264,11 +265,11 @@ impl Store for Sqlite {
     }
 
     async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
-        upkeep::passwords_in_force(&self.pool()?).await
+        changes::passwords_in_force(&self.pool()?).await
     }
 
     async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
-        upkeep::statuses(&self.pool()?).await
+        changes::statuses(&self.pool()?).await
     }
 
     async fn claim_telling(
@@ -278,11 +279,11 @@ impl Store for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        upkeep::claim_telling(&self.pool()?, grant, told, now, until).await
+        changes::claim_telling(&self.pool()?, grant, told, now, until).await
     }
 
     async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
-        upkeep::set_told(&self.pool()?, grant, told).await
+        changes::set_told(&self.pool()?, grant, told).await
     }
 
     async fn take_lease(
