@@ -7,6 +7,7 @@
 //! or the password wrong, the answer is the same, after the same delay.
 
 mod attempts;
+mod find;
 mod gate;
 mod password;
 mod sessions;
@@ -22,11 +23,12 @@ use self::attempts::{Attempts, Standing};
 use self::password::Effort;
 
 use crate::secret::{Sealer, Secret};
-use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
+use crate::store::{LoginNote, LoginRecord, Store, StoreError, Trouble};
 
-pub use crate::store::{Account, Grant, fold};
+pub use crate::store::{Account, Grant, Mailbox, fold};
 
 pub use attempts::neighbourhood;
+pub use find::{Found, find};
 pub use gate::{Gates, Pass};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{Place, Sessions};
@@ -68,6 +70,8 @@ pub struct Admitted {
     pub account: Account,
     /// Its grant, where it has one.
     pub grant: Option<Grant>,
+    /// Which of its mailboxes was asked for.
+    pub mailbox: Mailbox,
     /// The name of the app password that was used.
     pub password_name: String,
     /// Its place among the sessions.
@@ -90,38 +94,28 @@ impl Accounts {
 
     /// Whether `password` opens the account called `name`, asked from `from`.
     pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
-        let record = self.store.login(name).await?;
+        let found = find(&*self.store, name).await?;
         // Guesses at a domain account count together, under whatever mailbox they come.
-        let under_domain = record
-            .as_ref()
-            .is_some_and(|record| record.grant.as_ref().is_some_and(|grant| grant.mailbox.is_some()));
-        let folded = match domain_account(name) {
-            Some(domain) if under_domain => domain,
-            _ => fold(name),
-        };
-        let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
-        let (effort, refusal) = match self.attempts.charge(from, &folded) {
+        let key = found.as_ref().map_or_else(|| fold(name), |found| found.key.clone());
+        let known = found.as_ref().map(|found| found.record.passwords.as_slice()).unwrap_or_default();
+        let (effort, refusal) = match self.attempts.charge(from, key.as_str()) {
             Standing::Free => (Effort::Any, Verdict::Refused),
             Standing::Waits(wait) => (Effort::Remembered, Verdict::Throttled(wait)),
             Standing::Guesses(wait) => (Effort::Generated, Verdict::Throttled(wait)),
         };
         let Some(used) = self.passwords.verify(known, password, effort).await else { return Ok(refusal) };
         let (password, password_name) = (used.id.clone(), used.name.clone());
-        let Some(record) = record else { return Ok(Verdict::Refused) };
-        self.attempts.succeeded(from, &folded);
-        let place = self.sessions.enter(&password, record.account.grant.as_ref());
+        let Some(Found { record, mailbox, .. }) = found else { return Ok(Verdict::Refused) };
+        let LoginRecord { account, grant, .. } = record;
+        self.attempts.succeeded(from, key.as_str());
+        let place = self.sessions.enter(&password, account.grant.as_ref());
         self.note(LoginNote {
-            account: record.account.id.clone(),
+            account: account.id.clone(),
             password,
             at: OffsetDateTime::now_utc(),
             from: from.to_string(),
         });
-        Ok(Verdict::Admitted(Box::new(Admitted {
-            account: record.account,
-            grant: record.grant,
-            password_name,
-            place,
-        })))
+        Ok(Verdict::Admitted(Box::new(Admitted { account, grant, mailbox, password_name, place })))
     }
 
     /// Remembers that the provider's mail server does not open this mailbox, although the token was
@@ -183,7 +177,7 @@ impl Accounts {
         let before = seen.take();
         self.store.reopen().await?;
         self.passwords.follow(&*self.store, sealer).await?;
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if before == Some(version) && !entered {
             *seen = before;
             return Ok(());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::{Account, Id, fold};
+use crate::store::{Account, Folded, Id, fold};
 
 /// Mail programs that reconnect close their old session within a moment; longer would only make
 /// them time out.
@@ -17,7 +17,7 @@ const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Mutex<HashMap<(Id, String), Arc<Semaphore>>>);
+pub struct Gates(Mutex<HashMap<(Id, Folded), Arc<Semaphore>>>);
 
 /// One session's place; the next in line gets it when it is dropped.
 #[derive(Debug)]

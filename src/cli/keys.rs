@@ -9,7 +9,7 @@ use super::installation::{Installation, Options};
 use super::interrupt::Uninterrupted;
 use super::{Done, print};
 use crate::secret::{Key, KeySource, Sealer, bundle, random_bytes};
-use crate::store::{Grant, Id, StoreError};
+use crate::store::{Id, StoreError};
 
 /// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -40,7 +40,7 @@ pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Fa
 pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Failure> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
-        let _lock = installation.sealing()?;
+        let _lock = installation.sealing().await?;
         let sealed = installation.sealer.seal(TRANSFER_KEY, &*fresh)?;
         installation.store.setting(TRANSFER_KEY, &sealed).await?
     };
@@ -54,7 +54,7 @@ pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Fai
 async fn rotate(installation: &Installation) -> Result<(), Failure> {
     let _finishing = Uninterrupted::begin();
     // Commands that seal wait until this is done.
-    let _lock = installation.sealing()?;
+    let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
     match source.add()? {
@@ -135,12 +135,9 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
             continue;
         }
         let Some(mut grant) = store.grant(id).await? else { return Ok(0) };
-        let (access, refresh) = (Grant::access_context(id), Grant::refresh_context(id));
         let mut count = 0;
-        for (context, value) in [(access, &mut grant.access_token), (refresh, &mut grant.refresh_token)] {
-            if let Some(sealed) = value
-                && !is_current(sealer, sealed)
-            {
+        for (context, sealed) in grant.sealed() {
+            if !is_current(sealer, sealed) {
                 *sealed = match reseal(sealer, &context, sealed) {
                     Ok(resealed) => resealed,
                     Err(failure) => {
@@ -179,9 +176,8 @@ fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Fail
 async fn still_needed(installation: &Installation) -> Result<Vec<String>, Failure> {
     let sealer = &installation.sealer;
     let mut old = Vec::new();
-    for grant in installation.store.grants().await? {
-        let values = [&grant.access_token, &grant.refresh_token];
-        if values.into_iter().flatten().any(|sealed| !is_current(sealer, sealed)) {
+    for mut grant in installation.store.grants().await? {
+        if grant.sealed().any(|(_, sealed)| !is_current(sealer, sealed)) {
             old.push(format!("the grant of {}", grant.owner));
         }
     }

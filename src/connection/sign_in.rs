@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass};
+use crate::account::{Account, Admitted, Grant, Mailbox, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
@@ -60,8 +60,16 @@ impl Connection {
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
         let has_token = AtomicBool::new(false);
-        let attempt =
-            Attempt { connection: self, dialogue, account, grant, provider, dialler, has_token: &has_token };
+        let attempt = Attempt {
+            connection: self,
+            dialogue,
+            account,
+            grant,
+            mailbox: &admitted.mailbox,
+            provider,
+            dialler,
+            has_token: &has_token,
+        };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
@@ -100,6 +108,7 @@ struct Attempt<'a> {
     dialogue: &'a Imap,
     account: &'a Account,
     grant: &'a Grant,
+    mailbox: &'a Mailbox,
     provider: &'a Provider,
     dialler: &'a Dialler,
     /// Whose turn it is, for whoever runs out of time.
@@ -109,9 +118,10 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
-        let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
-            self.dialler.dial().await.map_err(Failed::Dial)
-        },)?;
+        let (token, upstream) =
+            tokio::try_join!(self.token(tokens.access(self.grant, self.mailbox)), async {
+                self.dialler.dial().await.map_err(Failed::Dial)
+            },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
             other => return other.map_err(Failed::Refused),
@@ -122,7 +132,7 @@ impl Attempt<'_> {
             warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
             return Err(Failed::Refused(Refusal::Token(said)));
         }
-        let token = self.token(tokens.replace(self.grant, &token)).await?;
+        let token = self.token(tokens.replace(self.grant, self.mailbox, &token)).await?;
         let upstream = self.dialler.dial().await.map_err(Failed::Dial)?;
         let refusal = match self.authenticate(upstream, &token).await {
             Ok(signed_in) => return Ok(signed_in),
@@ -130,9 +140,9 @@ impl Attempt<'_> {
         };
         if let Refusal::Token(said) = &refusal {
             // A domain account stands for many mailboxes: say which.
-            let reason = match &self.grant.mailbox {
-                Some(mailbox) => format!("{mailbox}: {said}"),
-                None => said.to_string(),
+            let reason = match self.mailbox {
+                Mailbox::OfDomain(mailbox) => format!("{mailbox}: {said}"),
+                Mailbox::Own => said.to_string(),
             };
             self.connection.proxy.accounts.refused(self.account, reason).await;
         }

@@ -42,12 +42,20 @@ impl StateDirectory {
 
     /// Waits for the lock; it ends with the value, or with the process.
     pub fn lock(&self) -> Result<Lock, DirectoryError> {
-        let path = self.0.join("lock");
+        Lock::take(self.0.join(Lock::FILE))
+    }
+}
+
+impl Lock {
+    /// The file in the state directory that is locked.
+    pub(super) const FILE: &str = "lock";
+
+    pub(super) fn take(path: PathBuf) -> Result<Self, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.clone(), error);
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
             .map_err(|error| failed(error.into()))?;
-        Ok(Lock(file))
+        Ok(Self(file))
     }
 }
 

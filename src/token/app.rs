@@ -10,16 +10,16 @@ use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
-use super::{AccessToken, Inner, Outcome, SESSION_MARGIN, TokenFailure};
-use crate::store::{Grant, GrantKind, Id, fold};
+use super::{AccessToken, Inner, Outcome, Provider, SESSION_MARGIN, TokenFailure};
+use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
 
 /// A mailbox that the provider does not know must not make a collector hammer the token endpoint.
 const FAILURE_PAUSE: Duration = Duration::seconds(60);
 /// Beyond this many mailboxes those whose tokens have ended are forgotten.
 const ROOM: usize = 10_000;
 
-/// By grant and folded mailbox.
-pub(super) type Mailboxes = DashMap<(Id, String), Arc<Mutex<Entry>>>;
+/// By grant and mailbox.
+pub(super) type Mailboxes = DashMap<(Id, Folded), Arc<Mutex<Entry>>>;
 
 /// What is known of one mailbox.
 #[derive(Default)]
@@ -28,58 +28,60 @@ pub(super) struct Entry {
     failed: Option<(TokenFailure, OffsetDateTime)>,
 }
 
-/// Whether `grant` has a token for each mailbox, and this is about one.
-pub(super) fn is_per_mailbox(inner: &Inner, grant: &Grant) -> bool {
-    grant.kind == GrantKind::App
-        && grant.mailbox.is_some()
-        && inner
-            .providers
-            .get(&grant.provider)
-            .is_some_and(|provider| provider.client.provider().app_tokens_are_per_mailbox())
+/// One mailbox that an application's grant has a token of its own for.
+pub(super) struct OneMailbox<'a> {
+    inner: &'a Inner,
+    grant: &'a Grant,
+    provider: &'a Provider,
+    mailbox: &'a str,
 }
 
-/// The mailbox's token; a new one where `renew` says that the old one is no good.
-pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome {
-    let (Some(mailbox), Some(provider)) = (&grant.mailbox, inner.providers.get(&grant.provider)) else {
-        return Err(TokenFailure::unknown_provider(&grant.provider));
-    };
-    if grant.refresh_token.is_none() {
-        return Err(TokenFailure::revoked());
+impl<'a> OneMailbox<'a> {
+    /// Where `grant` opens a whole domain with a token for each mailbox.
+    pub(super) fn of(inner: &'a Inner, grant: &'a Grant, mailbox: &'a Mailbox) -> Option<Self> {
+        let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
+        let provider = inner.providers.get(&grant.provider)?;
+        let is_per_mailbox = provider.client.provider().app_tokens_are_per_mailbox();
+        is_per_mailbox.then_some(Self { inner, grant, provider, mailbox })
     }
-    make_room(inner);
-    let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
-    let mut entry = entry.lock().await;
-    let now = OffsetDateTime::now_utc();
-    if let Some((failure, at)) = &entry.failed
-        && now - *at < FAILURE_PAUSE
-    {
-        return Err(failure.clone());
-    }
-    if let Some(token) =
-        entry.token.as_ref().filter(|token| !renew && token.expires_at - now > SESSION_MARGIN)
-    {
-        return Ok(token.clone());
-    }
-    let endpoint = &provider.endpoint;
-    let pass = endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-    let asked = provider.client.app_token(mailbox).await;
-    pass.report(asked.as_ref().err());
-    match asked {
-        Ok(tokens) => {
-            let token = AccessToken {
-                secret: tokens.access_token,
-                expires_at: tokens.expires_at,
-                revision: grant.revision,
-            };
-            let token = Arc::new(token);
-            *entry = Entry { token: Some(token.clone()), failed: None };
-            Ok(token)
+
+    /// The mailbox's token; a new one where `renew` says that the old one is no good.
+    pub(super) async fn token(&self, renew: bool) -> Outcome {
+        let Self { inner, grant, provider, mailbox } = *self;
+        make_room(inner);
+        let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
+        let mut entry = entry.lock().await;
+        let now = OffsetDateTime::now_utc();
+        if let Some((failure, at)) = &entry.failed
+            && now - *at < FAILURE_PAUSE
+        {
+            return Err(failure.clone());
         }
-        Err(error) => {
-            let failure = TokenFailure::of(&error);
-            tracing::warn!(%mailbox, provider = %grant.provider, "no token: {}", error.one_line(mailbox));
-            entry.failed = Some((failure.clone(), now));
-            Err(failure)
+        let lasts = |token: &&Arc<AccessToken>| !renew && token.expires_at - now > SESSION_MARGIN;
+        if let Some(token) = entry.token.as_ref().filter(lasts) {
+            return Ok(token.clone());
+        }
+        let endpoint = &provider.endpoint;
+        let pass =
+            endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
+        let asked = provider.client.app_token(mailbox).await;
+        pass.report(asked.as_ref().err());
+        match asked {
+            Ok(tokens) => {
+                let token = Arc::new(AccessToken {
+                    secret: tokens.access_token,
+                    expires_at: tokens.expires_at,
+                    revision: grant.revision,
+                });
+                *entry = Entry { token: Some(token.clone()), failed: None };
+                Ok(token)
+            }
+            Err(error) => {
+                let failure = TokenFailure::of(&error);
+                tracing::warn!(%mailbox, provider = %grant.provider, "no token: {}", error.one_line(mailbox));
+                entry.failed = Some((failure.clone(), now));
+                Err(failure)
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
+use crate::store::{Grant, GrantState, Id, Right, StoreError};
 
 /// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
 /// full, may have a rotated refresh token in hand. A dead one is not waited for.
@@ -120,11 +120,11 @@ async fn ask(
     client: &oauth::Client,
     grant: &Grant,
 ) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
-    let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
-    if grant.kind == GrantKind::App {
-        return Ok(client.app_token(&grant.owner).await);
-    }
-    let refresh_token = open_refresh(inner, &grant.id, sealed)?;
+    let refresh_token = match &grant.right {
+        Right::Person { refresh_token } => open_refresh(inner, &grant.id, refresh_token)?,
+        Right::Application => return Ok(client.app_token(&grant.owner).await),
+        Right::Withdrawn { .. } => return Err(TokenFailure::revoked()),
+    };
     // All that were asked for at first: what a provider tells back leaves some out (`offline_access`),
     // and a narrower request would get no new refresh token.
     Ok(client.refresh(&refresh_token, &client.provider().scopes).await)
@@ -138,7 +138,7 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 /// Puts what the provider gave on disk, then hands it out.
 async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
     let inner = lease.inner;
-    let spent = grant.refresh_token.clone();
+    let spent = grant.right.clone();
     let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
@@ -161,14 +161,14 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
             }
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
                 // Bookkeeping came between; the tokens are still the ones we built on.
-                Ok(Some(newer)) if same_refresh(inner, &newer, spent.as_deref()) => {
+                Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
                     grant = newer;
                     continue;
                 }
                 // A person authorised or revoked meanwhile: theirs is newer, ours is dropped.
                 Ok(newer) => {
                     lease.release().await;
-                    let newer = newer.filter(|newer| newer.refresh_token.is_some());
+                    let newer = newer.filter(Grant::is_in_force);
                     let newer = newer.ok_or_else(TokenFailure::revoked)?;
                     return inner.current(&newer)?.ok_or_else(TokenFailure::revoked);
                 }
@@ -180,14 +180,15 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
     }
 }
 
-/// Whether `grant` holds the refresh token that was sealed as `spent`, under whatever key by now.
-fn same_refresh(inner: &Inner, grant: &Grant, spent: Option<&[u8]>) -> bool {
+/// Whether `grant` rests on the right that the token was asked for by. A refresh token may be sealed with
+/// another key by now.
+fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
     let open = |sealed: &[u8]| open_refresh(inner, &grant.id, sealed).ok();
-    match (grant.refresh_token.as_deref(), spent) {
-        (Some(newer), Some(spent)) => {
+    match (&grant.right, asked_by) {
+        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: spent }) => {
             newer == spent || open(newer).is_some_and(|newer| Some(newer) == open(spent))
         }
-        (newer, spent) => newer == spent,
+        (newer, asked_by) => newer == asked_by,
     }
 }
 
@@ -223,8 +224,8 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, 
 fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked: &[String]) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
-    if let Some(refresh) = &sealed.refresh {
-        grant.refresh_token = Some(refresh.clone());
+    if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
+        refresh_token.clone_from(newest);
     }
     if let Some(scopes) = &tokens.scopes {
         grant.scopes.clone_from(scopes);
@@ -234,10 +235,10 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked
     }
     grant.refreshed_at = Some(OffsetDateTime::now_utc());
     grant.clear_trouble();
-    let missing = match grant.kind {
-        GrantKind::Person => oauth::scope::missing(asked, tokens.scopes.as_deref()),
+    let missing = match grant.right {
+        Right::Person { .. } => oauth::scope::missing(asked, tokens.scopes.as_deref()),
         // Its scopes are the application's own.
-        GrantKind::App => Vec::new(),
+        Right::Application | Right::Withdrawn { .. } => Vec::new(),
     };
     if !missing.is_empty() {
         grant.last_error = Some(format!(

@@ -15,7 +15,7 @@ use crate::cli::interrupt::Uninterrupted;
 use crate::cli::{print, terminal, tokens};
 use crate::config::Provider;
 use crate::secret::{Secret, bundle};
-use crate::store::{Grant, GrantKind, Id, LoginRecord};
+use crate::store::{Grant, Id, LoginRecord, Right};
 
 /// Longer than a person takes to type a passphrase is not needed: it is asked for before.
 const LEASE: time::Duration = time::Duration::seconds(60);
@@ -69,10 +69,10 @@ impl Drop for Parcel {
 pub(super) async fn export(installation: &Installation, arguments: &Arguments) -> Result<(), Failure> {
     let LoginRecord { account, grant, .. } = installation.exact_account(&arguments.account).await?;
     let name = &account.name;
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = grant.filter(Grant::is_in_force) else {
         return Err(Failure::new(format!("{name} has no authorisation here that could move")));
     };
-    if grant.kind == GrantKind::App {
+    if grant.right == Right::Application {
         return Err(Failure::new(format!(
             "{name} is opened by the application's own key, so there is nothing to move"
         ))
@@ -149,9 +149,10 @@ async fn send(
     grant: &Grant,
     lock: &Lock,
 ) -> Result<(), Failure> {
-    let sealed =
-        grant.refresh_token.as_ref().ok_or_else(|| Failure::new("the authorisation is gone already"))?;
-    let refresh_token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
+    let Right::Person { refresh_token } = &grant.right else {
+        return Err(Failure::new("the authorisation is gone already"));
+    };
+    let refresh_token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), refresh_token)?;
     let parcel = Parcel {
         account: account.to_owned(),
         aliases,

@@ -13,7 +13,7 @@ use crate::cli::interrupt::Uninterrupted;
 use crate::cli::proof::prove;
 use crate::cli::{Done, keys, print, terminal};
 use crate::secret::bundle::{self, Kind, Opener};
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right};
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -83,13 +83,12 @@ async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> R
         .hint("a provider accepts a refresh token from the client that it was issued to, and from no other")
         .hint(format!("copy {table} from the other installation's configuration")));
     }
-    let known = installation.store.login(&parcel.account).await?;
-    let has_account = known.is_some_and(|known| known.grant.is_none_or(|grant| grant.mailbox.is_none()));
+    let has_account = installation.known_account(&parcel.account).await?.is_some();
     let has_grant = installation
         .store
         .grant_of(&parcel.provider, &parcel.owner, GrantKind::Person)
         .await?
-        .is_some_and(|grant| grant.refresh_token.is_some());
+        .is_some_and(|grant| grant.is_in_force());
     match !replace && (has_account || has_grant) {
         true => Err(Failure::new(format!("{} is here already, and nothing was changed", parcel.account))
             .hint("--replace puts the imported authorisation in its place; its app passwords stay")),
@@ -98,17 +97,17 @@ async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> R
 }
 
 async fn store(installation: &Installation, parcel: &Parcel) -> Result<Grant, Failure> {
-    let _lock = installation.sealing()?;
+    let _lock = installation.sealing().await?;
     let store = &installation.store;
-    let mut grant = Grant::new(&parcel.provider, &parcel.owner, parcel.authorized_at);
-    if let Some(known) = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await? {
-        grant.id = known.id;
-    }
+    let known = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let refresh_token =
+        installation.sealer.seal(&Grant::refresh_context(&id), parcel.refresh_token.as_bytes())?;
+    let right = Right::Person { refresh_token };
+    let mut grant = Grant::new(id, &parcel.provider, &parcel.owner, right, parcel.authorized_at);
     grant.scopes.clone_from(&parcel.scopes);
     grant.refreshed_at = parcel.refreshed_at;
     grant.refresh_expires_at = parcel.refresh_expires_at;
-    let context = Grant::refresh_context(&grant.id);
-    grant.refresh_token = Some(installation.sealer.seal(&context, parcel.refresh_token.as_bytes())?);
     let authorization = Authorization {
         account: parcel.account.clone(),
         aliases: parcel.aliases.clone(),
@@ -126,7 +125,7 @@ async fn try_it(installation: &Installation, parcel: &Parcel, grant: &Grant) -> 
     let legs = Legs::of_configured(&installation.config)?;
     let Some(own) = legs.get(&grant.provider) else { return Ok(Done::NeedsPerson) };
     let _refreshing = Uninterrupted::begin();
-    let token = match installation.tokens(&legs).access(grant).await {
+    let token = match installation.tokens(&legs).access(grant, &Mailbox::Own).await {
         Ok(token) => token,
         Err(failure) => {
             let why = failure.to_string().replace("{account}", &grant.command_target(&parcel.account));
