@@ -1,8 +1,6 @@
--- Whether a grant is in force has a column of its own. Before, a refresh token said so, and an application's
--- grant held a mark in its place. A person's grant in force has a refresh token; no other grant has one.
-ALTER TABLE grants ADD COLUMN in_force INTEGER CHECK (
-    CASE in_force WHEN 0 THEN refresh_token IS NULL WHEN 1 THEN (refresh_token IS NULL) = (kind = 'app') END
-);
-UPDATE grants SET
-    in_force = refresh_token IS NOT NULL,
-    refresh_token = CASE kind WHEN 'app' THEN NULL ELSE refresh_token END;
+-- A person's grant is in force while it has a refresh token. An application's needs none: it had a mark in its
+-- place, and now has a column of its own.
+ALTER TABLE grants ADD COLUMN app_in_force INTEGER NOT NULL DEFAULT 0;
+UPDATE grants SET app_in_force = 1, refresh_token = NULL WHERE kind = 'app' AND refresh_token IS NOT NULL;
+ALTER TABLE grants ADD COLUMN in_force INTEGER
+    GENERATED ALWAYS AS (CASE kind WHEN 'app' THEN app_in_force ELSE refresh_token IS NOT NULL END) VIRTUAL;

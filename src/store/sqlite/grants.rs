@@ -43,7 +43,7 @@ impl GrantStore for Sqlite {
     }
 
     async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError> {
-        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, in_force = ?, scopes = ?, \
+        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
              refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
              retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
              lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
@@ -104,11 +104,11 @@ pub(super) async fn put_grant(
     transaction: &mut Transaction<'_, Database>,
     grant: &Grant,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, in_force, scopes, refresh_token, access_token, \
+    let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
          access_expires_at, state, last_error, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
          interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
          ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
-         owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, in_force = excluded.in_force, scopes = excluded.scopes, \
+         owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, app_in_force = excluded.app_in_force, scopes = excluded.scopes, \
          refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
          access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, failed_at = excluded.failed_at, \
          failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
@@ -136,7 +136,7 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(&grant.owner)
         .bind(folded_owner(&grant.owner, grant.kind()))
         .bind(grant.kind().name())
-        .bind(grant.is_in_force())
+        .bind(grant.right == Right::Application)
         .bind(join_scopes(&grant.scopes))
         .bind(match &grant.right {
             Right::Person { refresh_token } => Some(refresh_token.as_slice()),

@@ -91,7 +91,7 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
-        right: right(row, &id)?,
+        right: right(row)?,
         id: Id(id),
         revision: row.column("g_revision")?,
         provider: row.column("g_provider")?,
@@ -110,15 +110,12 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
     }))
 }
 
-fn right(row: &impl Columns, id: &str) -> Result<Right, StoreError> {
-    let kind = kind(row, "g_kind")?;
-    Ok(match (row.column("g_in_force")?, kind, row.column("g_refresh_token")?) {
-        (false, was, _) => Right::Withdrawn { was },
-        (true, GrantKind::App, _) => Right::Application,
-        (true, GrantKind::Person, Some(refresh_token)) => Right::Person { refresh_token },
-        (true, GrantKind::Person, None) => {
-            return Err(StoreError::Unusable(format!("grant {id} is in force without a refresh token")));
-        }
+fn right(row: &impl Columns) -> Result<Right, StoreError> {
+    let was = kind(row, "g_kind")?;
+    Ok(match (row.column("g_in_force")?, row.column("g_refresh_token")?) {
+        (true, Some(refresh_token)) => Right::Person { refresh_token },
+        (true, None) => Right::Application,
+        (false, _) => Right::Withdrawn { was },
     })
 }
 
