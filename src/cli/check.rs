@@ -5,16 +5,18 @@
 //! they are and when they end.
 
 mod mail;
+mod names;
 mod report;
 
+use super::Done;
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::interrupt::Uninterrupted;
-use super::{Done, print};
 use crate::account::{self, Found};
 use crate::config::Config;
 use crate::secret::SealError;
 use crate::store::GrantState;
+use crate::text::quoted;
 
 use self::report::{Outcome, Report};
 
@@ -59,11 +61,14 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
         report.note("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
     }
     let legs = Legs::of_configured(&installation.config)?;
+    let all_accounts = installation.store.accounts().await?;
     for found in &accounts {
-        let account = &found.record.account;
+        let (account, grant) = (&found.record.account, found.record.grant.as_ref());
         report.account(&account.name);
+        let aliases = all_accounts.iter().find(|known| known.id == account.id).map(|known| &known.aliases);
+        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant);
         if found.record.passwords.is_empty() {
-            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", account.name);
+            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
             report.person("app password", "it has none, so no mail program can log in", &cure);
         }
         account_steps(report, &installation, found, &legs).await;
@@ -133,7 +138,7 @@ async fn account_steps(
     legs: &std::collections::HashMap<String, Legs>,
 ) {
     let account = &found.record.account;
-    let again = format!("imap-oauth-proxy authorize {}", account.name);
+    let again = format!("imap-oauth-proxy authorize {}", quoted(&account.name));
     let Some(grant) = &found.record.grant else {
         return report.person("grant", "there is no authorisation for this account", &again);
     };
@@ -179,5 +184,5 @@ async fn account_steps(
 
 /// Without anything that moves a cursor, for the report.
 fn plain(text: &str) -> String {
-    print::plain(text).replace('\n', " ")
+    crate::text::plain(text).replace('\n', " ")
 }

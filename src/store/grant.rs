@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{Id, fold};
+use crate::text::quoted;
 
 /// One person's (or application's) authorisation at a provider.
 #[derive(Clone, Debug)]
@@ -146,9 +147,9 @@ impl GrantStatus {
 
 fn command_target(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
     match kind {
-        GrantKind::App => format!("{owner} --provider {provider} --app"),
-        GrantKind::Person if fold(account) == fold(owner) => account.to_owned(),
-        GrantKind::Person => format!("{account} --owner {owner}"),
+        GrantKind::App => format!("{} --provider {} --app", quoted(owner), quoted(provider)),
+        GrantKind::Person if fold(account) == fold(owner) => quoted(account),
+        GrantKind::Person => format!("{} --owner {}", quoted(account), quoted(owner)),
     }
 }
 

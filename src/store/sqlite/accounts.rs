@@ -71,6 +71,14 @@ impl AccountStore for Sqlite {
         Ok(transaction.commit().await?)
     }
 
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
+             AND name <> (SELECT name FROM accounts WHERE id = account_id)";
+        let done =
+            sqlx::query(sql).bind(fold(alias).as_str()).bind(&account.0).execute(&self.pool()?).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
         let sql = concat!(
             "SELECT ",
