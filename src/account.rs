@@ -57,7 +57,7 @@ pub struct Accounts {
 pub enum Verdict {
     /// The password is right.
     Admitted(Box<Admitted>),
-    /// Unknown account or wrong password; nobody learns which.
+    /// Unknown account or wrong password; the client does not learn which.
     Refused,
     /// Too many failures from this address for this name: not even looked at.
     Throttled(Duration),

@@ -1,9 +1,9 @@
-//! Access tokens: in memory while they last, refreshed once for everybody who waits, never at the
+//! Access tokens: in memory while they last, refreshed once for all logins that wait, never at the
 //! price of the grant.
 //!
 //! The invariants:
 //! * At most one refresh of a grant is under way: in this process by the flight map, between
-//!   processes by the store's lease. Everybody else waits for its result.
+//!   processes by the store's lease. All other logins wait for its result.
 //! * A token endpoint in trouble is left alone: few requests at once, none while its circuit is open.
 //! * A refresh runs in a task of its own. A mail program that hangs up cancels nothing, because a
 //!   provider that rotates refresh tokens has by then spent the old one.
@@ -76,7 +76,7 @@ struct Inner {
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
     started: OffsetDateTime,
-    /// Dropped flights tell whoever waits for all of them.
+    /// Dropped flights tell those who wait for all of them.
     landed: tokio::sync::Notify,
 }
 
@@ -131,8 +131,8 @@ impl Tokens {
         if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
         }
-        if let Some(of) = app::OneMailbox::of(&self.inner, grant, mailbox) {
-            return of.token(false).await;
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, false).await {
+            return outcome;
         }
         let now = OffsetDateTime::now_utc();
         let current = self.inner.current(grant)?;
@@ -159,8 +159,8 @@ impl Tokens {
 
     /// A new token now, whatever life the old one has left: a person asked for it.
     pub async fn renew(&self, grant: &Grant, mailbox: &Mailbox) -> Outcome {
-        if let Some(of) = app::OneMailbox::of(&self.inner, grant, mailbox) {
-            return of.token(true).await;
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
+            return outcome;
         }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
@@ -169,8 +169,8 @@ impl Tokens {
 
     /// Another token, because the provider refused `refused` although it looked valid.
     pub async fn replace(&self, grant: &Grant, mailbox: &Mailbox, refused: &Arc<AccessToken>) -> Outcome {
-        if let Some(of) = app::OneMailbox::of(&self.inner, grant, mailbox) {
-            return of.token(true).await;
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
+            return outcome;
         }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
@@ -204,7 +204,7 @@ enum Wanted {
     Fresh,
     /// Another token than this one, which the provider refused.
     OtherThan(Arc<AccessToken>),
-    /// A token that ends later than that: nobody is waiting, and nobody shall have to.
+    /// A token that ends later than that, before a login has to wait for one.
     EndingAfter(OffsetDateTime),
 }
 

@@ -124,10 +124,9 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Failure> {
 /// Under the grant's lease, so that no refresh is under way that would write what it read before.
 async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Failure> {
     let (store, sealer) = (&installation.store, &installation.sealer);
-    let holder = store.holder().await?;
     loop {
         let now = OffsetDateTime::now_utc();
-        if !store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await? {
+        if !store.take_lease(id, now, now.saturating_add(LEASE)).await? {
             if store.grant(id).await?.is_none() {
                 return Ok(0);
             }
@@ -141,7 +140,7 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
                 *sealed = match reseal(sealer, &context, sealed) {
                     Ok(resealed) => resealed,
                     Err(failure) => {
-                        store.release_lease(id, &holder).await?;
+                        store.release_lease(id).await?;
                         return Err(failure);
                     }
                 };
@@ -149,13 +148,13 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
             }
         }
         if count == 0 {
-            store.release_lease(id, &holder).await?;
+            store.release_lease(id).await?;
             return Ok(0);
         }
-        match store.update_grant(&grant, Some(&holder)).await {
+        match store.update_grant(&grant).await {
             Ok(_) => return Ok(count),
             // A person authorised at this very moment: theirs is looked at anew.
-            Err(StoreError::Conflict) => store.release_lease(id, &holder).await?,
+            Err(StoreError::Conflict) => store.release_lease(id).await?,
             Err(error) => return Err(error.into()),
         }
     }

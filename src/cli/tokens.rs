@@ -66,7 +66,7 @@ pub(super) async fn clear_back_off(installation: &Installation, grant: &Grant) -
             return Ok(current);
         }
         current.retry_at = None;
-        match installation.store.update_grant(&current, None).await {
+        match installation.store.update_grant(&current).await {
             Ok(revision) => return Ok(Grant { revision, ..current }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -51,9 +51,9 @@ pub trait GrantStore: Send + Sync {
         kind: GrantKind,
     ) -> Result<Option<Grant>, StoreError>;
 
-    /// Writes `grant`, whose `revision` is the one it was read at, and gives up the lease of
-    /// `holder` with it; returns the new revision.
-    async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError>;
+    /// Writes `grant`, whose `revision` is the one it was read at, and gives up this process's lease on it;
+    /// returns the new revision.
+    async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
     /// Every grant that an account uses, as far as its upkeep has to know it.
     async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
@@ -75,22 +75,18 @@ pub trait GrantStore: Send + Sync {
 /// The right to refresh a grant, which one process has at a time.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// The name under which this process takes leases.
-    async fn holder(&self) -> Result<String, StoreError>;
-
-    /// Takes the lease on refreshing `grant`; false where another holder has it. Between processes that
-    /// see one another it ends with its holder's life, and at the latest at `until`. The lease of a
-    /// holder that died marks the grant `interrupted_at`. Who holds it may take it again.
+    /// Takes the lease on refreshing `grant` for this process, which may hold it already; false where another
+    /// one holds it. Between processes that see one another it ends with its holder's life, and at the latest
+    /// at `until`. The lease of a holder that died marks the grant `interrupted_at`.
     async fn take_lease(
         &self,
         grant: &Id,
-        holder: &str,
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Gives up the lease without writing anything else.
-    async fn release_lease(&self, grant: &Id, holder: &str) -> Result<(), StoreError>;
+    /// Gives up this process's lease without writing anything else.
+    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError>;
 }
 
 /// Accounts, their login names and their app passwords.

@@ -66,7 +66,7 @@ struct Opened {
     pool: SqlitePool,
     looks: Looks,
     holders: Holders,
-    /// Writes nothing, so that it sees everybody's writes; see [`ChangeStore::changes`](super::ChangeStore::changes).
+    /// Writes nothing, so that it sees all other connections' writes; see [`ChangeStore::changes`](super::ChangeStore::changes).
     observer: Mutex<Option<SqliteConnection>>,
     /// The file that was opened.
     place: Place,

@@ -1,7 +1,7 @@
 //! Tokens of a domain account whose provider gives an application one token a mailbox (Google's service
 //! accounts): in memory only, because any of them can be asked for again at any time.
 //!
-//! One request a mailbox at a time: whoever comes meanwhile waits for it. Nothing rotates here, so a
+//! One request a mailbox at a time: a login that comes meanwhile waits for it. Nothing rotates here, so a
 //! hang-up may end a request; the next in line asks anew. What failed is not asked again for a moment.
 
 use std::sync::Arc;
@@ -29,60 +29,50 @@ pub(super) struct Entry {
     failed: Option<(TokenFailure, OffsetDateTime)>,
 }
 
-/// One mailbox that an application's grant has a token of its own for.
-pub(super) struct OneMailbox<'a> {
-    inner: &'a Inner,
-    grant: &'a Grant,
-    provider: &'a Provider,
-    mailbox: &'a str,
+/// The token for `mailbox` alone, where `grant` opens a whole domain with a token for each; a new one where
+/// `renew` says that the old one is no good.
+pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Outcome> {
+    let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
+    let provider = inner.providers.get(&grant.provider)?;
+    if !provider.client.provider().app_tokens_are_per_mailbox() {
+        return None;
+    }
+    Some(token_of(inner, grant, provider, mailbox, renew).await)
 }
 
-impl<'a> OneMailbox<'a> {
-    /// Where `grant` opens a whole domain with a token for each mailbox.
-    pub(super) fn of(inner: &'a Inner, grant: &'a Grant, mailbox: &'a Mailbox) -> Option<Self> {
-        let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
-        let provider = inner.providers.get(&grant.provider)?;
-        let is_per_mailbox = provider.client.provider().app_tokens_are_per_mailbox();
-        is_per_mailbox.then_some(Self { inner, grant, provider, mailbox })
+async fn token_of(inner: &Inner, grant: &Grant, provider: &Provider, mailbox: &str, renew: bool) -> Outcome {
+    make_room(inner);
+    let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
+    let mut entry = entry.lock().await;
+    let now = OffsetDateTime::now_utc();
+    if let Some((failure, at)) = &entry.failed
+        && now - *at < FAILURE_PAUSE
+    {
+        return Err(failure.clone());
     }
-
-    /// The mailbox's token; a new one where `renew` says that the old one is no good.
-    pub(super) async fn token(&self, renew: bool) -> Outcome {
-        let Self { inner, grant, provider, mailbox } = *self;
-        make_room(inner);
-        let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
-        let mut entry = entry.lock().await;
-        let now = OffsetDateTime::now_utc();
-        if let Some((failure, at)) = &entry.failed
-            && now - *at < FAILURE_PAUSE
-        {
-            return Err(failure.clone());
+    let lasts = |token: &&Arc<AccessToken>| !renew && token.expires_at - now > SESSION_MARGIN;
+    if let Some(token) = entry.token.as_ref().filter(lasts) {
+        return Ok(token.clone());
+    }
+    let endpoint = &provider.endpoint;
+    let pass = endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
+    let asked = provider.client.app_token(mailbox).await;
+    pass.report(asked.as_ref().err());
+    match asked {
+        Ok(tokens) => {
+            let token = Arc::new(AccessToken {
+                secret: tokens.access_token,
+                expires_at: tokens.expires_at,
+                revision: grant.revision,
+            });
+            *entry = Entry { token: Some(token.clone()), failed: None };
+            Ok(token)
         }
-        let lasts = |token: &&Arc<AccessToken>| !renew && token.expires_at - now > SESSION_MARGIN;
-        if let Some(token) = entry.token.as_ref().filter(lasts) {
-            return Ok(token.clone());
-        }
-        let endpoint = &provider.endpoint;
-        let pass =
-            endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-        let asked = provider.client.app_token(mailbox).await;
-        pass.report(asked.as_ref().err());
-        match asked {
-            Ok(tokens) => {
-                let token = Arc::new(AccessToken {
-                    secret: tokens.access_token,
-                    expires_at: tokens.expires_at,
-                    revision: grant.revision,
-                });
-                *entry = Entry { token: Some(token.clone()), failed: None };
-                Ok(token)
-            }
-            Err(error) => {
-                let failure = TokenFailure::of(&error);
-                tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {}", error.one_line(&quoted(mailbox)));
-                entry.failed = Some((failure.clone(), now));
-                Err(failure)
-            }
+        Err(error) => {
+            let failure = TokenFailure::of(&error);
+            tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {}", error.one_line(&quoted(mailbox)));
+            entry.failed = Some((failure.clone(), now));
+            Err(failure)
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing but one write stands between the provider's answer and safety: the rotated refresh token
 //! is on disk before the access token that came with it is used. If that write fails, it is
 //! repeated for as long as this process lives, because the answer is nowhere else. A process that
-//! dies in between leaves its lease behind, and whoever takes it over knows and says so.
+//! dies in between leaves its lease behind, and the process that takes it over knows and says so.
 
 use std::sync::Arc;
 
@@ -29,7 +29,6 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 const PASSING_BACKOFF_SECONDS: u32 = 60;
 
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome {
-    let holder = inner.store.holder().await.map_err(|error| TokenFailure::store(&error))?;
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -43,14 +42,14 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let (now, epoch) = (OffsetDateTime::now_utc(), inner.store.epoch());
-        let taken = inner.store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await;
+        let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, holder: &holder, epoch };
-        // Somebody else may have brought what was wanted, or met trouble, before the lease was ours.
+        let lease = Lease { inner, id, epoch };
+        // Another process may have brought what was wanted, or met trouble, before the lease was ours.
         let grant = match look(inner, id, wanted).await {
             Ok(Seen::Lacking(grant)) => *grant,
             Ok(Seen::Met(token)) => {
@@ -101,7 +100,6 @@ async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFail
 struct Lease<'a> {
     inner: &'a Inner,
     id: &'a Id,
-    holder: &'a str,
     /// Of the store, when it was taken.
     epoch: u64,
 }
@@ -109,7 +107,7 @@ struct Lease<'a> {
 impl Lease<'_> {
     /// Gives it up without a word in the row. Where that fails, this process may take it again.
     async fn release(&self) {
-        if let Err(error) = self.inner.store.release_lease(self.id, self.holder).await {
+        if let Err(error) = self.inner.store.release_lease(self.id).await {
             tracing::debug!("a lease was not released: {error}");
         }
     }
@@ -146,7 +144,7 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
     loop {
         apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
         let written = match inner.store.epoch() == epoch {
-            true => inner.store.update_grant(&grant, Some(lease.holder)).await,
+            true => inner.store.update_grant(&grant).await,
             // The same revision in another database may be another one.
             false => Err(StoreError::Conflict),
         };
@@ -276,7 +274,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
     grant.last_error = Some(line);
-    if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
+    if let Err(error) = lease.inner.store.update_grant(&grant).await {
         tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
         lease.release().await;
     }

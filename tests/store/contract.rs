@@ -129,7 +129,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     assert_eq!(record.passwords[0].last_used_from, Some(from));
     let read = record.account.trouble.unwrap();
     assert_eq!((read.reason.as_str(), read.count, read.at), ("closed", 3, trouble.at));
-    store.set_trouble(&account.id, None).await.unwrap();
+    store.set_trouble(&account.id).await.unwrap();
     assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
 }
 
@@ -152,7 +152,7 @@ pub(crate) async fn a_grant_is_read_as_it_was_written(on: &impl Database) {
         (grant.state, grant.failures) = (GrantState::Retrying, 7);
         (grant.last_error, grant.failed_at, grant.retry_at) = (Some("why {account}".into()), at, at);
         (grant.refreshed_at, grant.refresh_expires_at, grant.interrupted_at) = (at, at, at);
-        grant.revision = store.update_grant(&grant, None).await.unwrap();
+        grant.revision = store.update_grant(&grant).await.unwrap();
         let read = on.open().await.grant(&grant.id).await.unwrap().unwrap();
         assert_eq!(format!("{read:?}"), format!("{grant:?}"));
         let found = store.find(&fold(ALICE)).await.unwrap().unwrap().grant.unwrap();
@@ -167,10 +167,10 @@ pub(crate) async fn a_write_that_builds_on_an_old_revision_conflicts(on: &impl D
     let (_, mut grant) = with_account(&one, ALICE).await;
     let mut late = other.grant(&grant.id).await.unwrap().unwrap();
     grant.failures = 1;
-    let revision = one.update_grant(&grant, None).await.unwrap();
+    let revision = one.update_grant(&grant).await.unwrap();
     assert!(revision > grant.revision);
     late.failures = 2;
-    assert!(matches!(other.update_grant(&late, None).await, Err(StoreError::Conflict)));
+    assert!(matches!(other.update_grant(&late).await, Err(StoreError::Conflict)));
     assert_eq!(other.grant(&grant.id).await.unwrap().unwrap().failures, 1);
 }
 
@@ -194,7 +194,7 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     let note = LoginNote { account: account.id, password: used.id, at: now(), from: "192.0.2.7".into() };
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
     grant.refreshed_at = Some(now());
-    grant.revision = store.update_grant(&grant, None).await.unwrap();
+    grant.revision = store.update_grant(&grant).await.unwrap();
     store.set_told(&grant.id, Some("something")).await.unwrap();
 
     let status = store.statuses().await.unwrap().remove(0);
@@ -206,7 +206,7 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     assert_eq!(accounts, [ALICE, BOB]);
 
     grant.withdraw("revoked", now());
-    store.update_grant(&grant, None).await.unwrap();
+    store.update_grant(&grant).await.unwrap();
     let status = store.statuses().await.unwrap().remove(0);
     assert_eq!((status.kind, status.in_force), (GrantKind::Person, false));
 }
@@ -229,33 +229,25 @@ pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &i
 pub(crate) async fn a_lease_has_one_holder_until_it_is_given_up(on: &impl Database) {
     let (one, other) = (on.open().await, on.open().await);
     let (_, grant) = with_account(&one, ALICE).await;
-    let (ours, theirs) = (one.holder().await.unwrap(), other.holder().await.unwrap());
-    assert_eq!(ours, one.holder().await.unwrap());
-    assert_ne!(ours, theirs);
     let until = now() + Duration::hours(1);
-    assert!(one.take_lease(&grant.id, &ours, now(), until).await.unwrap());
-    assert!(one.take_lease(&grant.id, &ours, now(), until).await.unwrap(), "it may take its own again");
-    assert!(!other.take_lease(&grant.id, &theirs, now(), until).await.unwrap());
-    other.release_lease(&grant.id, &theirs).await.unwrap();
-    assert!(
-        !other.take_lease(&grant.id, &theirs, now(), until).await.unwrap(),
-        "only the holder's release counts"
-    );
-    one.release_lease(&grant.id, &ours).await.unwrap();
-    assert!(other.take_lease(&grant.id, &theirs, now(), until).await.unwrap());
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap());
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap(), "it may take its own again");
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap());
+    other.release_lease(&grant.id).await.unwrap();
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap(), "only the holder's release counts");
+    one.release_lease(&grant.id).await.unwrap();
+    assert!(other.take_lease(&grant.id, now(), until).await.unwrap());
     assert!(other.grant(&grant.id).await.unwrap().unwrap().interrupted_at.is_none());
-    assert!(!other.take_lease(&Id::random(), &theirs, now(), until).await.unwrap(), "there is no such grant");
+    assert!(!other.take_lease(&Id::random(), now(), until).await.unwrap(), "there is no such grant");
 }
 
 pub(crate) async fn the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted(on: &impl Database) {
     let (dying, other) = (on.open().await, on.open().await);
     let (_, grant) = with_account(&dying, ALICE).await;
     let began = now();
-    let holder = dying.holder().await.unwrap();
-    assert!(dying.take_lease(&grant.id, &holder, began, began + Duration::hours(1)).await.unwrap());
+    assert!(dying.take_lease(&grant.id, began, began + Duration::hours(1)).await.unwrap());
     drop(dying);
-    let holder = other.holder().await.unwrap();
-    assert!(other.take_lease(&grant.id, &holder, now(), now() + Duration::hours(1)).await.unwrap());
+    assert!(other.take_lease(&grant.id, now(), now() + Duration::hours(1)).await.unwrap());
     assert_eq!(other.grant(&grant.id).await.unwrap().unwrap().interrupted_at, Some(began));
 }
 
@@ -263,25 +255,20 @@ pub(crate) async fn a_lease_ends_at_its_time(on: &impl Database) {
     let (slow, other) = (on.open().await, on.open().await);
     let (_, grant) = with_account(&slow, ALICE).await;
     let until = now() + Duration::minutes(1);
-    let holder = slow.holder().await.unwrap();
-    assert!(slow.take_lease(&grant.id, &holder, now(), until).await.unwrap());
-    let holder = other.holder().await.unwrap();
+    assert!(slow.take_lease(&grant.id, now(), until).await.unwrap());
     let later = until + Duration::seconds(1);
-    assert!(other.take_lease(&grant.id, &holder, later, later + Duration::minutes(1)).await.unwrap());
+    assert!(other.take_lease(&grant.id, later, later + Duration::minutes(1)).await.unwrap());
 }
 
 pub(crate) async fn writing_a_grant_gives_up_the_writers_lease_alone(on: &impl Database) {
     let (one, other) = (on.open().await, on.open().await);
     let (_, mut grant) = with_account(&one, ALICE).await;
-    let (ours, theirs) = (one.holder().await.unwrap(), other.holder().await.unwrap());
     let until = now() + Duration::hours(1);
-    assert!(one.take_lease(&grant.id, &ours, now(), until).await.unwrap());
-    for bystander in [None, Some(theirs.as_str())] {
-        grant.revision = other.update_grant(&grant, bystander).await.unwrap();
-        assert!(!other.take_lease(&grant.id, &theirs, now(), until).await.unwrap());
-    }
-    one.update_grant(&grant, Some(&ours)).await.unwrap();
-    assert!(other.take_lease(&grant.id, &theirs, now(), until).await.unwrap());
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap());
+    grant.revision = other.update_grant(&grant).await.unwrap();
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap());
+    one.update_grant(&grant).await.unwrap();
+    assert!(other.take_lease(&grant.id, now(), until).await.unwrap());
 }
 
 // Accounts.
@@ -291,9 +278,8 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     let (account, refreshing) = with_account(&one, ALICE).await;
     let trouble = Trouble { reason: "closed".into(), count: 1, at: now(), retry_at: now() };
     one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
-    let (ours, theirs) = (one.holder().await.unwrap(), other.holder().await.unwrap());
     let until = now() + Duration::hours(1);
-    assert!(one.take_lease(&refreshing.id, &ours, now(), until).await.unwrap());
+    assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());
 
     let newer = Grant { id: refreshing.id.clone(), provider: "another".to_owned(), ..of(ALICE) };
     let again = Authorization {
@@ -311,8 +297,8 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     let read = record.grant.unwrap();
     assert_eq!(read.provider, "another");
     assert!(read.revision > refreshing.revision);
-    assert!(matches!(one.update_grant(&refreshing, Some(&ours)).await, Err(StoreError::Conflict)));
-    assert!(other.take_lease(&read.id, &theirs, now(), until).await.unwrap(), "the lease is over");
+    assert!(matches!(one.update_grant(&refreshing).await, Err(StoreError::Conflict)));
+    assert!(other.take_lease(&read.id, now(), until).await.unwrap(), "the lease is over");
 }
 
 pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_nothing(on: &impl Database) {
@@ -351,10 +337,10 @@ pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database)
         password: None,
     };
     grant.withdraw("revoked", now());
-    grant.revision = store.update_grant(&grant, None).await.unwrap();
+    grant.revision = store.update_grant(&grant).await.unwrap();
     assert!(matches!(store.authorize(&sharing).await, Err(StoreError::Conflict)));
     grant.right = Right::Application;
-    store.update_grant(&grant, None).await.unwrap();
+    store.update_grant(&grant).await.unwrap();
     assert_eq!(store.authorize(&sharing).await.unwrap().grant, Some(grant.id));
 }
 
@@ -475,11 +461,11 @@ pub(crate) async fn passwords_are_in_force_while_their_accounts_grant_is(on: &im
     let (of_alice, of_bob) =
         (id(store.passwords(&alice.id).await.unwrap()), id(store.passwords(&bob.id).await.unwrap()));
     grant.right = Right::Application;
-    grant.revision = store.update_grant(&grant, None).await.unwrap();
+    grant.revision = store.update_grant(&grant).await.unwrap();
     let both = [of_alice.clone(), of_bob.clone()].into();
     assert_eq!(store.passwords_in_force().await.unwrap(), both);
     grant.withdraw("revoked", now());
-    store.update_grant(&grant, None).await.unwrap();
+    store.update_grant(&grant).await.unwrap();
     assert_eq!(store.passwords_in_force().await.unwrap(), [of_bob].into());
     store.remove_account(&bob.id).await.unwrap();
     assert!(store.passwords_in_force().await.unwrap().is_empty());

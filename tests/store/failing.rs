@@ -72,16 +72,15 @@ fails! { GrantStore:
     fn grants() -> Vec<Grant>;
     fn grant(id: &Id) -> Option<Grant>;
     fn grant_of(provider: &str, owner: &str, kind: GrantKind) -> Option<Grant>;
-    fn update_grant(grant: &Grant, holder: Option<&str>) -> i64;
+    fn update_grant(grant: &Grant) -> i64;
     fn statuses() -> Vec<GrantStatus>;
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn set_told(grant: &Id, told: Option<&str>) -> ();
 }
 
 fails! { LeaseStore:
-    fn holder() -> String;
-    fn take_lease(grant: &Id, holder: &str, now: OffsetDateTime, until: OffsetDateTime) -> bool;
-    fn release_lease(grant: &Id, holder: &str) -> ();
+    fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn release_lease(grant: &Id) -> ();
 }
 
 fails! { AccountStore:

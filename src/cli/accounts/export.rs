@@ -97,10 +97,9 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
     let accounts = installation.store.accounts().await?;
     let aliases = accounts.iter().find(|other| other.id == account.id).map(|own| own.aliases.clone());
     let _moving = Uninterrupted::begin();
-    let holder = installation.store.holder().await?;
-    let current = lease(installation, &grant.id, &holder).await?;
+    let current = lease(installation, &grant.id).await?;
     let sent = send(installation, provider, name, aliases.unwrap_or_default(), &current, &lock).await;
-    installation.store.release_lease(&grant.id, &holder).await?;
+    installation.store.release_lease(&grant.id).await?;
     sent?;
     if arguments.copy {
         print::words(&format!("{name} is copied; it goes on working here."));
@@ -132,10 +131,10 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
 }
 
 /// The grant as it is once nobody refreshes it.
-async fn lease(installation: &Installation, id: &Id, holder: &str) -> Result<Grant, Failure> {
+async fn lease(installation: &Installation, id: &Id) -> Result<Grant, Failure> {
     loop {
         let now = OffsetDateTime::now_utc();
-        if installation.store.take_lease(id, holder, now, now.saturating_add(LEASE)).await? {
+        if installation.store.take_lease(id, now, now.saturating_add(LEASE)).await? {
             let grant = installation.store.grant(id).await?;
             return grant.ok_or_else(|| Failure::new("the authorisation is gone already"));
         }

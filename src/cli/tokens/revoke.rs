@@ -47,7 +47,7 @@ pub(in crate::cli) async fn take(
             }
             Right::Application | Right::Withdrawn { .. } => None,
         };
-        match installation.store.update_grant(&grant, None).await {
+        match installation.store.update_grant(&grant).await {
             Ok(_) => return Ok(token),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -57,11 +57,7 @@ impl AccountStore for Sqlite {
     async fn remove_account(&self, account: &Id) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query("DELETE FROM accounts WHERE id = ?").bind(&account.0).execute(&mut *transaction).await?;
-        sqlx::query(
-            "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)",
-        )
-        .execute(&mut *transaction)
-        .await?;
+        drop_unused_grants(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -104,42 +100,25 @@ impl AccountStore for Sqlite {
 
 async fn put_account(
     transaction: &mut Transaction<'_, Database>,
-    authorization: &Authorization,
+    Authorization { account: name, id, .. }: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
-    let Authorization { account: name, id, .. } = authorization;
-    let account = match find_account(transaction, name).await? {
-        Some(account) => account,
-        None => {
-            sqlx::query("INSERT INTO accounts (id, name) VALUES (?, ?)")
-                .bind(&id.0)
-                .bind(name)
-                .execute(&mut **transaction)
-                .await?;
-            put_name(transaction, id, name).await?;
-            Account {
-                id: id.clone(),
-                name: name.to_owned(),
-                aliases: Vec::new(),
-                grant: None,
-                last_login_at: None,
-                last_login_from: None,
-                trouble: None,
-            }
-        }
-    };
-    sqlx::query("UPDATE accounts SET grant_id = ?, trouble = NULL WHERE id = ?")
-        .bind(&grant.0)
-        .bind(&account.id.0)
-        .execute(&mut **transaction)
-        .await?;
-    // What this account used before, and nobody uses any more.
-    sqlx::query(
-        "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)",
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(Account { grant: Some(grant.clone()), ..account })
+    if find_account(transaction, name).await?.is_none() {
+        let sql = "INSERT INTO accounts (id, name) VALUES (?, ?)";
+        sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
+        put_name(transaction, id, name).await?;
+    }
+    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL \
+         WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
+    sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
+    drop_unused_grants(transaction).await?;
+    find_account(transaction, name).await?.ok_or(StoreError::Conflict)
+}
+
+async fn drop_unused_grants(transaction: &mut Transaction<'_, Database>) -> Result<(), StoreError> {
+    let sql = "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)";
+    sqlx::query(sql).execute(&mut **transaction).await?;
+    Ok(())
 }
 
 async fn put_password(

@@ -42,7 +42,9 @@ impl GrantStore for Sqlite {
         row.as_ref().map_or(Ok(None), grant)
     }
 
-    async fn update_grant(&self, grant: &Grant, holder: Option<&str>) -> Result<i64, StoreError> {
+    async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
+        let opened = self.opened()?;
+        let holder = opened.holders.known();
         let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
              refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
              retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
@@ -50,11 +52,11 @@ impl GrantStore for Sqlite {
              lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
              WHERE id = ? AND revision = ?";
         let done = bind_grant(sqlx::query(sql), grant)
-            .bind(holder)
-            .bind(holder)
+            .bind(&holder)
+            .bind(&holder)
             .bind(&grant.id.0)
             .bind(grant.revision)
-            .execute(&self.pool()?)
+            .execute(&opened.pool)
             .await?;
         match done.rows_affected() {
             0 => Err(StoreError::Conflict),

@@ -9,20 +9,16 @@ use crate::store::{Id, LeaseStore, StoreError};
 
 #[async_trait]
 impl LeaseStore for Sqlite {
-    async fn holder(&self) -> Result<String, StoreError> {
-        let unusable =
-            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
-        self.opened()?.holders.own().map_err(unusable)
-    }
-
     async fn take_lease(
         &self,
         grant: &Id,
-        holder: &str,
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let unusable =
+            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
         let opened = self.opened()?;
+        let holder = opened.holders.own().map_err(unusable)?;
         let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
             .bind(&grant.0)
             .fetch_optional(&opened.pool)
@@ -31,7 +27,7 @@ impl LeaseStore for Sqlite {
         let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let now = now.unix_timestamp();
         if let Some(found) = &found
-            && found != holder
+            && *found != holder
             && found_until.is_some_and(|until| until > now)
             && opened.holders.is_alive(found)
         {
@@ -42,8 +38,8 @@ impl LeaseStore for Sqlite {
              CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
              lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
         let done = sqlx::query(sql)
-            .bind(holder)
-            .bind(holder)
+            .bind(&holder)
+            .bind(&holder)
             .bind(now)
             .bind(until.unix_timestamp())
             .bind(&grant.0)
@@ -53,10 +49,11 @@ impl LeaseStore for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn release_lease(&self, grant: &Id, holder: &str) -> Result<(), StoreError> {
+    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
+        let opened = self.opened()?;
         let sql =
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = ? AND lease_holder = ?";
-        sqlx::query(sql).bind(&grant.0).bind(holder).execute(&self.pool()?).await?;
+        sqlx::query(sql).bind(&grant.0).bind(opened.holders.known()).execute(&opened.pool).await?;
         Ok(())
     }
 }
