@@ -129,7 +129,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     assert_eq!(record.passwords[0].last_used_from, Some(from));
     let read = record.account.trouble.unwrap();
     assert_eq!((read.reason.as_str(), read.count, read.at), ("closed", 3, trouble.at));
-    store.set_trouble(&account.id).await.unwrap();
+    store.set_trouble(&account.id, None).await.unwrap();
     assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
 }
 
