@@ -37,7 +37,9 @@ impl Failing {
     /// Waits until `call` has failed so often.
     pub(crate) async fn has_failed(&self, call: &'static str, times: usize) {
         let often = |failed: &Vec<&str>| failed.iter().filter(|name| **name == call).count() >= times;
-        self.failed.subscribe().wait_for(often).await.unwrap();
+        let mut failed = self.failed.subscribe();
+        let waited = tokio::time::timeout(sandbox::PATIENCE, failed.wait_for(often)).await;
+        assert!(waited.is_ok(), "{call} was not called {times} times");
     }
 
     fn meets(&self, call: &'static str) -> Result<(), StoreError> {

@@ -43,7 +43,7 @@ impl SettingStore for Sqlite {
 
     async fn lock_sealing(&self) -> Result<SealingLock, StoreError> {
         let file = self.path.with_file_name(Lock::FILE);
-        let taking = tokio::task::spawn_blocking(move || Lock::take(file));
+        let taking = tokio::task::spawn_blocking(move || Lock::take(&file));
         match taking.await {
             Ok(Ok(lock)) => Ok(SealingLock::new(lock)),
             Ok(Err(error)) => Err(StoreError::Unusable(error.to_string())),
