@@ -26,7 +26,7 @@ const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// When a login is answered at the latest; far off, so that a slow machine changes nothing.
 fn soon() -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_secs(60)
+    tokio::time::Instant::now() + std::time::Duration::from_secs(60)
 }
 
 /// An installation with Alice's account, a provider, and a store that can be made to fail.
