@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::ConfigError;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider};
+pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Service};
 
+pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
 
 use crate::secret::KeySource;
@@ -50,6 +51,8 @@ pub struct Config {
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Presets that cannot work, with the reason: name, domains, why.
     pub unsupported: Vec<Unsupported>,
+    /// What works and should be mended, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// A mail provider that accepts no third-party OAuth.
@@ -66,6 +69,8 @@ pub struct Unsupported {
 /// One `[[listeners]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// What it speaks.
+    pub protocol: Door,
     /// Addresses to bind; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.

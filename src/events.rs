@@ -4,6 +4,9 @@
 //! tells, and writes it down; so an event is told once, whatever the number of processes on a store, and
 //! again after a process died while telling. An event holds names, states and cures, never a secret.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod delivery;
 mod news;
 
@@ -61,7 +64,7 @@ impl Teller {
 
     async fn look(&self, seen: &mut Option<i64>, anyway: bool) -> Result<(), StoreError> {
         // Our own writes count as changes: the look after the last of them finds nothing.
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if seen.replace(version) == Some(version) && !anyway {
             return Ok(());
         }
@@ -78,7 +81,7 @@ impl Teller {
 
     async fn tell(&self, grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Result<(), StoreError> {
         let told = grant.told.as_deref();
-        if !self.store.claim_telling(&grant.id, told, now, now + TELLING).await? {
+        if !self.store.claim_telling(&grant.id, told, now, now.saturating_add(TELLING)).await? {
             return Ok(());
         }
         let event = Event::new(grant, news, now);

@@ -4,6 +4,9 @@
 //! we cannot know (whether a Google project is in Testing) is said as a condition, with the date that
 //! follows from it.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use serde::Serialize;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
@@ -28,7 +31,7 @@ pub(super) struct End {
 
 /// The nearest known end first, then what else ends grants at this provider.
 pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
-    if grant.state == GrantState::NeedsAuthorization || grant.refresh_token.is_none() {
+    if grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
         return Vec::new();
     }
     let mut dated: Vec<(OffsetDateTime, String)> = Vec::new();
@@ -36,7 +39,7 @@ pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
         let when = if at < OffsetDateTime::now_utc() { "ended" } else { "ends" };
         dated.push((at, format!("the client secret {when} on {date}; a new one keeps the grant alive")));
     }
-    if grant.kind == GrantKind::App {
+    if grant.kind() == GrantKind::App {
         let mut ends = sorted(dated);
         ends.push(undated("the application's key or its permission is withdrawn"));
         return ends;
@@ -44,16 +47,16 @@ pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
     if let Some(at) = grant.refresh_expires_at {
         dated.push((at, format!("ends on {}: the provider granted it until then", at.date())));
     }
-    if provider.issuer.as_deref() == Some(GOOGLE) && OffsetDateTime::now_utc() < grant.authorized_at + TESTING
-    {
-        let at = grant.authorized_at + TESTING;
+    let testing_ends = grant.authorized_at.saturating_add(TESTING);
+    if provider.issuer.as_deref() == Some(GOOGLE) && OffsetDateTime::now_utc() < testing_ends {
+        let at = testing_ends;
         dated.push((
             at,
             format!("ends on {} if the Google Cloud project's publishing status is Testing", at.date()),
         ));
     }
     if let Some(days) = provider.idle_days {
-        let at = last_refresh(grant) + Duration::days(days.into());
+        let at = last_refresh(grant).saturating_add(Duration::days(days.into()));
         dated.push((at, format!("ends on {} if it is not refreshed until then", at.date())));
     }
     let mut ends = sorted(dated);
@@ -79,8 +82,11 @@ fn client_secret_end(provider: &Provider) -> Option<(OffsetDateTime, Date)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::Config;
+    use crate::store::{Id, Right, any_date};
 
     fn gmail(more: &str) -> std::sync::Arc<Provider> {
         let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
@@ -88,9 +94,8 @@ mod tests {
     }
 
     fn grant(age: Duration) -> Grant {
-        let mut grant = Grant::new("gmail", "alice@gmail.com", OffsetDateTime::now_utc() - age);
-        grant.refresh_token = Some(vec![1]);
-        grant
+        let right = Right::Person { refresh_token: vec![1] };
+        Grant::new(Id::random(), "gmail", "alice@gmail.com", right, OffsetDateTime::now_utc() - age)
     }
 
     #[test]
@@ -103,10 +108,26 @@ mod tests {
         assert!(ends[0].text.contains("ended on 2020-01-02"), "{ends:?}");
     }
 
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_a_forecast_panic(
+            dates in prop::array::uniform3(any_date()),
+            idle_days: u32,
+        ) {
+            let [authorized, refreshed, ends] = dates;
+            let mut grant = grant(Duration::ZERO);
+            grant.authorized_at = authorized;
+            grant.refreshed_at = Some(refreshed);
+            grant.refresh_expires_at = Some(ends);
+            let provider = Provider { idle_days: Some(idle_days), ..(*gmail("")).clone() };
+            prop_assert!(forecast(&grant, &provider).len() >= 2);
+        }
+    }
+
     #[test]
     fn a_grant_that_is_over_has_no_forecast() {
         let mut over = grant(Duration::days(1));
-        over.refresh_token = None;
+        over.right = Right::Withdrawn { was: GrantKind::Person };
         assert!(forecast(&over, &gmail("")).is_empty());
     }
 }

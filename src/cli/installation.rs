@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
-use crate::account::Passwords;
+use super::print;
+use crate::account::{self, Found, Passwords};
 use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, Lock, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{
+    self, DirectoryError, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store,
+};
+use crate::text::quoted;
 use crate::tls::{Authority, Connector, TlsSettings};
 use crate::token::Tokens;
-use crate::upstream::Dialler;
+use crate::upstream::Upstream;
 
 /// The options that every command takes.
 pub(super) struct Options {
@@ -21,8 +25,17 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads the configuration and starts the log.
+    /// Reads the configuration and starts the log; what should be mended is said.
     pub(super) fn load(&self) -> Result<Config, Failure> {
+        let config = self.read()?;
+        for warning in &config.warnings {
+            print::words(&format!("warning: {warning}"));
+        }
+        Ok(config)
+    }
+
+    /// Like [`Options::load`], for a caller that says the warnings by itself.
+    pub(super) fn read(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
         crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
         Ok(config)
@@ -42,15 +55,16 @@ impl Installation {
         let directory = open_directory(&config)?;
         // Held until key and database exist and are migrated: whoever comes second finds them.
         let lock = directory.lock()?;
-        let is_new = !config.store.sqlite.exists();
-        if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
+        let opening = store::open(&config.store.sqlite).await?;
+        if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
             && let Some(parent) = key_file.parent()
         {
             std::fs::create_dir_all(parent)?;
         }
         // A store without its key must not get a new one: it would open nothing.
-        let sealer = Arc::new(config.store.key.load(is_new)?);
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
+        let sealer = Arc::new(config.store.key.load(opening.is_new)?);
+        let judge = sealer.clone();
+        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings)));
         drop(lock);
         Ok(Self { config, store, sealer })
     }
@@ -63,8 +77,8 @@ impl Installation {
 
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
-    pub(super) fn sealing(&self) -> Result<Lock, Failure> {
-        let lock = open_directory(&self.config)?.lock()?;
+    pub(super) async fn sealing(&self) -> Result<SealingLock, Failure> {
+        let lock = self.store.lock_sealing().await?;
         self.sealer.reload()?;
         Ok(lock)
     }
@@ -79,25 +93,30 @@ impl Installation {
         Ok(Passwords::open(&*self.store, &self.sealer).await?)
     }
 
-    /// The account called `name`, by its name or an alias.
-    pub(super) async fn account(&self, name: &str) -> Result<LoginRecord, Failure> {
-        self.store.login(name).await?.ok_or_else(|| {
+    /// The account called `name`, by its name or an alias; else the one of its domain.
+    pub(super) async fn account(&self, name: &str) -> Result<Found, Failure> {
+        account::find(&*self.store, name).await?.ok_or_else(|| {
             Failure::new(format!("there is no account {name:?}"))
                 .hint("imap-oauth-proxy accounts list shows all accounts")
-                .hint(format!("imap-oauth-proxy authorize {name} makes it"))
+                .hint(format!("imap-oauth-proxy authorize {} makes it", quoted(name)))
         })
     }
 
     /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
     pub(super) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Failure> {
-        let record = self.account(name).await?;
-        match record.grant.as_ref().and_then(|grant| grant.mailbox.as_ref()) {
-            None => Ok(record),
-            Some(_) => Err(Failure::new(format!(
+        let found = self.account(name).await?;
+        match found.mailbox {
+            Mailbox::Own => Ok(found.record),
+            Mailbox::OfDomain(_) => Err(Failure::new(format!(
                 "{name} has no account of its own; the account of its domain opens it"
             ))
             .hint("imap-oauth-proxy accounts list shows all accounts")),
         }
+    }
+
+    /// The account that has the login name `name` itself, where there is one.
+    pub(super) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Failure> {
+        Ok(self.store.find(&store::fold(name)).await?)
     }
 
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
@@ -108,6 +127,17 @@ impl Installation {
             None => Ok(Some(Authority::open(&settings, time::OffsetDateTime::now_utc())?.ca_file())),
         }
     }
+}
+
+/// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
+fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
+    for SealedSetting { key, value } in settings {
+        if sealer.open(key, value).is_err() {
+            sealer.reload().map_err(|error| error.to_string())?;
+            sealer.open(key, value).map_err(|error| format!("its {key} cannot be opened: {error}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the state directory; a stranger's is refused with the command line that works.
@@ -135,15 +165,6 @@ fn command_line(owner: &str) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 pub(super) fn tls_settings(config: &Config) -> TlsSettings {
     TlsSettings {
         certificate: config.tls.own.clone(),
@@ -155,7 +176,7 @@ pub(super) fn tls_settings(config: &Config) -> TlsSettings {
 /// A provider's two legs: mail and HTTP, trusting the same roots.
 pub(super) struct Legs {
     pub(super) provider: Arc<Provider>,
-    pub(super) dialler: Dialler,
+    pub(super) upstream: Upstream,
     pub(super) client: Arc<oauth::Client>,
 }
 
@@ -163,8 +184,8 @@ impl Legs {
     pub(super) fn of(provider: &Arc<Provider>) -> Result<Self, Failure> {
         let connector = Connector::new(provider.extra_ca.as_deref())?;
         let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
-        let dialler = Dialler::new(provider.imap.clone(), connector);
-        Ok(Self { provider: provider.clone(), dialler, client })
+        let upstream = Upstream::new(provider.clone(), &connector);
+        Ok(Self { provider: provider.clone(), upstream, client })
     }
 
     /// The legs of every provider that a client is configured for.

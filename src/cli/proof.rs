@@ -1,10 +1,10 @@
 //! The proof of a token: a sign-in at the provider, and a count of the folders.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::{Door, MendedBy, NotListed, Refusal};
 use crate::secret::Secret;
 use crate::upstream::DialError;
 use crate::wire::Wire;
@@ -19,8 +19,10 @@ pub(super) enum Unproven {
     Dial(#[from] DialError),
     #[error(transparent)]
     Refused(#[from] Refusal),
-    #[error("{0} did not answer within 45 s")]
-    Silent(String),
+    #[error(transparent)]
+    NotListed(NotListed),
+    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
+    Silent { endpoint: String, step: &'static str },
 }
 
 impl Unproven {
@@ -28,40 +30,29 @@ impl Unproven {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => is_passing(refusal),
-            Self::Silent(_) => true,
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() != MendedBy::Person
+            }
+            Self::Silent { .. } => true,
         }
     }
 }
 
-/// Whether a refusal says nothing about the token or the mailbox.
-pub(super) fn is_passing(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::Closed
-            | Refusal::Io(_)
-            | Refusal::Unavailable(_)
-            | Refusal::Connections(_)
-            | Refusal::Throttled { .. }
-    )
-}
+/// The door that a token is proven at.
+pub(super) const DOOR: Door = Door::Imap;
 
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
-    let provider = &legs.provider;
+    let dialler = legs.upstream.dialler(DOOR)?;
+    let service = &dialler.service;
+    let step = Cell::new("a connection");
     let attempt = async {
-        let stream = legs.dialler.dial().await?;
-        let mut upstream = Wire::new(stream);
-        let credential = Credential {
-            user,
-            token,
-            mechanisms: &provider.mechanisms,
-            host: &provider.imap.host,
-            port: provider.imap.port,
-            sasl_ir: provider.sasl_ir,
-        };
-        sign_in(b"a1", &mut upstream, &credential).await?;
-        Ok(count_folders(&mut upstream).await?)
+        let mut upstream = Wire::new(dialler.dial().await?);
+        step.set("the sign-in");
+        DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
+        step.set("the list of folders");
+        DOOR.count_folders(&mut upstream).await.map_err(Unproven::NotListed)
     };
-    tokio::time::timeout(PATIENCE, attempt).await.map_err(|_| Unproven::Silent(provider.imap.to_string()))?
+    let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
+    tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
 }

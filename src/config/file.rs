@@ -1,5 +1,7 @@
 //! The configuration file as it is written, and its way into a [`Config`].
 
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use url::Url;
 
 use super::error::Problem;
 use super::preset::{self, ProviderFile};
-use super::{Config, Events, Limits, Listener, LogFormat, Security, Store, Tls};
+use super::{Config, Door, Events, Limits, Listener, LogFormat, Security, Store, Tls};
 use crate::secret::KeySource;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
@@ -42,15 +44,10 @@ pub(super) struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListenerFile {
-    #[serde(default = "imap")]
-    protocol: String,
+    protocol: Option<String>,
     addresses: Vec<String>,
     #[serde(default = "implicit_tls")]
     security: Security,
-}
-
-fn imap() -> String {
-    "imap".to_owned()
 }
 
 fn implicit_tls() -> Security {
@@ -112,12 +109,14 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     let state_directory = file
         .state_directory
+        .clone()
         .map(|directory| base.resolve(directory))
         .or_else(super::default_state_directory)
         .ok_or_else(|| {
             Problem::at(["state_directory"], "there is no default for it, because HOME is not set")
                 .hint("write state_directory = \"/path\" into the configuration, or set HOME")
         })?;
+    let warnings = secrets::judge(&file, &base, path)?;
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     Ok(Config {
         file: path.map(Path::to_owned),
@@ -131,6 +130,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
         unsupported,
         state_directory,
+        warnings,
     })
 }
 
@@ -151,7 +151,7 @@ fn default_listeners() -> Vec<Listener> {
         SocketAddr::from(([127, 0, 0, 1], 1993)),
         SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 1993)),
     ];
-    vec![Listener { addresses, security: Security::Tls, optional_ipv6: true }]
+    vec![Listener { protocol: Door::Imap, addresses, security: Security::Tls, optional_ipv6: true }]
 }
 
 fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
@@ -163,10 +163,12 @@ fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
 }
 
 fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
-    if file.protocol != "imap" {
-        let message = format!("{:?} is not a protocol that this version speaks", file.protocol);
-        return Err(Problem::at(["listeners", index, "protocol"], message).hint("write protocol = \"imap\""));
-    }
+    let protocol = file.protocol.as_deref().unwrap_or(Door::Imap.name());
+    let protocol = Door::named(protocol).ok_or_else(|| {
+        let message = format!("{protocol:?} is not a protocol that this version speaks");
+        let spoken = Door::ALL.map(|door| format!("protocol = {:?}", door.name()));
+        Problem::at(["listeners", index, "protocol"], message).hint(format!("write {}", spoken.join(" or ")))
+    })?;
     if file.addresses.is_empty() {
         return Err(Problem::at(["listeners", index, "addresses"], "is empty")
             .hint("write addresses = [\"127.0.0.1:1993\"]"));
@@ -188,7 +190,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    Ok(Listener { addresses, security: file.security, optional_ipv6: false })
+    Ok(Listener { protocol, addresses, security: file.security, optional_ipv6: false })
 }
 
 fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {

@@ -12,7 +12,8 @@ use url::Url;
 use super::Unsupported;
 use super::error::Problem;
 use super::file::Base;
-use super::provider::{AppGrant, ClientAuthentication, Provider};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Service};
+use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
@@ -49,6 +50,7 @@ pub(super) struct ProviderFile {
     revoke_url: Option<String>,
     revoke_page: Option<String>,
     userinfo_url: Option<String>,
+    email_identifies: Option<bool>,
     issuer: Option<String>,
     scopes: Option<Vec<String>>,
     client_id: Option<String>,
@@ -75,6 +77,20 @@ pub(super) struct ProviderFile {
 }
 
 impl ProviderFile {
+    /// The keys that name files with secrets, and these files.
+    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+        [
+            ("client_secret_file", self.client_secret_file.as_ref()),
+            ("app_key", self.app_key.as_ref()),
+            ("service_account_file", self.service_account_file.as_ref()),
+        ]
+    }
+
+    /// Whether a secret stands in the table itself.
+    pub(super) fn has_inline_secret(&self) -> bool {
+        self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
+    }
+
     /// What is written in `self`, and where nothing is, what `below` says.
     fn over(self, below: &Self) -> Self {
         macro_rules! overlay {
@@ -93,6 +109,7 @@ impl ProviderFile {
             revoke_url,
             revoke_page,
             userinfo_url,
+            email_identifies,
             issuer,
             scopes,
             client_id,
@@ -191,9 +208,8 @@ fn lay_over_preset(
 fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> Result<Provider, Problem> {
     let field = Field { name, tenant: file.tenant.as_deref() };
     let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
-    let imap = field.required("imap", file.imap.as_deref())?;
-    let imap = imap.parse().map_err(|message: &str| Problem::at(["providers", name, "imap"], message))?;
-    let endpoint = |key, value: &Option<String>| match (value, &issuer) {
+    let services = services(&field, &file)?;
+    let url_or_discovered = |key, value: &Option<String>| match (value, &issuer) {
         (Some(text), _) => field.url(key, text).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) => Err(field.missing(key).hint("write it, or issuer = \"https://…\" to discover it")),
@@ -219,21 +235,18 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         return Err(Problem::at(["providers", name, "scopes"], message)
             .hint("write each scope as a string of its own"));
     }
-    let mechanisms = file.mechanisms.unwrap_or_else(|| vec![Mechanism::Xoauth2]);
-    if mechanisms.is_empty() {
-        return Err(Problem::at(["providers", name, "mechanisms"], "is empty").hint("write [\"xoauth2\"]"));
-    }
     Ok(Provider {
         is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
-        imap,
-        authorize_url: endpoint("authorize_url", &file.authorize_url)?,
-        token_url: endpoint("token_url", &file.token_url)?,
+        services,
+        authorize_url: url_or_discovered("authorize_url", &file.authorize_url)?,
+        token_url: url_or_discovered("token_url", &file.token_url)?,
         device_url: optional("device_url", &file.device_url)?,
         no_device: file.no_device,
         revoke_url: optional("revoke_url", &file.revoke_url)?,
         revoke_page: file.revoke_page,
         userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
+        email_identifies: file.email_identifies.unwrap_or(true),
         // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
         scopes,
@@ -247,10 +260,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
             &field,
             file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
         )?,
-        mechanisms,
-        sasl_ir: file.sasl_ir,
         extra_ca: file.extra_ca.map(|path| base.resolve(path)),
-        max_connections_per_account: file.max_connections_per_account,
         scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
         rotates: file.rotates.unwrap_or(false),
         idle_days: file.idle_days,
@@ -259,6 +269,26 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         app,
         name: name.to_owned(),
     })
+}
+
+/// The mail servers of one provider's table.
+fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
+    let door = Door::Imap;
+    let key = door.server_key();
+    let endpoint = field.required(key, file.imap.as_deref())?;
+    let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
+    let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
+    if mechanisms.is_empty() {
+        return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
+    }
+    let imap = Service {
+        door,
+        endpoint,
+        mechanisms,
+        sasl_ir: file.sasl_ir,
+        max_connections_per_account: file.max_connections_per_account,
+    };
+    Ok(vec![imap])
 }
 
 /// Errors and values of one provider's table.

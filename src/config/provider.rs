@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::protocol::sasl::Mechanism;
+use crate::protocol::{Credential, Door};
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -18,8 +19,8 @@ pub struct Provider {
     pub is_preset: bool,
     /// What a person calls it, such as "Gmail".
     pub title: String,
-    /// The IMAP server, implicit TLS.
-    pub imap: Endpoint,
+    /// Its mail servers, one for each door that it offers.
+    pub services: Vec<Service>,
     /// The authorisation endpoint (RFC 6749 §3.1); `None` is discovered from `issuer`.
     pub authorize_url: Option<Url>,
     /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
@@ -34,6 +35,9 @@ pub struct Provider {
     pub revoke_page: Option<String>,
     /// The OIDC userinfo endpoint, where the token can be used there.
     pub userinfo_url: Option<Url>,
+    /// Whether the claim `email` tells who consented. False where a tenant's administrator can write any
+    /// address there (Microsoft).
+    pub email_identifies: bool,
     /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
     /// for any tenant (Microsoft).
     pub issuer: Option<String>,
@@ -53,15 +57,8 @@ pub struct Provider {
     pub authorize_params: BTreeMap<String, String>,
     /// The redirect URI. On a loopback host without a port a free port is chosen at each request.
     pub redirect_uri: Url,
-    /// SASL mechanisms in order of preference.
-    pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// CAPABILITY round trip is spent on asking.
-    pub sasl_ir: Option<bool>,
     /// A PEM file trusted besides the system's roots, on the mail and the HTTP leg.
     pub extra_ca: Option<PathBuf>,
-    /// Upstream connections that one account may hold at once.
-    pub max_connections_per_account: Option<u32>,
     /// Whether refresh requests name the scopes (Microsoft).
     pub scope_on_refresh: bool,
     /// Whether a refresh answers with a new refresh token that replaces the old one.
@@ -85,6 +82,36 @@ impl Provider {
     /// Whether an application's token opens one mailbox alone.
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+}
+
+/// A mail server of a provider.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What it speaks.
+    pub door: Door,
+    /// Where it is; implicit TLS.
+    pub endpoint: Endpoint,
+    /// SASL mechanisms in order of preference.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
+    /// round trip is spent on asking.
+    pub sasl_ir: Option<bool>,
+    /// Connections that one account may hold at once.
+    pub max_connections_per_account: Option<u32>,
+}
+
+impl Service {
+    /// How to sign in there as `user`.
+    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
+        Credential {
+            user,
+            token,
+            mechanisms: &self.mechanisms,
+            host: &self.endpoint.host,
+            port: self.endpoint.port,
+            sasl_ir: self.sasl_ir,
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The lines on their way to standard error.
 
 use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::text::is_shown;
 
 /// Lines that may wait: a few seconds of a busy server, a few hundred kilobytes.
 const WAITING: usize = 2048;
@@ -29,17 +32,20 @@ enum Item {
 
 /// Hands each line to the thread that writes.
 #[derive(Clone, Copy)]
-pub(super) struct Writer(());
+pub(super) struct Writer {
+    /// Whether the formatter colours the lines.
+    colours: bool,
+}
 
 impl Writer {
     /// Starts the thread, once.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(colours: bool) -> Self {
         QUEUE.get_or_init(|| {
             let (queue, items) = sync_channel(WAITING);
-            std::thread::spawn(move || write_all(&items));
+            std::thread::spawn(move || keep_writing(&items));
             queue
         });
-        Self(())
+        Self { colours }
     }
 }
 
@@ -54,7 +60,7 @@ impl<'a> MakeWriter<'a> for Writer {
 impl Write for Writer {
     /// One call is one line: the formatter gathers it first.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let sent = QUEUE.get().map(|queue| queue.try_send(Item::Line(line.to_vec())));
+        let sent = QUEUE.get().map(|queue| queue.try_send(Item::Line(one_line(line, self.colours))));
         if let Some(Err(TrySendError::Full(_))) = sent {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
@@ -66,11 +72,34 @@ impl Write for Writer {
     }
 }
 
+/// An event is one line: a stored name or a peer's words cannot begin another. Where the formatter colours,
+/// its escape characters stay.
+fn one_line(line: &[u8], colours: bool) -> Vec<u8> {
+    const ESCAPE: u8 = 0x1b;
+    let body = line.strip_suffix(b"\n").unwrap_or(line);
+    let is_ours = |byte: &u8| matches!(byte, b' '..=b'~') || (colours && *byte == ESCAPE);
+    if body.iter().all(is_ours) {
+        return line.to_vec();
+    }
+    let keeps = |c: char| is_shown(c) || (colours && c == char::from(ESCAPE));
+    let clean = |c: char| if keeps(c) { c } else { char::REPLACEMENT_CHARACTER };
+    let mut clean: String = String::from_utf8_lossy(body).chars().map(clean).collect();
+    clean.push('\n');
+    clean.into_bytes()
+}
+
 pub(super) fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let (done, written) = sync_channel(1);
     if queue.try_send(Item::Flush(done)).is_ok() {
         let _ = written.recv_timeout(LAST_WAIT);
+    }
+}
+
+/// A fault in the writing loses lines, and not the log.
+fn keep_writing(items: &Receiver<Item>) {
+    while std::panic::catch_unwind(AssertUnwindSafe(|| write_all(items))).is_err() {
+        std::thread::sleep(LAST_WAIT);
     }
 }
 
@@ -98,5 +127,23 @@ fn write_all(items: &Receiver<Item>) {
             let _ = done.send(());
         }
         std::thread::sleep(GATHER);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_row_14_an_event_is_one_line() {
+        let coloured = "owner=\u{1b}[3mKäthe\u{1b}[0m\n";
+        assert_eq!(one_line(coloured.as_bytes(), true), coloured.as_bytes());
+        for (event, line) in [
+            ("owner=bob@corp.example\n", "owner=bob@corp.example\n"),
+            (coloured, "owner=\u{fffd}[3mKäthe\u{fffd}[0m\n"),
+            ("owner=x\n2026 ERROR forged\u{202e}\r\n", "owner=x\u{fffd}2026 ERROR forged\u{fffd}\u{fffd}\n"),
+        ] {
+            assert_eq!(String::from_utf8(one_line(event.as_bytes(), false)).unwrap(), line);
+        }
     }
 }

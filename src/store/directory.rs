@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A state directory that exists, is ours, and is private.
@@ -42,12 +42,21 @@ impl StateDirectory {
 
     /// Waits for the lock; it ends with the value, or with the process.
     pub fn lock(&self) -> Result<Lock, DirectoryError> {
-        let path = self.0.join("lock");
-        let failed = |error: io::Error| DirectoryError::Failed(path.clone(), error);
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        Lock::take(&self.0.join(Lock::FILE))
+    }
+}
+
+impl Lock {
+    /// The file in the state directory that is locked.
+    pub(super) const FILE: &str = "lock";
+
+    pub(super) fn take(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
             .map_err(|error| failed(error.into()))?;
-        Ok(Lock(file))
+        Ok(Self(file))
     }
 }
 

@@ -16,7 +16,8 @@ use tokio_rustls::rustls::{Error, InconsistentKeys};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::{crypto_provider, files};
+use super::crypto_provider;
+use crate::secret::FileAccess;
 
 /// Whoever renews certificates by a timer does it weeks earlier, so this late something is wrong.
 const EXPIRES_SOON: Duration = Duration::days(14);
@@ -34,13 +35,14 @@ pub(super) struct Own {
 pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Own, OwnCertificateError> {
     let chain = read_chain(certificate)?;
     let mut warnings = Vec::new();
-    if let Ok(Some(mode)) = files::exposed_mode(key) {
-        let (path, mode) = (key.display(), format!("{mode:03o}"));
-        warnings.push(format!("the key {path} can be read by others (mode {mode}); run: chmod 600 {path}"));
+    if let Ok(Some(access)) = FileAccess::of(key)
+        && (access.others_read() || access.group_or_others_write())
+    {
+        warnings.push(access.complaint("the key", key));
     }
     let not_after =
         not_after(&chain).ok_or_else(|| OwnCertificateError::NoCertificate(certificate.to_owned()))?;
-    if not_after <= now + EXPIRES_SOON {
+    if not_after <= now.saturating_add(EXPIRES_SOON) {
         let (path, verb) = (certificate.display(), if not_after <= now { "ended" } else { "ends" });
         let date = not_after.date();
         warnings.push(format!(
@@ -48,8 +50,8 @@ pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Resul
         ));
     }
     let key = read_key(certificate, key, chain)?;
-    let soon = not_after - EXPIRES_SOON;
-    let look_again_at = if now < soon { soon } else { now + Duration::days(1) };
+    let soon = not_after.saturating_sub(EXPIRES_SOON);
+    let look_again_at = if now < soon { soon } else { now.saturating_add(Duration::days(1)) };
     Ok(Own { key: Arc::new(key), warnings, look_again_at })
 }
 

@@ -1,13 +1,19 @@
 //! The authorisation code flow: through a browser on this machine, through the daemon's callback, or by a
 //! pasted address.
 
-use std::time::Duration;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Request, paste, shared_callback};
 use crate::cli::callback;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::oauth::{Authorization, AuthorizeError, Callback, CallbackError, Code, Tokens, redirect_text};
+use crate::text::quoted;
+
+/// `xdg-open` without a desktop has failed by then; one that still runs has handed the address on.
+const OPENER_FAILS_WITHIN: Duration = Duration::from_millis(250);
 
 pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Failure> {
     let configured = &request.legs.provider.redirect_uri;
@@ -35,20 +41,20 @@ pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Fa
     let code = within(seconds, async { Ok(callback.wait(&authorization).await) }).await?;
     let code = code.map_err(|error| {
         let error = AuthorizeError::Redirect(error);
-        Failure::new(error.one_line(&request.account))
+        Failure::new(error.one_line(&quoted(&request.account)))
     })?;
     redeem(request, authorization, code).await
 }
 
 async fn prepare(request: &Request, redirect_uri: &str, owner: &str) -> Result<Authorization, Failure> {
     let prepared = request.legs.client.authorization(redirect_uri, Some(owner)).await;
-    prepared.map_err(|error| Failure::new(error.one_line(&request.account)))
+    prepared.map_err(|error| Failure::new(error.one_line(&quoted(&request.account))))
 }
 
 async fn redeem(request: &Request, authorization: Authorization, code: Code) -> Result<Tokens, Failure> {
     print::words("The sign-in is done; fetching the tokens…");
     let redeemed = request.legs.client.exchange(authorization, code).await;
-    redeemed.map_err(|error| Failure::new(error.one_line(&request.account)))
+    redeemed.map_err(|error| Failure::new(error.one_line(&quoted(&request.account))))
 }
 
 /// Shows the address to open, and opens it.
@@ -64,12 +70,44 @@ fn announce(request: &Request, authorization: &Authorization, owner: &str) {
     } else {
         print::words(&format!("A browser opens; sign in as {owner}. If none does, open this address:"));
         print::words(url);
-        if let Err(error) = open::that_detached(url) {
+        if let Err(error) = open_browser(request, url) {
             print::words(&format!("No browser could be started: {error}"));
             print::words("On a machine without one, use --no-browser, --paste or --device.");
         }
     }
     print::words(&format!("Waiting up to {} s for the sign-in; Ctrl-C stops.", request.arguments.timeout));
+}
+
+/// Starts the first program here that opens an address. A Ctrl-C for us is none for it, and a key in our
+/// environment is not in its.
+fn open_browser(request: &Request, url: &str) -> std::io::Result<()> {
+    let mut failure = std::io::ErrorKind::NotFound.into();
+    for mut opener in open::commands(url) {
+        request.installation.config.store.key.hide_from(&mut opener);
+        opener.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match opener.spawn().and_then(fails_at_once) {
+            Ok(None) => return Ok(()),
+            Ok(Some(status)) => {
+                failure = std::io::Error::other(format!("{:?}: {status}", opener.get_program()));
+            }
+            // That others are not installed is no news once one has failed.
+            Err(error) if failure.kind() == std::io::ErrorKind::NotFound => failure = error,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+/// How a program ended that finds out at once that it cannot do its work.
+fn fails_at_once(mut opener: Child) -> std::io::Result<Option<ExitStatus>> {
+    let patience = Instant::now() + OPENER_FAILS_WITHIN;
+    while Instant::now() < patience {
+        if let Some(status) = opener.try_wait()? {
+            return Ok((!status.success()).then_some(status));
+        }
+        std::thread::sleep(OPENER_FAILS_WITHIN / 25);
+    }
+    Ok(None)
 }
 
 fn loopback_port(authorization: &Authorization) -> Option<u16> {

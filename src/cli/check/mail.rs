@@ -6,18 +6,18 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::report::Report;
-use crate::cli::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::cli::proof::DOOR;
+use crate::protocol::{MendedBy, Refusal};
 use crate::secret::Secret;
+use crate::upstream::Dialler;
 use crate::wire::Wire;
 
 /// Longer than any step takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether a TLS connection to the mail server can be made.
-pub(super) async fn way_is_open(report: &mut Report, legs: &Legs) -> bool {
-    let endpoint = &legs.provider.imap;
+pub(super) async fn way_is_open(report: &mut Report, dialler: &Dialler) -> bool {
+    let endpoint = &dialler.service.endpoint;
     let started = report.start();
     let looked_up = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     let addresses: Vec<SocketAddr> = match looked_up.map(Iterator::collect::<Vec<_>>) {
@@ -40,7 +40,7 @@ pub(super) async fn way_is_open(report: &mut Report, legs: &Legs) -> bool {
     }
     report.done("tcp", Some(started), &format!("{endpoint} answers"));
     let started = report.start();
-    match tokio::time::timeout(PATIENCE, legs.dialler.dial()).await {
+    match tokio::time::timeout(PATIENCE, dialler.dial()).await {
         Ok(Ok(_)) => {
             report.done("tls", Some(started), &format!("the certificate is good for {}", endpoint.host));
             true
@@ -76,25 +76,29 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
 }
 
 /// Whether the mailbox opens and lists its folders.
-pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token: &Secret) -> bool {
-    let provider = &legs.provider;
+pub(super) async fn opens(
+    report: &mut Report,
+    title: &str,
+    dialler: &Dialler,
+    mailbox: &str,
+    token: &Secret,
+) -> bool {
+    let service = &dialler.service;
     let started = report.start();
-    let credential = Credential {
-        user: mailbox,
-        token,
-        mechanisms: &provider.mechanisms,
-        host: &provider.imap.host,
-        port: provider.imap.port,
-        sasl_ir: provider.sasl_ir,
-    };
+    let credential = service.credential(mailbox, token);
     let signed_in = tokio::time::timeout(PATIENCE, async {
-        let stream = legs.dialler.dial().await.map_err(|error| error.to_string())?;
+        let stream = dialler.dial().await.map_err(|error| error.to_string())?;
         let mut upstream = Wire::new(stream);
-        Ok::<_, String>((sign_in(b"a1", &mut upstream, &credential).await, upstream))
+        Ok::<_, String>((DOOR.sign_in(&mut upstream, &credential).await, upstream))
     });
     let mut upstream = match signed_in.await {
         Err(_) => {
-            report.failed("sign-in", started, &format!("{} did not answer within 20 s", provider.imap), "");
+            report.failed(
+                "sign-in",
+                started,
+                &format!("{} did not answer within 20 s", service.endpoint),
+                "",
+            );
             return false;
         }
         Ok(Err(why)) => {
@@ -102,34 +106,38 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             return false;
         }
         Ok(Ok((Err(refusal), _))) => {
-            refused(report, "sign-in", started, &refusal);
+            refused(report, "sign-in", started, &refusal, &refusal.to_string());
             return false;
         }
         Ok(Ok((Ok(_), upstream))) => upstream,
     };
-    report.done("sign-in", Some(started), &format!("{} accepts the token for {mailbox}", provider.title));
+    report.done("sign-in", Some(started), &format!("{title} accepts the token for {mailbox}"));
     let started = report.start();
-    match tokio::time::timeout(PATIENCE, count_folders(&mut upstream)).await {
+    match tokio::time::timeout(PATIENCE, DOOR.count_folders(&mut upstream)).await {
         Ok(Ok(folders)) => {
             report.done("folders", Some(started), &format!("the mailbox has {folders}"));
             true
         }
-        Ok(Err(refusal)) => {
-            refused(report, "folders", started, &refusal);
+        Ok(Err(unlisted)) => {
+            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
             false
         }
         Err(_) => {
-            report.failed("folders", started, &format!("{} did not answer within 20 s", provider.imap), "");
+            report.failed(
+                "folders",
+                started,
+                &format!("{} did not answer LIST within 20 s", service.endpoint),
+                "",
+            );
             false
         }
     }
 }
 
-/// What passes is no person's matter.
-fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal) {
-    let passes = crate::cli::proof::is_passing(refusal);
-    match passes {
-        true => report.failed(step, started, &refusal.to_string(), "try again later"),
-        false => report.person_since(step, started, &refusal.to_string(), ""),
+/// What passes needs no person.
+fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal, why: &str) {
+    match refusal.mended_by() {
+        MendedBy::Time | MendedBy::Rest => report.failed(step, started, why, "try again later"),
+        MendedBy::Person => report.person_since(step, started, why, ""),
     }
 }

@@ -9,6 +9,7 @@ use crate::cli::installation::Installation;
 use crate::cli::result::rfc3339;
 use crate::cli::{Done, print};
 use crate::store::{Account, Grant, GrantKind, GrantState};
+use crate::text::quoted;
 
 /// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
 const LONGEST_THREAT: usize = 100;
@@ -52,7 +53,7 @@ impl Listed {
             ),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
-            kind: grant.map(|grant| grant.kind),
+            kind: grant.map(Grant::kind),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
             scopes_missing,
             authorized_at: rfc3339(grant.map(|grant| grant.authorized_at)),
@@ -73,7 +74,7 @@ impl Listed {
 }
 
 fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
         return GrantState::NeedsAuthorization;
     };
     let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
@@ -91,7 +92,7 @@ fn last_error(
 ) -> Option<String> {
     let name = &account.name;
     let Some(grant) = grant else {
-        return Some(format!("there is no authorisation; run: imap-oauth-proxy authorize {name}"));
+        return Some(format!("there is no authorisation; run: imap-oauth-proxy authorize {}", quoted(name)));
     };
     let again = || format!("imap-oauth-proxy authorize {}", grant.command_target(name));
     grant

@@ -4,8 +4,9 @@
 //! the first command ("User is authenticated but not connected").
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Heard, Refusal, refused, turned_away};
+use super::meaning::{Heard, refused, turned_away, violation};
 use super::response::{self, Response, Status};
+use crate::protocol::{Answers, Refusal};
 use crate::wire::{Stream, Wire};
 
 /// Bytes of one response: a folder name is at most a few hundred.
@@ -18,6 +19,7 @@ const FOLDERS_LIMIT: usize = 100_000;
 ///
 /// Not for a session that goes on: the wire is spent afterwards.
 pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
+    let heard = || Heard::while_waiting_for(Answers::Command("LIST"));
     const TAG: &[u8] = b"P3";
     upstream.send(b"P3 LIST \"\" \"*\"\r\n").await?;
     let (mut framer, mut folders) = (Framer::default(), 0);
@@ -40,13 +42,13 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
                 }
                 continue;
             }
-            _ => return Err(Refusal::Violation("it sent a response that is too long")),
+            _ => return Err(violation("it sent a response that is too long")),
         };
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
             Response::Tagged(Status::Ok, _) => break,
-            Response::Tagged(_, text) => return Err(refused(text, Heard::default())),
-            Response::Untagged(Status::Bye, text) => return Err(turned_away(text, Heard::default())),
+            Response::Tagged(_, text) => return Err(refused(text, heard())),
+            Response::Untagged(Status::Bye, text) => return Err(turned_away(text, heard())),
             Response::Data if is_list(line) && folders < FOLDERS_LIMIT => folders += 1,
             Response::Data if is_list(line) => break,
             _ => {}
@@ -54,7 +56,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         upstream.buffers().0.consume(end);
         framer = Framer::default();
     }
-    // A courtesy whose answer nobody waits for.
+    // A courtesy; its answer is not waited for.
     let _ = upstream.send(b"P4 LOGOUT\r\n").await;
     Ok(folders)
 }

@@ -5,7 +5,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
-use crate::store::{Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier};
+use crate::store::dates::sane_date_of;
+use crate::store::{
+    Account, AppPassword, Grant, GrantKind, GrantState, Id, Right, StoreError, Trouble, Verifier,
+};
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! ACCOUNT_COLUMNS {
@@ -18,7 +21,7 @@ macro_rules! ACCOUNT_COLUMNS {
 macro_rules! GRANT_COLUMNS {
     () => {
         "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, g.kind AS g_kind, \
-         g.scopes AS g_scopes, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
+         g.scopes AS g_scopes, g.in_force AS g_in_force, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
          g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.failed_at AS g_failed_at, \
          g.failures AS g_failures, g.retry_at AS g_retry_at, g.authorized_at AS g_authorized_at, \
          g.refreshed_at AS g_refreshed_at, g.refresh_expires_at AS g_refresh_expires_at, \
@@ -88,14 +91,12 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
+        right: right(row)?,
         id: Id(id),
         revision: row.column("g_revision")?,
         provider: row.column("g_provider")?,
         owner: row.column("g_owner")?,
-        kind: kind(row, "g_kind")?,
-        mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-        refresh_token: row.column("g_refresh_token")?,
         access_token: row.column("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
         last_error: row.column("g_last_error")?,
@@ -107,6 +108,15 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
         refresh_expires_at: time_of(row, "g_refresh_expires_at")?,
         interrupted_at: time_of(row, "g_interrupted_at")?,
     }))
+}
+
+fn right(row: &impl Columns) -> Result<Right, StoreError> {
+    let was = kind(row, "g_kind")?;
+    Ok(match (row.column("g_in_force")?, row.column("g_refresh_token")?) {
+        (true, Some(refresh_token)) => Right::Person { refresh_token },
+        (true, None) => Right::Application,
+        (false, _) => Right::Withdrawn { was },
+    })
 }
 
 pub(super) fn kind(row: &impl Columns, column: &str) -> Result<GrantKind, StoreError> {
@@ -145,5 +155,26 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
 
 pub(super) fn time_of(row: &impl Columns, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
     let seconds: Option<i64> = row.column(column)?;
-    Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
+    Ok(seconds.map(sane_date_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::Duration;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn security_row_33_whatever_a_row_holds_its_dates_can_be_calculated_with(seconds: i64) {
+            let date = sane_date_of(seconds);
+            let century = Duration::days(36_525);
+            prop_assert!(date.checked_add(century).is_some() && date.checked_sub(century).is_some());
+            prop_assert!(date.format(&time::format_description::well_known::Rfc3339).is_ok());
+            if (1_000_000_000..=4_000_000_000).contains(&seconds) {
+                prop_assert_eq!(date.unix_timestamp(), seconds);
+            }
+        }
+    }
 }
