@@ -27,7 +27,8 @@ use self::attempts::{Attempts, Drawn, Key, Standing};
 use self::draw::{Candidate, Draw};
 use self::password::{Effort, Verified};
 use crate::secret::{Sealer, Secret};
-use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError, Trouble};
+use crate::store::{AppPassword, LoginNote, LoginRecord, MailboxTrouble, Store, StoreError};
+use crate::trouble::Trouble;
 
 pub use crate::store::{Account, Grant, Mailbox, fold};
 
@@ -193,19 +194,19 @@ impl Accounts {
 
     /// Remembers that the provider's mail server does not open this mailbox, although the token was
     /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
-    /// endpoint. `reason` is cause and cure in one line.
-    pub async fn refused(&self, account: &Account, reason: String) {
+    /// endpoint.
+    pub async fn refused(&self, account: &Account, trouble: Trouble) {
         let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
         let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
         let at = OffsetDateTime::now_utc();
         let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
-        self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
+        self.set_trouble(account, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
     }
 
     /// Remembers what the provider said about this account, at a sign-in or in a session; it holds nothing up.
-    pub async fn note_trouble(&self, account: &Account, reason: String) {
+    pub async fn note_trouble(&self, account: &Account, trouble: Trouble) {
         let at = OffsetDateTime::now_utc();
-        self.set_trouble(account, Some(&Trouble { reason, count: 0, at, retry_at: at })).await;
+        self.set_trouble(account, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
     }
 
     /// Forgets the trouble on record, because a login succeeded.
@@ -215,7 +216,7 @@ impl Accounts {
         }
     }
 
-    async fn set_trouble(&self, account: &Account, trouble: Option<&Trouble>) {
+    async fn set_trouble(&self, account: &Account, trouble: Option<&MailboxTrouble>) {
         if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
             tracing::warn!(account = account.name, "the account's state was not written: {error}");
         }

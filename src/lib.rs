@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod connection;
 pub mod events;

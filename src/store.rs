@@ -18,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use account::{
-    Account, AppPassword, Authorization, Folded, Granted, LoginNote, LoginRecord, Mailbox, Trouble, Verifier,
-    fold,
+    Account, AppPassword, Authorization, Folded, Granted, LoginNote, LoginRecord, Mailbox, MailboxTrouble,
+    Verifier, fold,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,

@@ -58,6 +58,30 @@ pub enum CauseKind {
     Recorded,
 }
 
+impl CauseKind {
+    /// The word in the store and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GrantRefused => "grant_refused",
+            Self::ClientRefused => "client_refused",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::MailboxRefused => "mailbox_refused",
+            Self::ScopeMissing => "scope_missing",
+            Self::NoGrant => "no_grant",
+            Self::Revoked => "revoked",
+            Self::Moved => "moved",
+            Self::ProviderUnknown => "provider_unknown",
+            Self::Local => "local",
+            Self::Recorded => "recorded",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
+}
+
 /// What mends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -69,10 +93,10 @@ pub enum Cure {
         /// How, where only one way works.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         way: Option<Way>,
-        /// Words before the command: "set a new password, then ".
+        /// Words before the command: "set a new password, then run `".
         #[serde(default, skip_serializing_if = "String::is_empty")]
         before: String,
-        /// Words behind the command: " and accept".
+        /// Words behind the command: "` and accept".
         #[serde(default, skip_serializing_if = "String::is_empty")]
         after: String,
     },
@@ -133,7 +157,12 @@ impl Cure {
 
     /// The person authorises the account again, `after` told behind it: " and accept".
     pub fn authorize_and(after: &str) -> Self {
-        Self::Authorize { way: None, before: String::new(), after: after.to_owned() }
+        Self::authorize_by(None, "", after)
+    }
+
+    /// The person authorises the account again in this `way`: "BEFORErun `COMMAND`AFTER".
+    pub fn authorize_by(way: Option<Way>, before: &str, after: &str) -> Self {
+        Self::Authorize { way, before: format!("{before}run `"), after: format!("`{after}") }
     }
 
     /// `key` of the configuration is set; `text` says how.
@@ -157,12 +186,22 @@ impl Cure {
             Self::Unknown => String::new(),
             Self::Authorize { way, before, after } => {
                 let way = way.map_or("", Way::option);
-                format!("{before}run `{authorize}{way}`{after}")
+                format!("{before}{authorize}{way}{after}")
             }
             Self::Configure { text, .. }
             | Self::Administrator { text }
             | Self::Wait { text }
             | Self::Advice { text } => text.clone(),
+        }
+    }
+
+    /// The same, said to take `seconds` yet.
+    #[must_use]
+    pub fn in_seconds(self, seconds: i64) -> Self {
+        match self {
+            Self::Wait { text } => Self::Wait { text: format!("{text} (in {seconds} s)") },
+            Self::Unknown => Self::Wait { text: format!("it is tried again in {seconds} s") },
+            other => other,
         }
     }
 
@@ -196,11 +235,7 @@ mod tests {
 
     #[test]
     fn a_cure_is_said_around_its_command() {
-        let cure = Cure::Authorize {
-            way: Some(Way::Device),
-            before: "set a new password, then ".into(),
-            after: " and accept".into(),
-        };
+        let cure = Cure::authorize_by(Some(Way::Device), "set a new password, then ", " and accept");
         assert_eq!(
             cure.words(COMMAND),
             "set a new password, then run `imap-oauth-proxy authorize bob@corp.example --device` and accept"
@@ -212,7 +247,7 @@ mod tests {
     #[test]
     fn json_carries_kinds_and_words() {
         let cure = serde_json::to_value(Cure::authorize()).unwrap();
-        assert_eq!(cure, serde_json::json!({ "kind": "authorize" }));
+        assert_eq!(cure, serde_json::json!({ "kind": "authorize", "before": "run `", "after": "`" }));
         for cure in [
             Cure::Unknown,
             Cure::authorize_and(" again"),

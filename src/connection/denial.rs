@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::{Endpoint, Provider};
 use crate::protocol::{Code, Denial};
 use crate::token::TokenFailure;
+use crate::trouble::Trouble;
 use crate::upstream::DialError;
 
 /// Before and after the login.
@@ -73,26 +74,28 @@ pub(super) fn unknown_provider(name: &str) -> Denial {
     .alert()
 }
 
-pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
-    let text = failure.to_string().replace("{account}", target);
+/// `authorize` is the command that authorises the account again.
+pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
+    let line = || failure.trouble().line(authorize);
     match failure {
-        TokenFailure::NeedsAuthorization { .. } => {
-            Denial::new(Code::Expired, cure_first(&text, target)).alert()
+        TokenFailure::NeedsAuthorization(trouble) => {
+            Denial::new(Code::Expired, cure_first(trouble, authorize)).alert()
         }
-        TokenFailure::Misconfigured { .. } => Denial::new(Code::ContactAdmin, text).alert(),
-        TokenFailure::Unavailable { .. } => Denial::new(Code::Unavailable, text),
-        TokenFailure::Local { .. } => {
-            Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}"))
+        TokenFailure::Misconfigured(_) => Denial::new(Code::ContactAdmin, line()).alert(),
+        TokenFailure::Unavailable(_) => Denial::new(Code::Unavailable, line()),
+        TokenFailure::Local(_) => {
+            Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {}", line()))
         }
     }
 }
 
 /// Many mail programs show the beginning of a line in a status bar, so the command stands there, with
 /// blanks around it, so that it can be copied with a double click.
-fn cure_first(text: &str, target: &str) -> String {
-    let command = format!("imap-oauth-proxy authorize {target}");
-    let cause = text.strip_suffix(&format!("; run `{command}`")).unwrap_or(text);
-    format!("Run {command} : {cause}")
+fn cure_first(trouble: &Trouble, authorize: &str) -> String {
+    match trouble.cure.is_plain_authorize() {
+        true => format!("Run {authorize} : {}", trouble.cause),
+        false => format!("Run {authorize} : {}", trouble.line(authorize)),
+    }
 }
 
 pub(super) fn not_dialled(error: &DialError) -> Denial {

@@ -73,7 +73,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
 fn write_down(proxy: &Arc<Proxy>, account: &Account, advice: Advice) {
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
-        proxy.accounts.note_trouble(&account, advice.to_string()).await;
+        proxy.accounts.note_trouble(&account, advice.trouble()).await;
         warn!(account = account.name, "{advice}");
     };
     tokio::spawn(writing.in_current_span());

@@ -15,8 +15,8 @@ use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
+use crate::command;
 use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
-use crate::text::quoted;
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -90,13 +90,13 @@ impl<P: Protocol> Connection<P> {
     /// Writes down what a person has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
-        let reason = refusal.to_string();
+        let trouble = refusal.trouble();
         // Once, and never in the place of a refused token, whose record holds refreshes back.
         let is_news =
-            account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
+            account.trouble.as_ref().is_none_or(|known| known.count == 0 && known.trouble != trouble);
         // What a refused token means is written down by [`Attempt::run`].
         if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
-            self.proxy.accounts.note_trouble(account, reason).await;
+            self.proxy.accounts.note_trouble(account, trouble).await;
         }
     }
 }
@@ -137,11 +137,11 @@ impl<P: Protocol> Attempt<'_, P> {
         };
         if let Refusal::Token(said) = &refusal {
             // A domain account stands for many mailboxes: say which.
-            let reason = match self.mailbox {
-                Mailbox::OfDomain(mailbox) => format!("{mailbox}: {said}"),
-                Mailbox::Own => said.to_string(),
-            };
-            self.connection.proxy.accounts.refused(self.account, reason).await;
+            let mut trouble = said.trouble();
+            if let Mailbox::OfDomain(mailbox) = self.mailbox {
+                trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
+            }
+            self.connection.proxy.accounts.refused(self.account, trouble).await;
         }
         Err(Failed::Refused(refusal))
     }
@@ -168,9 +168,12 @@ impl<P: Protocol> Attempt<'_, P> {
 fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
     match failed {
         Failed::Token(failure) => {
-            let target = command_target(account, grant);
-            warn!(account = account.name, "no token: {}", failure.to_string().replace("{account}", &target));
-            denial::no_token(failure, &target)
+            let authorize = grant.map_or_else(
+                || command::authorize_account(&account.name),
+                |grant| command::authorize(grant, &account.name),
+            );
+            warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
+            denial::no_token(failure, &authorize)
         }
         Failed::Dial(error) => {
             warn!(account = account.name, "{error}");
@@ -178,16 +181,11 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
         }
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
-            let more = format!("; for more: imap-oauth-proxy check {}", quoted(&account.name));
+            let more = format!("; for more: {}", command::check(&account.name));
             let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
             denial
         }
     }
-}
-
-/// What stands behind `authorize` for this account.
-fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    grant.map_or_else(|| quoted(&account.name), |grant| grant.command_target(&account.name))
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, Duration, OffsetDateTime, Time};
 
+use crate::command;
 use crate::config::Provider;
 use crate::store::{GrantKind, GrantState, GrantStatus, fold, sane_date};
 
@@ -108,17 +109,17 @@ impl Event {
     pub(super) fn new(grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Self {
         let own = grant.accounts.iter().find(|name| fold(name) == fold(&grant.owner));
         let account = own.or(grant.accounts.first()).unwrap_or(&grant.owner).clone();
-        let target = grant.command_target(&account);
-        let authorize = format!("imap-oauth-proxy authorize {target}");
+        let authorize = command::authorize_again(grant, &account);
         let (event, reason, cure) = match news {
             News::NeedsPerson(state) => {
-                let line = grant.last_error.as_deref().unwrap_or("the provider refused it");
-                let (reason, remedy) = cause_and_cure(&line.replace("{account}", &target));
-                let cure = match state {
-                    GrantState::NeedsAuthorization => authorize,
-                    _ => remedy.unwrap_or_else(|| "imap-oauth-proxy tokens list says more".to_owned()),
+                let trouble = grant.trouble.as_ref();
+                let reason = trouble.map_or("the provider refused it", |trouble| trouble.cause.text.as_str());
+                let cure = match (state, trouble.map(|trouble| trouble.cure.words(&authorize))) {
+                    (GrantState::NeedsAuthorization, _) => authorize,
+                    (_, Some(cure)) if !cure.is_empty() => cure,
+                    _ => format!("{} says more", command::LIST),
                 };
-                ("needs_person", Some(reason), Some(cure))
+                ("needs_person", Some(reason.to_owned()), Some(cure))
             }
             News::AboutTo(end) => {
                 let reason = format!("it ends on {}: {}", end.at.date(), end.why);
@@ -140,14 +141,6 @@ impl Event {
     }
 }
 
-/// `MEANING (CODE); REMEDY` in its two parts.
-fn cause_and_cure(line: &str) -> (String, Option<String>) {
-    match line.rsplit_once("); ") {
-        Some((cause, cure)) => (format!("{cause})"), Some(cure.to_owned())),
-        None => (line.to_owned(), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -157,14 +150,15 @@ mod tests {
     use crate::store::{Id, any_date};
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
-        let line = "the secret is wrong (invalid_client, HTTP 401); set client_secret for {account}";
+        let cure = Cure::configure("client_secret", "set client_secret for acme");
+        let cause = "the secret is wrong (invalid_client, HTTP 401)";
         GrantStatus {
             id: Id("grant".into()),
             kind: GrantKind::Person,
             provider: "acme".into(),
             owner: "Bob@corp.example".into(),
             state,
-            last_error: Some(line.into()),
+            trouble: Some(Trouble::new(CauseKind::ClientRefused, cause, cure)),
             in_force: true,
             access_expires_at: None,
             renewed_at: OffsetDateTime::UNIX_EPOCH,
@@ -206,7 +200,7 @@ mod tests {
         let state = GrantState::Misconfigured;
         let event = Event::new(&grant(state, None), &News::NeedsPerson(state), now);
         assert_eq!(event.reason.unwrap(), "the secret is wrong (invalid_client, HTTP 401)");
-        assert_eq!(event.cure.unwrap(), "set client_secret for shared@corp.example --owner Bob@corp.example");
+        assert_eq!(event.cure.unwrap(), "set client_secret for acme");
         let state = GrantState::NeedsAuthorization;
         let event = Event::new(&grant(state, None), &News::NeedsPerson(state), now);
         let cure = "imap-oauth-proxy authorize shared@corp.example --owner Bob@corp.example";

@@ -131,11 +131,7 @@ fn interval(object: &Map<String, Value>) -> Duration {
 }
 
 fn no_device(reason: String) -> TokenError {
-    let cure = Cure::Authorize {
-        way: Some(Way::Paste),
-        before: String::new(),
-        after: ", which needs no browser on this machine".to_owned(),
-    };
+    let cure = Cure::authorize_by(Some(Way::Paste), "", ", which needs no browser on this machine");
     TokenError::local("device_flow", reason, cure)
 }
 

@@ -85,7 +85,7 @@ fn authorize(remedy: &str) -> Result<Cure, String> {
     ];
     let found = ways.iter().find_map(|(mark, way)| Some((remedy.split_once(mark)?, *way)));
     let ((before, after), way) = found.ok_or_else(|| format!("no {{authorize}} in {remedy:?}"))?;
-    Ok(Cure::Authorize { way, before: before.to_owned(), after: after.to_owned() })
+    Ok(Cure::authorize_by(way, before, after))
 }
 
 impl Entry {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::end::is_hang_up;
 use super::sasl::{Challenge, EncodeError};
 use super::{Code, Denial, Door};
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// Why there is no session at the provider.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,25 @@ impl Refusal {
         }
     }
 
+    /// Cause and cure, as they are remembered of the account.
+    pub fn trouble(&self) -> Trouble {
+        let said = match self {
+            Self::Token(said)
+            | Self::Connections(said)
+            | Self::Throttled { said, .. }
+            | Self::Disabled(said)
+            | Self::WebLogin { said, .. }
+            | Self::Unavailable(said) => said,
+            // The cure is part of what they say.
+            _ => return Trouble::new(CauseKind::MailboxRefused, self.to_string(), Cure::Unknown),
+        };
+        let mut trouble = said.trouble();
+        let all = self.to_string();
+        let cause = all.strip_suffix(&format!("; {}", said.advice.remedy)).unwrap_or(&all);
+        trouble.cause.text = cause.to_owned();
+        trouble
+    }
+
     /// Whether a fresh token may help.
     pub fn is_token(&self) -> bool {
         matches!(self, Self::Token(_))
@@ -159,13 +179,23 @@ pub struct Said {
     pub advice: Advice,
 }
 
+impl Said {
+    /// What was said, and what it means, without what mends it.
+    fn cause(&self) -> String {
+        let challenge =
+            self.challenge.as_ref().map_or(String::new(), |challenge| format!(" (challenge: {challenge})"));
+        format!("\"{}\"{}{challenge}; {}", self.text, self.answers, self.advice.cause)
+    }
+
+    /// Cause and cure, as they are remembered of the account.
+    pub fn trouble(&self) -> Trouble {
+        Trouble::new(CauseKind::MailboxRefused, self.cause(), Cure::advice(self.advice.remedy))
+    }
+}
+
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"{}", self.text, self.answers)?;
-        if let Some(challenge) = &self.challenge {
-            write!(f, " (challenge: {challenge})")?;
-        }
-        write!(f, "; {}", self.advice)
+        write!(f, "{}; {}", self.cause(), self.advice.remedy)
     }
 }
 
@@ -221,6 +251,13 @@ pub struct Advice {
     pub cause: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
+}
+
+impl Advice {
+    /// The same, as it is remembered of the account.
+    pub fn trouble(&self) -> Trouble {
+        Trouble::new(CauseKind::MailboxRefused, self.cause, Cure::advice(self.remedy))
+    }
 }
 
 impl fmt::Display for Advice {

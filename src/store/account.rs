@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{Grant, Id};
+use crate::trouble::Trouble;
 
 /// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
 /// looked up as it was typed.
@@ -46,14 +47,14 @@ pub struct Account {
     /// The address it came from.
     pub last_login_from: Option<String>,
     /// What the provider's mail server had against this mailbox, until a login succeeds.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<MailboxTrouble>,
 }
 
 /// Why a mailbox did not open although its token was fresh.
 #[derive(Clone, Debug)]
-pub struct Trouble {
-    /// Cause and cure, in one line for people.
-    pub reason: String,
+pub struct MailboxTrouble {
+    /// Cause and cure.
+    pub trouble: Trouble,
     /// Times in a row.
     pub count: u32,
     /// When it was last met.

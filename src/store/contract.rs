@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{
     Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LoginNote, LoginRecord,
-    StoreError, Trouble,
+    MailboxTrouble, StoreError,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
@@ -31,7 +31,7 @@ pub trait LoginStore: Send + Sync {
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
 
     /// Writes down, or forgets, what the provider's mail server has against an account.
-    async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError>;
+    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError>;
 }
 
 /// The rows of grants, and what was told about them.

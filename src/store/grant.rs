@@ -2,8 +2,8 @@
 
 use time::OffsetDateTime;
 
-use super::{Id, fold};
-use crate::text::quoted;
+use super::Id;
+use crate::trouble::Trouble;
 
 /// One person's (or application's) authorisation at a provider.
 #[derive(Clone, Debug)]
@@ -26,9 +26,8 @@ pub struct Grant {
     pub access_expires_at: Option<OffsetDateTime>,
     /// Whether it can be used.
     pub state: GrantState,
-    /// What went wrong last, in one line for people, kept until something succeeds. `{account}` in it
-    /// stands for the account it is shown for.
-    pub last_error: Option<String>,
+    /// What went wrong last, kept until something succeeds.
+    pub trouble: Option<Trouble>,
     /// When that was.
     pub failed_at: Option<OffsetDateTime>,
     /// Failures in a row, for the back-off.
@@ -58,7 +57,7 @@ impl Grant {
             access_token: None,
             access_expires_at: None,
             state: GrantState::Ok,
-            last_error: None,
+            trouble: None,
             failed_at: None,
             failures: 0,
             retry_at: None,
@@ -84,11 +83,11 @@ impl Grant {
     }
 
     /// Ends it, and returns the right that it rested on.
-    pub fn withdraw(&mut self, why: &str, now: OffsetDateTime) -> Right {
+    pub fn withdraw(&mut self, why: Trouble, now: OffsetDateTime) -> Right {
         self.access_token = None;
         self.access_expires_at = None;
         self.state = GrantState::NeedsAuthorization;
-        self.last_error = Some(why.to_owned());
+        self.trouble = Some(why);
         self.failed_at = Some(now);
         self.retry_at = None;
         let was = self.kind();
@@ -109,22 +108,11 @@ impl Grant {
     /// Forgets every trouble: something has just succeeded.
     pub fn clear_trouble(&mut self) {
         self.state = GrantState::Ok;
-        self.last_error = None;
+        self.trouble = None;
         self.failed_at = None;
         self.failures = 0;
         self.retry_at = None;
         self.interrupted_at = None;
-    }
-
-    /// `last_error` as shown for `account`, naming the command that cures it there.
-    pub fn error_for(&self, account: &str) -> Option<String> {
-        let target = self.command_target(account);
-        self.last_error.as_ref().map(|text| text.replace("{account}", &target))
-    }
-
-    /// What stands behind `authorize` to renew this grant for `account`.
-    pub fn command_target(&self, account: &str) -> String {
-        command_target(self.kind(), &self.owner, &self.provider, account)
     }
 
     /// What the refresh token of grant `id` is sealed for.
@@ -135,21 +123,6 @@ impl Grant {
     /// What the access token of grant `id` is sealed for.
     pub fn access_context(id: &Id) -> String {
         format!("grant/{id}/access_token")
-    }
-}
-
-impl GrantStatus {
-    /// As [`Grant::command_target`].
-    pub fn command_target(&self, account: &str) -> String {
-        command_target(self.kind, &self.owner, &self.provider, account)
-    }
-}
-
-fn command_target(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
-    match kind {
-        GrantKind::App => format!("{} --provider {} --app", quoted(owner), quoted(provider)),
-        GrantKind::Person if fold(account) == fold(owner) => quoted(account),
-        GrantKind::Person => format!("{} --owner {}", quoted(account), quoted(owner)),
     }
 }
 
@@ -235,8 +208,8 @@ pub struct GrantStatus {
     pub owner: String,
     /// Whether it can be used.
     pub state: GrantState,
-    /// As in [`Grant::last_error`].
-    pub last_error: Option<String>,
+    /// As in [`Grant::trouble`].
+    pub trouble: Option<Trouble>,
     /// False after the grant was revoked by command.
     pub in_force: bool,
     /// When the newest access token ends.

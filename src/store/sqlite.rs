@@ -42,6 +42,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "upkeep", include_str!("migrations/0002_upkeep.sql")),
     (3, "kinds", include_str!("migrations/0003_kinds.sql")),
     (4, "rights", include_str!("migrations/0004_rights.sql")),
+    (5, "causes", include_str!("migrations/0005_causes.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

@@ -13,7 +13,8 @@ use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
 use crate::store::{Grant, GrantState, Id, Right, StoreError};
-use crate::text::{one_line, quoted};
+use crate::text::one_line;
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
 /// full, may have a rotated refresh token in hand. A dead one is not waited for.
@@ -240,9 +241,10 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked
         Right::Application | Right::Withdrawn { .. } => Vec::new(),
     };
     if !missing.is_empty() {
-        grant.last_error = Some(format!(
-            "the scope {} was not granted by the last refresh; run imap-oauth-proxy authorize {{account}} and leave every box ticked",
-            missing.join(" ")
+        grant.trouble = Some(Trouble::new(
+            CauseKind::ScopeMissing,
+            format!("the scope {} was not granted by the last refresh", missing.join(" ")),
+            Cure::authorize_and(" and leave every box ticked"),
         ));
     }
 }
@@ -252,13 +254,14 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     let now = OffsetDateTime::now_utc();
     grant.failures = grant.failures.saturating_add(1);
     grant.failed_at = Some(now);
-    let mut line = error.one_line("{account}");
+    let mut trouble = error.trouble();
     let (state, pause) = match error {
         TokenError::NeedsPerson(_) => {
             if let Some(at) = grant.interrupted_at {
-                line = format!(
+                trouble.cause.text = format!(
                     "a refresh that began at {at} was interrupted before its answer was stored, and a provider that takes \
-                     each refresh token once then refuses the stored one: {line}"
+                     each refresh token once then refuses the stored one: {}",
+                    trouble.cause.text
                 );
             }
             (GrantState::NeedsAuthorization, REFUSED_GRANT_PAUSE)
@@ -269,11 +272,10 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
             (GrantState::Retrying, asked.max(passing_pause(grant.failures)))
         }
     };
-    let shown = line.replace("{account}", &quoted(&grant.owner));
-    tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {shown}");
+    tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
-    grant.last_error = Some(line);
+    grant.trouble = Some(trouble);
     if let Err(error) = lease.inner.store.update_grant(&grant).await {
         tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
         lease.release().await;

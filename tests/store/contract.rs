@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::store::{
-    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LoginNote, Right, Store,
-    StoreError, Trouble, Verifier, fold,
+    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LoginNote,
+    MailboxTrouble, Right, Store, StoreError, Verifier, fold,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -119,7 +119,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     let from = "192.0.2.7".to_owned();
     let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: from.clone() };
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
-    let trouble = Trouble { reason: "closed".into(), count: 3, at: now(), retry_at: now() };
+    let trouble = MailboxTrouble { reason: "closed".into(), count: 3, at: now(), retry_at: now() };
     store.set_trouble(&account.id, Some(&trouble)).await.unwrap();
 
     let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
@@ -276,7 +276,7 @@ pub(crate) async fn writing_a_grant_gives_up_the_writers_lease_alone(on: &impl D
 pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh(on: &impl Database) {
     let (one, other) = (on.open().await, on.open().await);
     let (account, refreshing) = with_account(&one, ALICE).await;
-    let trouble = Trouble { reason: "closed".into(), count: 1, at: now(), retry_at: now() };
+    let trouble = MailboxTrouble { reason: "closed".into(), count: 1, at: now(), retry_at: now() };
     one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
     let until = now() + Duration::hours(1);
     assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());

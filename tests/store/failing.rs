@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded, Grant,
-    GrantKind, GrantStatus, GrantStore, Id, LeaseStore, LoginNote, LoginRecord, LoginStore, SealedSetting,
-    SealingLock, SettingStore, Store, StoreError, Trouble,
+    GrantKind, GrantStatus, GrantStore, Id, LeaseStore, LoginNote, LoginRecord, LoginStore, MailboxTrouble,
+    SealedSetting, SealingLock, SettingStore, Store, StoreError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ macro_rules! fails {
 fails! { LoginStore:
     fn find(name: &Folded) -> Option<LoginRecord>;
     fn note_logins(notes: &[LoginNote]) -> ();
-    fn set_trouble(account: &Id, trouble: Option<&Trouble>) -> ();
+    fn set_trouble(account: &Id, trouble: Option<&MailboxTrouble>) -> ();
 }
 
 fails! { GrantStore:

@@ -6,7 +6,7 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use super::rows::{GRANT_COLUMNS, grant, join_scopes, kind, seconds, time_of};
+use super::rows::{GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, seconds, time_of};
 use crate::store::{Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, Right, StoreError, fold};
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl GrantStore for Sqlite {
         let opened = self.opened()?;
         let holder = opened.holders.known();
         let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
-             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, failed_at = ?, failures = ?, \
+             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, cause_kind = ?, cause_code = ?, cure = ?, failed_at = ?, failures = ?, \
              retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
              lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
              lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
@@ -65,7 +65,7 @@ impl GrantStore for Sqlite {
     }
 
     async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
-        let sql = "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.in_force, \
+        let sql = "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
              g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
              g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
              group_concat(a.name, char(10)) AS names \
@@ -107,12 +107,13 @@ pub(super) async fn put_grant(
     grant: &Grant,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
-         access_expires_at, state, last_error, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
-         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         access_expires_at, state, last_error, cause_kind, cause_code, cure, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
+         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
          ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
          owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, app_in_force = excluded.app_in_force, scopes = excluded.scopes, \
          refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
-         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, failed_at = excluded.failed_at, \
+         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, \
+         cause_kind = excluded.cause_kind, cause_code = excluded.cause_code, cure = excluded.cure, failed_at = excluded.failed_at, \
          failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
          refreshed_at = excluded.refreshed_at, refresh_expires_at = excluded.refresh_expires_at, \
          interrupted_at = excluded.interrupted_at, lease_holder = NULL, lease_until = NULL";
@@ -133,6 +134,7 @@ type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::
 
 /// Binds what [`put_grant`] and `update_grant` write, in their common order.
 fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
+    let cause = grant.trouble.as_ref().map(|trouble| &trouble.cause);
     query
         .bind(&grant.provider)
         .bind(&grant.owner)
@@ -147,7 +149,10 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(grant.access_token.as_deref())
         .bind(seconds(grant.access_expires_at))
         .bind(grant.state.name())
-        .bind(grant.last_error.as_deref())
+        .bind(cause.map(|cause| cause.text.as_str()))
+        .bind(cause.map(|cause| cause.kind.name()))
+        .bind(cause.and_then(|cause| cause.code.as_deref()))
+        .bind(cure_column(grant.trouble.as_ref()))
         .bind(seconds(grant.failed_at))
         .bind(grant.failures)
         .bind(seconds(grant.retry_at))
@@ -168,7 +173,7 @@ fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
         kind: kind(row, "kind")?,
         provider: row.try_get("provider")?,
         owner: row.try_get("owner")?,
-        last_error: row.try_get("last_error")?,
+        trouble: grant_trouble(row, "")?,
         in_force: row.try_get("in_force")?,
         access_expires_at: time_of(row, "access_expires_at")?,
         renewed_at: time_of(row, "renewed_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use super::Sqlite;
-use crate::store::{Folded, Id, LoginNote, LoginRecord, LoginStore, StoreError, Trouble};
+use super::rows::cure_column;
+use crate::store::{Folded, Id, LoginNote, LoginRecord, LoginStore, MailboxTrouble, StoreError};
 
 #[async_trait]
 impl LoginStore for Sqlite {
@@ -31,10 +32,11 @@ impl LoginStore for Sqlite {
         Ok(transaction.commit().await?)
     }
 
-    async fn set_trouble(&self, account: &Id, trouble: Option<&Trouble>) -> Result<(), StoreError> {
-        let sql = "UPDATE accounts SET trouble = ?, trouble_count = ?, trouble_at = ?, trouble_retry_at = ? WHERE id = ?";
+    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET trouble = ?, trouble_cure = ?, trouble_count = ?, trouble_at = ?, trouble_retry_at = ? WHERE id = ?";
         sqlx::query(sql)
-            .bind(trouble.map(|trouble| &trouble.reason))
+            .bind(trouble.map(|known| &known.trouble.cause.text))
+            .bind(cure_column(trouble.map(|known| &known.trouble)))
             .bind(trouble.map(|trouble| trouble.count))
             .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
             .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
