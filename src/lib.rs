@@ -5,7 +5,7 @@
 //! [`tls`] under a [`wire`], the dialogue of [`protocol`] until somebody logs in, the [`account`] and its app
 //! password, an access [`token`] (kept fresh through [`oauth`]) while [`upstream`] dials the provider, the
 //! sign-in, and then the [`relay`], which copies bytes that nobody looks at. When a grant needs a person,
-//! [`events`] tells one. What lasts is in the
+//! [`events`] tells one; what will end it is in the [`forecast`]. What lasts is in the
 //! [`store`], sealed by [`secret`]; what can be chosen is in the [`config`]; [`cli`] is what a person types.
 
 pub mod account;
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod events;
+pub mod forecast;
 pub mod logging;
 pub mod oauth;
 pub mod protocol;

@@ -1,21 +1,12 @@
-//! What would end a grant, and when, as far as it is known.
-//!
-//! Dates first, the nearest of them in front; then what ends grants at this provider without a date. What
-//! we cannot know (whether a Google project is in Testing) is said as a condition, with the date that
-//! follows from it.
+//! The ends of a grant in words, one clause each.
 
 use serde::Serialize;
-use time::macros::format_description;
-use time::{Date, Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::result::rfc3339;
-use super::tokens::last_refresh;
 use crate::config::Provider;
-use crate::store::{Grant, GrantKind, GrantState};
-
-const GOOGLE: &str = "https://accounts.google.com";
-/// What Google gives a project in Testing.
-const TESTING: Duration = Duration::days(7);
+use crate::forecast::{self, Cause};
+use crate::store::{Grant, GrantState};
 
 /// One way in which a grant may end.
 #[derive(Clone, Debug, Serialize)]
@@ -31,82 +22,24 @@ pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
     if grant.state == GrantState::NeedsAuthorization || grant.refresh_token.is_none() {
         return Vec::new();
     }
-    let mut dated: Vec<(OffsetDateTime, String)> = Vec::new();
-    if let Some((at, date)) = client_secret_end(provider) {
-        let when = if at < OffsetDateTime::now_utc() { "ended" } else { "ends" };
-        dated.push((at, format!("the client secret {when} on {date}; a new one keeps the grant alive")));
-    }
-    if grant.kind == GrantKind::App {
-        let mut ends = sorted(dated);
-        ends.push(undated("the application's key or its permission is withdrawn"));
-        return ends;
-    }
-    if let Some(at) = grant.refresh_expires_at {
-        dated.push((at, format!("ends on {}: the provider granted it until then", at.date())));
-    }
-    if provider.issuer.as_deref() == Some(GOOGLE) && OffsetDateTime::now_utc() < grant.authorized_at + TESTING
-    {
-        let at = grant.authorized_at + TESTING;
-        dated.push((
-            at,
-            format!("ends on {} if the Google Cloud project's publishing status is Testing", at.date()),
-        ));
-    }
-    if let Some(days) = provider.idle_days {
-        let at = last_refresh(grant) + Duration::days(days.into());
-        dated.push((at, format!("ends on {} if it is not refreshed until then", at.date())));
-    }
-    let mut ends = sorted(dated);
-    ends.extend(provider.ends.iter().map(|end| undated(end.trim_end_matches('.'))));
-    ends
+    let now = OffsetDateTime::now_utc();
+    let ends = forecast::ends(grant, provider, now);
+    ends.into_iter().map(|end| End { at: rfc3339(end.at), text: text(&end, now) }).collect()
 }
 
-fn sorted(mut dated: Vec<(OffsetDateTime, String)>) -> Vec<End> {
-    dated.sort_by_key(|(at, _)| *at);
-    dated.into_iter().map(|(at, text)| End { at: rfc3339(Some(at)), text }).collect()
-}
-
-fn undated(text: &str) -> End {
-    End { at: None, text: text.to_owned() }
-}
-
-/// The date that the user told, `2027-03-01` or a whole RFC 3339 time.
-fn client_secret_end(provider: &Provider) -> Option<(OffsetDateTime, Date)> {
-    let text = provider.client_secret_expires.as_deref()?;
-    let date = Date::parse(text.get(..10)?, format_description!("[year]-[month]-[day]")).ok()?;
-    Some((date.midnight().assume_utc(), date))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    fn gmail(more: &str) -> std::sync::Arc<Provider> {
-        let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
-        Config::parse(&text, None).unwrap().providers["gmail"].clone()
-    }
-
-    fn grant(age: Duration) -> Grant {
-        let mut grant = Grant::new("gmail", "alice@gmail.com", OffsetDateTime::now_utc() - age);
-        grant.refresh_token = Some(vec![1]);
-        grant
-    }
-
-    #[test]
-    fn the_nearest_end_comes_first_and_testing_is_a_condition_of_the_first_week() {
-        let ends = forecast(&grant(Duration::days(1)), &gmail(""));
-        assert!(ends[0].text.contains("Testing") && ends[1].text.contains("not refreshed"), "{ends:?}");
-        let ends = forecast(&grant(Duration::days(8)), &gmail(""));
-        assert!(ends[0].text.contains("not refreshed"), "{ends:?}");
-        let ends = forecast(&grant(Duration::days(8)), &gmail("client_secret_expires = \"2020-01-02\""));
-        assert!(ends[0].text.contains("ended on 2020-01-02"), "{ends:?}");
-    }
-
-    #[test]
-    fn a_grant_that_is_over_has_no_forecast() {
-        let mut over = grant(Duration::days(1));
-        over.refresh_token = None;
-        assert!(forecast(&over, &gmail("")).is_empty());
+fn text(end: &forecast::End, now: OffsetDateTime) -> String {
+    let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
+    match &end.cause {
+        Cause::ClientSecret => {
+            let when = if end.at.is_some_and(|at| at < now) { "ended" } else { "ends" };
+            format!("the client secret {when} on {day}; a new one keeps the grant alive")
+        }
+        Cause::Granted => format!("ends on {day}: the provider granted it until then"),
+        Cause::Testing => {
+            format!("ends on {day} if the Google Cloud project's publishing status is Testing")
+        }
+        Cause::Disuse => format!("ends on {day} if it is not refreshed until then"),
+        Cause::Withdrawal => "the application's key or its permission is withdrawn".to_owned(),
+        Cause::Stated(sentence) => sentence.trim_end_matches('.').to_owned(),
     }
 }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::imap::{MendedBy, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::upstream::DialError;
 use crate::wire::Wire;
@@ -28,22 +27,10 @@ impl Unproven {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => is_passing(refusal),
+            Self::Refused(refusal) => refusal.mended_by() != MendedBy::Person,
             Self::Silent(_) => true,
         }
     }
-}
-
-/// Whether a refusal says nothing about the token or the mailbox.
-pub(super) fn is_passing(refusal: &Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::Closed
-            | Refusal::Io(_)
-            | Refusal::Unavailable(_)
-            | Refusal::Connections(_)
-            | Refusal::Throttled { .. }
-    )
 }
 
 /// Signs in as `user` with `token` and counts the folders.
@@ -52,14 +39,7 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
     let attempt = async {
         let stream = legs.dialler.dial().await?;
         let mut upstream = Wire::new(stream);
-        let credential = Credential {
-            user,
-            token,
-            mechanisms: &provider.mechanisms,
-            host: &provider.imap.host,
-            port: provider.imap.port,
-            sasl_ir: provider.sasl_ir,
-        };
+        let credential = provider.credential(user, token);
         sign_in(b"a1", &mut upstream, &credential).await?;
         Ok(count_folders(&mut upstream).await?)
     };

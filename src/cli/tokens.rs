@@ -7,8 +7,6 @@ mod revoke;
 
 pub(super) use revoke::take;
 
-use time::OffsetDateTime;
-
 use super::Done;
 use super::failure::Failure;
 use super::installation::{Installation, Options};
@@ -91,9 +89,4 @@ pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> 
         crate::store::GrantKind::App => Vec::new(),
         crate::store::GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
     }
-}
-
-/// When the last refresh was, for the forecast.
-pub(super) fn last_refresh(grant: &Grant) -> OffsetDateTime {
-    grant.refreshed_at.unwrap_or(grant.authorized_at)
 }

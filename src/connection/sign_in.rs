@@ -16,8 +16,8 @@ use tracing::warn;
 use super::{ANSWER_RESERVE, Connection, denial};
 use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
-use crate::protocol::imap::{Imap, Refusal};
-use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
+use crate::protocol::imap::{Imap, MendedBy, Refusal};
+use crate::protocol::{Accepted, Denial, Protocol as _};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -81,7 +81,7 @@ impl Connection {
 }
 
 impl Connection {
-    /// Writes down what somebody has to act on; what passes by itself is only in the log.
+    /// Writes down what a person has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
         let reason = refusal.to_string();
@@ -89,7 +89,7 @@ impl Connection {
         let is_news =
             account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
         // What a refused token means is written down by [`Attempt::run`].
-        if needs_somebody(refusal) && !refusal.is_token() && is_news {
+        if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
             self.proxy.accounts.overheard(account, reason).await;
         }
     }
@@ -151,14 +151,7 @@ impl Attempt<'_> {
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
         let mut upstream = Wire::new(upstream);
-        let credential = Credential {
-            user: &self.account.name,
-            token: &token.secret,
-            mechanisms: &self.provider.mechanisms,
-            host: &self.provider.imap.host,
-            port: self.provider.imap.port,
-            sasl_ir: self.provider.sasl_ir,
-        };
+        let credential = self.provider.credential(&self.account.name, &token.secret);
         let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
         Ok((accepted, upstream))
     }
@@ -179,27 +172,11 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
             let more = format!("; for more: imap-oauth-proxy check {}", account.name);
-            let more = if needs_somebody(refusal) { more.as_str() } else { "" };
+            let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
             denial
         }
-    }
-}
-
-/// Whether it lasts until somebody does something.
-fn needs_somebody(refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::Token(_)
-        | Refusal::Connections(_)
-        | Refusal::Throttled { .. }
-        | Refusal::Disabled(_)
-        | Refusal::WebLogin { .. }
-        | Refusal::NoCommonMechanism(_)
-        | Refusal::LoginOnly
-        | Refusal::Violation(_)
-        | Refusal::Credential(_) => true,
-        Refusal::Unavailable(_) | Refusal::Closed | Refusal::Io(_) | Refusal::NotAsked => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::config::{ClientAuthentication, Endpoint, Mechanism, Provider};
+use crate::config::{ClientAuthentication, Endpoint, Mechanism, Provider, Quirks};
 
 /// A provider with its endpoints at `base` and a public client.
 pub(super) fn provider(base: &str) -> Provider {
@@ -22,6 +22,7 @@ pub(super) fn provider(base: &str) -> Provider {
         revoke_page: None,
         userinfo_url: None,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "openid".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,

@@ -24,7 +24,7 @@ use upstream::{SignIn, Step};
 
 pub use limits::{Channel, Limits};
 pub use probe::count_folders;
-pub use refusal::{Advice, Refusal, Said, advice_on};
+pub use refusal::{Advice, MendedBy, Refusal, Said, advice_on};
 pub use upstream::Accepted;
 
 /// The IMAP dialogue of one connection.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use imap_oauth_proxy::config::{ClientAuthentication, Endpoint, Mechanism, Provider};
+use imap_oauth_proxy::config::{ClientAuthentication, Endpoint, Mechanism, Provider, Quirks};
 use imap_oauth_proxy::oauth::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -131,6 +131,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         revoke_page: None,
         userinfo_url: None,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "offline_access".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,

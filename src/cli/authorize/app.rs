@@ -12,8 +12,6 @@ use crate::cli::print;
 use crate::cli::proof::prove;
 use crate::config::AppGrant;
 
-const GOOGLE: &str = "https://accounts.google.com";
-
 pub(super) async fn authorize(request: &Request) -> Result<Stored, Failure> {
     let provider = &request.legs.provider;
     let account = &request.account;
@@ -65,9 +63,8 @@ pub(super) async fn authorize(request: &Request) -> Result<Stored, Failure> {
 fn check_configuration(request: &Request) -> Result<(), Failure> {
     let provider = &request.legs.provider;
     let table = format!("[providers.{}]", provider.name);
-    let is_google = provider.issuer.as_deref() == Some(GOOGLE);
     match &provider.app {
-        Some(AppGrant::ClientSecret { .. }) if is_google => Err(Failure::new(format!(
+        Some(AppGrant::ClientSecret { .. }) if provider.quirks.app_by_service_account => Err(Failure::new(format!(
             "{} gives an application mail access through a service account only",
             provider.title
         ))

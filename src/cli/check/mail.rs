@@ -7,8 +7,7 @@ use tokio::net::TcpStream;
 
 use super::report::Report;
 use crate::cli::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::imap::{MendedBy, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
@@ -79,14 +78,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
 pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token: &Secret) -> bool {
     let provider = &legs.provider;
     let started = report.start();
-    let credential = Credential {
-        user: mailbox,
-        token,
-        mechanisms: &provider.mechanisms,
-        host: &provider.imap.host,
-        port: provider.imap.port,
-        sasl_ir: provider.sasl_ir,
-    };
+    let credential = provider.credential(mailbox, token);
     let signed_in = tokio::time::timeout(PATIENCE, async {
         let stream = legs.dialler.dial().await.map_err(|error| error.to_string())?;
         let mut upstream = Wire::new(stream);
@@ -127,9 +119,10 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
 
 /// What passes is no person's matter.
 fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal) {
-    let passes = crate::cli::proof::is_passing(refusal);
-    match passes {
-        true => report.failed(step, started, &refusal.to_string(), "try again later"),
-        false => report.person_since(step, started, &refusal.to_string(), ""),
+    match refusal.mended_by() {
+        MendedBy::Time | MendedBy::Rest => {
+            report.failed(step, started, &refusal.to_string(), "try again later")
+        }
+        MendedBy::Person => report.person_since(step, started, &refusal.to_string(), ""),
     }
 }

@@ -78,7 +78,33 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// What it takes until the provider lets the account in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MendedBy {
+    /// Nothing: it passes by itself, and says nothing about the token or the mailbox.
+    Time,
+    /// Less use of the account. It passes as well, but comes again, so that a person should hear of it.
+    Rest,
+    /// A person: the owner, the administrator of the mailbox, or the one of this proxy.
+    Person,
+}
+
 impl Refusal {
+    /// What ends it: the one place that tells what passes from what needs a person.
+    pub fn mended_by(&self) -> MendedBy {
+        match self {
+            Self::Unavailable(_) | Self::Closed | Self::Io(_) | Self::NotAsked => MendedBy::Time,
+            Self::Connections(_) | Self::Throttled { .. } => MendedBy::Rest,
+            Self::Token(_)
+            | Self::Disabled(_)
+            | Self::WebLogin { .. }
+            | Self::NoCommonMechanism(_)
+            | Self::LoginOnly
+            | Self::Violation(_)
+            | Self::Credential(_) => MendedBy::Person,
+        }
+    }
+
     /// Whether a fresh token may help.
     pub fn is_token(&self) -> bool {
         matches!(self, Self::Token(_))

@@ -1,0 +1,149 @@
+//! What would end a grant, and when: the one place that knows.
+//!
+//! Ends with a date come first, the nearest of them in front; then what ends grants at this provider without
+//! a date. What the proxy cannot know (whether a Google project is in Testing) is a condition, with the date
+//! that follows from it. `tokens list` shows all of them, events warn of the nearest certain one.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::config::Provider;
+use crate::store::{Grant, GrantKind, GrantStatus};
+
+/// One way in which a grant may end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When, where it is known.
+    pub at: Option<OffsetDateTime>,
+    /// What ends it.
+    pub cause: Cause,
+}
+
+/// What ends a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The client's secret ends. A new one keeps the grant alive.
+    ClientSecret,
+    /// The provider granted access until that day.
+    Granted,
+    /// It is not refreshed until that day.
+    Disuse,
+    /// It ends on that day if the project's publishing status is Testing.
+    Testing,
+    /// The application's key or its permission is withdrawn.
+    Withdrawal,
+    /// What the provider's table says, one sentence.
+    Stated(String),
+}
+
+impl Cause {
+    /// Whether the day comes unless a person acts or the grant is used; a mere condition is not told as news.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::ClientSecret | Self::Granted | Self::Disuse)
+    }
+}
+
+/// The dates of a grant that its ends follow from.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    kind: GrantKind,
+    /// The consent, where it was read.
+    authorized_at: Option<OffsetDateTime>,
+    /// The last refresh, else the consent.
+    renewed_at: OffsetDateTime,
+    /// As the provider said.
+    granted_until: Option<OffsetDateTime>,
+}
+
+impl From<&Grant> for Life {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            kind: grant.kind,
+            authorized_at: Some(grant.authorized_at),
+            renewed_at: grant.refreshed_at.unwrap_or(grant.authorized_at),
+            granted_until: grant.refresh_expires_at,
+        }
+    }
+}
+
+impl From<&GrantStatus> for Life {
+    fn from(grant: &GrantStatus) -> Self {
+        Self {
+            kind: grant.kind,
+            authorized_at: None,
+            renewed_at: grant.renewed_at,
+            granted_until: grant.refresh_expires_at,
+        }
+    }
+}
+
+/// The ends of a grant at `provider` that is in force.
+pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> Vec<End> {
+    let life = life.into();
+    let after = |from: OffsetDateTime, days: u32| from + Duration::days(days.into());
+    let secret = (provider.client_secret_expires, Cause::ClientSecret);
+    if life.kind == GrantKind::App {
+        return in_order([secret], [Cause::Withdrawal]);
+    }
+    let testing = life.authorized_at.zip(provider.quirks.testing_days).map(|(from, days)| after(from, days));
+    let dated = [
+        secret,
+        (life.granted_until, Cause::Granted),
+        (testing.filter(|at| now < *at), Cause::Testing),
+        (provider.idle_days.map(|days| after(life.renewed_at, days)), Cause::Disuse),
+    ];
+    in_order(dated, provider.ends.iter().cloned().map(Cause::Stated))
+}
+
+fn in_order(
+    dated: impl IntoIterator<Item = (Option<OffsetDateTime>, Cause)>,
+    undated: impl IntoIterator<Item = Cause>,
+) -> Vec<End> {
+    let known = dated.into_iter().filter(|(at, _)| at.is_some());
+    let mut ends: Vec<End> = known.map(|(at, cause)| End { at, cause }).collect();
+    ends.sort_by_key(|end| end.at);
+    ends.extend(undated.into_iter().map(|cause| End { at: None, cause }));
+    ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn gmail(more: &str) -> std::sync::Arc<Provider> {
+        let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
+        Config::parse(&text, None).unwrap().providers["gmail"].clone()
+    }
+
+    fn causes(age: Duration, provider: &Provider) -> Vec<Cause> {
+        let now = OffsetDateTime::now_utc();
+        let grant = Grant::new("gmail", "alice@gmail.com", now - age);
+        ends(&grant, provider, now).into_iter().map(|end| end.cause).collect()
+    }
+
+    #[test]
+    fn the_nearest_end_comes_first_and_testing_is_a_condition_of_the_first_week() {
+        let causes_of = |days, more| causes(Duration::days(days), &gmail(more));
+        assert_eq!(causes_of(1, "")[..2], [Cause::Testing, Cause::Disuse]);
+        assert_eq!(causes_of(8, "")[0], Cause::Disuse);
+        assert_eq!(causes_of(8, "client_secret_expires = \"2020-01-02\"")[0], Cause::ClientSecret);
+        assert!(
+            causes_of(8, "")
+                .iter()
+                .any(|cause| matches!(cause, Cause::Stated(text) if text.contains("password")))
+        );
+    }
+
+    #[test]
+    fn an_applications_grant_ends_with_its_secret_or_its_permission() {
+        let mut grant = Grant::new("gmail", "@corp.example", OffsetDateTime::now_utc());
+        grant.kind = GrantKind::App;
+        let gmail = gmail("client_secret_expires = \"2099-01-02\"");
+        let known = ends(&grant, &gmail, OffsetDateTime::now_utc());
+        assert_eq!(
+            known.iter().map(|end| &end.cause).collect::<Vec<_>>(),
+            [&Cause::ClientSecret, &Cause::Withdrawal]
+        );
+        assert_eq!(known[0].at.map(|at| at.date().to_string()).as_deref(), Some("2099-01-02"));
+    }
+}
