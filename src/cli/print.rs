@@ -5,6 +5,9 @@
 
 use std::io::Write as _;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 /// One line of data.
 pub(super) fn data(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -29,6 +32,12 @@ pub(super) fn words(line: &str) {
 pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
     data(&serde_json::to_string(value)?);
     Ok(())
+}
+
+/// A time as RFC 3339 in UTC, whole seconds.
+pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
+    let at = at?.to_offset(time::UtcOffset::UTC);
+    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 /// A table with aligned columns; the last one is as long as it is.

@@ -7,7 +7,7 @@
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
-use super::failure::Failure;
+use super::error::Error;
 use super::installation::Installation;
 use crate::oauth::SharedCallback;
 use crate::secret::Secret;
@@ -21,13 +21,13 @@ pub(super) async fn announce(
     installation: &Installation,
     state: &Secret,
     seconds: u64,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let until = OffsetDateTime::now_utc() + Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
 }
 
 /// The query of the answer, once it has come.
-pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Failure> {
+pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Error> {
     let key = answer_key(state.expose());
     let Some(sealed) = installation.store.collect(&key, OffsetDateTime::now_utc()).await? else {
         return Ok(None);
@@ -49,7 +49,7 @@ fn awaited_key(state: &str) -> String {
 /// Receives answers for as long as `serve` runs, where the configuration says so.
 pub(super) async fn start(
     installation: &Installation,
-) -> Result<Option<impl Future<Output = ()> + use<>>, Failure> {
+) -> Result<Option<impl Future<Output = ()> + use<>>, Error> {
     let Some(address) = installation.config.callback else { return Ok(None) };
     let providers = installation.config.providers.values();
     let mut paths: Vec<String> = providers
@@ -65,7 +65,7 @@ pub(super) async fn start(
         );
     }
     let callback = SharedCallback::bind(address, paths).await.map_err(|error| {
-        Failure::new(format!("callback.address {address} cannot be listened on: {error}"))
+        Error::new(format!("callback.address {address} cannot be listened on: {error}"))
     })?;
     info!("sign-ins are received on {}", callback.address()?);
     let (store, sealer) = (installation.store.clone(), installation.sealer.clone());

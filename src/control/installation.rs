@@ -1,46 +1,33 @@
-//! What most commands need: the configuration, the state directory, the store and its keys.
+//! What most operations need: the configuration, the state directory, the store and its keys.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::failure::Failure;
+use super::certs;
+use super::error::Error;
+use super::providers::Legs;
 use crate::account::Passwords;
-use crate::config::{Config, LogFormat, Provider};
-use crate::oauth;
+use crate::config::Config;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, Lock, LoginRecord, Sqlite, StateDirectory, Store};
-use crate::tls::{Authority, Connector, TlsSettings};
+use crate::store::{Id, Lock, LoginRecord, Sqlite, StateDirectory, Store};
 use crate::token::Tokens;
-use crate::upstream::Dialler;
-
-/// The options that every command takes.
-pub(super) struct Options {
-    pub(super) config: Option<PathBuf>,
-    pub(super) log: Option<String>,
-}
-
-impl Options {
-    /// Reads the configuration and starts the log.
-    pub(super) fn load(&self) -> Result<Config, Failure> {
-        let config = Config::load(self.config.as_deref())?;
-        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
-        Ok(config)
-    }
-}
 
 /// An opened installation.
-pub(super) struct Installation {
-    pub(super) config: Config,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) sealer: Arc<Sealer>,
+pub struct Installation {
+    /// As configured.
+    pub config: Config,
+    /// Its rows.
+    pub store: Arc<dyn Store>,
+    /// Its keys.
+    pub sealer: Arc<Sealer>,
 }
 
 impl Installation {
     /// Opens the state directory of `config`, making what is missing.
-    pub(super) async fn open(config: Config) -> Result<Self, Failure> {
-        let directory = open_directory(&config)?;
-        // Held until key and database exist and are migrated: whoever comes second finds them.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let directory = StateDirectory::open(&config.state_directory)?;
+        // Held until key and database exist and are migrated: a process that comes second finds them.
         let lock = directory.lock()?;
         let is_new = !config.store.sqlite.exists();
         if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
@@ -57,123 +44,65 @@ impl Installation {
 
     /// Fails where the key is not the one that this store was made with: what would be sealed with it
     /// would replace what it cannot open.
-    pub(super) async fn verify_key(&self) -> Result<(), Failure> {
+    pub async fn verify_key(&self) -> Result<(), Error> {
         self.passwords().await.map(drop)
     }
 
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
-    pub(super) fn sealing(&self) -> Result<Lock, Failure> {
-        let lock = open_directory(&self.config)?.lock()?;
+    pub fn sealing(&self) -> Result<Lock, Error> {
+        let lock = StateDirectory::open(&self.config.state_directory)?.lock()?;
         self.sealer.reload()?;
         Ok(lock)
     }
 
-    /// Access tokens of this installation's grants, with the clients of all providers.
-    pub(super) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+    /// Access tokens of this installation's grants, fetched through the clients of all providers.
+    pub fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
         Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
 
-    pub(super) async fn passwords(&self) -> Result<Passwords, Failure> {
+    /// What makes and verifies app passwords.
+    pub async fn passwords(&self) -> Result<Passwords, Error> {
         Ok(Passwords::open(&*self.store, &self.sealer).await?)
     }
 
-    /// The account called `name`, by its name or an alias.
-    pub(super) async fn account(&self, name: &str) -> Result<LoginRecord, Failure> {
-        self.store.login(name).await?.ok_or_else(|| {
-            Failure::new(format!("there is no account {name:?}"))
-                .hint("imap-oauth-proxy accounts list shows all accounts")
-                .hint(format!("imap-oauth-proxy authorize {name} makes it"))
-        })
+    /// The account called `name`, by its name or an alias; else the account of its domain.
+    pub async fn account(&self, name: &str) -> Result<LoginRecord, Error> {
+        self.store.login(name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
     }
 
     /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
-    pub(super) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Failure> {
+    pub async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
         let record = self.account(name).await?;
-        match record.grant.as_ref().and_then(|grant| grant.mailbox.as_ref()) {
-            None => Ok(record),
-            Some(_) => Err(Failure::new(format!(
-                "{name} has no account of its own; the account of its domain opens it"
-            ))
-            .hint("imap-oauth-proxy accounts list shows all accounts")),
+        match answers_itself(&record) {
+            true => Ok(record),
+            false => Err(Error::OnlyItsDomain { name: name.to_owned() }),
         }
+    }
+
+    /// The account called `name` exactly, where there is one.
+    pub async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
+        Ok(self.store.login(name).await?.filter(answers_itself))
+    }
+
+    /// Who uses `grant`, besides the account of the name `but`.
+    pub(super) async fn others_with(&self, grant: &Id, but: &str) -> Result<Vec<String>, Error> {
+        let accounts = self.store.accounts().await?;
+        let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(grant));
+        Ok(others.map(|other| other.name).filter(|name| name != but).collect())
     }
 
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
-    pub(super) fn ca_file(&self) -> Result<Option<PathBuf>, Failure> {
-        let settings = tls_settings(&self.config);
-        match settings.certificate {
+    pub fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
+        match self.config.tls.own {
             Some(_) => Ok(None),
-            None => Ok(Some(Authority::open(&settings, time::OffsetDateTime::now_utc())?.ca_file())),
+            None => Ok(Some(certs::authority(&self.config)?.ca_file())),
         }
     }
 }
 
-/// Opens the state directory; a stranger's is refused with the command line that works.
-pub(super) fn open_directory(config: &Config) -> Result<StateDirectory, Failure> {
-    StateDirectory::open(&config.state_directory).map_err(|error| match &error {
-        DirectoryError::Foreign { owner, .. } => {
-            let line = command_line(owner);
-            Failure::from(error).hint(format!("run it as that user: {line}"))
-        }
-        DirectoryError::Failed(..) => Failure::from(error).hint(
-            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment",
-        ),
-    })
-}
-
-/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
-fn command_line(owner: &str) -> String {
-    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
-    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
-        if let Ok(value) = std::env::var(variable) {
-            words.push(format!("{variable}={value}"));
-        }
-    }
-    words.extend(std::env::args());
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
-pub(super) fn tls_settings(config: &Config) -> TlsSettings {
-    TlsSettings {
-        certificate: config.tls.own.clone(),
-        hostnames: config.tls.hostnames.clone(),
-        state_directory: config.state_directory.clone(),
-    }
-}
-
-/// A provider's two legs: mail and HTTP, trusting the same roots.
-pub(super) struct Legs {
-    pub(super) provider: Arc<Provider>,
-    pub(super) dialler: Dialler,
-    pub(super) client: Arc<oauth::Client>,
-}
-
-impl Legs {
-    pub(super) fn of(provider: &Arc<Provider>) -> Result<Self, Failure> {
-        let connector = Connector::new(provider.extra_ca.as_deref())?;
-        let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
-        let dialler = Dialler::new(provider.imap.clone(), connector);
-        Ok(Self { provider: provider.clone(), dialler, client })
-    }
-
-    /// The legs of every provider that a client is configured for.
-    pub(super) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Failure> {
-        config
-            .providers
-            .values()
-            .filter(|provider| provider.is_usable())
-            .map(|provider| Ok((provider.name.clone(), Self::of(provider)?)))
-            .collect()
-    }
+/// Whether it was found by a name of its own, and not by that of its domain.
+fn answers_itself(record: &LoginRecord) -> bool {
+    record.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none())
 }

@@ -1,14 +1,12 @@
-//! `keys`: what seals the store.
+//! The keys that seal the store, and the one that bundles for this installation are sealed for.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::failure::Failure;
-use super::installation::{Installation, Options};
-use super::interrupt::Uninterrupted;
-use super::{Done, print};
-use crate::secret::{Key, KeySource, Sealer, bundle, random_bytes};
+use super::installation::Installation;
+use crate::secret::{Key, KeySource, SealError, Sealer, random_bytes};
+use crate::shutdown::Uninterrupted;
 use crate::store::{Grant, Id, StoreError};
 
 /// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
@@ -18,26 +16,71 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where this installation's own key for bundles is kept.
 const TRANSFER_KEY: &str = "transfer_key";
 
-#[derive(clap::Subcommand)]
-pub(super) enum Command {
-    /// Seal everything with a new key, while `serve` runs
-    Rotate,
-    /// Print the key that accounts can be exported for, to this installation alone
-    Recipient,
+/// A step of a rotation that is done.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A new key is in the source.
+    Added(u32, &'a KeySource),
+    /// The source had a new key already, and holds old ones beside it.
+    GoingOn(u32, &'a KeySource),
+    /// So many values are sealed with that key now.
+    Resealed(usize, u32),
 }
 
-pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
-    installation.verify_key().await?;
-    match command {
-        Command::Rotate => rotate(&installation).await?,
-        Command::Recipient => print::data(&bundle::recipient(&transfer_key(&installation).await?)?),
+/// A finished rotation.
+#[derive(Debug)]
+pub struct Rotated<'a> {
+    /// What seals from now on.
+    pub current: u32,
+    /// The keys that nothing needs any more.
+    pub retired: Vec<u32>,
+    /// Where the keys are.
+    pub source: &'a KeySource,
+    /// Whether the retired ones are taken out of there; else a person does that.
+    pub removed: bool,
+}
+
+/// Why the keys were not changed, or the old ones are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The administrator's: this program cannot add a key there.
+    #[error("{source} holds one key, and only you can add another")]
+    ForeignSource {
+        /// Where the keys are.
+        source: KeySource,
+        /// The one that it holds.
+        current: u32,
+    },
+    /// Something is still sealed with an old key.
+    #[error("the old keys are kept, because they still seal {}", .0.join(", "))]
+    StillNeeded(Vec<String>),
+    /// A value that no key opens.
+    #[error("{what} cannot be opened, so the old key stays: {error}")]
+    Unopened {
+        /// What it is.
+        what: String,
+        /// Why.
+        error: SealError,
+    },
+    /// The store was altered.
+    #[error("the transfer key in the store is damaged")]
+    Damaged,
+    /// Like any operation.
+    #[error(transparent)]
+    Other(super::Error),
+}
+
+impl<E> From<E> for Error
+where
+    super::Error: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
     }
-    Ok(Done::Well)
 }
 
 /// The private key that bundles for this installation are sealed for, made at its first use.
-pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Failure> {
+pub async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
         let _lock = installation.sealing()?;
@@ -46,12 +89,16 @@ pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Fai
     };
     let opened = installation.sealer.open(TRANSFER_KEY, &sealed)?;
     let key = <[u8; 32]>::try_from(opened.as_slice());
-    Ok(Key::new(key.map_err(|_| Failure::new("the transfer key in the store is damaged"))?))
+    Ok(Key::new(key.map_err(|_| Error::Damaged)?))
 }
 
-/// The order is what makes it safe: the new key is on disk before anything is sealed with it, every value
-/// is replaced only where it is still the one that was read, and an old key goes when nothing needs it.
-async fn rotate(installation: &Installation) -> Result<(), Failure> {
+/// Seals everything with a new key. The order is what makes it safe: the new key is on disk before anything is
+/// sealed with it, every value is replaced only where it is still the one that was read, and an old key goes when
+/// nothing needs it.
+pub async fn rotate<'a>(
+    installation: &'a Installation,
+    done: &mut (dyn FnMut(Step<'_>) + Send),
+) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
     // Commands that seal wait until this is done.
     let _lock = installation.sealing()?;
@@ -60,46 +107,27 @@ async fn rotate(installation: &Installation) -> Result<(), Failure> {
     match source.add()? {
         Some(id) => {
             sealer.reload()?;
-            print::words(&format!("Key {id} is added to {source}."));
+            done(Step::Added(id, source));
         }
-        None if sealer.key_ids().len() < 2 => return Err(foreign_source(source, sealer)),
-        None => print::words(&format!("Sealing with key {}, the newest of {source}.", sealer.current_key())),
+        None if sealer.key_ids().len() < 2 => {
+            return Err(Error::ForeignSource { source: source.clone(), current: sealer.current_key() });
+        }
+        None => done(Step::GoingOn(sealer.current_key(), source)),
     }
     let settings = reseal_settings(installation).await?;
     let grants = reseal_grants(installation).await?;
-    print::words(&format!("{} values are sealed with key {} now.", settings + grants, sealer.current_key()));
-    let old: Vec<String> = still_needed(installation).await?;
+    let current = sealer.current_key();
+    done(Step::Resealed(settings + grants, current));
+    let old = still_needed(installation).await?;
     if !old.is_empty() {
-        return Err(Failure::new(format!(
-            "the old keys are kept, because they still seal {}",
-            old.join(", ")
-        )));
+        return Err(Error::StillNeeded(old));
     }
-    let current = sealer.current_key();
-    let gone: Vec<String> =
-        sealer.key_ids().iter().filter(|id| **id != current).map(|id| format!("key {id}")).collect();
-    match source.retain(&[current])? {
-        true => print::words(&format!(
-            "Nothing needs {} any more; {source} holds key {current} alone. Backups of the store from before need the old one.",
-            gone.join(", ")
-        )),
-        false => {
-            print::words(&format!("Nothing needs {} any more; take it out of {source}.", gone.join(", ")));
-        }
-    }
-    print::words("App passwords stay as they are. A running serve has the new key with its next login.");
-    Ok(())
+    let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
+    let removed = source.retain(&[current])?;
+    Ok(Rotated { current, retired, source, removed })
 }
 
-fn foreign_source(source: &KeySource, sealer: &Sealer) -> Failure {
-    let current = sealer.current_key();
-    let next = current.saturating_add(1);
-    Failure::new(format!("{source} holds one key, and only you can add another"))
-        .hint(format!("let it hold two lines: `{current} OLD-KEY` and `{next} NEW-KEY`; openssl rand -base64 32 makes one"))
-        .hint("restart serve where its keys come from the environment or a credential, then run keys rotate again")
-}
-
-async fn reseal_settings(installation: &Installation) -> Result<usize, Failure> {
+async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {
     let mut count = 0;
     for setting in installation.store.sealed_settings().await? {
         if is_current(&installation.sealer, &setting.value) {
@@ -113,7 +141,7 @@ async fn reseal_settings(installation: &Installation) -> Result<usize, Failure> 
     Ok(count)
 }
 
-async fn reseal_grants(installation: &Installation) -> Result<usize, Failure> {
+async fn reseal_grants(installation: &Installation) -> Result<usize, Error> {
     let mut count = 0;
     for grant in installation.store.grants().await? {
         count += reseal_grant(installation, &grant.id).await?;
@@ -122,7 +150,7 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Failure> {
 }
 
 /// Under the grant's lease, so that no refresh is under way that would write what it read before.
-async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Failure> {
+async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Error> {
     let (store, sealer) = (&installation.store, &installation.sealer);
     let holder = store.holder().await?;
     loop {
@@ -143,9 +171,9 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
             {
                 *sealed = match reseal(sealer, &context, sealed) {
                     Ok(resealed) => resealed,
-                    Err(failure) => {
+                    Err(error) => {
                         store.release_lease(id, &holder).await?;
-                        return Err(failure);
+                        return Err(error);
                     }
                 };
                 count += 1;
@@ -168,15 +196,14 @@ fn is_current(sealer: &Sealer, sealed: &[u8]) -> bool {
     Sealer::key_of(sealed) == Some(sealer.current_key())
 }
 
-fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Failure> {
-    let opened = sealer.open(context, sealed).map_err(|error| {
-        Failure::new(format!("{context} cannot be opened, so the old key stays: {error}"))
-    })?;
+fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    let unopened = |error| Error::Unopened { what: context.to_owned(), error };
+    let opened = sealer.open(context, sealed).map_err(unopened)?;
     Ok(sealer.seal(context, &opened)?)
 }
 
 /// What is sealed with another key than the newest.
-async fn still_needed(installation: &Installation) -> Result<Vec<String>, Failure> {
+async fn still_needed(installation: &Installation) -> Result<Vec<String>, Error> {
     let sealer = &installation.sealer;
     let mut old = Vec::new();
     for grant in installation.store.grants().await? {

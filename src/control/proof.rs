@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::installation::Legs;
+use super::providers::Legs;
 use crate::protocol::imap::{MendedBy, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::upstream::DialError;
@@ -13,18 +13,21 @@ const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Why the proof was not given.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unproven {
+pub enum Unproven {
+    /// There was no connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The mail server said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The mail server said nothing.
     #[error("{0} did not answer within 45 s")]
     Silent(String),
 }
 
 impl Unproven {
     /// Whether it says nothing about the token: the provider could not be asked.
-    pub(super) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
             Self::Refused(refusal) => refusal.mended_by() != MendedBy::Person,

@@ -1,45 +1,116 @@
-//! `tokens revoke`: the one command that throws a refresh token away.
+//! The one operation that throws a refresh token away.
 //!
-//! Here it always does; at the provider where it can. What was and was not done is said either way.
+//! Here it always does; at the provider where it can. What was and was not done is told either way.
 
-use crate::cli::failure::Failure;
-use crate::cli::installation::{Installation, Legs};
-use crate::cli::interrupt::Uninterrupted;
-use crate::cli::{Done, print};
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::providers::Legs;
 use crate::oauth::Revocation;
 use crate::secret::Secret;
-use crate::store::{Grant, GrantKind, GrantState, StoreError};
+use crate::shutdown::Uninterrupted;
+use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
 
-pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
+/// A grant that is no longer in force here.
+pub struct Revoked {
+    /// Who had consented.
+    pub owner: String,
+    /// The other accounts that it opened.
+    pub others: Vec<String>,
+    grant: Grant,
+    token: Option<Secret>,
+    _revoking: Uninterrupted,
+}
+
+/// What became of a grant at its provider.
+#[derive(Debug)]
+pub enum AtProvider {
+    /// Nothing: the configuration no longer has it.
+    NotConfigured {
+        /// The provider's name.
+        provider: String,
+    },
+    /// Nothing: it is the application's own right.
+    Application {
+        /// The provider's title.
+        title: String,
+    },
+    /// Nothing: the stored token could not be opened.
+    NotOpened(ByHand),
+    /// It is revoked there, too.
+    Revoked {
+        /// The provider's title.
+        title: String,
+    },
+    /// The provider has no way for a program; these are its instructions.
+    NoWay {
+        /// The provider's title.
+        title: String,
+        /// What a person does there.
+        instruction: String,
+    },
+    /// The provider did not do it.
+    Failed(ByHand, Error),
+}
+
+/// Where a person withdraws the access.
+#[derive(Debug)]
+pub struct ByHand {
+    /// The provider's title.
+    pub title: String,
+    /// The page, where it is known.
+    pub page: Option<String>,
+}
+
+/// Takes the authorisation of the account called `name` back, on this machine.
+pub async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, super::Error> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
     let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
-        return Err(Failure::new(format!("there is no authorisation for {account} to revoke")));
+        return Err(super::Error::NothingToRevoke { account });
     };
     let _revoking = Uninterrupted::begin();
-    let refresh_token = take(installation, &grant.id, REVOKED).await?;
-    print::words(&format!("The authorisation of {} is removed from this machine.", grant.owner));
-    let others = others(installation, &grant, &account).await?;
-    if !others.is_empty() {
-        print::words(&format!("It also opened {}, which is closed now, too.", others.join(", ")));
+    let token = take(installation, &grant.id, REVOKED).await?;
+    let others = installation.others_with(&grant.id, &account).await?;
+    Ok(Revoked { owner: grant.owner.clone(), others, grant, token, _revoking })
+}
+
+impl Revoked {
+    /// Takes it back at the provider, too, where that is possible.
+    pub async fn at_the_provider(self, installation: &Installation) -> AtProvider {
+        let Self { grant, token, .. } = &self;
+        let Some(provider) = installation.config.providers.get(&grant.provider) else {
+            return AtProvider::NotConfigured { provider: grant.provider.clone() };
+        };
+        let title = provider.title.clone();
+        if grant.kind == GrantKind::App {
+            return AtProvider::Application { title };
+        }
+        let by_hand = ByHand { title: title.clone(), page: provider.revoke_page.clone() };
+        let Some(token) = token else { return AtProvider::NotOpened(by_hand) };
+        let revoked = match Legs::of(provider) {
+            Ok(legs) => legs.client.revoke(token).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        match revoked {
+            Ok(Revocation::Revoked) => AtProvider::Revoked { title },
+            Ok(Revocation::ByHand { instruction }) => AtProvider::NoWay { title, instruction },
+            Err(error) => AtProvider::Failed(by_hand, error),
+        }
     }
-    let said = at_the_provider(installation, &grant, refresh_token).await;
-    print::words(&said);
-    Ok(Done::Well)
 }
 
 /// Why a grant without a refresh token has none, for `tokens list`.
 const REVOKED: &str = "the authorisation was revoked here; run: imap-oauth-proxy authorize {account}";
 
 /// Takes the refresh token out of the row, and says why there. `None` where it does not open.
-pub(in crate::cli) async fn take(
+pub(in crate::control) async fn take(
     installation: &Installation,
-    id: &crate::store::Id,
+    id: &Id,
     why: &str,
-) -> Result<Option<Secret>, Failure> {
+) -> Result<Option<Secret>, Error> {
     loop {
         let grant = installation.store.grant(id).await?;
-        let mut grant = grant.ok_or_else(|| Failure::new("the authorisation is gone already"))?;
+        let mut grant = grant.ok_or(Error::GrantGone)?;
         let context = Grant::refresh_context(id);
         let sealed = grant.refresh_token.take();
         let token = sealed.and_then(|sealed| installation.sealer.open_text(&context, &sealed).ok());
@@ -54,54 +125,5 @@ pub(in crate::cli) async fn take(
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-async fn others(installation: &Installation, grant: &Grant, account: &str) -> Result<Vec<String>, Failure> {
-    let accounts = installation.store.accounts().await?;
-    let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(&grant.id));
-    Ok(others.map(|other| other.name).filter(|name| name != account).collect())
-}
-
-/// What became of it there, as a sentence.
-async fn at_the_provider(installation: &Installation, grant: &Grant, token: Option<Secret>) -> String {
-    let configured = installation.config.providers.get(&grant.provider);
-    let Some(provider) = configured else {
-        return format!(
-            "The provider {} is no longer configured, so nothing was done there: withdraw the access in its account settings.",
-            grant.provider
-        );
-    };
-    let title = &provider.title;
-    if grant.kind == GrantKind::App {
-        return format!(
-            "At {title} the application keeps its permission: an administrator withdraws it, or its key, there."
-        );
-    }
-    let by_hand = provider
-        .revoke_page
-        .as_ref()
-        .map_or_else(|| format!("in the account settings of {title}"), |page| format!("at {page}"));
-    let Some(token) = token else {
-        return format!(
-            "The stored token could not be opened, so nothing was done at {title}: withdraw the access {by_hand}."
-        );
-    };
-    let revoked = match Legs::of(provider) {
-        Ok(legs) => legs.client.revoke(&token).await.map_err(|error| error.one_line(&grant.owner)),
-        Err(failure) => Err(failure.chain()),
-    };
-    match revoked {
-        Ok(Revocation::Revoked) => format!("{title} has revoked it, too."),
-        Ok(Revocation::ByHand { instruction }) => {
-            format!(
-                "{title} has no way for a program to revoke it: {instruction}, signed in as {}.",
-                grant.owner
-            )
-        }
-        Err(why) => format!(
-            "warning: {title} did not revoke it ({why}). The token is gone from here; withdraw the access {by_hand}, signed in as {}.",
-            grant.owner
-        ),
     }
 }

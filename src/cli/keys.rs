@@ -1,0 +1,44 @@
+//! `keys`: what seals the store.
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::control::keys::{self, Rotated, Step};
+use crate::secret::bundle;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Seal everything with a new key, while `serve` runs
+    Rotate,
+    /// Print the key that accounts can be exported for, to this installation alone
+    Recipient,
+}
+
+pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
+    let installation = options.open().await?;
+    installation.verify_key().await?;
+    match command {
+        Command::Rotate => finished(&keys::rotate(&installation, &mut progress).await?),
+        Command::Recipient => print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?),
+    }
+    Ok(Done::Well)
+}
+
+fn progress(step: Step<'_>) {
+    print::words(&match step {
+        Step::Added(id, source) => format!("Key {id} is added to {source}."),
+        Step::GoingOn(id, source) => format!("Sealing with key {id}, the newest of {source}."),
+        Step::Resealed(count, id) => format!("{count} values are sealed with key {id} now."),
+    });
+}
+
+fn finished(Rotated { current, retired, source, removed }: &Rotated<'_>) {
+    let gone = retired.iter().map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
+    print::words(&match removed {
+        true => format!(
+            "Nothing needs {gone} any more; {source} holds key {current} alone. Backups of the store from before need the old one."
+        ),
+        false => format!("Nothing needs {gone} any more; take it out of {source}."),
+    });
+    print::words("App passwords stay as they are. A running serve has the new key with its next login.");
+}

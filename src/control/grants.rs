@@ -1,0 +1,252 @@
+//! Every account with its grant: what threatens it, and what a person does to it.
+
+mod revoke;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::installation::Installation;
+use super::providers::Legs;
+use crate::config::Provider;
+use crate::forecast::{self, End};
+use crate::oauth::scope;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Account, Grant, GrantKind, GrantState, StoreError};
+use crate::token::{AccessToken, TokenFailure};
+
+pub use revoke::{AtProvider, Revoked, revoke};
+pub(super) use revoke::take;
+
+/// Why nothing was done to a grant.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The account has none in force.
+    #[error("there is no authorisation for {account} to refresh")]
+    NothingToRefresh {
+        /// The account's name.
+        account: String,
+    },
+    /// The account has none in force.
+    #[error("there is no authorisation for {account} to revoke")]
+    NothingToRevoke {
+        /// The account's name.
+        account: String,
+    },
+    /// A domain account whose application tokens open one mailbox each.
+    #[error("{account} has a token for each mailbox, fetched when it logs in")]
+    TokenForEachMailbox {
+        /// The account's name.
+        account: String,
+    },
+    /// No access token came.
+    #[error("no new token for {account}: {}", in_words(failure, target))]
+    NoToken {
+        /// The account's name.
+        account: String,
+        /// What is behind `authorize` for it.
+        target: String,
+        /// Why.
+        failure: TokenFailure,
+    },
+    /// Like any operation.
+    #[error(transparent)]
+    Other(super::Error),
+}
+
+impl<E> From<E> for Error
+where
+    super::Error: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Why there is no token, for the account that `target` names behind `authorize`.
+pub(super) fn in_words(failure: &TokenFailure, target: &str) -> String {
+    failure.to_string().replace("{account}", target)
+}
+
+/// An account with its grant.
+#[derive(Debug)]
+pub struct Overview {
+    /// The account.
+    pub account: Account,
+    /// Its grant; `None` where it has none.
+    pub grant: Option<Grant>,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// The scopes that the configuration asks for and the grant lacks.
+    pub scopes_missing: Vec<String>,
+    /// What would end the grant; nothing where it has ended.
+    pub ends: Vec<End>,
+    /// What is wrong with it.
+    pub fault: Option<Fault>,
+}
+
+/// What is wrong with an account.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It has no grant.
+    NoGrant,
+    /// What is on record, in one line with the cure.
+    Recorded(String),
+    /// The configuration no longer has the grant's provider.
+    NotConfigured,
+    /// The grant lacks scopes.
+    ScopesMissing,
+}
+
+/// All accounts, by name.
+pub async fn list(installation: &Installation) -> Result<Vec<Overview>, super::Error> {
+    let grants = installation.store.grants().await?;
+    let accounts = installation.store.accounts().await?;
+    let overview = |account: Account| {
+        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
+        let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
+        Overview::new(account, grant, provider.map(|provider| &**provider))
+    };
+    Ok(accounts.into_iter().map(overview).collect())
+}
+
+impl Overview {
+    fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
+        let both = grant.as_ref().zip(provider);
+        let scopes_missing = both.map(|(grant, provider)| missing_scopes(provider, grant)).unwrap_or_default();
+        Self {
+            state: state(&account, grant.as_ref()),
+            ends: both.map(|(grant, provider)| ends(grant, provider)).unwrap_or_default(),
+            fault: fault(&account, grant.as_ref(), provider.is_some(), !scopes_missing.is_empty()),
+            scopes_missing,
+            account,
+            grant,
+        }
+    }
+
+    /// When what is on record happened last.
+    pub fn failed_at(&self) -> Option<OffsetDateTime> {
+        let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);
+        of_grant.or(self.account.trouble.as_ref().map(|trouble| trouble.at))
+    }
+}
+
+fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
+    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+        return GrantState::NeedsAuthorization;
+    };
+    let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
+    match grant.state == GrantState::Ok && refused {
+        true => GrantState::Misconfigured,
+        false => grant.state,
+    }
+}
+
+fn ends(grant: &Grant, provider: &Provider) -> Vec<End> {
+    match grant.state == GrantState::NeedsAuthorization || grant.refresh_token.is_none() {
+        true => Vec::new(),
+        false => forecast::ends(grant, provider, OffsetDateTime::now_utc()),
+    }
+}
+
+fn fault(account: &Account, grant: Option<&Grant>, is_configured: bool, lacks_scopes: bool) -> Option<Fault> {
+    let Some(grant) = grant else { return Some(Fault::NoGrant) };
+    let recorded = grant.error_for(&account.name);
+    let recorded = recorded.or_else(|| account.trouble.as_ref().map(|trouble| trouble.reason.clone()));
+    match recorded {
+        Some(recorded) => Some(Fault::Recorded(recorded)),
+        None if !is_configured => Some(Fault::NotConfigured),
+        None => lacks_scopes.then_some(Fault::ScopesMissing),
+    }
+}
+
+/// What the configuration asks a person for and the grant lacks.
+pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
+    match grant.kind {
+        GrantKind::App => Vec::new(),
+        GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
+    }
+}
+
+/// A new access token now, whatever is waited for, and the account that it is for.
+pub async fn refresh(installation: &Installation, name: &str) -> Result<(String, Arc<AccessToken>), Error> {
+    let record = installation.account(name).await?;
+    let account = record.account.name;
+    let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
+        return Err(Error::NothingToRefresh { account });
+    };
+    let provider = installation.config.providers.get(&grant.provider);
+    if account.starts_with('@') && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
+        return Err(Error::TokenForEachMailbox { account });
+    }
+    let legs = Legs::of_configured(&installation.config)?;
+    match renew(installation, &legs, &grant, Renewal::Always).await? {
+        Ok(token) => Ok((account, token)),
+        Err(failure) => {
+            let target = grant.command_target(&account);
+            Err(Error::NoToken { account, target, failure })
+        }
+    }
+}
+
+/// When a person's command fetches a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// Now.
+    Always,
+    /// Where the grant is in trouble, which may have been cured, or its token has little life left.
+    WhereNeeded,
+}
+
+/// A token of `grant`, without waiting for what is on record.
+pub(super) async fn renew(
+    installation: &Installation,
+    legs: &HashMap<String, Legs>,
+    grant: &Grant,
+    when: Renewal,
+) -> Result<Result<Arc<AccessToken>, TokenFailure>, super::Error> {
+    // A provider that rotates may have spent the old token: its answer must reach the disk.
+    let _refreshing = Uninterrupted::begin();
+    let grant = clear_back_off(installation, grant).await?;
+    let tokens = installation.tokens(legs);
+    Ok(match when == Renewal::WhereNeeded && grant.state == GrantState::Ok {
+        true => tokens.access(&grant).await,
+        false => tokens.renew(&grant).await,
+    })
+}
+
+/// Forgets how long to wait before the provider is asked again; the grant as it then is.
+async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, super::Error> {
+    loop {
+        let read = installation.store.grant(&grant.id).await?;
+        let mut current = read.ok_or(super::Error::GrantGone)?;
+        current.mailbox.clone_from(&grant.mailbox);
+        if current.retry_at.is_none() {
+            return Ok(current);
+        }
+        current.retry_at = None;
+        match installation.store.update_grant(&current, None).await {
+            Ok(revision) => return Ok(Grant { revision, ..current }),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_grant_that_is_over_has_no_forecast() {
+        let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n";
+        let gmail = Config::parse(text, None).unwrap().providers["gmail"].clone();
+        let mut grant = Grant::new("gmail", "alice@gmail.com", OffsetDateTime::now_utc());
+        grant.refresh_token = Some(vec![1]);
+        assert!(!ends(&grant, &gmail).is_empty());
+        grant.refresh_token = None;
+        assert!(ends(&grant, &gmail).is_empty());
+    }
+}
