@@ -131,7 +131,7 @@ impl Accounts {
         let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
         let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
         let at = OffsetDateTime::now_utc();
-        let retry_at = at + time::Duration::minutes(minutes.into());
+        let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
         self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
     }
 

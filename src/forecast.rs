@@ -4,10 +4,13 @@
 //! a date. What the proxy cannot know (whether a Google project is in Testing) is a condition, with the date
 //! that follows from it. `tokens list` shows all of them, events warn of the nearest certain one.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use time::{Duration, OffsetDateTime};
 
 use crate::config::Provider;
-use crate::store::{Grant, GrantKind, GrantStatus};
+use crate::store::{Grant, GrantKind, GrantStatus, sane_date};
 
 /// One way in which a grant may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +82,8 @@ impl From<&GrantStatus> for Life {
 /// The ends of a grant at `provider` that is in force.
 pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> Vec<End> {
     let life = life.into();
-    let after = |from: OffsetDateTime, days: u32| from + Duration::days(days.into());
-    let secret = (provider.client_secret_expires, Cause::ClientSecret);
+    let after = |from: OffsetDateTime, days: u32| from.saturating_add(Duration::days(days.into()));
+    let secret = (provider.client_secret_expires.map(sane_date), Cause::ClientSecret);
     if life.kind == GrantKind::App {
         return in_order([secret], [Cause::Withdrawal]);
     }
@@ -107,8 +110,11 @@ fn in_order(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::Config;
+    use crate::store::any_date;
 
     fn gmail(more: &str) -> std::sync::Arc<Provider> {
         let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
@@ -132,6 +138,28 @@ mod tests {
                 .iter()
                 .any(|cause| matches!(cause, Cause::Stated(text) if text.contains("password")))
         );
+    }
+
+    #[test]
+    fn the_day_of_the_secrets_end_comes_with_and_without_a_time() {
+        let end = |date: &str| gmail(&format!("client_secret_expires = {date:?}")).client_secret_expires.unwrap();
+        assert_eq!(end("2030-01-02"), end("2030-01-02T00:00:00Z"));
+        assert_eq!(end("9999-12-31T23:59:59-23:59").date().to_string(), "9999-12-31");
+    }
+
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_a_forecast_panic(
+            dates in prop::array::uniform4(any_date()),
+            idle_days: u32,
+        ) {
+            let [authorized, refreshed, granted, now] = dates;
+            let mut grant = Grant::new("gmail", "alice@gmail.com", authorized);
+            grant.refreshed_at = Some(refreshed);
+            grant.refresh_expires_at = Some(granted);
+            let provider = Provider { idle_days: Some(idle_days), ..(*gmail("")).clone() };
+            prop_assert!(ends(&grant, &provider, now).len() >= 2);
+        }
     }
 
     #[test]

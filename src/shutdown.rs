@@ -1,10 +1,14 @@
 //! Stopping: every task is told at once, and waited for; and what must not be cut in the middle says so.
 
+mod supervisor;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
+
+pub use supervisor::Supervisor;
 
 /// Tells tasks to stop, and knows when the last of them has.
 #[derive(Clone)]
@@ -30,12 +34,13 @@ pub fn channel() -> (Trigger, Shutdown) {
 impl Shutdown {
     /// Ends when the stop begins.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut begun = self.begun.clone();
-        async move {
-            // The trigger gone means the same.
-            let _ = begun.wait_for(|begun| *begun).await;
-        }
+        begins(self.begun.clone())
     }
+}
+
+async fn begins(mut begun: watch::Receiver<bool>) {
+    // The trigger gone means the same.
+    let _ = begun.wait_for(|begun| *begun).await;
 }
 
 impl Trigger {

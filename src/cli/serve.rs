@@ -11,14 +11,14 @@ use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options, tls_settings};
-use super::{Done, print};
+use super::{Done, callback, print};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
 use crate::server::{self, Bound};
-use crate::shutdown::{self, Shutdown, Trigger};
+use crate::shutdown::{self, Supervisor, Trigger};
 use crate::tls::{Acceptor, Connector, Identity};
 use crate::token::Tokens;
 
@@ -42,8 +42,6 @@ pub(super) struct Arguments {
 pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
     let config = options.load()?;
     raise_descriptor_limit(&config);
-    // A core dump would hold tokens; where it cannot be forbidden, the service unit does.
-    let _ = rlimit::Resource::CORE.set(0, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .event_interval(EVENT_INTERVAL)
@@ -69,11 +67,12 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     let proxy = Arc::new(proxy(&installation, identity.as_ref()).await?);
 
     let (mut trigger, shutdown) = shutdown::channel();
-    spawn_upkeep(&installation, &proxy, identity, &shutdown)?;
-    if let Some(receiving) = super::callback::start(&installation).await? {
-        until_stop(&shutdown, receiving);
+    let supervisor = Arc::new(Supervisor::new(&shutdown));
+    start_upkeep(&installation, &proxy, identity, &supervisor)?;
+    if let Some(receiver) = callback::listen(&installation).await? {
+        supervisor.start("sign-in callback", with(&Arc::new(receiver), callback::Receiver::receive));
     }
-    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
+    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -145,32 +144,34 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
 }
 
 /// What runs beside the connections until the stop begins.
-fn spawn_upkeep(
+fn start_upkeep(
     installation: &Installation,
     proxy: &Arc<Proxy>,
     identity: Option<Arc<Identity>>,
-    shutdown: &Shutdown,
+    supervisor: &Supervisor,
 ) -> Result<(), Failure> {
     if let Some(identity) = identity {
-        until_stop(shutdown, async move { identity.keep_fresh().await });
+        supervisor.start("certificate renewal", with(&identity, Identity::keep_fresh));
     }
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.accounts.keep_notes().await });
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.accounts.end_revoked().await });
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.tokens.upkeep(|| of.accounts.sessions().grants()).await });
+    let notes = with(proxy, |proxy| async move { proxy.accounts.keep_notes().await });
+    supervisor.start("last logins", notes);
+    let revocation = with(proxy, |proxy| async move { proxy.accounts.end_revoked().await });
+    supervisor.start("revocation", revocation);
+    let renewal = with(proxy, |proxy| async move {
+        proxy.tokens.upkeep(|| proxy.accounts.sessions().grants()).await;
+    });
+    supervisor.start("token renewal", renewal);
     if let Some(teller) = teller(installation)? {
-        until_stop(shutdown, async move { teller.watch().await });
+        let telling = with(&Arc::new(teller), |teller| async move { teller.watch().await });
+        supervisor.start("events", telling);
     }
     Ok(())
 }
 
-fn until_stop(shutdown: &Shutdown, work: impl Future<Output = ()> + Send + 'static) {
-    let stopping = shutdown.begun();
-    tokio::spawn(async move {
-        tokio::select! { () = work => {}, () = stopping => {} }
-    });
+/// Makes a task of what many share, as often as it is asked.
+fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use<T, F> {
+    let shared = shared.clone();
+    move || task(shared.clone())
 }
 
 /// Who tells the administrator, where that is configured.

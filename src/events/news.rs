@@ -124,8 +124,12 @@ fn cause_and_cure(line: &str) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::store::{GrantKind, Id};
+    use crate::config::{Config, Provider};
+    use crate::forecast;
+    use crate::store::{GrantKind, Id, any_date};
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
         let line = "the secret is wrong (invalid_client, HTTP 401); set client_secret for {account}";
@@ -185,5 +189,25 @@ mod tests {
         let event = Event::new(&grant(GrantState::Ok, None), &News::AboutTo(now, Cause::ClientSecret), now);
         assert_eq!(event.reason.unwrap(), "it ends on 1970-01-01: the client secret ends then");
         assert_eq!(event.cure.unwrap(), "make a new client secret and set it in [providers.acme]");
+    }
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_the_news_panic(
+            dates in prop::array::uniform3(any_date()),
+            secret_ends in any_date(),
+            idle_days: u32,
+        ) {
+            let [renewed_at, granted, now] = dates;
+            let grant = GrantStatus { renewed_at, refresh_expires_at: Some(granted), ..grant(GrantState::Ok, None) };
+            let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"";
+            let provider = Config::parse(text, None).unwrap().providers["gmail"].as_ref().clone();
+            let provider =
+                Provider { idle_days: Some(idle_days), client_secret_expires: Some(secret_ends), ..provider };
+            for end in forecast::ends(&grant, &provider, now) {
+                let Some(at) = end.at else { continue };
+                let _ = at - now;
+                Event::new(&grant, &News::AboutTo(at, end.cause), now);
+            }
+        }
     }
 }

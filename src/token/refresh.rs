@@ -42,7 +42,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let now = OffsetDateTime::now_utc();
-        let taken = inner.store.take_lease(id, &holder, now, now + LEASE).await;
+        let taken = inner.store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
@@ -189,7 +189,7 @@ async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time
         "a refreshed token cannot be written and is kept in memory; do not stop the proxy before this is mended: {error}"
     );
     tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(std::time::Duration::from_secs(10));
+    *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));
 }
 
 struct SealedTokens {
@@ -263,7 +263,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     let shown = line.replace("{account}", &grant.owner);
     tracing::warn!(owner = %grant.owner, provider = %grant.provider, state = state.name(), "no token: {shown}");
     grant.state = state;
-    grant.retry_at = Some(now + pause);
+    grant.retry_at = Some(now.saturating_add(pause));
     grant.last_error = Some(line);
     if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
         tracing::warn!(owner = %grant.owner, "the failure was not written down: {error}");
