@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that every other room may use, and that use no other.
-const COMMON: &[&str] = &["logging", "shutdown"];
+const COMMON: &[&str] = &["logging", "shutdown", "text"];
 
 /// External crates, and the only rooms that may name them: a change of such a crate stays in one room.
 const CONFINED: &[(&str, &[&str])] = &[

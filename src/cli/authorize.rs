@@ -27,6 +27,7 @@ use crate::oauth::Tokens;
 use crate::oauth::identity::{self, Identity};
 use crate::secret::Secret;
 use crate::store::fold;
+use crate::text::quoted;
 
 pub(super) use storing::{Certainty, NewGrant, prove_and_store};
 
@@ -124,7 +125,7 @@ fn check_arguments(arguments: &Arguments) -> Result<(), Failure> {
     passwords::check_name(&arguments.app_password_name)?;
     if arguments.account.starts_with('@') && !arguments.app {
         return Err(Failure::new("an account for a whole domain needs the application's own sign-in")
-            .hint(format!("imap-oauth-proxy authorize {} --app", arguments.account)));
+            .hint(format!("imap-oauth-proxy authorize {} --app", quoted(&arguments.account))));
     }
     if arguments.app && arguments.no_app_password {
         return Err(Failure::new(
@@ -171,7 +172,7 @@ fn provider(config: &Config, arguments: &Arguments) -> Result<Arc<Provider>, Fai
         None => Err(match config.unsupported(account) {
             Some(unsupported) => Failure::new(&unsupported.reason),
             None => Failure::new(format!("no provider is known for the domain of {account}"))
-                .hint(format!("name it: imap-oauth-proxy authorize {account} --provider NAME"))
+                .hint(format!("name it: imap-oauth-proxy authorize {} --provider NAME", quoted(account)))
                 .hint(format!("NAME is one of {}", names(config))),
         }),
     }
@@ -238,19 +239,24 @@ fn with_registered_client(provider: &Provider) -> Result<(), Failure> {
 
 async fn judge(request: &Request, owner: &str, tokens: &Tokens) -> Result<Certainty, Failure> {
     let account = &request.account;
-    let names =
-        request.legs.client.names(tokens).await.map_err(|error| Failure::new(error.one_line(account)))?;
+    let names = request
+        .legs
+        .client
+        .names(tokens)
+        .await
+        .map_err(|error| Failure::new(error.one_line(&quoted(account))))?;
     let names = match identity::judge(owner, &names) {
         Identity::Match => return Ok(Certainty::Known),
         Identity::Unknown => return Ok(Certainty::Unknown),
         Identity::Mismatch { names } => names,
     };
     let signed_in = names.join(" or ");
-    let mut command = format!("imap-oauth-proxy authorize {account}");
+    let mut command = format!("imap-oauth-proxy authorize {}", quoted(account));
     if let Some(provider) = &request.arguments.provider {
-        command.push_str(&format!(" --provider {provider}"));
+        command.push_str(&format!(" --provider {}", quoted(provider)));
     }
-    command.push_str(&format!(" --owner {}", names.first().map_or("ADDRESS", String::as_str)));
+    command
+        .push_str(&format!(" --owner {}", names.first().map_or("ADDRESS".to_owned(), |name| quoted(name))));
     Err(Failure::new(format!("{signed_in} consented, but {owner} was expected; nothing is stored"))
         .hint(format!("sign in as {owner} (a private browser window forgets the other sign-in)"))
         .hint(format!("if {signed_in} may open {account}: {command}")))

@@ -7,13 +7,14 @@
 mod mail;
 mod report;
 
+use super::Done;
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::interrupt::Uninterrupted;
-use super::{Done, print};
 use crate::config::Config;
 use crate::secret::SealError;
 use crate::store::{Account, Grant, GrantState, LoginRecord};
+use crate::text::quoted;
 
 use self::report::{Outcome, Report};
 
@@ -61,7 +62,7 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
     for LoginRecord { account, grant, passwords } in &accounts {
         report.account(&account.name);
         if passwords.is_empty() {
-            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", account.name);
+            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
             report.person("app password", "it has none, so no mail program can log in", &cure);
         }
         account_steps(report, &installation, account, grant.as_ref(), &legs).await;
@@ -136,7 +137,7 @@ async fn account_steps(
     grant: Option<&Grant>,
     legs: &std::collections::HashMap<String, Legs>,
 ) {
-    let again = format!("imap-oauth-proxy authorize {}", account.name);
+    let again = format!("imap-oauth-proxy authorize {}", quoted(&account.name));
     let Some(grant) = grant else {
         return report.person("grant", "there is no authorisation for this account", &again);
     };
@@ -182,5 +183,5 @@ async fn account_steps(
 
 /// Without anything that moves a cursor, for the report.
 fn plain(text: &str) -> String {
-    print::plain(text).replace('\n', " ")
+    crate::text::plain(text).replace('\n', " ")
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::failure::Failure;
+use super::print;
 use crate::config::{Config, LogFormat};
 use crate::control::Installation;
 
@@ -13,8 +14,17 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads the configuration and starts the log.
+    /// Reads the configuration and starts the log; what should be mended is said.
     pub(super) fn load(&self) -> Result<Config, Failure> {
+        let config = self.read()?;
+        for warning in &config.warnings {
+            print::words(&format!("warning: {warning}"));
+        }
+        Ok(config)
+    }
+
+    /// Like [`Options::load`], for a command that says the warnings by itself.
+    pub(super) fn read(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
         crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
         Ok(config)

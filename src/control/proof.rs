@@ -1,10 +1,12 @@
 //! The proof of a token: a sign-in at the provider, and a count of the folders.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::providers::Legs;
-use crate::protocol::imap::{MendedBy, Refusal, count_folders, sign_in};
+use crate::protocol::imap::{self, MendedBy, NotListed, Refusal};
 use crate::secret::Secret;
+use crate::tls::Stream;
 use crate::upstream::DialError;
 use crate::wire::Wire;
 
@@ -17,12 +19,20 @@ pub enum Unproven {
     /// There was no connection.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The mail server said no.
+    /// The mail server did not accept the token.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The mail server accepted the token and showed no folders.
+    #[error(transparent)]
+    NotListed(NotListed),
     /// The mail server said nothing.
-    #[error("{0} did not answer within 45 s")]
-    Silent(String),
+    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
+    Silent {
+        /// The mail server.
+        endpoint: String,
+        /// What it was asked for.
+        step: &'static str,
+    },
 }
 
 impl Unproven {
@@ -30,21 +40,41 @@ impl Unproven {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) => refusal.mended_by() != MendedBy::Person,
-            Self::Silent(_) => true,
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() != MendedBy::Person
+            }
+            Self::Silent { .. } => true,
         }
     }
 }
 
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
-    let provider = &legs.provider;
+    let step = Cell::new("a connection");
     let attempt = async {
         let stream = legs.dialler.dial().await?;
-        let mut upstream = Wire::new(stream);
-        let credential = provider.credential(user, token);
-        sign_in(b"a1", &mut upstream, &credential).await?;
-        Ok(count_folders(&mut upstream).await?)
+        step.set("the sign-in");
+        let mut session = sign_in(legs, stream, user, token).await?;
+        step.set("the list of folders");
+        count_folders(&mut session).await.map_err(Unproven::NotListed)
     };
-    tokio::time::timeout(PATIENCE, attempt).await.map_err(|_| Unproven::Silent(provider.imap.to_string()))?
+    let silent = |_| Unproven::Silent { endpoint: legs.provider.imap.to_string(), step: step.get() };
+    tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
+}
+
+/// Signs in over a fresh connection.
+pub(super) async fn sign_in(
+    legs: &Legs,
+    stream: Stream,
+    user: &str,
+    token: &Secret,
+) -> Result<Wire<Stream>, Refusal> {
+    let mut session = Wire::new(stream);
+    imap::sign_in(b"a1", &mut session, &legs.provider.credential(user, token)).await?;
+    Ok(session)
+}
+
+/// Counts the folders of a mailbox that was just signed in to, and leaves it.
+pub(super) async fn count_folders(session: &mut Wire<Stream>) -> Result<usize, NotListed> {
+    imap::count_folders(session).await.map_err(NotListed)
 }

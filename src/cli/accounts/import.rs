@@ -14,6 +14,7 @@ use crate::cli::proof::prove;
 use crate::cli::{Done, keys, print, terminal};
 use crate::secret::bundle::{self, Kind, Opener};
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id};
+use crate::text::quoted;
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -44,7 +45,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     print::words(&format!("{} is here now, with the authorisation of {}.", parcel.account, parcel.owner));
     let done = try_it(installation, &parcel, &stored).await;
     print::words("Mail programs need an app password of this installation:");
-    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", parcel.account));
+    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&parcel.account)));
     done
 }
 

@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 
 use super::report::Report;
 use crate::cli::installation::Legs;
-use crate::protocol::imap::{MendedBy, Refusal, count_folders, sign_in};
+use crate::protocol::Credential;
+use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
@@ -78,7 +79,14 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
 pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token: &Secret) -> bool {
     let provider = &legs.provider;
     let started = report.start();
-    let credential = provider.credential(mailbox, token);
+    let credential = Credential {
+        user: mailbox,
+        token,
+        mechanisms: &provider.mechanisms,
+        host: &provider.imap.host,
+        port: provider.imap.port,
+        sasl_ir: provider.sasl_ir,
+    };
     let signed_in = tokio::time::timeout(PATIENCE, async {
         let stream = legs.dialler.dial().await.map_err(|error| error.to_string())?;
         let mut upstream = Wire::new(stream);
@@ -94,7 +102,7 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             return false;
         }
         Ok(Ok((Err(refusal), _))) => {
-            refused(report, "sign-in", started, &refusal);
+            refused(report, "sign-in", started, &refusal, &refusal.to_string());
             return false;
         }
         Ok(Ok((Ok(_), upstream))) => upstream,
@@ -107,22 +115,27 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             true
         }
         Ok(Err(refusal)) => {
-            refused(report, "folders", started, &refusal);
+            let unlisted = NotListed(refusal);
+            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
             false
         }
         Err(_) => {
-            report.failed("folders", started, &format!("{} did not answer within 20 s", provider.imap), "");
+            report.failed(
+                "folders",
+                started,
+                &format!("{} did not answer LIST within 20 s", provider.imap),
+                "",
+            );
             false
         }
     }
 }
 
 /// What passes is no person's matter.
-fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal) {
-    match refusal.mended_by() {
-        MendedBy::Time | MendedBy::Rest => {
-            report.failed(step, started, &refusal.to_string(), "try again later")
-        }
-        MendedBy::Person => report.person_since(step, started, &refusal.to_string(), ""),
+fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal, why: &str) {
+    let passes = crate::cli::proof::is_passing(refusal);
+    match passes {
+        true => report.failed(step, started, why, "try again later"),
+        false => report.person_since(step, started, why, ""),
     }
 }

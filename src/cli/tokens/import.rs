@@ -6,6 +6,7 @@ use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
 use crate::cli::{Done, accounts, print, terminal};
 use crate::secret::Secret;
+use crate::text::quoted;
 
 /// Far above any provider's; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
@@ -25,7 +26,7 @@ pub(super) async fn import(
         Failure::new(format!(
             "{} does not accept that refresh token: {}",
             provider.title,
-            error.one_line(account)
+            error.one_line(&quoted(account))
         ))
     })?;
     // Most providers keep the old one valid and do not repeat it.
@@ -36,7 +37,7 @@ pub(super) async fn import(
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));
-    print::words(&format!("  imap-oauth-proxy passwords create {account} --name NAME"));
+    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&account)));
     Ok(Done::Well)
 }
 
