@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_day_of_the_secrets_end_comes_with_and_without_a_time() {
-        let end = |date: &str| gmail(&format!("client_secret_expires = {date:?}")).client_secret_expires.unwrap();
+        let end =
+            |date: &str| gmail(&format!("client_secret_expires = {date:?}")).client_secret_expires.unwrap();
         assert_eq!(end("2030-01-02"), end("2030-01-02T00:00:00Z"));
         assert_eq!(end("9999-12-31T23:59:59-23:59").date().to_string(), "9999-12-31");
     }

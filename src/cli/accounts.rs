@@ -2,14 +2,14 @@
 
 mod export;
 mod import;
+mod passphrase;
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::installation::{Installation, Options};
-use super::interrupt::Uninterrupted;
-use super::result::rfc3339;
-use super::{Done, print};
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print::{self, rfc3339};
+use crate::control::{Installation, accounts};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -38,7 +38,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
+    let installation = options.open().await?;
     match command {
         Command::List { json } => list(&installation, json).await?,
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
@@ -47,31 +47,18 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             return import::import(&installation, &arguments).await;
         }
         Command::Remove { account } => {
-            let account = installation.exact_account(&account).await?.account;
-            let _removing = Uninterrupted::begin();
-            installation.store.remove_account(&account.id).await?;
+            let account = accounts::remove(&installation, &account).await?;
             print::words(&format!(
                 "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",
                 account.name
             ));
         }
         Command::Alias { account, name } => {
-            check_login_name(&name)?;
-            let account = installation.exact_account(&account).await?.account;
-            installation.store.add_alias(&account.id, &name).await?;
+            let account = accounts::alias(&installation, &account, &name).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
     }
     Ok(Done::Well)
-}
-
-/// A name that can stand in a login and in the sign-in at a provider.
-pub(super) fn check_login_name(name: &str) -> Result<(), Failure> {
-    match name.trim() != name || name.is_empty() || name.len() > 320 || name.chars().any(char::is_control) {
-        true => Err(Failure::new(format!("{name:?} cannot be a login name"))
-            .hint("it must have 1 to 320 characters, no blanks at its ends and no control characters")),
-        false => Ok(()),
-    }
 }
 
 #[derive(Serialize)]
@@ -86,20 +73,16 @@ struct Listed {
 }
 
 async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
-    let grants = installation.store.grants().await?;
-    let mut listed = Vec::new();
-    for account in installation.store.accounts().await? {
-        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref());
-        listed.push(Listed {
-            passwords: installation.store.passwords(&account.id).await?.len(),
-            account: account.name,
-            aliases: account.aliases,
-            provider: grant.map(|grant| grant.provider.clone()),
-            owner: grant.map(|grant| grant.owner.clone()),
-            last_login_at: rfc3339(account.last_login_at),
-            last_login_from: account.last_login_from,
-        });
-    }
+    let listed = accounts::list(installation).await?.into_iter().map(|entry| Listed {
+        account: entry.account.name,
+        aliases: entry.account.aliases,
+        provider: entry.grant.as_ref().map(|grant| grant.provider.clone()),
+        owner: entry.grant.map(|grant| grant.owner),
+        passwords: entry.passwords,
+        last_login_at: rfc3339(entry.account.last_login_at),
+        last_login_from: entry.account.last_login_from,
+    });
+    let listed: Vec<Listed> = listed.collect();
     if json {
         return Ok(print::json(&listed)?);
     }

@@ -150,6 +150,17 @@ pub enum AppGrant {
     },
 }
 
+impl AppGrant {
+    /// The scopes asked for.
+    pub fn scopes(&self) -> &[String] {
+        match self {
+            Self::ClientSecret { scopes }
+            | Self::Certificate { scopes, .. }
+            | Self::ServiceAccount { scopes, .. } => scopes,
+        }
+    }
+}
+
 /// How a client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -19,11 +19,7 @@ use crate::store::{Store, answer_key};
 const LIFE: Duration = Duration::minutes(10);
 
 /// Says that the answer to the sign-in with this `state` is waited for.
-pub(super) async fn announce(
-    installation: &Installation,
-    state: &Secret,
-    seconds: u64,
-) -> Result<(), Error> {
+pub(super) async fn announce(installation: &Installation, state: &Secret, seconds: u64) -> Result<(), Error> {
     let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
     let until = OffsetDateTime::now_utc().saturating_add(wait);
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
@@ -38,7 +34,7 @@ pub(super) async fn collect(installation: &Installation, state: &Secret) -> Resu
     Ok(Some(installation.sealer.open_text(&key, &sealed)?))
 }
 
-/// Nobody waits any more.
+/// Forgets a sign-in whose answer is no longer waited for.
 pub(super) async fn withdraw(store: &dyn Store, state: &Secret) {
     let now = OffsetDateTime::now_utc();
     let _ = store.collect(&awaited_key(state.expose()), now).await;
@@ -49,37 +45,36 @@ fn awaited_key(state: &str) -> String {
     format!("awaited-{}", answer_key(state))
 }
 
-/// Receives answers for as long as `serve` runs.
+/// Receives answers for as long as the proxy runs.
 pub(super) struct Receiver {
     callback: SharedCallback,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
 }
 
-/// Listens for answers, where the configuration says so.
-pub(super) async fn listen(installation: &Installation) -> Result<Option<Receiver>, Error> {
-    let Some(address) = installation.config.callback else { return Ok(None) };
-    let providers = installation.config.providers.values();
-    let mut paths: Vec<String> = providers
-        .map(|provider| &provider.redirect_uri)
-        .filter(|uri| uri.scheme() == "https")
-        .map(|uri| uri.path().to_owned())
-        .collect();
-    paths.sort();
-    paths.dedup();
-    if paths.is_empty() {
-        warn!(
-            "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
-        );
-    }
-    let callback = SharedCallback::bind(address, paths).await.map_err(|error| {
-        Error::new(format!("callback.address {address} cannot be listened on: {error}"))
-    })?;
-    info!("sign-ins are received on {}", callback.address()?);
-    Ok(Some(Receiver { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
-}
-
 impl Receiver {
+    /// Listens for answers, where the configuration says so.
+    pub(super) async fn listen(installation: &Installation) -> Result<Option<Self>, Error> {
+        let Some(address) = installation.config.callback else { return Ok(None) };
+        let providers = installation.config.providers.values();
+        let mut paths: Vec<String> = providers
+            .map(|provider| &provider.redirect_uri)
+            .filter(|uri| uri.scheme() == "https")
+            .map(|uri| uri.path().to_owned())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        if paths.is_empty() {
+            warn!(
+                "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
+            );
+        }
+        let failed = |error| Error::Callback { address, error };
+        let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
+        info!("sign-ins are received on {}", callback.address()?);
+        Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+    }
+
     /// Receives until it is dropped.
     pub(super) async fn receive(self: Arc<Self>) {
         let receiver = self.clone();
@@ -90,7 +85,7 @@ impl Receiver {
         self.callback.serve(keep).await;
     }
 
-    /// Whether anybody waits for the answer, which is then kept.
+    /// Whether a command waits for the answer, which is then kept.
     async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {
@@ -102,7 +97,7 @@ impl Receiver {
             }
         }
         let key = answer_key(state);
-        // Whoever collects it may know only the newest key.
+        // The command that collects it may know only the newest key.
         let _ = self.sealer.reload();
         let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
         self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()

@@ -1,141 +1,147 @@
-//! The steps on the way to the mail server: DNS, TCP, TLS, sign-in, folders.
+//! Everything on the way to the mail, step by step.
+//!
+//! The first step that fails is told with its cause, and what stands on it is not tried. No token and no password
+//! has a printable form here, only what kind they are and when they end.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod mail;
+mod step;
 
-use tokio::net::TcpStream;
+use std::collections::HashMap;
+use std::time::Instant;
 
-use super::report::Report;
-use crate::cli::installation::Legs;
-use crate::protocol::Credential;
-use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
-use crate::secret::Secret;
-use crate::wire::Wire;
+use self::step::Steps;
+use super::error::Error;
+use super::grants::{self, Renewal, missing_scopes};
+use super::installation::Installation;
+use super::providers::Legs;
+use crate::config::Config;
+use crate::store::{Account, Grant, LoginRecord};
 
-/// Longer than any step takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub use step::{Event, Found, Outcome, Step, Wrong};
 
-/// Whether a TLS connection to the mail server can be made.
-pub(super) async fn way_is_open(report: &mut Report, legs: &Legs) -> bool {
-    let endpoint = &legs.provider.imap;
-    let started = report.start();
-    let looked_up = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
-    let addresses: Vec<SocketAddr> = match looked_up.map(Iterator::collect::<Vec<_>>) {
-        Ok(addresses) if !addresses.is_empty() => addresses,
-        Ok(_) => {
-            report.failed("dns", started, &format!("{} has no address", endpoint.host), DNS_CURE);
-            return false;
+/// Tries everything for the account called `name`, or for all; each step is told when it is done.
+pub async fn check(
+    config: Config,
+    name: Option<&str>,
+    tell: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome, Error> {
+    let mut steps = Steps::new(tell);
+    let Some(installation) = open(&mut steps, config).await else { return Ok(steps.outcome()) };
+    let accounts = match name {
+        Some(name) => match installation.account(name).await {
+            Ok(record) => vec![record],
+            Err(error) => {
+                steps.done("account", Some(Instant::now()), Err(Wrong::Local(error)));
+                return Ok(steps.outcome());
+            }
+        },
+        None => all(&installation).await?,
+    };
+    if accounts.is_empty() {
+        steps.tell(Event::NoAccounts);
+    }
+    let legs = Legs::of_configured(&installation.config)?;
+    for LoginRecord { account, grant, passwords } in &accounts {
+        steps.tell(Event::Account(&account.name));
+        if passwords.is_empty() {
+            steps.done("app password", None, Err(Wrong::NoPassword { account: account.name.clone() }));
+        }
+        account_steps(&mut steps, &installation, account, grant.as_ref(), &legs).await;
+    }
+    Ok(steps.outcome())
+}
+
+async fn all(installation: &Installation) -> Result<Vec<LoginRecord>, Error> {
+    let mut records = Vec::new();
+    for account in installation.store.accounts().await? {
+        records.extend(installation.store.login(&account.name).await?);
+    }
+    Ok(records)
+}
+
+/// Store and key.
+async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
+    let started = Instant::now();
+    let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
+    let installation = match Installation::open(config).await {
+        Ok(installation) => installation,
+        Err(error) => {
+            steps.done("store and key", Some(started), Err(Wrong::Local(error)));
+            return None;
+        }
+    };
+    steps.done("store", Some(started), Ok(Found::Store { directory }));
+    let started = Instant::now();
+    let opened = opens_everything(&installation).await;
+    let keys = installation.sealer.key_ids();
+    let found = opened.map(|values| Found::Key { source, keys, values });
+    steps.done("key", Some(started), found).then_some(installation)
+}
+
+async fn opens_everything(installation: &Installation) -> Result<usize, Wrong> {
+    let sealer = &installation.sealer;
+    let mut count = 0;
+    for setting in &installation.store.sealed_settings().await? {
+        let opened = sealer.open(&setting.key, &setting.value);
+        opened.map_err(|error| Wrong::NotOpened { what: setting.key.clone(), error })?;
+        count += 1;
+    }
+    for grant in installation.store.grants().await? {
+        let values = [
+            (Grant::refresh_context(&grant.id), &grant.refresh_token),
+            (Grant::access_context(&grant.id), &grant.access_token),
+        ];
+        for (context, sealed) in values {
+            let Some(sealed) = sealed else { continue };
+            let what = || format!("the grant of {}", grant.owner);
+            sealer.open(&context, sealed).map_err(|error| Wrong::NotOpened { what: what(), error })?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+async fn account_steps(
+    steps: &mut Steps<'_>,
+    installation: &Installation,
+    account: &Account,
+    grant: Option<&Grant>,
+    legs: &HashMap<String, Legs>,
+) {
+    let name = &account.name;
+    let Some(grant) = grant else {
+        steps.done("grant", None, Err(Wrong::NoGrant { account: name.clone() }));
+        return;
+    };
+    let Some(own) = legs.get(&grant.provider) else {
+        steps.done("provider", None, Err(Wrong::NoProvider { provider: grant.provider.clone() }));
+        return;
+    };
+    if !mail::way_is_open(steps, own).await {
+        return;
+    }
+    let started = Instant::now();
+    let token = match grants::renew(installation, legs, grant, Renewal::WhereNeeded).await {
+        Ok(Ok(token)) => token,
+        Ok(Err(failure)) => {
+            let target = grant.command_target(name);
+            steps.done("token", Some(started), Err(Wrong::Token { failure, target }));
+            return;
         }
         Err(error) => {
-            report.failed("dns", started, &format!("{} was not found: {error}", endpoint.host), DNS_CURE);
-            return false;
+            steps.done("token", Some(started), Err(Wrong::Local(error)));
+            return;
         }
     };
-    report.done("dns", Some(started), &format!("{} has {} addresses", endpoint.host, addresses.len()));
-    let started = report.start();
-    if let Err(why) = connect(&addresses).await {
-        let cure = "check this machine's network and firewall, and the port of the provider's imap";
-        report.failed("tcp", started, &format!("{endpoint} cannot be reached: {why}"), cure);
-        return false;
-    }
-    report.done("tcp", Some(started), &format!("{endpoint} answers"));
-    let started = report.start();
-    match tokio::time::timeout(PATIENCE, legs.dialler.dial()).await {
-        Ok(Ok(_)) => {
-            report.done("tls", Some(started), &format!("the certificate is good for {}", endpoint.host));
-            true
-        }
-        Ok(Err(error)) => {
-            report.failed("tls", started, &error.to_string(), "");
-            false
-        }
-        Err(_) => {
-            report.failed(
-                "tls",
-                started,
-                &format!("{endpoint} did not finish the handshake"),
-                "try again later",
-            );
-            false
-        }
-    }
-}
-
-const DNS_CURE: &str = "check the provider's imap host and this machine's DNS";
-
-async fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
-    let mut last = "no answer within 20 s".to_owned();
-    for address in addresses {
-        match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => {}
-        }
-    }
-    Err(last)
-}
-
-/// Whether the mailbox opens and lists its folders.
-pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token: &Secret) -> bool {
-    let provider = &legs.provider;
-    let started = report.start();
-    let credential = Credential {
-        user: mailbox,
-        token,
-        mechanisms: &provider.mechanisms,
-        host: &provider.imap.host,
-        port: provider.imap.port,
-        sasl_ir: provider.sasl_ir,
+    let found = Found::Token {
+        minutes: token.minutes_left(),
+        scopes: grant.scopes.clone(),
+        missing: missing_scopes(&own.provider, grant),
     };
-    let signed_in = tokio::time::timeout(PATIENCE, async {
-        let stream = legs.dialler.dial().await.map_err(|error| error.to_string())?;
-        let mut upstream = Wire::new(stream);
-        Ok::<_, String>((sign_in(b"a1", &mut upstream, &credential).await, upstream))
-    });
-    let mut upstream = match signed_in.await {
-        Err(_) => {
-            report.failed("sign-in", started, &format!("{} did not answer within 20 s", provider.imap), "");
-            return false;
-        }
-        Ok(Err(why)) => {
-            report.failed("sign-in", started, &why, "");
-            return false;
-        }
-        Ok(Ok((Err(refusal), _))) => {
-            refused(report, "sign-in", started, &refusal, &refusal.to_string());
-            return false;
-        }
-        Ok(Ok((Ok(_), upstream))) => upstream,
-    };
-    report.done("sign-in", Some(started), &format!("{} accepts the token for {mailbox}", provider.title));
-    let started = report.start();
-    match tokio::time::timeout(PATIENCE, count_folders(&mut upstream)).await {
-        Ok(Ok(folders)) => {
-            report.done("folders", Some(started), &format!("the mailbox has {folders}"));
-            true
-        }
-        Ok(Err(refusal)) => {
-            let unlisted = NotListed(refusal);
-            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
-            false
-        }
-        Err(_) => {
-            report.failed(
-                "folders",
-                started,
-                &format!("{} did not answer LIST within 20 s", provider.imap),
-                "",
-            );
-            false
-        }
-    }
-}
-
-/// What passes is no person's matter.
-fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal, why: &str) {
-    let passes = crate::cli::proof::is_passing(refusal);
-    match passes {
-        true => report.failed(step, started, why, "try again later"),
-        false => report.person_since(step, started, why, ""),
+    steps.done("token", Some(started), Ok(found));
+    if name.starts_with('@') {
+        steps.tell(Event::DomainAccount);
+    } else if mail::opens(steps, own, name, &token.secret).await {
+        let _ = installation.store.set_trouble(&account.id, None).await;
     }
 }

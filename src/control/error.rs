@@ -65,7 +65,7 @@ pub enum Error {
         /// The names of providers that there are.
         known: Vec<String>,
     },
-    /// Nobody's: that provider takes no other program's OAuth.
+    /// That provider takes no other program's OAuth.
     #[error("{0}")]
     Unsupported(String),
     /// The administrator's: nothing can ask that provider for tokens.
@@ -83,7 +83,15 @@ pub enum Error {
     /// The administrator's: the listeners show a certificate of the user's own.
     #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
     OwnCertificate(PathBuf),
-    /// Somebody removed it at this very moment.
+    /// The address that answers of sign-ins come to.
+    #[error("callback.address {address} cannot be listened on: {error}")]
+    Callback {
+        /// As configured.
+        address: std::net::SocketAddr,
+        /// The operating system's reason.
+        error: std::io::Error,
+    },
+    /// Another command removed it at this very moment.
     #[error("the authorisation is gone already")]
     GrantGone,
     /// The state directory.

@@ -1,5 +1,6 @@
 //! Every account with its grant: what threatens it, and what a person does to it.
 
+mod error;
 mod revoke;
 
 use std::collections::HashMap;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::error as common;
 use super::installation::Installation;
 use super::providers::Legs;
 use crate::config::Provider;
@@ -16,58 +18,10 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant, GrantKind, GrantState, StoreError};
 use crate::token::{AccessToken, TokenFailure};
 
-pub use revoke::{AtProvider, Revoked, revoke};
+pub use error::Error;
+pub(super) use error::in_words;
 pub(super) use revoke::take;
-
-/// Why nothing was done to a grant.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The account has none in force.
-    #[error("there is no authorisation for {account} to refresh")]
-    NothingToRefresh {
-        /// The account's name.
-        account: String,
-    },
-    /// The account has none in force.
-    #[error("there is no authorisation for {account} to revoke")]
-    NothingToRevoke {
-        /// The account's name.
-        account: String,
-    },
-    /// A domain account whose application tokens open one mailbox each.
-    #[error("{account} has a token for each mailbox, fetched when it logs in")]
-    TokenForEachMailbox {
-        /// The account's name.
-        account: String,
-    },
-    /// No access token came.
-    #[error("no new token for {account}: {}", in_words(failure, target))]
-    NoToken {
-        /// The account's name.
-        account: String,
-        /// What is behind `authorize` for it.
-        target: String,
-        /// Why.
-        failure: TokenFailure,
-    },
-    /// Like any operation.
-    #[error(transparent)]
-    Other(super::Error),
-}
-
-impl<E> From<E> for Error
-where
-    super::Error: From<E>,
-{
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
-    }
-}
-
-/// Why there is no token, for the account that `target` names behind `authorize`.
-pub(super) fn in_words(failure: &TokenFailure, target: &str) -> String {
-    failure.to_string().replace("{account}", target)
-}
+pub use revoke::{AtProvider, ByHand, Revoked, revoke};
 
 /// An account with its grant.
 #[derive(Debug)]
@@ -100,7 +54,7 @@ pub enum Fault {
 }
 
 /// All accounts, by name.
-pub async fn list(installation: &Installation) -> Result<Vec<Overview>, super::Error> {
+pub async fn list(installation: &Installation) -> Result<Vec<Overview>, common::Error> {
     let grants = installation.store.grants().await?;
     let accounts = installation.store.accounts().await?;
     let overview = |account: Account| {
@@ -114,7 +68,8 @@ pub async fn list(installation: &Installation) -> Result<Vec<Overview>, super::E
 impl Overview {
     fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
         let both = grant.as_ref().zip(provider);
-        let scopes_missing = both.map(|(grant, provider)| missing_scopes(provider, grant)).unwrap_or_default();
+        let scopes_missing =
+            both.map(|(grant, provider)| missing_scopes(provider, grant)).unwrap_or_default();
         Self {
             state: state(&account, grant.as_ref()),
             ends: both.map(|(grant, provider)| ends(grant, provider)).unwrap_or_default(),
@@ -205,7 +160,7 @@ pub(super) async fn renew(
     legs: &HashMap<String, Legs>,
     grant: &Grant,
     when: Renewal,
-) -> Result<Result<Arc<AccessToken>, TokenFailure>, super::Error> {
+) -> Result<Result<Arc<AccessToken>, TokenFailure>, common::Error> {
     // A provider that rotates may have spent the old token: its answer must reach the disk.
     let _refreshing = Uninterrupted::begin();
     let grant = clear_back_off(installation, grant).await?;
@@ -217,10 +172,10 @@ pub(super) async fn renew(
 }
 
 /// Forgets how long to wait before the provider is asked again; the grant as it then is.
-async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, super::Error> {
+async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, common::Error> {
     loop {
         let read = installation.store.grant(&grant.id).await?;
-        let mut current = read.ok_or(super::Error::GrantGone)?;
+        let mut current = read.ok_or(common::Error::GrantGone)?;
         current.mailbox.clone_from(&grant.mailbox);
         if current.retry_at.is_none() {
             return Ok(current);

@@ -10,8 +10,11 @@ use super::providers::Legs;
 use crate::account::Passwords;
 use crate::config::Config;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{Id, Lock, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{Grant, Id, Lock, LoginRecord, Sqlite, StateDirectory, Store};
 use crate::token::Tokens;
+
+/// How often a grant is looked at that is being refreshed.
+const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// An opened installation.
 pub struct Installation {
@@ -84,6 +87,25 @@ impl Installation {
     /// The account called `name` exactly, where there is one.
     pub async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
         Ok(self.store.login(name).await?.filter(answers_itself))
+    }
+
+    /// The grant as it is once no refresh is under way, and none begins for `span` or until the lease of `holder` is
+    /// released; `None` where it is gone.
+    pub(super) async fn lease(
+        &self,
+        grant: &Id,
+        holder: &str,
+        span: time::Duration,
+    ) -> Result<Option<Grant>, Error> {
+        loop {
+            let now = time::OffsetDateTime::now_utc();
+            let taken = self.store.take_lease(grant, holder, now, now.saturating_add(span)).await?;
+            let read = self.store.grant(grant).await?;
+            if taken || read.is_none() {
+                return Ok(read);
+            }
+            tokio::time::sleep(LEASE_PAUSE).await;
+        }
     }
 
     /// Who uses `grant`, besides the account of the name `but`.

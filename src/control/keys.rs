@@ -1,9 +1,6 @@
 //! The keys that seal the store, and the one that bundles for this installation are sealed for.
 
-use std::time::Duration;
-
-use time::OffsetDateTime;
-
+use super::error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, SealError, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
@@ -11,8 +8,6 @@ use crate::store::{Grant, Id, StoreError};
 
 /// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
-/// How often a grant is looked at that is being refreshed.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Where this installation's own key for bundles is kept.
 const TRANSFER_KEY: &str = "transfer_key";
 
@@ -44,10 +39,10 @@ pub struct Rotated<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The administrator's: this program cannot add a key there.
-    #[error("{source} holds one key, and only you can add another")]
+    #[error("{keys} holds one key, and only you can add another")]
     ForeignSource {
         /// Where the keys are.
-        source: KeySource,
+        keys: KeySource,
         /// The one that it holds.
         current: u32,
     },
@@ -67,12 +62,12 @@ pub enum Error {
     Damaged,
     /// Like any operation.
     #[error(transparent)]
-    Other(super::Error),
+    Other(error::Error),
 }
 
 impl<E> From<E> for Error
 where
-    super::Error: From<E>,
+    error::Error: From<E>,
 {
     fn from(error: E) -> Self {
         Self::Other(error.into())
@@ -110,7 +105,7 @@ pub async fn rotate<'a>(
             done(Step::Added(id, source));
         }
         None if sealer.key_ids().len() < 2 => {
-            return Err(Error::ForeignSource { source: source.clone(), current: sealer.current_key() });
+            return Err(Error::ForeignSource { keys: source.clone(), current: sealer.current_key() });
         }
         None => done(Step::GoingOn(sealer.current_key(), source)),
     }
@@ -154,15 +149,7 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Err
     let (store, sealer) = (&installation.store, &installation.sealer);
     let holder = store.holder().await?;
     loop {
-        let now = OffsetDateTime::now_utc();
-        if !store.take_lease(id, &holder, now, now + LEASE).await? {
-            if store.grant(id).await?.is_none() {
-                return Ok(0);
-            }
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        }
-        let Some(mut grant) = store.grant(id).await? else { return Ok(0) };
+        let Some(mut grant) = installation.lease(id, &holder, LEASE).await? else { return Ok(0) };
         let (access, refresh) = (Grant::access_context(id), Grant::refresh_context(id));
         let mut count = 0;
         for (context, value) in [(access, &mut grant.access_token), (refresh, &mut grant.refresh_token)] {

@@ -1,25 +1,25 @@
-//! `serve`: listens until told to stop.
+//! The running proxy: everything that a session needs, what is kept up beside the sessions, and the way to their
+//! end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use super::failure::Failure;
-use super::installation::{Installation, Legs, Options, tls_settings};
-use super::{Done, callback, print};
+use super::installation::Installation;
+use super::providers::Legs;
+use super::{answers, certs, error};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
-use crate::server::{self, Bound};
+use crate::server::{self, BindError, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
-use crate::tls::{Acceptor, Connector, Identity};
+use crate::tls::{Acceptor, Connector, ConnectorError, Identity, IdentityError};
 use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
@@ -28,79 +28,82 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// with the drain it stays under the minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
 
-/// After so many turns of sessions the runtime asks which others have something to read, should there be no
-/// pause before. The longest turn of a busy session takes some five milliseconds.
-const EVENT_INTERVAL: u32 = 8;
-
-#[derive(clap::Args)]
-pub(super) struct Arguments {
-    /// Write a JSON object with process id and addresses here once connections are accepted
-    #[arg(long, value_name = "FILE")]
-    ready_file: Option<PathBuf>,
+/// Why the proxy does not run. Nothing is listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A listener's address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Like any operation.
+    #[error(transparent)]
+    Other(error::Error),
 }
 
-pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let config = options.read()?;
-    config.warnings.iter().for_each(|warning| warn!("{warning}"));
-    raise_descriptor_limit(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads())
-        .event_interval(EVENT_INTERVAL)
-        .enable_all()
-        .build()?;
-    runtime.block_on(serve(config, arguments))
+impl<E> From<E> for Error
+where
+    error::Error: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
 }
 
-/// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
-/// and the hashing of chosen passwords run on the rest. More threads only wake each other.
-fn worker_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+/// A proxy whose addresses are bound, and that accepts nothing yet.
+pub struct Prepared {
+    /// What it will accept on.
+    pub bound: Vec<Bound>,
+    identity: Option<Arc<Identity>>,
 }
 
-async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
-    let mut stop = Stop::listen()?;
-    let installation = Installation::open(config).await?;
-    let config = &installation.config;
-    let identity = load_identity(config)?;
-    let bound = server::bind(&config.listeners)?;
-    let ca_file = identity.as_ref().and_then(|identity| identity.ca_file());
-    let ready = Ready::new(&bound, ca_file);
-    let proxy = Arc::new(proxy(&installation, identity.as_ref()).await?);
-
-    let (mut trigger, shutdown) = shutdown::channel();
-    let supervisor = Arc::new(Supervisor::new(&shutdown));
-    start_upkeep(&installation, &proxy, identity, &supervisor)?;
-    if let Some(receiver) = callback::listen(&installation).await? {
-        supervisor.start("sign-in callback", with(&Arc::new(receiver), callback::Receiver::receive));
-    }
-    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
-    if let Some(file) = &arguments.ready_file {
-        ready.write(file)?;
-    }
-    for listener in &ready.listeners {
-        info!("listening on {} ({})", listener.address, listener.security);
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-
-    stop.asked().await;
-    info!("stopping: no new connections; sessions end at their next pause");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    drain(&mut trigger, &mut stop).await;
-    let _ = accepting.await;
-    settle(&proxy.tokens).await;
-    proxy.accounts.flush().await;
-    if let Some(file) = &arguments.ready_file {
-        let _ = std::fs::remove_file(file);
-    }
-    Ok(Done::Well)
+/// A proxy that accepts connections.
+pub struct Serving {
+    proxy: Arc<Proxy>,
+    trigger: Trigger,
+    accepting: JoinHandle<()>,
 }
 
-async fn drain(trigger: &mut Trigger, stop: &mut Stop) {
-    trigger.begin();
-    tokio::select! {
-        () = trigger.completed() => info!("all sessions have ended"),
-        () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
-        () = stop.asked() => warn!("asked to stop again: sessions are cut"),
+impl Prepared {
+    /// Loads the certificate, then binds.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let identity = load_identity(config)?;
+        Ok(Self { bound: server::bind(&config.listeners)?, identity })
+    }
+
+    /// The file of the CA that clients have to trust, where it is the proxy's own.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.identity.as_ref().and_then(|identity| identity.ca_file())
+    }
+
+    /// Accepts connections, and keeps up what has to be.
+    pub async fn start(self, installation: &Installation) -> Result<Serving, Error> {
+        let Self { bound, identity } = self;
+        let proxy = Arc::new(proxy(installation, identity.as_ref()).await?);
+        let (trigger, shutdown) = shutdown::channel();
+        let supervisor = Arc::new(Supervisor::new(&shutdown));
+        start_upkeep(installation, &proxy, identity, &supervisor)?;
+        if let Some(receiver) = answers::Receiver::listen(installation).await? {
+            supervisor.start("sign-in callback", with(&Arc::new(receiver), answers::Receiver::receive));
+        }
+        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
+        Ok(Serving { proxy, trigger, accepting })
+    }
+}
+
+impl Serving {
+    /// Stops: sessions end at their next pause, or when they are told `again`, or after a while.
+    pub async fn stop(mut self, again: impl Future<Output = ()>) {
+        self.trigger.begin();
+        tokio::select! {
+            () = self.trigger.completed() => info!("all sessions have ended"),
+            () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
+            () = again => warn!("asked to stop again: sessions are cut"),
+        }
+        let _ = self.accepting.await;
+        settle(&self.proxy.tokens).await;
+        self.proxy.accounts.flush().await;
     }
 }
 
@@ -114,11 +117,11 @@ async fn settle(tokens: &Tokens) {
     }
 }
 
-fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Failure> {
+fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
     if config.listeners.iter().all(|listener| listener.security == Security::None) {
         return Ok(None);
     }
-    let identity = Identity::load(tls_settings(config), OffsetDateTime::now_utc())?;
+    let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
     // The modes of the files are judged with the configuration, too.
     for warning in identity.warnings().into_iter().filter(|warning| !config.warnings.contains(warning)) {
         warn!("{warning}");
@@ -126,7 +129,7 @@ fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Failure> {
     Ok(Some(Arc::new(identity)))
 }
 
-async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) -> Result<Proxy, Failure> {
+async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) -> Result<Proxy, Error> {
     let config = &installation.config;
     let legs = Legs::of_configured(config)?;
     if legs.is_empty() {
@@ -140,7 +143,10 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         gates: Gates::default(),
         tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
         providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.dialler))).collect(),
-        acceptor: identity.map(|identity| Acceptor::new(identity.clone())).transpose()?,
+        acceptor: identity
+            .map(|identity| Acceptor::new(identity.clone()))
+            .transpose()
+            .map_err(ConnectorError::Crypto)?,
         limits: config.limits.clone(),
     })
 }
@@ -151,7 +157,7 @@ fn start_upkeep(
     proxy: &Arc<Proxy>,
     identity: Option<Arc<Identity>>,
     supervisor: &Supervisor,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     if let Some(identity) = identity {
         supervisor.start("certificate renewal", with(&identity, Identity::keep_fresh));
     }
@@ -177,7 +183,7 @@ fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use
 }
 
 /// Who tells the administrator, where that is configured.
-fn teller(installation: &Installation) -> Result<Option<Teller>, Failure> {
+fn teller(installation: &Installation) -> Result<Option<Teller>, Error> {
     let config = &installation.config;
     if !config.events.is_on() {
         return Ok(None);
@@ -188,83 +194,4 @@ fn teller(installation: &Installation) -> Result<Option<Teller>, Failure> {
     };
     let store = installation.store.clone();
     Ok(Some(Teller::new(store, config.events.clone(), webhook, config.providers.clone())))
-}
-
-/// SIGTERM, SIGINT.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn listen() -> Result<Self, Failure> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// What `--ready-file` holds.
-#[derive(Serialize)]
-struct Ready {
-    pid: u32,
-    listeners: Vec<ReadyListener>,
-    admin: Option<String>,
-    ca_file: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct ReadyListener {
-    protocol: &'static str,
-    address: String,
-    security: &'static str,
-}
-
-impl Ready {
-    fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
-        let listener = |bound: &Bound| ReadyListener {
-            protocol: "imap",
-            address: bound.address.to_string(),
-            security: bound.security.name(),
-        };
-        Self {
-            pid: std::process::id(),
-            listeners: bound.iter().map(listener).collect(),
-            admin: None,
-            ca_file,
-        }
-    }
-
-    /// Atomically: whoever waits for the file finds all of it.
-    fn write(&self, file: &Path) -> Result<(), Failure> {
-        let directory = match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut temporary| {
-            serde_json::to_writer(&mut temporary, self)?;
-            temporary.persist(file).map_err(|error| error.error)
-        });
-        written.map(drop).map_err(|error| {
-            Failure::new(format!("the ready file {} cannot be written: {error}", file.display()))
-        })
-    }
-}
-
-/// Each session takes two descriptors.
-fn raise_descriptor_limit(config: &Config) {
-    let needed = u64::try_from(config.limits.connections).unwrap_or(u64::MAX).saturating_mul(2);
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < needed => warn!(
-            "this process may open {limit} files, but limits.connections needs {needed}; raise the hard limit \
-             (LimitNOFILE in the service unit, or ulimit -n), or lower limits.connections"
-        ),
-        Ok(_) => {}
-        Err(error) => print::words(&format!("warning: the limit on open files cannot be raised: {error}")),
-    }
 }

@@ -33,9 +33,7 @@ impl News {
         }
         let told = grant.told.as_deref();
         let news = match (grant.state, end) {
-            (state @ (GrantState::NeedsAuthorization | GrantState::Misconfigured), _) => {
-                Self::NeedsPerson(state)
-            }
+            (state, _) if state.needs_person() => Self::NeedsPerson(state),
             // It says nothing about what was told before.
             (GrantState::Retrying, _) if told.is_some() => return None,
             (_, Some((at, cause))) => Self::AboutTo(at, cause),

@@ -36,6 +36,11 @@ pub enum TokenFailure {
 }
 
 impl TokenFailure {
+    /// Whether it stays so until a person acts; else it passes, or the machine's owner mends it.
+    pub fn needs_person(&self) -> bool {
+        matches!(self, Self::NeedsAuthorization { .. } | Self::Misconfigured { .. })
+    }
+
     /// There is no grant, or none with a refresh token.
     pub fn revoked() -> Self {
         Self::NeedsAuthorization {

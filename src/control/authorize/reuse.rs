@@ -1,57 +1,73 @@
-//! `--owner`: a mailbox that somebody opens with the grant that they gave already.
+//! A mailbox that its owner opens with the grant that the owner gave already.
 
-use super::storing::{attach, first_password_name};
-use super::{Request, Stored};
-use crate::cli::failure::Failure;
-use crate::cli::installation::Legs;
-use crate::cli::interrupt::Uninterrupted;
-use crate::cli::print;
-use crate::cli::proof::prove;
-use crate::oauth::scope::missing;
-use crate::store::{GrantKind, GrantState};
-use crate::token::TokenFailure;
+use std::sync::Arc;
 
-/// Attaches the account to the owner's grant, where that is usable and opens the mailbox; `None` where a
-/// new consent is needed.
-pub(super) async fn reuse(request: &Request, owner: &str) -> Result<Option<Stored>, Failure> {
-    let installation = &request.installation;
-    let provider = &request.legs.provider;
-    let known = installation.store.grant_of(&provider.name, owner, GrantKind::Person).await?;
+use super::error::Error;
+use super::plan::{Progress, Tell};
+use super::storing::{Authorized, Proof, Seat};
+
+use crate::config::Provider;
+use crate::control::grants;
+use crate::control::installation::Installation;
+use crate::control::proof::prove;
+use crate::control::providers::Legs;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Grant, GrantKind, GrantState};
+use crate::token::{AccessToken, TokenFailure};
+
+/// The owner's grant, and a token of it.
+pub(super) struct Reuse {
+    grant: Grant,
+    token: Arc<AccessToken>,
+}
+
+/// The grant of the owner, where it is usable; `None` where a new consent is needed.
+pub(super) async fn reuse(
+    installation: &Installation,
+    provider: &Provider,
+    seat: &Seat,
+    tell: Tell<'_>,
+) -> Result<Option<Reuse>, Error> {
+    let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
     let Some(grant) = known.filter(|grant| {
         grant.refresh_token.is_some()
             && matches!(grant.state, GrantState::Ok | GrantState::Retrying)
-            && missing(&provider.scopes, Some(&grant.scopes)).is_empty()
+            && grants::missing_scopes(provider, grant).is_empty()
     }) else {
         return Ok(None);
     };
-    let account = &request.account;
-    print::words(&format!("{owner} is authorised already; trying that authorisation with {account}…"));
+    tell(Progress::TryingOwnersGrant { owner: &seat.owner, account: &seat.account });
     let legs = Legs::of_configured(&installation.config)?;
     let token = {
         // A provider that rotates may have spent the old token: its answer must reach the disk.
         let _refreshing = Uninterrupted::begin();
         installation.tokens(&legs).access(&grant).await
     };
-    let token = match token {
-        Ok(token) => token,
+    match token {
+        Ok(token) => Ok(Some(Reuse { grant, token })),
         Err(TokenFailure::NeedsAuthorization { .. }) => {
-            print::words(&format!("The authorisation of {owner} has ended; a new consent is needed."));
-            return Ok(None);
+            tell(Progress::OwnersGrantEnded { owner: &seat.owner });
+            Ok(None)
         }
-        Err(failure) => {
-            return Err(Failure::new(
-                failure.to_string().replace("{account}", &grant.command_target(account)),
-            ));
-        }
-    };
-    let folders = prove(&request.legs, account, &token.secret).await.map_err(|unproven| {
-        Failure::new(format!(
-            "the authorisation of {owner} does not open the mailbox {account}, so nothing is stored: {unproven}"
-        ))
-        .hint(format!("give {owner} full access to {account} at the provider, wait until that holds, and run this again"))
-    })?;
-    let password = first_password_name(&request.arguments);
-    let mut stored = attach(installation, account, &request.arguments.alias, &grant, password).await?;
-    stored.folders = Some(folders);
-    Ok(Some(stored))
+        Err(failure) => Err(Error::OwnersGrant { target: grant.command_target(&seat.account), failure }),
+    }
+}
+
+impl Reuse {
+    /// Attaches the account to the grant, once that has opened its mailbox.
+    pub(super) async fn finish(
+        self,
+        installation: &Installation,
+        legs: &Legs,
+        seat: Seat,
+    ) -> Result<Authorized, Error> {
+        let folders = match prove(legs, &seat.account, &self.token.secret).await {
+            Ok(folders) => folders,
+            Err(unproven) => {
+                return Err(Error::NotTheOwners { owner: seat.owner, account: seat.account, unproven });
+            }
+        };
+        let seat = Seat { owner: self.grant.owner, ..seat };
+        seat.attach(installation, self.grant.id, Proof::Opened { folders }).await
+    }
 }

@@ -2,108 +2,140 @@
 
 use time::OffsetDateTime;
 
-use super::{Arguments, Stored};
-use crate::cli::failure::Failure;
-use crate::cli::installation::{Installation, Legs};
-use crate::cli::interrupt::Uninterrupted;
-use crate::cli::proof::{Unproven, prove};
-use crate::cli::{passwords, print};
-use crate::config::Provider;
+use super::error::Error;
+use crate::config::{AppGrant, Provider};
+use crate::control::installation::Installation;
+use crate::control::passwords;
+use crate::control::proof::{Unproven, prove};
+use crate::control::providers::Legs;
 use crate::oauth::Tokens;
 use crate::secret::Secret;
-use crate::store::{AppPassword, Authorization, Grant, GrantKind, Granted, Id, fold};
+use crate::shutdown::Uninterrupted;
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
 
 /// What stands in the place of an application's refresh token while its grant is in force.
 const IN_FORCE: &[u8] = b"application";
 
 /// How sure it is that the person who consented is the one who was meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Certainty {
+pub(super) enum Certainty {
     /// The provider said so.
     Known,
     /// The provider tells no names: the sign-in has to prove it.
     Unknown,
 }
 
+/// An account whose grant is stored.
+#[derive(Debug)]
+pub struct Authorized {
+    /// The account's name.
+    pub account: String,
+    /// Who consented; the account's name for an application's grant.
+    pub owner: String,
+    /// What the mail server said.
+    pub proof: Proof,
+    /// The app password that was made, where the account had none.
+    pub password: Option<Secret>,
+}
+
+/// What the mail server said about a grant that is stored.
+#[derive(Debug)]
+pub enum Proof {
+    /// The mailbox opened.
+    Opened {
+        /// How many folders it has.
+        folders: usize,
+    },
+    /// It could not be asked; it is known who consented.
+    Later(Unproven),
+    /// There was no mailbox to ask it about.
+    NoMailbox,
+}
+
+/// An account to be, and what it is called.
+pub(super) struct Seat {
+    pub(super) account: String,
+    pub(super) owner: String,
+    pub(super) aliases: Vec<String>,
+    /// The name of its first password, where one is to be made.
+    pub(super) password: Option<String>,
+}
+
 /// A consent's result, to be proven and stored.
-pub(in crate::cli) struct NewGrant<'a> {
-    pub(in crate::cli) account: &'a str,
-    pub(in crate::cli) owner: &'a str,
-    pub(in crate::cli) aliases: &'a [String],
-    pub(in crate::cli) tokens: Tokens,
+pub(super) struct NewGrant {
+    pub(super) tokens: Tokens,
+    pub(super) certainty: Certainty,
+}
+
+impl NewGrant {
+    /// Signs in with the new token, then stores. A provider that cannot be reached right now costs no
+    /// consent where it is known who consented.
+    pub(super) async fn prove_and_store(
+        self,
+        installation: &Installation,
+        legs: &Legs,
+        seat: Seat,
+    ) -> Result<Authorized, Error> {
+        let Self { tokens, certainty } = self;
+        let proof = match prove(legs, &seat.account, &tokens.access_token).await {
+            Ok(folders) => Proof::Opened { folders },
+            Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
+            Err(unproven) => return Err(Error::Unproven { account: seat.account, unproven }),
+        };
+        let provider = &legs.provider;
+        let _storing = Uninterrupted::begin();
+        let _lock = installation.sealing()?;
+        let mut grant = row(installation, provider, &seat.owner, GrantKind::Person).await?;
+        grant.scopes = tokens.scopes.clone().unwrap_or_else(|| provider.scopes.clone());
+        seal_tokens(installation, &mut grant, &tokens)?;
+        seat.put(installation, Granted::New(Box::new(grant)), proof).await
+    }
 }
 
 /// An application's right to an account.
-pub(super) struct AppGranted<'a> {
-    pub(super) account: &'a str,
-    pub(super) aliases: &'a [String],
-    pub(super) scopes: Vec<String>,
+pub(super) struct AppGranted {
     pub(super) tokens: Option<Tokens>,
-    pub(super) now: OffsetDateTime,
+    pub(super) proof: Proof,
 }
 
-/// The name of the password to make for an account that has none.
-pub(super) fn first_password_name(arguments: &Arguments) -> Option<&str> {
-    (!arguments.no_app_password).then_some(&arguments.app_password_name)
-}
-
-/// Signs in with the new token, then stores. A provider that cannot be reached right now costs no
-/// consent where it is known who consented.
-pub(in crate::cli) async fn prove_and_store(
-    installation: &Installation,
-    legs: &Legs,
-    granted: NewGrant<'_>,
-    certainty: Certainty,
-    password: Option<&str>,
-) -> Result<Stored, Failure> {
-    let proven = prove(legs, granted.account, &granted.tokens.access_token).await;
-    let folders = match proven {
-        Ok(folders) => Some(folders),
-        Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => {
-            print::words(&format!("warning: the sign-in could not be tried yet: {unproven}"));
-            None
+impl AppGranted {
+    /// Stores it. The account has a password from its first moment on.
+    pub(super) async fn store(
+        self,
+        installation: &Installation,
+        provider: &Provider,
+        seat: Seat,
+    ) -> Result<Authorized, Error> {
+        let _storing = Uninterrupted::begin();
+        let _lock = installation.sealing()?;
+        let mut grant = row(installation, provider, &seat.account, GrantKind::App).await?;
+        grant.scopes = provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec();
+        if let Some(tokens) = &self.tokens {
+            seal_tokens(installation, &mut grant, tokens)?;
         }
-        Err(unproven) => return Err(unproven_failure(&unproven, granted.account)),
-    };
-    let mut stored = store(installation, legs, granted, password).await?;
-    stored.folders = folders;
-    Ok(stored)
+        let in_force = installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?;
+        grant.refresh_token = Some(in_force);
+        seat.put(installation, Granted::New(Box::new(grant)), self.proof).await
+    }
 }
 
-fn unproven_failure(unproven: &Unproven, account: &str) -> Failure {
-    Failure::new(format!(
-        "the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}"
-    ))
-}
-
-async fn store(
+/// A new row for the grant of `owner`, in the place of the one that is there.
+async fn row(
     installation: &Installation,
-    legs: &Legs,
-    granted: NewGrant<'_>,
-    password: Option<&str>,
-) -> Result<Stored, Failure> {
-    let now = OffsetDateTime::now_utc();
-    let NewGrant { account, owner, aliases, tokens } = granted;
-    let provider = &legs.provider;
-    let _storing = Uninterrupted::begin();
-    let _lock = installation.sealing()?;
-    let mut grant = Grant::new(&provider.name, owner, now);
-    if let Some(known) = installation.store.grant_of(&provider.name, owner, GrantKind::Person).await? {
+    provider: &Provider,
+    owner: &str,
+    kind: GrantKind,
+) -> Result<Grant, Error> {
+    let mut grant = Grant::new(&provider.name, owner, OffsetDateTime::now_utc());
+    grant.kind = kind;
+    if let Some(known) = installation.store.grant_of(&provider.name, owner, kind).await? {
         grant.id = known.id;
     }
-    grant.scopes = tokens.scopes.clone().unwrap_or_else(|| provider.scopes.clone());
-    seal_grant(installation, &mut grant, &tokens, now)?;
-    let seat = Seat { account, aliases, owner, password };
-    put(installation, seat, Granted::New(Box::new(grant))).await
+    Ok(grant)
 }
 
 /// Puts tokens into a grant's row.
-fn seal_grant(
-    installation: &Installation,
-    grant: &mut Grant,
-    tokens: &Tokens,
-    now: OffsetDateTime,
-) -> Result<(), Failure> {
+fn seal_tokens(installation: &Installation, grant: &mut Grant, tokens: &Tokens) -> Result<(), Error> {
     let seal =
         |context: String, secret: &Secret| installation.sealer.seal(&context, secret.expose().as_bytes());
     grant.access_token = Some(seal(Grant::access_context(&grant.id), &tokens.access_token)?);
@@ -111,72 +143,43 @@ fn seal_grant(
     if let Some(refresh_token) = &tokens.refresh_token {
         grant.refresh_token = Some(seal(Grant::refresh_context(&grant.id), refresh_token)?);
     }
-    grant.refreshed_at = Some(now);
+    grant.refreshed_at = Some(grant.authorized_at);
     grant.refresh_expires_at = tokens.refresh_expires_at;
     Ok(())
 }
 
-/// Stores an application's grant for an account. The account has a password from its first moment on.
-pub(super) async fn store_app(
-    installation: &Installation,
-    provider: &Provider,
-    granted: AppGranted<'_>,
-    password: &str,
-) -> Result<Stored, Failure> {
-    let AppGranted { account, aliases, scopes, tokens, now } = granted;
-    let _storing = Uninterrupted::begin();
-    let _lock = installation.sealing()?;
-    let mut grant = Grant::new(&provider.name, account, now);
-    grant.kind = GrantKind::App;
-    if let Some(known) = installation.store.grant_of(&provider.name, account, GrantKind::App).await? {
-        grant.id = known.id;
+impl Seat {
+    /// Lets the account use a grant that is there.
+    pub(super) async fn attach(
+        self,
+        installation: &Installation,
+        grant: Id,
+        proof: Proof,
+    ) -> Result<Authorized, Error> {
+        let _storing = Uninterrupted::begin();
+        self.put(installation, Granted::Existing(grant), proof).await
     }
-    grant.scopes = scopes;
-    if let Some(tokens) = &tokens {
-        seal_grant(installation, &mut grant, tokens, now)?;
+
+    /// Stores the account, its names, its grant and its first password in one moment.
+    async fn put(
+        self,
+        installation: &Installation,
+        grant: Granted,
+        proof: Proof,
+    ) -> Result<Authorized, Error> {
+        let known = installation.known_account(&self.account).await?;
+        let known = known.filter(|known| known.account.name == self.account);
+        let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());
+        let id = known.map_or_else(Id::random, |known| known.account.id);
+        let made = match &self.password {
+            Some(name) if !has_password => Some(passwords::make(installation, &id, name, None).await?),
+            _ => None,
+        };
+        let (password, row) = made.unzip();
+        let Self { account, owner, mut aliases, .. } = self;
+        aliases.retain(|alias| fold(alias) != fold(&account));
+        let authorization = Authorization { account, aliases, grant, id, password: row };
+        let account = installation.store.authorize(&authorization).await?.name;
+        Ok(Authorized { account, owner, proof, password })
     }
-    grant.refresh_token = Some(installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?);
-    let seat = Seat { account, aliases, owner: account, password: Some(password) };
-    put(installation, seat, Granted::New(Box::new(grant))).await
-}
-
-/// Lets an account use a grant that is there.
-pub(super) async fn attach(
-    installation: &Installation,
-    account: &str,
-    aliases: &[String],
-    grant: &Grant,
-    password: Option<&str>,
-) -> Result<Stored, Failure> {
-    let _storing = Uninterrupted::begin();
-    let seat = Seat { account, aliases, owner: &grant.owner, password };
-    put(installation, seat, Granted::Existing(grant.id.clone())).await
-}
-
-/// An account to be, and what it is called.
-struct Seat<'a> {
-    account: &'a str,
-    aliases: &'a [String],
-    owner: &'a str,
-    /// The name of its first password, where one is to be made.
-    password: Option<&'a str>,
-}
-
-async fn put(installation: &Installation, seat: Seat<'_>, grant: Granted) -> Result<Stored, Failure> {
-    let known = installation.store.login(seat.account).await?;
-    // A domain account that answers for this name is another account.
-    let known = known.filter(|known| {
-        known.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none()) && known.account.name == seat.account
-    });
-    let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());
-    let id = known.map_or_else(Id::random, |known| known.account.id);
-    let made: Option<(Secret, AppPassword)> = match seat.password {
-        Some(name) if !has_password => Some(passwords::make(installation, &id, name, None).await?),
-        _ => None,
-    };
-    let (password, row) = made.unzip();
-    let aliases = seat.aliases.iter().filter(|alias| fold(alias) != fold(seat.account)).cloned().collect();
-    let authorization = Authorization { account: seat.account.to_owned(), aliases, grant, id, password: row };
-    let account = installation.store.authorize(&authorization).await?;
-    Ok(Stored { account: account.name, owner: seat.owner.to_owned(), folders: None, password })
 }

@@ -62,11 +62,11 @@ pub struct ByHand {
 }
 
 /// Takes the authorisation of the account called `name` back, on this machine.
-pub async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, super::Error> {
+pub async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, super::error::Error> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
     let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
-        return Err(super::Error::NothingToRevoke { account });
+        return Err(super::error::Error::NothingToRevoke { account });
     };
     let _revoking = Uninterrupted::begin();
     let token = take(installation, &grant.id, REVOKED).await?;

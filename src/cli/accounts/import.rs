@@ -1,0 +1,74 @@
+//! `accounts import`: what another installation exported is stored here, and then tried.
+
+use std::path::{Path, PathBuf};
+
+use super::passphrase;
+use crate::cli::failure::{Done, Failure};
+use crate::cli::{print, terminal};
+use crate::control::Installation;
+use crate::control::transfer::{Imported, Parcel, Trial, check};
+use crate::secret::bundle::{self, Kind};
+use crate::text::quoted;
+
+/// Far above any bundle.
+const LONGEST_BUNDLE: u64 = 256 * 1024;
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// Read the passphrase from this file's first line
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Take the place of an account or an authorisation that is here already
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(super) async fn import(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
+    if arguments.passphrase_file.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::new(
+            "standard input holds the exported account, so the passphrase must come from a file",
+        ));
+    }
+    let text = terminal::read_stdin(LONGEST_BUNDLE).await?;
+    let parcel = open(installation, arguments, &text).await?;
+    check(installation, &parcel, arguments.replace).await?;
+    let imported = Imported::store(installation, parcel).await?;
+    let account = imported.account();
+    print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
+    let tried = imported.try_it(installation).await;
+    let done = tried.map(|trial| tell(&trial));
+    print::words("Mail programs need an app password of this installation:");
+    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(account)));
+    Ok(done?)
+}
+
+async fn open(installation: &Installation, arguments: &Arguments, text: &str) -> Result<Parcel, Failure> {
+    if bundle::kind(text)? == Kind::Recipient {
+        return Ok(Parcel::opened_here(installation, text).await?);
+    }
+    let passphrase = match &arguments.passphrase_file {
+        Some(file) => passphrase::in_file(file).await?,
+        None => passphrase::ask().await?,
+    };
+    Ok(Parcel::opened_with(&passphrase, text)?)
+}
+
+fn tell(trial: &Trial) -> Done {
+    match trial {
+        Trial::Opened { folders, token } => {
+            let left = token.minutes_left();
+            print::words(&format!(
+                "The mailbox opened and has {folders} folders; the token is good for {left} min."
+            ));
+            return Done::Well;
+        }
+        Trial::NoToken(why) => {
+            print::words(&format!("warning: no access token came yet: {why}"));
+        }
+        Trial::Unproven(unproven) => {
+            print::words(&format!("warning: the mailbox did not open: {unproven}"));
+        }
+        Trial::NoClient => {}
+    }
+    Done::NeedsPerson
+}

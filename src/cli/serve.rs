@@ -1,0 +1,147 @@
+//! `serve`: listens until told to stop.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::config::Config;
+use crate::control::Installation;
+use crate::control::serving::Prepared;
+use crate::server::Bound;
+
+/// After so many turns of sessions the runtime asks which others have something to read, should there be no
+/// pause before. The longest turn of a busy session takes some five milliseconds.
+const EVENT_INTERVAL: u32 = 8;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Write a JSON object with process id and addresses here once connections are accepted
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    let config = options.read()?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
+    raise_descriptor_limit(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config, arguments))
+}
+
+/// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
+/// and the hashing of chosen passwords run on the rest. More threads only wake each other.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+}
+
+async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
+    let mut stop = Stop::listen()?;
+    let installation = Installation::open(config).await?;
+    let prepared = Prepared::new(&installation.config)?;
+    let ready = Ready::new(&prepared.bound, prepared.ca_file());
+    let serving = prepared.start(&installation).await?;
+    if let Some(file) = &arguments.ready_file {
+        ready.write(file)?;
+    }
+    for listener in &ready.listeners {
+        info!("listening on {} ({})", listener.address, listener.security);
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    stop.asked().await;
+    info!("stopping: no new connections; sessions end at their next pause");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    serving.stop(stop.asked()).await;
+    if let Some(file) = &arguments.ready_file {
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(Done::Well)
+}
+
+/// SIGTERM, SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What `--ready-file` holds.
+#[derive(Serialize)]
+struct Ready {
+    pid: u32,
+    listeners: Vec<ReadyListener>,
+    admin: Option<String>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct ReadyListener {
+    protocol: &'static str,
+    address: String,
+    security: &'static str,
+}
+
+impl Ready {
+    fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
+        let listener = |bound: &Bound| ReadyListener {
+            protocol: "imap",
+            address: bound.address.to_string(),
+            security: bound.security.name(),
+        };
+        Self {
+            pid: std::process::id(),
+            listeners: bound.iter().map(listener).collect(),
+            admin: None,
+            ca_file,
+        }
+    }
+
+    /// Atomically: a program that waits for the file finds all of it.
+    fn write(&self, file: &Path) -> Result<(), Failure> {
+        let directory = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut temporary| {
+            serde_json::to_writer(&mut temporary, self)?;
+            temporary.persist(file).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|error| {
+            Failure::new(format!("the ready file {} cannot be written: {error}", file.display()))
+        })
+    }
+}
+
+/// Each session takes two descriptors.
+fn raise_descriptor_limit(config: &Config) {
+    let needed = u64::try_from(config.limits.connections).unwrap_or(u64::MAX).saturating_mul(2);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < needed => warn!(
+            "this process may open {limit} files, but limits.connections needs {needed}; raise the hard limit \
+             (LimitNOFILE in the service unit, or ulimit -n), or lower limits.connections"
+        ),
+        Ok(_) => {}
+        Err(error) => print::words(&format!("warning: the limit on open files cannot be raised: {error}")),
+    }
+}

@@ -1,0 +1,103 @@
+//! What is asked for, and what a surface hears on the way.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use crate::config::{Config, Provider};
+use crate::control::accounts::check_login_name;
+use crate::control::{passwords, providers};
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// The mailbox's address; with [`Way::App`] also `@DOMAIN`.
+    pub account: String,
+    /// The provider's name, where the address does not tell.
+    pub provider: Option<String>,
+    /// Who consents, where it is not the account itself.
+    pub owner: Option<String>,
+    /// Further login names.
+    pub aliases: Vec<String>,
+    /// How the grant comes.
+    pub way: Way,
+    /// The name of the app password to make where the account has none; `None` makes none.
+    pub password: Option<String>,
+    /// How long a person has, in seconds.
+    pub seconds: u64,
+}
+
+/// How a grant comes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A browser ends at an address that is listened on.
+    Redirect,
+    /// A person brings the address that a browser ended at.
+    Paste,
+    /// A person enters a code on another device.
+    Device,
+    /// The application has it; no person consents.
+    App {
+        /// The mailbox of a domain account to try it with.
+        probe: Option<String>,
+    },
+}
+
+/// What happens on the way, for a surface that shows it.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// The owner has a grant, which is tried with the account.
+    TryingOwnersGrant {
+        /// Who consented.
+        owner: &'a str,
+        /// The account to be.
+        account: &'a str,
+    },
+    /// That grant has ended: a new consent is needed.
+    OwnersGrantEnded {
+        /// Who consented.
+        owner: &'a str,
+    },
+    /// The provider is asked for an application's token.
+    SigningIn {
+        /// The provider's title.
+        title: &'a str,
+    },
+    /// The answer is there, and its code is redeemed.
+    FetchingTokens,
+    /// The mail server is asked, for that mailbox where it is not the account's own.
+    Proving(Option<&'a str>),
+}
+
+/// A surface that shows progress.
+pub type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
+
+/// A request that makes sense, and its provider.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) request: Request,
+    /// The account's provider, which has a client.
+    pub provider: Arc<Provider>,
+}
+
+impl Plan {
+    /// Judges names, and finds the provider. Nothing is opened or asked yet.
+    pub fn new(config: &Config, request: Request) -> Result<Self, Error> {
+        let is_app = matches!(request.way, Way::App { .. });
+        let probe = if let Way::App { probe } = &request.way { probe.as_ref() } else { None };
+        let names = [Some(&request.account), request.owner.as_ref(), probe];
+        for name in names.into_iter().flatten().chain(&request.aliases) {
+            check_login_name(name)?;
+        }
+        if let Some(name) = &request.password {
+            passwords::check_name(name)?;
+        }
+        if request.account.starts_with('@') && !is_app {
+            return Err(Error::DomainNeedsApplication { account: request.account });
+        }
+        if is_app && request.password.is_none() {
+            return Err(Error::ApplicationNeedsPassword);
+        }
+        let provider = providers::choose(config, &request.account, request.provider.as_deref())?;
+        Ok(Self { request, provider })
+    }
+}
