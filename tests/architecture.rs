@@ -11,9 +11,28 @@
 
 use std::path::{Path, PathBuf};
 
-/// A room, and the rooms that it may use beside itself and [`COMMON`]; `cli` may use all.
+/// A room, and the rooms that it may use beside itself and [`COMMON`].
 const ROOMS: &[(&str, &[&str])] = &[
-    ("cli", &[]),
+    ("cli", &["control", "config", "forecast", "oauth", "protocol", "secret", "server", "store", "tls"]),
+    (
+        "control",
+        &[
+            "account",
+            "config",
+            "connection",
+            "events",
+            "forecast",
+            "oauth",
+            "protocol",
+            "secret",
+            "server",
+            "store",
+            "tls",
+            "token",
+            "upstream",
+            "wire",
+        ],
+    ),
     ("server", &["connection", "tls", "config"]),
     ("connection", &["protocol", "account", "token", "upstream", "relay", "wire", "tls", "config"]),
     ("wire", &["tls"]),
@@ -190,7 +209,7 @@ fn is_room(name: &str) -> bool {
 
 fn may_use(room: &str, used: &str) -> bool {
     let given = ROOMS.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, given)| given);
-    room == "cli" || room == used || COMMON.contains(&used) || given.contains(&used)
+    room == used || COMMON.contains(&used) || given.contains(&used)
 }
 
 /// `text` without comments and without items under `#[cfg(test)]`, which end at the next line that has

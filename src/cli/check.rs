@@ -26,7 +26,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     // A wrong configuration is a mistake of its own, with its own exit code.
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
-    report.push(Line::new(None, "config", format!("read from {from}")));
+    report.push(Line::new(None, "config", &format!("read from {from}")));
     let checked = check(config, arguments.account.as_deref(), &mut |event| report.hear(event)).await;
     report.finish(*checked.as_ref().unwrap_or(&Outcome::Failed))?;
     match checked? {
@@ -49,18 +49,18 @@ struct Line {
 
 impl Line {
     /// A step that went well.
-    fn new(account: Option<String>, step: &'static str, detail: String) -> Self {
-        Self { account, step, ok: true, milliseconds: None, detail: one_line(&detail), cure: None }
+    fn new(account: Option<String>, step: &'static str, detail: &str) -> Self {
+        Self { account, step, ok: true, milliseconds: None, detail: one_line(detail), cure: None }
     }
 
     fn of(step: &Step) -> Self {
         let milliseconds = step.took.map(|took| took.as_millis());
         let account = step.account.clone();
         match &step.found {
-            Ok(found) => Self { milliseconds, ..Self::new(account, step.name, detail(found)) },
+            Ok(found) => Self { milliseconds, ..Self::new(account, step.name, &detail(found)) },
             Err(wrong) => {
                 let cure = Some(one_line(&cure(wrong))).filter(|cure| !cure.is_empty());
-                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, why(wrong)) }
+                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, &why(wrong)) }
             }
         }
     }

@@ -46,7 +46,7 @@ pub struct Pending {
 enum Step {
     Consent(Box<Consent>),
     Application(Application),
-    Reuse(Reuse),
+    Reuse(Box<Reuse>),
 }
 
 /// Settles what can be settled without a person.
@@ -70,7 +70,7 @@ pub async fn begin(installation: &Installation, plan: Plan, tell: Tell<'_>) -> R
                 None => None,
             };
             match reused {
-                Some(reuse) => Step::Reuse(reuse),
+                Some(reuse) => Step::Reuse(Box::new(reuse)),
                 None => {
                     let consent = Consent::begin(installation, &legs, &seat, &way, named, seconds).await?;
                     Step::Consent(Box::new(consent))

@@ -12,7 +12,7 @@ const LEASE: time::Duration = time::Duration::seconds(120);
 const TRANSFER_KEY: &str = "transfer_key";
 
 /// A step of a rotation that is done.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
     /// A new key is in the source.
     Added(u32, &'a KeySource),

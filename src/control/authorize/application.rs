@@ -58,7 +58,7 @@ impl Application {
                 let proven = prove(legs, mailbox, &tokens.access_token).await;
                 let folders = proven.map_err(|unproven| Error::NotTheApplications {
                     mailbox: mailbox.to_owned(),
-                    unproven,
+                    unproven: unproven.into(),
                 })?;
                 Proof::Opened { folders }
             }

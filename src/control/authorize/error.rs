@@ -127,7 +127,7 @@ pub enum Error {
         /// The account to be.
         account: String,
         /// What the mail server said.
-        unproven: Unproven,
+        unproven: Box<Unproven>,
     },
     /// The application's token is good, and not for this mailbox.
     #[error("the application's token did not open the mailbox {mailbox}, so nothing is stored: {unproven}")]
@@ -135,7 +135,7 @@ pub enum Error {
         /// The mailbox tried.
         mailbox: String,
         /// What the mail server said.
-        unproven: Unproven,
+        unproven: Box<Unproven>,
     },
     /// The new grant does not open the mailbox.
     #[error("the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}")]
@@ -143,7 +143,7 @@ pub enum Error {
         /// The account to be.
         account: String,
         /// What the mail server said.
-        unproven: Unproven,
+        unproven: Box<Unproven>,
     },
     /// Like any operation.
     #[error(transparent)]

@@ -43,7 +43,7 @@ pub enum Way {
 }
 
 /// What happens on the way, for a surface that shows it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
     /// The owner has a grant, which is tried with the account.
     TryingOwnersGrant {

@@ -64,7 +64,11 @@ impl Reuse {
         let folders = match prove(legs, &seat.account, &self.token.secret).await {
             Ok(folders) => folders,
             Err(unproven) => {
-                return Err(Error::NotTheOwners { owner: seat.owner, account: seat.account, unproven });
+                return Err(Error::NotTheOwners {
+                    owner: seat.owner,
+                    account: seat.account,
+                    unproven: unproven.into(),
+                });
             }
         };
         let seat = Seat { owner: self.grant.owner, ..seat };

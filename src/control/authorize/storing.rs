@@ -80,7 +80,9 @@ impl NewGrant {
         let proof = match prove(legs, &seat.account, &tokens.access_token).await {
             Ok(folders) => Proof::Opened { folders },
             Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
-            Err(unproven) => return Err(Error::Unproven { account: seat.account, unproven }),
+            Err(unproven) => {
+                return Err(Error::Unproven { account: seat.account, unproven: unproven.into() });
+            }
         };
         let provider = &legs.provider;
         let _storing = Uninterrupted::begin();

@@ -27,7 +27,7 @@ pub enum Outcome {
 }
 
 /// What a surface hears of a check.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// There is nothing to check.
     NoAccounts,
