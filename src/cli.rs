@@ -5,6 +5,7 @@
 //! the command line or the configuration, 3 done, and something needs a person.
 
 mod accounts;
+mod aliases;
 mod authorize;
 mod certs;
 mod check;

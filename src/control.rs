@@ -13,6 +13,7 @@ mod error;
 pub mod grants;
 mod installation;
 pub mod keys;
+mod names;
 pub mod passwords;
 mod proof;
 pub mod providers;
@@ -22,4 +23,5 @@ pub mod transfer;
 
 pub use error::Error;
 pub use installation::Installation;
+pub use names::NameFault;
 pub use proof::Unproven;

@@ -422,6 +422,9 @@ pub trait Store: Send + Sync {
     /// Adds another login name.
     async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError>;
 
+    /// Removes another login name; false where the account has none of that name beside its own.
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError>;
+
     /// The app passwords of an account, by name.
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError>;
 

@@ -18,14 +18,29 @@ pub fn is_shown(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// A word as a shell takes it: in a command that is shown, a name is never more than one argument.
+/// A word as a shell takes it: in a command that is shown, a name is never more than one argument. What cannot
+/// be shown is written as bash, ksh and zsh read it, so that the command can be copied.
 pub fn quoted(word: &str) -> String {
-    let word = one_line(word);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
     }
+    if word.chars().all(is_shown) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut quoted = "$'".to_owned();
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if is_shown(c) => quoted.push(c),
+            c => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+        }
+    }
+    quoted + "'"
 }
 
 #[cfg(test)]
@@ -48,7 +63,7 @@ mod tests {
             ("x; rm -rf ~", "'x; rm -rf ~'"),
             ("$(reboot)", "'$(reboot)'"),
             ("CORP\\bob", "'CORP\\bob'"),
-            ("a\nb", "'a\u{fffd}b'"),
+            ("a\nb's\u{202e}", r"$'a\x0ab\'s\xe2\x80\xae'"),
             ("", "''"),
         ] {
             assert_eq!(quoted(word), shown, "{word}");

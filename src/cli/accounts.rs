@@ -6,6 +6,7 @@ mod passphrase;
 
 use serde::Serialize;
 
+use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print::{self, rfc3339};
@@ -26,6 +27,16 @@ pub(super) enum Command {
     },
     /// Let mail programs log in to an account under another name, too
     Alias {
+        /// The account
+        account: String,
+        /// The other name
+        name: String,
+        /// Take a name that is another address than the account's without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take such a name away again
+    Unalias {
         /// The account
         account: String,
         /// The other name
@@ -53,9 +64,14 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
                 account.name
             ));
         }
-        Command::Alias { account, name } => {
-            let account = accounts::alias(&installation, &account, &name).await?;
+        Command::Alias { account, name, yes } => {
+            let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
+            let account = with_leave(yes, alias).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
+        }
+        Command::Unalias { account, name } => {
+            let account = accounts::unalias(&installation, &account, &name).await?;
+            print::words(&format!("{name} no longer logs in to {}.", account.name));
         }
     }
     Ok(Done::Well)

@@ -10,6 +10,7 @@ mod summary;
 use std::time::Duration;
 
 use self::summary::Summary;
+use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
@@ -31,6 +32,9 @@ pub(super) struct Arguments {
     /// Another login name for mail programs
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// Take an alias that is another address than the account's without asking
+    #[arg(long)]
+    yes: bool,
     /// Print the address to open instead of starting a browser
     #[arg(long, conflicts_with_all = ["paste", "device", "app"])]
     no_browser: bool,
@@ -83,10 +87,11 @@ impl Arguments {
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
     let config = options.load()?;
     let plan = Plan::new(&config, arguments.request())?;
-    let provider = plan.provider.clone();
     let installation = Installation::open(config).await?;
     let ca_file = installation.ca_file()?;
-    let mut pending = begin(&installation, plan, &mut progress).await?;
+    let judged = with_leave(arguments.yes, async |yes| plan.judge(&installation, yes).await).await?;
+    let provider = judged.provider.clone();
+    let mut pending = begin(&installation, judged, &mut progress).await?;
     let answer = match answer(&mut pending, &installation, &arguments).await {
         Ok(answer) => answer,
         Err(failure) => {

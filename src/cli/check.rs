@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print};
-use crate::control::check::{Event, Found, Outcome, Step, Wrong, check};
+use crate::control::check::{BadName, Event, Found, NameOf, Outcome, Step, Wrong, check};
 use crate::protocol::imap::NotListed;
 use crate::text::{one_line, quoted};
 
@@ -131,6 +131,13 @@ fn detail(found: &Found) -> String {
             let keys: Vec<String> = keys.iter().map(u32::to_string).collect();
             format!("{source}, key {}; it opens all {values} sealed values", keys.join(", "))
         }
+        Found::OldName(bad) => {
+            format!("{bad}; it goes on working, and this ends it: {}", other_name(bad))
+        }
+        Found::ForeignAlias { account, alias } => format!(
+            "{alias:?} is another address, and opens this account; {} ends that",
+            unalias(account, alias)
+        ),
         Found::Addresses { host, count } => format!("{host} has {count} addresses"),
         Found::Answers(endpoint) => format!("{endpoint} answers"),
         Found::Certificate { host } => format!("the certificate is good for {host}"),
@@ -161,6 +168,8 @@ fn cure(wrong: &Wrong) -> String {
         Wrong::NotOpened { .. } | Wrong::NotRead(_) => {
             "restore the key that this store was made with".to_owned()
         }
+        Wrong::Name(bad) => other_name(bad),
+        Wrong::PersonsDomain { account } => remove(account),
         Wrong::NoPassword { account } => {
             format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
         }
@@ -178,4 +187,26 @@ fn cure(wrong: &Wrong) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// What takes a bad name away.
+fn other_name(bad: &BadName) -> String {
+    match bad.of {
+        NameOf::Alias => unalias(&bad.account, &bad.name),
+        NameOf::Account | NameOf::Owner => remove(&bad.account),
+    }
+}
+
+fn unalias(account: &str, alias: &str) -> String {
+    format!("imap-oauth-proxy accounts unalias {} {}", quoted(account), positional(alias))
+}
+
+fn remove(account: &str) -> String {
+    format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
+}
+
+/// The last word of a command, where it may look like an option.
+fn positional(name: &str) -> String {
+    let dashes = if name.starts_with('-') { "-- " } else { "" };
+    format!("{dashes}{}", quoted(name))
 }

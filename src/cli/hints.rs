@@ -30,6 +30,18 @@ pub(super) fn of_any(error: &control::Error) -> Vec<String> {
         E::LoginName(_) => vec![
             "it must have 1 to 320 characters, no blanks at its ends and no control characters".to_owned(),
         ],
+        E::PersonsDomain { .. } => {
+            vec!["imap-oauth-proxy authorize @DOMAIN --app makes such an account".to_owned()]
+        }
+        E::AccountName { .. } => vec!["give the mailbox's address, as its provider writes it".to_owned()],
+        E::OwnerName { .. } => {
+            vec!["give the address that the person signs in with at the provider".to_owned()]
+        }
+        E::AliasName { .. } => {
+            vec!["give a plain login name, such as `support` or CORP\\support".to_owned()]
+        }
+        E::AliasOfOwner { .. } => vec!["choose another name".to_owned()],
+        E::NoAlias { .. } => vec!["imap-oauth-proxy accounts list shows all aliases".to_owned()],
         E::NoPassword { account, .. } => {
             vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
         }
@@ -161,6 +173,11 @@ fn of_transfer(error: &transfer::Error) -> Vec<String> {
                 .to_owned(),
             format!("copy [providers.{provider}] from the other installation's configuration"),
         ],
+        E::Field { .. } => vec![
+            "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
+                .to_owned(),
+        ],
+        E::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
         E::AlreadyHere { .. } => {
             vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
         }

@@ -2,16 +2,9 @@
 
 use super::error::Error;
 use super::installation::Installation;
+use super::names::{check_aliases, check_login_name};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant};
-
-/// A name that can stand in a login and in the sign-in at a provider.
-pub fn check_login_name(name: &str) -> Result<(), Error> {
-    match name.trim() != name || name.is_empty() || name.len() > 320 || name.chars().any(char::is_control) {
-        true => Err(Error::LoginName(name.to_owned())),
-        false => Ok(()),
-    }
-}
 
 /// The account's name as it is stored, where `name` is an account or an alias; else `name`.
 pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Error> {
@@ -50,10 +43,26 @@ pub async fn remove(installation: &Installation, name: &str) -> Result<Account, 
     Ok(account)
 }
 
-/// Lets mail programs log in to the account called `name` as `alias`, too.
-pub async fn alias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
+/// Lets mail programs log in to the account called `name` as `alias`, too; `yes` where that may be another
+/// address.
+pub async fn alias(
+    installation: &Installation,
+    name: &str,
+    alias: &str,
+    yes: bool,
+) -> Result<Account, Error> {
     check_login_name(alias)?;
     let account = installation.exact_account(name).await?.account;
+    check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
     installation.store.add_alias(&account.id, alias).await?;
     Ok(account)
+}
+
+/// Takes such a name away again.
+pub async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
+    let account = installation.exact_account(name).await?.account;
+    match installation.store.remove_alias(&account.id, alias).await? {
+        true => Ok(account),
+        false => Err(Error::NoAlias { account: account.name, name: alias.to_owned() }),
+    }
 }

@@ -22,7 +22,9 @@ use self::consent::Consent;
 use self::reuse::Reuse;
 use self::storing::{NewGrant, Seat};
 use super::accounts::canonical_name;
+use super::error::Error as AnyError;
 use super::installation::Installation;
+use super::names::{check_account, check_login_name};
 use super::providers::Legs;
 use crate::config::Provider;
 use crate::oauth::RedirectError;
@@ -32,7 +34,7 @@ use crate::store::fold;
 
 pub use consent::{Answer, Todo};
 pub use error::Error;
-pub use plan::{Plan, Progress, Request, Tell, Way};
+pub use plan::{Judged, Plan, Progress, Request, Tell, Way};
 pub use storing::{Authorized, Proof};
 
 /// A grant on its way, which may wait for a person.
@@ -50,12 +52,9 @@ enum Step {
 }
 
 /// Settles what can be settled without a person.
-pub async fn begin(installation: &Installation, plan: Plan, tell: Tell<'_>) -> Result<Pending, Error> {
-    let Plan { request, provider } = plan;
-    installation.verify_key().await?;
+pub async fn begin(installation: &Installation, judged: Judged, tell: Tell<'_>) -> Result<Pending, Error> {
+    let Judged { account, request, provider } = judged;
     let Request { provider: named, owner, aliases, way, password, seconds, .. } = request;
-    let account = canonical_name(installation, &request.account).await?;
-    check_aliases(installation, &account, &aliases).await?;
     let legs = Legs::of(&provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let mut seat = Seat { owner: account.clone(), account, aliases, password };
@@ -152,6 +151,12 @@ impl Pending {
     }
 }
 
+/// Whether `account` can be given a refresh token that was got elsewhere: before one is asked for.
+pub async fn check_import(installation: &Installation, account: &str) -> Result<(), AnyError> {
+    check_login_name(account)?;
+    check_account(installation, account, false).await
+}
+
 /// Stores a refresh token that was got elsewhere, once it has proven itself.
 pub async fn import(
     installation: &Installation,
@@ -168,29 +173,11 @@ pub async fn import(
         account: account.to_owned(),
         error,
     })?;
+    let account = canonical_name(installation, account).await?;
     // Most providers keep the old one valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
-    let account = canonical_name(installation, account).await?;
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
     NewGrant { tokens, certainty: storing::Certainty::Unknown }
         .prove_and_store(installation, &legs, seat)
         .await
-}
-
-/// Before a person consents in vain.
-async fn check_aliases(installation: &Installation, account: &str, aliases: &[String]) -> Result<(), Error> {
-    let accounts = match aliases.is_empty() {
-        true => Vec::new(),
-        false => installation.store.accounts().await?,
-    };
-    for alias in aliases {
-        let owner = canonical_name(installation, alias).await?;
-        if fold(&owner) != fold(alias) && owner != account {
-            return Err(Error::AliasOfAnother { alias: alias.clone(), owner });
-        }
-        if accounts.iter().any(|other| fold(&other.name) == fold(alias) && other.name != account) {
-            return Err(Error::AliasIsAnAccount { alias: alias.clone() });
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! has a printable form here, only what kind they are and when they end.
 
 mod mail;
+mod names;
 mod step;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use super::providers::Legs;
 use crate::config::Config;
 use crate::store::{Account, Grant, LoginRecord};
 
-pub use step::{Event, Found, Outcome, Step, Wrong};
+pub use step::{BadName, Event, Found, NameOf, Outcome, Step, Wrong};
 
 /// Tries everything for the account called `name`, or for all; each step is told when it is done.
 pub async fn check(
@@ -41,8 +42,12 @@ pub async fn check(
         steps.tell(Event::NoAccounts);
     }
     let legs = Legs::of_configured(&installation.config)?;
+    let all_accounts = installation.store.accounts().await?;
     for LoginRecord { account, grant, passwords } in &accounts {
         steps.tell(Event::Account(&account.name));
+        // A look-up brings no aliases.
+        let listed = all_accounts.iter().find(|listed| listed.id == account.id);
+        names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
         if passwords.is_empty() {
             steps.done("app password", None, Err(Wrong::NoPassword { account: account.name.clone() }));
         }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::names::NameFault;
 use crate::account::PasswordError;
 use crate::oauth::TokenError;
 use crate::secret::{KeyError, SealError};
@@ -27,8 +28,76 @@ pub enum Error {
     /// The person's: no mail program or provider would take the name.
     #[error("{0:?} cannot be a login name")]
     LoginName(String),
+    /// The person's: no person's grant opens a domain.
+    #[error("{name:?} stands for a whole domain, which no person's authorisation opens")]
+    PersonsDomain {
+        /// As given.
+        name: String,
+    },
+    /// The person's: the name of an account to be.
+    #[error("the account {name:?} {fault}")]
+    AccountName {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        fault: NameFault,
+    },
+    /// The person's: the name of an owner.
+    #[error("the owner {name:?} {fault}")]
+    OwnerName {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        fault: NameFault,
+    },
+    /// The person's: the name of an alias to be.
+    #[error("the alias {name:?} {fault}")]
+    AliasName {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        fault: NameFault,
+    },
+    /// The person's: the alias is taken.
+    #[error("{alias:?} is already a login name of {owner}")]
+    AliasOfAnother {
+        /// As given.
+        alias: String,
+        /// The account whose name it is.
+        owner: String,
+    },
+    /// The person's: the alias is the address of a person whose grant another account uses.
+    #[error("{alias:?} is the owner of the authorisation of {owned}, so it cannot be an alias of {account}")]
+    AliasOfOwner {
+        /// As given.
+        alias: String,
+        /// The account that it was meant for.
+        account: String,
+        /// The account that uses the grant.
+        owned: String,
+    },
+    /// To be asked about: the aliases are other addresses, and nothing said that this is meant.
+    #[error(
+        "{aliases} is not the address of {account}: a login under that name would open the mailbox of {account}"
+    )]
+    ForeignAliases {
+        /// The account that they were meant for.
+        account: String,
+        /// As given.
+        aliases: String,
+    },
+    /// The person's: the account has no such alias.
+    #[error("{account} has no alias {name:?}")]
+    NoAlias {
+        /// The account's name.
+        account: String,
+        /// As given.
+        name: String,
+    },
     /// The person's: the name of an app password.
-    #[error("the password's name must have 1 to 100 characters, none of them a control character")]
+    #[error(
+        "the password's name must have 1 to 100 characters, none of them a control character or invisible"
+    )]
     PasswordName,
     /// The person's: the account has no app password of that name.
     #[error("{account} has no password called {name:?}")]

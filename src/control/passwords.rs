@@ -7,6 +7,7 @@ use super::installation::Installation;
 use crate::account::generate_password;
 use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id};
+use crate::text::is_shown;
 
 /// Anything shorter is guessed, whatever is done about it.
 const SHORTEST_CHOSEN: usize = 8;
@@ -15,7 +16,7 @@ pub const LONGEST_CHOSEN: usize = 1024;
 
 /// A name that a person can type again.
 pub fn check_name(name: &str) -> Result<(), Error> {
-    match name.trim().is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
+    match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
         true => Err(Error::PasswordName),
         false => Ok(()),
     }

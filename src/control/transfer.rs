@@ -6,6 +6,7 @@
 mod error;
 mod export;
 mod import;
+mod judge;
 mod parcel;
 
 pub use error::Error;

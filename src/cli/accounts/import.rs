@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::passphrase;
+use crate::cli::aliases::with_leave;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
 use crate::control::Installation;
@@ -21,6 +22,9 @@ pub(in crate::cli) struct Arguments {
     /// Take the place of an account or an authorisation that is here already
     #[arg(long)]
     replace: bool,
+    /// Take aliases that are other addresses than the account's
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn import(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
@@ -32,6 +36,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let text = terminal::read_stdin(LONGEST_BUNDLE).await?;
     let parcel = open(installation, arguments, &text).await?;
     check(installation, &parcel, arguments.replace).await?;
+    with_leave(arguments.yes, async |yes| parcel.check_aliases(installation, yes).await).await?;
     let imported = Imported::store(installation, parcel).await?;
     let account = imported.account();
     print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));

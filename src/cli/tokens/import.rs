@@ -2,7 +2,6 @@
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
-use crate::control::accounts::check_login_name;
 use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
 use crate::text::quoted;
@@ -15,7 +14,7 @@ pub(super) async fn import(
     account: &str,
     provider: &str,
 ) -> Result<Done, Failure> {
-    check_login_name(account)?;
+    authorize::check_import(installation, account).await?;
     let provider = providers::named(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
     let account = authorize::import(installation, &provider, account, refresh_token).await?.account;

@@ -21,20 +21,6 @@ pub enum Error {
         "--app needs an app password: an application's sign-in opens mailboxes without their owners, so only the app password guards them"
     )]
     ApplicationNeedsPassword,
-    /// The request: the name is taken.
-    #[error("{alias:?} is already a login name of {owner}")]
-    AliasOfAnother {
-        /// As given.
-        alias: String,
-        /// The account whose name it is.
-        owner: String,
-    },
-    /// The request: the name is taken.
-    #[error("{alias:?} is an account of its own")]
-    AliasIsAnAccount {
-        /// As given.
-        alias: String,
-    },
     /// The configuration: there is a service account alone.
     #[error("{title} has a service account here, but no client that a person can consent to")]
     NoPersonsClient {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::error::Error;
 use crate::config::{Config, Provider};
-use crate::control::accounts::check_login_name;
+use crate::control::accounts::canonical_name;
+use crate::control::error::Error as AnyError;
+use crate::control::installation::Installation;
+use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
 
 /// What is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The mailbox's address; with [`Way::App`] also `@DOMAIN`.
     pub account: String,
@@ -27,7 +30,7 @@ pub struct Request {
 }
 
 /// How a grant comes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// A browser ends at an address that is listened on.
     Redirect,
@@ -74,9 +77,8 @@ pub type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 /// A request that makes sense, and its provider.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) request: Request,
-    /// The account's provider, which has a client.
-    pub provider: Arc<Provider>,
+    request: Request,
+    provider: Arc<Provider>,
 }
 
 impl Plan {
@@ -100,4 +102,28 @@ impl Plan {
         let provider = providers::choose(config, &request.account, request.provider.as_deref())?;
         Ok(Self { request, provider })
     }
+
+    /// Judges the names by what is stored, before a person consents in vain; `yes` where an alias may be another
+    /// address.
+    pub async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, AnyError> {
+        let Self { request, provider } = self;
+        installation.verify_key().await?;
+        let account = canonical_name(installation, &request.account).await?;
+        check_account(installation, &account, matches!(request.way, Way::App { .. })).await?;
+        if let Some(owner) = &request.owner {
+            check_owner(installation, owner).await?;
+        }
+        check_aliases(installation, &account, &request.aliases, yes).await?;
+        Ok(Judged { account, request: request.clone(), provider: provider.clone() })
+    }
+}
+
+/// A plan whose names may be stored.
+#[derive(Debug)]
+pub struct Judged {
+    /// As it is stored, where it is.
+    pub(super) account: String,
+    pub(super) request: Request,
+    /// The account's provider, which has a client.
+    pub provider: Arc<Provider>,
 }

@@ -1,11 +1,13 @@
 //! A step of a check, and what it found.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::Endpoint;
 use crate::control::error::Error;
 use crate::control::grants::in_words;
+use crate::control::names::NameFault;
 use crate::protocol::imap::{MendedBy, NotListed, Refusal};
 use crate::secret::{KeySource, SealError};
 use crate::store::StoreError;
@@ -52,6 +54,41 @@ pub struct Step {
     pub found: Result<Found, Wrong>,
 }
 
+/// A name that could not be stored today.
+#[derive(Debug, thiserror::Error)]
+#[error("the {of} {name:?} {fault}")]
+pub struct BadName {
+    /// The account that it belongs to.
+    pub account: String,
+    /// What it is there.
+    pub of: NameOf,
+    /// The name.
+    pub name: String,
+    /// What is wrong with it.
+    pub fault: NameFault,
+}
+
+/// What a name is in an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameOf {
+    /// Its own.
+    Account,
+    /// The person's who consented.
+    Owner,
+    /// Another login name.
+    Alias,
+}
+
+impl fmt::Display for NameOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account",
+            Self::Owner => "owner of its authorisation",
+            Self::Alias => "alias",
+        })
+    }
+}
+
 /// What a step that went well found.
 #[derive(Debug)]
 pub enum Found {
@@ -68,6 +105,15 @@ pub enum Found {
         keys: Vec<u32>,
         /// How many values they open.
         values: usize,
+    },
+    /// A name that goes on working, and could not be stored today.
+    OldName(BadName),
+    /// An alias that is another address, and opens the account.
+    ForeignAlias {
+        /// The account's name.
+        account: String,
+        /// The alias.
+        alias: String,
     },
     /// The mail server has addresses.
     Addresses {
@@ -120,6 +166,15 @@ pub enum Wrong {
     /// The sealed values cannot be read.
     #[error(transparent)]
     NotRead(#[from] StoreError),
+    /// A name that misleads its reader, or opens what it should not.
+    #[error(transparent)]
+    Name(BadName),
+    /// A person's grant opens a domain.
+    #[error("an account for a whole domain must be the application's own, and this one is a person's")]
+    PersonsDomain {
+        /// The account's name.
+        account: String,
+    },
     /// No mail program can log in.
     #[error("it has none, so no mail program can log in")]
     NoPassword {
@@ -192,6 +247,7 @@ impl Wrong {
     /// Whether a person has to act; else it passes, or the machine's owner mends it.
     pub fn needs_person(&self) -> bool {
         match self {
+            Self::Name(_) | Self::PersonsDomain { .. } => true,
             Self::NoPassword { .. } | Self::NoGrant { .. } | Self::NoProvider { .. } => true,
             Self::Token { failure, .. } => failure.needs_person(),
             Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {

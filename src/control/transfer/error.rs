@@ -58,6 +58,22 @@ pub enum Error {
         /// The client id of the other installation.
         theirs: String,
     },
+    /// A field of the parcel that may not be stored.
+    #[error("the exported account is refused, and nothing was stored: {field}: {why}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The account's name is an alias here.
+    #[error("{alias} is an alias of {account} here")]
+    AliasHere {
+        /// The name.
+        alias: String,
+        /// The account that it is an alias of.
+        account: String,
+    },
     /// Something is in its place.
     #[error("{account} is here already, and nothing was changed")]
     AlreadyHere {

@@ -2,31 +2,38 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::error::Error;
+use super::judge;
 use super::parcel::Parcel;
-use crate::control::accounts::check_login_name;
 use crate::control::error;
 use crate::control::grants::in_words;
 use crate::control::installation::Installation;
 use crate::control::proof::{Unproven, prove};
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
 use crate::token::AccessToken;
 
 /// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
 pub async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
-    check_login_name(&parcel.account)?;
+    judge::judge(parcel, OffsetDateTime::now_utc())?;
     let Some(provider) = installation.config.providers.get(&parcel.provider) else {
         return Err(Error::ProviderMissing { provider: parcel.provider.clone() });
     };
     if provider.client_id != parcel.client_id {
         return Err(Error::AnotherClient {
             provider: parcel.provider.clone(),
-            theirs: parcel.client_id.clone().unwrap_or_else(|| "none".to_owned()),
+            theirs: parcel.client_id.as_ref().map_or("none".to_owned(), |id| format!("{id:?}")),
         });
     }
-    let has_account = installation.known_account(&parcel.account).await?.is_some();
+    let here = installation.known_account(&parcel.account).await?;
+    if let Some(here) = here.as_ref().filter(|here| fold(&here.account.name) != fold(&parcel.account)) {
+        let (alias, account) = (parcel.account.clone(), here.account.name.clone());
+        return Err(Error::AliasHere { alias, account });
+    }
+    let has_account = here.is_some();
     let known = installation.store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
     let has_grant = known.is_some_and(|grant| grant.refresh_token.is_some());
     match !replace && (has_account || has_grant) {

@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::config::Provider;
+use crate::control::error::Error as AnyError;
 use crate::control::installation::Installation;
 use crate::control::keys;
+use crate::control::names::check_aliases;
 use crate::secret::Secret;
 use crate::secret::bundle::{self, Opener};
 use crate::store::Grant;
@@ -58,6 +60,11 @@ impl Parcel {
             refreshed_at: grant.refreshed_at,
             refresh_expires_at: grant.refresh_expires_at,
         }
+    }
+
+    /// Whether its aliases may be stored here; `yes` where they may be other addresses.
+    pub async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), AnyError> {
+        check_aliases(installation, &self.account, &self.aliases, yes).await
     }
 
     /// Opens a bundle that was sealed for this installation.
