@@ -23,5 +23,5 @@ pub mod transfer;
 
 pub use error::Error;
 pub use installation::Installation;
-pub use names::NameFault;
+pub use names::shape::NameFault;
 pub use proof::Unproven;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::names::NameFault;
+use super::names::shape::NameFault;
 use crate::account::PasswordError;
 use crate::oauth::TokenError;
 use crate::secret::{KeyError, SealError};

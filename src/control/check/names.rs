@@ -1,7 +1,7 @@
 //! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
 
 use super::step::{BadName, Found, NameOf, Steps, Wrong};
-use crate::control::names::{NameFault, fault_of_address, fault_of_alias, is_foreign};
+use crate::control::names::shape::{NameFault, fault_of_address, fault_of_alias, is_foreign};
 use crate::store::{Account, Grant, GrantKind};
 use crate::text::is_shown;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::Endpoint;
 use crate::control::error::Error;
 use crate::control::grants::in_words;
-use crate::control::names::NameFault;
+use crate::control::names::shape::NameFault;
 use crate::protocol::imap::{MendedBy, NotListed, Refusal};
 use crate::secret::{KeySource, SealError};
 use crate::store::StoreError;

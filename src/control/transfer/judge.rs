@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::error::Error;
 use super::parcel::Parcel;
-use crate::control::names::{fault_of_address, fault_of_alias};
+use crate::control::names::shape::{fault_of_address, fault_of_alias};
 use crate::store::fold;
 use crate::text::is_shown;
 
