@@ -4,24 +4,22 @@
 //! data, never a sentence with a command in it; it prints nothing and asks nothing. What it has to say on the way
 //! goes to a callback of its surface. The surface decides words, this decides what is done.
 
-pub mod accounts;
-pub mod answers;
-pub mod authorize;
-pub mod certs;
-pub mod check;
+pub(crate) mod accounts;
+pub(crate) mod answers;
+pub(crate) mod authorize;
+pub(crate) mod certs;
+pub(crate) mod check;
 mod error;
-pub mod grants;
+pub(crate) mod grants;
 mod installation;
-pub mod keys;
+pub(crate) mod keys;
 mod names;
-pub mod passwords;
+pub(crate) mod passwords;
 mod proof;
-pub mod providers;
-pub mod serving;
-pub mod setup;
-pub mod transfer;
+pub(crate) mod providers;
+pub(crate) mod serving;
+pub(crate) mod setup;
+pub(crate) mod transfer;
 
-pub use error::Error;
-pub use installation::Installation;
-pub use names::shape::NameFault;
-pub use proof::Unproven;
+pub(crate) use error::{Error, NameOf, OldName};
+pub(crate) use installation::Installation;

@@ -12,7 +12,7 @@ pub mod account;
 pub mod cli;
 pub mod config;
 pub mod connection;
-pub mod control;
+mod control;
 pub mod events;
 pub mod forecast;
 pub mod logging;

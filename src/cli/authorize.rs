@@ -14,10 +14,10 @@ use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
-use crate::control::Installation;
 use crate::control::authorize::{
-    Answer, Authorized, Error, Pending, Plan, Progress, Proof, Request, Todo, Way, begin,
+    Answer, Authorized, Consent, Pending, Plan, Progress, Proof, Request, Todo, Way, begin,
 };
+use crate::control::{Error, Installation};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -91,15 +91,16 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let ca_file = installation.ca_file()?;
     let judged = with_leave(arguments.yes, async |yes| plan.judge(&installation, yes).await).await?;
     let provider = judged.provider.clone();
-    let mut pending = begin(&installation, judged, &mut progress).await?;
-    let answer = match answer(&mut pending, &installation, &arguments).await {
-        Ok(answer) => answer,
-        Err(failure) => {
-            pending.withdraw(&installation).await;
-            return Err(failure);
-        }
+    let stored = match begin(&installation, judged, &mut progress).await? {
+        Pending::Ready(ready) => ready.finish(&installation, &mut progress).await?,
+        Pending::Consent(mut consent) => match answer(&mut consent, &installation, &arguments).await {
+            Ok(answer) => consent.finish(&installation, answer, &mut progress).await?,
+            Err(failure) => {
+                consent.withdraw(&installation).await;
+                return Err(failure);
+            }
+        },
     };
-    let stored = pending.finish(&installation, answer, &mut progress).await?;
     warn(&stored);
     let summary = Summary::new(&installation.config, &provider, &stored, ca_file)?;
     match arguments.json {
@@ -111,27 +112,26 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
 
 /// What the person answers, as long as that is waited for.
 async fn answer(
-    pending: &mut Pending,
+    consent: &mut Consent,
     installation: &Installation,
     arguments: &Arguments,
 ) -> Result<Answer, Failure> {
-    let seconds = pending.seconds();
+    let seconds = consent.seconds();
     let answer = async {
-        match pending.todo() {
-            Todo::Nothing => Ok(pending.wait(installation).await?),
-            Todo::Paste { url, redirect_uri } => paste::answer(pending, url, redirect_uri).await,
+        match consent.todo() {
+            Todo::Paste { url, redirect_uri } => paste::answer(consent, url, redirect_uri).await,
             Todo::Open { url, redirect_uri } => {
-                browser::announce(url, redirect_uri, pending.owner(), arguments.no_browser);
+                browser::announce(url, redirect_uri, consent.owner(), arguments.no_browser);
                 print::words(&format!(
                     "Waiting up to {} s for the sign-in; Ctrl-C stops.",
                     arguments.timeout
                 ));
-                Ok(pending.wait(installation).await?)
+                Ok(consent.wait(installation).await?)
             }
             Todo::EnterCode(device) => {
                 let end = device.expires_at;
-                device::show(device, pending.owner(), &pending.provider().title);
-                device::counting_down(end, pending.wait(installation)).await
+                device::show(device, consent.owner(), &consent.provider().title);
+                device::counting_down(end, consent.wait(installation)).await
             }
         }
     };

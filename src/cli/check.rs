@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print};
-use crate::control::check::{BadName, Event, Found, NameOf, Outcome, Step, Wrong, check};
-use crate::protocol::imap::NotListed;
-use crate::text::{one_line, quoted};
+use crate::control::check::{Event, Found, Outcome, Step, check};
+use crate::text::one_line;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -58,9 +57,9 @@ impl Line {
         let account = step.account.clone();
         match &step.found {
             Ok(found) => Self { milliseconds, ..Self::new(account, step.name, &detail(found)) },
-            Err(wrong) => {
-                let cure = Some(one_line(&cure(wrong))).filter(|cure| !cure.is_empty());
-                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, &why(wrong)) }
+            Err(error) => {
+                let cure = Some(one_line(&hints::cures(error).join("; "))).filter(|cure| !cure.is_empty());
+                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, &chain(error)) }
             }
         }
     }
@@ -131,13 +130,13 @@ fn detail(found: &Found) -> String {
             let keys: Vec<String> = keys.iter().map(u32::to_string).collect();
             format!("{source}, key {}; it opens all {values} sealed values", keys.join(", "))
         }
-        Found::OldName(bad) => {
-            format!("{bad}; it goes on working, and this ends it: {}", other_name(bad))
+        Found::OldName(name) => {
+            format!("{name}; it goes on working, and this ends it: {}", hints::renaming(name))
         }
-        Found::ForeignAlias { account, alias } => format!(
-            "{alias:?} is another address, and opens this account; {} ends that",
-            unalias(account, alias)
-        ),
+        Found::ForeignAlias { account, alias } => {
+            let ending = hints::unalias(account, alias);
+            format!("{alias:?} is another address, and opens this account; {ending} ends that")
+        }
         Found::Addresses { host, count } => format!("{host} has {count} addresses"),
         Found::Answers(endpoint) => format!("{endpoint} answers"),
         Found::Certificate { host } => format!("the certificate is good for {host}"),
@@ -151,62 +150,4 @@ fn detail(found: &Found) -> String {
         Found::SignedIn { title, mailbox } => format!("{title} accepts the token for {mailbox}"),
         Found::Folders(folders) => format!("the mailbox has {folders}"),
     }
-}
-
-/// Why a step failed.
-fn why(wrong: &Wrong) -> String {
-    match wrong {
-        Wrong::Local(error) => chain(error),
-        other => other.to_string(),
-    }
-}
-
-/// What cures it; empty where the reason says so, or nothing does.
-fn cure(wrong: &Wrong) -> String {
-    match wrong {
-        Wrong::Local(error) => hints::of_any(error).join("; "),
-        Wrong::NotOpened { .. } | Wrong::NotRead(_) => {
-            "restore the key that this store was made with".to_owned()
-        }
-        Wrong::Name(bad) => other_name(bad),
-        Wrong::PersonsDomain { account } => remove(account),
-        Wrong::NoPassword { account } => {
-            format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
-        }
-        Wrong::NoGrant { account } => format!("imap-oauth-proxy authorize {}", quoted(account)),
-        Wrong::NoProvider { provider } => format!("put [providers.{provider}] back"),
-        Wrong::NoAddress { .. } | Wrong::NotFound { .. } => {
-            "check the provider's imap host and this machine's DNS".to_owned()
-        }
-        Wrong::Unreachable { .. } => {
-            "check this machine's network and firewall, and the port of the provider's imap".to_owned()
-        }
-        Wrong::NoHandshake(_) => "try again later".to_owned(),
-        Wrong::Refused(_) | Wrong::NotListed(NotListed(_)) if !wrong.needs_person() => {
-            "try again later".to_owned()
-        }
-        _ => String::new(),
-    }
-}
-
-/// What takes a bad name away.
-fn other_name(bad: &BadName) -> String {
-    match bad.of {
-        NameOf::Alias => unalias(&bad.account, &bad.name),
-        NameOf::Account | NameOf::Owner => remove(&bad.account),
-    }
-}
-
-fn unalias(account: &str, alias: &str) -> String {
-    format!("imap-oauth-proxy accounts unalias {} {}", quoted(account), positional(alias))
-}
-
-fn remove(account: &str) -> String {
-    format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
-}
-
-/// The last word of a command, where it may look like an option.
-fn positional(name: &str) -> String {
-    let dashes = if name.starts_with('-') { "-- " } else { "" };
-    format!("{dashes}{}", quoted(name))
 }

@@ -1,26 +1,22 @@
-//! What cures an error, as `hint:` lines: the one place where an error's cure becomes a command.
+//! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
 use crate::config::ConfigError;
-use crate::control::{self, authorize, grants, keys, serving, transfer};
+use crate::control::{Error, NameOf, OldName};
 use crate::store::DirectoryError;
 use crate::text::quoted;
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
-    if let Some(error) = error.downcast_ref::<ConfigError>() {
-        return error.hint().map(str::to_owned).into_iter().collect();
+    match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
+        (Some(error), _) => error.hint().map(str::to_owned).into_iter().collect(),
+        (None, Some(error)) => cures(error),
+        (None, None) => Vec::new(),
     }
-    let any = error.downcast_ref::<control::Error>().map(of_any);
-    any.or_else(|| error.downcast_ref().map(of_authorizing))
-        .or_else(|| error.downcast_ref().map(of_grants))
-        .or_else(|| error.downcast_ref().map(of_keys))
-        .or_else(|| error.downcast_ref().map(of_transfer))
-        .or_else(|| error.downcast_ref().map(of_serving))
-        .unwrap_or_default()
 }
 
-pub(super) fn of_any(error: &control::Error) -> Vec<String> {
-    use control::Error as E;
+/// What cures an error of an operation; nothing where its message says so, or nothing does.
+pub(super) fn cures(error: &Error) -> Vec<String> {
+    use Error as E;
     match error {
         E::NoAccount { name } => vec![
             "imap-oauth-proxy accounts list shows all accounts".to_owned(),
@@ -62,25 +58,6 @@ pub(super) fn of_any(error: &control::Error) -> Vec<String> {
             "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
                 .to_owned(),
         ],
-        _ => Vec::new(),
-    }
-}
-
-/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
-fn command_line(owner: &str) -> String {
-    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
-    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
-        if let Ok(value) = std::env::var(variable) {
-            words.push(format!("{variable}={value}"));
-        }
-    }
-    words.extend(std::env::args());
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn of_authorizing(error: &authorize::Error) -> Vec<String> {
-    use authorize::Error as E;
-    match error {
         E::DomainNeedsApplication { account } => {
             vec![format!("imap-oauth-proxy authorize {} --app", quoted(account))]
         }
@@ -118,27 +95,12 @@ fn of_authorizing(error: &authorize::Error) -> Vec<String> {
         E::NotTheOwners { owner, account, .. } => vec![format!(
             "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
         )],
-        E::Other(error) => of_any(error),
-        _ => Vec::new(),
-    }
-}
-
-fn of_grants(error: &grants::Error) -> Vec<String> {
-    use grants::Error as E;
-    match error {
-        E::NothingToRefresh { account } => vec![format!("imap-oauth-proxy authorize {}", quoted(account))],
+        E::NothingToRefresh { account } | E::NoGrant { account } => vec![format!("imap-oauth-proxy authorize {}", quoted(account))],
         E::TokenForEachMailbox { account } => vec![format!(
             "imap-oauth-proxy tokens refresh {} tries one of them",
             quoted(&format!("NAME{account}"))
         )],
-        E::Other(error) => of_any(error),
-        E::NothingToRevoke { .. } | E::NoToken { .. } => Vec::new(),
-    }
-}
-
-fn of_keys(error: &keys::Error) -> Vec<String> {
-    match error {
-        keys::Error::ForeignSource { current, .. } => vec![
+        E::ForeignKeys { current, .. } => vec![
             format!(
                 "let it hold two lines: `{current} OLD-KEY` and `{} NEW-KEY`; openssl rand -base64 32 makes one",
                 current.saturating_add(1)
@@ -146,14 +108,6 @@ fn of_keys(error: &keys::Error) -> Vec<String> {
             "restart serve where its keys come from the environment or a credential, then run keys rotate again"
                 .to_owned(),
         ],
-        keys::Error::Other(error) => of_any(error),
-        _ => Vec::new(),
-    }
-}
-
-fn of_transfer(error: &transfer::Error) -> Vec<String> {
-    use transfer::Error as E;
-    match error {
         E::ApplicationsKey { account, provider } => vec![format!(
             "there: imap-oauth-proxy authorize {} --provider {} --app",
             quoted(account),
@@ -173,7 +127,7 @@ fn of_transfer(error: &transfer::Error) -> Vec<String> {
                 .to_owned(),
             format!("copy [providers.{provider}] from the other installation's configuration"),
         ],
-        E::Field { .. } => vec![
+        E::ParcelField { .. } => vec![
             "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
                 .to_owned(),
         ],
@@ -181,15 +135,55 @@ fn of_transfer(error: &transfer::Error) -> Vec<String> {
         E::AlreadyHere { .. } => {
             vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
         }
-        E::TransferKey(error) => of_keys(error),
-        E::Other(error) => of_any(error),
+        E::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
+        E::NoAppPassword { account } => {
+            vec![format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))]
+        }
+        E::OldName(name) => vec![renaming(name)],
+        E::DomainOfPerson { account } => vec![removing(account)],
+        E::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
+        E::NoAddress { .. } | E::NotFound { .. } => {
+            vec!["check the provider's imap host and this machine's DNS".to_owned()]
+        }
+        E::Unreachable { .. } => {
+            vec!["check this machine's network and firewall, and the port of the provider's imap".to_owned()]
+        }
+        E::NoHandshake(_) => vec!["try again later".to_owned()],
+        E::Refused(_) | E::NotListed(_) if !error.needs_person() => vec!["try again later".to_owned()],
         _ => Vec::new(),
     }
 }
 
-fn of_serving(error: &serving::Error) -> Vec<String> {
-    match error {
-        serving::Error::Other(error) => of_any(error),
-        serving::Error::Identity(_) | serving::Error::Bind(_) => Vec::new(),
+/// What takes a name away that is stored from before.
+pub(super) fn renaming(name: &OldName) -> String {
+    match name.of {
+        NameOf::Alias => unalias(&name.account, &name.name),
+        NameOf::Account | NameOf::Owner => removing(&name.account),
     }
+}
+
+pub(super) fn unalias(account: &str, alias: &str) -> String {
+    format!("imap-oauth-proxy accounts unalias {} {}", quoted(account), positional(alias))
+}
+
+fn removing(account: &str) -> String {
+    format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
+}
+
+/// The last word of a command, where it may look like an option.
+fn positional(name: &str) -> String {
+    let dashes = if name.starts_with('-') { "-- " } else { "" };
+    format!("{dashes}{}", quoted(name))
+}
+
+/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
+fn command_line(owner: &str) -> String {
+    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
+    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
+        if let Ok(value) = std::env::var(variable) {
+            words.push(format!("{variable}={value}"));
+        }
+    }
+    words.extend(std::env::args());
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }

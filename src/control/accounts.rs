@@ -14,17 +14,17 @@ pub(super) async fn canonical_name(installation: &Installation, name: &str) -> R
 
 /// An account with its grant, and how many app passwords it has.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The account.
-    pub account: Account,
+    pub(crate) account: Account,
     /// Its grant; `None` where it has none.
-    pub grant: Option<Grant>,
+    pub(crate) grant: Option<Grant>,
     /// How many app passwords open it.
-    pub passwords: usize,
+    pub(crate) passwords: usize,
 }
 
 /// All accounts, by name.
-pub async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
     let grants = installation.store.grants().await?;
     let mut entries = Vec::new();
     for account in installation.store.accounts().await? {
@@ -36,7 +36,7 @@ pub async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
 }
 
 /// Removes an account, its passwords, and its grant where no other account uses it.
-pub async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
+pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     let _removing = Uninterrupted::begin();
     installation.store.remove_account(&account.id).await?;
@@ -45,7 +45,7 @@ pub async fn remove(installation: &Installation, name: &str) -> Result<Account, 
 
 /// Lets mail programs log in to the account called `name` as `alias`, too; `yes` where that may be another
 /// address.
-pub async fn alias(
+pub(crate) async fn alias(
     installation: &Installation,
     name: &str,
     alias: &str,
@@ -59,7 +59,7 @@ pub async fn alias(
 }
 
 /// Takes such a name away again.
-pub async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
+pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     match installation.store.remove_alias(&account.id, alias).await? {
         true => Ok(account),

@@ -69,7 +69,7 @@ impl Receiver {
                 "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
             );
         }
-        let failed = |error| Error::Callback { address, error };
+        let failed = |error| Error::CallbackAddress { address, error };
         let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
         info!("sign-ins are received on {}", callback.address()?);
         Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))

@@ -1,7 +1,7 @@
 //! From the wish for an account to a grant that has proven itself.
 //!
-//! [`begin`] settles what can be settled without a person and says what is left for one ([`Pending::todo`]);
-//! [`Pending::finish`] takes the answer. In between lie seconds or minutes, so the value waits where its surface
+//! [`begin`] settles what can be settled without a person and says what is left for one ([`Consent::todo`]);
+//! [`Consent::finish`] takes the answer. In between lie seconds or minutes, so the value waits where its surface
 //! keeps it: a command on its stack, a page in its memory.
 //!
 //! The order is the promise: consent, identity, a real sign-in with a count of the folders; only then is anything
@@ -10,7 +10,6 @@
 
 mod application;
 mod consent;
-mod error;
 mod plan;
 mod reuse;
 mod storing;
@@ -18,147 +17,92 @@ mod storing;
 use std::sync::Arc;
 
 use self::application::Application;
-use self::consent::Consent;
-use self::reuse::Reuse;
-use self::storing::{NewGrant, Seat};
+use self::reuse::{Reuse, reuse};
+use self::storing::{Certainty, Seat, prove_and_store};
 use super::accounts::canonical_name;
-use super::error::Error as AnyError;
+use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_account, check_login_name};
 use super::providers::Legs;
 use crate::config::Provider;
-use crate::oauth::RedirectError;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
 use crate::store::fold;
 
-pub use consent::{Answer, Todo};
-pub use error::Error;
-pub use plan::{Judged, Plan, Progress, Request, Tell, Way};
-pub use storing::{Authorized, Proof};
+pub(crate) use consent::{Answer, Consent, Todo};
+pub(crate) use plan::{Judged, Plan, Progress, Request, Tell, Way};
+pub(crate) use storing::{Authorized, Proof};
 
-/// A grant on its way, which may wait for a person.
-pub struct Pending {
-    seat: Seat,
-    legs: Legs,
-    step: Step,
+/// A grant on its way.
+pub(crate) enum Pending {
+    /// No person is needed: it can be finished.
+    Ready(Box<Ready>),
+    /// A person has to consent.
+    Consent(Box<Consent>),
 }
 
-/// What is left to do.
-enum Step {
-    Consent(Box<Consent>),
+/// A grant that no person is needed for.
+pub(crate) struct Ready {
+    seat: Seat,
+    legs: Legs,
+    right: Right,
+}
+
+/// Where that grant comes from.
+enum Right {
     Application(Application),
-    Reuse(Box<Reuse>),
+    OfOwner(Reuse),
 }
 
 /// Settles what can be settled without a person.
-pub async fn begin(installation: &Installation, judged: Judged, tell: Tell<'_>) -> Result<Pending, Error> {
+pub(crate) async fn begin(
+    installation: &Installation,
+    judged: Judged,
+    tell: Tell<'_>,
+) -> Result<Pending, Error> {
     let Judged { account, request, provider } = judged;
     let Request { provider: named, owner, aliases, way, password, seconds, .. } = request;
     let legs = Legs::of(&provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
-    let mut seat = Seat { owner: account.clone(), account, aliases, password };
-    let step = match (way, owner) {
-        (Way::App { probe }, _) => Step::Application(Application::new(&provider, &seat.account, probe)?),
-        (way, owner) => {
-            let reused = match owner {
-                Some(owner) => {
-                    seat.owner = owner;
-                    reuse::reuse(installation, &provider, &seat, tell).await?
-                }
-                None => None,
-            };
-            match reused {
-                Some(reuse) => Step::Reuse(Box::new(reuse)),
-                None => {
-                    let consent = Consent::begin(installation, &legs, &seat, &way, named, seconds).await?;
-                    Step::Consent(Box::new(consent))
-                }
-            }
+    let is_another = owner.is_some();
+    let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
+    let right = match &way {
+        Way::App { probe } => {
+            Some(Right::Application(Application::new(&provider, &seat.account, probe.as_deref())?))
         }
+        _ if is_another => reuse(installation, &provider, &seat, tell).await?.map(Right::OfOwner),
+        _ => None,
     };
-    Ok(Pending { seat, legs, step })
+    if let Some(right) = right {
+        return Ok(Pending::Ready(Box::new(Ready { seat, legs, right })));
+    }
+    let consent = Consent::begin(installation, legs, seat, &way, named, seconds).await?;
+    Ok(Pending::Consent(Box::new(consent)))
 }
 
-impl Pending {
-    /// What a person has to do.
-    pub fn todo(&self) -> Todo<'_> {
-        match &self.step {
-            Step::Consent(consent) => consent.todo(),
-            Step::Application(_) | Step::Reuse(_) => Todo::Nothing,
-        }
-    }
-
-    /// Who has to do it.
-    pub fn owner(&self) -> &str {
-        &self.seat.owner
-    }
-
-    /// The provider.
-    pub fn provider(&self) -> &Provider {
-        &self.legs.provider
-    }
-
-    /// How long it can be waited for, in seconds.
-    pub fn seconds(&self) -> u64 {
-        match &self.step {
-            Step::Consent(consent) => consent.seconds(),
-            Step::Application(_) | Step::Reuse(_) => 0,
-        }
-    }
-
-    /// Waits for an answer that comes without the surface's help: to the address that is listened on, or from the
-    /// other device. A pasted one never does.
-    pub async fn wait(&mut self, installation: &Installation) -> Result<Answer, Error> {
-        match &mut self.step {
-            Step::Consent(consent) => consent.wait(installation, &self.legs, &self.seat.account).await,
-            Step::Application(_) | Step::Reuse(_) => Ok(Answer::nothing()),
-        }
-    }
-
-    /// The answer in an address that a person pasted.
-    pub fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
-        match &self.step {
-            Step::Consent(consent) => consent.pasted(text),
-            Step::Application(_) | Step::Reuse(_) => Err(RedirectError::WrongState),
-        }
-    }
-
-    /// Nobody waits for the answer any more.
-    pub async fn withdraw(&self, installation: &Installation) {
-        if let Step::Consent(consent) = &self.step {
-            consent.withdraw(installation).await;
-        }
-    }
-
-    /// Judges who consented, proves the grant and stores it.
-    pub async fn finish(
+impl Ready {
+    /// Proves the grant and stores it.
+    pub(crate) async fn finish(
         self,
         installation: &Installation,
-        answer: Answer,
         tell: Tell<'_>,
     ) -> Result<Authorized, Error> {
-        let Self { seat, legs, step } = self;
-        match step {
-            Step::Application(application) => application.finish(installation, &legs, seat, tell).await,
-            Step::Reuse(reuse) => reuse.finish(installation, &legs, seat).await,
-            Step::Consent(consent) => {
-                let (tokens, certainty) = consent.redeem(&legs, &seat, answer, tell).await?;
-                tell(Progress::Proving(None));
-                NewGrant { tokens, certainty }.prove_and_store(installation, &legs, seat).await
-            }
+        let Self { seat, legs, right } = self;
+        match right {
+            Right::Application(application) => application.finish(installation, &legs, seat, tell).await,
+            Right::OfOwner(reuse) => reuse.finish(installation, &legs, seat).await,
         }
     }
 }
 
 /// Whether `account` can be given a refresh token that was got elsewhere: before one is asked for.
-pub async fn check_import(installation: &Installation, account: &str) -> Result<(), AnyError> {
+pub(crate) async fn check_import(installation: &Installation, account: &str) -> Result<(), Error> {
     check_login_name(account)?;
     check_account(installation, account, false).await
 }
 
 /// Stores a refresh token that was got elsewhere, once it has proven itself.
-pub async fn import(
+pub(crate) async fn import(
     installation: &Installation,
     provider: &Arc<Provider>,
     account: &str,
@@ -177,7 +121,5 @@ pub async fn import(
     // Most providers keep the old one valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
-    NewGrant { tokens, certainty: storing::Certainty::Unknown }
-        .prove_and_store(installation, &legs, seat)
-        .await
+    prove_and_store(installation, &legs, seat, tokens, Certainty::Unknown).await
 }

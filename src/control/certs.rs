@@ -8,12 +8,12 @@ use crate::store::StateDirectory;
 use crate::tls::{Authority, TlsSettings};
 
 /// The CA, made where it is missing.
-pub fn authority(config: &Config) -> Result<Authority, Error> {
+pub(crate) fn authority(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::open(&own(config)?, OffsetDateTime::now_utc())?)
 }
 
 /// A new CA in the place of the old one; a running `serve` shows its certificates within a minute.
-pub fn renew(config: &Config) -> Result<Authority, Error> {
+pub(crate) fn renew(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::renew(&own(config)?, OffsetDateTime::now_utc())?)
 }
 

@@ -18,10 +18,10 @@ use super::providers::Legs;
 use crate::config::Config;
 use crate::store::{Account, Grant, LoginRecord};
 
-pub use step::{BadName, Event, Found, NameOf, Outcome, Step, Wrong};
+pub(crate) use step::{Event, Found, Outcome, Step};
 
 /// Tries everything for the account called `name`, or for all; each step is told when it is done.
-pub async fn check(
+pub(crate) async fn check(
     config: Config,
     name: Option<&str>,
     tell: &mut (dyn FnMut(Event<'_>) + Send),
@@ -32,7 +32,7 @@ pub async fn check(
         Some(name) => match installation.account(name).await {
             Ok(record) => vec![record],
             Err(error) => {
-                steps.done("account", Some(Instant::now()), Err(Wrong::Local(error)));
+                steps.done("account", Some(Instant::now()), Err(error));
                 return Ok(steps.outcome());
             }
         },
@@ -49,7 +49,7 @@ pub async fn check(
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
         names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
         if passwords.is_empty() {
-            steps.done("app password", None, Err(Wrong::NoPassword { account: account.name.clone() }));
+            steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
         }
         account_steps(&mut steps, &installation, account, grant.as_ref(), &legs).await;
     }
@@ -71,7 +71,7 @@ async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
     let installation = match Installation::open(config).await {
         Ok(installation) => installation,
         Err(error) => {
-            steps.done("store and key", Some(started), Err(Wrong::Local(error)));
+            steps.done("store and key", Some(started), Err(error));
             return None;
         }
     };
@@ -83,12 +83,12 @@ async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
     steps.done("key", Some(started), found).then_some(installation)
 }
 
-async fn opens_everything(installation: &Installation) -> Result<usize, Wrong> {
+async fn opens_everything(installation: &Installation) -> Result<usize, Error> {
     let sealer = &installation.sealer;
     let mut count = 0;
     for setting in &installation.store.sealed_settings().await? {
         let opened = sealer.open(&setting.key, &setting.value);
-        opened.map_err(|error| Wrong::NotOpened { what: setting.key.clone(), error })?;
+        opened.map_err(|error| Error::NotSealedHere { what: setting.key.clone(), error })?;
         count += 1;
     }
     for grant in installation.store.grants().await? {
@@ -99,7 +99,7 @@ async fn opens_everything(installation: &Installation) -> Result<usize, Wrong> {
         for (context, sealed) in values {
             let Some(sealed) = sealed else { continue };
             let what = || format!("the grant of {}", grant.owner);
-            sealer.open(&context, sealed).map_err(|error| Wrong::NotOpened { what: what(), error })?;
+            sealer.open(&context, sealed).map_err(|error| Error::NotSealedHere { what: what(), error })?;
             count += 1;
         }
     }
@@ -115,11 +115,11 @@ async fn account_steps(
 ) {
     let name = &account.name;
     let Some(grant) = grant else {
-        steps.done("grant", None, Err(Wrong::NoGrant { account: name.clone() }));
+        steps.done("grant", None, Err(Error::NoGrant { account: name.clone() }));
         return;
     };
     let Some(own) = legs.get(&grant.provider) else {
-        steps.done("provider", None, Err(Wrong::NoProvider { provider: grant.provider.clone() }));
+        steps.done("provider", None, Err(Error::NoProviderWithClient { provider: grant.provider.clone() }));
         return;
     };
     if !mail::way_is_open(steps, own).await {
@@ -130,11 +130,11 @@ async fn account_steps(
         Ok(Ok(token)) => token,
         Ok(Err(failure)) => {
             let target = grant.command_target(name);
-            steps.done("token", Some(started), Err(Wrong::Token { failure, target }));
+            steps.done("token", Some(started), Err(Error::NoToken { failure, target }));
             return;
         }
         Err(error) => {
-            steps.done("token", Some(started), Err(Wrong::Local(error)));
+            steps.done("token", Some(started), Err(error));
             return;
         }
     };

@@ -1,6 +1,5 @@
 //! Every account with its grant: what threatens it, and what a person does to it.
 
-mod error;
 mod revoke;
 
 use std::collections::HashMap;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::error as common;
+use super::error::Error;
 use super::installation::Installation;
 use super::providers::Legs;
 use crate::config::Provider;
@@ -18,31 +17,29 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant, GrantKind, GrantState, StoreError};
 use crate::token::{AccessToken, TokenFailure};
 
-pub use error::Error;
-pub(super) use error::in_words;
 pub(super) use revoke::take;
-pub use revoke::{AtProvider, ByHand, Revoked, revoke};
+pub(crate) use revoke::{AtProvider, revoke};
 
 /// An account with its grant.
 #[derive(Debug)]
-pub struct Overview {
+pub(crate) struct Overview {
     /// The account.
-    pub account: Account,
+    pub(crate) account: Account,
     /// Its grant; `None` where it has none.
-    pub grant: Option<Grant>,
+    pub(crate) grant: Option<Grant>,
     /// Whether it can be used.
-    pub state: GrantState,
+    pub(crate) state: GrantState,
     /// The scopes that the configuration asks for and the grant lacks.
-    pub scopes_missing: Vec<String>,
+    pub(crate) scopes_missing: Vec<String>,
     /// What would end the grant; nothing where it has ended.
-    pub ends: Vec<End>,
+    pub(crate) ends: Vec<End>,
     /// What is wrong with it.
-    pub fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// What is wrong with an account.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It has no grant.
     NoGrant,
     /// What is on record, in one line with the cure.
@@ -54,7 +51,7 @@ pub enum Fault {
 }
 
 /// All accounts, by name.
-pub async fn list(installation: &Installation) -> Result<Vec<Overview>, common::Error> {
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<Overview>, Error> {
     let grants = installation.store.grants().await?;
     let accounts = installation.store.accounts().await?;
     let overview = |account: Account| {
@@ -81,7 +78,7 @@ impl Overview {
     }
 
     /// When what is on record happened last.
-    pub fn failed_at(&self) -> Option<OffsetDateTime> {
+    pub(crate) fn failed_at(&self) -> Option<OffsetDateTime> {
         let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);
         of_grant.or(self.account.trouble.as_ref().map(|trouble| trouble.at))
     }
@@ -125,7 +122,10 @@ pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> 
 }
 
 /// A new access token now, whatever is waited for, and the account that it is for.
-pub async fn refresh(installation: &Installation, name: &str) -> Result<(String, Arc<AccessToken>), Error> {
+pub(crate) async fn refresh(
+    installation: &Installation,
+    name: &str,
+) -> Result<(String, Arc<AccessToken>), Error> {
     let record = installation.account(name).await?;
     let account = record.account.name;
     let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
@@ -140,7 +140,7 @@ pub async fn refresh(installation: &Installation, name: &str) -> Result<(String,
         Ok(token) => Ok((account, token)),
         Err(failure) => {
             let target = grant.command_target(&account);
-            Err(Error::NoToken { account, target, failure })
+            Err(Error::NotRefreshed { account, target, failure })
         }
     }
 }
@@ -160,7 +160,7 @@ pub(super) async fn renew(
     legs: &HashMap<String, Legs>,
     grant: &Grant,
     when: Renewal,
-) -> Result<Result<Arc<AccessToken>, TokenFailure>, common::Error> {
+) -> Result<Result<Arc<AccessToken>, TokenFailure>, Error> {
     // A provider that rotates may have spent the old token: its answer must reach the disk.
     let _refreshing = Uninterrupted::begin();
     let grant = clear_back_off(installation, grant).await?;
@@ -172,10 +172,10 @@ pub(super) async fn renew(
 }
 
 /// Forgets how long to wait before the provider is asked again; the grant as it then is.
-async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, common::Error> {
+async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Error> {
     loop {
         let read = installation.store.grant(&grant.id).await?;
-        let mut current = read.ok_or(common::Error::GrantGone)?;
+        let mut current = read.ok_or(Error::GrantGone)?;
         current.mailbox.clone_from(&grant.mailbox);
         if current.retry_at.is_none() {
             return Ok(current);

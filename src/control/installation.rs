@@ -17,18 +17,18 @@ use crate::token::Tokens;
 const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// An opened installation.
-pub struct Installation {
+pub(crate) struct Installation {
     /// As configured.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Its rows.
-    pub store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// Its keys.
-    pub sealer: Arc<Sealer>,
+    pub(crate) sealer: Arc<Sealer>,
 }
 
 impl Installation {
     /// Opens the state directory of `config`, making what is missing.
-    pub async fn open(config: Config) -> Result<Self, Error> {
+    pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         let directory = StateDirectory::open(&config.state_directory)?;
         // Held until key and database exist and are migrated: a process that comes second finds them.
         let lock = directory.lock()?;
@@ -47,36 +47,36 @@ impl Installation {
 
     /// Fails where the key is not the one that this store was made with: what would be sealed with it
     /// would replace what it cannot open.
-    pub async fn verify_key(&self) -> Result<(), Error> {
+    pub(crate) async fn verify_key(&self) -> Result<(), Error> {
         self.passwords().await.map(drop)
     }
 
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
-    pub fn sealing(&self) -> Result<Lock, Error> {
+    pub(crate) fn sealing(&self) -> Result<Lock, Error> {
         let lock = StateDirectory::open(&self.config.state_directory)?.lock()?;
         self.sealer.reload()?;
         Ok(lock)
     }
 
     /// Access tokens of this installation's grants, fetched through the clients of all providers.
-    pub fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+    pub(crate) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
         Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
 
     /// What makes and verifies app passwords.
-    pub async fn passwords(&self) -> Result<Passwords, Error> {
+    pub(crate) async fn passwords(&self) -> Result<Passwords, Error> {
         Ok(Passwords::open(&*self.store, &self.sealer).await?)
     }
 
     /// The account called `name`, by its name or an alias; else the account of its domain.
-    pub async fn account(&self, name: &str) -> Result<LoginRecord, Error> {
+    pub(crate) async fn account(&self, name: &str) -> Result<LoginRecord, Error> {
         self.store.login(name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
     }
 
     /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
-    pub async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
+    pub(crate) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
         let record = self.account(name).await?;
         match answers_itself(&record) {
             true => Ok(record),
@@ -85,7 +85,7 @@ impl Installation {
     }
 
     /// The account called `name` exactly, where there is one.
-    pub async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
+    pub(crate) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
         Ok(self.store.login(name).await?.filter(answers_itself))
     }
 
@@ -116,7 +116,7 @@ impl Installation {
     }
 
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
-    pub fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
+    pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
         match self.config.tls.own {
             Some(_) => Ok(None),
             None => Ok(Some(certs::authority(&self.config)?.ca_file())),

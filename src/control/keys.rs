@@ -1,8 +1,8 @@
 //! The keys that seal the store, and the one that bundles for this installation are sealed for.
 
-use super::error;
+use super::error::Error;
 use super::installation::Installation;
-use crate::secret::{Key, KeySource, SealError, Sealer, random_bytes};
+use crate::secret::{Key, KeySource, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Grant, Id, StoreError};
 
@@ -13,7 +13,7 @@ const TRANSFER_KEY: &str = "transfer_key";
 
 /// A step of a rotation that is done.
 #[derive(Clone, Copy, Debug)]
-pub enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A new key is in the source.
     Added(u32, &'a KeySource),
     /// The source had a new key already, and holds old ones beside it.
@@ -24,58 +24,19 @@ pub enum Step<'a> {
 
 /// A finished rotation.
 #[derive(Debug)]
-pub struct Rotated<'a> {
+pub(crate) struct Rotated<'a> {
     /// What seals from now on.
-    pub current: u32,
+    pub(crate) current: u32,
     /// The keys that nothing needs any more.
-    pub retired: Vec<u32>,
+    pub(crate) retired: Vec<u32>,
     /// Where the keys are.
-    pub source: &'a KeySource,
+    pub(crate) source: &'a KeySource,
     /// Whether the retired ones are taken out of there; else a person does that.
-    pub removed: bool,
-}
-
-/// Why the keys were not changed, or the old ones are kept.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The administrator's: this program cannot add a key there.
-    #[error("{keys} holds one key, and only you can add another")]
-    ForeignSource {
-        /// Where the keys are.
-        keys: KeySource,
-        /// The one that it holds.
-        current: u32,
-    },
-    /// Something is still sealed with an old key.
-    #[error("the old keys are kept, because they still seal {}", .0.join(", "))]
-    StillNeeded(Vec<String>),
-    /// A value that no key opens.
-    #[error("{what} cannot be opened, so the old key stays: {error}")]
-    Unopened {
-        /// What it is.
-        what: String,
-        /// Why.
-        error: SealError,
-    },
-    /// The store was altered.
-    #[error("the transfer key in the store is damaged")]
-    Damaged,
-    /// Like any operation.
-    #[error(transparent)]
-    Other(error::Error),
-}
-
-impl<E> From<E> for Error
-where
-    error::Error: From<E>,
-{
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
-    }
+    pub(crate) removed: bool,
 }
 
 /// The private key that bundles for this installation are sealed for, made at its first use.
-pub async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
+pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
         let _lock = installation.sealing()?;
@@ -84,13 +45,13 @@ pub async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
     };
     let opened = installation.sealer.open(TRANSFER_KEY, &sealed)?;
     let key = <[u8; 32]>::try_from(opened.as_slice());
-    Ok(Key::new(key.map_err(|_| Error::Damaged)?))
+    Ok(Key::new(key.map_err(|_| Error::TransferKeyDamaged)?))
 }
 
 /// Seals everything with a new key. The order is what makes it safe: the new key is on disk before anything is
 /// sealed with it, every value is replaced only where it is still the one that was read, and an old key goes when
 /// nothing needs it.
-pub async fn rotate<'a>(
+pub(crate) async fn rotate<'a>(
     installation: &'a Installation,
     done: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> Result<Rotated<'a>, Error> {
@@ -105,7 +66,7 @@ pub async fn rotate<'a>(
             done(Step::Added(id, source));
         }
         None if sealer.key_ids().len() < 2 => {
-            return Err(Error::ForeignSource { keys: source.clone(), current: sealer.current_key() });
+            return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
         }
         None => done(Step::GoingOn(sealer.current_key(), source)),
     }
@@ -115,7 +76,7 @@ pub async fn rotate<'a>(
     done(Step::Resealed(settings + grants, current));
     let old = still_needed(installation).await?;
     if !old.is_empty() {
-        return Err(Error::StillNeeded(old));
+        return Err(Error::KeysStillNeeded(old));
     }
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
     let removed = source.retain(&[current])?;
@@ -184,7 +145,7 @@ fn is_current(sealer: &Sealer, sealed: &[u8]) -> bool {
 }
 
 fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-    let unopened = |error| Error::Unopened { what: context.to_owned(), error };
+    let unopened = |error| Error::NotResealed { what: context.to_owned(), error };
     let opened = sealer.open(context, sealed).map_err(unopened)?;
     Ok(sealer.seal(context, &opened)?)
 }

@@ -12,10 +12,10 @@ use crate::text::is_shown;
 /// Anything shorter is guessed, whatever is done about it.
 const SHORTEST_CHOSEN: usize = 8;
 /// More than any mail program sends in a literal.
-pub const LONGEST_CHOSEN: usize = 1024;
+pub(crate) const LONGEST_CHOSEN: usize = 1024;
 
 /// A name that a person can type again.
-pub fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
         true => Err(Error::PasswordName),
         false => Ok(()),
@@ -23,7 +23,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 }
 
 /// A password that a person chose: one line of `text`, without its line end.
-pub fn chosen(text: &str) -> Result<Secret, Error> {
+pub(crate) fn chosen(text: &str) -> Result<Secret, Error> {
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if line.contains(['\n', '\r', '\0']) {
         return Err(Error::PasswordLine);
@@ -35,7 +35,7 @@ pub fn chosen(text: &str) -> Result<Secret, Error> {
 }
 
 /// Stores a password for `account`, `chosen` or a new one, and returns it.
-pub async fn create(
+pub(crate) async fn create(
     installation: &Installation,
     account: &Account,
     name: &str,
@@ -78,13 +78,13 @@ pub(super) async fn make(
 }
 
 /// The passwords of the account called `account`, by name.
-pub async fn list(installation: &Installation, account: &str) -> Result<Vec<AppPassword>, Error> {
+pub(crate) async fn list(installation: &Installation, account: &str) -> Result<Vec<AppPassword>, Error> {
     let account = installation.exact_account(account).await?.account;
     Ok(installation.store.passwords(&account.id).await?)
 }
 
 /// Makes a password useless from now on; the account that it opened.
-pub async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
+pub(crate) async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(account).await?.account;
     match installation.store.remove_password(&account.id, name).await? {
         true => Ok(account),

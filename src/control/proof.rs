@@ -3,50 +3,15 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use super::error::Unproven;
 use super::providers::Legs;
-use crate::protocol::imap::{self, MendedBy, NotListed, Refusal};
+use crate::protocol::imap::{self, NotListed, Refusal};
 use crate::secret::Secret;
 use crate::tls::Stream;
-use crate::upstream::DialError;
 use crate::wire::Wire;
 
 /// Longer than any provider takes that is worth waiting for.
 const PATIENCE: Duration = Duration::from_secs(45);
-
-/// Why the proof was not given.
-#[derive(Debug, thiserror::Error)]
-pub enum Unproven {
-    /// There was no connection.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// The mail server did not accept the token.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The mail server accepted the token and showed no folders.
-    #[error(transparent)]
-    NotListed(NotListed),
-    /// The mail server said nothing.
-    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
-    Silent {
-        /// The mail server.
-        endpoint: String,
-        /// What it was asked for.
-        step: &'static str,
-    },
-}
-
-impl Unproven {
-    /// Whether it says nothing about the token: the provider could not be asked.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
-                refusal.mended_by() != MendedBy::Person
-            }
-            Self::Silent { .. } => true,
-        }
-    }
-}
 
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {

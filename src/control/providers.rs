@@ -10,7 +10,7 @@ use crate::tls::Connector;
 use crate::upstream::Dialler;
 
 /// The provider called `name`, else the one whose domain `account` is in. It has a client.
-pub fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<Provider>, Error> {
+pub(crate) fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<Provider>, Error> {
     if let Some(name) = name {
         return named(config, name);
     }
@@ -22,7 +22,7 @@ pub fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<
 }
 
 /// The provider called `name`, which must have a client.
-pub fn named(config: &Config, name: &str) -> Result<Arc<Provider>, Error> {
+pub(crate) fn named(config: &Config, name: &str) -> Result<Arc<Provider>, Error> {
     if let Some(unsupported) = config.unsupported.iter().find(|entry| entry.name == name) {
         return Err(Error::Unsupported(unsupported.reason.clone()));
     }
@@ -48,18 +48,18 @@ fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Error> {
 }
 
 /// A provider's two legs: mail and HTTP, trusting the same roots.
-pub struct Legs {
+pub(crate) struct Legs {
     /// As configured.
-    pub provider: Arc<Provider>,
+    pub(crate) provider: Arc<Provider>,
     /// The way to its mail server.
-    pub dialler: Dialler,
+    pub(crate) dialler: Dialler,
     /// The way to its token endpoint.
-    pub client: Arc<oauth::Client>,
+    pub(crate) client: Arc<oauth::Client>,
 }
 
 impl Legs {
     /// Of one provider. Nothing is sent yet.
-    pub fn of(provider: &Arc<Provider>) -> Result<Self, Error> {
+    pub(crate) fn of(provider: &Arc<Provider>) -> Result<Self, Error> {
         let connector = Connector::new(provider.extra_ca.as_deref())?;
         let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
         let dialler = Dialler::new(provider.imap.clone(), connector);
@@ -67,7 +67,7 @@ impl Legs {
     }
 
     /// Of every provider that a client is configured for, by name.
-    pub fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
+    pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
         let usable = config.providers.values().filter(|provider| provider.is_usable());
         usable.map(|provider| Ok((provider.name.clone(), Self::of(provider)?))).collect()
     }

@@ -9,17 +9,18 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use super::error::Error;
 use super::installation::Installation;
 use super::providers::Legs;
-use super::{answers, certs, error};
+use super::{answers, certs};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
-use crate::server::{self, BindError, Bound};
+use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
-use crate::tls::{Acceptor, Connector, ConnectorError, Identity, IdentityError};
+use crate::tls::{Acceptor, Connector, ConnectorError, Identity};
 use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
@@ -28,38 +29,15 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// with the drain it stays under the minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
 
-/// Why the proxy does not run. Nothing is listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no certificate to show.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// A listener's address.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// Like any operation.
-    #[error(transparent)]
-    Other(error::Error),
-}
-
-impl<E> From<E> for Error
-where
-    error::Error: From<E>,
-{
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
-    }
-}
-
 /// A proxy whose addresses are bound, and that accepts nothing yet.
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// What it will accept on.
-    pub bound: Vec<Bound>,
+    pub(crate) bound: Vec<Bound>,
     identity: Option<Arc<Identity>>,
 }
 
 /// A proxy that accepts connections.
-pub struct Serving {
+pub(crate) struct Serving {
     proxy: Arc<Proxy>,
     trigger: Trigger,
     accepting: JoinHandle<()>,
@@ -67,18 +45,18 @@ pub struct Serving {
 
 impl Prepared {
     /// Loads the certificate, then binds.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         let identity = load_identity(config)?;
         Ok(Self { bound: server::bind(&config.listeners)?, identity })
     }
 
     /// The file of the CA that clients have to trust, where it is the proxy's own.
-    pub fn ca_file(&self) -> Option<PathBuf> {
+    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
         self.identity.as_ref().and_then(|identity| identity.ca_file())
     }
 
     /// Accepts connections, and keeps up what has to be.
-    pub async fn start(self, installation: &Installation) -> Result<Serving, Error> {
+    pub(crate) async fn start(self, installation: &Installation) -> Result<Serving, Error> {
         let Self { bound, identity } = self;
         let proxy = Arc::new(proxy(installation, identity.as_ref()).await?);
         let (trigger, shutdown) = shutdown::channel();
@@ -94,7 +72,7 @@ impl Prepared {
 
 impl Serving {
     /// Stops: sessions end at their next pause, or when they are told `again`, or after a while.
-    pub async fn stop(mut self, again: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, again: impl Future<Output = ()>) {
         self.trigger.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),

@@ -6,17 +6,17 @@ use crate::config::{Config, Listener, Security};
 
 /// Where a mail program is told to connect.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// A name that is in the certificate, or an address.
-    pub host: String,
+    pub(crate) host: String,
     /// The listener's port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// What protects the connection.
-    pub security: Security,
+    pub(crate) security: Security,
 }
 
 /// From the first TLS listener, else the first STARTTLS one, else the first.
-pub fn server(config: &Config) -> Option<Server> {
+pub(crate) fn server(config: &Config) -> Option<Server> {
     let first = |security| config.listeners.iter().find(|listener| listener.security == security);
     let listener =
         first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| config.listeners.first())?;

@@ -3,13 +3,11 @@
 //! Two hosts that refresh one rotating token kill the grant, so the source gives it up, and the other side stores
 //! it before it is tried: it may be the only copy. App passwords do not travel.
 
-mod error;
 mod export;
 mod import;
 mod judge;
 mod parcel;
 
-pub use error::Error;
-pub use export::{Export, Exported, SealedFor};
-pub use import::{Imported, Trial, check};
-pub use parcel::Parcel;
+pub(crate) use export::{Export, SealedFor};
+pub(crate) use import::{Imported, Trial, check};
+pub(crate) use parcel::Parcel;

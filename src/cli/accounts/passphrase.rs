@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::terminal;
 use crate::secret::Secret;
 
-/// More than anybody types.
+/// More than a person types.
 const LONGEST: usize = 1024;
 
 /// The first line of `file`; `-` is standard input.

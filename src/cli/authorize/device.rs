@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use crate::cli::failure::Failure;
 use crate::cli::print;
-use crate::control::authorize::{Answer, Error};
+use crate::control::Error;
+use crate::control::authorize::Answer;
 use crate::oauth::Device;
 
 pub(super) fn show(device: &Device, owner: &str, provider: &str) {

@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
-use crate::control::authorize::{Answer, Error, Pending};
+use crate::control::Error;
+use crate::control::authorize::{Answer, Consent};
 use crate::oauth::{AuthorizeError, RedirectError};
 
-pub(super) async fn answer(pending: &Pending, url: &Url, redirect_uri: &str) -> Result<Answer, Failure> {
-    let owner = pending.owner();
+pub(super) async fn answer(consent: &Consent, url: &Url, redirect_uri: &str) -> Result<Answer, Failure> {
+    let owner = consent.owner();
     // Before anything is shown: nothing that is pasted in haste is echoed either.
     let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
@@ -32,8 +33,8 @@ pub(super) async fn answer(pending: &Pending, url: &Url, redirect_uri: &str) -> 
             continue;
         }
         gathered.push_str(line.expose().trim());
-        let judged = match pending.pasted(line.expose()) {
-            Err(alone) if is_no_answer(&alone) => match pending.pasted(&gathered) {
+        let judged = match consent.pasted(line.expose()) {
+            Err(alone) if is_no_answer(&alone) => match consent.pasted(&gathered) {
                 Err(together) if is_no_answer(&together) => {
                     if alone == RedirectError::WrongState {
                         gathered.clear();

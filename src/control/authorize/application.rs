@@ -3,14 +3,15 @@
 //! What guards such a mailbox is the app password alone, so the account and its first password are
 //! stored in one moment, or not at all.
 
-use super::error::Error;
 use super::plan::{Progress, Tell};
-use super::storing::{AppGranted, Authorized, Proof, Seat};
+use super::storing::{Authorized, Proof, Seat, store};
 
 use crate::config::{AppGrant, Provider};
+use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
+use crate::store::GrantKind;
 
 /// An application's right that is to be proven.
 pub(super) struct Application {
@@ -20,7 +21,7 @@ pub(super) struct Application {
 
 impl Application {
     /// Judges whether `provider` can give one.
-    pub(super) fn new(provider: &Provider, account: &str, probe: Option<String>) -> Result<Self, Error> {
+    pub(super) fn new(provider: &Provider, account: &str, probe: Option<&str>) -> Result<Self, Error> {
         let (title, name) = (provider.title.clone(), provider.name.clone());
         match &provider.app {
             Some(AppGrant::ClientSecret { .. }) if provider.quirks.app_by_service_account => {
@@ -29,8 +30,8 @@ impl Application {
             Some(_) => {}
             None => return Err(Error::NoApplication { title, name }),
         }
-        let probe = if account.starts_with('@') { probe } else { Some(account.to_owned()) };
-        Ok(Self { probe })
+        let probe = if account.starts_with('@') { probe } else { Some(account) };
+        Ok(Self { probe: probe.map(str::to_owned) })
     }
 
     pub(super) async fn finish(
@@ -67,6 +68,6 @@ impl Application {
         // The row holds a token that opens whatever the account stands for.
         let is_domain = seat.account.starts_with('@');
         let tokens = tokens.filter(|_| !(is_domain && per_mailbox));
-        AppGranted { tokens, proof }.store(installation, provider, seat).await
+        store(installation, provider, seat, GrantKind::App, tokens, proof).await
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use url::Url;
 
-use super::error::Error;
 use super::plan::{Progress, Tell, Way};
-use super::storing::{Certainty, Seat};
+use super::storing::{Authorized, Certainty, Seat, prove_and_store};
 
+use crate::config::Provider;
 use crate::control::answers;
+use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Identity};
@@ -23,70 +24,54 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a person has to do.
 #[derive(Debug)]
-pub enum Todo<'a> {
-    /// Nothing: go on.
-    Nothing,
+pub(crate) enum Todo<'a> {
     /// To open that address and sign in. The answer comes by itself.
-    Open {
-        /// The address.
-        url: &'a Url,
-        /// Where the browser ends.
-        redirect_uri: &'a str,
-    },
+    Open { url: &'a Url, redirect_uri: &'a str },
     /// To open that address, sign in, and bring the address that the browser ends at.
-    Paste {
-        /// The address.
-        url: &'a Url,
-        /// What the other address begins with.
-        redirect_uri: &'a str,
-    },
+    Paste { url: &'a Url, redirect_uri: &'a str },
     /// To open an address on any device and enter a code.
     EnterCode(&'a Device),
 }
 
 /// What a person's doing brought.
-#[derive(Debug)]
-pub struct Answer(Given);
-
-#[derive(Debug)]
-enum Given {
-    Nothing,
+pub(crate) enum Answer {
     Code(Code),
     Tokens(Box<Tokens>),
 }
 
-impl Answer {
-    /// Nothing was to be done.
-    pub fn nothing() -> Self {
-        Self(Given::Nothing)
-    }
-}
-
 /// A consent that is waited for.
-pub(super) struct Consent {
+pub(crate) struct Consent {
+    seat: Seat,
+    legs: Legs,
     flow: Flow,
     /// The provider, where the request named it.
-    provider: Option<String>,
+    named: Option<String>,
     seconds: u64,
 }
 
 enum Flow {
-    /// The address is listened on until the answer has come.
-    Listened(Authorization, Option<Callback>),
-    /// A running `serve` receives the answer.
-    Left(Authorization),
-    Pasted(Authorization),
+    Code(Authorization, Arrival),
     Device(Device),
+}
+
+/// How the answer of an authorisation code flow arrives.
+enum Arrival {
+    /// At an address that is listened on here, once.
+    Listened(Option<Callback>),
+    /// At a running `serve`, which leaves it in the store.
+    Left,
+    /// In a person's hands.
+    Pasted,
 }
 
 impl Consent {
     /// Asks the provider for what a person needs.
     pub(super) async fn begin(
         installation: &Installation,
-        legs: &Legs,
-        seat: &Seat,
+        legs: Legs,
+        seat: Seat,
         way: &Way,
-        provider: Option<String>,
+        named: Option<String>,
         seconds: u64,
     ) -> Result<Self, Error> {
         let known = &legs.provider;
@@ -98,88 +83,97 @@ impl Consent {
                 let device = legs.client.device().await;
                 Flow::Device(device.map_err(|error| Error::provider(&seat.account, error))?)
             }
-            Way::Paste => Flow::Pasted(prepare(legs, seat, &redirect_text(&known.redirect_uri)).await?),
-            Way::Redirect | Way::App { .. } => redirect(installation, legs, seat, seconds).await?,
+            Way::Paste => {
+                let authorization = prepare(&legs, &seat, &redirect_text(&known.redirect_uri)).await?;
+                Flow::Code(authorization, Arrival::Pasted)
+            }
+            Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, seconds).await?,
         };
-        Ok(Self { flow, provider, seconds })
+        Ok(Self { seat, legs, flow, named, seconds })
     }
 
-    pub(super) fn todo(&self) -> Todo<'_> {
+    /// What a person has to do.
+    pub(crate) fn todo(&self) -> Todo<'_> {
         match &self.flow {
-            Flow::Listened(authorization, _) | Flow::Left(authorization) => {
-                Todo::Open { url: authorization.url(), redirect_uri: authorization.redirect_uri() }
-            }
-            Flow::Pasted(authorization) => {
-                Todo::Paste { url: authorization.url(), redirect_uri: authorization.redirect_uri() }
-            }
             Flow::Device(device) => Todo::EnterCode(device),
+            Flow::Code(authorization, arrival) => {
+                let (url, redirect_uri) = (authorization.url(), authorization.redirect_uri());
+                match arrival {
+                    Arrival::Pasted => Todo::Paste { url, redirect_uri },
+                    Arrival::Listened(_) | Arrival::Left => Todo::Open { url, redirect_uri },
+                }
+            }
         }
     }
 
-    /// A code lives as long as its provider says.
-    pub(super) fn seconds(&self) -> u64 {
+    /// Who has to do it.
+    pub(crate) fn owner(&self) -> &str {
+        &self.seat.owner
+    }
+
+    /// Where.
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.legs.provider
+    }
+
+    /// How long it is worth waiting, in seconds: a code on a device lives as long as its provider says.
+    pub(crate) fn seconds(&self) -> u64 {
         match &self.flow {
+            Flow::Code(..) => self.seconds,
             Flow::Device(device) => {
                 let left = (device.expires_at - OffsetDateTime::now_utc()).whole_seconds().max(1);
                 self.seconds.min(left.unsigned_abs())
             }
-            _ => self.seconds,
         }
     }
 
-    pub(super) async fn wait(
-        &mut self,
-        installation: &Installation,
-        legs: &Legs,
-        account: &str,
-    ) -> Result<Answer, Error> {
+    /// Waits for an answer that comes without the surface's help: to the address that is listened on, or from the
+    /// other device. A pasted one never does.
+    pub(crate) async fn wait(&mut self, installation: &Installation) -> Result<Answer, Error> {
+        let account = &self.seat.account;
         let code = match &mut self.flow {
-            Flow::Device(device) => return granted(legs, device, account).await,
-            Flow::Listened(authorization, callback) => match callback.take() {
-                Some(callback) => callback.wait(authorization).await,
-                None => std::future::pending().await,
-            },
-            Flow::Left(authorization) => loop {
+            Flow::Device(device) => return granted(&self.legs, device, account).await,
+            Flow::Code(authorization, Arrival::Left) => loop {
                 if let Some(query) = answers::collect(installation, authorization.state()).await? {
                     break authorization.judge(query.expose());
                 }
                 tokio::time::sleep(PAUSE).await;
             },
-            Flow::Pasted(_) => std::future::pending().await,
+            Flow::Code(authorization, Arrival::Listened(callback)) => match callback.take() {
+                Some(callback) => callback.wait(authorization).await,
+                None => std::future::pending().await,
+            },
+            Flow::Code(_, Arrival::Pasted) => std::future::pending().await,
         };
-        code.map(|code| Answer(Given::Code(code))).map_err(|error| Error::provider(account, error))
+        code.map(Answer::Code).map_err(|error| Error::provider(account, error))
     }
 
-    pub(super) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
-        let code = match &self.flow {
-            Flow::Listened(authorization, _) | Flow::Left(authorization) | Flow::Pasted(authorization) => {
-                authorization.judge_pasted(text)?
-            }
-            Flow::Device(_) => return Err(RedirectError::WrongState),
-        };
-        Ok(Answer(Given::Code(code)))
+    /// The answer in an address that a person pasted, however it was expected.
+    pub(crate) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
+        match &self.flow {
+            Flow::Code(authorization, _) => authorization.judge_pasted(text).map(Answer::Code),
+            Flow::Device(_) => Err(RedirectError::WrongState),
+        }
     }
 
-    pub(super) async fn withdraw(&self, installation: &Installation) {
-        if let Flow::Left(authorization) = &self.flow {
+    /// Forgets that the answer is waited for.
+    pub(crate) async fn withdraw(&self, installation: &Installation) {
+        if let Flow::Code(authorization, Arrival::Left) = &self.flow {
             answers::withdraw(&*installation.store, authorization.state()).await;
         }
     }
 
-    /// The tokens that the consent brought, and how sure it is who gave it.
-    pub(super) async fn redeem(
+    /// Judges who consented, proves the grant and stores it.
+    pub(crate) async fn finish(
         self,
-        legs: &Legs,
-        seat: &Seat,
+        installation: &Installation,
         answer: Answer,
         tell: Tell<'_>,
-    ) -> Result<(Tokens, Certainty), Error> {
-        let tokens = match (self.flow, answer.0) {
-            (Flow::Device(_), Given::Tokens(tokens)) => *tokens,
-            (
-                Flow::Listened(authorization, _) | Flow::Left(authorization) | Flow::Pasted(authorization),
-                Given::Code(code),
-            ) => {
+    ) -> Result<Authorized, Error> {
+        let Self { seat, legs, flow, named, .. } = self;
+        let tokens = match (flow, answer) {
+            (Flow::Device(_), Answer::Tokens(tokens)) => *tokens,
+            (Flow::Code(authorization, _), Answer::Code(code)) => {
                 tell(Progress::FetchingTokens);
                 let redeemed = legs.client.exchange(authorization, code).await;
                 redeemed.map_err(|error| Error::provider(&seat.account, error))?
@@ -188,16 +182,16 @@ impl Consent {
         };
         let names = legs.client.names(&tokens).await;
         let names = names.map_err(|error| Error::provider(&seat.account, error))?;
-        match identity::judge(&seat.owner, &names) {
-            Identity::Match => Ok((tokens, Certainty::Known)),
-            Identity::Unknown => Ok((tokens, Certainty::Unknown)),
-            Identity::Mismatch { names } => Err(Error::AnotherPerson {
-                names,
-                owner: seat.owner.clone(),
-                account: seat.account.clone(),
-                provider: self.provider,
-            }),
-        }
+        let certainty = match identity::judge(&seat.owner, &names) {
+            Identity::Match => Certainty::Known,
+            Identity::Unknown => Certainty::Unknown,
+            Identity::Mismatch { names } => {
+                let Seat { owner, account, .. } = seat;
+                return Err(Error::AnotherPerson { names, owner, account, provider: named });
+            }
+        };
+        tell(Progress::Proving(None));
+        prove_and_store(installation, &legs, seat, tokens, certainty).await
     }
 }
 
@@ -212,7 +206,7 @@ async fn redirect(
     match Callback::bind(configured).await {
         Ok(callback) => {
             let authorization = prepare(legs, seat, &callback.redirect_uri()).await?;
-            Ok(Flow::Listened(authorization, Some(callback)))
+            Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
         }
         Err(CallbackError::NotLoopback(_)) => {
             let authorization = prepare(legs, seat, &redirect_text(configured)).await?;
@@ -223,7 +217,7 @@ async fn redirect(
                 });
             }
             answers::announce(installation, authorization.state(), seconds).await?;
-            Ok(Flow::Left(authorization))
+            Ok(Flow::Code(authorization, Arrival::Left))
         }
         Err(error) => Err(Error::Callback(error)),
     }
@@ -240,7 +234,7 @@ async fn granted(legs: &Legs, device: &mut Device, account: &str) -> Result<Answ
     loop {
         tokio::time::sleep(pause).await;
         match legs.client.poll(device).await {
-            Ok(Poll::Granted(tokens)) => return Ok(Answer(Given::Tokens(tokens))),
+            Ok(Poll::Granted(tokens)) => return Ok(Answer::Tokens(tokens)),
             Ok(Poll::Pending { wait }) => pause = wait,
             Err(error) => return Err(Error::provider(account, error)),
         }

@@ -2,36 +2,35 @@
 
 use std::sync::Arc;
 
-use super::error::Error;
 use crate::config::{Config, Provider};
 use crate::control::accounts::canonical_name;
-use crate::control::error::Error as AnyError;
+use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The mailbox's address; with [`Way::App`] also `@DOMAIN`.
-    pub account: String,
+    pub(crate) account: String,
     /// The provider's name, where the address does not tell.
-    pub provider: Option<String>,
+    pub(crate) provider: Option<String>,
     /// Who consents, where it is not the account itself.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// Further login names.
-    pub aliases: Vec<String>,
+    pub(crate) aliases: Vec<String>,
     /// How the grant comes.
-    pub way: Way,
+    pub(crate) way: Way,
     /// The name of the app password to make where the account has none; `None` makes none.
-    pub password: Option<String>,
+    pub(crate) password: Option<String>,
     /// How long a person has, in seconds.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 /// How a grant comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// A browser ends at an address that is listened on.
     Redirect,
     /// A person brings the address that a browser ended at.
@@ -39,32 +38,18 @@ pub enum Way {
     /// A person enters a code on another device.
     Device,
     /// The application has it; no person consents.
-    App {
-        /// The mailbox of a domain account to try it with.
-        probe: Option<String>,
-    },
+    App { probe: Option<String> },
 }
 
 /// What happens on the way, for a surface that shows it.
 #[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
+pub(crate) enum Progress<'a> {
     /// The owner has a grant, which is tried with the account.
-    TryingOwnersGrant {
-        /// Who consented.
-        owner: &'a str,
-        /// The account to be.
-        account: &'a str,
-    },
+    TryingOwnersGrant { owner: &'a str, account: &'a str },
     /// That grant has ended: a new consent is needed.
-    OwnersGrantEnded {
-        /// Who consented.
-        owner: &'a str,
-    },
+    OwnersGrantEnded { owner: &'a str },
     /// The provider is asked for an application's token.
-    SigningIn {
-        /// The provider's title.
-        title: &'a str,
-    },
+    SigningIn { title: &'a str },
     /// The answer is there, and its code is redeemed.
     FetchingTokens,
     /// The mail server is asked, for that mailbox where it is not the account's own.
@@ -72,18 +57,18 @@ pub enum Progress<'a> {
 }
 
 /// A surface that shows progress.
-pub type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
+pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
 /// A request that makes sense, and its provider.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     request: Request,
     provider: Arc<Provider>,
 }
 
 impl Plan {
     /// Judges names, and finds the provider. Nothing is opened or asked yet.
-    pub fn new(config: &Config, request: Request) -> Result<Self, Error> {
+    pub(crate) fn new(config: &Config, request: Request) -> Result<Self, Error> {
         let is_app = matches!(request.way, Way::App { .. });
         let probe = if let Way::App { probe } = &request.way { probe.as_ref() } else { None };
         let names = [Some(&request.account), request.owner.as_ref(), probe];
@@ -105,7 +90,7 @@ impl Plan {
 
     /// Judges the names by what is stored, before a person consents in vain; `yes` where an alias may be another
     /// address.
-    pub async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, AnyError> {
+    pub(crate) async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, Error> {
         let Self { request, provider } = self;
         installation.verify_key().await?;
         let account = canonical_name(installation, &request.account).await?;
@@ -120,10 +105,10 @@ impl Plan {
 
 /// A plan whose names may be stored.
 #[derive(Debug)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// As it is stored, where it is.
     pub(super) account: String,
     pub(super) request: Request,
     /// The account's provider, which has a client.
-    pub provider: Arc<Provider>,
+    pub(crate) provider: Arc<Provider>,
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::error::Error;
 use super::plan::{Progress, Tell};
 use super::storing::{Authorized, Proof, Seat};
 
 use crate::config::Provider;
+use crate::control::error::Error;
 use crate::control::grants;
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
@@ -49,7 +49,7 @@ pub(super) async fn reuse(
             tell(Progress::OwnersGrantEnded { owner: &seat.owner });
             Ok(None)
         }
-        Err(failure) => Err(Error::OwnersGrant { target: grant.command_target(&seat.account), failure }),
+        Err(failure) => Err(Error::NoToken { target: grant.command_target(&seat.account), failure }),
     }
 }
 

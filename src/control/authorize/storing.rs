@@ -2,11 +2,11 @@
 
 use time::OffsetDateTime;
 
-use super::error::Error;
 use crate::config::{AppGrant, Provider};
+use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::passwords;
-use crate::control::proof::{Unproven, prove};
+use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::oauth::Tokens;
 use crate::secret::Secret;
@@ -27,25 +27,22 @@ pub(super) enum Certainty {
 
 /// An account whose grant is stored.
 #[derive(Debug)]
-pub struct Authorized {
+pub(crate) struct Authorized {
     /// The account's name.
-    pub account: String,
+    pub(crate) account: String,
     /// Who consented; the account's name for an application's grant.
-    pub owner: String,
+    pub(crate) owner: String,
     /// What the mail server said.
-    pub proof: Proof,
+    pub(crate) proof: Proof,
     /// The app password that was made, where the account had none.
-    pub password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
 }
 
 /// What the mail server said about a grant that is stored.
 #[derive(Debug)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// The mailbox opened.
-    Opened {
-        /// How many folders it has.
-        folders: usize,
-    },
+    Opened { folders: usize },
     /// It could not be asked; it is known who consented.
     Later(Unproven),
     /// There was no mailbox to ask it about.
@@ -61,79 +58,57 @@ pub(super) struct Seat {
     pub(super) password: Option<String>,
 }
 
-/// A consent's result, to be proven and stored.
-pub(super) struct NewGrant {
-    pub(super) tokens: Tokens,
-    pub(super) certainty: Certainty,
-}
-
-impl NewGrant {
-    /// Signs in with the new token, then stores. A provider that cannot be reached right now costs no
-    /// consent where it is known who consented.
-    pub(super) async fn prove_and_store(
-        self,
-        installation: &Installation,
-        legs: &Legs,
-        seat: Seat,
-    ) -> Result<Authorized, Error> {
-        let Self { tokens, certainty } = self;
-        let proof = match prove(legs, &seat.account, &tokens.access_token).await {
-            Ok(folders) => Proof::Opened { folders },
-            Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
-            Err(unproven) => {
-                return Err(Error::Unproven { account: seat.account, unproven: unproven.into() });
-            }
-        };
-        let provider = &legs.provider;
-        let _storing = Uninterrupted::begin();
-        let _lock = installation.sealing()?;
-        let mut grant = row(installation, provider, &seat.owner, GrantKind::Person).await?;
-        grant.scopes = tokens.scopes.clone().unwrap_or_else(|| provider.scopes.clone());
-        seal_tokens(installation, &mut grant, &tokens)?;
-        seat.put(installation, Granted::New(Box::new(grant)), proof).await
-    }
-}
-
-/// An application's right to an account.
-pub(super) struct AppGranted {
-    pub(super) tokens: Option<Tokens>,
-    pub(super) proof: Proof,
-}
-
-impl AppGranted {
-    /// Stores it. The account has a password from its first moment on.
-    pub(super) async fn store(
-        self,
-        installation: &Installation,
-        provider: &Provider,
-        seat: Seat,
-    ) -> Result<Authorized, Error> {
-        let _storing = Uninterrupted::begin();
-        let _lock = installation.sealing()?;
-        let mut grant = row(installation, provider, &seat.account, GrantKind::App).await?;
-        grant.scopes = provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec();
-        if let Some(tokens) = &self.tokens {
-            seal_tokens(installation, &mut grant, tokens)?;
+/// Signs in with the new token of a person's grant, then stores it. A provider that cannot be reached right now
+/// costs no consent where it is known who consented.
+pub(super) async fn prove_and_store(
+    installation: &Installation,
+    legs: &Legs,
+    seat: Seat,
+    tokens: Tokens,
+    certainty: Certainty,
+) -> Result<Authorized, Error> {
+    let proof = match prove(legs, &seat.account, &tokens.access_token).await {
+        Ok(folders) => Proof::Opened { folders },
+        Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
+        Err(unproven) => {
+            return Err(Error::NotOpened { account: seat.account, unproven: unproven.into() });
         }
-        let in_force = installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?;
-        grant.refresh_token = Some(in_force);
-        seat.put(installation, Granted::New(Box::new(grant)), self.proof).await
-    }
+    };
+    store(installation, &legs.provider, seat, GrantKind::Person, Some(tokens), proof).await
 }
 
-/// A new row for the grant of `owner`, in the place of the one that is there.
-async fn row(
+/// Stores a grant in the place of the owner's old one. An application's has a token where one opens all that the
+/// account stands for.
+pub(super) async fn store(
     installation: &Installation,
     provider: &Provider,
-    owner: &str,
+    seat: Seat,
     kind: GrantKind,
-) -> Result<Grant, Error> {
-    let mut grant = Grant::new(&provider.name, owner, OffsetDateTime::now_utc());
+    tokens: Option<Tokens>,
+    proof: Proof,
+) -> Result<Authorized, Error> {
+    let _storing = Uninterrupted::begin();
+    let _lock = installation.sealing()?;
+    let mut grant = Grant::new(&provider.name, &seat.owner, OffsetDateTime::now_utc());
     grant.kind = kind;
-    if let Some(known) = installation.store.grant_of(&provider.name, owner, kind).await? {
+    if let Some(known) = installation.store.grant_of(&provider.name, &seat.owner, kind).await? {
         grant.id = known.id;
     }
-    Ok(grant)
+    if let Some(tokens) = &tokens {
+        seal_tokens(installation, &mut grant, tokens)?;
+    }
+    match kind {
+        GrantKind::Person => {
+            let granted = tokens.and_then(|tokens| tokens.scopes);
+            grant.scopes = granted.unwrap_or_else(|| provider.scopes.clone());
+        }
+        GrantKind::App => {
+            grant.scopes = provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec();
+            let in_force = installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?;
+            grant.refresh_token = Some(in_force);
+        }
+    }
+    seat.put(installation, Granted::New(Box::new(grant)), proof).await
 }
 
 /// Puts tokens into a grant's row.

@@ -6,8 +6,9 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::step::{Found, PATIENCE, Steps, Wrong};
+use super::step::{Found, PATIENCE, Steps};
 use crate::config::Endpoint;
+use crate::control::error::Error;
 use crate::control::proof;
 use crate::control::providers::Legs;
 use crate::secret::Secret;
@@ -35,24 +36,24 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, legs: &Legs) -> bool {
     let started = Instant::now();
     let found = match timeout(PATIENCE, legs.dialler.dial()).await {
         Ok(Ok(_)) => Ok(Found::Certificate { host: endpoint.host.clone() }),
-        Ok(Err(error)) => Err(Wrong::Dial(error)),
-        Err(_) => Err(Wrong::NoHandshake(endpoint.clone())),
+        Ok(Err(error)) => Err(Error::Dial(error)),
+        Err(_) => Err(Error::NoHandshake(endpoint.clone())),
     };
     steps.done("tls", Some(started), found)
 }
 
-async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Wrong> {
+async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
     let host = || endpoint.host.clone();
     match tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await {
         Ok(addresses) => {
             let addresses: Vec<_> = addresses.collect();
-            if addresses.is_empty() { Err(Wrong::NoAddress { host: host() }) } else { Ok(addresses) }
+            if addresses.is_empty() { Err(Error::NoAddress { host: host() }) } else { Ok(addresses) }
         }
-        Err(error) => Err(Wrong::NotFound { host: host(), error }),
+        Err(error) => Err(Error::NotFound { host: host(), error }),
     }
 }
 
-async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Found, Wrong> {
+async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Found, Error> {
     let mut last = None;
     for address in addresses {
         match timeout(PATIENCE, TcpStream::connect(address)).await {
@@ -61,7 +62,7 @@ async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Found,
             Err(_) => {}
         }
     }
-    Err(Wrong::Unreachable { endpoint: endpoint.clone(), error: last })
+    Err(Error::Unreachable { endpoint: endpoint.clone(), error: last })
 }
 
 /// Whether the mailbox opens and lists its folders.
@@ -77,15 +78,15 @@ pub(super) async fn opens(steps: &mut Steps<'_>, legs: &Legs, mailbox: &str, tok
     let found = match timeout(PATIENCE, proof::count_folders(&mut session)).await {
         Ok(Ok(folders)) => Ok(Found::Folders(folders)),
         Ok(Err(not_listed)) => Err(not_listed.into()),
-        Err(_) => Err(Wrong::SilentList(legs.provider.imap.clone())),
+        Err(_) => Err(Error::SilentList(legs.provider.imap.clone())),
     };
     steps.done("folders", Some(started), found)
 }
 
-async fn sign_in(legs: &Legs, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Wrong> {
+async fn sign_in(legs: &Legs, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
     let attempt = async {
         let stream = legs.dialler.dial().await?;
         Ok(proof::sign_in(legs, stream, mailbox, token).await?)
     };
-    timeout(PATIENCE, attempt).await.unwrap_or_else(|_| Err(Wrong::Silent(legs.provider.imap.clone())))
+    timeout(PATIENCE, attempt).await.unwrap_or_else(|_| Err(Error::Silent(legs.provider.imap.clone())))
 }

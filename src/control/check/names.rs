@@ -1,6 +1,7 @@
 //! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
 
-use super::step::{BadName, Found, NameOf, Steps, Wrong};
+use super::step::{Found, Steps};
+use crate::control::error::{Error, NameOf, OldName};
 use crate::control::names::shape::{NameFault, fault_of_address, fault_of_alias, is_foreign};
 use crate::store::{Account, Grant, GrantKind};
 use crate::text::is_shown;
@@ -10,7 +11,7 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
     let persons = grant.filter(|grant| grant.kind == GrantKind::Person);
     match name.starts_with('@') {
         true if persons.is_some() => {
-            steps.done("name", None, Err(Wrong::PersonsDomain { account: name.clone() }));
+            steps.done("name", None, Err(Error::DomainOfPerson { account: name.clone() }));
         }
         true => {}
         false => look(steps, name, NameOf::Account, name, fault_of_address(name)),
@@ -32,10 +33,10 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
 /// A name that misleads a reader, or opens what it should not, is for a person; any other fault is worth a word.
 fn look(steps: &mut Steps<'_>, account: &str, of: NameOf, name: &str, fault: Option<NameFault>) {
     let Some(fault) = fault else { return };
-    let bad = BadName { account: account.to_owned(), of, name: name.to_owned(), fault };
+    let old = OldName { account: account.to_owned(), of, name: name.to_owned(), fault };
     let found = match name.starts_with('@') || !name.chars().all(is_shown) {
-        true => Err(Wrong::Name(bad)),
-        false => Ok(Found::OldName(bad)),
+        true => Err(Error::OldName(old)),
+        false => Ok(Found::OldName(old)),
     };
     steps.done("name", None, found);
 }

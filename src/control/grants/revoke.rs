@@ -2,6 +2,9 @@
 //!
 //! Here it always does; at the provider where it can. What was and was not done is told either way.
 
+use std::sync::Arc;
+
+use crate::config::Provider;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
@@ -11,90 +14,60 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
 
 /// A grant that is no longer in force here.
-pub struct Revoked {
+pub(crate) struct Revoked {
     /// Who had consented.
-    pub owner: String,
+    pub(crate) owner: String,
     /// The other accounts that it opened.
-    pub others: Vec<String>,
-    grant: Grant,
+    pub(crate) others: Vec<String>,
+    /// Its provider; an error with the name where the configuration no longer has it.
+    pub(crate) provider: Result<Arc<Provider>, String>,
+    kind: GrantKind,
     token: Option<Secret>,
     _revoking: Uninterrupted,
 }
 
 /// What became of a grant at its provider.
-#[derive(Debug)]
-pub enum AtProvider {
-    /// Nothing: the configuration no longer has it.
-    NotConfigured {
-        /// The provider's name.
-        provider: String,
-    },
+pub(crate) enum AtProvider {
     /// Nothing: it is the application's own right.
-    Application {
-        /// The provider's title.
-        title: String,
-    },
+    Application,
     /// Nothing: the stored token could not be opened.
-    NotOpened(ByHand),
-    /// It is revoked there, too.
-    Revoked {
-        /// The provider's title.
-        title: String,
-    },
+    NotOpened,
+    Revoked,
     /// The provider has no way for a program; these are its instructions.
-    NoWay {
-        /// The provider's title.
-        title: String,
-        /// What a person does there.
-        instruction: String,
-    },
-    /// The provider did not do it.
-    Failed(ByHand, Error),
-}
-
-/// Where a person withdraws the access.
-#[derive(Debug)]
-pub struct ByHand {
-    /// The provider's title.
-    pub title: String,
-    /// The page, where it is known.
-    pub page: Option<String>,
+    ByHand(String),
+    Failed(Error),
 }
 
 /// Takes the authorisation of the account called `name` back, on this machine.
-pub async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, super::error::Error> {
+pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, Error> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
     let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
-        return Err(super::error::Error::NothingToRevoke { account });
+        return Err(Error::NothingToRevoke { account });
     };
     let _revoking = Uninterrupted::begin();
     let token = take(installation, &grant.id, REVOKED).await?;
     let others = installation.others_with(&grant.id, &account).await?;
-    Ok(Revoked { owner: grant.owner.clone(), others, grant, token, _revoking })
+    let provider = installation.config.providers.get(&grant.provider).cloned();
+    let provider = provider.ok_or(grant.provider);
+    Ok(Revoked { owner: grant.owner, others, provider, kind: grant.kind, token, _revoking })
 }
 
 impl Revoked {
-    /// Takes it back at the provider, too, where that is possible.
-    pub async fn at_the_provider(self, installation: &Installation) -> AtProvider {
-        let Self { grant, token, .. } = &self;
-        let Some(provider) = installation.config.providers.get(&grant.provider) else {
-            return AtProvider::NotConfigured { provider: grant.provider.clone() };
-        };
-        let title = provider.title.clone();
-        if grant.kind == GrantKind::App {
-            return AtProvider::Application { title };
+    /// Takes it back at `provider`, which is its own, where that is possible.
+    pub(crate) async fn at(&self, provider: &Arc<Provider>) -> AtProvider {
+        if self.kind == GrantKind::App {
+            return AtProvider::Application;
         }
-        let by_hand = ByHand { title: title.clone(), page: provider.revoke_page.clone() };
-        let Some(token) = token else { return AtProvider::NotOpened(by_hand) };
+        let Some(token) = &self.token else { return AtProvider::NotOpened };
         let revoked = match Legs::of(provider) {
             Ok(legs) => legs.client.revoke(token).await.map_err(Error::from),
             Err(error) => Err(error),
         };
         match revoked {
-            Ok(Revocation::Revoked) => AtProvider::Revoked { title },
-            Ok(Revocation::ByHand { instruction }) => AtProvider::NoWay { title, instruction },
-            Err(error) => AtProvider::Failed(by_hand, error),
+            Ok(Revocation::Revoked) => AtProvider::Revoked,
+            Ok(Revocation::ByHand { instruction }) => AtProvider::ByHand(instruction),
+            Err(error) => AtProvider::Failed(error),
         }
     }
 }

@@ -11,14 +11,14 @@ const NO_ADDRESS: &str = ";|<>()$`\"";
 
 /// What keeps a name from being a new one: a clause that follows the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameFault {
+pub(crate) enum NameFault {
     /// Nothing, or more than any name needs.
     #[error("must have 1 to 320 characters")]
     Length,
-    /// Blanks that nobody sees.
+    /// Blanks where they are not seen.
     #[error("must have no blanks at its ends")]
     BlankEnds,
-    /// Characters that nobody sees.
+    /// Characters that are not seen.
     #[error("must have no control characters and no invisible ones")]
     Invisible,
     /// Commands would take it for an option.

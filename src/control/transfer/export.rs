@@ -6,10 +6,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::error::Error;
 use super::parcel::Parcel;
 use crate::config::Provider;
-use crate::control::error;
+use crate::control::error::Error;
 use crate::control::grants;
 use crate::control::installation::Installation;
 use crate::secret::{Secret, bundle};
@@ -19,11 +18,11 @@ use crate::text::one_line;
 
 /// Longer than it takes to seal and write a bundle: a passphrase is asked for before.
 const LEASE: time::Duration = time::Duration::seconds(60);
-/// What is shorter is guessed; the bundle may be seen by anybody.
+/// What is shorter is guessed; the bundle may fall into any hands.
 const SHORTEST_PASSPHRASE: usize = 12;
 
 /// What a bundle is sealed with.
-pub enum SealedFor {
+pub(crate) enum SealedFor {
     /// The key of the installation that may open it.
     Recipient(String),
     /// A passphrase.
@@ -32,13 +31,13 @@ pub enum SealedFor {
 
 impl SealedFor {
     /// The installation with that key. It is judged before anything is touched.
-    pub fn recipient(key: &str) -> Result<Self, Error> {
+    pub(crate) fn recipient(key: &str) -> Result<Self, Error> {
         bundle::seal_for_recipient(b"", key)?;
         Ok(Self::Recipient(key.to_owned()))
     }
 
     /// A passphrase that is not guessed.
-    pub fn passphrase(passphrase: Secret) -> Result<Self, Error> {
+    pub(crate) fn passphrase(passphrase: Secret) -> Result<Self, Error> {
         match passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
             true => Err(Error::ShortPassphrase { least: SHORTEST_PASSPHRASE }),
             false => Ok(Self::Passphrase(passphrase)),
@@ -54,7 +53,7 @@ impl SealedFor {
 }
 
 /// An account that can move.
-pub struct Export {
+pub(crate) struct Export {
     account: Account,
     grant: Grant,
     provider: Arc<Provider>,
@@ -63,16 +62,16 @@ pub struct Export {
 
 /// An account that is written out.
 #[derive(Debug)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// Its name.
-    pub account: String,
+    pub(crate) account: String,
     /// Other accounts that its grant opened, and which have none now; `None` for a copy.
-    pub closed: Option<Vec<String>>,
+    pub(crate) closed: Option<Vec<String>>,
 }
 
 impl Export {
     /// Judges whether the account called `name` can move, or be copied.
-    pub async fn new(installation: &Installation, name: &str, copy: bool) -> Result<Self, Error> {
+    pub(crate) async fn new(installation: &Installation, name: &str, copy: bool) -> Result<Self, Error> {
         let LoginRecord { account, grant, .. } = installation.exact_account(name).await?;
         let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
             return Err(Error::NothingToMove { account: account.name });
@@ -91,7 +90,7 @@ impl Export {
 
     /// Hands the bundle to `write` and, unless it is a copy, gives the grant up here. `to` says where it goes, for
     /// the list.
-    pub async fn send(
+    pub(crate) async fn send(
         self,
         installation: &Installation,
         sealed_for: &SealedFor,
@@ -106,12 +105,12 @@ impl Export {
         let holder = installation.store.holder().await?;
         let moved = async {
             let leased = installation.lease(&self.grant.id, &holder, LEASE).await?;
-            let grant = leased.ok_or(error::Error::GrantGone)?;
-            let sealed = grant.refresh_token.as_ref().ok_or(error::Error::GrantGone)?;
+            let grant = leased.ok_or(Error::GrantGone)?;
+            let sealed = grant.refresh_token.as_ref().ok_or(Error::GrantGone)?;
             let token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
             let parcel = Parcel::new(&account, aliases, &self.provider, &grant, &token);
             let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
-            let text = text.map_err(error::Error::Io)?;
+            let text = text.map_err(Error::Io)?;
             write(&sealed_for.seal(&text)?).map_err(Error::NotWritten)?;
             match self.keeps {
                 true => Ok(None),

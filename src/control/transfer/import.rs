@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::error::Error;
 use super::judge;
 use super::parcel::Parcel;
-use crate::control::error;
-use crate::control::grants::in_words;
+use crate::control::error::{Error, Unproven, in_words};
 use crate::control::installation::Installation;
-use crate::control::proof::{Unproven, prove};
+use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
 use crate::token::AccessToken;
 
 /// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
-pub async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
+pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
     judge::judge(parcel, OffsetDateTime::now_utc())?;
     let Some(provider) = installation.config.providers.get(&parcel.provider) else {
         return Err(Error::ProviderMissing { provider: parcel.provider.clone() });
@@ -43,13 +41,13 @@ pub async fn check(installation: &Installation, parcel: &Parcel, replace: bool) 
 }
 
 /// A parcel whose content is in the store.
-pub struct Imported {
+pub(crate) struct Imported {
     parcel: Parcel,
     grant: Grant,
 }
 
 /// What a stored parcel is good for. Whatever it is, the account stays.
-pub enum Trial {
+pub(crate) enum Trial {
     /// The provider has no client here.
     NoClient,
     /// There is no access token yet, for that reason.
@@ -57,17 +55,12 @@ pub enum Trial {
     /// The mailbox did not open.
     Unproven(Unproven),
     /// The mailbox opened.
-    Opened {
-        /// How many folders it has.
-        folders: usize,
-        /// The token that opened it.
-        token: Arc<AccessToken>,
-    },
+    Opened { folders: usize, token: Arc<AccessToken> },
 }
 
 impl Imported {
     /// Stores a parcel that was checked.
-    pub async fn store(installation: &Installation, parcel: Parcel) -> Result<Self, Error> {
+    pub(crate) async fn store(installation: &Installation, parcel: Parcel) -> Result<Self, Error> {
         let _storing = Uninterrupted::begin();
         let _lock = installation.sealing()?;
         let store = &installation.store;
@@ -94,17 +87,17 @@ impl Imported {
     }
 
     /// The account's name.
-    pub fn account(&self) -> &str {
+    pub(crate) fn account(&self) -> &str {
         &self.parcel.account
     }
 
     /// Who consented.
-    pub fn owner(&self) -> &str {
+    pub(crate) fn owner(&self) -> &str {
         &self.parcel.owner
     }
 
     /// Fetches a token and opens the mailbox.
-    pub async fn try_it(&self, installation: &Installation) -> Result<Trial, error::Error> {
+    pub(crate) async fn try_it(&self, installation: &Installation) -> Result<Trial, Error> {
         let legs = Legs::of_configured(&installation.config)?;
         let Some(own) = legs.get(&self.grant.provider) else { return Ok(Trial::NoClient) };
         let _refreshing = Uninterrupted::begin();

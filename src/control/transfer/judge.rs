@@ -5,8 +5,8 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::error::Error;
 use super::parcel::Parcel;
+use crate::control::error::Error;
 use crate::control::names::shape::{fault_of_address, fault_of_alias};
 use crate::store::fold;
 use crate::text::is_shown;
@@ -100,5 +100,5 @@ fn shortened(text: &str) -> String {
 }
 
 fn refused(field: &'static str, why: &str) -> Error {
-    Error::Field { field, why: why.to_owned() }
+    Error::ParcelField { field, why: why.to_owned() }
 }

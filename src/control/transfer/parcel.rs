@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::error::Error;
 use crate::config::Provider;
-use crate::control::error::Error as AnyError;
+
+use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
 use crate::control::names::check_aliases;
@@ -16,14 +16,14 @@ use crate::store::Grant;
 
 /// An account and its grant, on their way.
 #[derive(Serialize, Deserialize)]
-pub struct Parcel {
+pub(crate) struct Parcel {
     /// The account's name.
-    pub account: String,
+    pub(crate) account: String,
     pub(super) aliases: Vec<String>,
     pub(super) provider: String,
     pub(super) client_id: Option<String>,
     /// Who consented.
-    pub owner: String,
+    pub(crate) owner: String,
     pub(super) scopes: Vec<String>,
     pub(super) refresh_token: String,
     #[serde(with = "time::serde::timestamp")]
@@ -63,18 +63,18 @@ impl Parcel {
     }
 
     /// Whether its aliases may be stored here; `yes` where they may be other addresses.
-    pub async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), AnyError> {
+    pub(crate) async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), Error> {
         check_aliases(installation, &self.account, &self.aliases, yes).await
     }
 
     /// Opens a bundle that was sealed for this installation.
-    pub async fn opened_here(installation: &Installation, bundle: &str) -> Result<Self, Error> {
+    pub(crate) async fn opened_here(installation: &Installation, bundle: &str) -> Result<Self, Error> {
         let key = keys::transfer_key(installation).await?;
         read(&bundle::open(bundle, &Opener::Key(&key))?)
     }
 
     /// Opens a bundle that was sealed with a passphrase.
-    pub fn opened_with(passphrase: &Secret, bundle: &str) -> Result<Self, Error> {
+    pub(crate) fn opened_with(passphrase: &Secret, bundle: &str) -> Result<Self, Error> {
         read(&bundle::open(bundle, &Opener::Passphrase(passphrase))?)
     }
 }
