@@ -86,7 +86,7 @@ impl Receiver {
     }
 
     /// Whether a command waits for the answer, which is then kept.
-    async fn keep(&self, state: &str, query: &Secret) -> bool {
+    pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {
             Ok(Some(_)) => {}

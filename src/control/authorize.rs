@@ -51,7 +51,7 @@ pub(crate) struct Ready {
 /// Where that grant comes from.
 enum Right {
     Application(Application),
-    OfOwner(Reuse),
+    OfOwner(Box<Reuse>),
 }
 
 /// Settles what can be settled without a person.
@@ -70,7 +70,9 @@ pub(crate) async fn begin(
         Way::App { probe } => {
             Some(Right::Application(Application::new(&provider, &seat.account, probe.as_deref())?))
         }
-        _ if is_another => reuse(installation, &provider, &seat, tell).await?.map(Right::OfOwner),
+        _ if is_another => {
+            reuse(installation, &provider, &seat, tell).await?.map(|reuse| Right::OfOwner(Box::new(reuse)))
+        }
         _ => None,
     };
     if let Some(right) = right {
@@ -122,4 +124,62 @@ pub(crate) async fn import(
     tokens.refresh_token.get_or_insert(refresh_token);
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
     prove_and_store(installation, &legs, seat, tokens, Certainty::Unknown).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// An account at a provider whose answers a running `serve` receives.
+    async fn waiting(installation: &Installation) -> Box<Consent> {
+        let request = Request {
+            account: "bob@acme.example".to_owned(),
+            provider: None,
+            owner: None,
+            aliases: Vec::new(),
+            way: Way::Redirect,
+            password: None,
+            seconds: 60,
+        };
+        let plan = Plan::new(&installation.config, request).unwrap();
+        let judged = plan.judge(installation, false).await.unwrap();
+        match begin(installation, judged, &mut |_| ()).await.unwrap() {
+            Pending::Consent(consent) => consent,
+            Pending::Ready(_) => panic!("nobody has consented yet"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_consent_waits_in_a_value_that_takes_only_its_own_answer_and_can_be_withdrawn() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "state_directory = {:?}\n[callback]\naddress = \"127.0.0.1:0\"\n[providers.acme]\nimap = \"imap.acme.example:993\"\n\
+             authorize_url = \"https://acme.example/authorize\"\ntoken_url = \"https://acme.example/token\"\n\
+             client_id = \"x\"\nscopes = [\"mail\"]\ndomains = [\"acme.example\"]\n\
+             redirect_uri = \"https://mail.corp.example/callback\"\n",
+            directory.path()
+        );
+        let installation = Installation::open(Config::parse(&text, None).unwrap()).await.unwrap();
+        let (mut one, another) = (waiting(&installation).await, waiting(&installation).await);
+        let state = |consent: &Consent| match consent.todo() {
+            Todo::Open { url, redirect_uri } => {
+                assert_eq!(redirect_uri, "https://mail.corp.example/callback");
+                url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
+            }
+            other => panic!("{other:?}"),
+        };
+        let answer = |state: &str| format!("https://mail.corp.example/callback?state={state}&code=c");
+        assert!(one.pasted(&answer(&state(&another))).is_err(), "it is the answer to another consent");
+        assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
+
+        // The receiver of another process leaves the answer, and `wait` collects it.
+        let receiver = super::super::answers::Receiver::listen(&installation).await.unwrap().unwrap();
+        let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
+        assert!(receiver.keep(&state(&one), &query(&one)).await);
+        assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));
+        another.withdraw(&installation).await;
+        assert!(!receiver.keep(&state(&another), &query(&another)).await, "it is no longer waited for");
+        assert!(super::super::accounts::list(&installation).await.unwrap().is_empty());
+    }
 }
