@@ -20,7 +20,7 @@ use time::macros::datetime;
 use crate::text::quoted;
 
 pub use directory::{DirectoryError, Lock, StateDirectory};
-pub use sqlite::Sqlite;
+pub use sqlite::{Judge, Sqlite};
 
 /// A row's identity: random, so that sealed values can be bound to it before it is inserted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -367,6 +367,17 @@ pub struct SealedSetting {
     pub value: Vec<u8>,
 }
 
+/// A database that is gone.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// When that was first seen.
+    pub since: std::time::Instant,
+    /// What is wrong.
+    pub cause: String,
+    /// What helps.
+    pub cure: &'static str,
+}
+
 /// Keeps grants. One implementation a database; a failing one in tests.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -442,6 +453,23 @@ pub trait Store: Send + Sync {
 
     /// A number that changes whenever something was written, by whatever process. Cheap.
     async fn version(&self) -> Result<i64, StoreError>;
+
+    /// Looks whether the database is still the one that was opened, and opens another one that has taken its
+    /// place, where that is a store of ours. Until then, and while there is none, everything else fails.
+    async fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Changes when another database has taken the place of the one that was open: what is remembered of
+    /// rows that were read before means nothing any more.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    /// Whether [`Store::reopen`] finds no database that can be used.
+    fn absence(&self) -> Option<Absence> {
+        None
+    }
 
     /// The app passwords whose account has a grant that was not revoked.
     async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;

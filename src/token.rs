@@ -47,6 +47,9 @@ const LONGEST_PAUSE: Duration = Duration::hours(25);
 /// A login that has a token which still opens the door waits no longer than this for a better one.
 const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// As much of a sealed value as no two have in common: its nonce is in it.
+const SEAL_LENGTH: usize = 32;
+
 /// An access token, with what is needed to tell it from a newer one.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -75,13 +78,20 @@ struct Inner {
     sealer: Arc<Sealer>,
     /// By provider name.
     providers: HashMap<String, Provider>,
-    cache: DashMap<Id, Arc<AccessToken>>,
+    cache: DashMap<Id, Cached>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
     started: OffsetDateTime,
     /// Dropped flights tell whoever waits for all of them.
     landed: tokio::sync::Notify,
+}
+
+/// An opened access token, valid for the row that holds this very seal at this revision: a database that was
+/// replaced may have another token there under the same number.
+struct Cached {
+    seal: Vec<u8>,
+    token: Arc<AccessToken>,
 }
 
 /// A provider's client, and its token endpoint, which providers may share.
@@ -214,7 +224,7 @@ fn session_margin(grant: &Grant) -> Duration {
 }
 
 /// Until when the provider is left alone, where `now` is before that. A pause that is longer than any that
-/// is ever written down comes from a clock that was wrong, and would outlast everybody.
+/// is ever written down comes from a clock that was wrong, and could last for decades.
 fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
 }
@@ -232,20 +242,22 @@ impl Wanted {
 impl Inner {
     /// The grant's newest access token, expired or not: from memory, else opened.
     fn current(&self, grant: &Grant) -> Result<Option<Arc<AccessToken>>, TokenFailure> {
-        if let Some(cached) = self.cache.get(&grant.id)
-            && cached.revision == grant.revision
-        {
-            return Ok(Some(cached.clone()));
-        }
         let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
             return Ok(None);
         };
+        let seal = sealed.get(..SEAL_LENGTH).unwrap_or(sealed);
+        if let Some(cached) = self.cache.get(&grant.id)
+            && cached.token.revision == grant.revision
+            && cached.seal == seal
+        {
+            return Ok(Some(cached.token.clone()));
+        }
         let secret = self
             .sealer
             .open_text(&Grant::access_context(&grant.id), sealed)
             .map_err(|error| TokenFailure::sealed(&error))?;
         let token = Arc::new(AccessToken { secret, expires_at, revision: grant.revision });
-        self.cache.insert(grant.id.clone(), token.clone());
+        self.cache.insert(grant.id.clone(), Cached { seal: seal.to_owned(), token: token.clone() });
         Ok(Some(token))
     }
 
@@ -293,9 +305,6 @@ impl Inner {
             tokio::spawn(async move {
                 let landing = Landing { inner: &inner, grant: &grant };
                 let outcome = refresh::refresh(&inner, &grant, &wanted).await;
-                if let Ok(token) = &outcome {
-                    inner.cache.insert(grant.clone(), token.clone());
-                }
                 drop(landing);
                 let _ = result.send(Some(outcome));
             });

@@ -121,7 +121,10 @@ async fn answer(
         match consent.todo() {
             Todo::Paste { url, redirect_uri } => paste::answer(consent, url, redirect_uri).await,
             Todo::Open { url, redirect_uri } => {
-                browser::announce(url, redirect_uri, consent.owner(), arguments.no_browser);
+                match arguments.no_browser {
+                    true => browser::announce(url, redirect_uri, consent.owner()),
+                    false => browser::open(url, consent.owner(), &installation.config.store.key),
+                }
                 print::words(&format!(
                     "Waiting up to {} s for the sign-in; Ctrl-C stops.",
                     arguments.timeout

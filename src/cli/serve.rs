@@ -11,7 +11,7 @@ use super::options::Options;
 use super::print;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::Prepared;
+use crate::control::serving::{Ending, Prepared};
 use crate::server::Bound;
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -57,14 +57,18 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    stop.asked().await;
+    let ending = serving.until(stop.asked()).await;
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    serving.stop(stop.asked()).await;
+    serving.stop(ending, stop.asked()).await;
     if let Some(file) = &arguments.ready_file {
         let _ = std::fs::remove_file(file);
     }
-    Ok(Done::Well)
+    match ending {
+        Ending::Asked => Ok(Done::Well),
+        // The log has said why.
+        Ending::NoStore => Err(Failure::silent()),
+    }
 }
 
 /// SIGTERM, SIGINT.

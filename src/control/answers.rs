@@ -85,7 +85,7 @@ impl Receiver {
         self.callback.serve(keep).await;
     }
 
-    /// Whether a command waits for the answer, which is then kept.
+    /// Keeps the answer where a sign-in waits for it; says whether one does.
     pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {

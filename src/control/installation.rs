@@ -10,7 +10,7 @@ use super::providers::Legs;
 use crate::account::Passwords;
 use crate::config::Config;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{Grant, Id, Lock, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{Grant, Id, Lock, LoginRecord, SealedSetting, Sqlite, StateDirectory, Store};
 use crate::token::Tokens;
 
 /// How often a grant is looked at that is being refreshed.
@@ -40,7 +40,10 @@ impl Installation {
         }
         // A store without its key must not get a new one: it would open nothing.
         let sealer = Arc::new(config.store.key.load(is_new)?);
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
+        let judge = sealer.clone();
+        let store = Sqlite::open(&config.store.sqlite).await?;
+        let store: Arc<dyn Store> =
+            Arc::new(store.judged_by(Box::new(move |settings| opens_all(&judge, settings))));
         drop(lock);
         Ok(Self { config, store, sealer })
     }
@@ -122,6 +125,17 @@ impl Installation {
             None => Ok(Some(certs::authority(&self.config)?.ca_file())),
         }
     }
+}
+
+/// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
+fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
+    for SealedSetting { key, value } in settings {
+        if sealer.open(key, value).is_err() {
+            sealer.reload().map_err(|error| error.to_string())?;
+            sealer.open(key, value).map_err(|error| format!("its {key} cannot be opened: {error}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether it was found by a name of its own, and not by that of its domain.

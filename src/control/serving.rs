@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::error::Error;
 use super::installation::Installation;
@@ -20,11 +20,18 @@ use crate::events::Teller;
 use crate::oauth::Webhook;
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
+use crate::store::{Absence, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity};
 use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
 const DRAIN: Duration = Duration::from_secs(25);
+/// Without its database the process takes no new session, so that it is started again the sooner the better.
+const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
+/// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
+/// should know.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
+const ABSENCE_POLL: Duration = Duration::from_secs(1);
 /// An answer from a token endpoint is given up after 30 s; what it holds has to be written, too. Together
 /// with the drain it stays under the minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
@@ -38,6 +45,7 @@ pub(crate) struct Prepared {
 
 /// A proxy that accepts connections.
 pub(crate) struct Serving {
+    store: Arc<dyn Store>,
     proxy: Arc<Proxy>,
     trigger: Trigger,
     accepting: JoinHandle<()>,
@@ -66,22 +74,62 @@ impl Prepared {
             supervisor.start("sign-in callback", with(&Arc::new(receiver), answers::Receiver::receive));
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
-        Ok(Serving { proxy, trigger, accepting })
+        Ok(Serving { store: installation.store.clone(), proxy, trigger, accepting })
     }
 }
 
+/// Why the proxy stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was told to.
+    Asked,
+    /// It has had no database for too long.
+    NoStore,
+}
+
 impl Serving {
-    /// Stops: sessions end at their next pause, or when they are told `again`, or after a while.
-    pub(crate) async fn stop(mut self, again: impl Future<Output = ()>) {
+    /// Ends when the proxy has to stop: when it is `asked` to, or when there has been no database for so long that
+    /// it is not about to be put back.
+    pub(crate) async fn until(&self, asked: impl Future<Output = ()>) -> Ending {
+        tokio::select! {
+            () = asked => Ending::Asked,
+            () = without_store(&*self.store) => Ending::NoStore,
+        }
+    }
+
+    /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
+    pub(crate) async fn stop(mut self, ending: Ending, again: impl Future<Output = ()>) {
+        let patience = if ending == Ending::Asked { DRAIN } else { DRAIN_WITHOUT_STORE };
         self.trigger.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),
-            () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
+            () = tokio::time::sleep(patience) => {
+                warn!("some sessions had not ended after {} s and are cut", patience.as_secs());
+            }
             () = again => warn!("asked to stop again: sessions are cut"),
         }
         let _ = self.accepting.await;
         settle(&self.proxy.tokens).await;
         self.proxy.accounts.flush().await;
+    }
+}
+
+async fn without_store(store: &dyn Store) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(ABSENCE_POLL).await;
+        let Some(Absence { since, cause, cure }) = store.absence() else {
+            told = false;
+            continue;
+        };
+        let limit = LONGEST_ABSENCE.as_secs();
+        if since.elapsed() >= LONGEST_ABSENCE {
+            error!("{cause}, for {limit} s now, so this process ends; {cure}, and start it again");
+            return;
+        }
+        if !std::mem::replace(&mut told, true) {
+            error!("{cause}; {cure}: no login is possible meanwhile, and after {limit} s this process ends");
+        }
     }
 }
 
@@ -141,7 +189,10 @@ fn start_upkeep(
     }
     let notes = with(proxy, |proxy| async move { proxy.accounts.keep_notes().await });
     supervisor.start("last logins", notes);
-    let revocation = with(proxy, |proxy| async move { proxy.accounts.end_revoked().await });
+    let sealer = installation.sealer.clone();
+    let revocation = with(&Arc::new((proxy.clone(), sealer)), |both| async move {
+        both.0.accounts.end_revoked(&both.1).await;
+    });
     supervisor.start("revocation", revocation);
     let renewal = with(proxy, |proxy| async move {
         proxy.tokens.upkeep(|| proxy.accounts.sessions().grants()).await;
