@@ -99,7 +99,7 @@ impl Connection {
         let limits =
             DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
         let mut dialogue = Imap::new(channel, limits);
-        let mut client = Wire::new(stream);
+        let mut client = Wire::of_client(stream);
         let stopping = self.shutdown.begun();
         tokio::pin!(stopping);
         loop {
@@ -209,7 +209,7 @@ impl Connection {
         }
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
-        Some(Wire::new(self.handshake(tcp, deadline).await?))
+        Some(Wire::of_client(self.handshake(tcp, deadline).await?))
     }
 
     /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.

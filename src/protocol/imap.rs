@@ -67,8 +67,16 @@ impl Protocol for Imap {
                 }
                 Event::More => flushed?,
             }
-            if client.fill().await? == 0 {
-                return Err(DialogueEnd::Vanished);
+            match client.fill().await {
+                Ok(0) => return Err(DialogueEnd::Vanished),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let (_, outbox) = client.buffers();
+                    let end = self.dialogue.too_much(outbox);
+                    let _ = client.flush().await;
+                    return Err(end);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }

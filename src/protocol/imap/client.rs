@@ -145,6 +145,14 @@ impl Dialogue {
         Some(DialogueEnd::FailedLogins(self.failures))
     }
 
+    /// More came than may be held before a login.
+    pub fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+        match self.limit("it sent more at once than is held before a login", outbox) {
+            Some(Event::End(end)) => end,
+            _ => DialogueEnd::Closed,
+        }
+    }
+
     /// The login that waited was accepted by the provider: nothing is interpreted any more.
     pub fn accepted(&mut self) {
         self.state = State::End;

@@ -22,16 +22,16 @@ impl Channel {
     }
 }
 
-/// What a client may cost before it is known. `command` stays below [`crate::wire::INBOX_LIMIT`].
+/// What a client may cost before it is known. `command` stays below [`crate::wire::CLIENT_INBOX_LIMIT`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one command, literals included, or of one line of a SASL exchange. 64 KiB: RFC 2683
-    /// §3.2.1.5 asks for 8,000, and SASL messages are the longest lines that clients send.
+    /// Bytes of one command, literals included, or of one line of a SASL exchange. 8,704: two literals of
+    /// full length and the lines around them; RFC 2683 §3.2.1.5 asks for 8,000.
     pub command: usize,
     /// Bytes of one literal. 4,096: as much as RFC 7888 §5 lets a client send unasked under
     /// `LITERAL-`, and far more than any password.
     pub literal: usize,
-    /// Bytes until a login is accepted. 256 KiB: room for a few of the longest commands.
+    /// Bytes until a login is accepted. 256 KiB: room for many of the longest commands.
     pub bytes: usize,
     /// Commands until a login is accepted. 100: a careful client sends five, a retrying one twenty.
     pub commands: u32,
@@ -42,6 +42,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { command: 65_536, literal: 4096, bytes: 262_144, commands: 100, failed_logins: 4 }
+        Self { command: 8704, literal: 4096, bytes: 262_144, commands: 100, failed_logins: 4 }
     }
 }

@@ -18,6 +18,9 @@ pub(super) enum Expects {
     LoginPassword { name: Zeroizing<Vec<u8>> },
 }
 
+/// The longest user name that is kept while the password is asked for; an address has at most 254 bytes.
+const NAME_LIMIT: usize = 1024;
+
 const BASE64: &str = "BAD The line is not valid base64";
 
 impl Dialogue {
@@ -103,6 +106,10 @@ impl Dialogue {
                     None
                 }
             },
+            Expects::LoginName if decoded.len() > NAME_LIMIT => {
+                write_line(outbox, &tag, "BAD The user name is too long");
+                None
+            }
             Expects::LoginName => self.ask(tag, Expects::LoginPassword { name: decoded }, outbox),
             Expects::LoginPassword { name } => {
                 let login = Login { name: sasl::text_of(&name), password: sasl::secret_text_of(&decoded) };
