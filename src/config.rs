@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::ConfigError;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks};
+pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service};
 
+pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
 
 use crate::secret::KeySource;
@@ -68,6 +69,8 @@ pub struct Unsupported {
 /// One `[[listeners]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// What it speaks.
+    pub protocol: Door,
     /// Addresses to bind; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.

@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::imap::{self, Channel, Imap, Limits};
-use imap_oauth_proxy::protocol::{Code, Credential, Denial, DialogueEnd, Protocol as _, Refusal, Request};
+use imap_oauth_proxy::protocol::imap::{self, Imap};
+use imap_oauth_proxy::protocol::{
+    Channel, Code, Credential, Denial, DialogueEnd, Limits, Protocol as _, Refusal, Request,
+};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Wire;
 use tokio::io::{

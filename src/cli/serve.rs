@@ -53,7 +53,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
         ready.write(file)?;
     }
     for listener in &ready.listeners {
-        info!("listening on {} ({})", listener.address, listener.security);
+        info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
@@ -109,7 +109,7 @@ struct ReadyListener {
 impl Ready {
     fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
         let listener = |bound: &Bound| ReadyListener {
-            protocol: "imap",
+            protocol: bound.protocol.name(),
             address: bound.address.to_string(),
             security: bound.security.name(),
         };

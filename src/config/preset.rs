@@ -14,7 +14,8 @@ use url::Url;
 use super::Unsupported;
 use super::error::Problem;
 use super::file::Base;
-use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
+use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
@@ -215,9 +216,8 @@ fn lay_over_preset(
 fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> Result<Provider, Problem> {
     let field = Field { name, tenant: file.tenant.as_deref() };
     let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
-    let imap = field.required("imap", file.imap.as_deref())?;
-    let imap = imap.parse().map_err(|message: &str| Problem::at(["providers", name, "imap"], message))?;
-    let endpoint = |key, value: &Option<String>| match (value, &issuer) {
+    let services = services(&field, &file)?;
+    let url_or_discovered = |key, value: &Option<String>| match (value, &issuer) {
         (Some(text), _) => field.url(key, text).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) => Err(field.missing(key).hint("write it, or issuer = \"https://…\" to discover it")),
@@ -243,16 +243,12 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         return Err(Problem::at(["providers", name, "scopes"], message)
             .hint("write each scope as a string of its own"));
     }
-    let mechanisms = file.mechanisms.unwrap_or_else(|| vec![Mechanism::Xoauth2]);
-    if mechanisms.is_empty() {
-        return Err(Problem::at(["providers", name, "mechanisms"], "is empty").hint("write [\"xoauth2\"]"));
-    }
     Ok(Provider {
         is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
-        imap,
-        authorize_url: endpoint("authorize_url", &file.authorize_url)?,
-        token_url: endpoint("token_url", &file.token_url)?,
+        services,
+        authorize_url: url_or_discovered("authorize_url", &file.authorize_url)?,
+        token_url: url_or_discovered("token_url", &file.token_url)?,
         device_url: optional("device_url", &file.device_url)?,
         no_device: file.no_device,
         revoke_url: optional("revoke_url", &file.revoke_url)?,
@@ -277,10 +273,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
             &field,
             file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
         )?,
-        mechanisms,
-        sasl_ir: file.sasl_ir,
         extra_ca: file.extra_ca.map(|path| base.resolve(path)),
-        max_connections_per_account: file.max_connections_per_account,
         scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
         rotates: file.rotates.unwrap_or(false),
         idle_days: file.idle_days,
@@ -289,6 +282,26 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         app,
         name: name.to_owned(),
     })
+}
+
+/// The mail servers of one provider's table.
+fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
+    let door = Door::Imap;
+    let key = door.server_key();
+    let endpoint = field.required(key, file.imap.as_deref())?;
+    let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
+    let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
+    if mechanisms.is_empty() {
+        return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
+    }
+    let imap = Service {
+        door,
+        endpoint,
+        mechanisms,
+        sasl_ir: file.sasl_ir,
+        max_connections_per_account: file.max_connections_per_account,
+    };
+    Ok(vec![imap])
 }
 
 /// Errors and values of one provider's table.

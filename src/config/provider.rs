@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::protocol::Credential;
 use crate::protocol::sasl::Mechanism;
+use crate::protocol::{Credential, Door};
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -20,8 +20,8 @@ pub struct Provider {
     pub is_preset: bool,
     /// What a person calls it, such as "Gmail".
     pub title: String,
-    /// The IMAP server, implicit TLS.
-    pub imap: Endpoint,
+    /// Its mail servers, one for each door that it offers.
+    pub services: Vec<Service>,
     /// The authorisation endpoint (RFC 6749 §3.1); `None` is discovered from `issuer`.
     pub authorize_url: Option<Url>,
     /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
@@ -60,15 +60,8 @@ pub struct Provider {
     pub authorize_params: BTreeMap<String, String>,
     /// The redirect URI. On a loopback host without a port a free port is chosen at each request.
     pub redirect_uri: Url,
-    /// SASL mechanisms in order of preference.
-    pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// CAPABILITY round trip is spent on asking.
-    pub sasl_ir: Option<bool>,
     /// A PEM file trusted besides the system's roots, on the mail and the HTTP leg.
     pub extra_ca: Option<PathBuf>,
-    /// Upstream connections that one account may hold at once.
-    pub max_connections_per_account: Option<u32>,
     /// Whether refresh requests name the scopes (Microsoft).
     pub scope_on_refresh: bool,
     /// Whether a refresh answers with a new refresh token that replaces the old one.
@@ -87,18 +80,6 @@ impl Provider {
     /// Whether there is a client to ask for tokens with; a service account is one of its own.
     pub fn is_usable(&self) -> bool {
         self.client_id.is_some() || matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
-    }
-
-    /// What `user` signs in to the mail server with. The only place that makes one.
-    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
-        Credential {
-            user,
-            token,
-            mechanisms: &self.mechanisms,
-            host: &self.imap.host,
-            port: self.imap.port,
-            sasl_ir: self.sasl_ir,
-        }
     }
 
     /// Whether an application's token opens one mailbox alone.
@@ -122,6 +103,36 @@ pub struct Quirks {
     pub testing_days: Option<u32>,
     /// An application gets mail access through a service account, and through no client secret (Google).
     pub app_by_service_account: bool,
+}
+
+/// A mail server of a provider.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What it speaks.
+    pub door: Door,
+    /// Where it is; implicit TLS.
+    pub endpoint: Endpoint,
+    /// SASL mechanisms in order of preference.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
+    /// round trip is spent on asking.
+    pub sasl_ir: Option<bool>,
+    /// Connections that one account may hold at once.
+    pub max_connections_per_account: Option<u32>,
+}
+
+impl Service {
+    /// How to sign in there as `user`. The only place that makes a credential.
+    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
+        Credential {
+            user,
+            token,
+            mechanisms: &self.mechanisms,
+            host: &self.endpoint.host,
+            port: self.endpoint.port,
+            sasl_ir: self.sasl_ir,
+        }
+    }
 }
 
 /// How the proxy signs in as an application, without a person.

@@ -14,10 +14,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass};
-use crate::config::Provider;
-use crate::protocol::imap::{Imap, MendedBy, Refusal};
-use crate::protocol::{Accepted, Denial, Protocol as _};
+use crate::account::{Account, Admitted, Grant, UpstreamPermit};
+use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
 use crate::text::quoted;
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
@@ -33,55 +31,54 @@ enum Failed {
     Refused(Refusal),
 }
 
-impl Connection {
+impl<P: Protocol> Connection<P> {
     pub(super) async fn sign_in(
         &self,
-        dialogue: &Imap,
+        dialogue: &P,
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
-    ) -> Result<(Accepted, Wire<Stream>, Pass), Denial> {
+    ) -> Result<(Accepted, Wire<Stream>, UpstreamPermit), Denial> {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
-        let Some((provider, dialler)) = self.proxy.providers.get(&grant.provider) else {
+        let Some(upstream) = self.proxy.providers.get(&grant.provider) else {
             warn!(
                 account = account.name,
                 "the configuration has no provider named {} any more", grant.provider
             );
             return Err(denial::unknown_provider(&grant.provider));
         };
+        let dialler = upstream.dialler(P::DOOR).map_err(|error| deny(&Failed::Dial(error)))?;
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
-        let limit = provider.max_connections_per_account;
-        let pass = timeout_at(deadline, self.proxy.gates.enter(account, limit)).await;
-        let pass = pass.ok().flatten().ok_or_else(|| {
+        let limit = dialler.service.max_connections_per_account;
+        let permit = timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit)).await;
+        let permit = permit.ok().flatten().ok_or_else(|| {
             warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
         let has_token = AtomicBool::new(false);
-        let attempt =
-            Attempt { connection: self, dialogue, account, grant, provider, dialler, has_token: &has_token };
+        let attempt = Attempt { connection: self, dialogue, account, grant, dialler, has_token: &has_token };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
-                Ok((accepted, upstream, pass))
+                Ok((accepted, upstream, permit))
             }
             Ok(Err(failed)) => {
                 self.remember(account, &failed).await;
                 Err(deny(&failed))
             }
             Err(_) => {
-                let denial = denial::silent_provider(provider, has_token.load(Ordering::Relaxed));
+                let (provider, server) = (&upstream.provider, &dialler.service.endpoint);
+                let denial = denial::silent_provider(provider, server, has_token.load(Ordering::Relaxed));
                 warn!(account = account.name, "{}", denial.text);
                 Err(denial)
             }
         }
     }
-}
 
-impl Connection {
     /// Writes down what a person has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
@@ -91,23 +88,22 @@ impl Connection {
             account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
         // What a refused token means is written down by [`Attempt::run`].
         if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
-            self.proxy.accounts.overheard(account, reason).await;
+            self.proxy.accounts.note_trouble(account, reason).await;
         }
     }
 }
 
-struct Attempt<'a> {
-    connection: &'a Connection,
-    dialogue: &'a Imap,
+struct Attempt<'a, P> {
+    connection: &'a Connection<P>,
+    dialogue: &'a P,
     account: &'a Account,
     grant: &'a Grant,
-    provider: &'a Provider,
     dialler: &'a Dialler,
-    /// Whose turn it is, for whoever runs out of time.
+    /// Whether the token endpoint has answered: which server is named where the time runs out.
     has_token: &'a AtomicBool,
 }
 
-impl Attempt<'_> {
+impl<P: Protocol> Attempt<'_, P> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
         let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
@@ -152,7 +148,7 @@ impl Attempt<'_> {
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
         let mut upstream = Wire::new(upstream);
-        let credential = self.provider.credential(&self.account.name, &token.secret);
+        let credential = self.dialler.service.credential(&self.account.name, &token.secret);
         let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
         Ok((accepted, upstream))
     }

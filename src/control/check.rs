@@ -14,6 +14,7 @@ use self::step::Steps;
 use super::error::Error;
 use super::grants::{self, Renewal, missing_scopes};
 use super::installation::Installation;
+use super::proof::DOOR;
 use super::providers::Legs;
 use crate::config::Config;
 use crate::store::{Account, Grant, LoginRecord};
@@ -122,7 +123,14 @@ async fn account_steps(
         steps.done("provider", None, Err(Error::NoProviderWithClient { provider: grant.provider.clone() }));
         return;
     };
-    if !mail::way_is_open(steps, own).await {
+    let dialler = match own.upstream.dialler(DOOR) {
+        Ok(dialler) => dialler,
+        Err(error) => {
+            steps.done("provider", None, Err(error.into()));
+            return;
+        }
+    };
+    if !mail::way_is_open(steps, dialler).await {
         return;
     }
     let started = Instant::now();
@@ -146,7 +154,7 @@ async fn account_steps(
     steps.done("token", Some(started), Ok(found));
     if name.starts_with('@') {
         steps.tell(Event::DomainAccount);
-    } else if mail::opens(steps, own, name, &token.secret).await {
+    } else if mail::opens(steps, &own.provider.title, dialler, name, &token.secret).await {
         let _ = installation.store.set_trouble(&account.id, None).await;
     }
 }

@@ -8,7 +8,7 @@ use super::names::shape::NameFault;
 use crate::account::PasswordError;
 use crate::config::Endpoint;
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
-use crate::protocol::imap::{MendedBy, NotListed, Refusal};
+use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
@@ -237,6 +237,7 @@ impl Error {
         match self {
             Self::OldName(_) | Self::DomainOfPerson { .. } | Self::NoAppPassword { .. } => true,
             Self::NoGrant { .. } | Self::NoProviderWithClient { .. } => true,
+            Self::Dial(DialError::NoServer { .. }) => true,
             Self::NoToken { failure, .. } => failure.needs_person(),
             Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
                 refusal.mended_by() == MendedBy::Person

@@ -7,7 +7,7 @@ use super::error::Error;
 use crate::config::{Config, Provider};
 use crate::oauth;
 use crate::tls::Connector;
-use crate::upstream::Dialler;
+use crate::upstream::Upstream;
 
 /// The provider called `name`, else the one whose domain `account` is in. It has a client.
 pub(crate) fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<Provider>, Error> {
@@ -51,8 +51,8 @@ fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Error> {
 pub(crate) struct Legs {
     /// As configured.
     pub(crate) provider: Arc<Provider>,
-    /// The way to its mail server.
-    pub(crate) dialler: Dialler,
+    /// The ways to its mail servers.
+    pub(crate) upstream: Upstream,
     /// The way to its token endpoint.
     pub(crate) client: Arc<oauth::Client>,
 }
@@ -62,8 +62,8 @@ impl Legs {
     pub(crate) fn of(provider: &Arc<Provider>) -> Result<Self, Error> {
         let connector = Connector::new(provider.extra_ca.as_deref())?;
         let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
-        let dialler = Dialler::new(provider.imap.clone(), connector);
-        Ok(Self { provider: provider.clone(), dialler, client })
+        let upstream = Upstream::new(provider.clone(), &connector);
+        Ok(Self { provider: provider.clone(), upstream, client })
     }
 
     /// Of every provider that a client is configured for, by name.

@@ -1,6 +1,7 @@
 //! The running proxy: everything that a session needs, what is kept up beside the sessions, and the way to their
 //! end.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use super::{answers, certs};
 use crate::account::{Accounts, Gates};
-use crate::config::{Config, Security};
+use crate::config::{Config, Door, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
@@ -168,13 +169,19 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         accounts: Accounts::open(installation.store.clone(), &installation.sealer).await?,
         gates: Gates::default(),
         tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
-        providers: legs.into_iter().map(|(name, legs)| (name, (legs.provider, legs.dialler))).collect(),
-        acceptor: identity
-            .map(|identity| Acceptor::new(identity.clone()))
-            .transpose()
-            .map_err(ConnectorError::Crypto)?,
+        providers: legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
+        acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
         limits: config.limits.clone(),
     })
+}
+
+/// One identity, and for each door the protocol that TLS clients may ask for.
+fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
+    let acceptor = |door: Door| {
+        let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
+        Ok((door, acceptor))
+    };
+    Door::ALL.into_iter().map(acceptor).collect()
 }
 
 /// What runs beside the connections until the stop begins.

@@ -1,4 +1,4 @@
-//! The server side of TLS: one configuration for all listeners, one handshake a connection.
+//! The server side of TLS: one configuration for the listeners of a protocol, one handshake a connection.
 //!
 //! Choices, each for a reason:
 //! * resumption downstream by stateless tickets (keys rotate every six hours, nothing is kept per
@@ -9,8 +9,8 @@
 //! * one TLS 1.3 ticket a connection instead of rustls's two: each costs an encryption and 200
 //!   bytes, and a mail program opens its next connection with one;
 //! * no early data: a replayed LOGIN is a second LOGIN;
-//! * ALPN `imap` is accepted, no ALPN is accepted, any other is refused (RFC 7301 §3.2), so that
-//!   a browser cannot be made to speak to us (ALPACA);
+//! * ALPN of the listener's own protocol is accepted, no ALPN is accepted, any other is refused (RFC 7301
+//!   §3.2), so that a browser or another mail protocol cannot be made to speak to us (ALPACA);
 //! * our order of cipher suites, which puts the cheapest for AES hardware first.
 
 use std::sync::Arc;
@@ -32,6 +32,7 @@ const REMEMBERED_SESSIONS: usize = 256;
 #[derive(Clone)]
 pub struct Acceptor {
     identity: Arc<Identity>,
+    protocol: &'static str,
     current: Arc<ArcSwap<Current>>,
 }
 
@@ -42,12 +43,12 @@ struct Current {
 }
 
 impl Current {
-    fn new(shown: Arc<Shown>) -> Result<Self, rustls::Error> {
+    fn new(shown: Arc<Shown>, protocol: &str) -> Result<Self, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(shown.clone());
-        config.alpn_protocols = vec![b"imap".to_vec()];
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         config.ignore_client_order = true;
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
@@ -59,10 +60,11 @@ impl Current {
 }
 
 impl Acceptor {
-    /// An acceptor that shows whatever `identity` holds at each handshake.
-    pub fn new(identity: Arc<Identity>) -> Result<Self, rustls::Error> {
-        let current = Current::new(identity.shown())?;
-        Ok(Self { identity, current: Arc::new(ArcSwap::from_pointee(current)) })
+    /// An acceptor for listeners that speak `protocol` (its name in ALPN), which shows whatever `identity` holds
+    /// at each handshake.
+    pub fn new(identity: Arc<Identity>, protocol: &'static str) -> Result<Self, rustls::Error> {
+        let current = Current::new(identity.shown(), protocol)?;
+        Ok(Self { identity, protocol, current: Arc::new(ArcSwap::from_pointee(current)) })
     }
 
     /// The configuration for the certificates of now.
@@ -73,7 +75,7 @@ impl Acceptor {
             return Ok(current.config.clone());
         }
         // Two handshakes may come here at once; the sessions of one of them are then not resumed.
-        let fresh = Current::new(shown)?;
+        let fresh = Current::new(shown, self.protocol)?;
         let config = fresh.config.clone();
         self.current.store(Arc::new(fresh));
         Ok(config)
@@ -108,7 +110,7 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
-    /// Anything else: IMAP in cleartext, most likely.
+    /// Anything else: a mail protocol in cleartext, most likely.
     Text,
 }
 

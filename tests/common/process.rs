@@ -12,6 +12,11 @@ impl Process {
         self.status("VmRSS:")
     }
 
+    /// Memory that it occupies now without that of files, in KiB.
+    pub fn anonymous(self) -> u64 {
+        self.status("RssAnon:")
+    }
+
     /// The most that it has occupied, in KiB.
     pub fn most_resident(self) -> u64 {
         self.status("VmHWM:")

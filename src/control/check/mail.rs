@@ -9,15 +9,15 @@ use tokio::time::timeout;
 use super::step::{Found, PATIENCE, Steps};
 use crate::config::Endpoint;
 use crate::control::error::Error;
-use crate::control::proof;
-use crate::control::providers::Legs;
+use crate::control::proof::DOOR;
 use crate::secret::Secret;
 use crate::tls::Stream;
+use crate::upstream::Dialler;
 use crate::wire::Wire;
 
 /// Whether a TLS connection to the mail server can be made.
-pub(super) async fn way_is_open(steps: &mut Steps<'_>, legs: &Legs) -> bool {
-    let endpoint = &legs.provider.imap;
+pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> bool {
+    let endpoint = &dialler.service.endpoint;
     let started = Instant::now();
     let (addresses, found) = match look_up(endpoint).await {
         Ok(addresses) => {
@@ -34,7 +34,7 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, legs: &Legs) -> bool {
         return false;
     }
     let started = Instant::now();
-    let found = match timeout(PATIENCE, legs.dialler.dial()).await {
+    let found = match timeout(PATIENCE, dialler.dial()).await {
         Ok(Ok(_)) => Ok(Found::Certificate { host: endpoint.host.clone() }),
         Ok(Err(error)) => Err(Error::Dial(error)),
         Err(_) => Err(Error::NoHandshake(endpoint.clone())),
@@ -66,27 +66,33 @@ async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Found,
 }
 
 /// Whether the mailbox opens and lists its folders.
-pub(super) async fn opens(steps: &mut Steps<'_>, legs: &Legs, mailbox: &str, token: &Secret) -> bool {
+pub(super) async fn opens(
+    steps: &mut Steps<'_>,
+    title: &str,
+    dialler: &Dialler,
+    mailbox: &str,
+    token: &Secret,
+) -> bool {
+    let endpoint = || dialler.service.endpoint.clone();
     let started = Instant::now();
-    let mut session = match sign_in(legs, mailbox, token).await {
+    let signed_in = timeout(PATIENCE, sign_in(dialler, mailbox, token)).await;
+    let mut session = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
         Ok(session) => session,
-        Err(wrong) => return steps.done("sign-in", Some(started), Err(wrong)),
+        Err(error) => return steps.done("sign-in", Some(started), Err(error)),
     };
-    let found = Found::SignedIn { title: legs.provider.title.clone(), mailbox: mailbox.to_owned() };
+    let found = Found::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
     steps.done("sign-in", Some(started), Ok(found));
     let started = Instant::now();
-    let found = match timeout(PATIENCE, proof::count_folders(&mut session)).await {
+    let found = match timeout(PATIENCE, DOOR.count_folders(&mut session)).await {
         Ok(Ok(folders)) => Ok(Found::Folders(folders)),
         Ok(Err(not_listed)) => Err(not_listed.into()),
-        Err(_) => Err(Error::SilentList(legs.provider.imap.clone())),
+        Err(_) => Err(Error::SilentList(endpoint())),
     };
     steps.done("folders", Some(started), found)
 }
 
-async fn sign_in(legs: &Legs, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
-    let attempt = async {
-        let stream = legs.dialler.dial().await?;
-        Ok(proof::sign_in(legs, stream, mailbox, token).await?)
-    };
-    timeout(PATIENCE, attempt).await.unwrap_or_else(|_| Err(Error::Silent(legs.provider.imap.clone())))
+async fn sign_in(dialler: &Dialler, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
+    let mut session = Wire::new(dialler.dial().await?);
+    DOOR.sign_in(&mut session, &dialler.service.credential(mailbox, token)).await?;
+    Ok(session)
 }

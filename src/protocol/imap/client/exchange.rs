@@ -41,7 +41,7 @@ impl Dialogue {
         };
         let tag = tag.to_vec();
         match (expects, initial_response) {
-            // An empty name is nobody's, so `=` gets the question.
+            // No account has an empty name, so `=` gets the question.
             (Expects::LoginName, None | Some(b"=")) => self.ask(tag, Expects::LoginName, outbox),
             (expects, None) => self.ask(tag, expects, outbox),
             (expects, Some(b"=")) => self.response(tag, expects, b"", outbox),

@@ -11,31 +11,20 @@ pub enum Channel {
     Cleartext,
 }
 
-impl Channel {
-    /// What is true here before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
-    /// old programs know only the former; that a literal is too long may be said with either.
-    pub(super) fn capabilities(self) -> &'static str {
-        match self {
-            Self::Tls | Self::Cleartext => "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
-            Self::StartTls => "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
-        }
-    }
-}
-
 /// What a client may cost before it is known. `command` stays below [`crate::wire::CLIENT_INBOX_LIMIT`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one command, literals included, or of one line of a SASL exchange. 8,704: two literals of
-    /// full length and the lines around them; RFC 2683 §3.2.1.5 asks for 8,000.
+    /// Bytes of one command, announced arguments included, or of one line of a SASL exchange. 8,704: two
+    /// arguments of full length and the lines around them; RFC 2683 §3.2.1.5 asks for 8,000.
     pub command: usize,
-    /// Bytes of one literal. 4,096: as much as RFC 7888 §5 lets a client send unasked under
-    /// `LITERAL-`, and far more than any password.
+    /// Bytes of one argument whose length the client announces before it, where a protocol has such. 4,096:
+    /// as much as RFC 7888 §5 lets a client send unasked, and far more than any password.
     pub literal: usize,
     /// Bytes until a login is accepted. 256 KiB: room for many of the longest commands.
     pub bytes: usize,
     /// Commands until a login is accepted. 100: a careful client sends five, a retrying one twenty.
     pub commands: u32,
-    /// Wrong passwords; the last one is answered and followed by BYE. 4: a typing error or two, and
+    /// Wrong passwords; the last one is answered, and the connection ends. 4: a typing error or two, and
     /// a collector's second and third password are forgiven.
     pub failed_logins: u32,
 }

@@ -1,203 +1,14 @@
-//! Why a provider did not let us in, cut by what the caller does next.
+//! What a provider's words mean: its refusals before a login, and what it says in a session.
 //!
-//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the
-//! cause and the remedy in plain words; a text that nobody knows is judged by its response code (RFC
-//! 5530), and without one a NO means the token. Everything quoted is printable ASCII of bounded length.
+//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the cause
+//! and the remedy in plain words. A text that is not in the table is judged by its response code (RFC
+//! 5530), and without one a NO means the token.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use super::response::{self, Response, Status};
-use crate::protocol::sasl::{Challenge, EncodeError};
-use crate::protocol::{Code, Denial};
-
-/// Why there is no session at the provider.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The token: get a fresh one and try once more on a new connection; then a person is needed.
-    #[error("the provider refused the access token: {0}")]
-    Token(Said),
-    /// Too many sessions of this account: wait for one to end.
-    #[error("the provider allows no more connections for this account: {0}")]
-    Connections(Said),
-    /// The account did too much: leave it alone for `wait`, where the provider told how long.
-    #[error("the provider slows this account down: {said}")]
-    Throttled {
-        /// From now.
-        wait: Option<Duration>,
-        /// What it said.
-        said: Said,
-    },
-    /// IMAP is switched off, or the mailbox cannot be opened: a person or an administrator must act.
-    #[error("the provider does not open this mailbox: {0}")]
-    Disabled(Said),
-    /// The person must sign in with a browser.
-    #[error("the provider wants the person to sign in with a browser: {said}")]
-    WebLogin {
-        /// Where, if it told.
-        url: Option<String>,
-        /// What it said.
-        said: Said,
-    },
-    /// A passing failure of the provider: try later.
-    #[error("the provider is not available: {0}")]
-    Unavailable(Said),
-    /// The configuration: none of the mechanisms is offered.
-    #[error(
-        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to what it offers"
-    )]
-    NoCommonMechanism(String),
-    /// The configuration: this server takes passwords only.
-    #[error(
-        "the provider offers no OAuth sign-in over IMAP; check its `imap` host, and whether OAuth is enabled for it"
-    )]
-    LoginOnly,
-    /// The server, or what stands in its place.
-    #[error(
-        "the provider's server does not speak IMAP as it should: {0}; check the provider's `imap` host and port"
-    )]
-    Violation(&'static str),
-    /// The server hung up: try later.
-    #[error("the provider closed the connection during the sign-in; try again later")]
-    Closed,
-    /// The network: try later.
-    #[error("the connection to the provider failed: {0}; try again later")]
-    Io(io::Error),
-    /// Nothing was sent.
-    #[error("no sign-in message can be made: {0}")]
-    Credential(#[from] EncodeError),
-    /// The caller's: there is no login to answer.
-    #[error("there is no login to sign in for")]
-    NotAsked,
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        if super::is_hang_up(&error) { Self::Closed } else { Self::Io(error) }
-    }
-}
-
-/// What it takes until the provider lets the account in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MendedBy {
-    /// Nothing: it passes by itself, and says nothing about the token or the mailbox.
-    Time,
-    /// Less use of the account. It passes as well, but comes again, so that a person should hear of it.
-    Rest,
-    /// A person: the owner, the administrator of the mailbox, or the one of this proxy.
-    Person,
-}
-
-impl Refusal {
-    /// What ends it: the one place that tells what passes from what needs a person.
-    pub fn mended_by(&self) -> MendedBy {
-        match self {
-            Self::Unavailable(_) | Self::Closed | Self::Io(_) | Self::NotAsked => MendedBy::Time,
-            Self::Connections(_) | Self::Throttled { .. } => MendedBy::Rest,
-            Self::Token(_)
-            | Self::Disabled(_)
-            | Self::WebLogin { .. }
-            | Self::NoCommonMechanism(_)
-            | Self::LoginOnly
-            | Self::Violation(_)
-            | Self::Credential(_) => MendedBy::Person,
-        }
-    }
-
-    /// Whether a fresh token may help.
-    pub fn is_token(&self) -> bool {
-        matches!(self, Self::Token(_))
-    }
-
-    /// What the mail program is told where the caller knows nothing better. RFC 5530: a password prompt
-    /// must come only where typing something else could help.
-    pub fn denial(&self) -> Denial {
-        let (code, said) = match self {
-            // Not AUTHENTICATIONFAILED: the app password is right, and typing another one helps nobody.
-            Self::Token(said) => (Code::AuthorizationFailed, said),
-            Self::Connections(said) => (Code::Limit, said),
-            Self::Throttled { said, .. } | Self::Unavailable(said) => (Code::Unavailable, said),
-            Self::Disabled(said) => return Denial::new(Code::ContactAdmin, said.advice.to_string()).alert(),
-            Self::WebLogin { url, said } => {
-                let text = match url {
-                    Some(url) => format!("{}: {url}", said.advice),
-                    None => said.advice.to_string(),
-                };
-                return Denial::new(Code::ContactAdmin, text).alert();
-            }
-            Self::NoCommonMechanism(_) | Self::LoginOnly => {
-                return Denial::new(
-                    Code::ContactAdmin,
-                    "The mail provider offers no OAuth sign-in that is configured here",
-                );
-            }
-            Self::Credential(error) => return Denial::new(Code::ContactAdmin, error.to_string()),
-            Self::Violation(_) | Self::Closed | Self::Io(_) => {
-                return Denial::new(
-                    Code::Unavailable,
-                    "The mail provider cannot be reached; try again later",
-                );
-            }
-            Self::NotAsked => {
-                return Denial::new(Code::ServerBug, "The proxy lost its place; please report this");
-            }
-        };
-        Denial::new(code, said.advice.to_string())
-    }
-
-    pub(super) fn no_mechanism(offered: &[String]) -> Self {
-        if offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
-            return Self::LoginOnly;
-        }
-        Self::NoCommonMechanism(offered.join(", "))
-    }
-}
-
-/// What the provider said, and what it means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// The decisive line's text, response code included; printable ASCII, bounded.
-    pub text: String,
-    /// What it answers.
-    pub answers: Answers,
-    /// The challenge that came before, reduced to what is safe to log.
-    pub challenge: Option<Box<Challenge>>,
-    /// Cause and remedy.
-    pub advice: Advice,
-}
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"{}", self.text, self.answers.in_words())?;
-        if let Some(challenge) = &self.challenge {
-            write!(f, " (challenge: {challenge})")?;
-        }
-        write!(f, "; {}", self.advice)
-    }
-}
-
-/// The step that a provider's line ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Answers {
-    /// The connection: it came instead of a greeting.
-    Connection,
-    /// The sign-in.
-    #[default]
-    SignIn,
-    /// LIST, after a sign-in that succeeded.
-    List,
-}
-
-impl Answers {
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::Connection => " instead of a greeting",
-            Self::SignIn => "",
-            Self::List => " to LIST",
-        }
-    }
-}
+use crate::protocol::sasl::Challenge;
+use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
 /// What was heard before the verdict that helps to explain it.
 #[derive(Debug, Default)]
@@ -222,18 +33,16 @@ impl Heard {
     }
 }
 
-/// Cause and remedy of a provider's refusal, in plain words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advice {
-    /// What is the matter.
-    pub cause: &'static str,
-    /// What to do about it.
-    pub remedy: &'static str,
+/// The provider's server broke the protocol, or is no IMAP server.
+pub(super) fn violation(what: &'static str) -> Refusal {
+    Refusal::Violation { door: Door::Imap, what }
 }
 
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.cause, self.remedy)
+/// None of the configured mechanisms is among those that are `offered`.
+pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
+    match offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
+        true => Refusal::PasswordsOnly(Door::Imap),
+        false => Refusal::NoCommonMechanism(offered.join(", ")),
     }
 }
 
@@ -403,7 +212,7 @@ pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
     }
 }
 
-/// RFC 5530 §3 for texts that nobody knows.
+/// RFC 5530 §3 for texts that are not known.
 fn by_code(text: &[u8]) -> (Kind, Advice) {
     const CODES: &[(&str, Kind, Advice)] = &[
         ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
