@@ -60,7 +60,7 @@ pub struct Life {
 impl From<&Grant> for Life {
     fn from(grant: &Grant) -> Self {
         Self {
-            kind: grant.kind,
+            kind: grant.kind(),
             authorized_at: Some(grant.authorized_at),
             renewed_at: grant.refreshed_at.unwrap_or(grant.authorized_at),
             granted_until: grant.refresh_expires_at,
@@ -114,16 +114,21 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::store::any_date;
+    use crate::store::{Id, Right, any_date};
 
     fn gmail(more: &str) -> std::sync::Arc<Provider> {
         let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
         Config::parse(&text, None).unwrap().providers["gmail"].clone()
     }
 
+    fn person(owner: &str, authorized_at: OffsetDateTime) -> Grant {
+        let right = Right::Person { refresh_token: vec![1] };
+        Grant::new(Id::random(), "gmail", owner, right, authorized_at)
+    }
+
     fn causes(age: Duration, provider: &Provider) -> Vec<Cause> {
         let now = OffsetDateTime::now_utc();
-        let grant = Grant::new("gmail", "alice@gmail.com", now - age);
+        let grant = person("alice@gmail.com", now - age);
         ends(&grant, provider, now).into_iter().map(|end| end.cause).collect()
     }
 
@@ -155,7 +160,7 @@ mod tests {
             idle_days: u32,
         ) {
             let [authorized, refreshed, granted, now] = dates;
-            let mut grant = Grant::new("gmail", "alice@gmail.com", authorized);
+            let mut grant = person("alice@gmail.com", authorized);
             grant.refreshed_at = Some(refreshed);
             grant.refresh_expires_at = Some(granted);
             let provider = Provider { idle_days: Some(idle_days), ..(*gmail("")).clone() };
@@ -165,8 +170,8 @@ mod tests {
 
     #[test]
     fn an_applications_grant_ends_with_its_secret_or_its_permission() {
-        let mut grant = Grant::new("gmail", "@corp.example", OffsetDateTime::now_utc());
-        grant.kind = GrantKind::App;
+        let now = OffsetDateTime::now_utc();
+        let grant = Grant::new(Id::random(), "gmail", "@corp.example", Right::Application, now);
         let gmail = gmail("client_secret_expires = \"2099-01-02\"");
         let known = ends(&grant, &gmail, OffsetDateTime::now_utc());
         assert_eq!(

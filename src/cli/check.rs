@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print};
-use crate::control::check::{Event, Found, Outcome, Step, check};
+use crate::control::check::{Event, Finding, Outcome, Step, check};
 use crate::text::one_line;
 
 #[derive(clap::Args)]
@@ -123,31 +123,31 @@ impl Report {
 }
 
 /// What a step found.
-fn detail(found: &Found) -> String {
+fn detail(found: &Finding) -> String {
     match found {
-        Found::Store { directory } => format!("SQLite in {}", directory.display()),
-        Found::Key { source, keys, values } => {
+        Finding::Store { directory } => format!("SQLite in {}", directory.display()),
+        Finding::Key { source, keys, values } => {
             let keys: Vec<String> = keys.iter().map(u32::to_string).collect();
             format!("{source}, key {}; it opens all {values} sealed values", keys.join(", "))
         }
-        Found::OldName(name) => {
+        Finding::OldName(name) => {
             format!("{name}; it goes on working, and this ends it: {}", hints::renaming(name))
         }
-        Found::ForeignAlias { account, alias } => {
+        Finding::ForeignAlias { account, alias } => {
             let ending = hints::unalias(account, alias);
             format!("{alias:?} is another address, and opens this account; {ending} ends that")
         }
-        Found::Addresses { host, count } => format!("{host} has {count} addresses"),
-        Found::Answers(endpoint) => format!("{endpoint} answers"),
-        Found::Certificate { host } => format!("the certificate is good for {host}"),
-        Found::Token { minutes, scopes, missing } => {
+        Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
+        Finding::Answers(endpoint) => format!("{endpoint} answers"),
+        Finding::Certificate { host } => format!("the certificate is good for {host}"),
+        Finding::Token { minutes, scopes, missing } => {
             let scopes = match missing.is_empty() {
                 true => format!("scopes {}", scopes.join(" ")),
                 false => format!("the scope {} is missing", missing.join(" ")),
             };
             format!("good for {minutes} min; {scopes}")
         }
-        Found::SignedIn { title, mailbox } => format!("{title} accepts the token for {mailbox}"),
-        Found::Folders(folders) => format!("the mailbox has {folders}"),
+        Finding::SignedIn { title, mailbox } => format!("{title} accepts the token for {mailbox}"),
+        Finding::Folders(folders) => format!("the mailbox has {folders}"),
     }
 }

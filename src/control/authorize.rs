@@ -45,11 +45,11 @@ pub(crate) enum Pending {
 pub(crate) struct Ready {
     seat: Seat,
     legs: Legs,
-    right: Right,
+    origin: Origin,
 }
 
 /// Where that grant comes from.
-enum Right {
+enum Origin {
     Application(Application),
     OfOwner(Box<Reuse>),
 }
@@ -66,17 +66,17 @@ pub(crate) async fn begin(
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let is_another = owner.is_some();
     let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
-    let right = match &way {
+    let origin = match &way {
         Way::App { probe } => {
-            Some(Right::Application(Application::new(&provider, &seat.account, probe.as_deref())?))
+            Some(Origin::Application(Application::new(&provider, &seat.account, probe.as_deref())?))
         }
         _ if is_another => {
-            reuse(installation, &provider, &seat, tell).await?.map(|reuse| Right::OfOwner(Box::new(reuse)))
+            reuse(installation, &provider, &seat, tell).await?.map(|reuse| Origin::OfOwner(Box::new(reuse)))
         }
         _ => None,
     };
-    if let Some(right) = right {
-        return Ok(Pending::Ready(Box::new(Ready { seat, legs, right })));
+    if let Some(origin) = origin {
+        return Ok(Pending::Ready(Box::new(Ready { seat, legs, origin })));
     }
     let consent = Consent::begin(installation, legs, seat, &way, named, seconds).await?;
     Ok(Pending::Consent(Box::new(consent)))
@@ -89,10 +89,10 @@ impl Ready {
         installation: &Installation,
         tell: Tell<'_>,
     ) -> Result<Authorized, Error> {
-        let Self { seat, legs, right } = self;
-        match right {
-            Right::Application(application) => application.finish(installation, &legs, seat, tell).await,
-            Right::OfOwner(reuse) => reuse.finish(installation, &legs, seat).await,
+        let Self { seat, legs, origin } = self;
+        match origin {
+            Origin::Application(application) => application.finish(installation, &legs, seat, tell).await,
+            Origin::OfOwner(reuse) => reuse.finish(installation, &legs, seat).await,
         }
     }
 }

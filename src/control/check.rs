@@ -16,10 +16,11 @@ use super::grants::{self, Renewal, missing_scopes};
 use super::installation::Installation;
 use super::proof::DOOR;
 use super::providers::Legs;
+use crate::account::{self, Found};
 use crate::config::Config;
-use crate::store::{Account, Grant, LoginRecord};
+use crate::store::LoginRecord;
 
-pub(crate) use step::{Event, Found, Outcome, Step};
+pub(crate) use step::{Event, Finding, Outcome, Step};
 
 /// Tries everything for the account called `name`, or for all; each step is told when it is done.
 pub(crate) async fn check(
@@ -31,7 +32,7 @@ pub(crate) async fn check(
     let Some(installation) = open(&mut steps, config).await else { return Ok(steps.outcome()) };
     let accounts = match name {
         Some(name) => match installation.account(name).await {
-            Ok(record) => vec![record],
+            Ok(found) => vec![found],
             Err(error) => {
                 steps.done("account", Some(Instant::now()), Err(error));
                 return Ok(steps.outcome());
@@ -44,7 +45,8 @@ pub(crate) async fn check(
     }
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
-    for LoginRecord { account, grant, passwords } in &accounts {
+    for found in &accounts {
+        let LoginRecord { account, grant, passwords } = &found.record;
         steps.tell(Event::Account(&account.name));
         // A look-up brings no aliases.
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
@@ -52,17 +54,17 @@ pub(crate) async fn check(
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
         }
-        account_steps(&mut steps, &installation, account, grant.as_ref(), &legs).await;
+        account_steps(&mut steps, &installation, found, &legs).await;
     }
     Ok(steps.outcome())
 }
 
-async fn all(installation: &Installation) -> Result<Vec<LoginRecord>, Error> {
-    let mut records = Vec::new();
+async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
+    let mut all = Vec::new();
     for account in installation.store.accounts().await? {
-        records.extend(installation.store.login(&account.name).await?);
+        all.extend(account::find(&*installation.store, &account.name).await?);
     }
-    Ok(records)
+    Ok(all)
 }
 
 /// Store and key.
@@ -76,11 +78,11 @@ async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
             return None;
         }
     };
-    steps.done("store", Some(started), Ok(Found::Store { directory }));
+    steps.done("store", Some(started), Ok(Finding::Store { directory }));
     let started = Instant::now();
     let opened = opens_everything(&installation).await;
     let keys = installation.sealer.key_ids();
-    let found = opened.map(|values| Found::Key { source, keys, values });
+    let found = opened.map(|values| Finding::Key { source, keys, values });
     steps.done("key", Some(started), found).then_some(installation)
 }
 
@@ -92,15 +94,11 @@ async fn opens_everything(installation: &Installation) -> Result<usize, Error> {
         opened.map_err(|error| Error::NotSealedHere { what: setting.key.clone(), error })?;
         count += 1;
     }
-    for grant in installation.store.grants().await? {
-        let values = [
-            (Grant::refresh_context(&grant.id), &grant.refresh_token),
-            (Grant::access_context(&grant.id), &grant.access_token),
-        ];
-        for (context, sealed) in values {
-            let Some(sealed) = sealed else { continue };
-            let what = || format!("the grant of {}", grant.owner);
-            sealer.open(&context, sealed).map_err(|error| Error::NotSealedHere { what: what(), error })?;
+    for mut grant in installation.store.grants().await? {
+        let what = format!("the grant of {}", grant.owner);
+        for (context, sealed) in grant.sealed() {
+            let opened = sealer.open(&context, sealed);
+            opened.map_err(|error| Error::NotSealedHere { what: what.clone(), error })?;
             count += 1;
         }
     }
@@ -110,10 +108,10 @@ async fn opens_everything(installation: &Installation) -> Result<usize, Error> {
 async fn account_steps(
     steps: &mut Steps<'_>,
     installation: &Installation,
-    account: &Account,
-    grant: Option<&Grant>,
+    found: &Found,
     legs: &HashMap<String, Legs>,
 ) {
+    let LoginRecord { account, grant, .. } = &found.record;
     let name = &account.name;
     let Some(grant) = grant else {
         steps.done("grant", None, Err(Error::NoGrant { account: name.clone() }));
@@ -134,7 +132,7 @@ async fn account_steps(
         return;
     }
     let started = Instant::now();
-    let token = match grants::renew(installation, legs, grant, Renewal::WhereNeeded).await {
+    let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
         Ok(Ok(token)) => token,
         Ok(Err(failure)) => {
             let target = grant.command_target(name);
@@ -146,7 +144,7 @@ async fn account_steps(
             return;
         }
     };
-    let found = Found::Token {
+    let found = Finding::Token {
         minutes: token.minutes_left(),
         scopes: grant.scopes.clone(),
         missing: missing_scopes(&own.provider, grant),

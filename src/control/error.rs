@@ -97,6 +97,8 @@ pub(crate) enum Error {
     OtherAnswer,
     #[error("{}", error.one_line(&quoted(account)))]
     Provider { account: String, error: AuthorizeError },
+    #[error("the provider gave no refresh token")]
+    NoRefreshToken,
     #[error("{title} does not accept that refresh token: {}", error.one_line(&quoted(account)))]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]

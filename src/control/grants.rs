@@ -10,11 +10,12 @@ use time::OffsetDateTime;
 use super::error::Error;
 use super::installation::Installation;
 use super::providers::Legs;
+use crate::account::Found;
 use crate::config::Provider;
 use crate::forecast::{self, End};
 use crate::oauth::scope;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant, GrantKind, GrantState, StoreError};
+use crate::store::{Account, Grant, GrantKind, GrantState, Mailbox, StoreError};
 use crate::token::{AccessToken, TokenFailure};
 
 pub(super) use revoke::take;
@@ -85,7 +86,7 @@ impl Overview {
 }
 
 fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
         return GrantState::NeedsAuthorization;
     };
     let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
@@ -96,7 +97,7 @@ fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
 }
 
 fn ends(grant: &Grant, provider: &Provider) -> Vec<End> {
-    match grant.state == GrantState::NeedsAuthorization || grant.refresh_token.is_none() {
+    match grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
         true => Vec::new(),
         false => forecast::ends(grant, provider, OffsetDateTime::now_utc()),
     }
@@ -115,7 +116,7 @@ fn fault(account: &Account, grant: Option<&Grant>, is_configured: bool, lacks_sc
 
 /// What the configuration asks a person for and the grant lacks.
 pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
-    match grant.kind {
+    match grant.kind() {
         GrantKind::App => Vec::new(),
         GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
     }
@@ -126,9 +127,9 @@ pub(crate) async fn refresh(
     installation: &Installation,
     name: &str,
 ) -> Result<(String, Arc<AccessToken>), Error> {
-    let record = installation.account(name).await?;
+    let Found { record, mailbox, .. } = installation.account(name).await?;
     let account = record.account.name;
-    let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = record.grant.filter(|grant| grant.is_in_force()) else {
         return Err(Error::NothingToRefresh { account });
     };
     let provider = installation.config.providers.get(&grant.provider);
@@ -136,7 +137,7 @@ pub(crate) async fn refresh(
         return Err(Error::TokenForEachMailbox { account });
     }
     let legs = Legs::of_configured(&installation.config)?;
-    match renew(installation, &legs, &grant, Renewal::Always).await? {
+    match renew(installation, &legs, &grant, &mailbox, Renewal::Always).await? {
         Ok(token) => Ok((account, token)),
         Err(failure) => {
             let target = grant.command_target(&account);
@@ -159,6 +160,7 @@ pub(super) async fn renew(
     installation: &Installation,
     legs: &HashMap<String, Legs>,
     grant: &Grant,
+    mailbox: &Mailbox,
     when: Renewal,
 ) -> Result<Result<Arc<AccessToken>, TokenFailure>, Error> {
     // A provider that rotates may have spent the old token: its answer must reach the disk.
@@ -166,8 +168,8 @@ pub(super) async fn renew(
     let grant = clear_back_off(installation, grant).await?;
     let tokens = installation.tokens(legs);
     Ok(match when == Renewal::WhereNeeded && grant.state == GrantState::Ok {
-        true => tokens.access(&grant).await,
-        false => tokens.renew(&grant).await,
+        true => tokens.access(&grant, mailbox).await,
+        false => tokens.renew(&grant, mailbox).await,
     })
 }
 
@@ -176,12 +178,11 @@ async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Gr
     loop {
         let read = installation.store.grant(&grant.id).await?;
         let mut current = read.ok_or(Error::GrantGone)?;
-        current.mailbox.clone_from(&grant.mailbox);
         if current.retry_at.is_none() {
             return Ok(current);
         }
         current.retry_at = None;
-        match installation.store.update_grant(&current, None).await {
+        match installation.store.update_grant(&current).await {
             Ok(revision) => return Ok(Grant { revision, ..current }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -193,15 +194,17 @@ async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Gr
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::store::{Id, Right};
 
     #[test]
     fn a_grant_that_is_over_has_no_forecast() {
         let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n";
         let gmail = Config::parse(text, None).unwrap().providers["gmail"].clone();
-        let mut grant = Grant::new("gmail", "alice@gmail.com", OffsetDateTime::now_utc());
-        grant.refresh_token = Some(vec![1]);
+        let right = Right::Person { refresh_token: vec![1] };
+        let mut grant =
+            Grant::new(Id::random(), "gmail", "alice@gmail.com", right, OffsetDateTime::now_utc());
         assert!(!ends(&grant, &gmail).is_empty());
-        grant.refresh_token = None;
+        grant.right = Right::Withdrawn { was: GrantKind::Person };
         assert!(ends(&grant, &gmail).is_empty());
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::certs;
 use super::error::Error;
 use super::providers::Legs;
-use crate::account::Passwords;
+use crate::account::{self, Found, Passwords};
 use crate::config::Config;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{Grant, Id, Lock, LoginRecord, SealedSetting, Sqlite, StateDirectory, Store};
+use crate::store::{
+    self, Grant, Id, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store, fold,
+};
 use crate::token::Tokens;
 
 /// How often a grant is looked at that is being refreshed.
@@ -32,18 +34,16 @@ impl Installation {
         let directory = StateDirectory::open(&config.state_directory)?;
         // Held until key and database exist and are migrated: a process that comes second finds them.
         let lock = directory.lock()?;
-        let is_new = !config.store.sqlite.exists();
-        if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
+        let opening = store::open(&config.store.sqlite).await?;
+        if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
             && let Some(parent) = key_file.parent()
         {
             std::fs::create_dir_all(parent)?;
         }
         // A store without its key must not get a new one: it would open nothing.
-        let sealer = Arc::new(config.store.key.load(is_new)?);
+        let sealer = Arc::new(config.store.key.load(opening.is_new)?);
         let judge = sealer.clone();
-        let store = Sqlite::open(&config.store.sqlite).await?;
-        let store: Arc<dyn Store> =
-            Arc::new(store.judged_by(Box::new(move |settings| opens_all(&judge, settings))));
+        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings)));
         drop(lock);
         Ok(Self { config, store, sealer })
     }
@@ -56,8 +56,8 @@ impl Installation {
 
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
-    pub(crate) fn sealing(&self) -> Result<Lock, Error> {
-        let lock = StateDirectory::open(&self.config.state_directory)?.lock()?;
+    pub(crate) async fn sealing(&self) -> Result<SealingLock, Error> {
+        let lock = self.store.lock_sealing().await?;
         self.sealer.reload()?;
         Ok(lock)
     }
@@ -74,35 +74,30 @@ impl Installation {
     }
 
     /// The account called `name`, by its name or an alias; else the account of its domain.
-    pub(crate) async fn account(&self, name: &str) -> Result<LoginRecord, Error> {
-        self.store.login(name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
+    pub(crate) async fn account(&self, name: &str) -> Result<Found, Error> {
+        account::find(&*self.store, name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
     }
 
     /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
     pub(crate) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
-        let record = self.account(name).await?;
-        match answers_itself(&record) {
-            true => Ok(record),
-            false => Err(Error::OnlyItsDomain { name: name.to_owned() }),
+        let found = self.account(name).await?;
+        match found.mailbox {
+            Mailbox::Own => Ok(found.record),
+            Mailbox::OfDomain(_) => Err(Error::OnlyItsDomain { name: name.to_owned() }),
         }
     }
 
     /// The account called `name` exactly, where there is one.
     pub(crate) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
-        Ok(self.store.login(name).await?.filter(answers_itself))
+        Ok(self.store.find(&fold(name)).await?)
     }
 
-    /// The grant as it is once no refresh is under way, and none begins for `span` or until the lease of `holder` is
-    /// released; `None` where it is gone.
-    pub(super) async fn lease(
-        &self,
-        grant: &Id,
-        holder: &str,
-        span: time::Duration,
-    ) -> Result<Option<Grant>, Error> {
+    /// The grant as it is once no refresh is under way, and none begins for `span` or until the lease is released;
+    /// `None` where it is gone.
+    pub(super) async fn lease(&self, grant: &Id, span: time::Duration) -> Result<Option<Grant>, Error> {
         loop {
             let now = time::OffsetDateTime::now_utc();
-            let taken = self.store.take_lease(grant, holder, now, now.saturating_add(span)).await?;
+            let taken = self.store.take_lease(grant, now, now.saturating_add(span)).await?;
             let read = self.store.grant(grant).await?;
             if taken || read.is_none() {
                 return Ok(read);
@@ -136,9 +131,4 @@ fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> 
         }
     }
     Ok(())
-}
-
-/// Whether it was found by a name of its own, and not by that of its domain.
-fn answers_itself(record: &LoginRecord) -> bool {
-    record.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none())
 }

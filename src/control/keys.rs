@@ -4,7 +4,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, Id, StoreError};
+use crate::store::{Id, StoreError};
 
 /// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -39,7 +39,7 @@ pub(crate) struct Rotated<'a> {
 pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
-        let _lock = installation.sealing()?;
+        let _lock = installation.sealing().await?;
         let sealed = installation.sealer.seal(TRANSFER_KEY, &*fresh)?;
         installation.store.setting(TRANSFER_KEY, &sealed).await?
     };
@@ -57,7 +57,7 @@ pub(crate) async fn rotate<'a>(
 ) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
     // Commands that seal wait until this is done.
-    let _lock = installation.sealing()?;
+    let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
     match source.add()? {
@@ -108,19 +108,15 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Error> {
 /// Under the grant's lease, so that no refresh is under way that would write what it read before.
 async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Error> {
     let (store, sealer) = (&installation.store, &installation.sealer);
-    let holder = store.holder().await?;
     loop {
-        let Some(mut grant) = installation.lease(id, &holder, LEASE).await? else { return Ok(0) };
-        let (access, refresh) = (Grant::access_context(id), Grant::refresh_context(id));
+        let Some(mut grant) = installation.lease(id, LEASE).await? else { return Ok(0) };
         let mut count = 0;
-        for (context, value) in [(access, &mut grant.access_token), (refresh, &mut grant.refresh_token)] {
-            if let Some(sealed) = value
-                && !is_current(sealer, sealed)
-            {
+        for (context, sealed) in grant.sealed() {
+            if !is_current(sealer, sealed) {
                 *sealed = match reseal(sealer, &context, sealed) {
                     Ok(resealed) => resealed,
                     Err(error) => {
-                        store.release_lease(id, &holder).await?;
+                        store.release_lease(id).await?;
                         return Err(error);
                     }
                 };
@@ -128,13 +124,13 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Err
             }
         }
         if count == 0 {
-            store.release_lease(id, &holder).await?;
+            store.release_lease(id).await?;
             return Ok(0);
         }
-        match store.update_grant(&grant, Some(&holder)).await {
+        match store.update_grant(&grant).await {
             Ok(_) => return Ok(count),
             // A person authorised at this very moment: theirs is looked at anew.
-            Err(StoreError::Conflict) => store.release_lease(id, &holder).await?,
+            Err(StoreError::Conflict) => store.release_lease(id).await?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -154,9 +150,8 @@ fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Erro
 async fn still_needed(installation: &Installation) -> Result<Vec<String>, Error> {
     let sealer = &installation.sealer;
     let mut old = Vec::new();
-    for grant in installation.store.grants().await? {
-        let values = [&grant.access_token, &grant.refresh_token];
-        if values.into_iter().flatten().any(|sealed| !is_current(sealer, sealed)) {
+    for mut grant in installation.store.grants().await? {
+        if grant.sealed().any(|(_, sealed)| !is_current(sealer, sealed)) {
             old.push(format!("the grant of {}", grant.owner));
         }
     }

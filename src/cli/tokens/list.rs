@@ -8,7 +8,7 @@ use crate::cli::print::{self, rfc3339};
 use crate::control::Installation;
 use crate::control::grants::{self, Fault, Overview};
 use crate::forecast::{self, Cause};
-use crate::store::{GrantKind, GrantState};
+use crate::store::{Grant, GrantKind, GrantState};
 use crate::text::quoted;
 
 /// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
@@ -56,7 +56,7 @@ impl Listed {
             last_error_at: rfc3339(overview.failed_at()),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
-            kind: grant.map(|grant| grant.kind),
+            kind: grant.map(Grant::kind),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
             authorized_at: rfc3339(grant.map(|grant| grant.authorized_at)),
             access_expires_at: rfc3339(grant.and_then(|grant| grant.access_expires_at)),

@@ -12,7 +12,7 @@ use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, GrantKind, GrantState};
+use crate::store::{Grant, GrantKind, GrantState, Mailbox};
 use crate::token::{AccessToken, TokenFailure};
 
 /// The owner's grant, and a token of it.
@@ -30,7 +30,7 @@ pub(super) async fn reuse(
 ) -> Result<Option<Reuse>, Error> {
     let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
     let Some(grant) = known.filter(|grant| {
-        grant.refresh_token.is_some()
+        grant.is_in_force()
             && matches!(grant.state, GrantState::Ok | GrantState::Retrying)
             && grants::missing_scopes(provider, grant).is_empty()
     }) else {
@@ -41,7 +41,7 @@ pub(super) async fn reuse(
     let token = {
         // A provider that rotates may have spent the old token: its answer must reach the disk.
         let _refreshing = Uninterrupted::begin();
-        installation.tokens(&legs).access(&grant).await
+        installation.tokens(&legs).access(&grant, &Mailbox::Own).await
     };
     match token {
         Ok(token) => Ok(Some(Reuse { grant, token })),

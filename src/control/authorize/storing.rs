@@ -11,10 +11,7 @@ use crate::control::providers::Legs;
 use crate::oauth::Tokens;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
-
-/// What stands in the place of an application's refresh token while its grant is in force.
-const IN_FORCE: &[u8] = b"application";
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
 
 /// How sure it is that the person who consented is the one who was meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,41 +85,34 @@ pub(super) async fn store(
     proof: Proof,
 ) -> Result<Authorized, Error> {
     let _storing = Uninterrupted::begin();
-    let _lock = installation.sealing()?;
-    let mut grant = Grant::new(&provider.name, &seat.owner, OffsetDateTime::now_utc());
-    grant.kind = kind;
-    if let Some(known) = installation.store.grant_of(&provider.name, &seat.owner, kind).await? {
-        grant.id = known.id;
-    }
-    if let Some(tokens) = &tokens {
-        seal_tokens(installation, &mut grant, tokens)?;
-    }
-    match kind {
-        GrantKind::Person => {
-            let granted = tokens.and_then(|tokens| tokens.scopes);
-            grant.scopes = granted.unwrap_or_else(|| provider.scopes.clone());
+    let _lock = installation.sealing().await?;
+    let seal = |context: &str, secret: &Secret| installation.sealer.seal(context, secret.expose().as_bytes());
+    let known = installation.store.grant_of(&provider.name, &seat.owner, kind).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let refresh_token = tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref());
+    let right = match (kind, refresh_token) {
+        (GrantKind::App, _) => Right::Application,
+        (GrantKind::Person, None) => return Err(Error::NoRefreshToken),
+        (GrantKind::Person, Some(token)) => {
+            Right::Person { refresh_token: seal(&Grant::refresh_context(&id), token)? }
         }
-        GrantKind::App => {
-            grant.scopes = provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec();
-            let in_force = installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?;
-            grant.refresh_token = Some(in_force);
+    };
+    let now = OffsetDateTime::now_utc();
+    let mut grant = Grant::new(id, &provider.name, &seat.owner, right, now);
+    grant.scopes = match kind {
+        GrantKind::Person => provider.scopes.clone(),
+        GrantKind::App => provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec(),
+    };
+    if let Some(tokens) = tokens {
+        grant.access_token = Some(seal(&Grant::access_context(&grant.id), &tokens.access_token)?);
+        grant.access_expires_at = Some(tokens.expires_at);
+        grant.refreshed_at = Some(now);
+        grant.refresh_expires_at = tokens.refresh_expires_at;
+        if let (GrantKind::Person, Some(scopes)) = (kind, tokens.scopes) {
+            grant.scopes = scopes;
         }
     }
     seat.put(installation, Granted::New(Box::new(grant)), proof).await
-}
-
-/// Puts tokens into a grant's row.
-fn seal_tokens(installation: &Installation, grant: &mut Grant, tokens: &Tokens) -> Result<(), Error> {
-    let seal =
-        |context: String, secret: &Secret| installation.sealer.seal(&context, secret.expose().as_bytes());
-    grant.access_token = Some(seal(Grant::access_context(&grant.id), &tokens.access_token)?);
-    grant.access_expires_at = Some(tokens.expires_at);
-    if let Some(refresh_token) = &tokens.refresh_token {
-        grant.refresh_token = Some(seal(Grant::refresh_context(&grant.id), refresh_token)?);
-    }
-    grant.refreshed_at = Some(grant.authorized_at);
-    grant.refresh_expires_at = tokens.refresh_expires_at;
-    Ok(())
 }
 
 impl Seat {

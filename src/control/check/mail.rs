@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::step::{Found, PATIENCE, Steps};
+use super::step::{Finding, PATIENCE, Steps};
 use crate::config::Endpoint;
 use crate::control::error::Error;
 use crate::control::proof::DOOR;
@@ -21,7 +21,7 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> boo
     let started = Instant::now();
     let (addresses, found) = match look_up(endpoint).await {
         Ok(addresses) => {
-            let found = Found::Addresses { host: endpoint.host.clone(), count: addresses.len() };
+            let found = Finding::Addresses { host: endpoint.host.clone(), count: addresses.len() };
             (addresses, Ok(found))
         }
         Err(wrong) => (Vec::new(), Err(wrong)),
@@ -35,7 +35,7 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> boo
     }
     let started = Instant::now();
     let found = match timeout(PATIENCE, dialler.dial()).await {
-        Ok(Ok(_)) => Ok(Found::Certificate { host: endpoint.host.clone() }),
+        Ok(Ok(_)) => Ok(Finding::Certificate { host: endpoint.host.clone() }),
         Ok(Err(error)) => Err(Error::Dial(error)),
         Err(_) => Err(Error::NoHandshake(endpoint.clone())),
     };
@@ -53,11 +53,11 @@ async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
     }
 }
 
-async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Found, Error> {
+async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Finding, Error> {
     let mut last = None;
     for address in addresses {
         match timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(Found::Answers(endpoint.clone())),
+            Ok(Ok(_)) => return Ok(Finding::Answers(endpoint.clone())),
             Ok(Err(error)) => last = Some(error),
             Err(_) => {}
         }
@@ -80,11 +80,11 @@ pub(super) async fn opens(
         Ok(session) => session,
         Err(error) => return steps.done("sign-in", Some(started), Err(error)),
     };
-    let found = Found::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
+    let found = Finding::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
     steps.done("sign-in", Some(started), Ok(found));
     let started = Instant::now();
     let found = match timeout(PATIENCE, DOOR.count_folders(&mut session)).await {
-        Ok(Ok(folders)) => Ok(Found::Folders(folders)),
+        Ok(Ok(folders)) => Ok(Finding::Folders(folders)),
         Ok(Err(not_listed)) => Err(not_listed.into()),
         Err(_) => Err(Error::SilentList(endpoint())),
     };

@@ -1,6 +1,6 @@
 //! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
 
-use super::step::{Found, Steps};
+use super::step::{Finding, Steps};
 use crate::control::error::{Error, NameOf, OldName};
 use crate::control::names::shape::{NameFault, fault_of_address, fault_of_alias, is_foreign};
 use crate::store::{Account, Grant, GrantKind};
@@ -8,7 +8,7 @@ use crate::text::is_shown;
 
 pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&Grant>) {
     let name = &account.name;
-    let persons = grant.filter(|grant| grant.kind == GrantKind::Person);
+    let persons = grant.filter(|grant| grant.kind() == GrantKind::Person);
     match name.starts_with('@') {
         true if persons.is_some() => {
             steps.done("name", None, Err(Error::DomainOfPerson { account: name.clone() }));
@@ -22,7 +22,7 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
     for alias in &account.aliases {
         match fault_of_alias(alias) {
             None if is_foreign(name, alias) => {
-                let found = Found::ForeignAlias { account: name.clone(), alias: alias.clone() };
+                let found = Finding::ForeignAlias { account: name.clone(), alias: alias.clone() };
                 steps.done("name", None, Ok(found));
             }
             fault => look(steps, name, NameOf::Alias, alias, fault),
@@ -36,7 +36,7 @@ fn look(steps: &mut Steps<'_>, account: &str, of: NameOf, name: &str, fault: Opt
     let old = OldName { account: account.to_owned(), of, name: name.to_owned(), fault };
     let found = match name.starts_with('@') || !name.chars().all(is_shown) {
         true => Err(Error::OldName(old)),
-        false => Ok(Found::OldName(old)),
+        false => Ok(Finding::OldName(old)),
     };
     steps.done("name", None, found);
 }

@@ -44,12 +44,12 @@ pub(crate) struct Step {
     /// How long it took, where it took its time.
     pub(crate) took: Option<Duration>,
     /// What came of it.
-    pub(crate) found: Result<Found, Error>,
+    pub(crate) found: Result<Finding, Error>,
 }
 
 /// What a step that went well found.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Finding {
     /// The store opens.
     Store { directory: PathBuf },
     /// The keys open everything.
@@ -96,7 +96,7 @@ impl<'a> Steps<'a> {
         &mut self,
         name: &'static str,
         started: Option<Instant>,
-        found: Result<Found, Error>,
+        found: Result<Finding, Error>,
     ) -> bool {
         let went_well = found.is_ok();
         let outcome = match &found {

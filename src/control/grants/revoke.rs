@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use crate::config::Provider;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -11,7 +13,7 @@ use crate::control::providers::Legs;
 use crate::oauth::Revocation;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
+use crate::store::{Grant, GrantKind, Id, Right, StoreError};
 
 /// A grant that is no longer in force here.
 pub(crate) struct Revoked {
@@ -42,15 +44,16 @@ pub(crate) enum AtProvider {
 pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, Error> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
-    let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
         return Err(Error::NothingToRevoke { account });
     };
     let _revoking = Uninterrupted::begin();
     let token = take(installation, &grant.id, REVOKED).await?;
     let others = installation.others_with(&grant.id, &account).await?;
+    let kind = grant.kind();
     let provider = installation.config.providers.get(&grant.provider).cloned();
     let provider = provider.ok_or(grant.provider);
-    Ok(Revoked { owner: grant.owner, others, provider, kind: grant.kind, token, _revoking })
+    Ok(Revoked { owner: grant.owner, others, provider, kind, token, _revoking })
 }
 
 impl Revoked {
@@ -84,16 +87,13 @@ pub(in crate::control) async fn take(
     loop {
         let grant = installation.store.grant(id).await?;
         let mut grant = grant.ok_or(Error::GrantGone)?;
-        let context = Grant::refresh_context(id);
-        let sealed = grant.refresh_token.take();
-        let token = sealed.and_then(|sealed| installation.sealer.open_text(&context, &sealed).ok());
-        grant.access_token = None;
-        grant.access_expires_at = None;
-        grant.state = GrantState::NeedsAuthorization;
-        grant.last_error = Some(why.to_owned());
-        grant.failed_at = Some(time::OffsetDateTime::now_utc());
-        grant.retry_at = None;
-        match installation.store.update_grant(&grant, None).await {
+        let token = match grant.withdraw(why, OffsetDateTime::now_utc()) {
+            Right::Person { refresh_token } => {
+                installation.sealer.open_text(&Grant::refresh_context(id), &refresh_token).ok()
+            }
+            Right::Application | Right::Withdrawn { .. } => None,
+        };
+        match installation.store.update_grant(&grant).await {
             Ok(_) => return Ok(token),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -13,7 +13,7 @@ use crate::control::grants;
 use crate::control::installation::Installation;
 use crate::secret::{Secret, bundle};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant, GrantKind, LoginRecord};
+use crate::store::{Account, Grant, LoginRecord, Right};
 use crate::text::one_line;
 
 /// Longer than it takes to seal and write a bundle: a passphrase is asked for before.
@@ -73,10 +73,10 @@ impl Export {
     /// Judges whether the account called `name` can move, or be copied.
     pub(crate) async fn new(installation: &Installation, name: &str, copy: bool) -> Result<Self, Error> {
         let LoginRecord { account, grant, .. } = installation.exact_account(name).await?;
-        let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+        let Some(grant) = grant.filter(Grant::is_in_force) else {
             return Err(Error::NothingToMove { account: account.name });
         };
-        if grant.kind == GrantKind::App {
+        if grant.right == Right::Application {
             return Err(Error::ApplicationsKey { account: account.name, provider: grant.provider });
         }
         let Some(provider) = installation.config.providers.get(&grant.provider).cloned() else {
@@ -102,11 +102,10 @@ impl Export {
         let aliases = own.map(|own| own.aliases.clone()).unwrap_or_default();
         let account = self.account.name;
         let _moving = Uninterrupted::begin();
-        let holder = installation.store.holder().await?;
         let moved = async {
-            let leased = installation.lease(&self.grant.id, &holder, LEASE).await?;
+            let leased = installation.lease(&self.grant.id, LEASE).await?;
             let grant = leased.ok_or(Error::GrantGone)?;
-            let sealed = grant.refresh_token.as_ref().ok_or(Error::GrantGone)?;
+            let Right::Person { refresh_token: sealed } = &grant.right else { return Err(Error::GrantGone) };
             let token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
             let parcel = Parcel::new(&account, aliases, &self.provider, &grant, &token);
             let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
@@ -121,7 +120,7 @@ impl Export {
             }
         };
         let closed: Result<_, Error> = moved.await;
-        installation.store.release_lease(&self.grant.id, &holder).await?;
+        installation.store.release_lease(&self.grant.id).await?;
         Ok(Exported { closed: closed?, account })
     }
 }

@@ -11,7 +11,7 @@ use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, fold};
 use crate::token::AccessToken;
 
 /// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
@@ -33,7 +33,7 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
     }
     let has_account = here.is_some();
     let known = installation.store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
-    let has_grant = known.is_some_and(|grant| grant.refresh_token.is_some());
+    let has_grant = known.is_some_and(|grant| grant.is_in_force());
     match !replace && (has_account || has_grant) {
         true => Err(Error::AlreadyHere { account: parcel.account.clone() }),
         false => Ok(()),
@@ -62,18 +62,18 @@ impl Imported {
     /// Stores a parcel that was checked.
     pub(crate) async fn store(installation: &Installation, parcel: Parcel) -> Result<Self, Error> {
         let _storing = Uninterrupted::begin();
-        let _lock = installation.sealing()?;
+        let _lock = installation.sealing().await?;
         let store = &installation.store;
-        let mut grant = Grant::new(&parcel.provider, &parcel.owner, parcel.authorized_at);
-        if let Some(known) = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await? {
-            grant.id = known.id;
-        }
+        let known = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
+        let id = known.map_or_else(Id::random, |known| known.id);
+        let context = Grant::refresh_context(&id);
+        let refresh_token = installation.sealer.seal(&context, parcel.refresh_token.as_bytes())?;
+        let right = Right::Person { refresh_token };
+        let (provider, owner) = (&parcel.provider, &parcel.owner);
+        let mut grant = Grant::new(id.clone(), provider, owner, right, parcel.authorized_at);
         grant.scopes.clone_from(&parcel.scopes);
         grant.refreshed_at = parcel.refreshed_at;
         grant.refresh_expires_at = parcel.refresh_expires_at;
-        let context = Grant::refresh_context(&grant.id);
-        grant.refresh_token = Some(installation.sealer.seal(&context, parcel.refresh_token.as_bytes())?);
-        let id = grant.id.clone();
         let authorization = Authorization {
             account: parcel.account.clone(),
             aliases: parcel.aliases.clone(),
@@ -101,7 +101,7 @@ impl Imported {
         let legs = Legs::of_configured(&installation.config)?;
         let Some(own) = legs.get(&self.grant.provider) else { return Ok(Trial::NoClient) };
         let _refreshing = Uninterrupted::begin();
-        let token = match installation.tokens(&legs).access(&self.grant).await {
+        let token = match installation.tokens(&legs).access(&self.grant, &Mailbox::Own).await {
             Ok(token) => token,
             Err(failure) => {
                 let target = self.grant.command_target(self.account());
