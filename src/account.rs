@@ -9,6 +9,7 @@
 mod attempts;
 mod backlog;
 mod draw;
+mod find;
 mod gate;
 mod password;
 mod sessions;
@@ -24,12 +25,13 @@ use tokio::time::Instant;
 
 use self::attempts::{Attempts, Drawn, Key, Standing};
 use self::draw::{Candidate, Draw};
-use self::password::{Effort, Found};
+use self::password::{Effort, Verified};
 use crate::secret::{Sealer, Secret};
-use crate::store::{AppPassword, LoginNote, Store, StoreError, Trouble, domain_account};
+use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError, Trouble};
 
-pub use crate::store::{Account, Grant, fold};
+pub use crate::store::{Account, Grant, Mailbox, fold};
 
+pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
@@ -61,7 +63,7 @@ pub struct Accounts {
 pub enum Verdict {
     /// The password is right.
     Admitted(Box<Admitted>),
-    /// Unknown account or wrong password; nobody learns which.
+    /// Unknown account or wrong password; the client does not learn which.
     Refused,
     /// Too many failures from this address for this name: not even looked at.
     Throttled(Duration),
@@ -76,6 +78,8 @@ pub struct Admitted {
     pub account: Account,
     /// Its grant, where it has one.
     pub grant: Option<Grant>,
+    /// Which of its mailboxes was asked for.
+    pub mailbox: Mailbox,
     /// The name of the app password that was used.
     pub password_name: String,
     /// Counts it among the sessions.
@@ -105,17 +109,11 @@ impl Accounts {
         from: IpAddr,
         due: Instant,
     ) -> Result<Verdict, StoreError> {
-        let record = self.store.login(name).await?;
+        let found = find(&*self.store, name).await?;
         // Guesses at a domain account count together, under whatever mailbox they come.
-        let under_domain = record
-            .as_ref()
-            .is_some_and(|record| record.grant.as_ref().is_some_and(|grant| grant.mailbox.is_some()));
-        let folded = match domain_account(name) {
-            Some(domain) if under_domain => domain,
-            _ => fold(name),
-        };
-        let key = self.attempts.key(from, &folded);
-        let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
+        let key = found.as_ref().map_or_else(|| fold(name), |found| found.key.clone());
+        let key = self.attempts.key(from, key.as_str());
+        let known = found.as_ref().map(|found| found.record.passwords.as_slice()).unwrap_or_default();
         let (used, charged) = match self.find_at_once(known, password, &key) {
             Some(used) => (used, false),
             None => match self.find(name, known, password, &key, due).await {
@@ -124,21 +122,17 @@ impl Accounts {
             },
         };
         let (password, password_name) = (used.id.clone(), used.name.clone());
-        let Some(record) = record else { return Ok(Verdict::Refused) };
+        let Some(Found { record, mailbox, .. }) = found else { return Ok(Verdict::Refused) };
+        let LoginRecord { account, grant, .. } = record;
         self.attempts.succeeded(&key, charged, Instant::now());
-        let session = self.sessions.enter(&password, record.account.grant.as_ref());
+        let session = self.sessions.enter(&password, account.grant.as_ref());
         self.note(LoginNote {
-            account: record.account.id.clone(),
+            account: account.id.clone(),
             password,
             at: OffsetDateTime::now_utc(),
             from: from.to_string(),
         });
-        Ok(Verdict::Admitted(Box::new(Admitted {
-            account: record.account,
-            grant: record.grant,
-            password_name,
-            session,
-        })))
+        Ok(Verdict::Admitted(Box::new(Admitted { account, grant, mailbox, password_name, session })))
     }
 
     /// The app password that `password` is, where finding it takes no verification.
@@ -171,9 +165,9 @@ impl Accounts {
             Standing::Free => {
                 let in_time = self.passwords.queue_up(due);
                 match self.passwords.verify(known, password, Effort::Any, due).await {
-                    Found::Right(used) => Ok((used, true)),
-                    Found::Wrong if in_time => Err(Verdict::Refused),
-                    Found::Wrong | Found::Unfinished => Err(Verdict::Busy),
+                    Verified::Right(used) => Ok((used, true)),
+                    Verified::Wrong if in_time => Err(Verdict::Refused),
+                    Verified::Wrong | Verified::Unfinished => Err(Verdict::Busy),
                 }
             }
             Standing::Waits(wait, draw) => {
@@ -190,8 +184,8 @@ impl Accounts {
                 }
                 // A crowd with one password is verified once.
                 match self.passwords.verify(known, password, Effort::UnderWay, due).await {
-                    Found::Right(used) => Ok((used, false)),
-                    Found::Wrong | Found::Unfinished => Err(Verdict::Throttled(wait)),
+                    Verified::Right(used) => Ok((used, false)),
+                    Verified::Wrong | Verified::Unfinished => Err(Verdict::Throttled(wait)),
                 }
             }
         }
@@ -256,7 +250,7 @@ impl Accounts {
         let before = seen.take();
         self.store.reopen().await?;
         self.passwords.follow(&*self.store, sealer).await?;
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if before == Some(version) && !entered {
             *seen = before;
             return Ok(());
@@ -312,9 +306,9 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
     // Known or not, it takes its turn in the imagined queue.
     passwords.queue_up(due);
     let Some(Candidate { name, password }) = winner else { return };
-    match store.login(&name).await {
-        Ok(Some(record)) => {
-            passwords.verify(&record.passwords, &password, Effort::Any, due).await;
+    match find(&*store, &name).await {
+        Ok(Some(found)) => {
+            passwords.verify(&found.record.passwords, &password, Effort::Any, due).await;
         }
         Ok(None) => {}
         Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
@@ -325,7 +319,7 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
 mod tests {
     use super::*;
     use crate::secret::Sealer;
-    use crate::store::{Authorization, Granted, Id, Sqlite};
+    use crate::store::{Authorization, Granted, Id, Right, Sqlite};
 
     const ALICE: &str = "alice@example.com";
 
@@ -348,7 +342,7 @@ mod tests {
         let authorization = Authorization {
             account: ALICE.to_owned(),
             aliases: Vec::new(),
-            grant: Granted::New(Box::new(Grant::new("gmail", ALICE, now))),
+            grant: Granted::New(Box::new(Grant::new(Id::random(), "gmail", ALICE, Right::Application, now))),
             id: account,
             password: Some(chosen),
         };
@@ -389,7 +383,7 @@ mod tests {
         let first = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
         assert!(matches!(first, Verdict::Busy), "{first:?}");
         let patience = Instant::now() + Duration::from_secs(60);
-        let record = accounts.store.login(ALICE).await.unwrap().unwrap();
+        let record = accounts.store.find(&fold(ALICE)).await.unwrap().unwrap();
         while accounts.passwords.find_remembered(&record.passwords, &right).is_none() {
             assert!(Instant::now() < patience, "the run did not go on");
             tokio::task::yield_now().await;

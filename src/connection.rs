@@ -174,7 +174,7 @@ impl<P: Protocol> Connection<P> {
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let denial = match self.admit(&login, due).await {
+        let denial = match self.admit(&login, due, deadline).await {
             Ok(_) if !permit.keep() => denial::full(),
             Ok(admitted) => {
                 drop(login);
@@ -204,9 +204,15 @@ impl<P: Protocol> Connection<P> {
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login, due: Instant) -> Result<Box<Admitted>, Denial> {
+    async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        match self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due).await {
+        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due);
+        // A store that is held up must not cost the answer.
+        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
+            warn!(name, "login refused: the store did not answer in time");
+            return Err(denial::busy());
+        };
+        match verdict {
             Ok(Verdict::Admitted(admitted)) => Ok(admitted),
             Ok(Verdict::Refused) => {
                 warn!(name, "login refused: unknown account or wrong password");

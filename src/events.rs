@@ -64,7 +64,7 @@ impl Teller {
 
     async fn look(&self, seen: &mut Option<i64>, anyway: bool) -> Result<(), StoreError> {
         // Our own writes count as changes: the look after the last of them finds nothing.
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if seen.replace(version) == Some(version) && !anyway {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::protocol::Door;
-use crate::store::{Account, Id, fold};
+use crate::store::{Account, Folded, Id, fold};
 
 /// Mail programs that reconnect close their old session within a moment; longer would only make
 /// them time out.
@@ -18,7 +18,7 @@ const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Mutex<HashMap<(Id, String, Door), Arc<Semaphore>>>);
+pub struct Gates(Mutex<HashMap<(Id, Folded, Door), Arc<Semaphore>>>);
 
 /// The right to one connection to the provider; the next login in line gets it when it is dropped.
 #[derive(Debug)]

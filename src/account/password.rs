@@ -68,7 +68,7 @@ pub(super) enum Effort {
 }
 
 /// What a verification came to.
-pub(super) enum Found<'a> {
+pub(super) enum Verified<'a> {
     Right(&'a AppPassword),
     Wrong,
     /// It was not done in time; what comes of it is remembered.
@@ -178,8 +178,8 @@ impl Passwords {
         password: &Secret,
         effort: Effort,
         due: Instant,
-    ) -> Found<'a> {
-        let mut found = Found::Wrong;
+    ) -> Verified<'a> {
+        let mut found = Verified::Wrong;
         for (candidate, verifier) in chosen(known) {
             let tag = tag(&self.memo_key, &candidate.id, password);
             let right = match self.chosen.remembered(&candidate.id, verifier, &tag) {
@@ -193,9 +193,9 @@ impl Passwords {
                 },
             };
             match right {
-                Some(true) => return Found::Right(candidate),
+                Some(true) => return Verified::Right(candidate),
                 Some(false) => {}
-                None => found = Found::Unfinished,
+                None => found = Verified::Unfinished,
             }
         }
         found

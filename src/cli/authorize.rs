@@ -191,10 +191,8 @@ fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Failure> {
 
 /// The account's name as it is stored, where `name` is an account or an alias.
 pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Failure> {
-    let known = installation.store.login(name).await?;
-    // A domain account answers for `name` without being it.
-    let own = known.filter(|known| known.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none()));
-    Ok(own.map_or_else(|| name.to_owned(), |known| known.account.name))
+    let known = installation.known_account(name).await?;
+    Ok(known.map_or_else(|| name.to_owned(), |known| known.account.name))
 }
 
 /// A new consent of `owner`, judged, proven and stored.

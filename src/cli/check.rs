@@ -13,9 +13,10 @@ use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::interrupt::Uninterrupted;
 use super::proof::DOOR;
+use crate::account::{self, Found};
 use crate::config::Config;
 use crate::secret::SealError;
-use crate::store::{Account, Grant, GrantState, LoginRecord};
+use crate::store::GrantState;
 use crate::text::quoted;
 
 use self::report::{Outcome, Report};
@@ -48,7 +49,7 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
     let Some(installation) = open(report, config).await else { return Ok(()) };
     let accounts = match account {
         Some(name) => match installation.account(name).await {
-            Ok(record) => vec![record],
+            Ok(found) => vec![found],
             Err(failure) => {
                 let started = report.start();
                 report.failed("account", started, &failure.chain(), &failure.hints().join("; "));
@@ -62,25 +63,26 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
     }
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
-    for LoginRecord { account, grant, passwords } in &accounts {
+    for found in &accounts {
+        let (account, grant) = (&found.record.account, found.record.grant.as_ref());
         report.account(&account.name);
         let aliases = all_accounts.iter().find(|known| known.id == account.id).map(|known| &known.aliases);
-        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant.as_ref());
-        if passwords.is_empty() {
+        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant);
+        if found.record.passwords.is_empty() {
             let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
             report.person("app password", "it has none, so no mail program can log in", &cure);
         }
-        account_steps(report, &installation, account, grant.as_ref(), &legs).await;
+        account_steps(report, &installation, found, &legs).await;
     }
     Ok(())
 }
 
-async fn all(installation: &Installation) -> Result<Vec<LoginRecord>, Failure> {
-    let mut records = Vec::new();
+async fn all(installation: &Installation) -> Result<Vec<Found>, Failure> {
+    let mut all = Vec::new();
     for account in installation.store.accounts().await? {
-        records.extend(installation.store.login(&account.name).await?);
+        all.extend(account::find(&*installation.store, &account.name).await?);
     }
-    Ok(records)
+    Ok(all)
 }
 
 /// Store and key.
@@ -120,14 +122,9 @@ async fn opens_everything(installation: &Installation) -> Result<usize, String> 
         opened.map_err(|error| failed(&setting.key, &error))?;
         count += 1;
     }
-    for grant in installation.store.grants().await.map_err(|error| error.to_string())? {
+    for mut grant in installation.store.grants().await.map_err(|error| error.to_string())? {
         let what = format!("the grant of {}", grant.owner);
-        let values = [
-            (Grant::refresh_context(&grant.id), &grant.refresh_token),
-            (Grant::access_context(&grant.id), &grant.access_token),
-        ];
-        for (context, sealed) in values {
-            let Some(sealed) = sealed else { continue };
+        for (context, sealed) in grant.sealed() {
             installation.sealer.open(&context, sealed).map_err(|error| failed(&what, &error))?;
             count += 1;
         }
@@ -138,12 +135,12 @@ async fn opens_everything(installation: &Installation) -> Result<usize, String> 
 async fn account_steps(
     report: &mut Report,
     installation: &Installation,
-    account: &Account,
-    grant: Option<&Grant>,
+    found: &Found,
     legs: &std::collections::HashMap<String, Legs>,
 ) {
+    let account = &found.record.account;
     let again = format!("imap-oauth-proxy authorize {}", quoted(&account.name));
-    let Some(grant) = grant else {
+    let Some(grant) = &found.record.grant else {
         return report.person("grant", "there is no authorisation for this account", &again);
     };
     let Some(own) = legs.get(&grant.provider) else {
@@ -163,8 +160,8 @@ async fn account_steps(
         let tokens = installation.tokens(legs);
         // What is on record may have been cured; this command is how one finds out.
         match super::tokens::clear_back_off(installation, grant).await {
-            Ok(grant) if grant.state == GrantState::Ok => tokens.access(&grant).await,
-            Ok(grant) => tokens.renew(&grant).await,
+            Ok(grant) if grant.state == GrantState::Ok => tokens.access(&grant, &found.mailbox).await,
+            Ok(grant) => tokens.renew(&grant, &found.mailbox).await,
             Err(failure) => return report.failed("token", started, &failure.chain(), ""),
         }
     };

@@ -31,7 +31,7 @@ pub(super) struct End {
 
 /// The nearest known end first, then what else ends grants at this provider.
 pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
-    if grant.state == GrantState::NeedsAuthorization || grant.refresh_token.is_none() {
+    if grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
         return Vec::new();
     }
     let mut dated: Vec<(OffsetDateTime, String)> = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
         let when = if at < OffsetDateTime::now_utc() { "ended" } else { "ends" };
         dated.push((at, format!("the client secret {when} on {date}; a new one keeps the grant alive")));
     }
-    if grant.kind == GrantKind::App {
+    if grant.kind() == GrantKind::App {
         let mut ends = sorted(dated);
         ends.push(undated("the application's key or its permission is withdrawn"));
         return ends;
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::store::any_date;
+    use crate::store::{Id, Right, any_date};
 
     fn gmail(more: &str) -> std::sync::Arc<Provider> {
         let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
@@ -94,9 +94,8 @@ mod tests {
     }
 
     fn grant(age: Duration) -> Grant {
-        let mut grant = Grant::new("gmail", "alice@gmail.com", OffsetDateTime::now_utc() - age);
-        grant.refresh_token = Some(vec![1]);
-        grant
+        let right = Right::Person { refresh_token: vec![1] };
+        Grant::new(Id::random(), "gmail", "alice@gmail.com", right, OffsetDateTime::now_utc() - age)
     }
 
     #[test]
@@ -128,7 +127,7 @@ mod tests {
     #[test]
     fn a_grant_that_is_over_has_no_forecast() {
         let mut over = grant(Duration::days(1));
-        over.refresh_token = None;
+        over.right = Right::Withdrawn { was: GrantKind::Person };
         assert!(forecast(&over, &gmail("")).is_empty());
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::print;
-use crate::account::Passwords;
+use crate::account::{self, Found, Passwords};
 use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, Lock, LoginRecord, SealedSetting, Sqlite, StateDirectory, Store};
+use crate::store::{
+    self, DirectoryError, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store,
+};
 use crate::text::quoted;
 use crate::tls::{Authority, Connector, TlsSettings};
 use crate::token::Tokens;
@@ -53,18 +55,16 @@ impl Installation {
         let directory = open_directory(&config)?;
         // Held until key and database exist and are migrated: whoever comes second finds them.
         let lock = directory.lock()?;
-        let is_new = !config.store.sqlite.exists();
-        if let (true, KeySource::File(key_file)) = (is_new, &config.store.key)
+        let opening = store::open(&config.store.sqlite).await?;
+        if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
             && let Some(parent) = key_file.parent()
         {
             std::fs::create_dir_all(parent)?;
         }
         // A store without its key must not get a new one: it would open nothing.
-        let sealer = Arc::new(config.store.key.load(is_new)?);
+        let sealer = Arc::new(config.store.key.load(opening.is_new)?);
         let judge = sealer.clone();
-        let store = Sqlite::open(&config.store.sqlite).await?;
-        let store: Arc<dyn Store> =
-            Arc::new(store.judged_by(Box::new(move |settings| opens_all(&judge, settings))));
+        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings)));
         drop(lock);
         Ok(Self { config, store, sealer })
     }
@@ -77,8 +77,8 @@ impl Installation {
 
     /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
     /// meanwhile is sealed with the newest.
-    pub(super) fn sealing(&self) -> Result<Lock, Failure> {
-        let lock = open_directory(&self.config)?.lock()?;
+    pub(super) async fn sealing(&self) -> Result<SealingLock, Failure> {
+        let lock = self.store.lock_sealing().await?;
         self.sealer.reload()?;
         Ok(lock)
     }
@@ -93,9 +93,9 @@ impl Installation {
         Ok(Passwords::open(&*self.store, &self.sealer).await?)
     }
 
-    /// The account called `name`, by its name or an alias.
-    pub(super) async fn account(&self, name: &str) -> Result<LoginRecord, Failure> {
-        self.store.login(name).await?.ok_or_else(|| {
+    /// The account called `name`, by its name or an alias; else the one of its domain.
+    pub(super) async fn account(&self, name: &str) -> Result<Found, Failure> {
+        account::find(&*self.store, name).await?.ok_or_else(|| {
             Failure::new(format!("there is no account {name:?}"))
                 .hint("imap-oauth-proxy accounts list shows all accounts")
                 .hint(format!("imap-oauth-proxy authorize {} makes it", quoted(name)))
@@ -104,14 +104,19 @@ impl Installation {
 
     /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
     pub(super) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Failure> {
-        let record = self.account(name).await?;
-        match record.grant.as_ref().and_then(|grant| grant.mailbox.as_ref()) {
-            None => Ok(record),
-            Some(_) => Err(Failure::new(format!(
+        let found = self.account(name).await?;
+        match found.mailbox {
+            Mailbox::Own => Ok(found.record),
+            Mailbox::OfDomain(_) => Err(Failure::new(format!(
                 "{name} has no account of its own; the account of its domain opens it"
             ))
             .hint("imap-oauth-proxy accounts list shows all accounts")),
         }
+    }
+
+    /// The account that has the login name `name` itself, where there is one.
+    pub(super) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Failure> {
+        Ok(self.store.find(&store::fold(name)).await?)
     }
 
     /// The CA's file, made where it is missing; `None` with a certificate of the user's own.

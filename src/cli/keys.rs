@@ -9,7 +9,7 @@ use super::installation::{Installation, Options};
 use super::interrupt::Uninterrupted;
 use super::{Done, print};
 use crate::secret::{Key, KeySource, Sealer, bundle, random_bytes};
-use crate::store::{Grant, Id, StoreError};
+use crate::store::{Id, StoreError};
 
 /// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -40,7 +40,7 @@ pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Fa
 pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Failure> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
-        let _lock = installation.sealing()?;
+        let _lock = installation.sealing().await?;
         let sealed = installation.sealer.seal(TRANSFER_KEY, &*fresh)?;
         installation.store.setting(TRANSFER_KEY, &sealed).await?
     };
@@ -54,7 +54,7 @@ pub(super) async fn transfer_key(installation: &Installation) -> Result<Key, Fai
 async fn rotate(installation: &Installation) -> Result<(), Failure> {
     let _finishing = Uninterrupted::begin();
     // Commands that seal wait until this is done.
-    let _lock = installation.sealing()?;
+    let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
     match source.add()? {
@@ -124,10 +124,9 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Failure> {
 /// Under the grant's lease, so that no refresh is under way that would write what it read before.
 async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Failure> {
     let (store, sealer) = (&installation.store, &installation.sealer);
-    let holder = store.holder().await?;
     loop {
         let now = OffsetDateTime::now_utc();
-        if !store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await? {
+        if !store.take_lease(id, now, now.saturating_add(LEASE)).await? {
             if store.grant(id).await?.is_none() {
                 return Ok(0);
             }
@@ -135,16 +134,13 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
             continue;
         }
         let Some(mut grant) = store.grant(id).await? else { return Ok(0) };
-        let (access, refresh) = (Grant::access_context(id), Grant::refresh_context(id));
         let mut count = 0;
-        for (context, value) in [(access, &mut grant.access_token), (refresh, &mut grant.refresh_token)] {
-            if let Some(sealed) = value
-                && !is_current(sealer, sealed)
-            {
+        for (context, sealed) in grant.sealed() {
+            if !is_current(sealer, sealed) {
                 *sealed = match reseal(sealer, &context, sealed) {
                     Ok(resealed) => resealed,
                     Err(failure) => {
-                        store.release_lease(id, &holder).await?;
+                        store.release_lease(id).await?;
                         return Err(failure);
                     }
                 };
@@ -152,13 +148,13 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
             }
         }
         if count == 0 {
-            store.release_lease(id, &holder).await?;
+            store.release_lease(id).await?;
             return Ok(0);
         }
-        match store.update_grant(&grant, Some(&holder)).await {
+        match store.update_grant(&grant).await {
             Ok(_) => return Ok(count),
             // A person authorised at this very moment: theirs is looked at anew.
-            Err(StoreError::Conflict) => store.release_lease(id, &holder).await?,
+            Err(StoreError::Conflict) => store.release_lease(id).await?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -179,9 +175,8 @@ fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Fail
 async fn still_needed(installation: &Installation) -> Result<Vec<String>, Failure> {
     let sealer = &installation.sealer;
     let mut old = Vec::new();
-    for grant in installation.store.grants().await? {
-        let values = [&grant.access_token, &grant.refresh_token];
-        if values.into_iter().flatten().any(|sealed| !is_current(sealer, sealed)) {
+    for mut grant in installation.store.grants().await? {
+        if grant.sealed().any(|(_, sealed)| !is_current(sealer, sealed)) {
             old.push(format!("the grant of {}", grant.owner));
         }
     }

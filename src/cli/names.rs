@@ -115,9 +115,7 @@ pub(super) async fn check_owner(installation: &Installation, name: &str) -> Resu
 
 /// The account that `name` is a login name of; a domain account answers for its mailboxes without being one.
 async fn own(installation: &Installation, name: &str) -> Result<Option<Account>, Failure> {
-    let known = installation.store.login(name).await?;
-    let own = known.filter(|known| known.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none()));
-    Ok(own.map(|known| known.account))
+    Ok(installation.known_account(name).await?.map(|known| known.account))
 }
 
 /// Whether these may become aliases of `account`, which need not be there yet. One that is another address

@@ -59,16 +59,14 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 
 /// Forgets how long to wait before the provider is asked again; the grant as it then is.
 pub(super) async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Failure> {
-    let mailbox = grant.mailbox.clone();
     loop {
         let read = installation.store.grant(&grant.id).await?;
         let mut current = read.ok_or_else(|| Failure::new("the authorisation is gone"))?;
-        current.mailbox.clone_from(&mailbox);
         if current.retry_at.is_none() {
             return Ok(current);
         }
         current.retry_at = None;
-        match installation.store.update_grant(&current, None).await {
+        match installation.store.update_grant(&current).await {
             Ok(revision) => return Ok(Grant { revision, ..current }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -87,7 +85,7 @@ pub(super) fn scopes_in_words(provider: &Provider, grant: &Grant) -> String {
 
 /// What the configuration asks for and the grant lacks.
 pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
-    match grant.kind {
+    match grant.kind() {
         crate::store::GrantKind::App => Vec::new(),
         crate::store::GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
     }

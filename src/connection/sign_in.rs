@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, UpstreamPermit};
+use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
 use crate::text::quoted;
 use crate::tls::Stream;
@@ -60,7 +60,15 @@ impl<P: Protocol> Connection<P> {
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
         let has_token = AtomicBool::new(false);
-        let attempt = Attempt { connection: self, dialogue, account, grant, dialler, has_token: &has_token };
+        let attempt = Attempt {
+            connection: self,
+            dialogue,
+            account,
+            grant,
+            mailbox: &admitted.mailbox,
+            dialler,
+            has_token: &has_token,
+        };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
@@ -98,6 +106,7 @@ struct Attempt<'a, P> {
     dialogue: &'a P,
     account: &'a Account,
     grant: &'a Grant,
+    mailbox: &'a Mailbox,
     dialler: &'a Dialler,
     /// Whether the token endpoint has answered: which server is named where the time runs out.
     has_token: &'a AtomicBool,
@@ -106,9 +115,10 @@ struct Attempt<'a, P> {
 impl<P: Protocol> Attempt<'_, P> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
-        let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
-            self.dialler.dial().await.map_err(Failed::Dial)
-        },)?;
+        let (token, upstream) =
+            tokio::try_join!(self.token(tokens.access(self.grant, self.mailbox)), async {
+                self.dialler.dial().await.map_err(Failed::Dial)
+            },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
             other => return other.map_err(Failed::Refused),
@@ -119,7 +129,7 @@ impl<P: Protocol> Attempt<'_, P> {
             warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
             return Err(Failed::Refused(Refusal::Token(said)));
         }
-        let token = self.token(tokens.replace(self.grant, &token)).await?;
+        let token = self.token(tokens.replace(self.grant, self.mailbox, &token)).await?;
         let upstream = self.dialler.dial().await.map_err(Failed::Dial)?;
         let refusal = match self.authenticate(upstream, &token).await {
             Ok(signed_in) => return Ok(signed_in),
@@ -127,9 +137,9 @@ impl<P: Protocol> Attempt<'_, P> {
         };
         if let Refusal::Token(said) = &refusal {
             // A domain account stands for many mailboxes: say which.
-            let reason = match &self.grant.mailbox {
-                Some(mailbox) => format!("{mailbox}: {said}"),
-                None => said.to_string(),
+            let reason = match self.mailbox {
+                Mailbox::OfDomain(mailbox) => format!("{mailbox}: {said}"),
+                Mailbox::Own => said.to_string(),
             };
             self.connection.proxy.accounts.refused(self.account, reason).await;
         }

@@ -44,17 +44,18 @@ impl<'a> Record<'a> {
     /// The first record of `bytes`, behind a handshake; `None` where it is not all there yet. What must not
     /// come is refused at its header.
     pub(super) fn first(bytes: &'a [u8], version: ProtocolVersion) -> Result<Option<Self>, Error> {
-        let &[outer, major, minor, high, low, ref rest @ ..] = bytes else { return Ok(None) };
         let is_tls13 = version == ProtocolVersion::TLSv1_3;
-        match outer {
-            DATA => {}
+        match bytes.first().copied() {
+            None => return Ok(None),
+            Some(DATA) => {}
             // What is no data looks like data in TLS 1.3 (RFC 8446 §5.2).
-            ALERT | HANDSHAKE if !is_tls13 => {}
-            CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE => {
+            Some(ALERT | HANDSHAKE) if !is_tls13 => {}
+            Some(CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE) => {
                 return Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into());
             }
-            _ => return Err(InvalidMessage::InvalidContentType.into()),
+            Some(_) => return Err(InvalidMessage::InvalidContentType.into()),
         }
+        let &[outer, major, minor, high, low, ref rest @ ..] = bytes else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([high, low]));
         if length > MAX_PLAINTEXT + if is_tls13 { 256 } else { 2048 } {
             return Err(Error::PeerSentOversizedRecord);

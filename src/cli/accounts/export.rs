@@ -15,7 +15,7 @@ use crate::cli::interrupt::Uninterrupted;
 use crate::cli::{print, terminal, tokens};
 use crate::config::Provider;
 use crate::secret::{Secret, bundle};
-use crate::store::{Grant, GrantKind, Id, LoginRecord};
+use crate::store::{Grant, Id, LoginRecord, Right};
 use crate::text::{one_line, quoted};
 
 /// Longer than a person takes to type a passphrase is not needed: it is asked for before.
@@ -70,10 +70,10 @@ impl Drop for Parcel {
 pub(super) async fn export(installation: &Installation, arguments: &Arguments) -> Result<(), Failure> {
     let LoginRecord { account, grant, .. } = installation.exact_account(&arguments.account).await?;
     let name = &account.name;
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = grant.filter(Grant::is_in_force) else {
         return Err(Failure::new(format!("{name} has no authorisation here that could move")));
     };
-    if grant.kind == GrantKind::App {
+    if grant.right == Right::Application {
         return Err(Failure::new(format!(
             "{name} is opened by the application's own key, so there is nothing to move"
         ))
@@ -97,10 +97,9 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
     let accounts = installation.store.accounts().await?;
     let aliases = accounts.iter().find(|other| other.id == account.id).map(|own| own.aliases.clone());
     let _moving = Uninterrupted::begin();
-    let holder = installation.store.holder().await?;
-    let current = lease(installation, &grant.id, &holder).await?;
+    let current = lease(installation, &grant.id).await?;
     let sent = send(installation, provider, name, aliases.unwrap_or_default(), &current, &lock).await;
-    installation.store.release_lease(&grant.id, &holder).await?;
+    installation.store.release_lease(&grant.id).await?;
     sent?;
     if arguments.copy {
         print::words(&format!("{name} is copied; it goes on working here."));
@@ -132,10 +131,10 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
 }
 
 /// The grant as it is once nobody refreshes it.
-async fn lease(installation: &Installation, id: &Id, holder: &str) -> Result<Grant, Failure> {
+async fn lease(installation: &Installation, id: &Id) -> Result<Grant, Failure> {
     loop {
         let now = OffsetDateTime::now_utc();
-        if installation.store.take_lease(id, holder, now, now.saturating_add(LEASE)).await? {
+        if installation.store.take_lease(id, now, now.saturating_add(LEASE)).await? {
             let grant = installation.store.grant(id).await?;
             return grant.ok_or_else(|| Failure::new("the authorisation is gone already"));
         }
@@ -154,9 +153,10 @@ async fn send(
     grant: &Grant,
     lock: &Lock,
 ) -> Result<(), Failure> {
-    let sealed =
-        grant.refresh_token.as_ref().ok_or_else(|| Failure::new("the authorisation is gone already"))?;
-    let refresh_token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
+    let Right::Person { refresh_token } = &grant.right else {
+        return Err(Failure::new("the authorisation is gone already"));
+    };
+    let refresh_token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), refresh_token)?;
     let parcel = Parcel {
         account: account.to_owned(),
         aliases,

@@ -15,7 +15,7 @@ use crate::cli::names::check_aliases;
 use crate::cli::proof::prove;
 use crate::cli::{Done, keys, print, terminal};
 use crate::secret::bundle::{self, Kind, Opener};
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, fold};
 use crate::text::quoted;
 
 /// Far above any bundle.
@@ -90,17 +90,17 @@ async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> R
         .hint("a provider accepts a refresh token from the client that it was issued to, and from no other")
         .hint(format!("copy {table} from the other installation's configuration")));
     }
-    let known = installation.store.login(&parcel.account).await?;
+    let known = installation.known_account(&parcel.account).await?;
     if let Some(known) = known.as_ref().filter(|known| fold(&known.account.name) != fold(&parcel.account)) {
         return Err(Failure::new(format!("{} is an alias of {} here", parcel.account, known.account.name))
             .hint("accounts unalias takes that alias away"));
     }
-    let has_account = known.is_some_and(|known| known.grant.is_none_or(|grant| grant.mailbox.is_none()));
+    let has_account = known.is_some();
     let has_grant = installation
         .store
         .grant_of(&parcel.provider, &parcel.owner, GrantKind::Person)
         .await?
-        .is_some_and(|grant| grant.refresh_token.is_some());
+        .is_some_and(|grant| grant.is_in_force());
     match !replace && (has_account || has_grant) {
         true => Err(Failure::new(format!("{} is here already, and nothing was changed", parcel.account))
             .hint("--replace puts the imported authorisation in its place; its app passwords stay")),
@@ -109,17 +109,17 @@ async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> R
 }
 
 async fn store(installation: &Installation, parcel: &Parcel) -> Result<Grant, Failure> {
-    let _lock = installation.sealing()?;
+    let _lock = installation.sealing().await?;
     let store = &installation.store;
-    let mut grant = Grant::new(&parcel.provider, &parcel.owner, parcel.authorized_at);
-    if let Some(known) = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await? {
-        grant.id = known.id;
-    }
+    let known = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let refresh_token =
+        installation.sealer.seal(&Grant::refresh_context(&id), parcel.refresh_token.as_bytes())?;
+    let right = Right::Person { refresh_token };
+    let mut grant = Grant::new(id, &parcel.provider, &parcel.owner, right, parcel.authorized_at);
     grant.scopes.clone_from(&parcel.scopes);
     grant.refreshed_at = parcel.refreshed_at;
     grant.refresh_expires_at = parcel.refresh_expires_at;
-    let context = Grant::refresh_context(&grant.id);
-    grant.refresh_token = Some(installation.sealer.seal(&context, parcel.refresh_token.as_bytes())?);
     let authorization = Authorization {
         account: parcel.account.clone(),
         aliases: parcel.aliases.clone(),
@@ -137,7 +137,7 @@ async fn try_it(installation: &Installation, parcel: &Parcel, grant: &Grant) -> 
     let legs = Legs::of_configured(&installation.config)?;
     let Some(own) = legs.get(&grant.provider) else { return Ok(Done::NeedsPerson) };
     let _refreshing = Uninterrupted::begin();
-    let token = match installation.tokens(&legs).access(grant).await {
+    let token = match installation.tokens(&legs).access(grant, &Mailbox::Own).await {
         Ok(token) => token,
         Err(failure) => {
             let why = failure.to_string().replace("{account}", &grant.command_target(&parcel.account));

@@ -8,7 +8,7 @@ use crate::cli::interrupt::Uninterrupted;
 use crate::cli::print;
 use crate::cli::proof::prove;
 use crate::oauth::scope::missing;
-use crate::store::{GrantKind, GrantState};
+use crate::store::{GrantKind, GrantState, Mailbox};
 use crate::token::TokenFailure;
 
 /// Attaches the account to the owner's grant, where that is usable and opens the mailbox; `None` where a
@@ -18,7 +18,7 @@ pub(super) async fn reuse(request: &Request, owner: &str) -> Result<Option<Store
     let provider = &request.legs.provider;
     let known = installation.store.grant_of(&provider.name, owner, GrantKind::Person).await?;
     let Some(grant) = known.filter(|grant| {
-        grant.refresh_token.is_some()
+        grant.is_in_force()
             && matches!(grant.state, GrantState::Ok | GrantState::Retrying)
             && missing(&provider.scopes, Some(&grant.scopes)).is_empty()
     }) else {
@@ -30,7 +30,7 @@ pub(super) async fn reuse(request: &Request, owner: &str) -> Result<Option<Store
     let token = {
         // A provider that rotates may have spent the old token: its answer must reach the disk.
         let _refreshing = Uninterrupted::begin();
-        installation.tokens(&legs).access(&grant).await
+        installation.tokens(&legs).access(&grant, &Mailbox::Own).await
     };
     let token = match token {
         Ok(token) => token,

@@ -11,10 +11,7 @@ use crate::cli::{passwords, print};
 use crate::config::Provider;
 use crate::oauth::Tokens;
 use crate::secret::Secret;
-use crate::store::{AppPassword, Authorization, Grant, GrantKind, Granted, Id, fold};
-
-/// What stands in the place of an application's refresh token while its grant is in force.
-const IN_FORCE: &[u8] = b"application";
+use crate::store::{AppPassword, Authorization, Grant, GrantKind, Granted, Id, Right, fold};
 
 /// How sure it is that the person who consented is the one who was meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,31 +83,32 @@ async fn store(
     let NewGrant { account, owner, aliases, tokens } = granted;
     let provider = &legs.provider;
     let _storing = Uninterrupted::begin();
-    let _lock = installation.sealing()?;
-    let mut grant = Grant::new(&provider.name, owner, now);
-    if let Some(known) = installation.store.grant_of(&provider.name, owner, GrantKind::Person).await? {
-        grant.id = known.id;
-    }
+    let refresh_token =
+        tokens.refresh_token.as_ref().ok_or_else(|| Failure::new("the provider gave no refresh token"))?;
+    let _lock = installation.sealing().await?;
+    let known = installation.store.grant_of(&provider.name, owner, GrantKind::Person).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let sealed = seal(installation, &Grant::refresh_context(&id), refresh_token)?;
+    let mut grant = Grant::new(id, &provider.name, owner, Right::Person { refresh_token: sealed }, now);
     grant.scopes = tokens.scopes.clone().unwrap_or_else(|| provider.scopes.clone());
-    seal_grant(installation, &mut grant, &tokens, now)?;
+    put_access_token(installation, &mut grant, &tokens, now)?;
     let seat = Seat { account, aliases, owner, password };
     put(installation, seat, Granted::New(Box::new(grant))).await
 }
 
-/// Puts tokens into a grant's row.
-fn seal_grant(
+fn seal(installation: &Installation, context: &str, secret: &Secret) -> Result<Vec<u8>, Failure> {
+    Ok(installation.sealer.seal(context, secret.expose().as_bytes())?)
+}
+
+/// Puts an access token, and what the provider said with it, into a grant.
+fn put_access_token(
     installation: &Installation,
     grant: &mut Grant,
     tokens: &Tokens,
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
-    let seal =
-        |context: String, secret: &Secret| installation.sealer.seal(&context, secret.expose().as_bytes());
-    grant.access_token = Some(seal(Grant::access_context(&grant.id), &tokens.access_token)?);
+    grant.access_token = Some(seal(installation, &Grant::access_context(&grant.id), &tokens.access_token)?);
     grant.access_expires_at = Some(tokens.expires_at);
-    if let Some(refresh_token) = &tokens.refresh_token {
-        grant.refresh_token = Some(seal(Grant::refresh_context(&grant.id), refresh_token)?);
-    }
     grant.refreshed_at = Some(now);
     grant.refresh_expires_at = tokens.refresh_expires_at;
     Ok(())
@@ -125,17 +123,14 @@ pub(super) async fn store_app(
 ) -> Result<Stored, Failure> {
     let AppGranted { account, aliases, scopes, tokens, now } = granted;
     let _storing = Uninterrupted::begin();
-    let _lock = installation.sealing()?;
-    let mut grant = Grant::new(&provider.name, account, now);
-    grant.kind = GrantKind::App;
-    if let Some(known) = installation.store.grant_of(&provider.name, account, GrantKind::App).await? {
-        grant.id = known.id;
-    }
+    let _lock = installation.sealing().await?;
+    let known = installation.store.grant_of(&provider.name, account, GrantKind::App).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let mut grant = Grant::new(id, &provider.name, account, Right::Application, now);
     grant.scopes = scopes;
     if let Some(tokens) = &tokens {
-        seal_grant(installation, &mut grant, tokens, now)?;
+        put_access_token(installation, &mut grant, tokens, now)?;
     }
-    grant.refresh_token = Some(installation.sealer.seal(&Grant::refresh_context(&grant.id), IN_FORCE)?);
     let seat = Seat { account, aliases, owner: account, password: Some(password) };
     put(installation, seat, Granted::New(Box::new(grant))).await
 }
@@ -163,11 +158,8 @@ struct Seat<'a> {
 }
 
 async fn put(installation: &Installation, seat: Seat<'_>, grant: Granted) -> Result<Stored, Failure> {
-    let known = installation.store.login(seat.account).await?;
-    // A domain account that answers for this name is another account.
-    let known = known.filter(|known| {
-        known.grant.as_ref().is_none_or(|grant| grant.mailbox.is_none()) && known.account.name == seat.account
-    });
+    let known = installation.known_account(seat.account).await?;
+    let known = known.filter(|known| known.account.name == seat.account);
     let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());
     let id = known.map_or_else(Id::random, |known| known.account.id);
     let made: Option<(Secret, AppPassword)> = match seat.password {

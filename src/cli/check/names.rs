@@ -10,7 +10,7 @@ pub(super) fn look_at(report: &mut Report, account: &Account, aliases: &[String]
     let name = &account.name;
     let removing = format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(name));
     match grant {
-        Some(grant) if name.starts_with('@') && grant.kind == GrantKind::Person => {
+        Some(grant) if name.starts_with('@') && grant.kind() == GrantKind::Person => {
             let why =
                 "an account for a whole domain must be the application's own, and this one is a person's";
             report.person("name", why, &removing);
@@ -18,7 +18,7 @@ pub(super) fn look_at(report: &mut Report, account: &Account, aliases: &[String]
         _ if name.starts_with('@') => {}
         _ => say(report, "account", name, fault_of_address(name), &removing),
     }
-    if let Some(grant) = grant.filter(|grant| grant.kind == GrantKind::Person && grant.owner != *name) {
+    if let Some(grant) = grant.filter(|grant| grant.kind() == GrantKind::Person && grant.owner != *name) {
         say(report, "owner of its authorisation", &grant.owner, fault_of_address(&grant.owner), &removing);
     }
     for alias in aliases {

@@ -53,7 +53,7 @@ impl Listed {
             ),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
-            kind: grant.map(|grant| grant.kind),
+            kind: grant.map(Grant::kind),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
             scopes_missing,
             authorized_at: rfc3339(grant.map(|grant| grant.authorized_at)),
@@ -74,7 +74,7 @@ impl Listed {
 }
 
 fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
         return GrantState::NeedsAuthorization;
     };
     let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);

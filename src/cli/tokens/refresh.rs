@@ -1,17 +1,19 @@
 //! `tokens refresh`: one refresh now, under the grant's lease like every other.
 
 use super::clear_back_off;
+use crate::account::Found;
 use crate::cli::failure::Failure;
 use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
 use crate::cli::result::rfc3339;
 use crate::cli::{Done, print};
+use crate::store::Grant;
 use crate::text::quoted;
 
 pub(super) async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {
-    let record = installation.account(name).await?;
+    let Found { record, mailbox, .. } = installation.account(name).await?;
     let account = record.account.name;
-    let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
         return Err(Failure::new(format!("there is no authorisation for {account} to refresh"))
             .hint(format!("imap-oauth-proxy authorize {}", quoted(&account))));
     };
@@ -28,7 +30,7 @@ pub(super) async fn refresh(installation: &Installation, name: &str) -> Result<D
     let target = grant.command_target(&account);
     let _refreshing = Uninterrupted::begin();
     let grant = clear_back_off(installation, &grant).await?;
-    let renewed = installation.tokens(&legs).renew(&grant).await;
+    let renewed = installation.tokens(&legs).renew(&grant, &mailbox).await;
     let token = renewed.map_err(|failure| {
         Failure::new(format!(
             "no new token for {account}: {}",

@@ -8,13 +8,13 @@ use crate::cli::interrupt::Uninterrupted;
 use crate::cli::{Done, print};
 use crate::oauth::Revocation;
 use crate::secret::Secret;
-use crate::store::{Grant, GrantKind, GrantState, StoreError};
+use crate::store::{Grant, GrantKind, Right, StoreError};
 use crate::text::quoted;
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
-    let Some(grant) = record.grant.filter(|grant| grant.refresh_token.is_some()) else {
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
         return Err(Failure::new(format!("there is no authorisation for {account} to revoke")));
     };
     let _revoking = Uninterrupted::begin();
@@ -41,16 +41,13 @@ pub(in crate::cli) async fn take(
     loop {
         let grant = installation.store.grant(id).await?;
         let mut grant = grant.ok_or_else(|| Failure::new("the authorisation is gone already"))?;
-        let context = Grant::refresh_context(id);
-        let sealed = grant.refresh_token.take();
-        let token = sealed.and_then(|sealed| installation.sealer.open_text(&context, &sealed).ok());
-        grant.access_token = None;
-        grant.access_expires_at = None;
-        grant.state = GrantState::NeedsAuthorization;
-        grant.last_error = Some(why.to_owned());
-        grant.failed_at = Some(time::OffsetDateTime::now_utc());
-        grant.retry_at = None;
-        match installation.store.update_grant(&grant, None).await {
+        let token = match grant.withdraw(why, time::OffsetDateTime::now_utc()) {
+            Right::Person { refresh_token } => {
+                installation.sealer.open_text(&Grant::refresh_context(id), &refresh_token).ok()
+            }
+            Right::Application | Right::Withdrawn { .. } => None,
+        };
+        match installation.store.update_grant(&grant).await {
             Ok(_) => return Ok(token),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -74,7 +71,7 @@ async fn at_the_provider(installation: &Installation, grant: &Grant, token: Opti
         );
     };
     let title = &provider.title;
-    if grant.kind == GrantKind::App {
+    if grant.kind() == GrantKind::App {
         return format!(
             "At {title} the application keeps its permission: an administrator withdraws it, or its key, there."
         );

@@ -5,8 +5,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
+use crate::store::dates::sane_date_of;
 use crate::store::{
-    Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier, sane_date_of,
+    Account, AppPassword, Grant, GrantKind, GrantState, Id, Right, StoreError, Trouble, Verifier,
 };
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
@@ -20,7 +21,7 @@ macro_rules! ACCOUNT_COLUMNS {
 macro_rules! GRANT_COLUMNS {
     () => {
         "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, g.kind AS g_kind, \
-         g.scopes AS g_scopes, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
+         g.scopes AS g_scopes, g.in_force AS g_in_force, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
          g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.failed_at AS g_failed_at, \
          g.failures AS g_failures, g.retry_at AS g_retry_at, g.authorized_at AS g_authorized_at, \
          g.refreshed_at AS g_refreshed_at, g.refresh_expires_at AS g_refresh_expires_at, \
@@ -90,14 +91,12 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
+        right: right(row)?,
         id: Id(id),
         revision: row.column("g_revision")?,
         provider: row.column("g_provider")?,
         owner: row.column("g_owner")?,
-        kind: kind(row, "g_kind")?,
-        mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-        refresh_token: row.column("g_refresh_token")?,
         access_token: row.column("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
         last_error: row.column("g_last_error")?,
@@ -109,6 +108,15 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
         refresh_expires_at: time_of(row, "g_refresh_expires_at")?,
         interrupted_at: time_of(row, "g_interrupted_at")?,
     }))
+}
+
+fn right(row: &impl Columns) -> Result<Right, StoreError> {
+    let was = kind(row, "g_kind")?;
+    Ok(match (row.column("g_in_force")?, row.column("g_refresh_token")?) {
+        (true, Some(refresh_token)) => Right::Person { refresh_token },
+        (true, None) => Right::Application,
+        (false, _) => Right::Withdrawn { was },
+    })
 }
 
 pub(super) fn kind(row: &impl Columns, column: &str) -> Result<GrantKind, StoreError> {

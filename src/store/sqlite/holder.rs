@@ -38,6 +38,11 @@ impl Holders {
         Ok(name)
     }
 
+    /// The same, where this process has taken a lease.
+    pub(super) fn known(&self) -> Option<String> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(name, _)| name.clone())
+    }
+
     /// Whether the process called `name` still lives.
     pub(super) fn is_alive(&self, name: &str) -> bool {
         // Names are ours, but they come from the database.
