@@ -91,6 +91,22 @@ fn rooms_use_only_the_rooms_that_they_may() {
 }
 
 #[test]
+fn what_carries_a_session_knows_no_protocol_by_name() {
+    let carries = ["connection", "relay", "upstream", "account", "wire"];
+    let breaches: Vec<_> = sources()
+        .iter()
+        .filter(|source| carries.contains(&source.room.as_str()))
+        .flat_map(|source| {
+            let code = source.code.to_lowercase().replace("imap-oauth-proxy", "");
+            let found =
+                ["imap", "pop3", "submission", "smtp"].into_iter().filter(move |name| code.contains(name));
+            found.map(|name| source.breach(name)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
 fn external_crates_stay_in_their_rooms() {
     let breaches: Vec<_> = sources()
         .iter()
