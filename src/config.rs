@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::ConfigError;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Service};
+pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service};
 
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;

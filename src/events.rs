@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use self::delivery::Delivery;
 use self::news::{Event, News};
 use crate::config::{Events, Provider};
+use crate::forecast::{self, EndCause};
 use crate::oauth::Webhook;
 use crate::store::{GrantStatus, Store, StoreError};
 
@@ -70,13 +71,18 @@ impl Teller {
         }
         let now = OffsetDateTime::now_utc();
         for grant in self.store.statuses().await? {
-            let end = self.providers.get(&grant.provider).and_then(|provider| news::end(&grant, provider));
-            let end = end.filter(|end| end.at - now <= self.warn);
-            if let Some(news) = News::of(&grant, end) {
+            if let Some(news) = News::of(&grant, self.near_end(&grant, now)) {
                 self.tell(&grant, &news, now).await?;
             }
         }
         Ok(())
+    }
+
+    /// The nearest certain end of `grant`, where it is time to warn of it.
+    fn near_end(&self, grant: &GrantStatus, now: OffsetDateTime) -> Option<(OffsetDateTime, EndCause)> {
+        let ends = forecast::ends(grant, self.providers.get(&grant.provider)?, now);
+        let nearest = ends.into_iter().find(|end| end.cause.is_certain())?;
+        nearest.at.filter(|at| *at - now <= self.warn).map(|at| (at, nearest.cause))
     }
 
     async fn tell(&self, grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@
 //! [`tls`] under a [`wire`], the dialogue of the listener's [`protocol`] until a client logs in, the [`account`]
 //! and its app password, an access [`token`] (kept fresh through [`oauth`]) while [`upstream`] dials the provider,
 //! the sign-in, and then the [`relay`], which copies bytes and reads none of them. When a grant needs a person,
-//! [`events`] tells one. What lasts is in the
+//! [`events`] tells one; what will end it is in the [`forecast`]. What lasts is in the
 //! [`store`], sealed by [`secret`]; what can be chosen is in the [`config`]; [`cli`] is what a person types.
 
 pub mod account;
@@ -13,7 +13,9 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod connection;
+mod control;
 pub mod events;
+pub mod forecast;
 pub mod logging;
 pub mod oauth;
 pub mod protocol;

@@ -61,6 +61,13 @@ pub struct AccessToken {
     pub revision: i64,
 }
 
+impl AccessToken {
+    /// How many whole minutes it is good for.
+    pub fn minutes_left(&self) -> i64 {
+        (self.expires_at - OffsetDateTime::now_utc()).whole_minutes()
+    }
+}
+
 /// Gives out access tokens.
 pub struct Tokens {
     inner: Arc<Inner>,

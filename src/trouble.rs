@@ -205,6 +205,34 @@ impl Cure {
         }
     }
 
+    /// Its kind, in the words of JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Authorize { .. } => "authorize",
+            Self::Configure { .. } => "configure",
+            Self::Administrator { .. } => "administrator",
+            Self::Wait { .. } => "wait",
+            Self::Advice { .. } => "advice",
+        }
+    }
+
+    /// The command that mends it, where one does.
+    pub fn command(&self, authorize: &str) -> Option<String> {
+        match self {
+            Self::Authorize { way, .. } => Some(format!("{authorize}{}", way.map_or("", Way::option))),
+            _ => None,
+        }
+    }
+
+    /// The key of the configuration that mends it, where one does.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Configure { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     /// Whether authorising again is all there is to do.
     pub fn is_plain_authorize(&self) -> bool {
         *self == Self::authorize()

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use time::format_description::well_known::{Iso8601, Rfc3339};
+use time::{Date, OffsetDateTime};
 use url::Url;
 
 use super::Unsupported;
 use super::error::Problem;
 use super::file::Base;
-use super::provider::{AppGrant, ClientAuthentication, Provider, Service};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
 use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
@@ -52,6 +54,7 @@ pub(super) struct ProviderFile {
     userinfo_url: Option<String>,
     email_identifies: Option<bool>,
     issuer: Option<String>,
+    quirks: Option<Quirks>,
     scopes: Option<Vec<String>>,
     client_id: Option<String>,
     client_secret: Option<Secret>,
@@ -111,6 +114,7 @@ impl ProviderFile {
             userinfo_url,
             email_identifies,
             issuer,
+            quirks,
             scopes,
             client_id,
             client_secret,
@@ -202,6 +206,10 @@ fn lay_over_preset(
         let known = below.domains.iter().flatten().cloned();
         table.domains = Some(std::iter::once(tenant.to_lowercase()).chain(known).collect());
     }
+    // What is special about an issuer says nothing about another one.
+    if table.issuer.as_ref().is_some_and(|own| Some(own) != below.issuer.as_ref()) {
+        table.quirks.get_or_insert_default();
+    }
     Ok(table.over(below))
 }
 
@@ -249,10 +257,15 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         email_identifies: file.email_identifies.unwrap_or(true),
         // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
+        quirks: file.quirks.unwrap_or_default(),
         scopes,
         client_id,
         client_secret,
-        client_secret_expires: file.client_secret_expires,
+        client_secret_expires: file
+            .client_secret_expires
+            .as_deref()
+            .map(|text| field.date("client_secret_expires", text))
+            .transpose()?,
         client_authentication: file.client_authentication.unwrap_or_default(),
         domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),
         authorize_params: file.authorize_params.unwrap_or_default(),
@@ -315,6 +328,15 @@ impl Field<'_> {
 
     fn with_tenant(&self, text: &str) -> String {
         text.replace("{tenant}", self.tenant.unwrap_or("common"))
+    }
+
+    /// `2027-03-01`, which is the beginning of that day (UTC), or a whole RFC 3339 time.
+    fn date(&self, key: &str, text: &str) -> Result<OffsetDateTime, Problem> {
+        let day = || Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc());
+        OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
+            self.problem(key, format!("{text:?} is not a date"))
+                .hint(format!("write it as {key} = \"2027-03-01\""))
+        })
     }
 
     /// An absolute URL: https, or http on a loopback host, where no network is between.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use time::OffsetDateTime;
 use url::Url;
 
 use crate::protocol::sasl::Mechanism;
@@ -41,14 +42,16 @@ pub struct Provider {
     /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
     /// for any tenant (Microsoft).
     pub issuer: Option<String>,
+    /// What is special about that issuer.
+    pub quirks: Quirks,
     /// The scopes asked for, in order.
     pub scopes: Vec<String>,
     /// The client registered at the provider; presets ship without one.
     pub client_id: Option<String>,
     /// The client's secret; none makes it a public client.
     pub client_secret: Option<Secret>,
-    /// When the client secret ends (RFC 3339 date), if the user told.
-    pub client_secret_expires: Option<String>,
+    /// When the client secret ends, if the user told.
+    pub client_secret_expires: Option<OffsetDateTime>,
     /// How the secret is sent (RFC 6749 §2.3.1).
     pub client_authentication: ClientAuthentication,
     /// Domains whose accounts live here; `*.example` stands for every domain below `example`.
@@ -85,6 +88,23 @@ impl Provider {
     }
 }
 
+/// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
+/// issuer does not take it over from its preset.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quirks {
+    /// It is known to send `iss` with every code (RFC 9207), without publishing that.
+    pub sends_iss: bool,
+    /// How it also writes itself in id_tokens (Google leaves the scheme out).
+    pub alias: Option<String>,
+    /// A refresh token comes only with `access_type=offline` and `prompt=consent` (Google).
+    pub offline_by_parameters: bool,
+    /// So many days after the consent a grant ends where the project's status is Testing (Google).
+    pub testing_days: Option<u32>,
+    /// An application gets mail access through a service account, and through no client secret (Google).
+    pub app_by_service_account: bool,
+}
+
 /// A mail server of a provider.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -102,7 +122,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// How to sign in there as `user`.
+    /// How to sign in there as `user`. The only place that makes a credential.
     pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
         Credential {
             user,
@@ -139,6 +159,17 @@ pub enum AppGrant {
         /// The JSON key file as Google hands it out.
         key: PathBuf,
     },
+}
+
+impl AppGrant {
+    /// The scopes asked for.
+    pub fn scopes(&self) -> &[String] {
+        match self {
+            Self::ClientSecret { scopes }
+            | Self::Certificate { scopes, .. }
+            | Self::ServiceAccount { scopes, .. } => scopes,
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint.

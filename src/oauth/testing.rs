@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::config::{ClientAuthentication, Provider};
+use crate::config::{ClientAuthentication, Provider, Quirks};
 
 /// A provider with its endpoints at `base` and a public client.
 pub(super) fn provider(base: &str) -> Provider {
@@ -23,6 +23,7 @@ pub(super) fn provider(base: &str) -> Provider {
         userinfo_url: None,
         email_identifies: true,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "openid".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,

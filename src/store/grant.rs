@@ -188,6 +188,11 @@ impl GrantState {
         }
     }
 
+    /// Whether it stays so until a person acts.
+    pub fn needs_person(self) -> bool {
+        matches!(self, Self::NeedsAuthorization | Self::Misconfigured)
+    }
+
     pub(super) fn from_name(name: &str) -> Option<Self> {
         [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying]
             .into_iter()

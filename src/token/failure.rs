@@ -35,6 +35,11 @@ impl TokenFailure {
         }
     }
 
+    /// Whether it stays so until a person acts; else it passes, or the machine's owner mends it.
+    pub fn needs_person(&self) -> bool {
+        matches!(self, Self::NeedsAuthorization { .. } | Self::Misconfigured { .. })
+    }
+
     /// There is no grant, or none with a refresh token.
     pub fn revoked() -> Self {
         let cause = "there is no authorisation for this account";

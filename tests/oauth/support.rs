@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use imap_oauth_proxy::config::{ClientAuthentication, Provider};
+use imap_oauth_proxy::config::{ClientAuthentication, Provider, Quirks};
 use imap_oauth_proxy::oauth::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,6 +132,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         userinfo_url: None,
         email_identifies: true,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "offline_access".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,

@@ -9,6 +9,22 @@ use imap_oauth_proxy::store::{
 use time::{Duration, OffsetDateTime};
 
 use super::Database;
+use imap_oauth_proxy::trouble::{Cause, CauseKind, Cure, Trouble, Way};
+
+/// What a mail server has against a mailbox.
+fn closed() -> Trouble {
+    Trouble::new(CauseKind::MailboxRefused, "closed", Cure::advice("ask for it"))
+}
+
+/// What a token endpoint has against a grant, with everything that can be written of it.
+fn refused() -> Trouble {
+    let cause = Cause {
+        kind: CauseKind::GrantRefused,
+        code: Some("invalid_grant".to_owned()),
+        text: "it ended (invalid_grant)".to_owned(),
+    };
+    Trouble { cause, cure: Cure::authorize_by(Some(Way::Device), "wait, then ", " and accept") }
+}
 
 const ALICE: &str = "Alice@Example.com";
 const BOB: &str = "bob@example.com";
@@ -119,7 +135,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     let from = "192.0.2.7".to_owned();
     let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: from.clone() };
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
-    let trouble = MailboxTrouble { reason: "closed".into(), count: 3, at: now(), retry_at: now() };
+    let trouble = MailboxTrouble { trouble: closed(), count: 3, at: now(), retry_at: now() };
     store.set_trouble(&account.id, Some(&trouble)).await.unwrap();
 
     let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
@@ -128,7 +144,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     assert_eq!(record.passwords[0].last_used_at, Some(note.at));
     assert_eq!(record.passwords[0].last_used_from, Some(from));
     let read = record.account.trouble.unwrap();
-    assert_eq!((read.reason.as_str(), read.count, read.at), ("closed", 3, trouble.at));
+    assert_eq!((read.trouble, read.count, read.at), (closed(), 3, trouble.at));
     store.set_trouble(&account.id, None).await.unwrap();
     assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
 }
@@ -150,7 +166,7 @@ pub(crate) async fn a_grant_is_read_as_it_was_written(on: &impl Database) {
         grant.scopes = vec!["mail".to_owned(), "offline".to_owned()];
         (grant.access_token, grant.access_expires_at) = (Some(b"sealed access token".to_vec()), at);
         (grant.state, grant.failures) = (GrantState::Retrying, 7);
-        (grant.last_error, grant.failed_at, grant.retry_at) = (Some("why {account}".into()), at, at);
+        (grant.trouble, grant.failed_at, grant.retry_at) = (Some(refused()), at, at);
         (grant.refreshed_at, grant.refresh_expires_at, grant.interrupted_at) = (at, at, at);
         grant.revision = store.update_grant(&grant).await.unwrap();
         let read = on.open().await.grant(&grant.id).await.unwrap().unwrap();
@@ -205,7 +221,7 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     accounts.sort();
     assert_eq!(accounts, [ALICE, BOB]);
 
-    grant.withdraw("revoked", now());
+    grant.withdraw(refused(), now());
     store.update_grant(&grant).await.unwrap();
     let status = store.statuses().await.unwrap().remove(0);
     assert_eq!((status.kind, status.in_force), (GrantKind::Person, false));
@@ -276,7 +292,7 @@ pub(crate) async fn writing_a_grant_gives_up_the_writers_lease_alone(on: &impl D
 pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh(on: &impl Database) {
     let (one, other) = (on.open().await, on.open().await);
     let (account, refreshing) = with_account(&one, ALICE).await;
-    let trouble = MailboxTrouble { reason: "closed".into(), count: 1, at: now(), retry_at: now() };
+    let trouble = MailboxTrouble { trouble: closed(), count: 1, at: now(), retry_at: now() };
     one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
     let until = now() + Duration::hours(1);
     assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());
@@ -336,7 +352,7 @@ pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database)
         id: Id::random(),
         password: None,
     };
-    grant.withdraw("revoked", now());
+    grant.withdraw(refused(), now());
     grant.revision = store.update_grant(&grant).await.unwrap();
     assert!(matches!(store.authorize(&sharing).await, Err(StoreError::Conflict)));
     grant.right = Right::Application;
@@ -464,7 +480,7 @@ pub(crate) async fn passwords_are_in_force_while_their_accounts_grant_is(on: &im
     grant.revision = store.update_grant(&grant).await.unwrap();
     let both = [of_alice.clone(), of_bob.clone()].into();
     assert_eq!(store.passwords_in_force().await.unwrap(), both);
-    grant.withdraw("revoked", now());
+    grant.withdraw(refused(), now());
     store.update_grant(&grant).await.unwrap();
     assert_eq!(store.passwords_in_force().await.unwrap(), [of_bob].into());
     store.remove_account(&bob.id).await.unwrap();

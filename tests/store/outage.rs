@@ -20,6 +20,7 @@ use time::{Duration, OffsetDateTime};
 use crate::common::ALICE;
 use crate::common::plain::Plain;
 use crate::failing::Failing;
+use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 
 const PASSWORD: &str = "a password of Alice";
 const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -135,7 +136,10 @@ async fn without_a_lease_the_provider_is_not_asked() {
     for call in ["grant", "take_lease"] {
         here.store.fail(&[call]);
         let failure = here.tokens().access(&here.grant, &Mailbox::Own).await.unwrap_err();
-        assert!(matches!(&failure, TokenFailure::Local { reason } if reason.contains(call)), "{failure:?}");
+        assert!(
+            matches!(&failure, TokenFailure::Local(trouble) if trouble.cause.text.contains(call)),
+            "{failure:?}"
+        );
         here.store.heal();
     }
     assert_eq!(here.sandbox.controls().stats().token_requests, 0);
@@ -207,7 +211,8 @@ async fn bookkeeping_that_fails_keeps_nobody_out() {
     here.store.fail(&["note_logins", "set_trouble"]);
     let alice = admitted(&accounts).await;
     accounts.flush().await;
-    accounts.refused(&alice.account, "closed".to_owned()).await;
+    let closed = Trouble::new(CauseKind::MailboxRefused, "closed", Cure::Unknown);
+    accounts.refused(&alice.account, closed).await;
     here.store.has_failed("note_logins", 1).await;
     here.store.has_failed("set_trouble", 1).await;
     here.store.heal();

@@ -42,13 +42,13 @@ impl Place {
 }
 
 /// Why the database cannot be used, and what helps.
-pub(super) struct Trouble {
+pub(super) struct Fault {
     cause: String,
     cure: &'static str,
 }
 
-impl From<Trouble> for StoreError {
-    fn from(Trouble { cause, cure }: Trouble) -> Self {
+impl From<Fault> for StoreError {
+    fn from(Fault { cause, cure }: Fault) -> Self {
         Self::Unusable(format!("{cause}; {cure}"))
     }
 }
@@ -62,7 +62,7 @@ impl Sqlite {
         }
         let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = match &*known {
-            Some(Absence { cause, cure, .. }) => Trouble { cause: cause.clone(), cure },
+            Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
             None => self.trouble("was replaced by another one", "that is opened in a moment"),
         };
         Err(trouble.into())
@@ -86,7 +86,7 @@ impl Sqlite {
         }
     }
 
-    async fn try_to_follow(&self) -> Result<(), Trouble> {
+    async fn try_to_follow(&self) -> Result<(), Fault> {
         let before = self.opened.load_full();
         let found = self.found()?;
         if found == before.place && !before.pool.is_closed() {
@@ -113,7 +113,7 @@ impl Sqlite {
         Ok(())
     }
 
-    fn found(&self) -> Result<Place, Trouble> {
+    fn found(&self) -> Result<Place, Fault> {
         Place::of(&self.path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 self.trouble("is missing", "put it back, or mount the disk that it is on")
@@ -122,8 +122,8 @@ impl Sqlite {
         })
     }
 
-    fn trouble(&self, what: &str, cure: &'static str) -> Trouble {
-        Trouble { cause: format!("the database {} {what}", self.path.display()), cure }
+    fn trouble(&self, what: &str, cure: &'static str) -> Fault {
+        Fault { cause: format!("the database {} {what}", self.path.display()), cure }
     }
 
     /// Looks at what is at the path without changing it.

@@ -3,40 +3,14 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::installation::Legs;
-use crate::protocol::{Door, MendedBy, NotListed, Refusal};
+use super::error::Unproven;
+use super::providers::Legs;
+use crate::protocol::Door;
 use crate::secret::Secret;
-use crate::upstream::DialError;
 use crate::wire::Wire;
 
 /// Longer than any provider takes that is worth waiting for.
 const PATIENCE: Duration = Duration::from_secs(45);
-
-/// Why the proof was not given.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unproven {
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error(transparent)]
-    NotListed(NotListed),
-    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
-    Silent { endpoint: String, step: &'static str },
-}
-
-impl Unproven {
-    /// Whether it says nothing about the token: the provider could not be asked.
-    pub(super) fn is_passing(&self) -> bool {
-        match self {
-            Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
-                refusal.mended_by() != MendedBy::Person
-            }
-            Self::Silent { .. } => true,
-        }
-    }
-}
 
 /// The door that a token is proven at.
 pub(super) const DOOR: Door = Door::Imap;
@@ -51,7 +25,7 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
         step.set("the sign-in");
         DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
         step.set("the list of folders");
-        DOOR.count_folders(&mut upstream).await.map_err(Unproven::NotListed)
+        Ok(DOOR.count_folders(&mut upstream).await?)
     };
     let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
-use super::failure::Failure;
+use super::error::Error;
 use super::installation::Installation;
 use crate::oauth::SharedCallback;
 use crate::secret::{Sealer, Secret};
@@ -19,18 +19,14 @@ use crate::store::{Store, answer_key};
 const LIFE: Duration = Duration::minutes(10);
 
 /// Says that the answer to the sign-in with this `state` is waited for.
-pub(super) async fn announce(
-    installation: &Installation,
-    state: &Secret,
-    seconds: u64,
-) -> Result<(), Failure> {
+pub(super) async fn announce(installation: &Installation, state: &Secret, seconds: u64) -> Result<(), Error> {
     let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
     let until = OffsetDateTime::now_utc().saturating_add(wait);
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
 }
 
 /// The query of the answer, once it has come.
-pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Failure> {
+pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Error> {
     let key = answer_key(state.expose());
     let Some(sealed) = installation.store.collect(&key, OffsetDateTime::now_utc()).await? else {
         return Ok(None);
@@ -38,7 +34,7 @@ pub(super) async fn collect(installation: &Installation, state: &Secret) -> Resu
     Ok(Some(installation.sealer.open_text(&key, &sealed)?))
 }
 
-/// Nobody waits any more.
+/// Forgets a sign-in whose answer is no longer waited for.
 pub(super) async fn withdraw(store: &dyn Store, state: &Secret) {
     let now = OffsetDateTime::now_utc();
     let _ = store.collect(&awaited_key(state.expose()), now).await;
@@ -49,37 +45,36 @@ fn awaited_key(state: &str) -> String {
     format!("awaited-{}", answer_key(state))
 }
 
-/// Receives answers for as long as `serve` runs.
+/// Receives answers for as long as the proxy runs.
 pub(super) struct Receiver {
     callback: SharedCallback,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
 }
 
-/// Listens for answers, where the configuration says so.
-pub(super) async fn listen(installation: &Installation) -> Result<Option<Receiver>, Failure> {
-    let Some(address) = installation.config.callback else { return Ok(None) };
-    let providers = installation.config.providers.values();
-    let mut paths: Vec<String> = providers
-        .map(|provider| &provider.redirect_uri)
-        .filter(|uri| uri.scheme() == "https")
-        .map(|uri| uri.path().to_owned())
-        .collect();
-    paths.sort();
-    paths.dedup();
-    if paths.is_empty() {
-        warn!(
-            "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
-        );
-    }
-    let callback = SharedCallback::bind(address, paths).await.map_err(|error| {
-        Failure::new(format!("callback.address {address} cannot be listened on: {error}"))
-    })?;
-    info!("sign-ins are received on {}", callback.address()?);
-    Ok(Some(Receiver { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
-}
-
 impl Receiver {
+    /// Listens for answers, where the configuration says so.
+    pub(super) async fn listen(installation: &Installation) -> Result<Option<Self>, Error> {
+        let Some(address) = installation.config.callback else { return Ok(None) };
+        let providers = installation.config.providers.values();
+        let mut paths: Vec<String> = providers
+            .map(|provider| &provider.redirect_uri)
+            .filter(|uri| uri.scheme() == "https")
+            .map(|uri| uri.path().to_owned())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        if paths.is_empty() {
+            warn!(
+                "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
+            );
+        }
+        let failed = |error| Error::CallbackAddress { address, error };
+        let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
+        info!("sign-ins are received on {}", callback.address()?);
+        Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+    }
+
     /// Receives until it is dropped.
     pub(super) async fn receive(self: Arc<Self>) {
         let receiver = self.clone();
@@ -91,7 +86,7 @@ impl Receiver {
     }
 
     /// Keeps the answer where a sign-in waits for it; says whether one does.
-    async fn keep(&self, state: &str, query: &Secret) -> bool {
+    pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {
             Ok(Some(_)) => {}

@@ -1,32 +1,27 @@
-//! Values as the contract spells them.
+//! What a mail program is set up with.
 
 use std::net::{IpAddr, SocketAddr};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::config::{Config, Listener, Security};
 
-/// RFC 3339, UTC, whole seconds.
-pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
-    let at = at?.to_offset(time::UtcOffset::UTC);
-    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
-}
-
 /// Where a mail program is told to connect.
-pub(super) struct Door {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) security: Security,
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// A name that is in the certificate, or an address.
+    pub(crate) host: String,
+    /// The listener's port.
+    pub(crate) port: u16,
+    /// What protects the connection.
+    pub(crate) security: Security,
 }
 
-/// The first TLS listener, else the first STARTTLS one, else the first.
-pub(super) fn door(config: &Config) -> Option<Door> {
+/// From the first TLS listener, else the first STARTTLS one, else the first.
+pub(crate) fn server(config: &Config) -> Option<Server> {
     let first = |security| config.listeners.iter().find(|listener| listener.security == security);
     let listener =
         first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| config.listeners.first())?;
     let address = listener.addresses.first()?;
-    Some(Door { host: host(config, listener, *address), port: address.port(), security: listener.security })
+    Some(Server { host: host(config, listener, *address), port: address.port(), security: listener.security })
 }
 
 /// A name that is in the certificate and leads to the listener.

@@ -1,12 +1,13 @@
-//! Whether what a bundle holds may be stored: it is sealed to a key that is public, so anybody may have written it.
+//! Whether what a bundle holds may be stored: it is sealed to a key that is public, so that anyone may have
+//! written it.
 //!
 //! The same rules as for what is typed: names, scopes, dates. Each sentence names the field.
 
 use time::{Duration, OffsetDateTime};
 
-use super::export::Parcel;
-use crate::cli::failure::Failure;
-use crate::cli::names::{fault_of_address, fault_of_alias};
+use super::parcel::Parcel;
+use crate::control::error::Error;
+use crate::control::names::shape::{fault_of_address, fault_of_alias};
 use crate::store::fold;
 use crate::text::is_shown;
 
@@ -22,7 +23,7 @@ const YEARS: std::ops::Range<i32> = 2000..2200;
 /// The clock of the other installation may be off by a time zone.
 const CLOCKS_DIFFER: Duration = Duration::days(1);
 
-pub(super) fn check(parcel: &Parcel, now: OffsetDateTime) -> Result<(), Failure> {
+pub(super) fn judge(parcel: &Parcel, now: OffsetDateTime) -> Result<(), Error> {
     check_names(parcel)?;
     check_scopes(&parcel.scopes)?;
     let token = parcel.refresh_token.as_str();
@@ -39,7 +40,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_REFRESH_TOKEN && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn check_names(parcel: &Parcel) -> Result<(), Failure> {
+fn check_names(parcel: &Parcel) -> Result<(), Error> {
     for (field, name) in [("account", &parcel.account), ("owner", &parcel.owner)] {
         if let Some(fault) = fault_of_address(name) {
             return Err(refused(field, &format!("{name:?} {fault}")));
@@ -64,7 +65,7 @@ fn check_names(parcel: &Parcel) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_scopes(scopes: &[String]) -> Result<(), Failure> {
+fn check_scopes(scopes: &[String]) -> Result<(), Error> {
     if scopes.len() > MOST_SCOPES {
         return Err(refused("scopes", &format!("are {}, and {MOST_SCOPES} at most", scopes.len())));
     }
@@ -80,10 +81,10 @@ fn check_scopes(scopes: &[String]) -> Result<(), Failure> {
 
 /// `latest` is now, for what lies in the past.
 fn check_date(
-    field: &str,
+    field: &'static str,
     at: Option<OffsetDateTime>,
     latest: Option<OffsetDateTime>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(at) = at else { return Ok(()) };
     if !YEARS.contains(&at.year()) {
         return Err(refused(field, &format!("is in the year {}", at.year())));
@@ -98,7 +99,6 @@ fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-fn refused(field: &str, why: &str) -> Failure {
-    Failure::new(format!("the exported account is refused, and nothing was stored: {field}: {why}"))
-        .hint("mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here")
+fn refused(field: &'static str, why: &str) -> Error {
+    Error::ParcelField { field, why: why.to_owned() }
 }
