@@ -13,44 +13,31 @@
 //! `expires_in` as text, HTML with status 200, no `token_type`. Neither crate is used outside this
 //! module. No text of an error ever holds a secret or a URL's query.
 
-mod answer;
-mod app;
-mod authorization;
-mod callback;
 mod client;
-mod device;
-mod discovery;
-mod error;
-mod id_token;
-pub mod identity;
-mod jwt;
-pub mod knowledge;
-pub mod page;
+mod consent;
+mod flow;
+mod http;
+mod meaning;
 mod redirect;
-mod request;
-mod revoke;
-pub mod scope;
-mod shared_callback;
 #[cfg(test)]
 mod testing;
-mod text;
-mod transport;
-mod webhook;
 
 use time::OffsetDateTime;
 
 use crate::secret::Secret;
 
-pub use authorization::{Authorization, AuthorizeError, redirect_text};
-pub use callback::{Callback, CallbackError};
 pub use client::Client;
-pub use device::{Device, Poll};
-pub use error::{Refusal, TokenError};
-pub use id_token::IdClaims;
-pub use redirect::{Code, RedirectError, state_of};
-pub use revoke::Revocation;
-pub use shared_callback::SharedCallback;
-pub use webhook::Webhook;
+pub use consent::id_token::IdClaims;
+pub use consent::{identity, scope};
+pub use flow::authorization::{Authorization, AuthorizeError, redirect_text};
+pub use flow::device::{Device, Poll};
+pub use flow::revoke::Revocation;
+pub use http::webhook::Webhook;
+pub use meaning::error::{Refusal, TokenError};
+pub use meaning::knowledge;
+pub use redirect::loopback::{Callback, CallbackError};
+pub use redirect::shared::SharedCallback;
+pub use redirect::{Code, RedirectError, page, state_of};
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

@@ -8,10 +8,12 @@ use tokio::sync::OnceCell;
 use tokio_rustls::rustls;
 use url::Url;
 
-use super::discovery::{self, Metadata};
-use super::request::{Request, Requests};
-use super::transport::Transport;
-use super::{TokenError, Tokens, answer, identity};
+use super::consent::identity;
+use super::http::answer;
+use super::http::discovery::{self, Metadata};
+use super::http::request::{Request, Requests};
+use super::http::transport::Transport;
+use super::{TokenError, Tokens};
 use crate::config::Provider;
 use crate::secret::Secret;
 

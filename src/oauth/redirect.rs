@@ -4,13 +4,19 @@
 //! answer that is not to our question is not an answer. Then `iss`, so that no other provider's
 //! answer completes this flow, then `error`, then `code`.
 
+pub(super) mod loopback;
+pub mod page;
+pub(super) mod shared;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use url::form_urlencoded;
 
-use super::answer::Words;
-use super::{Refusal, text};
+use super::Refusal;
+use super::consent::id_token;
+use super::http::answer::Words;
+use super::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
 /// A pasted address that is longer holds no answer of a provider.
@@ -79,7 +85,7 @@ impl Expected {
     fn judge_issuer(&self, sent: Option<Cow<'_, str>>, is_error: bool) -> Result<(), RedirectError> {
         let Some(expected) = &self.issuer else { return Ok(()) };
         match sent {
-            Some(sent) if super::id_token::is_issuer(expected, &sent) => Ok(()),
+            Some(sent) if id_token::is_issuer(expected, &sent) => Ok(()),
             Some(sent) => Err(RedirectError::WrongIssuer(text::plain(&sent, 200))),
             None if self.sends_iss && !is_error => {
                 Err(RedirectError::WrongIssuer("it names none".to_owned()))

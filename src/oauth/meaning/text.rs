@@ -11,13 +11,13 @@ const LONGEST_WORD: usize = 23;
 
 /// `text` on one line of at most `limit` characters, without control, invisible or direction-changing
 /// characters.
-pub(super) fn plain(text: &str, limit: usize) -> String {
+pub(in crate::oauth) fn plain(text: &str, limit: usize) -> String {
     let visible: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
     cut(&visible.split_whitespace().collect::<Vec<_>>().join(" "), limit)
 }
 
 /// Like [`plain`], for the words of an endpoint: with `secrets` and anything of a token's shape masked.
-pub(super) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
+pub(in crate::oauth) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
     // What is far beyond the limit is never shown, so it need not be looked at.
     let mut text: String = text.chars().take(limit.saturating_mul(8)).collect();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {

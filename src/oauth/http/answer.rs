@@ -20,8 +20,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
-use super::knowledge::{self, Class, Entry};
-use super::{IdClaims, Refusal, TokenError, Tokens, text};
+use crate::oauth::meaning::knowledge::{self, Class, Entry};
+use crate::oauth::meaning::text;
+use crate::oauth::{IdClaims, Refusal, TokenError, Tokens};
 use crate::secret::Secret;
 
 /// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
@@ -33,15 +34,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const DESCRIPTION_LIMIT: usize = 300;
 
 /// An endpoint's answer, whole or not.
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(in crate::oauth) struct Reply {
+    pub(in crate::oauth) status: u16,
     /// The `Retry-After` header as sent.
-    pub(super) retry_after: Option<String>,
-    pub(super) body: Body,
+    pub(in crate::oauth) retry_after: Option<String>,
+    pub(in crate::oauth) body: Body,
 }
 
 /// What could be read of a body.
-pub(super) enum Body {
+pub(in crate::oauth) enum Body {
     Whole(Zeroizing<Vec<u8>>),
     /// More than we are ready to read.
     TooLong,
@@ -51,7 +52,7 @@ pub(super) enum Body {
 
 /// The JSON object of a successful answer, or the class of the refusal. `sent` are the secrets that
 /// the request held, masked wherever the answer echoes them.
-pub(super) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
+pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
     let status = reply.status;
     if is_passing(status) {
         return Err(passing_status(reply));
@@ -67,7 +68,10 @@ pub(super) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value
 }
 
 /// The tokens in a successful answer (RFC 6749 §5.1); unknown members are ignored.
-pub(super) fn tokens(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Tokens, TokenError> {
+pub(in crate::oauth) fn tokens(
+    object: &Map<String, Value>,
+    now: OffsetDateTime,
+) -> Result<Tokens, TokenError> {
     let access_token =
         secret(object, "access_token").filter(|token| token.expose().bytes().all(|b| b.is_ascii_graphic()));
     let Some(access_token) = access_token else {
@@ -90,7 +94,7 @@ pub(super) fn tokens(object: &Map<String, Value>, now: OffsetDateTime) -> Result
 
 /// A whole number of seconds however it is written: `3599`, `3599.0`, `"3599"`. `None` where it is
 /// missing, not a number, zero or negative: some servers write 0 for "not told".
-pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
+pub(in crate::oauth) fn seconds(value: Option<&Value>) -> Option<i64> {
     let number = match value? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse::<f64>().ok()?,
@@ -101,7 +105,7 @@ pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
 }
 
 /// A non-empty text member as a secret.
-pub(super) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
+pub(in crate::oauth) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
     object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
 }
 
@@ -164,15 +168,15 @@ fn refusal(error: &str, object: &Map<String, Value>, reply: &Reply, sent: &[Secr
 }
 
 /// An error in the provider's words, from a token endpoint or a redirect.
-pub(super) struct Words<'a> {
-    pub(super) error: &'a str,
-    pub(super) subtype: Option<&'a str>,
-    pub(super) description: &'a str,
+pub(in crate::oauth) struct Words<'a> {
+    pub(in crate::oauth) error: &'a str,
+    pub(in crate::oauth) subtype: Option<&'a str>,
+    pub(in crate::oauth) description: &'a str,
 }
 
 impl Words<'_> {
     /// The same in ours. `listed` are Microsoft's numbers, where the answer lists them.
-    pub(super) fn explain(
+    pub(in crate::oauth) fn explain(
         &self,
         listed: impl Iterator<Item = u64>,
         status: Option<u16>,

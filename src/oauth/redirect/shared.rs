@@ -1,6 +1,6 @@
 //! Receives redirects for an https address of the user's own, behind their reverse proxy.
 //!
-//! Unlike [`super::Callback`] it serves many sign-ins, knows none of them, and judges nothing: an answer
+//! Unlike [`crate::oauth::Callback`] it serves many sign-ins, knows none of them, and judges nothing: an answer
 //! with a `state` is handed on, and whoever began that sign-in judges it. It listens on a loopback address
 //! only, takes GET at the configured paths alone, and answers each request with a page that tells nothing.
 

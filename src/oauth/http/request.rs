@@ -19,26 +19,26 @@ use oauth2::{
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::TokenError;
 use crate::config::{ClientAuthentication, Provider};
+use crate::oauth::TokenError;
 use crate::secret::Secret;
 
 /// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
-pub(super) struct Request {
-    pub(super) http: HttpRequest,
-    pub(super) secrets: Vec<Secret>,
+pub(in crate::oauth) struct Request {
+    pub(in crate::oauth) http: HttpRequest,
+    pub(in crate::oauth) secrets: Vec<Secret>,
 }
 
 type OauthClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// The requests of one provider's client.
-pub(super) struct Requests<'a> {
+pub(in crate::oauth) struct Requests<'a> {
     provider: &'a Provider,
     client: OauthClient,
 }
 
 impl<'a> Requests<'a> {
-    pub(super) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
+    pub(in crate::oauth) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
         let id = ClientId::new(client_id(provider)?.to_owned());
         let mut client = BasicClient::new(id)
             .set_token_uri(TokenUrl::from_url(token_url.clone()))
@@ -54,7 +54,7 @@ impl<'a> Requests<'a> {
 
     /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5; `redirect_uri` exactly as in the
     /// authorisation request.
-    pub(super) fn code(
+    pub(in crate::oauth) fn code(
         &self,
         code: &Secret,
         verifier: &Secret,
@@ -71,21 +71,21 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 6749 §6; `scopes` may be empty.
-    pub(super) fn refresh(&self, token: &Secret, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn refresh(&self, token: &Secret, scopes: &[String]) -> Result<Request, TokenError> {
         let old = RefreshToken::new(token.expose().to_owned());
         let built = self.client.exchange_refresh_token(&old).add_scopes(named(scopes)).request(&keep);
         self.finish(built, [token])
     }
 
     /// RFC 6749 §4.4 with the client secret.
-    pub(super) fn client_credentials(&self, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn client_credentials(&self, scopes: &[String]) -> Result<Request, TokenError> {
         let built = self.client.exchange_client_credentials().add_scopes(named(scopes)).request(&keep);
         self.finish(built, [])
     }
 
     /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2) and without the secret, if there is one:
     /// a client uses one way of authentication a request (RFC 6749 §2.3).
-    pub(super) fn client_assertion(
+    pub(in crate::oauth) fn client_assertion(
         &self,
         scopes: &[String],
         assertion: &Secret,
@@ -104,7 +104,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.1.
-    pub(super) fn device(&self, device_url: &Url) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device(&self, device_url: &Url) -> Result<Request, TokenError> {
         let client = self
             .client
             .clone()
@@ -117,7 +117,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.4.
-    pub(super) fn device_poll(&self, device_code: &Secret) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Result<Request, TokenError> {
         const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
         self.authenticated(
             None,
@@ -127,7 +127,11 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 7009 §2.1.
-    pub(super) fn revoke(&self, revoke_url: &Url, refresh_token: &Secret) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn revoke(
+        &self,
+        revoke_url: &Url,
+        refresh_token: &Secret,
+    ) -> Result<Request, TokenError> {
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
         self.authenticated(Some(revoke_url), &form, refresh_token)
     }
@@ -169,7 +173,7 @@ impl<'a> Requests<'a> {
 }
 
 /// RFC 7523 §2.1: the assertion is all the authentication that there is.
-pub(super) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request, TokenError> {
+pub(in crate::oauth) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request, TokenError> {
     let body = Serializer::new(String::new())
         .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
         .append_pair("assertion", assertion.expose())
@@ -183,7 +187,7 @@ pub(super) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request,
 }
 
 /// The client id, or how to come by one.
-pub(super) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
+pub(in crate::oauth) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
     provider.client_id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| {
         TokenError::local(
             "client_id",

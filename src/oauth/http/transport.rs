@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
 use super::request::Request;
-use super::{TokenError, text};
+use crate::oauth::TokenError;
+use crate::oauth::meaning::text;
 use crate::secret::Secret;
 
 /// A provider that does not accept a connection within this will not answer in time for a login.
@@ -30,10 +31,10 @@ const LONGEST_BODY: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("imap-oauth-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests and reads answers.
-pub(super) struct Transport(reqwest::Client);
+pub(in crate::oauth) struct Transport(reqwest::Client);
 
 impl Transport {
-    pub(super) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+    pub(in crate::oauth) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
         Self::within(tls, TOTAL_TIMEOUT)
     }
 
@@ -56,13 +57,17 @@ impl Transport {
         })
     }
 
-    pub(super) async fn send(&self, request: Request) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn send(&self, request: Request) -> Result<Reply, TokenError> {
         let request = reqwest::Request::try_from(request.http).map_err(|_| not_a_url())?;
         self.execute(request).await
     }
 
     /// A GET, with an access token in the header where one is given.
-    pub(super) async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn get(
+        &self,
+        url: &Url,
+        bearer: Option<&Secret>,
+    ) -> Result<Reply, TokenError> {
         let mut builder = self.0.get(url.clone()).header(ACCEPT, "application/json");
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
@@ -72,7 +77,7 @@ impl Transport {
     }
 
     /// A POST of a JSON text.
-    pub(super) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
         let builder = self.0.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
         let request = builder.build().map_err(|_| not_a_url())?;
         self.execute(request).await
@@ -106,7 +111,7 @@ impl Transport {
 }
 
 /// Whether a secret may be sent there: https, or http that stays on this machine.
-pub(super) fn is_safe(url: &Url) -> bool {
+pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
         "http" => is_loopback(url),
@@ -115,7 +120,7 @@ pub(super) fn is_safe(url: &Url) -> bool {
 }
 
 /// Whether the host is this machine, whatever the resolver says.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(in crate::oauth) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

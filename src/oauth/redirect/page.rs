@@ -5,7 +5,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::redirect::{Code, RedirectError};
+use super::{Code, RedirectError};
 
 /// Sent with every page.
 pub const HEADERS: [(&str, &str); 6] = [

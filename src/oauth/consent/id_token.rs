@@ -9,6 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::identity;
+use crate::oauth::http::answer;
 use crate::secret::{Secret, same_bytes};
 
 /// What an id_token says about the person who consented.
@@ -32,7 +33,7 @@ const LEEWAY: i64 = 300;
 
 impl IdClaims {
     /// The claims of `token`, or `None` where it is not a JWT with the claims that every id_token has.
-    pub(super) fn parse(token: &str) -> Option<Self> {
+    pub(in crate::oauth) fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
@@ -46,7 +47,7 @@ impl IdClaims {
                 Value::Array(many) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
                 _ => return None,
             },
-            expires_at: super::answer::seconds(claims.get("exp"))?,
+            expires_at: answer::seconds(claims.get("exp"))?,
             names: identity::names(claims),
             tenant: text("tid"),
             nonce: text("nonce"),
@@ -54,7 +55,7 @@ impl IdClaims {
     }
 
     /// Whether this id_token is the answer to our request (OpenID Connect Core §3.1.3.7).
-    pub(super) fn check(
+    pub(in crate::oauth) fn check(
         &self,
         issuer: Option<&str>,
         client_id: &str,
@@ -92,7 +93,7 @@ impl IdClaims {
 }
 
 /// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
-pub(super) fn is_issuer(expected: &str, actual: &str) -> bool {
+pub(in crate::oauth) fn is_issuer(expected: &str, actual: &str) -> bool {
     let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
     let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     tenant.is_some_and(|tenant| {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
+use crate::oauth::meaning::text;
 
 /// RFC 5321 §4.5.3.1 allows an address 254 octets.
 const LONGEST_NAME: usize = 256;
@@ -39,7 +39,7 @@ pub fn judge(expected: &str, names: &[String]) -> Identity {
 
 /// The names in an id_token's or userinfo's claims: `email` unless it is declared unverified,
 /// `preferred_username`, `upn`; each once, on one line, fit to be shown.
-pub(super) fn names(claims: &Map<String, Value>) -> Vec<String> {
+pub(in crate::oauth) fn names(claims: &Map<String, Value>) -> Vec<String> {
     let unverified = matches!(claims.get("email_verified"), Some(Value::Bool(false)))
         || claims.get("email_verified").and_then(Value::as_str) == Some("false");
     let mut names: Vec<String> = Vec::new();

@@ -25,9 +25,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::authorization::{Authorization, redirect_text};
-use super::redirect::{Code, Expected, RedirectError};
-use super::{page, transport};
+use super::{Code, Expected, RedirectError, page};
+use crate::oauth::http::transport;
+use crate::oauth::{Authorization, redirect_text};
 
 /// A browser sends one request at once; the rest are junk, and wait in the backlog.
 const CONNECTIONS: usize = 32;
