@@ -131,7 +131,7 @@ impl Accounts {
         let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
         let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
         let at = OffsetDateTime::now_utc();
-        let retry_at = at + time::Duration::minutes(minutes.into());
+        let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
         self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
     }
 
@@ -159,11 +159,12 @@ impl Accounts {
         &self.sessions
     }
 
-    /// Ends the sessions whose password, account or grant is gone, until it is dropped.
-    pub async fn end_revoked(&self) {
+    /// Ends the sessions whose password, account or grant is gone, until it is dropped. `sealer` opens what
+    /// it has to know of a database that takes the place of the store's.
+    pub async fn end_revoked(&self, sealer: &Sealer) {
         let (mut seen, mut failing) = (None, false);
         loop {
-            match self.look_for_revoked(&mut seen).await {
+            match self.look_for_revoked(&mut seen, sealer).await {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
                     tracing::warn!("whether sessions were revoked cannot be read: {error}");
@@ -175,11 +176,13 @@ impl Accounts {
         }
     }
 
-    async fn look_for_revoked(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
+    async fn look_for_revoked(&self, seen: &mut Option<i64>, sealer: &Sealer) -> Result<(), PasswordError> {
         // Asked in this order: who enters after this is looked at next time.
         let entered = self.sessions.has_new();
         // Forgotten on failure, so that the next look is a whole one.
         let before = seen.take();
+        self.store.reopen().await?;
+        self.passwords.follow(&*self.store, sealer).await?;
         let version = self.store.version().await?;
         if before == Some(version) && !entered {
             *seen = before;

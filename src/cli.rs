@@ -89,6 +89,8 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line; its first word is the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::logging::report_panics();
+    harden();
     let Cli { config, log, command } = Cli::parse_from(words);
     let options = Options { config, log };
     let done = match command {
@@ -111,6 +113,13 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Keeps other programs of the same user, and a core dump, from what this process holds in memory: tokens,
+/// keys, passwords. Where the system refuses one of the two, the service unit does its part.
+fn harden() {
+    let _ = rlimit::Resource::CORE.set(0, 0);
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Runs a command that does one thing: one thread is enough.

@@ -4,6 +4,9 @@
 //! tells, and writes it down; so an event is told once, whatever the number of processes on a store, and
 //! again after a process died while telling. An event holds names, states and cures, never a secret.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod delivery;
 mod news;
 
@@ -78,7 +81,7 @@ impl Teller {
 
     async fn tell(&self, grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Result<(), StoreError> {
         let told = grant.told.as_deref();
-        if !self.store.claim_telling(&grant.id, told, now, now + TELLING).await? {
+        if !self.store.claim_telling(&grant.id, told, now, now.saturating_add(TELLING)).await? {
             return Ok(());
         }
         let event = Event::new(grant, news, now);

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
 use crate::connection::{self, Connection, Proxy};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Supervisor};
 
 /// Connections that the kernel keeps for us while the loop is busy.
 const BACKLOG: i32 = 4096;
@@ -79,18 +79,23 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
-pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, shutdown: Shutdown) {
+pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
     let doors = Arc::new(Doors::new(&proxy));
     let loops: Vec<_> = bound
         .into_iter()
-        .map(|bound| tokio::spawn(accept(bound, proxy.clone(), doors.clone(), shutdown.clone())))
+        .map(|bound| {
+            let (name, bound) = (format!("listener {}", bound.address), Arc::new(bound));
+            let (proxy, doors, shutdown) = (proxy.clone(), doors.clone(), shutdown.clone());
+            let accepting = move || accept(bound.clone(), proxy.clone(), doors.clone(), shutdown.clone());
+            supervisor.start(&name, accepting)
+        })
         .collect();
     for accepting in loops {
         let _ = accepting.await;
     }
 }
 
-async fn accept(bound: Bound, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Shutdown) {
+async fn accept(bound: Arc<Bound>, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Shutdown) {
     let stopping = shutdown.begun();
     tokio::pin!(stopping);
     loop {

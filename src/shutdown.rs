@@ -1,9 +1,13 @@
 //! Stopping: everybody is told at once, and everybody is waited for.
 
+mod supervisor;
+
 use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+
+pub use supervisor::Supervisor;
 
 /// Tells tasks to stop, and knows when the last of them has.
 #[derive(Clone)]
@@ -29,12 +33,13 @@ pub fn channel() -> (Trigger, Shutdown) {
 impl Shutdown {
     /// Ends when the stop begins.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut begun = self.begun.clone();
-        async move {
-            // The trigger gone means the same.
-            let _ = begun.wait_for(|begun| *begun).await;
-        }
+        begins(self.begun.clone())
     }
+}
+
+async fn begins(mut begun: watch::Receiver<bool>) {
+    // The trigger gone means the same.
+    let _ = begun.wait_for(|begun| *begun).await;
 }
 
 impl Trigger {

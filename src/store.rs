@@ -15,9 +15,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use time::macros::datetime;
 
 pub use directory::{DirectoryError, Lock, StateDirectory};
-pub use sqlite::Sqlite;
+pub use sqlite::{Judge, Sqlite};
 
 /// A row's identity: random, so that sealed values can be bound to it before it is inserted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -359,6 +360,17 @@ pub struct SealedSetting {
     pub value: Vec<u8>,
 }
 
+/// A database that is gone.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// When that was first seen.
+    pub since: std::time::Instant,
+    /// What is wrong.
+    pub cause: String,
+    /// What helps.
+    pub cure: &'static str,
+}
+
 /// Keeps grants. One implementation a database; a failing one in tests.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -432,6 +444,23 @@ pub trait Store: Send + Sync {
     /// A number that changes whenever something was written, by whatever process. Cheap.
     async fn version(&self) -> Result<i64, StoreError>;
 
+    /// Looks whether the database is still the one that was opened, and opens another one that has taken its
+    /// place, where that is a store of ours. Until then, and while there is none, everything else fails.
+    async fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Changes when another database has taken the place of the one that was open: what is remembered of
+    /// rows that were read before means nothing any more.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    /// Whether [`Store::reopen`] finds no database that can be used.
+    fn absence(&self) -> Option<Absence> {
+        None
+    }
+
     /// The app passwords whose account has a grant that was not revoked.
     async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
 
@@ -479,6 +508,35 @@ pub fn answer_key(state: &str) -> String {
     use base64::Engine as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
     format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// Before this there was nothing that a grant could come from.
+const EARLIEST: OffsetDateTime = datetime!(2000-01-01 0:00 UTC);
+/// Nothing that is stored means anything after this. So far from the ends of the calendar that days and
+/// years can be added without a thought.
+const LATEST: OffsetDateTime = datetime!(2200-01-01 0:00 UTC);
+
+/// The nearest date that can be calculated with: what is read from the store or from the configuration may
+/// be any date.
+pub fn sane_date(at: OffsetDateTime) -> OffsetDateTime {
+    at.clamp(EARLIEST, LATEST)
+}
+
+/// The same of a number of seconds since 1970, which may be none of the calendar's.
+fn sane_date_of(seconds: i64) -> OffsetDateTime {
+    let seconds = seconds.clamp(EARLIEST.unix_timestamp(), LATEST.unix_timestamp());
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)
+}
+
+/// Any date of the calendar, the days at its ends as often as all the others.
+#[cfg(test)]
+pub(crate) fn any_date() -> impl proptest::strategy::Strategy<Value = OffsetDateTime> {
+    use proptest::strategy::Strategy as _;
+    const FIRST: i64 = -377_705_116_800;
+    const LAST: i64 = 253_402_300_799;
+    const YEAR: i64 = 366 * 86_400;
+    proptest::prop_oneof![FIRST..=LAST, FIRST..=FIRST + YEAR, LAST - YEAR..=LAST]
+        .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
 }
 
 /// Login names compare case-folded.

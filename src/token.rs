@@ -13,6 +13,9 @@
 //!   its refresh token is kept. Only a person's own command deletes it.
 //! * Expiry is judged when a token is used, against the wall clock: machines suspend.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod app;
 mod endpoint;
 mod failure;
@@ -39,8 +42,13 @@ use crate::store::{Grant, GrantState, Id, Store};
 const SESSION_MARGIN: Duration = Duration::minutes(30);
 /// Under this much, a token could end between here and the provider's check.
 const LAST_USE: Duration = Duration::seconds(5);
+/// No provider is left alone for longer: the longest `Retry-After` that is honoured is a day.
+const LONGEST_PAUSE: Duration = Duration::hours(25);
 /// A login that has a token which still opens the door waits no longer than this for a better one.
 const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// As much of a sealed value as no two have in common: its nonce is in it.
+const SEAL_LENGTH: usize = 32;
 
 /// An access token, with what is needed to tell it from a newer one.
 #[derive(Debug)]
@@ -63,13 +71,20 @@ struct Inner {
     sealer: Arc<Sealer>,
     /// By provider name.
     providers: HashMap<String, Provider>,
-    cache: DashMap<Id, Arc<AccessToken>>,
+    cache: DashMap<Id, Cached>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
     started: OffsetDateTime,
     /// Dropped flights tell whoever waits for all of them.
     landed: tokio::sync::Notify,
+}
+
+/// An opened access token, valid for the row that holds this very seal at this revision: a database that was
+/// replaced may have another token there under the same number.
+struct Cached {
+    seal: Vec<u8>,
+    token: Arc<AccessToken>,
 }
 
 /// A provider's client, and its token endpoint, which providers may share.
@@ -193,10 +208,18 @@ enum Wanted {
     EndingAfter(OffsetDateTime),
 }
 
+/// Never negative: a row may say that its token ended before it was issued.
 fn session_margin(grant: &Grant) -> Duration {
     let issued = grant.refreshed_at.unwrap_or(grant.authorized_at);
     let lifetime = grant.access_expires_at.map(|end| end - issued);
-    lifetime.map_or(SESSION_MARGIN, |lifetime: Duration| SESSION_MARGIN.min(lifetime / 2))
+    let half = |lifetime: Duration| lifetime.checked_div(2).unwrap_or(SESSION_MARGIN);
+    lifetime.map_or(SESSION_MARGIN, |lifetime| half(lifetime).clamp(Duration::ZERO, SESSION_MARGIN))
+}
+
+/// Until when the provider is left alone, where `now` is before that. A pause that is longer than any that
+/// is ever written down comes from a clock that was wrong, and would outlast everybody.
+fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
 }
 
 impl Wanted {
@@ -212,20 +235,22 @@ impl Wanted {
 impl Inner {
     /// The grant's newest access token, expired or not: from memory, else opened.
     fn current(&self, grant: &Grant) -> Result<Option<Arc<AccessToken>>, TokenFailure> {
-        if let Some(cached) = self.cache.get(&grant.id)
-            && cached.revision == grant.revision
-        {
-            return Ok(Some(cached.clone()));
-        }
         let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
             return Ok(None);
         };
+        let seal = sealed.get(..SEAL_LENGTH).unwrap_or(sealed);
+        if let Some(cached) = self.cache.get(&grant.id)
+            && cached.token.revision == grant.revision
+            && cached.seal == seal
+        {
+            return Ok(Some(cached.token.clone()));
+        }
         let secret = self
             .sealer
             .open_text(&Grant::access_context(&grant.id), sealed)
             .map_err(|error| TokenFailure::sealed(&error))?;
         let token = Arc::new(AccessToken { secret, expires_at, revision: grant.revision });
-        self.cache.insert(grant.id.clone(), token.clone());
+        self.cache.insert(grant.id.clone(), Cached { seal: seal.to_owned(), token: token.clone() });
         Ok(Some(token))
     }
 
@@ -236,8 +261,8 @@ impl Inner {
         }
         // A new configuration may have mended what an administrator had to mend.
         let before_us = grant.failed_at.is_some_and(|at| at < self.started);
-        match grant.retry_at {
-            Some(retry_at) if retry_at > now && !(grant.state == GrantState::Misconfigured && before_us) => {
+        match pause_until(grant.retry_at, now) {
+            Some(retry_at) if !(grant.state == GrantState::Misconfigured && before_us) => {
                 Err(TokenFailure::on_record(grant, retry_at - now))
             }
             _ => Ok(()),
@@ -273,9 +298,6 @@ impl Inner {
             tokio::spawn(async move {
                 let landing = Landing { inner: &inner, grant: &grant };
                 let outcome = refresh::refresh(&inner, &grant, &wanted).await;
-                if let Ok(token) = &outcome {
-                    inner.cache.insert(grant.clone(), token.clone());
-                }
                 drop(landing);
                 let _ = result.send(Some(outcome));
             });
@@ -296,5 +318,30 @@ impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.inner.flights.remove(self.grant);
         self.inner.landed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::any_date;
+
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_a_login_panic(
+            dates in prop::array::uniform5(any_date()),
+        ) {
+            let [issued, ends, failed, retry, now] = dates;
+            let mut grant = Grant::new("acme", "alice", issued);
+            grant.access_expires_at = Some(ends);
+            grant.failed_at = Some(failed);
+            let margin = session_margin(&grant);
+            prop_assert!(margin >= Duration::ZERO && margin <= SESSION_MARGIN);
+            if let Some(until) = pause_until(Some(retry), now) {
+                prop_assert!(until > now && until - now <= LONGEST_PAUSE);
+            }
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! App passwords: made, hashed, verified.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use aws_lc_rs::hmac;
@@ -35,7 +37,9 @@ pub fn generate_password() -> Secret {
 /// Hashes and verifies app passwords.
 pub struct Passwords {
     /// Sealed in the store, so that a rotation of the store's key keeps all passwords.
-    hash_key: hmac::Key,
+    hash_key: ArcSwap<hmac::Key>,
+    /// The epoch of the store that it was read in.
+    epoch: AtomicU64,
     /// Known to this process only: what it makes is worthless elsewhere.
     memo_key: hmac::Key,
     memo: Mutex<HashMap<Id, Memo>>,
@@ -69,12 +73,10 @@ type Tag = [u8; 32];
 impl Passwords {
     /// Reads the hash key from the store, making it where there is none.
     pub async fn open(store: &dyn Store, sealer: &Sealer) -> Result<Self, PasswordError> {
-        let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
-        let sealed = sealer.seal(HASH_KEY_SETTING, &*fresh)?;
-        let kept = store.setting(HASH_KEY_SETTING, &sealed).await?;
-        let key = sealer.open(HASH_KEY_SETTING, &kept)?;
+        let epoch = store.epoch();
         Ok(Self {
-            hash_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            hash_key: ArcSwap::from_pointee(hash_key(store, sealer).await?),
+            epoch: AtomicU64::new(epoch),
             memo_key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
             memo: Mutex::default(),
             flights: Mutex::default(),
@@ -82,9 +84,21 @@ impl Passwords {
         })
     }
 
+    /// Reads the hash key again, and forgets what is remembered, where another database has taken the place
+    /// of the one that it came from.
+    pub async fn follow(&self, store: &dyn Store, sealer: &Sealer) -> Result<(), PasswordError> {
+        let epoch = store.epoch();
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            self.hash_key.store(Arc::new(hash_key(store, sealer).await?));
+            lock(&self.memo).clear();
+            self.epoch.store(epoch, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// What verifies a password that [`generate_password`] made for `account`.
     pub fn generated(&self, account: &Id, password: &Secret) -> Verifier {
-        Verifier::Generated(tag(&self.hash_key, account, password).to_vec())
+        Verifier::Generated(tag(&self.hash_key.load(), account, password).to_vec())
     }
 
     /// What verifies a password that a person chose. Takes some milliseconds.
@@ -107,7 +121,7 @@ impl Passwords {
         // An unknown account costs the same hash.
         let nobody = Id(String::new());
         let account = known.first().map_or(&nobody, |first| &first.account);
-        let hash = tag(&self.hash_key, account, password);
+        let hash = tag(&self.hash_key.load(), account, password);
         let generated = known.iter().find(|candidate| match &candidate.verifier {
             Verifier::Generated(expected) => same_bytes(expected, &hash),
             Verifier::Chosen(_) => false,
@@ -196,6 +210,15 @@ impl Passwords {
         });
         Some(flight)
     }
+}
+
+/// The key in the store, made where there is none.
+async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
+    let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
+    let sealed = sealer.seal(HASH_KEY_SETTING, &*fresh)?;
+    let kept = store.setting(HASH_KEY_SETTING, &sealed).await?;
+    let key = sealer.open(HASH_KEY_SETTING, &kept)?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
 }
 
 fn argon2_accepts(verifier: &str, password: &Secret) -> bool {

@@ -4,13 +4,15 @@
 //! Only the answer to a sign-in that was announced is kept, once, sealed, and for a short time; so a
 //! stranger who reaches the address fills nothing and uses nothing up.
 
+use std::sync::Arc;
+
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::installation::Installation;
 use crate::oauth::SharedCallback;
-use crate::secret::Secret;
+use crate::secret::{Sealer, Secret};
 use crate::store::{Store, answer_key};
 
 /// A code lives ten minutes at most providers.
@@ -22,7 +24,8 @@ pub(super) async fn announce(
     state: &Secret,
     seconds: u64,
 ) -> Result<(), Failure> {
-    let until = OffsetDateTime::now_utc() + Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
+    let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let until = OffsetDateTime::now_utc().saturating_add(wait);
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
 }
 
@@ -46,10 +49,15 @@ fn awaited_key(state: &str) -> String {
     format!("awaited-{}", answer_key(state))
 }
 
-/// Receives answers for as long as `serve` runs, where the configuration says so.
-pub(super) async fn start(
-    installation: &Installation,
-) -> Result<Option<impl Future<Output = ()> + use<>>, Failure> {
+/// Receives answers for as long as `serve` runs.
+pub(super) struct Receiver {
+    callback: SharedCallback,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+}
+
+/// Listens for answers, where the configuration says so.
+pub(super) async fn listen(installation: &Installation) -> Result<Option<Receiver>, Failure> {
     let Some(address) = installation.config.callback else { return Ok(None) };
     let providers = installation.config.providers.values();
     let mut paths: Vec<String> = providers
@@ -68,25 +76,35 @@ pub(super) async fn start(
         Failure::new(format!("callback.address {address} cannot be listened on: {error}"))
     })?;
     info!("sign-ins are received on {}", callback.address()?);
-    let (store, sealer) = (installation.store.clone(), installation.sealer.clone());
-    Ok(Some(callback.serve(move |state, query| {
-        let (store, sealer) = (store.clone(), sealer.clone());
-        let query = Secret::new(query);
-        async move {
-            let now = OffsetDateTime::now_utc();
-            match store.collect(&awaited_key(&state), now).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return false,
-                Err(error) => {
-                    warn!("the answer to a sign-in was lost: {error}");
-                    return false;
-                }
+    Ok(Some(Receiver { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+}
+
+impl Receiver {
+    /// Receives until it is dropped.
+    pub(super) async fn receive(self: Arc<Self>) {
+        let receiver = self.clone();
+        let keep = move |state: String, query: String| {
+            let (receiver, query) = (receiver.clone(), Secret::new(query));
+            async move { receiver.keep(&state, &query).await }
+        };
+        self.callback.serve(keep).await;
+    }
+
+    /// Whether anybody waits for the answer, which is then kept.
+    async fn keep(&self, state: &str, query: &Secret) -> bool {
+        let now = OffsetDateTime::now_utc();
+        match self.store.collect(&awaited_key(state), now).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(error) => {
+                warn!("the answer to a sign-in was lost: {error}");
+                return false;
             }
-            let key = answer_key(&state);
-            // Whoever collects it may know only the newest key.
-            let _ = sealer.reload();
-            let Ok(sealed) = sealer.seal(&key, query.expose().as_bytes()) else { return false };
-            store.leave(&key, &sealed, now + LIFE).await.is_ok()
         }
-    })))
+        let key = answer_key(state);
+        // Whoever collects it may know only the newest key.
+        let _ = self.sealer.reload();
+        let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
+        self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()
+    }
 }

@@ -4,6 +4,9 @@
 //! we cannot know (whether a Google project is in Testing) is said as a condition, with the date that
 //! follows from it.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use serde::Serialize;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
@@ -44,16 +47,16 @@ pub(super) fn forecast(grant: &Grant, provider: &Provider) -> Vec<End> {
     if let Some(at) = grant.refresh_expires_at {
         dated.push((at, format!("ends on {}: the provider granted it until then", at.date())));
     }
-    if provider.issuer.as_deref() == Some(GOOGLE) && OffsetDateTime::now_utc() < grant.authorized_at + TESTING
-    {
-        let at = grant.authorized_at + TESTING;
+    let testing_ends = grant.authorized_at.saturating_add(TESTING);
+    if provider.issuer.as_deref() == Some(GOOGLE) && OffsetDateTime::now_utc() < testing_ends {
+        let at = testing_ends;
         dated.push((
             at,
             format!("ends on {} if the Google Cloud project's publishing status is Testing", at.date()),
         ));
     }
     if let Some(days) = provider.idle_days {
-        let at = last_refresh(grant) + Duration::days(days.into());
+        let at = last_refresh(grant).saturating_add(Duration::days(days.into()));
         dated.push((at, format!("ends on {} if it is not refreshed until then", at.date())));
     }
     let mut ends = sorted(dated);
@@ -79,8 +82,11 @@ fn client_secret_end(provider: &Provider) -> Option<(OffsetDateTime, Date)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::Config;
+    use crate::store::any_date;
 
     fn gmail(more: &str) -> std::sync::Arc<Provider> {
         let text = format!("state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n{more}");
@@ -101,6 +107,22 @@ mod tests {
         assert!(ends[0].text.contains("not refreshed"), "{ends:?}");
         let ends = forecast(&grant(Duration::days(8)), &gmail("client_secret_expires = \"2020-01-02\""));
         assert!(ends[0].text.contains("ended on 2020-01-02"), "{ends:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_a_forecast_panic(
+            dates in prop::array::uniform3(any_date()),
+            idle_days: u32,
+        ) {
+            let [authorized, refreshed, ends] = dates;
+            let mut grant = grant(Duration::ZERO);
+            grant.authorized_at = authorized;
+            grant.refreshed_at = Some(refreshed);
+            grant.refresh_expires_at = Some(ends);
+            let provider = Provider { idle_days: Some(idle_days), ..(*gmail("")).clone() };
+            prop_assert!(forecast(&grant, &provider).len() >= 2);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::account::Passwords;
 use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
-use crate::store::{DirectoryError, Lock, LoginRecord, Sqlite, StateDirectory, Store};
+use crate::store::{DirectoryError, Lock, LoginRecord, SealedSetting, Sqlite, StateDirectory, Store};
 use crate::tls::{Authority, Connector, TlsSettings};
 use crate::token::Tokens;
 use crate::upstream::Dialler;
@@ -50,7 +50,10 @@ impl Installation {
         }
         // A store without its key must not get a new one: it would open nothing.
         let sealer = Arc::new(config.store.key.load(is_new)?);
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store.sqlite).await?);
+        let judge = sealer.clone();
+        let store = Sqlite::open(&config.store.sqlite).await?;
+        let store: Arc<dyn Store> =
+            Arc::new(store.judged_by(Box::new(move |settings| opens_all(&judge, settings))));
         drop(lock);
         Ok(Self { config, store, sealer })
     }
@@ -108,6 +111,17 @@ impl Installation {
             None => Ok(Some(Authority::open(&settings, time::OffsetDateTime::now_utc())?.ca_file())),
         }
     }
+}
+
+/// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
+fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
+    for SealedSetting { key, value } in settings {
+        if sealer.open(key, value).is_err() {
+            sealer.reload().map_err(|error| error.to_string())?;
+            sealer.open(key, value).map_err(|error| format!("its {key} cannot be opened: {error}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the state directory; a stranger's is refused with the command line that works.

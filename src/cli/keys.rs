@@ -127,7 +127,7 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Fai
     let holder = store.holder().await?;
     loop {
         let now = OffsetDateTime::now_utc();
-        if !store.take_lease(id, &holder, now, now + LEASE).await? {
+        if !store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await? {
             if store.grant(id).await?.is_none() {
                 return Ok(0);
             }

@@ -7,23 +7,30 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options, tls_settings};
-use super::{Done, print};
+use super::{Done, callback, print};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Security};
 use crate::connection::Proxy;
 use crate::events::Teller;
 use crate::oauth::Webhook;
 use crate::server::{self, Bound};
-use crate::shutdown::{self, Shutdown, Trigger};
+use crate::shutdown::{self, Supervisor, Trigger};
+use crate::store::{Absence, Store};
 use crate::tls::{Acceptor, Connector, Identity};
 use crate::token::Tokens;
 
 /// Sessions get 20 s to come between two answers; then nothing holds the process any more.
 const DRAIN: Duration = Duration::from_secs(25);
+/// Without its database the process serves nobody who comes anew: whoever starts it again wants that soon.
+const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
+/// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
+/// should know.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
+const ABSENCE_POLL: Duration = Duration::from_secs(1);
 /// An answer from a token endpoint is given up after 30 s; what it holds has to be written, too. Together
 /// with the drain it stays under the minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
@@ -42,8 +49,6 @@ pub(super) struct Arguments {
 pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
     let config = options.load()?;
     raise_descriptor_limit(&config);
-    // A core dump would hold tokens; where it cannot be forbidden, the service unit does.
-    let _ = rlimit::Resource::CORE.set(0, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .event_interval(EVENT_INTERVAL)
@@ -69,11 +74,12 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     let proxy = Arc::new(proxy(&installation, identity.as_ref()).await?);
 
     let (mut trigger, shutdown) = shutdown::channel();
-    spawn_upkeep(&installation, &proxy, identity, &shutdown)?;
-    if let Some(receiving) = super::callback::start(&installation).await? {
-        until_stop(&shutdown, receiving);
+    let supervisor = Arc::new(Supervisor::new(&shutdown));
+    start_upkeep(&installation, &proxy, identity, &supervisor)?;
+    if let Some(receiver) = callback::listen(&installation).await? {
+        supervisor.start("sign-in callback", with(&Arc::new(receiver), callback::Receiver::receive));
     }
-    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), shutdown));
+    let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -82,24 +88,53 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    stop.asked().await;
+    let patience = tokio::select! {
+        () = stop.asked() => DRAIN,
+        () = without_store(&*installation.store) => DRAIN_WITHOUT_STORE,
+    };
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    drain(&mut trigger, &mut stop).await;
+    drain(&mut trigger, &mut stop, patience).await;
     let _ = accepting.await;
     settle(&proxy.tokens).await;
     proxy.accounts.flush().await;
     if let Some(file) = &arguments.ready_file {
         let _ = std::fs::remove_file(file);
     }
-    Ok(Done::Well)
+    match patience == DRAIN {
+        true => Ok(Done::Well),
+        // The log has said why.
+        false => Err(Failure::silent()),
+    }
 }
 
-async fn drain(trigger: &mut Trigger, stop: &mut Stop) {
+/// Ends when there has been no database for so long that nobody is about to put it back.
+async fn without_store(store: &dyn Store) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(ABSENCE_POLL).await;
+        let Some(Absence { since, cause, cure }) = store.absence() else {
+            told = false;
+            continue;
+        };
+        let limit = LONGEST_ABSENCE.as_secs();
+        if since.elapsed() >= LONGEST_ABSENCE {
+            error!("{cause}, for {limit} s now, so this process ends; {cure}, and start it again");
+            return;
+        }
+        if !std::mem::replace(&mut told, true) {
+            error!("{cause}; {cure}: no login is possible meanwhile, and after {limit} s this process ends");
+        }
+    }
+}
+
+async fn drain(trigger: &mut Trigger, stop: &mut Stop, patience: Duration) {
     trigger.begin();
     tokio::select! {
         () = trigger.completed() => info!("all sessions have ended"),
-        () = tokio::time::sleep(DRAIN) => warn!("some sessions had not ended after {} s and are cut", DRAIN.as_secs()),
+        () = tokio::time::sleep(patience) => {
+            warn!("some sessions had not ended after {} s and are cut", patience.as_secs());
+        }
         () = stop.asked() => warn!("asked to stop again: sessions are cut"),
     }
 }
@@ -145,32 +180,37 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
 }
 
 /// What runs beside the connections until the stop begins.
-fn spawn_upkeep(
+fn start_upkeep(
     installation: &Installation,
     proxy: &Arc<Proxy>,
     identity: Option<Arc<Identity>>,
-    shutdown: &Shutdown,
+    supervisor: &Supervisor,
 ) -> Result<(), Failure> {
     if let Some(identity) = identity {
-        until_stop(shutdown, async move { identity.keep_fresh().await });
+        supervisor.start("certificate renewal", with(&identity, Identity::keep_fresh));
     }
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.accounts.keep_notes().await });
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.accounts.end_revoked().await });
-    let of = proxy.clone();
-    until_stop(shutdown, async move { of.tokens.upkeep(|| of.accounts.sessions().grants()).await });
+    let notes = with(proxy, |proxy| async move { proxy.accounts.keep_notes().await });
+    supervisor.start("last logins", notes);
+    let sealer = installation.sealer.clone();
+    let revocation = with(&Arc::new((proxy.clone(), sealer)), |both| async move {
+        both.0.accounts.end_revoked(&both.1).await;
+    });
+    supervisor.start("revocation", revocation);
+    let renewal = with(proxy, |proxy| async move {
+        proxy.tokens.upkeep(|| proxy.accounts.sessions().grants()).await;
+    });
+    supervisor.start("token renewal", renewal);
     if let Some(teller) = teller(installation)? {
-        until_stop(shutdown, async move { teller.watch().await });
+        let telling = with(&Arc::new(teller), |teller| async move { teller.watch().await });
+        supervisor.start("events", telling);
     }
     Ok(())
 }
 
-fn until_stop(shutdown: &Shutdown, work: impl Future<Output = ()> + Send + 'static) {
-    let stopping = shutdown.begun();
-    tokio::spawn(async move {
-        tokio::select! { () = work => {}, () = stopping => {} }
-    });
+/// Makes a task of what many share, as often as it is asked.
+fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use<T, F> {
+    let shared = shared.clone();
+    move || task(shared.clone())
 }
 
 /// Who tells the administrator, where that is configured.

@@ -5,7 +5,7 @@ use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, Duration, OffsetDateTime, Time};
 
 use crate::config::Provider;
-use crate::store::{GrantKind, GrantState, GrantStatus, fold};
+use crate::store::{GrantKind, GrantState, GrantStatus, fold, sane_date};
 
 /// What the row remembers of an end that was told.
 const ABOUT_TO: &str = "about_to_need_person";
@@ -70,7 +70,7 @@ pub(super) fn end(grant: &GrantStatus, provider: &Provider) -> Option<End> {
     });
     let idle_days = provider.idle_days.filter(|_| grant.kind == GrantKind::Person);
     let idle = idle_days.map(|days| End {
-        at: grant.renewed_at + Duration::days(days.into()),
+        at: grant.renewed_at.saturating_add(Duration::days(days.into())),
         why: "it has not been refreshed for long, and the provider ends grants that are not used",
         cure: None,
     });
@@ -85,7 +85,7 @@ pub(super) fn end(grant: &GrantStatus, provider: &Provider) -> Option<End> {
 /// A date, with or without a time.
 fn day(text: &str) -> Option<OffsetDateTime> {
     let date = || Some(Date::parse(text, &Iso8601::DATE).ok()?.with_time(Time::MIDNIGHT).assume_utc());
-    OffsetDateTime::parse(text, &Rfc3339).ok().or_else(date)
+    OffsetDateTime::parse(text, &Rfc3339).ok().or_else(date).map(sane_date)
 }
 
 /// What is delivered.
@@ -150,8 +150,11 @@ fn cause_and_cure(line: &str) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::store::Id;
+    use crate::config::Config;
+    use crate::store::{Id, any_date};
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
         let line = "the secret is wrong (invalid_client, HTTP 401); set client_secret for {account}";
@@ -208,6 +211,25 @@ mod tests {
         let event = Event::new(&grant(state, None), &News::NeedsPerson(state), now);
         let cure = "imap-oauth-proxy authorize shared@corp.example --owner Bob@corp.example";
         assert_eq!((event.cure.as_deref(), event.at.as_deref()), (Some(cure), Some("1970-01-01T00:00:00Z")));
+    }
+
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_the_news_panic(
+            dates in prop::array::uniform3(any_date()),
+            idle_days: u32,
+            secret_ends in "[0-9]{4}-[01][0-9]-[0-3][0-9](T23:59:59-23:59)?",
+        ) {
+            let [renewed_at, ends, now] = dates;
+            let grant = GrantStatus { renewed_at, refresh_expires_at: Some(ends), ..grant(GrantState::Ok, None) };
+            let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"";
+            let provider = Config::parse(text, None).unwrap().providers["gmail"].as_ref().clone();
+            let provider =
+                Provider { idle_days: Some(idle_days), client_secret_expires: Some(secret_ends), ..provider };
+            let end = end(&grant, &provider).unwrap();
+            let _ = end.at - now;
+            Event::new(&grant, &News::AboutTo(end), now);
+        }
     }
 
     #[test]

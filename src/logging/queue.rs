@@ -1,6 +1,7 @@
 //! The lines on their way to standard error.
 
 use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -36,7 +37,7 @@ impl Writer {
     pub(super) fn start() -> Self {
         QUEUE.get_or_init(|| {
             let (queue, items) = sync_channel(WAITING);
-            std::thread::spawn(move || write_all(&items));
+            std::thread::spawn(move || keep_writing(&items));
             queue
         });
         Self(())
@@ -71,6 +72,13 @@ pub(super) fn flush() {
     let (done, written) = sync_channel(1);
     if queue.try_send(Item::Flush(done)).is_ok() {
         let _ = written.recv_timeout(LAST_WAIT);
+    }
+}
+
+/// A fault in the writing loses lines, and not the log.
+fn keep_writing(items: &Receiver<Item>) {
+    while std::panic::catch_unwind(AssertUnwindSafe(|| write_all(items))).is_err() {
+        std::thread::sleep(LAST_WAIT);
     }
 }
 

@@ -5,14 +5,18 @@
 //! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
 
 mod look;
+mod place;
 mod rows;
 mod upkeep;
 
 use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
@@ -25,14 +29,17 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use self::look::Looks;
+use self::place::Place;
 use self::rows::{
     ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, join_scopes, password, seconds,
 };
 use super::holder::Holders;
 use super::{
-    Account, AppPassword, Authorization, Grant, GrantKind, GrantStatus, Granted, Id, LoginNote, LoginRecord,
-    SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
+    Absence, Account, AppPassword, Authorization, Grant, GrantKind, GrantStatus, Granted, Id, LoginNote,
+    LoginRecord, SealedSetting, Store, StoreError, Trouble, Verifier, domain_account, fold,
 };
+
+pub use self::place::Judge;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("migrations/0001_initial.sql")),
@@ -51,28 +58,31 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.
 pub struct Sqlite {
+    path: PathBuf,
+    opened: ArcSwap<Opened>,
+    /// How many databases have taken the place of the first one.
+    epoch: AtomicU64,
+    absence: StdMutex<Option<Absence>>,
+    judge: Option<Arc<Judge>>,
+}
+
+/// One database, open.
+struct Opened {
     pool: SqlitePool,
     looks: Looks,
     holders: Holders,
     /// Writes nothing, so that it sees everybody's writes; see [`Store::version`].
     observer: Mutex<Option<SqliteConnection>>,
+    /// The file that was opened.
+    place: Place,
+    /// The file of its write-ahead log, when it was last looked at.
+    log: StdMutex<Option<Place>>,
 }
 
-impl Sqlite {
-    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
-    /// directory's lock, so that two processes never migrate at once.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            StoreError::Unusable(format!("the database {} cannot be used: {error}", path.display()))
-        };
-        // SQLite gives its -wal and -shm files the mode of this one.
-        std::fs::OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| unusable(&error))?;
+impl Opened {
+    /// Opens the file at `path`, which exists and is a database of ours, or empty.
+    async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+        let place = Place::of(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -90,14 +100,52 @@ impl Sqlite {
             // begin another one on that connection.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
-            .await
+            .await?;
+        let (looks, holders) = (Looks::new(path), Holders::new(path));
+        let opened =
+            Self { pool, looks, holders, observer: Mutex::new(None), place, log: StdMutex::new(None) };
+        opened.remember_log(path);
+        Ok(opened)
+    }
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
+    /// directory's lock, so that two processes never migrate at once.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            StoreError::Unusable(format!("the database {} cannot be used: {error}", path.display()))
+        };
+        // SQLite gives its -wal and -shm files the mode of this one.
+        std::fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
             .map_err(|error| unusable(&error))?;
-        migrator().run(&pool).await.map_err(|error| unusable(&error))?;
-        Ok(Self { pool, looks: Looks::new(path), holders: Holders::new(path), observer: Mutex::new(None) })
+        let opened = Opened::open(path).await.map_err(|error| unusable(&error))?;
+        migrator().run(&opened.pool).await.map_err(|error| unusable(&error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            opened: ArcSwap::from_pointee(opened),
+            epoch: AtomicU64::new(0),
+            absence: StdMutex::default(),
+            judge: None,
+        })
+    }
+
+    /// Has `judge` look at what is sealed in a database that takes the place of this one.
+    pub fn judged_by(self, judge: Judge) -> Self {
+        Self { judge: Some(Arc::new(judge)), ..self }
+    }
+
+    fn pool(&self) -> Result<SqlitePool, StoreError> {
+        Ok(self.opened()?.pool.clone())
     }
 
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.pool()?.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
@@ -112,11 +160,12 @@ fn migrator() -> Migrator {
 #[async_trait]
 impl Store for Sqlite {
     async fn login(&self, name: &str) -> Result<Option<LoginRecord>, StoreError> {
-        if let Some(record) = self.looks.find(fold(name)).await? {
+        let looks = self.opened()?.looks.clone();
+        if let Some(record) = looks.find(fold(name)).await? {
             return Ok(Some(record));
         }
         let Some(domain) = domain_account(name) else { return Ok(None) };
-        let Some(mut record) = self.looks.find(domain).await? else { return Ok(None) };
+        let Some(mut record) = looks.find(domain).await? else { return Ok(None) };
         record.account.name = name.to_owned();
         if let Some(grant) = &mut record.grant {
             grant.mailbox = Some(name.to_owned());
@@ -126,10 +175,10 @@ impl Store for Sqlite {
 
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let sql = concat!("SELECT ", ACCOUNT_COLUMNS!(), " FROM accounts a ORDER BY a.name");
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         let mut accounts = rows.iter().map(account).collect::<Result<Vec<_>, _>>()?;
         let names = sqlx::query("SELECT name, account_id FROM login_names ORDER BY folded")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.pool()?)
             .await?;
         for row in names {
             let (name, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -143,13 +192,13 @@ impl Store for Sqlite {
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g");
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         rows.iter().filter_map(|row| grant(row).transpose()).collect()
     }
 
     async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
         let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = ?");
-        let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool).await?;
+        let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map_or(Ok(None), grant)
     }
 
@@ -167,7 +216,7 @@ impl Store for Sqlite {
         let row = sqlx::query(sql)
             .bind(provider)
             .bind(folded_owner(owner, kind))
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.pool()?)
             .await?;
         row.as_ref().map_or(Ok(None), grant)
     }
@@ -184,7 +233,7 @@ impl Store for Sqlite {
             .bind(holder)
             .bind(&grant.id.0)
             .bind(grant.revision)
-            .execute(&self.pool)
+            .execute(&self.pool()?)
             .await?;
         match done.rows_affected() {
             0 => Err(StoreError::Conflict),
@@ -195,19 +244,31 @@ impl Store for Sqlite {
     async fn holder(&self) -> Result<String, StoreError> {
         let unusable =
             |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
-        self.holders.own().map_err(unusable)
+        self.opened()?.holders.own().map_err(unusable)
     }
 
     async fn version(&self) -> Result<i64, StoreError> {
         self.data_version().await
     }
 
+    async fn reopen(&self) -> Result<(), StoreError> {
+        self.follow().await
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    fn absence(&self) -> Option<Absence> {
+        self.absence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
-        upkeep::passwords_in_force(&self.pool).await
+        upkeep::passwords_in_force(&self.pool()?).await
     }
 
     async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
-        upkeep::statuses(&self.pool).await
+        upkeep::statuses(&self.pool()?).await
     }
 
     async fn claim_telling(
@@ -217,11 +278,11 @@ impl Store for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        upkeep::claim_telling(&self.pool, grant, told, now, until).await
+        upkeep::claim_telling(&self.pool()?, grant, told, now, until).await
     }
 
     async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
-        upkeep::set_told(&self.pool, grant, told).await
+        upkeep::set_told(&self.pool()?, grant, told).await
     }
 
     async fn take_lease(
@@ -231,9 +292,10 @@ impl Store for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let opened = self.opened()?;
         let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
             .bind(&grant.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&opened.pool)
             .await?;
         let Some(row) = row else { return Ok(false) };
         let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
@@ -241,7 +303,7 @@ impl Store for Sqlite {
         if let Some(found) = &found
             && found != holder
             && found_until.is_some_and(|until| until > now)
-            && self.holders.is_alive(found)
+            && opened.holders.is_alive(found)
         {
             return Ok(false);
         }
@@ -256,7 +318,7 @@ impl Store for Sqlite {
             .bind(until.unix_timestamp())
             .bind(&grant.0)
             .bind(found)
-            .execute(&self.pool)
+            .execute(&opened.pool)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -264,7 +326,7 @@ impl Store for Sqlite {
     async fn release_lease(&self, grant: &Id, holder: &str) -> Result<(), StoreError> {
         let sql =
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = ? AND lease_holder = ?";
-        sqlx::query(sql).bind(&grant.0).bind(holder).execute(&self.pool).await?;
+        sqlx::query(sql).bind(&grant.0).bind(holder).execute(&self.pool()?).await?;
         Ok(())
     }
 
@@ -322,13 +384,13 @@ impl Store for Sqlite {
             PASSWORD_COLUMNS!(),
             " FROM passwords p WHERE p.account_id = ? ORDER BY p.name"
         );
-        let rows = sqlx::query(sql).bind(&account.0).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).bind(&account.0).fetch_all(&self.pool()?).await?;
         rows.iter().filter_map(|row| password(row).transpose()).collect()
     }
 
     async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM passwords WHERE account_id = ? AND name = ?";
-        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool).await?;
+        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool()?).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -360,7 +422,7 @@ impl Store for Sqlite {
             .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
             .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
             .bind(&account.0)
-            .execute(&self.pool)
+            .execute(&self.pool()?)
             .await?;
         Ok(())
     }
@@ -381,7 +443,7 @@ impl Store for Sqlite {
     }
 
     async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError> {
-        let rows = sqlx::query("SELECT key, value FROM settings").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT key, value FROM settings").fetch_all(&self.pool()?).await?;
         let setting =
             |row: &SqliteRow| Ok(SealedSetting { key: row.try_get("key")?, value: row.try_get("value")? });
         rows.iter().map(setting).collect()
@@ -392,7 +454,7 @@ impl Store for Sqlite {
             .bind(new)
             .bind(key)
             .bind(old)
-            .execute(&self.pool)
+            .execute(&self.pool()?)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -421,7 +483,7 @@ impl Store for Sqlite {
         let row = sqlx::query("DELETE FROM left_behind WHERE key = ? AND until >= ? RETURNING sealed")
             .bind(key)
             .bind(now.unix_timestamp())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.pool()?)
             .await?;
         row.map(|row| Ok(row.try_get(0)?)).transpose()
     }

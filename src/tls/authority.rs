@@ -191,8 +191,8 @@ fn parameters(names: &Names, now: OffsetDateTime) -> CertificateParams {
     let made = format!("made {} {:02}:{:02}:{:02} UTC", now.date(), now.hour(), now.minute(), now.second());
     parameters.distinguished_name.push(DnType::OrganizationalUnitName, made);
     parameters.serial_number = Some(serial_number());
-    parameters.not_before = now - CLOCK_SKEW;
-    parameters.not_after = now + LIFETIME;
+    parameters.not_before = now.saturating_sub(CLOCK_SKEW);
+    parameters.not_after = now.saturating_add(LIFETIME);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     parameters.name_constraints = Some(names.constraints());

@@ -88,7 +88,7 @@ impl Identity {
             }
             Err(error) => {
                 state.stamps = stamps;
-                state.look_again_at = now + Duration::minutes(10);
+                state.look_again_at = now.saturating_add(Duration::minutes(10));
                 Err(error)
             }
         }
@@ -175,9 +175,9 @@ fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, Id
     let leaves = leaves.into_iter().collect::<Result<Vec<_>, _>>()?;
 
     let mut warnings = Vec::new();
-    let mut look_again_at = authority.not_after() - CA_EXPIRES_SOON;
+    let mut look_again_at = authority.not_after().saturating_sub(CA_EXPIRES_SOON);
     if look_again_at <= now {
-        look_again_at = now + Duration::days(1);
+        look_again_at = now.saturating_add(Duration::days(1));
         warnings.push(format!(
             "the CA certificate {} ends on {}; make a new one in time, which every mail program must then be \
              taught to trust, with: imap-oauth-proxy certs renew-ca",

@@ -107,8 +107,8 @@ fn parameters(
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, names.first());
     parameters.serial_number = Some(serial_number());
-    parameters.not_before = now - CLOCK_SKEW;
-    parameters.not_after = (parameters.not_before + LIFETIME).min(authority.not_after());
+    parameters.not_before = now.saturating_sub(CLOCK_SKEW);
+    parameters.not_after = parameters.not_before.saturating_add(LIFETIME).min(authority.not_after());
     parameters.subject_alt_names = names.alternative_names()?;
     // Explicitly no CA: that is what makes rcgen write a subject key identifier too.
     parameters.is_ca = IsCa::ExplicitNoCa;
@@ -159,7 +159,7 @@ fn fitting(key: CertifiedKey, authority: &Authority, names: &Names, now: OffsetD
     let (not_before, not_after) =
         (at(certificate.validity().not_before)?, at(certificate.validity().not_after)?);
     let ends_with_its_authority = not_after >= authority.not_after();
-    let renew_at = (!ends_with_its_authority).then(|| not_after - (not_after - not_before) / 3);
+    let renew_at = (!ends_with_its_authority).then(|| not_after.saturating_sub((not_after - not_before) / 3));
     let good = not_before <= now && now < renew_at.unwrap_or(not_after);
     good.then(|| Leaf { key: Arc::new(key), renew_at })
 }

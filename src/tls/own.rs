@@ -40,7 +40,7 @@ pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Resul
     }
     let not_after =
         not_after(&chain).ok_or_else(|| OwnCertificateError::NoCertificate(certificate.to_owned()))?;
-    if not_after <= now + EXPIRES_SOON {
+    if not_after <= now.saturating_add(EXPIRES_SOON) {
         let (path, verb) = (certificate.display(), if not_after <= now { "ended" } else { "ends" });
         let date = not_after.date();
         warnings.push(format!(
@@ -48,8 +48,8 @@ pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Resul
         ));
     }
     let key = read_key(certificate, key, chain)?;
-    let soon = not_after - EXPIRES_SOON;
-    let look_again_at = if now < soon { soon } else { now + Duration::days(1) };
+    let soon = not_after.saturating_sub(EXPIRES_SOON);
+    let look_again_at = if now < soon { soon } else { now.saturating_add(Duration::days(1)) };
     Ok(Own { key: Arc::new(key), warnings, look_again_at })
 }
 

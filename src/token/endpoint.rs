@@ -85,7 +85,8 @@ impl Circuit {
     fn open(&mut self, wait: Option<Duration>) {
         self.openings = self.openings.saturating_add(1);
         let own = passing_pause(self.openings).unsigned_abs();
-        self.open_until = Some(Instant::now() + wait.unwrap_or_default().min(LONGEST_COMMON_WAIT).max(own));
+        self.open_until =
+            Instant::now().checked_add(wait.unwrap_or_default().min(LONGEST_COMMON_WAIT).max(own));
         self.failures = 0;
     }
 }
@@ -97,7 +98,7 @@ impl Pass<'_> {
         match error.and_then(trouble_of_all) {
             None => *circuit = Circuit { probing: circuit.probing, ..Circuit::default() },
             Some(wait) => {
-                circuit.failures += 1;
+                circuit.failures = circuit.failures.saturating_add(1);
                 if wait.is_some() || self.is_probe || circuit.failures >= FAILURES {
                     circuit.open(wait);
                     tracing::warn!("the token endpoint of {} is left alone for a while", self.endpoint.title);

@@ -41,14 +41,14 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
         let endpoint = &provider.endpoint;
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-        let now = OffsetDateTime::now_utc();
-        let taken = inner.store.take_lease(id, &holder, now, now + LEASE).await;
+        let (now, epoch) = (OffsetDateTime::now_utc(), inner.store.epoch());
+        let taken = inner.store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, holder: &holder };
+        let lease = Lease { inner, id, holder: &holder, epoch };
         // Somebody else may have brought what was wanted, or met trouble, before the lease was ours.
         let grant = match look(inner, id, wanted).await {
             Ok(Seen::Lacking(grant)) => *grant,
@@ -101,6 +101,8 @@ struct Lease<'a> {
     inner: &'a Inner,
     id: &'a Id,
     holder: &'a str,
+    /// Of the store, when it was taken.
+    epoch: u64,
 }
 
 impl Lease<'_> {
@@ -137,11 +139,18 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
     let inner = lease.inner;
     let spent = grant.refresh_token.clone();
+    let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
         apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
-        let error = match inner.store.update_grant(&grant, Some(lease.holder)).await {
+        let written = match inner.store.epoch() == epoch {
+            true => inner.store.update_grant(&grant, Some(lease.holder)).await,
+            // The same revision in another database may be another one.
+            false => Err(StoreError::Conflict),
+        };
+        epoch = inner.store.epoch();
+        let error = match written {
             Ok(revision) => {
                 tracing::info!(owner = %grant.owner, provider = %grant.provider, expires_at = %tokens.expires_at, "token refreshed");
                 return Ok(Arc::new(AccessToken {
@@ -189,7 +198,7 @@ async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time
         "a refreshed token cannot be written and is kept in memory; do not stop the proxy before this is mended: {error}"
     );
     tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(std::time::Duration::from_secs(10));
+    *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));
 }
 
 struct SealedTokens {
@@ -263,7 +272,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     let shown = line.replace("{account}", &grant.owner);
     tracing::warn!(owner = %grant.owner, provider = %grant.provider, state = state.name(), "no token: {shown}");
     grant.state = state;
-    grant.retry_at = Some(now + pause);
+    grant.retry_at = Some(now.saturating_add(pause));
     grant.last_error = Some(line);
     if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
         tracing::warn!(owner = %grant.owner, "the failure was not written down: {error}");

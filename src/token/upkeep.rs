@@ -6,14 +6,14 @@
 //! looked at every few seconds: a machine that slept catches up, and several processes on one store
 //! agree, since each refresh is done under the lease and by nobody after it was done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Inner, SESSION_MARGIN, Wanted};
+use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
 use crate::store::{GrantKind, GrantState, GrantStatus, Id};
 
 /// So recent a login means that the next one is near: people look into their mail every day.
@@ -24,6 +24,8 @@ const IDLE_REFRESH: Duration = Duration::weeks(1);
 const REFUSED_RETRY: Duration = Duration::days(1);
 /// Waits for an administrator; a restart asks at once.
 const MISCONFIGURED_RETRY: Duration = Duration::hours(1);
+/// How far the clocks of two processes on one store may lie apart.
+const CLOCK_SKEW: Duration = Duration::hours(1);
 /// Background refreshes at once: logins come first.
 const AT_ONCE: usize = 4;
 /// The pause between two looks at the store.
@@ -34,7 +36,7 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
     let mut upkeep = Upkeep {
         inner: inner.clone(),
         slots: Arc::new(Semaphore::new(AT_ONCE)),
-        under_way: HashSet::new(),
+        under_way: HashMap::new(),
         tasks: JoinSet::new(),
     };
     loop {
@@ -52,19 +54,17 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
 struct Upkeep {
     inner: Arc<Inner>,
     slots: Arc<Semaphore>,
-    under_way: HashSet<Id>,
+    under_way: HashMap<Id, AbortHandle>,
     /// They end with this; the refreshes that they wait for go on.
-    tasks: JoinSet<Id>,
+    tasks: JoinSet<()>,
 }
 
 impl Upkeep {
     /// Starts what is due, and returns how long nothing else will be.
     fn begin(&mut self, grants: &[GrantStatus], in_use: &HashSet<Id>) -> std::time::Duration {
-        while let Some(ended) = self.tasks.try_join_next() {
-            if let Ok(id) = ended {
-                self.under_way.remove(&id);
-            }
-        }
+        while self.tasks.try_join_next().is_some() {}
+        // However they ended: one that panicked must not keep its grant from being renewed.
+        self.under_way.retain(|_, task| !task.is_finished());
         let now = OffsetDateTime::now_utc();
         let mut pause = LONGEST_PAUSE;
         for grant in grants {
@@ -89,19 +89,19 @@ impl Upkeep {
 
     fn renew(&mut self, grant: &GrantStatus) {
         let id = grant.id.clone();
-        if !self.under_way.insert(id.clone()) {
+        if self.under_way.contains_key(&id) {
             return;
         }
         let wanted = Wanted::EndingAfter(grant.access_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
-        let (inner, slots) = (self.inner.clone(), self.slots.clone());
-        self.tasks.spawn(async move {
+        let (inner, slots, of) = (self.inner.clone(), self.slots.clone(), id.clone());
+        let task = self.tasks.spawn(async move {
             let slot = slots.acquire_owned().await;
-            if let Err(failure) = inner.join(&id, wanted).await {
+            if let Err(failure) = inner.join(&of, wanted).await {
                 tracing::debug!("not renewed ahead of time: {failure}");
             }
             drop(slot);
-            id
         });
+        self.under_way.insert(id, task);
     }
 }
 
@@ -115,33 +115,54 @@ fn due(
     if !grant.in_force {
         return None;
     }
-    let failed_at = grant.failed_at.unwrap_or(now);
+    let failed_at = grant.failed_at.map_or(now, |at| past(at, now));
+    let renewed_at = past(grant.renewed_at, now);
     let jitter = jitter(grant);
     let at = match grant.state {
-        GrantState::NeedsAuthorization => failed_at + REFUSED_RETRY * (1.0 + jitter / 10.0),
-        GrantState::Misconfigured => failed_at + MISCONFIGURED_RETRY * (1.0 + jitter / 10.0),
+        GrantState::NeedsAuthorization => {
+            failed_at.saturating_add(scaled(REFUSED_RETRY, 1.0 + jitter / 10.0))
+        }
+        GrantState::Misconfigured => {
+            failed_at.saturating_add(scaled(MISCONFIGURED_RETRY, 1.0 + jitter / 10.0))
+        }
         GrantState::Ok | GrantState::Retrying => {
-            let in_use = has_sessions || grant.last_login_at.is_some_and(|at| now - at < IN_USE);
+            let in_use = has_sessions || grant.last_login_at.is_some_and(|at| now - past(at, now) < IN_USE);
             match grant.access_expires_at {
-                Some(ends) if in_use => before_a_login_asks(ends, ends - grant.renewed_at, jitter),
+                Some(ends) if in_use => before_a_login_asks(ends, ends - renewed_at, jitter),
                 None if in_use && grant.kind == GrantKind::Person => now,
                 // An application's own right does not die of disuse; what it needs is asked for at a login.
                 _ if grant.kind == GrantKind::App => return None,
                 _ => {
-                    let longest = idle_days.map_or(IDLE_REFRESH, |days| Duration::days(days.into()) / 2);
-                    grant.renewed_at + IDLE_REFRESH.min(longest) * (1.0 - jitter / 10.0)
+                    let longest =
+                        idle_days.map_or(IDLE_REFRESH, |days| scaled(Duration::days(days.into()), 0.5));
+                    renewed_at.saturating_add(scaled(IDLE_REFRESH.min(longest), 1.0 - jitter / 10.0))
                 }
             }
         }
     };
-    Some(grant.retry_at.map_or(at, |retry_at| at.max(retry_at)))
+    Some(pause_until(grant.retry_at, now).map_or(at, |retry_at| at.max(retry_at)))
+}
+
+/// When something happened. A date that lies ahead is one of a wrong clock, so it was at some time; what
+/// waits for its distance is then due, and the row gets a right one.
+fn past(at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    match at - now > CLOCK_SKEW {
+        true => OffsetDateTime::UNIX_EPOCH,
+        false => at,
+    }
 }
 
 /// A login asks for another token once half an hour or half of its life is left; this is a twentieth to a
 /// tenth of its life earlier.
 fn before_a_login_asks(ends: OffsetDateTime, life: Duration, jitter: f64) -> OffsetDateTime {
     let life = life.max(Duration::ZERO);
-    ends - SESSION_MARGIN.min(life / 2) - life / 20 * (1.0 + jitter)
+    let margin = SESSION_MARGIN.min(scaled(life, 0.5));
+    ends.saturating_sub(margin).saturating_sub(scaled(life, (1.0 + jitter) / 20.0))
+}
+
+/// A span times a number, of whatever size: `*` panics where the result is none.
+fn scaled(span: Duration, by: f64) -> Duration {
+    Duration::saturating_seconds_f64(span.as_seconds_f64() * by)
 }
 
 /// From 0 to 1: the same in all processes, other for each grant and each time, so that grants that were
@@ -156,7 +177,10 @@ fn jitter(grant: &GrantStatus) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::store::any_date;
 
     fn grant(now: OffsetDateTime) -> GrantStatus {
         GrantStatus {
@@ -176,6 +200,48 @@ mod tests {
             accounts: Vec::new(),
             told: None,
         }
+    }
+
+    proptest! {
+        #[test]
+        fn security_row_33_no_date_makes_upkeep_panic(
+            dates in (any_date(), any_date(), any_date(), any_date(), any_date()),
+            now in any_date(),
+            state in prop::sample::select(vec![
+                GrantState::Ok, GrantState::NeedsAuthorization, GrantState::Misconfigured, GrantState::Retrying,
+            ]),
+            has_sessions: bool,
+            idle_days: Option<u32>,
+        ) {
+            let grant = GrantStatus {
+                state,
+                access_expires_at: Some(dates.0),
+                renewed_at: dates.1,
+                failed_at: Some(dates.2),
+                retry_at: Some(dates.3),
+                last_login_at: Some(dates.4),
+                ..grant(now)
+            };
+            let at = due(&grant, has_sessions, idle_days, now).unwrap();
+            let _ = (at - now).unsigned_abs();
+        }
+    }
+
+    #[test]
+    fn security_row_33_a_date_that_lies_ahead_keeps_no_grant_from_being_renewed() {
+        let now = OffsetDateTime::now_utc();
+        let ahead = now + Duration::days(10_000);
+        let renewed = GrantStatus { renewed_at: ahead, ..grant(now) };
+        assert!(due(&renewed, false, None, now).unwrap() <= now);
+        let failed = |state| GrantStatus { state, failed_at: Some(ahead), ..grant(now) };
+        assert!(due(&failed(GrantState::NeedsAuthorization), false, None, now).unwrap() <= now);
+        let waiting = GrantStatus {
+            retry_at: Some(ahead),
+            failed_at: Some(now - Duration::days(2)),
+            state: GrantState::NeedsAuthorization,
+            ..grant(now)
+        };
+        assert!(due(&waiting, false, None, now).unwrap() <= now, "no provider asks to wait for years");
     }
 
     #[test]

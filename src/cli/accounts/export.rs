@@ -130,7 +130,7 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
 async fn lease(installation: &Installation, id: &Id, holder: &str) -> Result<Grant, Failure> {
     loop {
         let now = OffsetDateTime::now_utc();
-        if installation.store.take_lease(id, holder, now, now + LEASE).await? {
+        if installation.store.take_lease(id, holder, now, now.saturating_add(LEASE)).await? {
             let grant = installation.store.grant(id).await?;
             return grant.ok_or_else(|| Failure::new("the authorisation is gone already"));
         }

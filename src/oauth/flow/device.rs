@@ -5,6 +5,9 @@
 //! provider's `interval`, five seconds slower for good after each `slow_down`, twice as slow after each
 //! time the endpoint cannot be reached, and not at all after the end.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -92,8 +95,8 @@ impl Device {
         let TokenError::Passing { retry_after, refusal } = error else { return None };
         match refusal.error.as_deref() {
             Some("authorization_pending") => {}
-            Some("slow_down") => self.interval += SLOWER,
-            _ => self.interval = (self.interval * 2).min(SLOWEST.max(self.interval)),
+            Some("slow_down") => self.interval = self.interval.saturating_add(SLOWER),
+            _ => self.interval = self.interval.saturating_mul(2).min(SLOWEST.max(self.interval)),
         }
         Some(self.interval.max(retry_after.unwrap_or_default()))
     }
@@ -111,12 +114,9 @@ fn read(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Device, Toke
             user_code: shown("user_code").filter(|code| !code.is_empty())?,
             verification_uri: url("verification_uri").or_else(|| url("verification_url"))?,
             verification_uri_complete: url("verification_uri_complete"),
-            expires_at: now
-                + time::Duration::seconds(
-                    answer::seconds(object.get("expires_in"))
-                        .unwrap_or(DEFAULT_LIFETIME)
-                        .min(LONGEST_LIFETIME),
-                ),
+            expires_at: now.saturating_add(time::Duration::seconds(
+                answer::seconds(object.get("expires_in")).unwrap_or(DEFAULT_LIFETIME).min(LONGEST_LIFETIME),
+            )),
             interval: interval(object),
             device_code: answer::secret(object, "device_code")?,
         })

@@ -9,6 +9,9 @@
 //!
 //! So a grant is given up only on an explicit refusal that the knowledge table assigns to the person.
 
+// Dates and spans from files, the store and peers: no sum of them may overflow.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 #[cfg(test)]
 mod tests;
 
@@ -84,11 +87,13 @@ pub(in crate::oauth) fn tokens(
     Ok(Tokens {
         access_token,
         refresh_token: secret(object, "refresh_token"),
-        expires_at: now
-            + lifetime(object.get("expires_in")).unwrap_or(time::Duration::seconds(DEFAULT_LIFETIME)),
+        expires_at: now.saturating_add(
+            lifetime(object.get("expires_in")).unwrap_or(time::Duration::seconds(DEFAULT_LIFETIME)),
+        ),
         scopes: scopes(object.get("scope")),
         id_claims: object.get("id_token").and_then(Value::as_str).and_then(IdClaims::parse),
-        refresh_expires_at: lifetime(object.get("refresh_token_expires_in")).map(|left| now + left),
+        refresh_expires_at: lifetime(object.get("refresh_token_expires_in"))
+            .map(|left| now.saturating_add(left)),
     })
 }
 

@@ -34,13 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A listener for the redirects of all sign-ins.
 pub struct SharedCallback {
     listener: TcpListener,
-    paths: Vec<String>,
+    paths: Arc<[String]>,
 }
 
 impl SharedCallback {
     /// Listens on `address` for requests to `paths`.
     pub async fn bind(address: SocketAddr, paths: Vec<String>) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, paths })
+        Ok(Self { listener: TcpListener::bind(address).await?, paths: paths.into() })
     }
 
     /// The address bound.
@@ -50,17 +50,17 @@ impl SharedCallback {
 
     /// Hands each answer's `state` and query to `keep`, which says whether anybody waits for it. Ends
     /// when it is dropped.
-    pub async fn serve<F>(self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
+    pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
     where
         F: Future<Output = bool> + Send,
     {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let (paths, keep) = (Arc::new(self.paths), Arc::new(keep));
+        let keep = Arc::new(keep);
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let (paths, keep) = (paths.clone(), keep.clone());
+                    let (paths, keep) = (self.paths.clone(), keep.clone());
                     tokio::spawn(async move {
                         answer(stream, &paths, &*keep).await;
                         drop(place);

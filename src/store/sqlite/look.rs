@@ -26,6 +26,11 @@ impl Looks {
         Self { path: database.into(), idle: Arc::default() }
     }
 
+    /// Lets go of the database; a look that is under way finishes.
+    pub(super) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The account whose login name, folded, is exactly `name`.
     pub(super) async fn find(&self, name: String) -> Result<Option<LoginRecord>, StoreError> {
         match self.look(&name, false) {
@@ -105,7 +110,8 @@ mod tests {
     async fn a_database_that_is_taken_is_waited_for_beside_the_runtime() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.sqlite");
-        let Sqlite { pool, looks, .. } = Sqlite::open(&path).await.unwrap();
+        let store = Sqlite::open(&path).await.unwrap();
+        let (pool, looks) = (store.pool().unwrap(), store.opened().unwrap().looks.clone());
         pool.close().await;
         let taker = Connection::open(&path).unwrap();
         taker.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();

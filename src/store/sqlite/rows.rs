@@ -5,7 +5,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
-use crate::store::{Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier};
+use crate::store::{
+    Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier, sane_date_of,
+};
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! ACCOUNT_COLUMNS {
@@ -145,5 +147,26 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
 
 pub(super) fn time_of(row: &impl Columns, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
     let seconds: Option<i64> = row.column(column)?;
-    Ok(seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
+    Ok(seconds.map(sane_date_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::Duration;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn security_row_33_whatever_a_row_holds_its_dates_can_be_calculated_with(seconds: i64) {
+            let date = sane_date_of(seconds);
+            let century = Duration::days(36_525);
+            prop_assert!(date.checked_add(century).is_some() && date.checked_sub(century).is_some());
+            prop_assert!(date.format(&time::format_description::well_known::Rfc3339).is_ok());
+            if (1_000_000_000..=4_000_000_000).contains(&seconds) {
+                prop_assert_eq!(date.unix_timestamp(), seconds);
+            }
+        }
+    }
 }

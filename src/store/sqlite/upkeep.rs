@@ -2,6 +2,7 @@
 //! grants need something. These run every few seconds, so they read no token.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ConnectOptions as _, Row as _};
@@ -14,13 +15,17 @@ use crate::store::{GrantState, GrantStatus, Id, StoreError};
 impl Sqlite {
     /// SQLite's own counter of what other connections have committed.
     pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
-        let mut observer = self.observer.lock().await;
+        let opened = self.opened()?;
+        let mut observer = opened.observer.lock().await;
         if observer.is_none() {
-            *observer = Some(self.pool.connect_options().connect().await?);
+            *observer = Some(opened.pool.connect_options().connect().await?);
         }
         let Some(connection) = observer.as_mut() else { return Ok(0) };
         let row = sqlx::query("PRAGMA data_version").fetch_one(connection).await?;
-        Ok(row.try_get(0)?)
+        let version: i64 = row.try_get(0)?;
+        // Another database begins to count anew; the counter itself has 32 bits.
+        let epoch = i64::try_from(self.epoch.load(Ordering::SeqCst)).unwrap_or(0);
+        Ok(epoch.wrapping_shl(32).wrapping_add(version))
     }
 }
 

@@ -1,0 +1,201 @@
+//! What runs beside the connections, kept running: a task that panics or returns is said in the log and
+//! started again after a pause, and everything else goes on meanwhile.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
+
+use super::{Shutdown, begins};
+use crate::logging;
+
+/// How soon a task is started again.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// After the first failure.
+    first: Duration,
+    /// Doubled each time up to this: what fails at once each time must not fill the log.
+    longest: Duration,
+    /// A run that lasted for so long begins with the first pause again.
+    good_run: Duration,
+}
+
+const PACE: Pace = Pace {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+    good_run: Duration::from_secs(300),
+};
+
+/// Starts tasks, and starts them again until the stop begins. It does not hold the stop up.
+pub struct Supervisor {
+    stopping: watch::Receiver<bool>,
+    pace: Pace,
+    tasks: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+}
+
+impl Supervisor {
+    /// One whose tasks end when the stop of `shutdown` begins.
+    pub fn new(shutdown: &Shutdown) -> Self {
+        Self { stopping: shutdown.begun.clone(), pace: PACE, tasks: Mutex::default() }
+    }
+
+    /// Runs what `task` makes, and another one whenever that has ended. The handle is ready once the stop
+    /// has begun and the task is gone.
+    pub fn start<F>(&self, name: &str, task: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let restarts = Arc::new(AtomicU64::new(0));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.push((name.to_owned(), restarts.clone()));
+        drop(tasks);
+        tokio::spawn(supervise(name.to_owned(), task, self.stopping.clone(), self.pace, restarts))
+    }
+
+    /// How often each task had to be started again.
+    pub fn restarts(&self) -> Vec<(String, u64)> {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().map(|(name, restarts)| (name.clone(), restarts.load(Ordering::Relaxed))).collect()
+    }
+}
+
+async fn supervise<F>(
+    name: String,
+    mut task: impl FnMut() -> F,
+    stopping: watch::Receiver<bool>,
+    pace: Pace,
+    restarts: Arc<AtomicU64>,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let stop = begins(stopping);
+    tokio::pin!(stop);
+    let mut pause = pace.first;
+    loop {
+        let began = Instant::now();
+        let mut running = tokio::spawn(task());
+        let ended = tokio::select! {
+            biased;
+            () = &mut stop => {
+                running.abort();
+                let _ = running.await;
+                return;
+            }
+            ended = &mut running => ended,
+        };
+        if began.elapsed() >= pace.good_run {
+            pause = pace.first;
+        }
+        restarts.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            task = name,
+            "a background task has ended and is started again in {} s: {}",
+            pause.as_secs_f32(),
+            cause(ended)
+        );
+        tokio::select! {
+            biased;
+            () = &mut stop => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = pause.saturating_mul(2).min(pace.longest);
+    }
+}
+
+fn cause(ended: Result<(), JoinError>) -> String {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(()) => "it returned".to_owned(),
+        Err(Ok(payload)) => format!("it panicked: {}", logging::panic_text(&*payload)),
+        Err(Err(_)) => "it was cancelled".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::super::channel;
+    use super::*;
+
+    const QUICK: Pace = Pace {
+        first: Duration::from_millis(1),
+        longest: Duration::from_millis(4),
+        good_run: Duration::from_secs(300),
+    };
+
+    /// A supervised task that says its runs' numbers and then ends as `end` says.
+    fn counted(supervisor: &Supervisor, end: fn(u64)) -> (UnboundedReceiver<u64>, JoinHandle<()>) {
+        let (runs, seen) = unbounded_channel();
+        let mut number = 0;
+        let task = supervisor.start("counted", move || {
+            number += 1;
+            let (runs, number) = (runs.clone(), number);
+            async move {
+                let _ = runs.send(number);
+                end(number);
+                if number == 4 {
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        (seen, task)
+    }
+
+    #[tokio::test]
+    async fn security_row_33_a_task_that_panics_is_started_again_and_others_go_on() {
+        let (mut trigger, shutdown) = channel();
+        let supervisor = Supervisor { pace: QUICK, ..Supervisor::new(&shutdown) };
+        let (ticks, mut ticked) = unbounded_channel();
+        let steady = supervisor.start("steady", move || {
+            let ticks = ticks.clone();
+            async move {
+                loop {
+                    let _ = ticks.send(());
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+        let (mut seen, restarted) = counted(&supervisor, |number| assert!(number == 4, "made to panic"));
+        for number in 1..=4 {
+            assert_eq!(seen.recv().await, Some(number));
+            ticked.recv().await.unwrap();
+        }
+        assert_eq!(supervisor.restarts(), [("steady".to_owned(), 0), ("counted".to_owned(), 3)]);
+        drop(shutdown);
+        trigger.begin();
+        trigger.completed().await;
+        steady.await.unwrap();
+        restarted.await.unwrap();
+        assert_eq!(seen.recv().await, None, "the task is gone");
+    }
+
+    #[tokio::test]
+    async fn security_row_33_a_task_that_returns_is_started_again() {
+        let (trigger, shutdown) = channel();
+        let supervisor = Supervisor { pace: QUICK, ..Supervisor::new(&shutdown) };
+        let (mut seen, task) = counted(&supervisor, |_| {});
+        for number in 1..=4 {
+            assert_eq!(seen.recv().await, Some(number));
+        }
+        trigger.begin();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_pause() {
+        let (trigger, shutdown) = channel();
+        let supervisor = Supervisor::new(&shutdown);
+        let (mut seen, task) = counted(&supervisor, |_| {});
+        seen.recv().await.unwrap();
+        while supervisor.restarts()[0].1 == 0 {
+            tokio::task::yield_now().await;
+        }
+        trigger.begin();
+        task.await.unwrap();
+        assert_eq!(seen.recv().await, None, "a second would have brought another run");
+    }
+}

@@ -1,0 +1,198 @@
+//! Whether the database at its path is still the one that is open.
+//!
+//! Files are open by what they are, not by their names: a database that is replaced, removed or on a disk
+//! that is gone would otherwise be read and written for as long as the process lives, and what the commands
+//! do to the one that is seen at the path would hold nowhere. So every use compares first. Only
+//! [`Sqlite::follow`] opens what has taken the place, once it has been judged.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use sqlx::Row as _;
+
+use super::{BUSY_TIMEOUT, Opened, Sqlite, migrator};
+use crate::store::{Absence, SealedSetting, StoreError};
+
+/// What is under way on a database that is gone has ended by then, or is waited for another time.
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// Says why the sealed values of a database that has taken the place of ours are not to be used.
+pub type Judge = Box<dyn Fn(&[SealedSetting]) -> Result<(), String> + Send + Sync>;
+
+/// A file, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+/// Why the database cannot be used, and what helps.
+pub(super) struct Trouble {
+    cause: String,
+    cure: &'static str,
+}
+
+impl From<Trouble> for StoreError {
+    fn from(Trouble { cause, cure }: Trouble) -> Self {
+        Self::Unusable(format!("{cause}; {cure}"))
+    }
+}
+
+impl Sqlite {
+    /// The open database, as long as it is the one at the path.
+    pub(super) fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+        let opened = self.opened.load_full();
+        if self.found()? == opened.place && !opened.pool.is_closed() {
+            return Ok(opened);
+        }
+        let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = match &*known {
+            Some(Absence { cause, cure, .. }) => Trouble { cause: cause.clone(), cure },
+            None => self.trouble("was replaced by another one", "that is opened in a moment"),
+        };
+        Err(trouble.into())
+    }
+
+    /// Opens the database that has taken the place of ours, where one has, and keeps account of how long
+    /// there is none that can be used.
+    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+        let followed = self.try_to_follow().await;
+        let mut absence = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        match followed {
+            Ok(()) => {
+                *absence = None;
+                Ok(())
+            }
+            Err(trouble) => {
+                let since = absence.as_ref().map_or_else(std::time::Instant::now, |absence| absence.since);
+                *absence = Some(Absence { since, cause: trouble.cause.clone(), cure: trouble.cure });
+                Err(trouble.into())
+            }
+        }
+    }
+
+    async fn try_to_follow(&self) -> Result<(), Trouble> {
+        let before = self.opened.load_full();
+        let found = self.found()?;
+        if found == before.place && !before.pool.is_closed() {
+            before.remember_log(&self.path);
+            return Ok(());
+        }
+        let unusable = |why: String| {
+            let cause = format!("was replaced by another, which cannot be used: {why}");
+            self.trouble(&cause, "put the right one in its place")
+        };
+        before.let_go(&self.path).await.map_err(unusable)?;
+        self.judge().await.map_err(unusable)?;
+        let opened = Opened::open(&self.path).await.map_err(|error| unusable(error.to_string()))?;
+        if opened.place != found {
+            return Err(unusable("it was replaced once more".to_owned()));
+        }
+        // Before anything can be read from it: what is remembered of the other one ends now.
+        self.epoch.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.opened.store(Arc::new(opened));
+        tracing::warn!(
+            "the database {} was replaced; the new one is in use from now on",
+            self.path.display()
+        );
+        Ok(())
+    }
+
+    fn found(&self) -> Result<Place, Trouble> {
+        Place::of(&self.path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                self.trouble("is missing", "put it back, or mount the disk that it is on")
+            }
+            _ => self.trouble(&format!("cannot be seen ({error})"), "look after the disk that it is on"),
+        })
+    }
+
+    fn trouble(&self, what: &str, cure: &'static str) -> Trouble {
+        Trouble { cause: format!("the database {} {what}", self.path.display()), cure }
+    }
+
+    /// Looks at what is at the path without changing it.
+    async fn judge(&self) -> Result<(), String> {
+        let (path, judge) = (self.path.clone(), self.judge.clone());
+        let judging = tokio::task::spawn_blocking(move || {
+            let settings = settings_of(&path)?;
+            judge.as_ref().map_or(Ok(()), |judge| judge(&settings))
+        });
+        judging.await.map_err(|error| error.to_string())?
+    }
+}
+
+impl Opened {
+    /// Notes which file SQLite writes ahead to, which has no name of its own once the database is moved.
+    pub(super) fn remember_log(&self, database: &Path) {
+        let log = Place::of(&log_of(database)).ok();
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+    }
+
+    /// Closes it. Where its log still lies at the path, it is emptied into the file that it belongs to:
+    /// beside another database it would be taken for that one's.
+    async fn let_go(&self, database: &Path) -> Result<(), String> {
+        if self.pool.is_closed() {
+            return Ok(());
+        }
+        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_some() && Place::of(&log_of(database)).ok() == log {
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
+            let busy = emptied.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| error.to_string())?;
+            if busy != 0 {
+                return Err("another process still writes to the one that was there".to_owned());
+            }
+        }
+        self.looks.close();
+        drop(self.observer.lock().await.take());
+        let closed = tokio::time::timeout(LET_GO, self.pool.close()).await;
+        closed.map_err(|_| "the one that was there is still in use".to_owned())
+    }
+}
+
+fn log_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// The sealed settings of a database that is whole and has exactly our tables.
+fn settings_of(path: &Path) -> Result<Vec<SealedSetting>, String> {
+    let read = || -> rusqlite::Result<_> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let whole: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        let mut statement = connection
+            .prepare("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")?;
+        let made = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<(i64, Vec<u8>)>, _>>()?;
+        let mut statement = connection.prepare("SELECT key, value FROM settings")?;
+        let settings = statement
+            .query_map([], |row| Ok(SealedSetting { key: row.get(0)?, value: row.get(1)? }))?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok((whole, made, settings))
+    };
+    let (whole, made, settings) =
+        read().map_err(|error| format!("it is not a store of this program ({error})"))?;
+    if whole != "ok" {
+        return Err("it is damaged".to_owned());
+    }
+    let ours: Vec<_> = migrator().iter().map(|step| (step.version, step.checksum.to_vec())).collect();
+    match made == ours {
+        true => Ok(settings),
+        false => Err("it is of another version of this program, and is changed at a start only".to_owned()),
+    }
+}
