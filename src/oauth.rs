@@ -37,7 +37,7 @@ pub use meaning::error::{Refusal, TokenError};
 pub use meaning::knowledge;
 pub use redirect::loopback::{Callback, CallbackError};
 pub use redirect::shared::SharedCallback;
-pub use redirect::{Code, RedirectError, page, state_of};
+pub use redirect::{Code, RedirectError, state_of};
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@
 //! answer completes this flow, then `error`, then `code`.
 
 pub(super) mod loopback;
-pub mod page;
+mod page;
+mod server;
 pub(super) mod shared;
 
 use std::borrow::Cow;

@@ -3,67 +3,79 @@
 //! Nothing of the request is echoed but the provider's refusal, cleaned and escaped. No script, no
 //! third-party content, no caching, and no referrer, as the address holds a code.
 
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::{Code, RedirectError};
 
-/// Sent with every page.
-pub const HEADERS: [(&str, &str); 6] = [
-    ("content-type", "text/html; charset=utf-8"),
-    ("cache-control", "no-store"),
-    ("referrer-policy", "no-referrer"),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    (
-        "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-];
+/// A page with its status.
+pub(super) struct Page {
+    status: StatusCode,
+    html: String,
+}
 
-/// The status and the page for a judged redirect.
-pub fn of(outcome: &Result<Code, RedirectError>) -> (u16, String) {
-    match outcome {
-        Ok(_) => (
-            200,
-            page(
-                "Signed in",
-                &html! {
-                    p { "The provider has answered. Go back to the program that asked you to sign in: it checks the answer now and says what comes next." }
-                    p { "You can close this window." }
-                },
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::X_FRAME_OPTIONS, "DENY"),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             ),
-        ),
-        Err(RedirectError::WrongState) => (
-            400,
-            page(
-                "Not this sign-in",
-                &html! {
-                    p { "This is not the answer to the sign-in that waits here. Nothing was changed." }
-                    p { "Open the address that the program printed last, in this browser, and sign in once more." }
-                },
-            ),
-        ),
-        Err(RedirectError::Refused(refusal)) => (
-            200,
-            page(
-                "No access",
-                &html! {
-                    p { (refusal.one_line("ACCOUNT")) }
-                    @if let Some(description) = &refusal.description { p { "The provider says: " q { (description) } } }
-                },
-            ),
-        ),
-        Err(error) => (400, page("No access", &html! { p { (error.to_string()) } })),
+        ];
+        (self.status, headers, self.html).into_response()
     }
 }
 
-/// A page for a request that is no redirect of a provider.
-pub fn notice(title: &str, text: &str) -> String {
-    page(title, &html! { p { (text) } })
+/// The page for a judged redirect.
+pub(super) fn of(outcome: &Result<Code, RedirectError>) -> Page {
+    match outcome {
+        Ok(_) => page(
+            StatusCode::OK,
+            "Signed in",
+            &html! {
+                p { "The provider has answered. Go back to the program that asked you to sign in: it checks the answer now and says what comes next." }
+                p { "You can close this window." }
+            },
+        ),
+        Err(RedirectError::WrongState) => page(
+            StatusCode::BAD_REQUEST,
+            "Not this sign-in",
+            &html! {
+                p { "This is not the answer to the sign-in that waits here. Nothing was changed." }
+                p { "Open the address that the program printed last, in this browser, and sign in once more." }
+            },
+        ),
+        Err(RedirectError::Refused(refusal)) => page(
+            StatusCode::OK,
+            "No access",
+            &html! {
+                p { (refusal.one_line("ACCOUNT")) }
+                @if let Some(description) = &refusal.description { p { "The provider says: " q { (description) } } }
+            },
+        ),
+        Err(error) => notice(StatusCode::BAD_REQUEST, "No access", &error.to_string()),
+    }
 }
 
-fn page(title: &str, content: &Markup) -> String {
-    let page = html! {
+/// The page for a request to a path that is no redirect's.
+pub(super) fn not_found() -> Page {
+    notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
+}
+
+/// A page of one sentence.
+pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Page {
+    page(status, title, &html! { p { (text) } })
+}
+
+fn page(status: StatusCode, title: &str, content: &Markup) -> Page {
+    let html = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -79,7 +91,7 @@ fn page(title: &str, content: &Markup) -> String {
             }
         }
     };
-    page.into_string()
+    Page { status, html: html.into_string() }
 }
 
 #[cfg(test)]
@@ -93,7 +105,7 @@ mod tests {
         let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
         let outcome =
             expected.judge("state=s&error=x%22%3E&error_description=%3Cscript%3Ealert(1)%3C/script%3E");
-        let (status, page) = of(&outcome);
+        let Page { status, html: page } = of(&outcome);
         assert_eq!(status, 200);
         assert!(
             page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"),
@@ -104,7 +116,7 @@ mod tests {
     #[test]
     fn a_code_is_not_on_the_page() {
         let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
-        let (status, page) = of(&expected.judge("state=s&code=canary-code"));
+        let Page { status, html: page } = of(&expected.judge("state=s&code=canary-code"));
         assert_eq!(status, 200);
         assert!(!page.contains("canary"));
     }
