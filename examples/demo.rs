@@ -49,6 +49,8 @@ async fn demo() -> Result<(), Box<dyn Error>> {
             sandbox.provider_toml("sandbox")
         ),
     )?;
+    // It holds a client secret.
+    std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     println!("A sandbox provider is up: OAuth at {}, IMAP at {}.", sandbox.issuer(), sandbox.imap_address());
 
     let settings = authorize(&config, &sandbox).await?;

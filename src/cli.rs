@@ -14,6 +14,7 @@ mod forecast;
 mod installation;
 mod interrupt;
 mod keys;
+mod names;
 mod passwords;
 mod print;
 mod proof;

@@ -50,6 +50,8 @@ pub struct Config {
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Presets that cannot work, with the reason: name, domains, why.
     pub unsupported: Vec<Unsupported>,
+    /// What works and should be mended, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// A mail provider that accepts no third-party OAuth.

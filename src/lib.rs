@@ -21,6 +21,7 @@ pub mod secret;
 pub mod server;
 pub mod shutdown;
 pub mod store;
+pub mod text;
 pub mod tls;
 pub mod token;
 pub mod upstream;

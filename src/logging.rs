@@ -27,10 +27,12 @@ pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
         }
         None => EnvFilter::new(DEFAULT_FILTER),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue::Writer::start());
+    let colours = !json && std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue::Writer::start(colours));
     let started = match json {
         true => builder.json().flatten_event(true).try_init(),
-        false => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        false => builder.with_ansi(colours).try_init(),
     };
     drop(started);
     Ok(())

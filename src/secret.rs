@@ -9,6 +9,7 @@
 //! endian), 24 bytes nonce, ciphertext with its 16-byte tag. The key never derives from a mail
 //! password: it is 32 random bytes of its own.
 
+mod access;
 pub mod bundle;
 mod key;
 
@@ -22,6 +23,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+pub use access::FileAccess;
 pub use key::{Key, KeyError, KeySource};
 
 /// A text that must not be seen: a password, a token, a client secret.

@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::text::quoted;
+
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use sqlite::{Judge, Sqlite};
 
@@ -149,9 +151,9 @@ impl GrantStatus {
 
 fn command_target(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
     match kind {
-        GrantKind::App => format!("{owner} --provider {provider} --app"),
-        GrantKind::Person if fold(account) == fold(owner) => account.to_owned(),
-        GrantKind::Person => format!("{account} --owner {owner}"),
+        GrantKind::App => format!("{} --provider {} --app", quoted(owner), quoted(provider)),
+        GrantKind::Person if fold(account) == fold(owner) => quoted(account),
+        GrantKind::Person => format!("{} --owner {}", quoted(account), quoted(owner)),
     }
 }
 
@@ -425,6 +427,9 @@ pub trait Store: Send + Sync {
 
     /// Adds another login name.
     async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError>;
+
+    /// Removes another login name; false where the account has none of that name beside its own.
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError>;
 
     /// The app passwords of an account, by name.
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError>;

@@ -8,7 +8,7 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{ALICE, BOB, Ran, Site};
+use common::{ALICE, BOB, Ran, Site, pseudo_terminal};
 use rcgen::PublicKeyData as _;
 use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor};
 use serde_json::{Value, json};
@@ -107,17 +107,6 @@ async fn a_long_address_pasted_into_a_terminal_is_taken_whole_and_not_echoed() {
     // The other end of the terminal is gone, which a read tells as an error.
     let _ = std::io::Read::read_to_end(&mut typing.await.unwrap(), &mut shown);
     assert_eq!(String::from_utf8_lossy(&shown), "");
-}
-
-/// What a person types into, and what a command has as its terminal.
-fn pseudo_terminal() -> (std::fs::File, std::fs::File) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&keyboard).unwrap();
-    unlockpt(&keyboard).unwrap();
-    let name = ptsname(&keyboard, Vec::new()).unwrap();
-    let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    (keyboard.into(), terminal)
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 
 mod export;
 mod import;
+mod judge;
 
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::installation::{Installation, Options};
 use super::interrupt::Uninterrupted;
+use super::names::{check_aliases, check_login_name};
 use super::result::rfc3339;
 use super::{Done, print};
 
@@ -26,6 +28,16 @@ pub(super) enum Command {
     },
     /// Let mail programs log in to an account under another name, too
     Alias {
+        /// The account
+        account: String,
+        /// The other name
+        name: String,
+        /// Take a name that is another address than the account's without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take such a name away again
+    Unalias {
         /// The account
         account: String,
         /// The other name
@@ -55,23 +67,26 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
                 account.name
             ));
         }
-        Command::Alias { account, name } => {
+        Command::Alias { account, name, yes } => {
             check_login_name(&name)?;
             let account = installation.exact_account(&account).await?.account;
+            check_aliases(&installation, &account.name, std::slice::from_ref(&name), yes).await?;
             installation.store.add_alias(&account.id, &name).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
+        Command::Unalias { account, name } => unalias(&installation, &account, &name).await?,
     }
     Ok(Done::Well)
 }
 
-/// A name that can stand in a login and in the sign-in at a provider.
-pub(super) fn check_login_name(name: &str) -> Result<(), Failure> {
-    match name.trim() != name || name.is_empty() || name.len() > 320 || name.chars().any(char::is_control) {
-        true => Err(Failure::new(format!("{name:?} cannot be a login name"))
-            .hint("it must have 1 to 320 characters, no blanks at its ends and no control characters")),
-        false => Ok(()),
+async fn unalias(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {
+    let account = installation.exact_account(account).await?.account;
+    if !installation.store.remove_alias(&account.id, name).await? {
+        return Err(Failure::new(format!("{} has no alias {name:?}", account.name))
+            .hint("imap-oauth-proxy accounts list shows all aliases"));
     }
+    print::words(&format!("{name} no longer logs in to {}.", account.name));
+    Ok(())
 }
 
 #[derive(Serialize)]

@@ -21,12 +21,13 @@ use self::storing::first_password_name;
 use self::summary::Summary;
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
-use super::{Done, accounts, passwords, print};
+use super::{Done, names, passwords, print};
 use crate::config::{Config, Provider};
 use crate::oauth::Tokens;
 use crate::oauth::identity::{self, Identity};
 use crate::secret::Secret;
 use crate::store::fold;
+use crate::text::quoted;
 
 pub(super) use storing::{Certainty, NewGrant, prove_and_store};
 
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// Another login name for mail programs
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// Take an alias that is another address than the account's without asking
+    #[arg(long)]
+    yes: bool,
     /// Print the address to open instead of starting a browser
     #[arg(long, conflicts_with_all = ["paste", "device", "app"])]
     no_browser: bool,
@@ -80,7 +84,12 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     installation.verify_key().await?;
     let ca_file = installation.ca_file()?;
     let account = canonical_name(&installation, &arguments.account).await?;
-    check_aliases(&installation, &account, &arguments.alias).await?;
+    names::check_account(&installation, &account, arguments.app).await?;
+    if let Some(owner) = &arguments.owner {
+        names::check_owner(&installation, owner).await?;
+    }
+    // Before anybody consents in vain.
+    names::check_aliases(&installation, &account, &arguments.alias, arguments.yes).await?;
     let request = Request { installation, legs: Legs::of(&provider)?, account, arguments };
     let stored = match (request.arguments.app, &request.arguments.owner) {
         (true, _) => app::authorize(&request).await?,
@@ -119,42 +128,18 @@ pub(super) struct Stored {
 fn check_arguments(arguments: &Arguments) -> Result<(), Failure> {
     let names = [Some(&arguments.account), arguments.owner.as_ref(), arguments.probe.as_ref()];
     for name in names.into_iter().flatten().chain(&arguments.alias) {
-        accounts::check_login_name(name)?;
+        names::check_login_name(name)?;
     }
     passwords::check_name(&arguments.app_password_name)?;
     if arguments.account.starts_with('@') && !arguments.app {
         return Err(Failure::new("an account for a whole domain needs the application's own sign-in")
-            .hint(format!("imap-oauth-proxy authorize {} --app", arguments.account)));
+            .hint(format!("imap-oauth-proxy authorize {} --app", quoted(&arguments.account))));
     }
     if arguments.app && arguments.no_app_password {
         return Err(Failure::new(
             "--app needs an app password: an application's sign-in opens mailboxes without their owners, so only the app password guards them",
         )
         .hint("leave --no-app-password out"));
-    }
-    Ok(())
-}
-
-/// Before anybody consents in vain.
-async fn check_aliases(
-    installation: &Installation,
-    account: &str,
-    aliases: &[String],
-) -> Result<(), Failure> {
-    for alias in aliases {
-        let owner = canonical_name(installation, alias).await?;
-        if fold(&owner) != fold(alias) && owner != account {
-            return Err(Failure::new(format!("{alias:?} is already a login name of {owner}")));
-        }
-        let taken = installation
-            .store
-            .accounts()
-            .await?
-            .into_iter()
-            .any(|other| fold(&other.name) == fold(alias) && other.name != account);
-        if taken {
-            return Err(Failure::new(format!("{alias:?} is an account of its own")));
-        }
     }
     Ok(())
 }
@@ -171,8 +156,8 @@ fn provider(config: &Config, arguments: &Arguments) -> Result<Arc<Provider>, Fai
         None => Err(match config.unsupported(account) {
             Some(unsupported) => Failure::new(&unsupported.reason),
             None => Failure::new(format!("no provider is known for the domain of {account}"))
-                .hint(format!("name it: imap-oauth-proxy authorize {account} --provider NAME"))
-                .hint(format!("NAME is one of {}", names(config))),
+                .hint(format!("name it: imap-oauth-proxy authorize {} --provider NAME", quoted(account)))
+                .hint(format!("NAME is one of {}", provider_names(config))),
         }),
     }
 }
@@ -185,11 +170,11 @@ pub(super) fn named_provider(config: &Config, name: &str) -> Result<Arc<Provider
     match config.providers.get(name) {
         Some(provider) => with_client(provider),
         None => Err(Failure::new(format!("there is no provider {name:?}"))
-            .hint(format!("there are {}", names(config)))),
+            .hint(format!("there are {}", provider_names(config)))),
     }
 }
 
-fn names(config: &Config) -> String {
+fn provider_names(config: &Config) -> String {
     config.providers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
@@ -238,19 +223,24 @@ fn with_registered_client(provider: &Provider) -> Result<(), Failure> {
 
 async fn judge(request: &Request, owner: &str, tokens: &Tokens) -> Result<Certainty, Failure> {
     let account = &request.account;
-    let names =
-        request.legs.client.names(tokens).await.map_err(|error| Failure::new(error.one_line(account)))?;
+    let names = request
+        .legs
+        .client
+        .names(tokens)
+        .await
+        .map_err(|error| Failure::new(error.one_line(&quoted(account))))?;
     let names = match identity::judge(owner, &names) {
         Identity::Match => return Ok(Certainty::Known),
         Identity::Unknown => return Ok(Certainty::Unknown),
         Identity::Mismatch { names } => names,
     };
     let signed_in = names.join(" or ");
-    let mut command = format!("imap-oauth-proxy authorize {account}");
+    let mut command = format!("imap-oauth-proxy authorize {}", quoted(account));
     if let Some(provider) = &request.arguments.provider {
-        command.push_str(&format!(" --provider {provider}"));
+        command.push_str(&format!(" --provider {}", quoted(provider)));
     }
-    command.push_str(&format!(" --owner {}", names.first().map_or("ADDRESS", String::as_str)));
+    command
+        .push_str(&format!(" --owner {}", names.first().map_or("ADDRESS".to_owned(), |name| quoted(name))));
     Err(Failure::new(format!("{signed_in} consented, but {owner} was expected; nothing is stored"))
         .hint(format!("sign in as {owner} (a private browser window forgets the other sign-in)"))
         .hint(format!("if {signed_in} may open {account}: {command}")))

@@ -52,7 +52,7 @@ fn open(settings: &TlsSettings) -> Result<Authority, Failure> {
 }
 
 fn show(authority: &Authority) -> Result<(), Failure> {
-    print::data(&format!("Subject:      {}", print::plain(authority.subject())));
+    print::data(&format!("Subject:      {}", authority.subject()));
     print::data(&format!("Fingerprint:  SHA-256 {}", authority.fingerprint()));
     print::data(&format!("Ends:         {}", authority.not_after().format(&Rfc3339)?));
     print::data(&format!("File:         {}", authority.ca_file().display()));
@@ -61,7 +61,7 @@ fn show(authority: &Authority) -> Result<(), Failure> {
 
 fn export(authority: &Authority, file: &std::path::Path) -> Result<(), Failure> {
     if file == std::path::Path::new("-") {
-        print::data(authority.pem().trim_end());
+        print::block_of_data(authority.pem().trim_end());
         return Ok(());
     }
     std::fs::write(file, authority.pem())

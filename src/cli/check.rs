@@ -5,15 +5,17 @@
 //! they are and when they end.
 
 mod mail;
+mod names;
 mod report;
 
+use super::Done;
 use super::failure::Failure;
 use super::installation::{Installation, Legs, Options};
 use super::interrupt::Uninterrupted;
-use super::{Done, print};
 use crate::config::Config;
 use crate::secret::SealError;
 use crate::store::{Account, Grant, GrantState, LoginRecord};
+use crate::text::quoted;
 
 use self::report::{Outcome, Report};
 
@@ -58,10 +60,13 @@ async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Re
         report.note("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
     }
     let legs = Legs::of_configured(&installation.config)?;
+    let all_accounts = installation.store.accounts().await?;
     for LoginRecord { account, grant, passwords } in &accounts {
         report.account(&account.name);
+        let aliases = all_accounts.iter().find(|known| known.id == account.id).map(|known| &known.aliases);
+        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant.as_ref());
         if passwords.is_empty() {
-            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", account.name);
+            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
             report.person("app password", "it has none, so no mail program can log in", &cure);
         }
         account_steps(report, &installation, account, grant.as_ref(), &legs).await;
@@ -136,7 +141,7 @@ async fn account_steps(
     grant: Option<&Grant>,
     legs: &std::collections::HashMap<String, Legs>,
 ) {
-    let again = format!("imap-oauth-proxy authorize {}", account.name);
+    let again = format!("imap-oauth-proxy authorize {}", quoted(&account.name));
     let Some(grant) = grant else {
         return report.person("grant", "there is no authorisation for this account", &again);
     };
@@ -182,5 +187,5 @@ async fn account_steps(
 
 /// Without anything that moves a cursor, for the report.
 fn plain(text: &str) -> String {
-    print::plain(text).replace('\n', " ")
+    crate::text::plain(text).replace('\n', " ")
 }

@@ -16,7 +16,7 @@ pub(super) enum Command {
 pub(super) fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
     match command {
         Command::Check => check(&options.load()?),
-        Command::Example => print::data(EXAMPLE.trim_end()),
+        Command::Example => print::block_of_data(EXAMPLE.trim_end()),
     }
     Ok(Done::Well)
 }

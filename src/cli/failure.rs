@@ -41,7 +41,7 @@ impl Failure {
             super::print::words(&format!("error: {chain}"));
         }
         for hint in &self.hints {
-            super::print::words(&format!("hint: {hint}"));
+            super::print::block_of_words(&format!("hint: {hint}"));
         }
     }
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::print;
 use crate::account::Passwords;
 use crate::config::{Config, LogFormat, Provider};
 use crate::oauth;
 use crate::secret::{KeySource, Sealer};
 use crate::store::{DirectoryError, Lock, LoginRecord, SealedSetting, Sqlite, StateDirectory, Store};
+use crate::text::quoted;
 use crate::tls::{Authority, Connector, TlsSettings};
 use crate::token::Tokens;
 use crate::upstream::Dialler;
@@ -21,8 +23,17 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads the configuration and starts the log.
+    /// Reads the configuration and starts the log; what should be mended is said.
     pub(super) fn load(&self) -> Result<Config, Failure> {
+        let config = self.read()?;
+        for warning in &config.warnings {
+            print::words(&format!("warning: {warning}"));
+        }
+        Ok(config)
+    }
+
+    /// Like [`Options::load`], for a caller that says the warnings by itself.
+    pub(super) fn read(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
         crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
         Ok(config)
@@ -87,7 +98,7 @@ impl Installation {
         self.store.login(name).await?.ok_or_else(|| {
             Failure::new(format!("there is no account {name:?}"))
                 .hint("imap-oauth-proxy accounts list shows all accounts")
-                .hint(format!("imap-oauth-proxy authorize {name} makes it"))
+                .hint(format!("imap-oauth-proxy authorize {} makes it", quoted(name)))
         })
     }
 
@@ -147,15 +158,6 @@ fn command_line(owner: &str) -> String {
     }
     words.extend(std::env::args());
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 pub(super) fn tls_settings(config: &Config) -> TlsSettings {

@@ -9,6 +9,7 @@ use super::{Done, print, terminal};
 use crate::account::generate_password;
 use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Verifier};
+use crate::text::{is_shown, quoted};
 
 /// Anything shorter is guessed, whatever is done about it.
 const SHORTEST_CHOSEN: usize = 8;
@@ -140,9 +141,9 @@ pub(super) async fn make(
 
 /// A name that a person can type again.
 pub(super) fn check_name(name: &str) -> Result<(), Failure> {
-    match name.trim().is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
+    match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
         true => Err(Failure::new(
-            "the password's name must have 1 to 100 characters, none of them a control character",
+            "the password's name must have 1 to 100 characters, none of them a control character or invisible",
         )),
         false => Ok(()),
     }
@@ -214,7 +215,7 @@ async fn revoke(installation: &Installation, account: &str, name: &str) -> Resul
     let account = installation.exact_account(account).await?.account;
     if !installation.store.remove_password(&account.id, name).await? {
         return Err(Failure::new(format!("{} has no password called {name:?}", account.name))
-            .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", account.name)));
+            .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(&account.name))));
     }
     print::words(&format!("The password called {name:?} no longer opens {}.", account.name));
     Ok(())

@@ -1,14 +1,23 @@
 //! Output: data on standard output, words on standard error.
 //!
 //! A reader that went away (`… | head`) is no error, so nothing here panics on a closed pipe. What
-//! comes from outside is freed of control characters before a terminal sees it.
+//! comes from outside is freed of control characters before a terminal sees it, and of line breaks: a stored
+//! name cannot begin a line of its own.
 
 use std::io::Write as _;
 
+use crate::text::{is_shown, one_line, plain};
+
 /// One line of data.
 pub(super) fn data(line: &str) {
+    block_of_data(&one_line(line));
+}
+
+/// Several lines of data of our own making, such as a certificate.
+pub(super) fn block_of_data(lines: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let _ =
+        out.write_all(plain(lines).as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
 /// Data that must not get lost on its way: an error where the reader did not take it.
@@ -19,23 +28,38 @@ pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// One line of words for the person, without control characters.
+/// One line of words for the person.
 pub(super) fn words(line: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{}", plain(line));
+    block_of_words(&one_line(line));
 }
 
-/// A value as one line of JSON.
+/// Several lines of words of our own making, such as how to register a client.
+pub(super) fn block_of_words(lines: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "{}", plain(lines));
+}
+
+/// A value as one line of JSON, with an escape for what a terminal would obey: the value is the same.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
-    data(&serde_json::to_string(value)?);
+    let mut line = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        match is_shown(c) {
+            true => line.push(c),
+            // Such characters stand in strings only, and all of them fit into one unit of UTF-16.
+            false => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    data(&line);
     Ok(())
 }
 
 /// A table with aligned columns; the last one is as long as it is.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let rows: Vec<Vec<String>> =
-        std::iter::once(&heads).chain(rows).map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(&heads)
+        .chain(rows)
+        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
+        .collect();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     for row in &rows {
@@ -48,13 +72,4 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
         }
         data(line.trim_end());
     }
-}
-
-/// Without what moves a cursor, colours a screen or begins a line; line breaks in our own texts stay.
-pub(super) fn plain(text: &str) -> String {
-    let dangerous = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if dangerous(c) { '\u{fffd}' } else { c }).collect()
 }

@@ -1,10 +1,11 @@
 //! The proof of a token: a sign-in at the provider, and a count of the folders.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::installation::Legs;
 use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::upstream::DialError;
 use crate::wire::Wire;
@@ -19,8 +20,10 @@ pub(super) enum Unproven {
     Dial(#[from] DialError),
     #[error(transparent)]
     Refused(#[from] Refusal),
-    #[error("{0} did not answer within 45 s")]
-    Silent(String),
+    #[error(transparent)]
+    NotListed(NotListed),
+    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
+    Silent { endpoint: String, step: &'static str },
 }
 
 impl Unproven {
@@ -29,7 +32,8 @@ impl Unproven {
         match self {
             Self::Dial(error) => error.is_transient(),
             Self::Refused(refusal) => is_passing(refusal),
-            Self::Silent(_) => true,
+            Self::NotListed(NotListed(refusal)) => is_passing(refusal),
+            Self::Silent { .. } => true,
         }
     }
 }
@@ -49,9 +53,11 @@ pub(super) fn is_passing(refusal: &Refusal) -> bool {
 /// Signs in as `user` with `token` and counts the folders.
 pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usize, Unproven> {
     let provider = &legs.provider;
+    let step = Cell::new("a connection");
     let attempt = async {
         let stream = legs.dialler.dial().await?;
         let mut upstream = Wire::new(stream);
+        step.set("the sign-in");
         let credential = Credential {
             user,
             token,
@@ -61,7 +67,9 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
             sasl_ir: provider.sasl_ir,
         };
         sign_in(b"a1", &mut upstream, &credential).await?;
-        Ok(count_folders(&mut upstream).await?)
+        step.set("the list of folders");
+        count_folders(&mut upstream).await.map_err(|refusal| Unproven::NotListed(NotListed(refusal)))
     };
-    tokio::time::timeout(PATIENCE, attempt).await.map_err(|_| Unproven::Silent(provider.imap.to_string()))?
+    let silent = |_| Unproven::Silent { endpoint: provider.imap.to_string(), step: step.get() };
+    tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
 }

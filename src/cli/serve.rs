@@ -47,7 +47,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let config = options.load()?;
+    let config = options.read()?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
     raise_descriptor_limit(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
@@ -154,7 +155,8 @@ fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Failure> {
         return Ok(None);
     }
     let identity = Identity::load(tls_settings(config), OffsetDateTime::now_utc())?;
-    for warning in identity.warnings() {
+    // The modes of the files are judged with the configuration, too.
+    for warning in identity.warnings().into_iter().filter(|warning| !config.warnings.contains(warning)) {
         warn!("{warning}");
     }
     Ok(Some(Arc::new(identity)))

@@ -11,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use super::print;
 use crate::secret::Secret;
 
 /// Longer than any line that is wanted here.
@@ -65,6 +66,21 @@ pub(super) async fn ask(prompt: &str) -> Option<Secret> {
     let answer = tokio::task::spawn_blocking(move || read_line(reading)).await.ok()?;
     let _ = writeln!(terminal);
     answer
+}
+
+/// A question to the person at standard input, answered with y or anything else; `None` where there is no terminal.
+pub(super) async fn confirm(question: &str) -> Option<bool> {
+    if !is_interactive() {
+        return None;
+    }
+    print::words(question);
+    print::words("Type y for yes, anything else for no:");
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = answer.await.ok()?.unwrap_or_default();
+    Some(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// Whether a person sits at standard input.

@@ -70,6 +70,11 @@ impl Problem {
         Self { place: Place::Key(key), message: message.into(), hint: None }
     }
 
+    /// Like [`Problem::at`], with a path of any length.
+    pub(super) fn at_path(key: Vec<String>, message: impl Into<String>) -> Self {
+        Self { place: Place::Key(key), message: message.into(), hint: None }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

@@ -1,5 +1,7 @@
 //! The configuration file as it is written, and its way into a [`Config`].
 
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -112,12 +114,14 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     let state_directory = file
         .state_directory
+        .clone()
         .map(|directory| base.resolve(directory))
         .or_else(super::default_state_directory)
         .ok_or_else(|| {
             Problem::at(["state_directory"], "there is no default for it, because HOME is not set")
                 .hint("write state_directory = \"/path\" into the configuration, or set HOME")
         })?;
+    let warnings = secrets::judge(&file, &base, path)?;
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     Ok(Config {
         file: path.map(Path::to_owned),
@@ -131,6 +135,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
         unsupported,
         state_directory,
+        warnings,
     })
 }
 

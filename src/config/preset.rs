@@ -49,6 +49,7 @@ pub(super) struct ProviderFile {
     revoke_url: Option<String>,
     revoke_page: Option<String>,
     userinfo_url: Option<String>,
+    email_identifies: Option<bool>,
     issuer: Option<String>,
     scopes: Option<Vec<String>>,
     client_id: Option<String>,
@@ -75,6 +76,20 @@ pub(super) struct ProviderFile {
 }
 
 impl ProviderFile {
+    /// The keys that name files with secrets, and these files.
+    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+        [
+            ("client_secret_file", self.client_secret_file.as_ref()),
+            ("app_key", self.app_key.as_ref()),
+            ("service_account_file", self.service_account_file.as_ref()),
+        ]
+    }
+
+    /// Whether a secret stands in the table itself.
+    pub(super) fn has_inline_secret(&self) -> bool {
+        self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
+    }
+
     /// What is written in `self`, and where nothing is, what `below` says.
     fn over(self, below: &Self) -> Self {
         macro_rules! overlay {
@@ -93,6 +108,7 @@ impl ProviderFile {
             revoke_url,
             revoke_page,
             userinfo_url,
+            email_identifies,
             issuer,
             scopes,
             client_id,
@@ -234,6 +250,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         revoke_url: optional("revoke_url", &file.revoke_url)?,
         revoke_page: file.revoke_page,
         userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
+        email_identifies: file.email_identifies.unwrap_or(true),
         // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
         scopes,

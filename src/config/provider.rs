@@ -34,6 +34,9 @@ pub struct Provider {
     pub revoke_page: Option<String>,
     /// The OIDC userinfo endpoint, where the token can be used there.
     pub userinfo_url: Option<Url>,
+    /// Whether the claim `email` tells who consented. False where a tenant's administrator can write any
+    /// address there (Microsoft).
+    pub email_identifies: bool,
     /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
     /// for any tenant (Microsoft).
     pub issuer: Option<String>,

@@ -18,6 +18,7 @@ use crate::account::{Account, Admitted, Grant, Pass};
 use crate::config::Provider;
 use crate::protocol::imap::{Imap, Refusal};
 use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
+use crate::text::quoted;
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -178,7 +179,7 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
         }
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
-            let more = format!("; for more: imap-oauth-proxy check {}", account.name);
+            let more = format!("; for more: imap-oauth-proxy check {}", quoted(&account.name));
             let more = if needs_somebody(refusal) { more.as_str() } else { "" };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
@@ -205,5 +206,5 @@ fn needs_somebody(refusal: &Refusal) -> bool {
 
 /// What stands behind `authorize` for this account.
 fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    grant.map_or_else(|| account.name.clone(), |grant| grant.command_target(&account.name))
+    grant.map_or_else(|| quoted(&account.name), |grant| grant.command_target(&account.name))
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::text::is_shown;
+
 /// Lines that may wait: a few seconds of a busy server, a few hundred kilobytes.
 const WAITING: usize = 2048;
 /// After it has written, the thread lets lines gather for so long: a line a time would wake it, and hold
@@ -30,17 +32,20 @@ enum Item {
 
 /// Hands each line to the thread that writes.
 #[derive(Clone, Copy)]
-pub(super) struct Writer(());
+pub(super) struct Writer {
+    /// Whether the formatter colours the lines.
+    colours: bool,
+}
 
 impl Writer {
     /// Starts the thread, once.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(colours: bool) -> Self {
         QUEUE.get_or_init(|| {
             let (queue, items) = sync_channel(WAITING);
             std::thread::spawn(move || keep_writing(&items));
             queue
         });
-        Self(())
+        Self { colours }
     }
 }
 
@@ -55,7 +60,7 @@ impl<'a> MakeWriter<'a> for Writer {
 impl Write for Writer {
     /// One call is one line: the formatter gathers it first.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let sent = QUEUE.get().map(|queue| queue.try_send(Item::Line(line.to_vec())));
+        let sent = QUEUE.get().map(|queue| queue.try_send(Item::Line(one_line(line, self.colours))));
         if let Some(Err(TrySendError::Full(_))) = sent {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
@@ -65,6 +70,22 @@ impl Write for Writer {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// An event is one line: a stored name or a peer's words cannot begin another. Where the formatter colours,
+/// its escape characters stay.
+fn one_line(line: &[u8], colours: bool) -> Vec<u8> {
+    const ESCAPE: u8 = 0x1b;
+    let body = line.strip_suffix(b"\n").unwrap_or(line);
+    let is_ours = |byte: &u8| matches!(byte, b' '..=b'~') || (colours && *byte == ESCAPE);
+    if body.iter().all(is_ours) {
+        return line.to_vec();
+    }
+    let keeps = |c: char| is_shown(c) || (colours && c == char::from(ESCAPE));
+    let clean = |c: char| if keeps(c) { c } else { char::REPLACEMENT_CHARACTER };
+    let mut clean: String = String::from_utf8_lossy(body).chars().map(clean).collect();
+    clean.push('\n');
+    clean.into_bytes()
 }
 
 pub(super) fn flush() {
@@ -106,5 +127,23 @@ fn write_all(items: &Receiver<Item>) {
             let _ = done.send(());
         }
         std::thread::sleep(GATHER);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_row_14_an_event_is_one_line() {
+        let coloured = "owner=\u{1b}[3mKäthe\u{1b}[0m\n";
+        assert_eq!(one_line(coloured.as_bytes(), true), coloured.as_bytes());
+        for (event, line) in [
+            ("owner=bob@corp.example\n", "owner=bob@corp.example\n"),
+            (coloured, "owner=\u{fffd}[3mKäthe\u{fffd}[0m\n"),
+            ("owner=x\n2026 ERROR forged\u{202e}\r\n", "owner=x\u{fffd}2026 ERROR forged\u{fffd}\u{fffd}\n"),
+        ] {
+            assert_eq!(String::from_utf8(one_line(event.as_bytes(), false)).unwrap(), line);
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::rustls;
 use url::Url;
 
-use super::consent::identity;
+use super::consent::identity::Names;
 use super::http::answer;
 use super::http::discovery::{self, Metadata};
 use super::http::request::{Request, Requests};
@@ -44,10 +44,12 @@ impl Client {
         self.tokens(request).await
     }
 
-    /// The names under which the person who consented is known, from the id_token or, where that tells
-    /// none, from the userinfo endpoint. Empty where the provider tells none.
+    /// The names that tell who consented, from the id_token or, where that tells none, from the userinfo
+    /// endpoint. Empty where the provider tells none.
     pub async fn names(&self, tokens: &Tokens) -> Result<Vec<String>, TokenError> {
-        let claimed = tokens.id_claims.as_ref().map(|claims| claims.names.clone()).unwrap_or_default();
+        let email_counts = self.provider.email_identifies;
+        let claims = tokens.id_claims.as_ref();
+        let claimed = claims.map(|claims| claims.names.that_count(email_counts)).unwrap_or_default();
         if !claimed.is_empty() {
             return Ok(claimed);
         }
@@ -55,7 +57,7 @@ impl Client {
         let Some(url) = self.provider.userinfo_url.clone().or(known) else { return Ok(Vec::new()) };
         let reply = self.transport.get(&url, Some(&tokens.access_token)).await?;
         match answer::object(&reply, std::slice::from_ref(&tokens.access_token)) {
-            Ok(userinfo) => Ok(identity::names(&userinfo)),
+            Ok(userinfo) => Ok(Names::of(&userinfo).that_count(email_counts)),
             Err(error) if error.is_passing() => Err(error),
             // Microsoft's mail tokens are not for its userinfo endpoint: it tells us nothing.
             Err(_) => Ok(Vec::new()),

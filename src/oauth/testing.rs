@@ -21,6 +21,7 @@ pub(super) fn provider(base: &str) -> Provider {
         revoke_url: None,
         revoke_page: None,
         userinfo_url: None,
+        email_identifies: true,
         issuer: None,
         scopes: vec!["mail".to_owned(), "openid".to_owned()],
         client_id: Some("client".to_owned()),

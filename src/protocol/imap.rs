@@ -23,8 +23,8 @@ use client::{Dialogue, Event};
 use upstream::{SignIn, Step};
 
 pub use limits::{Channel, Limits};
-pub use probe::count_folders;
-pub use refusal::{Advice, Refusal, Said, advice_on};
+pub use probe::{NotListed, count_folders};
+pub use refusal::{Advice, Answers, Refusal, Said, advice_on};
 pub use upstream::Accepted;
 
 /// The IMAP dialogue of one connection.

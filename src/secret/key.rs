@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -106,9 +106,9 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
         }
         Err(error) => return Err(failed(error)),
     };
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed(path.to_owned(), mode));
+    let access = super::FileAccess::from(&metadata);
+    if !access.keeps_a_key() {
+        return Err(KeyError::Exposed(path.to_owned(), access.mode()));
     }
     Ok(Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?))
 }
@@ -237,6 +237,8 @@ pub enum KeyError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A state directory that exists, is ours, and is private.
@@ -44,7 +44,9 @@ impl StateDirectory {
     pub fn lock(&self) -> Result<Lock, DirectoryError> {
         let path = self.0.join("lock");
         let failed = |error: io::Error| DirectoryError::Failed(path.clone(), error);
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let mut options = File::options();
+        let file =
+            options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
             .map_err(|error| failed(error.into()))?;
         Ok(Lock(file))

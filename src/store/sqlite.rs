@@ -372,6 +372,13 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
+             AND name <> (SELECT name FROM accounts WHERE id = account_id)";
+        let done = sqlx::query(sql).bind(fold(alias)).bind(&account.0).execute(&self.pool()?).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         put_password(&mut transaction, &password.account, password).await?;

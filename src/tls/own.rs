@@ -16,7 +16,8 @@ use tokio_rustls::rustls::{Error, InconsistentKeys};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::{crypto_provider, files};
+use super::crypto_provider;
+use crate::secret::FileAccess;
 
 /// Whoever renews certificates by a timer does it weeks earlier, so this late something is wrong.
 const EXPIRES_SOON: Duration = Duration::days(14);
@@ -34,9 +35,10 @@ pub(super) struct Own {
 pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Own, OwnCertificateError> {
     let chain = read_chain(certificate)?;
     let mut warnings = Vec::new();
-    if let Ok(Some(mode)) = files::exposed_mode(key) {
-        let (path, mode) = (key.display(), format!("{mode:03o}"));
-        warnings.push(format!("the key {path} can be read by others (mode {mode}); run: chmod 600 {path}"));
+    if let Ok(Some(access)) = FileAccess::of(key)
+        && (access.others_read() || access.group_or_others_write())
+    {
+        warnings.push(access.complaint("the key", key));
     }
     let not_after =
         not_after(&chain).ok_or_else(|| OwnCertificateError::NoCertificate(certificate.to_owned()))?;

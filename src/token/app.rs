@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::{AccessToken, Inner, Outcome, SESSION_MARGIN, TokenFailure};
 use crate::store::{Grant, GrantKind, Id, fold};
+use crate::text::{one_line, quoted};
 
 /// A mailbox that the provider does not know must not make a collector hammer the token endpoint.
 const FAILURE_PAUSE: Duration = Duration::seconds(60);
@@ -77,7 +78,7 @@ pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome 
         }
         Err(error) => {
             let failure = TokenFailure::of(&error);
-            tracing::warn!(%mailbox, provider = %grant.provider, "no token: {}", error.one_line(mailbox));
+            tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {}", error.one_line(&quoted(mailbox)));
             entry.failed = Some((failure.clone(), now));
             Err(failure)
         }

@@ -13,6 +13,7 @@ use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
 use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
+use crate::text::{one_line, quoted};
 
 /// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
 /// full, may have a rotated refresh token in hand. A dead one is not waited for.
@@ -152,7 +153,7 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
         epoch = inner.store.epoch();
         let error = match written {
             Ok(revision) => {
-                tracing::info!(owner = %grant.owner, provider = %grant.provider, expires_at = %tokens.expires_at, "token refreshed");
+                tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %tokens.expires_at, "token refreshed");
                 return Ok(Arc::new(AccessToken {
                     secret: tokens.access_token,
                     expires_at: tokens.expires_at,
@@ -194,7 +195,7 @@ fn same_refresh(inner: &Inner, grant: &Grant, spent: Option<&[u8]>) -> bool {
 /// A full or read-only disk: the tokens live here alone until it is mended.
 async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time::Duration) {
     tracing::error!(
-        owner = %grant.owner,
+        owner = %one_line(&grant.owner),
         "a refreshed token cannot be written and is kept in memory; do not stop the proxy before this is mended: {error}"
     );
     tokio::time::sleep(*pause).await;
@@ -269,13 +270,13 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
             (GrantState::Retrying, asked.max(passing_pause(grant.failures)))
         }
     };
-    let shown = line.replace("{account}", &grant.owner);
-    tracing::warn!(owner = %grant.owner, provider = %grant.provider, state = state.name(), "no token: {shown}");
+    let shown = line.replace("{account}", &quoted(&grant.owner));
+    tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {shown}");
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
     grant.last_error = Some(line);
     if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
-        tracing::warn!(owner = %grant.owner, "the failure was not written down: {error}");
+        tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
         lease.release().await;
     }
     match error {

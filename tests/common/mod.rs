@@ -60,6 +60,8 @@ impl Site {
         let provider = self.sandbox.provider_toml("sandbox");
         let text = format!("state_directory = \"state\"\n{more}\n{listeners}\n{provider}");
         std::fs::write(&self.config, text).unwrap();
+        // It holds a client secret.
+        set_mode(&self.config, 0o600);
     }
 
     pub fn state(&self) -> PathBuf {
@@ -179,6 +181,22 @@ impl Site {
     }
 }
 
+pub fn set_mode(path: &Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, mode).unwrap();
+}
+
+/// What a person types into, and what a command has as its terminal.
+pub fn pseudo_terminal() -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let name = ptsname(&keyboard, Vec::new()).unwrap();
+    let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (keyboard.into(), terminal)
+}
+
 fn unique() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -200,7 +218,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),

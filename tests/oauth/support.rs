@@ -130,6 +130,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         revoke_url: None,
         revoke_page: None,
         userinfo_url: None,
+        email_identifies: true,
         issuer: None,
         scopes: vec!["mail".to_owned(), "offline_access".to_owned()],
         client_id: Some("client".to_owned()),

@@ -16,6 +16,7 @@ use crate::cli::{print, terminal, tokens};
 use crate::config::Provider;
 use crate::secret::{Secret, bundle};
 use crate::store::{Grant, GrantKind, Id, LoginRecord};
+use crate::text::{one_line, quoted};
 
 /// Longer than a person takes to type a passphrase is not needed: it is asked for before.
 const LEASE: time::Duration = time::Duration::seconds(60);
@@ -76,7 +77,11 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
         return Err(Failure::new(format!(
             "{name} is opened by the application's own key, so there is nothing to move"
         ))
-        .hint(format!("there: imap-oauth-proxy authorize {name} --provider {} --app", grant.provider)));
+        .hint(format!(
+            "there: imap-oauth-proxy authorize {} --provider {} --app",
+            quoted(name),
+            quoted(&grant.provider)
+        )));
     }
     let provider = installation.config.providers.get(&grant.provider).ok_or_else(|| {
         Failure::new(format!("the configuration has no [providers.{}] any more", grant.provider))
@@ -103,7 +108,7 @@ pub(super) async fn export(installation: &Installation, arguments: &Arguments) -
         let today = OffsetDateTime::now_utc().date();
         let to = match (&arguments.to, &arguments.recipient) {
             (Some(to), _) => to.clone(),
-            (None, Some(key)) => format!("the installation with the key {}", print::plain(key.trim())),
+            (None, Some(key)) => format!("the installation with the key {}", one_line(key.trim())),
             (None, None) => "another installation".to_owned(),
         };
         let why = format!(

@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 
 use super::export::{Parcel, passphrase_in};
+use super::judge;
 use crate::cli::failure::Failure;
 use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
+use crate::cli::names::check_aliases;
 use crate::cli::proof::prove;
 use crate::cli::{Done, keys, print, terminal};
 use crate::secret::bundle::{self, Kind, Opener};
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, fold};
+use crate::text::quoted;
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -26,6 +29,9 @@ pub(in crate::cli) struct Arguments {
     /// Take the place of an account or an authorisation that is here already
     #[arg(long)]
     replace: bool,
+    /// Take aliases that are other addresses than the account's
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn import(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
@@ -36,7 +42,9 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     }
     let text = terminal::read_stdin(LONGEST_BUNDLE).await?;
     let parcel = open(installation, arguments, &text).await?;
+    judge::check(&parcel, OffsetDateTime::now_utc())?;
     check(installation, &parcel, arguments.replace).await?;
+    check_aliases(installation, &parcel.account, &parcel.aliases, arguments.yes).await?;
     let stored = {
         let _storing = Uninterrupted::begin();
         store(installation, &parcel).await?
@@ -44,7 +52,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     print::words(&format!("{} is here now, with the authorisation of {}.", parcel.account, parcel.owner));
     let done = try_it(installation, &parcel, &stored).await;
     print::words("Mail programs need an app password of this installation:");
-    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", parcel.account));
+    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&parcel.account)));
     done
 }
 
@@ -69,14 +77,13 @@ async fn open(installation: &Installation, arguments: &Arguments, text: &str) ->
 }
 
 async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Failure> {
-    super::check_login_name(&parcel.account)?;
     let table = format!("[providers.{}]", parcel.provider);
     let Some(provider) = installation.config.providers.get(&parcel.provider) else {
         return Err(Failure::new(format!("the account needs {table}, which is not configured here"))
             .hint("copy that table from the other installation's configuration"));
     };
     if provider.client_id != parcel.client_id {
-        let theirs = parcel.client_id.as_deref().unwrap_or("none");
+        let theirs = parcel.client_id.as_ref().map_or("none".to_owned(), |id| format!("{id:?}"));
         return Err(Failure::new(format!(
             "the authorisation belongs to the client {theirs}, and {table} has another one"
         ))
@@ -84,6 +91,10 @@ async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> R
         .hint(format!("copy {table} from the other installation's configuration")));
     }
     let known = installation.store.login(&parcel.account).await?;
+    if let Some(known) = known.as_ref().filter(|known| fold(&known.account.name) != fold(&parcel.account)) {
+        return Err(Failure::new(format!("{} is an alias of {} here", parcel.account, known.account.name))
+            .hint("accounts unalias takes that alias away"));
+    }
     let has_account = known.is_some_and(|known| known.grant.is_none_or(|grant| grant.mailbox.is_none()));
     let has_grant = installation
         .store

@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::proof::prove;
 use crate::config::AppGrant;
+use crate::text::quoted;
 
 const GOOGLE: &str = "https://accounts.google.com";
 
@@ -30,7 +31,7 @@ pub(super) async fn authorize(request: &Request) -> Result<Stored, Failure> {
         Some(subject) => {
             print::words(&format!("Signing in as the application at {}…", provider.title));
             let tokens = request.legs.client.app_token(subject).await;
-            Some(tokens.map_err(|error| Failure::new(error.one_line(account)))?)
+            Some(tokens.map_err(|error| Failure::new(error.one_line(&quoted(account))))?)
         }
     };
     let mut folders = None;

@@ -8,6 +8,7 @@ use crate::cli::callback;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::oauth::{Authorization, AuthorizeError, Callback, CallbackError, Code, Tokens, redirect_text};
+use crate::text::quoted;
 
 pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Failure> {
     let configured = &request.legs.provider.redirect_uri;
@@ -35,20 +36,20 @@ pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Fa
     let code = within(seconds, async { Ok(callback.wait(&authorization).await) }).await?;
     let code = code.map_err(|error| {
         let error = AuthorizeError::Redirect(error);
-        Failure::new(error.one_line(&request.account))
+        Failure::new(error.one_line(&quoted(&request.account)))
     })?;
     redeem(request, authorization, code).await
 }
 
 async fn prepare(request: &Request, redirect_uri: &str, owner: &str) -> Result<Authorization, Failure> {
     let prepared = request.legs.client.authorization(redirect_uri, Some(owner)).await;
-    prepared.map_err(|error| Failure::new(error.one_line(&request.account)))
+    prepared.map_err(|error| Failure::new(error.one_line(&quoted(&request.account))))
 }
 
 async fn redeem(request: &Request, authorization: Authorization, code: Code) -> Result<Tokens, Failure> {
     print::words("The sign-in is done; fetching the tokens…");
     let redeemed = request.legs.client.exchange(authorization, code).await;
-    redeemed.map_err(|error| Failure::new(error.one_line(&request.account)))
+    redeemed.map_err(|error| Failure::new(error.one_line(&quoted(&request.account))))
 }
 
 /// Shows the address to open, and opens it.

@@ -13,10 +13,12 @@ use super::consent::within;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::oauth::{Device, Poll, Tokens};
+use crate::text::quoted;
 
 pub(super) async fn consent(request: &Request, owner: &str) -> Result<Tokens, Failure> {
     let client = &request.legs.client;
-    let device = client.device().await.map_err(|error| Failure::new(error.one_line(&request.account)))?;
+    let device =
+        client.device().await.map_err(|error| Failure::new(error.one_line(&quoted(&request.account))))?;
     show(&device, owner, &request.legs.provider.title);
     let seconds = request.arguments.timeout.min(left(&device).as_secs().max(1));
     let granted = within(seconds, wait(request, device)).await;
@@ -34,7 +36,7 @@ fn show(device: &Device, owner: &str, provider: &str) {
         // Light on dark is how terminals are; the margin is what cameras need.
         let picture =
             code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-        print::words(&picture);
+        print::block_of_words(&picture);
     }
     if device.verification_uri_complete.is_some() {
         print::words("Whoever scans it finds the code filled in; compare it with the one above.");
@@ -53,7 +55,7 @@ async fn wait(request: &Request, mut device: Device) -> Result<Tokens, Failure> 
             Ok(Poll::Pending { wait }) => pause = wait,
             Err(error) => {
                 clear_countdown();
-                return Err(Failure::new(error.one_line(&request.account)));
+                return Err(Failure::new(error.one_line(&quoted(&request.account))));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
 use crate::oauth::{Authorization, AuthorizeError, Code, RedirectError};
+use crate::text::quoted;
 use zeroize::Zeroizing;
 
 pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<Code, Failure> {
@@ -49,7 +50,7 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
                 print::words(&format!("That was not it: {error}."));
                 last = Some(error);
             }
-            Err(error) => return Err(Failure::new(AuthorizeError::Redirect(error).one_line(owner))),
+            Err(error) => return Err(Failure::new(AuthorizeError::Redirect(error).one_line(&quoted(owner)))),
         }
     }
     Err(match last {

@@ -10,6 +10,7 @@ use super::Request;
 use crate::cli::callback;
 use crate::cli::failure::Failure;
 use crate::oauth::{Authorization, AuthorizeError, Code};
+use crate::text::quoted;
 
 /// How often the store is looked at; a person waits for this.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -24,7 +25,7 @@ pub(super) async fn code(
             "the redirect_uri {} does not lead to this machine by itself",
             authorization.redirect_uri()
         ))
-        .hint(format!("imap-oauth-proxy authorize {} --paste works without it", request.account))
+        .hint(format!("imap-oauth-proxy authorize {} --paste works without it", quoted(&request.account)))
         .hint("or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"));
     }
     callback::announce(&request.installation, authorization.state(), request.arguments.timeout).await?;
@@ -32,8 +33,9 @@ pub(super) async fn code(
     loop {
         if let Some(query) = callback::collect(&request.installation, authorization.state()).await? {
             let judged = authorization.judge(query.expose());
-            return judged
-                .map_err(|error| Failure::new(AuthorizeError::Redirect(error).one_line(&request.account)));
+            return judged.map_err(|error| {
+                Failure::new(AuthorizeError::Redirect(error).one_line(&quoted(&request.account)))
+            });
         }
         tokio::time::sleep(PAUSE).await;
     }

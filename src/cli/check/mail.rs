@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::report::Report;
 use crate::cli::installation::Legs;
 use crate::protocol::Credential;
-use crate::protocol::imap::{Refusal, count_folders, sign_in};
+use crate::protocol::imap::{NotListed, Refusal, count_folders, sign_in};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
@@ -102,7 +102,7 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             return false;
         }
         Ok(Ok((Err(refusal), _))) => {
-            refused(report, "sign-in", started, &refusal);
+            refused(report, "sign-in", started, &refusal, &refusal.to_string());
             return false;
         }
         Ok(Ok((Ok(_), upstream))) => upstream,
@@ -115,21 +115,27 @@ pub(super) async fn opens(report: &mut Report, legs: &Legs, mailbox: &str, token
             true
         }
         Ok(Err(refusal)) => {
-            refused(report, "folders", started, &refusal);
+            let unlisted = NotListed(refusal);
+            refused(report, "folders", started, &unlisted.0, &unlisted.to_string());
             false
         }
         Err(_) => {
-            report.failed("folders", started, &format!("{} did not answer within 20 s", provider.imap), "");
+            report.failed(
+                "folders",
+                started,
+                &format!("{} did not answer LIST within 20 s", provider.imap),
+                "",
+            );
             false
         }
     }
 }
 
 /// What passes is no person's matter.
-fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal) {
+fn refused(report: &mut Report, step: &str, started: std::time::Instant, refusal: &Refusal, why: &str) {
     let passes = crate::cli::proof::is_passing(refusal);
     match passes {
-        true => report.failed(step, started, &refusal.to_string(), "try again later"),
-        false => report.person_since(step, started, &refusal.to_string(), ""),
+        true => report.failed(step, started, why, "try again later"),
+        false => report.person_since(step, started, why, ""),
     }
 }

@@ -50,7 +50,7 @@ impl Report {
     pub(super) fn account(&mut self, name: &str) {
         self.account = Some(name.to_owned());
         if !self.json {
-            print::data(&plain(name));
+            print::data(name);
         }
     }
 

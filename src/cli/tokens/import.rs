@@ -4,8 +4,9 @@ use crate::cli::authorize::{Certainty, NewGrant, canonical_name, named_provider,
 use crate::cli::failure::Failure;
 use crate::cli::installation::{Installation, Legs};
 use crate::cli::interrupt::Uninterrupted;
-use crate::cli::{Done, accounts, print, terminal};
+use crate::cli::{Done, names, print, terminal};
 use crate::secret::Secret;
+use crate::text::quoted;
 
 /// Far above any provider's; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
@@ -15,7 +16,8 @@ pub(super) async fn import(
     account: &str,
     provider: &str,
 ) -> Result<Done, Failure> {
-    accounts::check_login_name(account)?;
+    names::check_login_name(account)?;
+    names::check_account(installation, account, false).await?;
     let provider = named_provider(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
     let legs = Legs::of(&provider)?;
@@ -25,7 +27,7 @@ pub(super) async fn import(
         Failure::new(format!(
             "{} does not accept that refresh token: {}",
             provider.title,
-            error.one_line(account)
+            error.one_line(&quoted(account))
         ))
     })?;
     // Most providers keep the old one valid and do not repeat it.
@@ -36,7 +38,7 @@ pub(super) async fn import(
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));
-    print::words(&format!("  imap-oauth-proxy passwords create {account} --name NAME"));
+    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&account)));
     Ok(Done::Well)
 }
 

@@ -9,6 +9,7 @@ use crate::cli::installation::Installation;
 use crate::cli::result::rfc3339;
 use crate::cli::{Done, print};
 use crate::store::{Account, Grant, GrantKind, GrantState};
+use crate::text::quoted;
 
 /// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
 const LONGEST_THREAT: usize = 100;
@@ -91,7 +92,7 @@ fn last_error(
 ) -> Option<String> {
     let name = &account.name;
     let Some(grant) = grant else {
-        return Some(format!("there is no authorisation; run: imap-oauth-proxy authorize {name}"));
+        return Some(format!("there is no authorisation; run: imap-oauth-proxy authorize {}", quoted(name)));
     };
     let again = || format!("imap-oauth-proxy authorize {}", grant.command_target(name));
     grant

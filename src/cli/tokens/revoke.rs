@@ -9,6 +9,7 @@ use crate::cli::{Done, print};
 use crate::oauth::Revocation;
 use crate::secret::Secret;
 use crate::store::{Grant, GrantKind, GrantState, StoreError};
+use crate::text::quoted;
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let record = installation.exact_account(name).await?;
@@ -88,7 +89,7 @@ async fn at_the_provider(installation: &Installation, grant: &Grant, token: Opti
         );
     };
     let revoked = match Legs::of(provider) {
-        Ok(legs) => legs.client.revoke(&token).await.map_err(|error| error.one_line(&grant.owner)),
+        Ok(legs) => legs.client.revoke(&token).await.map_err(|error| error.one_line(&quoted(&grant.owner))),
         Err(failure) => Err(failure.chain()),
     };
     match revoked {

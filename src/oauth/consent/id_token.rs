@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::identity;
+use super::identity::Names;
 use crate::oauth::http::answer;
 use crate::secret::{Secret, same_bytes};
 
@@ -21,8 +21,8 @@ pub struct IdClaims {
     pub audience: Vec<String>,
     /// `exp`, in Unix seconds.
     pub expires_at: i64,
-    /// `email` (unless declared unverified), `preferred_username` and `upn`, in this order.
-    pub names: Vec<String>,
+    /// `email` (unless declared unverified), `preferred_username` and `upn`.
+    pub names: Names,
     /// `tid`: Microsoft's tenant.
     pub tenant: Option<String>,
     nonce: Option<String>,
@@ -48,7 +48,7 @@ impl IdClaims {
                 _ => return None,
             },
             expires_at: answer::seconds(claims.get("exp"))?,
-            names: identity::names(claims),
+            names: Names::of(claims),
             tenant: text("tid"),
             nonce: text("nonce"),
         })

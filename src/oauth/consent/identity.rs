@@ -1,8 +1,9 @@
 //! Whether the person who consented is the one who was meant.
 //!
 //! Any of the names that the provider tells may be it, compared without case; at Gmail without dots
-//! in the local part, and with `googlemail.com` for `gmail.com`. Where a provider tells no name, the
-//! upstream sign-in is the proof.
+//! in the local part, and with `googlemail.com` for `gmail.com`. `email` is such a name only where the
+//! provider has verified it: at Microsoft a tenant's administrator can write any address there, so the preset
+//! says that it proves nothing. Where a provider tells no name that counts, the upstream sign-in is the proof.
 
 use serde_json::{Map, Value};
 
@@ -37,21 +38,40 @@ pub fn judge(expected: &str, names: &[String]) -> Identity {
     }
 }
 
-/// The names in an id_token's or userinfo's claims: `email` unless it is declared unverified,
-/// `preferred_username`, `upn`; each once, on one line, fit to be shown.
-pub(in crate::oauth) fn names(claims: &Map<String, Value>) -> Vec<String> {
-    let unverified = matches!(claims.get("email_verified"), Some(Value::Bool(false)))
-        || claims.get("email_verified").and_then(Value::as_str) == Some("false");
-    let mut names: Vec<String> = Vec::new();
-    for claim in ["email", "preferred_username", "upn"] {
-        let Some(name) = claims.get(claim).and_then(Value::as_str) else { continue };
-        let name = text::plain(name, LONGEST_NAME);
-        let counts = claim != "email" || !unverified;
-        if counts && !name.is_empty() && !names.contains(&name) {
-            names.push(name);
+/// The names in an id_token's or userinfo's claims, each on one line and fit to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// `email`, unless it is declared unverified.
+    email: Option<String>,
+    /// `preferred_username` and `upn`: what the person signs in with.
+    sign_in: Vec<String>,
+}
+
+impl Names {
+    pub(in crate::oauth) fn of(claims: &Map<String, Value>) -> Self {
+        let name = |claim: &str| {
+            let name = claims.get(claim).and_then(Value::as_str).map(|name| text::plain(name, LONGEST_NAME));
+            name.filter(|name| !name.is_empty())
+        };
+        let unverified = matches!(claims.get("email_verified"), Some(Value::Bool(false)))
+            || claims.get("email_verified").and_then(Value::as_str) == Some("false");
+        Self {
+            email: name("email").filter(|_| !unverified),
+            sign_in: ["preferred_username", "upn"].into_iter().filter_map(name).collect(),
         }
     }
-    names
+
+    /// The names that tell who consented, each once; `email_counts` is the provider's
+    /// [`email_identifies`](crate::config::Provider::email_identifies).
+    pub(in crate::oauth) fn that_count(&self, email_counts: bool) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.email.iter().filter(|_| email_counts).chain(&self.sign_in) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
 }
 
 fn folded(name: &str) -> String {
@@ -93,7 +113,7 @@ mod tests {
             "preferred_username": "helpdesk-queue-0123456789-emea@corp.example",
         });
         assert_eq!(
-            names(claims.as_object().unwrap()),
+            Names::of(claims.as_object().unwrap()).that_count(true),
             ["eve [2J @corp.example", "helpdesk-queue-0123456789-emea@corp.example"]
         );
     }
@@ -101,6 +121,23 @@ mod tests {
     #[test]
     fn an_unverified_address_is_no_name() {
         let claims = serde_json::json!({"email": "bob@corp.example", "email_verified": false, "upn": "eve@corp.example"});
-        assert_eq!(names(claims.as_object().unwrap()), ["eve@corp.example"]);
+        assert_eq!(Names::of(claims.as_object().unwrap()).that_count(true), ["eve@corp.example"]);
+    }
+
+    #[test]
+    fn security_row_18_an_address_that_a_tenant_can_set_is_no_name() {
+        let claims =
+            serde_json::json!({"email": "bob@corp.example", "preferred_username": "eve@corp.example"});
+        let names = Names::of(claims.as_object().unwrap());
+        assert_eq!(judge("bob@corp.example", &names.that_count(true)), Identity::Match);
+        let eve = Identity::Mismatch { names: vec!["eve@corp.example".to_owned()] };
+        assert_eq!(judge("bob@corp.example", &names.that_count(false)), eve);
+        let alone = serde_json::json!({"email": "bob@corp.example"});
+        let alone = Names::of(alone.as_object().unwrap()).that_count(false);
+        assert_eq!(judge("bob@corp.example", &alone), Identity::Unknown);
+        // It may be told as the sign-in name, too.
+        let both = serde_json::json!({"email": "bob@corp.example", "upn": "bob@corp.example"});
+        let both = Names::of(both.as_object().unwrap()).that_count(false);
+        assert_eq!(judge("bob@corp.example", &both), Identity::Match);
     }
 }

@@ -133,6 +133,8 @@ impl Refusal {
 pub struct Said {
     /// The decisive line's text, response code included; printable ASCII, bounded.
     pub text: String,
+    /// What it answers.
+    pub answers: Answers,
     /// The challenge that came before, reduced to what is safe to log.
     pub challenge: Option<Box<Challenge>>,
     /// Cause and remedy.
@@ -141,7 +143,7 @@ pub struct Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.text)?;
+        write!(f, "\"{}\"{}", self.text, self.answers.in_words())?;
         if let Some(challenge) = &self.challenge {
             write!(f, " (challenge: {challenge})")?;
         }
@@ -149,15 +151,44 @@ impl fmt::Display for Said {
     }
 }
 
+/// The step that a provider's line ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// The connection: it came instead of a greeting.
+    Connection,
+    /// The sign-in.
+    #[default]
+    SignIn,
+    /// LIST, after a sign-in that succeeded.
+    List,
+}
+
+impl Answers {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Connection => " instead of a greeting",
+            Self::SignIn => "",
+            Self::List => " to LIST",
+        }
+    }
+}
+
 /// What was heard before the verdict that helps to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
+    /// The step under way.
+    pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
     /// The URL of a web login that an untagged line named.
     url: Option<String>,
 }
 
 impl Heard {
+    /// Nothing yet, in the step that this answer ends.
+    pub(super) fn while_waiting_for(answers: Answers) -> Self {
+        Self { answers, ..Self::default() }
+    }
+
     pub(super) fn listen(&mut self, response: &Response<'_>) {
         if let Response::Untagged(Status::No, text) = response {
             self.url = web_alert(text).or(self.url.take());
@@ -325,7 +356,8 @@ pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
         None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
         None => by_code(text),
     };
-    let said = Said { text: response::said(text), challenge: heard.challenge, advice };
+    let said =
+        Said { text: response::said(text), answers: heard.answers, challenge: heard.challenge, advice };
     match kind {
         Kind::Token => Refusal::Token(said),
         Kind::Connections => Refusal::Connections(said),

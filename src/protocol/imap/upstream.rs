@@ -13,7 +13,7 @@
 use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Heard, Refusal, refused, turned_away};
+use super::refusal::{Answers, Heard, Refusal, refused, turned_away};
 use super::response::{self, Offer, Response, Status};
 use crate::protocol::Credential;
 use crate::protocol::sasl::Mechanism;
@@ -95,7 +95,7 @@ impl<'a> SignIn<'a> {
             state: State::Greeting,
             framer: Framer::default(),
             lines: Vec::new(),
-            heard: Heard::default(),
+            heard: Heard::while_waiting_for(Answers::Connection),
             bytes: 0,
             responses: 0,
             challenges: 0,
@@ -225,6 +225,7 @@ impl<'a> SignIn<'a> {
 
     /// The greeting was OK: ask what is not known, or sign in at once.
     fn greeted(&mut self, text: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
+        self.heard.answers = Answers::SignIn;
         let offer = offer_in_code(text);
         if offer.is_some() || self.credential.sasl_ir.is_some() {
             return self.authenticate(offer, outbox);

@@ -58,6 +58,8 @@ class Proxy:
                 ca=dovecot.ca,
             )
         )
+        # It holds a client secret.
+        self.config.chmod(0o600)
         self._home = root / "home"
         self._home.mkdir()
         self._serve = None

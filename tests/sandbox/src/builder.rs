@@ -256,6 +256,7 @@ fn imap_switches(flavour: Flavour) -> ImapSwitches {
         before_continuation: Vec::new(),
         bare_continuation: false,
         max_sessions_per_user: None,
+        refuse_list: None,
         bye_after_commands: None,
         bye_at_token_expiry: true,
         segment: 0,

@@ -191,6 +191,8 @@ pub struct ImapSwitches {
     pub bare_continuation: bool,
     /// Sessions of one user beyond this are refused as Gmail does.
     pub max_sessions_per_user: Option<usize>,
+    /// LIST is answered with this behind its tag, such as `NO [SERVERBUG] …`; nothing closes the connection.
+    pub refuse_list: Option<String>,
     /// After so many commands past the login: `* BYE` with this text, then the end.
     pub bye_after_commands: Option<(u32, String)>,
     /// The session ends with the access token, with the flavour's BYE. Default: true.

@@ -16,6 +16,10 @@ impl Session {
             return Err(End::Bye("Connection closed. 14".to_owned()));
         }
         match command.name.as_str() {
+            "LIST" if self.switches.refuse_list.is_some() => {
+                let text = self.switches.refuse_list.clone().unwrap_or_default();
+                self.no(&command.tag, &text);
+            }
             "LIST" | "XLIST" | "LSUB" => self.list(command),
             "CREATE" | "DELETE" | "RENAME" | "SUBSCRIBE" | "UNSUBSCRIBE" => self.change_folders(command),
             "STATUS" => self.status(command),

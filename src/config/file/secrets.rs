@@ -1,0 +1,91 @@
+//! Whether the files that hold secrets, this configuration among them, are out of other users' reach.
+//!
+//! What others can write is refused: they would choose the secret, and with it whom it is shown to. What others
+//! can read works, and is a warning with the command that mends it. Mode 0640 is how a service reads what root
+//! keeps, and passes in silence.
+
+use std::path::{Path, PathBuf};
+
+use super::{Base, File, Problem};
+use crate::config::preset;
+use crate::secret::FileAccess;
+
+/// A file that holds a secret, and the key that names it.
+struct SecretFile {
+    key: Vec<String>,
+    path: PathBuf,
+}
+
+/// What is wrong with the modes and works nevertheless, one sentence each; what must not work is an error.
+pub(super) fn judge(file: &File, base: &Base, configuration: Option<&Path>) -> Result<Vec<String>, Problem> {
+    let mut warnings = Vec::new();
+    for SecretFile { key, path } in secret_files(file, base) {
+        // What is missing is said where it is read.
+        let Ok(Some(access)) = FileAccess::of(&path) else { continue };
+        let what = if key.last().is_some_and(|key| key.ends_with("key")) { "the key" } else { "the secret" };
+        let complaint = access.complaint(what, &path);
+        if access.group_or_others_write() {
+            return Err(
+                Problem::at_path(key, refused(&complaint)).hint(format!("run: {}", access.cure(&path)))
+            );
+        }
+        if access.others_read() {
+            warnings.push(complaint);
+        }
+    }
+    if let Some(path) = configuration
+        && let Ok(Some(access)) = FileAccess::of(path)
+    {
+        let secret = inline_secret(file);
+        match &secret {
+            Some(key) if access.others_write() => {
+                let complaint = access.complaint("it holds a secret, and", path);
+                return Err(Problem::at_path(key.clone(), refused(&complaint))
+                    .hint(format!("run: {}", access.cure(path))));
+            }
+            Some(key) if access.others_read() || access.group_or_others_write() => {
+                let what = format!("{} is a secret, and the configuration", key.join("."));
+                warnings.push(access.complaint(&what, path));
+            }
+            None if access.others_write() => warnings.push(access.complaint("the configuration", path)),
+            _ => {}
+        }
+    }
+    Ok(warnings)
+}
+
+/// The command stands in the hint.
+fn refused(complaint: &str) -> String {
+    complaint.split("; run: ").next().unwrap_or_default().to_owned()
+}
+
+fn secret_files(file: &File, base: &Base) -> Vec<SecretFile> {
+    let mut files = Vec::new();
+    let mut add = |key: Vec<&str>, path: Option<&PathBuf>| {
+        if let Some(path) = path {
+            let key = key.into_iter().map(str::to_owned).collect();
+            files.push(SecretFile { key, path: base.resolve(path.clone()) });
+        }
+    };
+    add(vec!["tls", "key"], file.tls.key.as_ref());
+    for (name, provider) in &file.providers {
+        for (key, path) in provider.secret_files() {
+            add(vec!["providers", name, key], path);
+        }
+    }
+    files
+}
+
+/// The key of the first secret that stands in the configuration itself.
+fn inline_secret(file: &File) -> Option<Vec<String>> {
+    let provider = file.providers.iter().find(|(_, provider)| provider.has_inline_secret());
+    if let Some((name, _)) = provider {
+        return Some(["providers", name, "client_secret"].map(str::to_owned).to_vec());
+    }
+    let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
+    let is_bare = webhook.path() == "/" && webhook.query().is_none();
+    let has_user = !webhook.username().is_empty() || webhook.password().is_some();
+    // A path that nobody guesses is what chat services have for a password; on this machine it is an address.
+    let is_secret = has_user || !(is_bare || preset::is_loopback(&webhook));
+    is_secret.then(|| ["events", "webhook"].map(str::to_owned).to_vec())
+}

@@ -1,0 +1,115 @@
+//! Who can read and write a file that holds a secret, by its mode.
+//!
+//! One judgement for all such files: what others can write is refused, because they choose the secret then; what
+//! others can read may be known to them, which is refused for keys of this program's own making and said for
+//! files that belong to an administrator. Reading by the file's group is how a service of another user is
+//! given a file of root's, so that is silent. Symbolic links are followed: what counts is the file that is read.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::text::quoted;
+
+/// The mode and the owner of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileAccess {
+    mode: u32,
+    owner: u32,
+}
+
+impl FileAccess {
+    /// Of the file that is read under `path`; `None` for what is no file, such as a pipe.
+    pub fn of(path: &Path) -> io::Result<Option<Self>> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(metadata.is_file().then(|| Self::from(&metadata)))
+    }
+
+    /// The nine bits of `chmod`.
+    pub fn mode(self) -> u32 {
+        self.mode
+    }
+
+    /// Whether every user of the machine can write it.
+    pub fn others_write(self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether the file's group or every user can write it.
+    pub fn group_or_others_write(self) -> bool {
+        self.mode & 0o022 != 0
+    }
+
+    /// Whether every user of the machine can read it.
+    pub fn others_read(self) -> bool {
+        self.mode & 0o004 != 0
+    }
+
+    /// Whether it may hold a sealing key: nobody but its owner has it, or root keeps it for the group that this
+    /// process is in, mode 0640, so that the service cannot change it.
+    pub fn keeps_a_key(self) -> bool {
+        let of_root = self.owner == 0 && !rustix::process::geteuid().is_root();
+        let allowed = if of_root { 0o740 } else { 0o700 };
+        self.mode & !allowed == 0
+    }
+
+    /// The command that mends it, for the file at `path`: a file of another user's stays readable for its group,
+    /// which is how this process reads it.
+    pub fn cure(self, path: &Path) -> String {
+        let own = self.owner == rustix::process::geteuid().as_raw();
+        let mode = if own { "600" } else { "640" };
+        format!("chmod {mode} {}", quoted(&path.to_string_lossy()))
+    }
+
+    /// What is wrong with `what` at `path`, as one clause with the command that mends it.
+    pub fn complaint(self, what: &str, path: &Path) -> String {
+        let can = match (self.others_write(), self.group_or_others_write()) {
+            (true, _) => "written by others",
+            (false, true) => "written by its group",
+            (false, false) => "read by others",
+        };
+        format!("{what} {} can be {can} (mode {:03o}); run: {}", path.display(), self.mode, self.cure(path))
+    }
+}
+
+impl From<&Metadata> for FileAccess {
+    fn from(metadata: &Metadata) -> Self {
+        Self { mode: metadata.mode() & 0o777, owner: metadata.uid() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_row_35_a_key_of_roots_may_be_read_by_our_group() {
+        let euid = rustix::process::geteuid().as_raw();
+        for (mode, owner, keeps) in [
+            (0o600, euid, true),
+            (0o400, euid, true),
+            (0o640, euid, false),
+            (0o604, euid, false),
+            (0o660, 0, false),
+            (0o644, 0, false),
+            // Root itself is not in want of a group.
+            (0o640, 0, euid != 0),
+            (0o440, 0, euid != 0),
+        ] {
+            assert_eq!(FileAccess { mode, owner }.keeps_a_key(), keeps, "{mode:o} of {owner}");
+        }
+    }
+
+    #[test]
+    fn the_cure_fits_whose_file_it_is() {
+        let euid = rustix::process::geteuid().as_raw();
+        let own = FileAccess { mode: 0o666, owner: euid };
+        assert_eq!(
+            own.complaint("the file", Path::new("/a b")),
+            "the file /a b can be written by others (mode 666); run: chmod 600 '/a b'"
+        );
+        let foreign = FileAccess { mode: 0o644, owner: euid + 1 };
+        assert_eq!(foreign.cure(Path::new("/x")), "chmod 640 /x");
+    }
+}

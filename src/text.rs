@@ -1,0 +1,72 @@
+//! Text from outside as a person may see it: on a terminal, in a command to copy, in a line of the log.
+
+/// Without what moves a cursor, colours a screen, hides or turns text round; line breaks stay.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_shown(c) || c == '\n' { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// Like [`plain`], on one line.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// Whether a character is shown as itself: no control character, and none that is invisible or changes the
+/// direction of the text around it.
+pub fn is_shown(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// A word as a shell takes it: in a command that is shown, a name is never more than one argument. What cannot
+/// be shown is written as bash, ksh and zsh read it, so that the command can be copied.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    if word.chars().all(is_shown) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut quoted = "$'".to_owned();
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if is_shown(c) => quoted.push(c),
+            c => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+        }
+    }
+    quoted + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_row_14_nothing_moves_a_cursor_or_hides_text() {
+        let dirty = "a\u{1b}[2J\u{9b}2J\u{202e}b\u{200b}\r\u{7}\nc";
+        assert_eq!(plain(dirty), "a\u{fffd}[2J\u{fffd}2J\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\nc");
+        assert!(!one_line(dirty).contains('\n'));
+        assert_eq!(plain("Käthe <k@x.example> 日本"), "Käthe <k@x.example> 日本");
+    }
+
+    #[test]
+    fn a_quoted_word_is_one_argument() {
+        for (word, shown) in [
+            ("bob@corp.example", "bob@corp.example"),
+            ("o'brien@corp.example", r"'o'\''brien@corp.example'"),
+            ("x; rm -rf ~", "'x; rm -rf ~'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("CORP\\bob", "'CORP\\bob'"),
+            ("a\nb's\u{202e}", r"$'a\x0ab\'s\xe2\x80\xae'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shown, "{word}");
+        }
+    }
+}
