@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::config::Provider;
+use crate::config::{Provider, is_loopback};
 use crate::oauth::consent::scope;
-use crate::oauth::http::{answer, request, transport};
+use crate::oauth::http::{answer, request};
 use crate::oauth::meaning::text;
 use crate::oauth::redirect::{Code, Expected, RedirectError};
 use crate::oauth::{CallbackError, Client, Refusal, TokenError, Tokens};
@@ -212,7 +212,7 @@ impl Client {
 /// which is how such addresses are registered.
 pub fn redirect_text(url: &Url) -> String {
     let text = url.as_str();
-    match transport::is_loopback(url) && url.path() == "/" && url.query().is_none() {
+    match is_loopback(url) && url.path() == "/" && url.query().is_none() {
         true => text.trim_end_matches('/').to_owned(),
         false => text.to_owned(),
     }

@@ -6,16 +6,16 @@
 //! on a loopback host. Errors name the host and the cause, never a URL's query or a body.
 
 use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use tokio_rustls::rustls;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
 use super::request::Request;
+use crate::config::is_loopback;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
 use crate::secret::Secret;
@@ -116,16 +116,6 @@ pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
         "https" => url.has_host(),
         "http" => is_loopback(url),
         _ => false,
-    }
-}
-
-/// Whether the host is this machine, whatever the resolver says.
-pub(in crate::oauth) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
     }
 }
 

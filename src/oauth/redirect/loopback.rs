@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use url::{Host, Url};
 
 use super::{Code, Expected, RedirectError, page, server};
-use crate::oauth::http::transport;
+use crate::config::is_loopback;
 use crate::oauth::{Authorization, redirect_text};
 
 /// A free port on 127.0.0.1 may be taken on ::1; so many tries make that improbable.
@@ -51,7 +51,7 @@ pub enum CallbackError {
 impl Callback {
     /// Listens where `redirect_uri` points: a loopback host, on its port or on a free one.
     pub async fn bind(redirect_uri: &Url) -> Result<Self, CallbackError> {
-        if redirect_uri.scheme() != "http" || !transport::is_loopback(redirect_uri) {
+        if redirect_uri.scheme() != "http" || !is_loopback(redirect_uri) {
             return Err(CallbackError::NotLoopback(Box::new(redirect_uri.clone())));
         }
         let listeners = match redirect_uri.host() {
