@@ -18,7 +18,7 @@ mod consent;
 mod flow;
 mod http;
 mod meaning;
-mod redirect;
+mod receiver;
 #[cfg(test)]
 mod testing;
 
@@ -31,13 +31,13 @@ pub use consent::id_token::IdClaims;
 pub use consent::{identity, scope};
 pub use flow::authorization::{Authorization, AuthorizeError, redirect_text};
 pub use flow::device::{Device, Poll};
+pub use flow::redirect::{Code, RedirectError, state_of};
 pub use flow::revoke::Revocation;
 pub use http::webhook::Webhook;
 pub use meaning::error::{Refusal, TokenError};
 pub use meaning::knowledge;
-pub use redirect::loopback::{Callback, CallbackError};
-pub use redirect::shared::SharedCallback;
-pub use redirect::{Code, RedirectError, state_of};
+pub use receiver::loopback::{Callback, CallbackError};
+pub use receiver::shared::SharedCallback;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]

@@ -5,4 +5,5 @@ mod app;
 pub(super) mod authorization;
 pub(super) mod device;
 mod jwt;
+pub(super) mod redirect;
 pub(super) mod revoke;

@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
+use super::redirect::{Code, Expected, RedirectError};
 use crate::config::{Provider, is_loopback};
 use crate::oauth::consent::scope;
 use crate::oauth::http::{answer, request};
 use crate::oauth::meaning::text;
-use crate::oauth::redirect::{Code, Expected, RedirectError};
 use crate::oauth::{CallbackError, Client, Refusal, TokenError, Tokens};
 use crate::secret::{Secret, random_text};
 

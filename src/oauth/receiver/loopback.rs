@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::{Code, Expected, RedirectError, page, server};
+use super::{page, server};
 use crate::config::is_loopback;
+use crate::oauth::flow::redirect::{Code, Expected, RedirectError};
 use crate::oauth::{Authorization, redirect_text};
 
 /// A free port on 127.0.0.1 may be taken on ::1; so many tries make that improbable.

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::{Code, RedirectError};
+use crate::oauth::{Code, RedirectError};
 
 /// A page with its status.
 pub(super) struct Page {
@@ -97,7 +97,7 @@ fn page(status: StatusCode, title: &str, content: &Markup) -> Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::redirect::Expected;
+    use crate::oauth::flow::redirect::Expected;
     use crate::secret::Secret;
 
     #[test]

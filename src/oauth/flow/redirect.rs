@@ -4,27 +4,22 @@
 //! answer that is not to our question is not an answer. Then `iss`, so that no other provider's
 //! answer completes this flow, then `error`, then `code`.
 
-pub(super) mod loopback;
-mod page;
-mod server;
-pub(super) mod shared;
-
 use std::borrow::Cow;
 use std::fmt;
 
 use url::form_urlencoded;
 
-use super::Refusal;
-use super::consent::id_token;
-use super::http::answer::Words;
-use super::meaning::text;
+use crate::oauth::Refusal;
+use crate::oauth::consent::id_token;
+use crate::oauth::http::answer::Words;
+use crate::oauth::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
 /// A pasted address that is longer holds no answer of a provider.
 const LONGEST_PASTE: usize = 16 * 1024;
 
 /// An authorisation code: worth a grant for some minutes, together with its verifier.
-pub struct Code(pub(super) Secret);
+pub struct Code(pub(in crate::oauth) Secret);
 
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,11 +29,11 @@ impl fmt::Debug for Code {
 
 /// What a redirect must hold to be the answer to one request.
 #[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) state: Secret,
-    pub(super) issuer: Option<String>,
+pub(in crate::oauth) struct Expected {
+    pub(in crate::oauth) state: Secret,
+    pub(in crate::oauth) issuer: Option<String>,
     /// The issuer is known to send `iss`, so an answer without it is not its answer.
-    pub(super) sends_iss: bool,
+    pub(in crate::oauth) sends_iss: bool,
 }
 
 /// Why a redirect gives no code.
@@ -60,7 +55,7 @@ pub enum RedirectError {
 
 impl Expected {
     /// The code in a redirect's query.
-    pub(super) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
         let state = one(query, "state").ok().flatten().ok_or(RedirectError::WrongState)?;
         if !same_bytes(state.as_bytes(), self.state.expose().as_bytes()) {
             return Err(RedirectError::WrongState);
@@ -97,7 +92,7 @@ impl Expected {
 
     /// The code in an address that a person pasted: whole, quoted, wrapped by the terminal, or its
     /// query alone.
-    pub(super) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
         if pasted.len() > LONGEST_PASTE {
             return Err(RedirectError::Malformed(
                 "this is too long to be the address that the browser was sent to",
@@ -122,7 +117,7 @@ impl Expected {
 }
 
 /// The `state` of a redirect's query, to find the request that it answers; judge it afterwards with
-/// [`super::Authorization::judge`].
+/// [`crate::oauth::Authorization::judge`].
 pub fn state_of(query: &str) -> Option<Secret> {
     one(query, "state").ok().flatten().map(Secret::new)
 }

@@ -14,7 +14,8 @@ use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::page::{self, Page};
-use super::{server, state_of};
+use super::server;
+use crate::oauth::state_of;
 
 /// A listener for the redirects of all sign-ins.
 pub struct SharedCallback {
