@@ -8,6 +8,9 @@
 //! The invariant: a grant is given up only on an explicit refusal. Whatever else an endpoint does
 //! (HTML, silence, a redirect, half an answer) is [`TokenError::Passing`] and loses nothing.
 //!
+//! Inside, each folder uses those before it: `meaning` (what a refusal means), `http` (requests and answers),
+//! `consent` (what a consent brought), `client`, `flow` (the ways to a grant), `receiver` (of redirects).
+//!
 //! oauth2 builds the requests (PKCE, URLs, forms, client authentication); reqwest sends them; the
 //! answers are read here, because oauth2's response types refuse what real endpoints send:
 //! `expires_in` as text, HTML with status 200, no `token_type`. Neither crate is used outside this
@@ -22,12 +25,9 @@ mod receiver;
 #[cfg(test)]
 mod testing;
 
-use time::OffsetDateTime;
-
-use crate::secret::Secret;
-
 pub use client::Client;
 pub use consent::id_token::IdClaims;
+pub use consent::tokens::Tokens;
 pub use consent::{identity, scope};
 pub use flow::authorization::{Authorization, AuthorizeError, redirect_text};
 pub use flow::device::{Device, Poll};
@@ -38,20 +38,3 @@ pub use meaning::error::{Refusal, TokenError};
 pub use meaning::knowledge;
 pub use receiver::loopback::{Callback, CallbackError};
 pub use receiver::shared::SharedCallback;
-
-/// What a token endpoint granted (RFC 6749 §5.1).
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    /// The access token; opaque, visible ASCII.
-    pub access_token: Secret,
-    /// A refresh token that replaces the one used; `None` keeps the old one (RFC 6749 §6).
-    pub refresh_token: Option<Secret>,
-    /// When the access token ends; an hour from now where the provider does not say.
-    pub expires_at: OffsetDateTime,
-    /// The scopes granted; `None` means as asked.
-    pub scopes: Option<Vec<String>>,
-    /// Who consented, where the answer held an id_token.
-    pub id_claims: Option<IdClaims>,
-    /// When the refresh token ends, where the provider says (Google: access granted for a limited time).
-    pub refresh_expires_at: Option<OffsetDateTime>,
-}

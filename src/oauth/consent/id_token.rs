@@ -8,8 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::identity::Names;
+use super::identity::ClaimedNames;
 use crate::oauth::http::answer;
+use crate::oauth::http::discovery::is_issuer;
 use crate::secret::{Secret, same_bytes};
 
 /// What an id_token says about the person who consented.
@@ -22,7 +23,7 @@ pub struct IdClaims {
     /// `exp`, in Unix seconds.
     pub expires_at: i64,
     /// `email` (unless declared unverified), `preferred_username` and `upn`.
-    pub names: Names,
+    pub names: ClaimedNames,
     /// `tid`: Microsoft's tenant.
     pub tenant: Option<String>,
     nonce: Option<String>,
@@ -48,7 +49,7 @@ impl IdClaims {
                 _ => return None,
             },
             expires_at: answer::seconds(claims.get("exp"))?,
-            names: Names::of(claims),
+            names: ClaimedNames::of(claims),
             tenant: text("tid"),
             nonce: text("nonce"),
         })
@@ -90,15 +91,6 @@ impl IdClaims {
         self.issuer == issuer
             || (issuer == "https://accounts.google.com" && self.issuer == "accounts.google.com")
     }
-}
-
-/// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
-pub(in crate::oauth) fn is_issuer(expected: &str, actual: &str) -> bool {
-    let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
-    let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-    tenant.is_some_and(|tenant| {
-        !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-    })
 }
 
 #[cfg(test)]

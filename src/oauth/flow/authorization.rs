@@ -17,9 +17,9 @@ use url::Url;
 use super::redirect::{Code, Expected, RedirectError};
 use crate::config::{Provider, is_loopback};
 use crate::oauth::consent::scope;
-use crate::oauth::http::{answer, request};
+use crate::oauth::http::request;
 use crate::oauth::meaning::text;
-use crate::oauth::{CallbackError, Client, Refusal, TokenError, Tokens};
+use crate::oauth::{Client, Refusal, TokenError, Tokens};
 use crate::secret::{Secret, random_text};
 
 /// Issuers that are known to send `iss` with every code (RFC 9207), besides those that publish it.
@@ -76,9 +76,6 @@ pub enum AuthorizeError {
     /// The redirect held no code.
     #[error(transparent)]
     Redirect(#[from] RedirectError),
-    /// No address to listen on.
-    #[error(transparent)]
-    Callback(#[from] CallbackError),
     /// An access token alone ends within the hour.
     #[error("{provider} gave no refresh token, so the access would end within the hour: {reason}")]
     NoRefreshToken {
@@ -184,7 +181,7 @@ impl Client {
         {
             return Err(AuthorizeError::TokenType(text::plain(kind, 40)));
         }
-        let tokens = answer::tokens(object, now)?;
+        let tokens = Tokens::read(object, now)?;
         match &tokens.id_claims {
             Some(claims) => {
                 let (issuer, _) = self.issuer();

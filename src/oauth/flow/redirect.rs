@@ -10,8 +10,8 @@ use std::fmt;
 use url::form_urlencoded;
 
 use crate::oauth::Refusal;
-use crate::oauth::consent::id_token;
 use crate::oauth::http::answer::Words;
+use crate::oauth::http::discovery::is_issuer;
 use crate::oauth::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
@@ -81,7 +81,7 @@ impl Expected {
     fn judge_issuer(&self, sent: Option<Cow<'_, str>>, is_error: bool) -> Result<(), RedirectError> {
         let Some(expected) = &self.issuer else { return Ok(()) };
         match sent {
-            Some(sent) if id_token::is_issuer(expected, &sent) => Ok(()),
+            Some(sent) if is_issuer(expected, &sent) => Ok(()),
             Some(sent) => Err(RedirectError::WrongIssuer(text::plain(&sent, 200))),
             None if self.sends_iss && !is_error => {
                 Err(RedirectError::WrongIssuer("it names none".to_owned()))

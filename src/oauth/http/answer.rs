@@ -1,4 +1,4 @@
-//! Reads what endpoints answer: a granted token, or which of the three classes a refusal is.
+//! Reads what endpoints answer: a JSON object, or which of the three classes a refusal is.
 //!
 //! Pure functions over a [`Reply`]. The rules, in this order:
 //! 1. 408, 425, 429 and 5xx are passing whatever the body says, and so is a redirect, which is never followed.
@@ -25,13 +25,9 @@ use zeroize::Zeroizing;
 
 use crate::oauth::meaning::knowledge::{self, Class, Entry};
 use crate::oauth::meaning::text;
-use crate::oauth::{IdClaims, Refusal, TokenError, Tokens};
+use crate::oauth::{Refusal, TokenError};
 use crate::secret::Secret;
 
-/// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
-const DEFAULT_LIFETIME: i64 = 3600;
-/// No access token is believed to live longer, so that no arithmetic can overflow.
-const LONGEST_LIFETIME: i64 = 366 * 86_400;
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const DESCRIPTION_LIMIT: usize = 300;
@@ -70,33 +66,6 @@ pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<Str
     }
 }
 
-/// The tokens in a successful answer (RFC 6749 §5.1); unknown members are ignored.
-pub(in crate::oauth) fn tokens(
-    object: &Map<String, Value>,
-    now: OffsetDateTime,
-) -> Result<Tokens, TokenError> {
-    let access_token =
-        secret(object, "access_token").filter(|token| token.expose().bytes().all(|b| b.is_ascii_graphic()));
-    let Some(access_token) = access_token else {
-        return Err(TokenError::passing(
-            "no_access_token",
-            "the provider's answer holds no usable access token",
-            None,
-        ));
-    };
-    Ok(Tokens {
-        access_token,
-        refresh_token: secret(object, "refresh_token"),
-        expires_at: now.saturating_add(
-            lifetime(object.get("expires_in")).unwrap_or(time::Duration::seconds(DEFAULT_LIFETIME)),
-        ),
-        scopes: scopes(object.get("scope")),
-        id_claims: object.get("id_token").and_then(Value::as_str).and_then(IdClaims::parse),
-        refresh_expires_at: lifetime(object.get("refresh_token_expires_in"))
-            .map(|left| now.saturating_add(left)),
-    })
-}
-
 /// A whole number of seconds however it is written: `3599`, `3599.0`, `"3599"`. `None` where it is
 /// missing, not a number, zero or negative: some servers write 0 for "not told".
 pub(in crate::oauth) fn seconds(value: Option<&Value>) -> Option<i64> {
@@ -112,19 +81,6 @@ pub(in crate::oauth) fn seconds(value: Option<&Value>) -> Option<i64> {
 /// A non-empty text member as a secret.
 pub(in crate::oauth) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
     object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
-}
-
-fn lifetime(value: Option<&Value>) -> Option<time::Duration> {
-    seconds(value).map(|seconds| time::Duration::seconds(seconds.min(LONGEST_LIFETIME)))
-}
-
-fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
-    let scopes: Vec<String> = match value? {
-        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return None,
-    };
-    Some(scopes).filter(|scopes| !scopes.is_empty())
 }
 
 fn is_passing(status: u16) -> bool {

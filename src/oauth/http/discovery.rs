@@ -10,7 +10,6 @@ use url::Url;
 use super::answer;
 use super::transport::{Transport, is_safe};
 use crate::oauth::TokenError;
-use crate::oauth::consent::id_token;
 use crate::oauth::meaning::text;
 
 /// The endpoints of an issuer.
@@ -54,7 +53,7 @@ fn addresses(issuer: &str) -> Result<[Url; 2], TokenError> {
 
 fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenError> {
     let published = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    if published != issuer && !(published.contains("{tenantid}") && id_token::is_issuer(published, issuer)) {
+    if published != issuer && !(published.contains("{tenantid}") && is_issuer(published, issuer)) {
         return Err(TokenError::local(
             "issuer",
             format!("the discovery document of {} names another issuer", text::plain(issuer, 200)),
@@ -73,6 +72,15 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
         revoke: url("revocation_endpoint"),
         userinfo: url("userinfo_endpoint"),
         sends_iss: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+    })
+}
+
+/// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
+pub(in crate::oauth) fn is_issuer(expected: &str, actual: &str) -> bool {
+    let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
+    let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    tenant.is_some_and(|tenant| {
+        !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
     })
 }
 

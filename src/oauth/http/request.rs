@@ -24,7 +24,7 @@ use crate::oauth::TokenError;
 use crate::secret::Secret;
 
 /// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
-pub(in crate::oauth) struct Request {
+pub(in crate::oauth) struct EndpointRequest {
     pub(in crate::oauth) http: HttpRequest,
     pub(in crate::oauth) secrets: Vec<Secret>,
 }
@@ -59,7 +59,7 @@ impl<'a> Requests<'a> {
         code: &Secret,
         verifier: &Secret,
         redirect_uri: &str,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| malformed())?;
         let built = self
             .client
@@ -71,14 +71,21 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 6749 §6; `scopes` may be empty.
-    pub(in crate::oauth) fn refresh(&self, token: &Secret, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn refresh(
+        &self,
+        token: &Secret,
+        scopes: &[String],
+    ) -> Result<EndpointRequest, TokenError> {
         let old = RefreshToken::new(token.expose().to_owned());
         let built = self.client.exchange_refresh_token(&old).add_scopes(named(scopes)).request(&keep);
         self.finish(built, [token])
     }
 
     /// RFC 6749 §4.4 with the client secret.
-    pub(in crate::oauth) fn client_credentials(&self, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn client_credentials(
+        &self,
+        scopes: &[String],
+    ) -> Result<EndpointRequest, TokenError> {
         let built = self.client.exchange_client_credentials().add_scopes(named(scopes)).request(&keep);
         self.finish(built, [])
     }
@@ -89,7 +96,7 @@ impl<'a> Requests<'a> {
         &self,
         scopes: &[String],
         assertion: &Secret,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let client =
             BasicClient::new(self.client.client_id().clone()).set_token_uri(self.client.token_uri().clone());
@@ -104,7 +111,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.1.
-    pub(in crate::oauth) fn device(&self, device_url: &Url) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device(&self, device_url: &Url) -> Result<EndpointRequest, TokenError> {
         let client = self
             .client
             .clone()
@@ -117,7 +124,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.4.
-    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Result<EndpointRequest, TokenError> {
         const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
         self.authenticated(
             None,
@@ -131,7 +138,7 @@ impl<'a> Requests<'a> {
         &self,
         revoke_url: &Url,
         refresh_token: &Secret,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
         self.authenticated(Some(revoke_url), &form, refresh_token)
     }
@@ -143,7 +150,7 @@ impl<'a> Requests<'a> {
         url: Option<&Url>,
         form: &[(&str, &str)],
         secret: &Secret,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let mut request = self.client_credentials(&[])?;
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
@@ -165,15 +172,18 @@ impl<'a> Requests<'a> {
         &self,
         built: Result<T, RequestTokenError<Kept, BasicErrorResponse>>,
         secrets: impl IntoIterator<Item = &'s Secret>,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
         let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
-        Ok(Request { http: *http, secrets })
+        Ok(EndpointRequest { http: *http, secrets })
     }
 }
 
 /// RFC 7523 §2.1: the assertion is all the authentication that there is.
-pub(in crate::oauth) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request, TokenError> {
+pub(in crate::oauth) fn jwt_bearer(
+    token_url: &Url,
+    assertion: &Secret,
+) -> Result<EndpointRequest, TokenError> {
     let body = Serializer::new(String::new())
         .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
         .append_pair("assertion", assertion.expose())
@@ -183,7 +193,7 @@ pub(in crate::oauth) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Resul
         .header("accept", "application/json")
         .body(body.into_bytes())
         .map_err(|_| malformed())?;
-    Ok(Request { http, secrets: vec![assertion.clone()] })
+    Ok(EndpointRequest { http, secrets: vec![assertion.clone()] })
 }
 
 /// The client id, or how to come by one.
@@ -242,7 +252,7 @@ mod tests {
     use super::*;
     use crate::oauth::testing;
 
-    fn form(request: &Request) -> BTreeMap<String, String> {
+    fn form(request: &EndpointRequest) -> BTreeMap<String, String> {
         form_urlencoded::parse(request.http.body()).into_owned().collect()
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
-use super::request::Request;
+use super::request::EndpointRequest;
 use crate::config::is_loopback;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
@@ -57,7 +57,7 @@ impl Transport {
         })
     }
 
-    pub(in crate::oauth) async fn send(&self, request: Request) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn send(&self, request: EndpointRequest) -> Result<Reply, TokenError> {
         let request = reqwest::Request::try_from(request.http).map_err(|_| not_a_url())?;
         self.execute(request).await
     }
