@@ -226,6 +226,15 @@ impl Ran {
         }
     }
 
+    /// Standard error from its error on; what comes before was said meanwhile, such as the address to open.
+    pub fn error(&self) -> &str {
+        let at = match self.err.starts_with("error: ") {
+            true => Some(0),
+            false => self.err.find("\nerror: "),
+        };
+        at.map_or("", |at| &self.err[at..])
+    }
+
     /// Standard output as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
