@@ -181,6 +181,12 @@ impl Site {
     }
 }
 
+/// What `work` gives; it comes soon, or the test fails and names what it waits for.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(sandbox::PATIENCE, work).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what:?}"))
+}
+
 pub fn set_mode(path: &Path, mode: u32) {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
     std::fs::set_permissions(path, mode).unwrap();
@@ -302,7 +308,7 @@ impl Serving {
     /// Reads the log until a line holds `text`, and returns that line.
     pub async fn logs(&mut self, text: &str) -> String {
         loop {
-            let line = self.log.next_line().await.unwrap();
+            let line = within(text, self.log.next_line()).await.unwrap();
             let Some(line) = line else { panic!("serve ended without logging {text:?}: {:#?}", self.said) };
             self.said.push(line.clone());
             if line.contains(text) {
