@@ -7,6 +7,7 @@
 
 mod error;
 mod file;
+mod place;
 mod preset;
 mod provider;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::ConfigError;
+pub use place::is_loopback;
 pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service};
 
 pub use crate::protocol::Door;

@@ -8,63 +8,33 @@
 //! The invariant: a grant is given up only on an explicit refusal. Whatever else an endpoint does
 //! (HTML, silence, a redirect, half an answer) is [`TokenError::Passing`] and loses nothing.
 //!
+//! Inside, each folder uses those before it: `meaning` (what a refusal means), `http` (requests and answers),
+//! `consent` (what a consent brought), `client`, `flow` (the ways to a grant), `receiver` (of redirects).
+//!
 //! oauth2 builds the requests (PKCE, URLs, forms, client authentication); reqwest sends them; the
 //! answers are read here, because oauth2's response types refuse what real endpoints send:
 //! `expires_in` as text, HTML with status 200, no `token_type`. Neither crate is used outside this
 //! module. No text of an error ever holds a secret or a URL's query.
 
-mod answer;
-mod app;
-mod authorization;
-mod callback;
 mod client;
-mod device;
-mod discovery;
-mod error;
-mod id_token;
-pub mod identity;
-mod jwt;
-pub mod knowledge;
-pub mod page;
-mod redirect;
-mod request;
-mod revoke;
-pub mod scope;
-mod shared_callback;
+mod consent;
+mod flow;
+mod http;
+mod meaning;
+mod receiver;
 #[cfg(test)]
 mod testing;
-mod text;
-mod transport;
-mod webhook;
 
-use time::OffsetDateTime;
-
-use crate::secret::Secret;
-
-pub use authorization::{Authorization, AuthorizeError, redirect_text};
-pub use callback::{Callback, CallbackError};
 pub use client::Client;
-pub use device::{Device, Poll};
-pub use error::{Refusal, TokenError};
-pub use id_token::IdClaims;
-pub use redirect::{Code, RedirectError, state_of};
-pub use revoke::Revocation;
-pub use shared_callback::SharedCallback;
-pub use webhook::Webhook;
-
-/// What a token endpoint granted (RFC 6749 §5.1).
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    /// The access token; opaque, visible ASCII.
-    pub access_token: Secret,
-    /// A refresh token that replaces the one used; `None` keeps the old one (RFC 6749 §6).
-    pub refresh_token: Option<Secret>,
-    /// When the access token ends; an hour from now where the provider does not say.
-    pub expires_at: OffsetDateTime,
-    /// The scopes granted; `None` means as asked.
-    pub scopes: Option<Vec<String>>,
-    /// Who consented, where the answer held an id_token.
-    pub id_claims: Option<IdClaims>,
-    /// When the refresh token ends, where the provider says (Google: access granted for a limited time).
-    pub refresh_expires_at: Option<OffsetDateTime>,
-}
+pub use consent::id_token::IdClaims;
+pub use consent::tokens::Tokens;
+pub use consent::{identity, scope};
+pub use flow::authorization::{Authorization, AuthorizeError, redirect_text};
+pub use flow::device::{Device, Poll};
+pub use flow::redirect::{Code, RedirectError, state_of};
+pub use flow::revoke::Revocation;
+pub use http::webhook::Webhook;
+pub use meaning::error::{Refusal, TokenError};
+pub use meaning::knowledge;
+pub use receiver::loopback::{Callback, CallbackError};
+pub use receiver::shared::SharedCallback;

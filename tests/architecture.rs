@@ -61,9 +61,11 @@ const COMMON: &[&str] = &["logging", "shutdown", "text", "trouble"];
 /// External crates, and the only rooms that may name them: a change of such a crate stays in one room.
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
+    ("axum", &["oauth"]),
     ("chacha20poly1305", &["secret"]),
     ("clap", &["cli"]),
     ("dashmap", &["token"]),
+    ("hyper_util", &["oauth"]),
     ("oauth2", &["oauth"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),

@@ -9,7 +9,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::{ALICE, BOB, Ran, Site, pseudo_terminal};
-use rcgen::PublicKeyData as _;
 use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -123,9 +122,9 @@ async fn a_bare_query_is_pasted_as_well() {
 async fn no_paste_and_a_wrong_one_store_nothing() {
     let site = Site::new().await;
     let ran = site.run_with(&["authorize", ALICE, "--paste"], "").await;
-    assert!(ran.code == 1 && ran.err.contains("no address was pasted"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("no address was pasted"), "{ran:?}");
     let ran = site.run_with(&["authorize", ALICE, "--paste"], "4/0AfJohX\n").await;
-    assert!(ran.code == 1 && ran.err.contains("whole address"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("whole address"), "{ran:?}");
     nothing_is_stored(&site).await;
 }
 
@@ -169,7 +168,10 @@ async fn a_confidential_web_client_is_answered_through_the_daemon_behind_a_rever
 async fn without_the_daemons_callback_an_https_redirect_names_paste() {
     let site = web_client_site("").await;
     let ran = site.run(&["authorize", ALICE, "--no-browser"]).await;
-    assert!(ran.code == 1 && ran.err.contains("--paste") && ran.err.contains("[callback]"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("[callback]"),
+        "{ran:?}"
+    );
 }
 
 async fn web_client_site(more: &str) -> Site {
@@ -207,7 +209,9 @@ async fn a_code_entered_on_another_device_authorises() {
 
 #[tokio::test]
 async fn a_declined_or_ended_device_code_stores_nothing() {
-    for end in ["declined", "ended"] {
+    for (end, said) in
+        [("declined", "the consent was declined ("), ("ended", "the code was not used in time (")]
+    {
         let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
         site.sandbox.controls().oauth(|oauth| oauth.device_interval = 1);
         let mut command = Running::start(&site, &["authorize", ALICE, "--device"]);
@@ -218,7 +222,7 @@ async fn a_declined_or_ended_device_code_stores_nothing() {
             _ => site.sandbox.controls().expire_device(&code),
         }
         let ran = command.end().await;
-        assert!(ran.code == 1 && ran.err.contains("error: "), "{ran:?}");
+        assert!(ran.code == 1 && ran.error().contains(said), "{end}: {ran:?}");
         nothing_is_stored(&site).await;
     }
 }
@@ -229,7 +233,7 @@ async fn a_provider_without_device_flow_names_the_alternative() {
     append(&site, "no_device = \"No device flow here\"\n");
     let ran = site.run(&["authorize", ALICE, "--device"]).await;
     assert!(
-        ran.code == 1 && ran.err.contains("No device flow here") && ran.err.contains("--paste"),
+        ran.code == 1 && ran.error().contains("No device flow here") && ran.error().contains("--paste"),
         "{ran:?}"
     );
 }
@@ -268,10 +272,10 @@ async fn an_application_with_a_secret_opens_a_mailbox_and_a_whole_domain() {
 async fn an_application_needs_an_app_password() {
     let site = app_site("app_scopes = [\"https://outlook.office365.com/.default\"]\n").await;
     let ran = site.run(&["authorize", ALICE, "--app", "--no-app-password"]).await;
-    assert!(ran.code == 1 && ran.err.contains("app password"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("app password"), "{ran:?}");
     nothing_is_stored(&site).await;
     let ran = site.run(&["authorize", "@example.com"]).await;
-    assert!(ran.code == 1 && ran.err.contains("--app"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("--app"), "{ran:?}");
 }
 
 #[tokio::test]
@@ -279,11 +283,11 @@ async fn an_application_that_may_not_open_the_mailbox_stores_nothing() {
     let site = app_site("app_scopes = [\"https://outlook.office365.com/.default\"]\n").await;
     site.sandbox.controls().next_login(LoginFault::Refuse);
     let ran = site.run(&["authorize", ALICE, "--app"]).await;
-    assert!(ran.code == 1 && ran.err.contains("nothing is stored"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("nothing is stored"), "{ran:?}");
     nothing_is_stored(&site).await;
     let site = Site::new().await;
     let ran = site.run(&["authorize", ALICE, "--app"]).await;
-    assert!(ran.code == 1 && ran.err.contains("no application sign-in is configured"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("no application sign-in is configured"), "{ran:?}");
 }
 
 #[tokio::test]
@@ -292,7 +296,6 @@ async fn a_service_account_has_a_token_for_each_mailbox() {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     let file = json!({"client_email": "proxy@project.example", "private_key": key.serialize_pem()});
     std::fs::write(site.home.path().join("service.json"), file.to_string()).unwrap();
-    assert!(!key.der_bytes().is_empty());
     append(&site, "service_account_file = \"service.json\"\napp_scopes = [\"https://mail.google.com/\"]\n");
     let ran = site.run(&["authorize", "@example.com", "--app", "--json", "--probe", ALICE]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -369,8 +372,10 @@ async fn an_alias_that_is_taken_is_refused_before_anybody_consents() {
     site.authorize(BOB).await;
     assert_eq!(site.run(&["accounts", "alias", BOB, "bobby"]).await.code, 0);
     for alias in [BOB, "BOBBY"] {
-        let ran = site.run(&["authorize", ALICE, "--no-browser", "--alias", alias]).await;
-        assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("error: "), "{ran:?}");
+        let words = ["authorize", ALICE, "--no-browser", "--timeout", "1", "--alias", alias];
+        let ran = site.run(&words).await;
+        let said = format!("\"{alias}\" is already a login name of {BOB}");
+        assert!(ran.code == 1 && ran.out.is_empty() && ran.error().contains(&said), "{ran:?}");
     }
 }
 
@@ -379,7 +384,10 @@ async fn an_owner_who_may_not_open_the_mailbox_changes_nothing() {
     let site = Site::with(Sandbox::builder().user(ALICE).user(BOB)).await;
     site.authorize(BOB).await;
     let ran = site.run(&["authorize", ALICE, "--owner", BOB]).await;
-    assert!(ran.code == 1 && ran.err.contains("does not open") && ran.err.contains("full access"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.error().contains("does not open") && ran.error().contains("full access"),
+        "{ran:?}"
+    );
     assert_eq!(site.tokens().await.0.len(), 1);
 }
 
@@ -387,7 +395,7 @@ async fn an_owner_who_may_not_open_the_mailbox_changes_nothing() {
 async fn an_owner_without_a_grant_consents_and_is_the_one_who_is_judged() {
     let site = Site::with(Sandbox::builder().user(ALICE).user(BOB).shared_mailbox(SHARED, &[BOB])).await;
     let ran = site.authorize_with(&[SHARED, "--owner", BOB], Some(ALICE)).await;
-    assert!(ran.code == 1 && ran.err.contains(ALICE) && ran.err.contains(BOB), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains(ALICE) && ran.error().contains(BOB), "{ran:?}");
     nothing_is_stored(&site).await;
     let ran = site.authorize_with(&[SHARED, "--owner", BOB], Some(BOB)).await;
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -402,14 +410,16 @@ async fn what_the_person_or_the_provider_withholds_stores_nothing() {
             site.sandbox.controls().oauth(|oauth| oauth.untick = vec!["https://mail.google.com/".to_owned()]);
         }),
         ("no refresh token", |site| site.sandbox.controls().oauth(|oauth| oauth.refresh_tokens = false)),
-        ("authorize", |site| site.sandbox.controls().oauth(|oauth| oauth.deny = true)),
+        ("the sign-in was refused: access was not granted (access_denied)", |site| {
+            site.sandbox.controls().oauth(|oauth| oauth.deny = true)
+        }),
         ("did not open the mailbox", |site| site.sandbox.controls().next_login(LoginFault::Refuse)),
     ];
     for (said, arrange) in cases {
         let site = Site::new().await;
         arrange(&site);
         let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
-        assert!(ran.code == 1 && ran.err.contains(said), "{said}: {ran:?}");
+        assert!(ran.code == 1 && ran.error().contains(said), "{said}: {ran:?}");
         nothing_is_stored(&site).await;
     }
 }
@@ -419,7 +429,7 @@ async fn a_token_endpoint_in_trouble_is_named() {
     let site = Site::new().await;
     site.sandbox.controls().every_token(TokenFault::html());
     let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
-    assert!(ran.code == 1 && ran.err.starts_with("Open this address"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("such as a web page (HTTP 200)"), "{ran:?}");
     nothing_is_stored(&site).await;
 }
 
@@ -427,7 +437,7 @@ async fn a_token_endpoint_in_trouble_is_named() {
 async fn nobody_consents_in_time() {
     let site = Site::new().await;
     let ran = site.run(&["authorize", ALICE, "--no-browser", "--timeout", "1"]).await;
-    assert!(ran.code == 1 && ran.err.contains("nobody consented within 1 s"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("nobody consented within 1 s"), "{ran:?}");
     nothing_is_stored(&site).await;
 }
 
@@ -450,7 +460,7 @@ async fn ctrl_c_leaves_nothing_behind() {
 async fn a_preset_without_a_client_shows_how_to_register_one() {
     let site = Site::new().await;
     let ran = site.run(&["authorize", "someone@gmail.com"]).await;
-    assert!(ran.code == 1 && ran.err.contains("console.cloud.google.com"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("console.cloud.google.com"), "{ran:?}");
     assert!(ran.err.contains("[providers.gmail]"), "{ran:?}");
 }
 
@@ -458,11 +468,11 @@ async fn a_preset_without_a_client_shows_how_to_register_one() {
 async fn providers_that_cannot_work_say_why() {
     let site = Site::new().await;
     let ran = site.run(&["authorize", "someone@icloud.com"]).await;
-    assert!(ran.code == 1 && ran.err.contains("Apple does not offer OAuth"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("Apple does not offer OAuth"), "{ran:?}");
     let ran = site.run(&["authorize", "someone@nowhere.example"]).await;
-    assert!(ran.code == 1 && ran.err.contains("--provider NAME"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("--provider NAME"), "{ran:?}");
     let ran = site.run(&["authorize", ALICE, "--provider", "nonsense"]).await;
-    assert!(ran.code == 1 && ran.err.contains("there is no provider"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("there is no provider"), "{ran:?}");
 }
 
 #[tokio::test]
@@ -483,16 +493,25 @@ async fn an_imported_refresh_token_proves_itself() {
 #[tokio::test]
 async fn a_state_directory_of_somebody_else_is_refused_with_the_line_that_works() {
     let site = Site::new().await;
+    let owner = with_a_state_directory_of_somebody_else(&site);
+    let words = ["authorize", ALICE, "--no-browser", "--timeout", "1"];
+    let ran = site.run(&words).await;
+    assert!(ran.code == 1 && ran.error().contains(&format!("belongs to {owner}")), "{ran:?}");
+    let line = ran.error().lines().find(|line| line.contains(&format!("sudo -u {owner}"))).unwrap();
+    assert!(line.ends_with(&words.join(" ")), "{line}");
+    assert!(line.contains(&format!("--config {}", site.config.display())), "{line}");
+}
+
+/// The name of its owner. Root gives the site's own directory away; a user who cannot takes root's.
+fn with_a_state_directory_of_somebody_else(site: &Site) -> &'static str {
     std::fs::create_dir(site.state()).unwrap();
     let nobody = 65534;
-    if std::os::unix::fs::chown(site.state(), Some(nobody), Some(nobody)).is_err() {
-        let why = std::os::unix::fs::chown(site.state(), Some(nobody), None).unwrap_err();
-        assert_eq!(why.kind(), std::io::ErrorKind::PermissionDenied, "only root can give a directory away");
-        return;
+    if std::os::unix::fs::chown(site.state(), Some(nobody), Some(nobody)).is_ok() {
+        return "nobody";
     }
-    let ran = site.run(&["authorize", ALICE, "--no-browser"]).await;
-    assert!(ran.code == 1 && ran.err.contains("belongs to nobody"), "{ran:?}");
-    let line = ran.err.lines().find(|line| line.contains("sudo -u nobody")).unwrap();
-    assert!(line.ends_with(&format!("authorize {ALICE} --no-browser")), "{line}");
-    assert!(line.contains(&format!("--config {}", site.config.display())), "{line}");
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    let of_root = text.replacen("state_directory = \"state\"", "state_directory = \"/\"", 1);
+    assert_ne!(of_root, text);
+    std::fs::write(&site.config, of_root).unwrap();
+    "root"
 }

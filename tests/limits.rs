@@ -232,7 +232,9 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
 
 /// Fails until it is told to wait.
 async fn throttle(serving: &Serving, name: &str) -> String {
+    let patience = Instant::now() + sandbox::PATIENCE;
     loop {
+        assert!(Instant::now() < patience, "{name} never has to wait");
         let mut client = greeted(serving, "127.0.0.1").await.unwrap();
         for guess in 0..3 {
             let said = refused(&mut client, &format!("LOGIN {name} guess-{guess}")).await;

@@ -8,13 +8,14 @@ mod common;
 use std::time::Duration;
 
 use common::client::{Answer, Client};
-use common::{ALICE, BOB, Serving, Site};
+use common::{ALICE, BOB, Serving, Site, within};
 use sandbox::{Gate, Rotation, Sandbox, TokenFault};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// A revocation holds for running sessions within this.
@@ -331,9 +332,12 @@ async fn an_outage_costs_few_requests_and_its_end_one_refresh_a_grant() {
 
     controls.heal_tokens();
     for settings in &settings {
-        while !try_to_log_in(&serving, settings).await.1.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let logs_in = async {
+            while !try_to_log_in(&serving, settings).await.1.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within("a login once the endpoint is well again", logs_in).await;
     }
     let all: Vec<&Value> = settings.iter().collect();
     crowd(&[&serving], &all, 10 * all.len()).await.join_all().await;
@@ -422,10 +426,10 @@ async fn a_session_that_downloads_ends_too() {
 }
 
 /// A webhook's other end: hands on each JSON body.
-async fn webhook() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+async fn webhook() -> (String, mpsc::UnboundedReceiver<Value>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook?key=webhook-canary", listener.local_addr().unwrap());
-    let (events, received) = tokio::sync::mpsc::unbounded_channel();
+    let (events, received) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let mut stream = BufReader::new(stream);
@@ -449,6 +453,10 @@ async fn webhook() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
     (url, received)
 }
 
+async fn next_event(posted: &mut mpsc::UnboundedReceiver<Value>) -> Value {
+    within("an event", posted.recv()).await.unwrap()
+}
+
 #[tokio::test]
 async fn people_are_told_once_when_a_grant_needs_them_and_when_it_has_healed() {
     let (url, mut posted) = webhook().await;
@@ -463,7 +471,7 @@ async fn people_are_told_once_when_a_grant_needs_them_and_when_it_has_healed() {
     for serving in [&one, &other] {
         assert!(try_to_log_in(serving, &settings).await.1.refused_with("EXPIRED"));
     }
-    let event = posted.recv().await.unwrap();
+    let event = next_event(&mut posted).await;
     assert_eq!(event["event"], "needs_person");
     assert_eq!(
         (&event["account"], &event["owner"], &event["provider"]),
@@ -475,12 +483,15 @@ async fn people_are_told_once_when_a_grant_needs_them_and_when_it_has_healed() {
     OffsetDateTime::parse(event["at"].as_str().unwrap(), &Rfc3339).unwrap();
 
     site.authorize(ALICE).await;
-    let healed = posted.recv().await.unwrap();
+    let healed = next_event(&mut posted).await;
     assert_eq!((&healed["event"], &healed["state"]), (&json!("healed"), &json!("ok")));
     let told = || std::fs::read_to_string(&file).unwrap_or_default();
-    while told().lines().count() < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let both_told = async {
+        while told().lines().count() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("the command's two events", both_told).await;
     let log = one.stop().await.1 + &other.stop().await.1;
     assert!(!log.contains("webhook-canary"), "{log}");
     assert!(posted.try_recv().is_err(), "each once, whatever the number of processes");
@@ -496,11 +507,11 @@ async fn a_near_end_is_told_before_it_comes() {
     site.authorize(ALICE).await;
     let _serving = site.serve().await;
     tamper(&site, "UPDATE grants SET refresh_expires_at = unixepoch() + 2 * 86400").await;
-    let event = posted.recv().await.unwrap();
+    let event = next_event(&mut posted).await;
     assert_eq!((&event["event"], &event["state"]), (&json!("about_to_need_person"), &json!("ok")));
     assert!(event["reason"].as_str().unwrap().starts_with("it ends on "), "{event}");
     tamper(&site, "UPDATE grants SET refresh_expires_at = unixepoch() + 60 * 86400").await;
-    assert_eq!(posted.recv().await.unwrap()["event"], "healed");
+    assert_eq!(next_event(&mut posted).await["event"], "healed");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::Problem;
+use super::place::{Base, is_loopback};
 use super::preset::{self, ProviderFile};
 use super::{Config, Door, Events, Limits, Listener, LogFormat, Security, Store, Tls};
 use crate::secret::KeySource;
@@ -132,18 +133,6 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         state_directory,
         warnings,
     })
-}
-
-/// What relative paths are relative to: the file's directory, else the current one.
-pub(super) struct Base(Option<PathBuf>);
-
-impl Base {
-    pub(super) fn resolve(&self, path: PathBuf) -> PathBuf {
-        match &self.0 {
-            Some(directory) => directory.join(path),
-            None => path,
-        }
-    }
 }
 
 fn default_listeners() -> Vec<Listener> {
@@ -317,7 +306,7 @@ fn webhook(text: &str) -> Result<Url, Problem> {
     let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
     match url.scheme() {
         "https" if url.has_host() => Ok(url),
-        "http" if preset::is_loopback(&url) => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         _ => Err(wrong("must be https, or http on a loopback host").hint("write an https URL")),
     }
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Unsupported;
 use super::error::Problem;
-use super::file::Base;
+use super::place::{Base, is_loopback};
 use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
 use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
@@ -359,16 +359,6 @@ fn redirect_uri(field: &Field<'_>, text: &str) -> Result<Url, Problem> {
     match url.fragment() {
         Some(_) => Err(field.problem("redirect_uri", "must not have a fragment (RFC 6749 §3.1.2)")),
         None => Ok(url),
-    }
-}
-
-/// Whether no network lies between us and the URL's host.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 

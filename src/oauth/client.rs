@@ -8,11 +8,12 @@ use tokio::sync::OnceCell;
 use tokio_rustls::rustls;
 use url::Url;
 
-use super::discovery::{self, Metadata};
-use super::identity::Names;
-use super::request::{Request, Requests};
-use super::transport::Transport;
-use super::{TokenError, Tokens, answer};
+use super::consent::identity::ClaimedNames;
+use super::http::answer;
+use super::http::discovery::{self, Metadata};
+use super::http::request::{EndpointRequest, Requests};
+use super::http::transport::Transport;
+use super::{TokenError, Tokens};
 use crate::config::Provider;
 use crate::secret::Secret;
 use crate::trouble::Cure;
@@ -57,7 +58,7 @@ impl Client {
         let Some(url) = self.provider.userinfo_url.clone().or(known) else { return Ok(Vec::new()) };
         let reply = self.transport.get(&url, Some(&tokens.access_token)).await?;
         match answer::object(&reply, std::slice::from_ref(&tokens.access_token)) {
-            Ok(userinfo) => Ok(Names::of(&userinfo).that_count(email_counts)),
+            Ok(userinfo) => Ok(ClaimedNames::of(&userinfo).that_count(email_counts)),
             Err(error) if error.is_passing() => Err(error),
             // Microsoft's mail tokens are not for its userinfo endpoint: it tells us nothing.
             Err(_) => Ok(Vec::new()),
@@ -68,11 +69,11 @@ impl Client {
         Requests::new(&self.provider, &self.token_url().await?)
     }
 
-    pub(super) async fn tokens(&self, request: Request) -> Result<Tokens, TokenError> {
-        answer::tokens(&self.object(request).await?, OffsetDateTime::now_utc())
+    pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<Tokens, TokenError> {
+        Tokens::read(&self.object(request).await?, OffsetDateTime::now_utc())
     }
 
-    pub(super) async fn object(&self, request: Request) -> Result<Map<String, Value>, TokenError> {
+    pub(super) async fn object(&self, request: EndpointRequest) -> Result<Map<String, Value>, TokenError> {
         let secrets = request.secrets.clone();
         let reply = self.transport.send(request).await?;
         answer::object(&reply, &secrets)

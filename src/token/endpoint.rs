@@ -190,11 +190,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_about_one_grant_opens_nothing() {
+    async fn an_answer_between_failures_starts_the_count_anew() {
         let endpoint = Endpoint::new("Acme".into());
-        for _ in 0..20 {
+        for _ in 0..4 * FAILURES {
             endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
             endpoint.enter().await.unwrap().report(None);
         }
+    }
+
+    /// An OAuth error is such an answer, whatever HTTP status it comes with.
+    #[tokio::test]
+    async fn what_is_about_one_grant_opens_nothing() {
+        let endpoint = Endpoint::new("Acme".into());
+        for error in [about_one_grant("temporarily_unavailable", 503), about_one_grant("slow_down", 429)] {
+            for _ in 0..4 * FAILURES {
+                endpoint.enter().await.unwrap().report(Some(&error));
+            }
+            for _ in 1..FAILURES {
+                endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
+            }
+            endpoint.enter().await.unwrap().report(Some(&error));
+            endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
+        }
+        let TokenError::Passing { refusal, .. } = about_one_grant("invalid_grant", 400) else {
+            unreachable!()
+        };
+        for error in [TokenError::NeedsPerson(refusal.clone()), TokenError::NeedsAdministrator(refusal)] {
+            for _ in 0..4 * FAILURES {
+                endpoint.enter().await.unwrap().report(Some(&error));
+            }
+        }
+    }
+
+    fn about_one_grant(code: &str, status: u16) -> TokenError {
+        let TokenError::Passing { mut refusal, .. } = failed(Some(status), None) else { unreachable!() };
+        refusal.error = Some(code.into());
+        TokenError::Passing { retry_after: Some(Duration::from_secs(60)), refusal }
     }
 }

@@ -181,6 +181,12 @@ impl Site {
     }
 }
 
+/// What `work` gives; it comes soon, or the test fails and names what it waits for.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(sandbox::PATIENCE, work).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what:?}"))
+}
+
 pub fn set_mode(path: &Path, mode: u32) {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
     std::fs::set_permissions(path, mode).unwrap();
@@ -224,6 +230,15 @@ impl Ran {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Standard error from its error on; what comes before was said meanwhile, such as the address to open.
+    pub fn error(&self) -> &str {
+        let at = match self.err.starts_with("error: ") {
+            true => Some(0),
+            false => self.err.find("\nerror: "),
+        };
+        at.map_or("", |at| &self.err[at..])
     }
 
     /// Standard output as JSON.
@@ -293,7 +308,7 @@ impl Serving {
     /// Reads the log until a line holds `text`, and returns that line.
     pub async fn logs(&mut self, text: &str) -> String {
         loop {
-            let line = self.log.next_line().await.unwrap();
+            let line = within(text, self.log.next_line()).await.unwrap();
             let Some(line) = line else { panic!("serve ended without logging {text:?}: {:#?}", self.said) };
             self.said.push(line.clone());
             if line.contains(text) {

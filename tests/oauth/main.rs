@@ -10,5 +10,6 @@ mod callback;
 mod device;
 mod discovery;
 mod revoke;
+mod shared_callback;
 mod support;
 mod token_endpoint;

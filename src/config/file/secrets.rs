@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Base, File, Problem};
-use crate::config::preset;
+use crate::config::is_loopback;
 use crate::secret::FileAccess;
 
 /// A file that holds a secret, and the key that names it.
@@ -86,6 +86,6 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     let is_bare = webhook.path() == "/" && webhook.query().is_none();
     let has_user = !webhook.username().is_empty() || webhook.password().is_some();
     // A path that nobody guesses is what chat services have for a password; on this machine it is an address.
-    let is_secret = has_user || !(is_bare || preset::is_loopback(&webhook));
+    let is_secret = has_user || !(is_bare || is_loopback(&webhook));
     is_secret.then(|| ["events", "webhook"].map(str::to_owned).to_vec())
 }

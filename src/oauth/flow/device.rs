@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use super::{AuthorizeError, Client, TokenError, Tokens, answer, knowledge, text};
+use crate::oauth::http::answer;
+use crate::oauth::meaning::{knowledge, text};
+use crate::oauth::{AuthorizeError, Client, TokenError, Tokens};
 use crate::secret::Secret;
 use crate::trouble::{Cure, Way};
 

@@ -115,7 +115,7 @@ struct Table {
 
 /// The file is part of the program, and a test reads it: it cannot be unreadable here.
 static TABLE: LazyLock<Table> =
-    LazyLock::new(|| toml::from_str(include_str!("../../config/errors.toml")).unwrap_or_default());
+    LazyLock::new(|| toml::from_str(include_str!("../../../config/errors.toml")).unwrap_or_default());
 
 /// What is known about `code`: the most specific entry.
 pub fn look_up(code: &str, subtype: Option<&str>, description: &str) -> Option<&'static Entry> {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        toml::from_str(include_str!("../../config/errors.toml")).unwrap()
+        toml::from_str(include_str!("../../../config/errors.toml")).unwrap()
     }
 
     #[test]

@@ -3,39 +3,24 @@
 //! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or
 //! until it is dropped. Anything on this machine can send it requests, and so can a web page that
 //! rebinds its name to 127.0.0.1: therefore the Host must be ours, the method GET, the path the
-//! redirect's, and whatever has the wrong `state` gets a page and uses nothing up. One connection is
-//! one request, with a small header and ten seconds.
+//! redirect's, and whatever has the wrong `state` gets a page and uses nothing up.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HOST};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use axum::Router;
+use axum::http::header::{ALLOW, HOST};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::authorization::{Authorization, redirect_text};
-use super::redirect::{Code, Expected, RedirectError};
-use super::{page, transport};
+use super::{page, server};
+use crate::config::is_loopback;
+use crate::oauth::flow::redirect::{Code, Expected, RedirectError};
+use crate::oauth::{Authorization, redirect_text};
 
-/// A browser sends one request at once; the rest are junk, and wait in the backlog.
-const CONNECTIONS: usize = 32;
-/// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
-const LONGEST_HEADER: usize = 32 * 1024;
-const HEADERS: usize = 100;
-/// A browser on the same machine has sent its request long before.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// A free port on 127.0.0.1 may be taken on ::1; so many tries make that improbable.
 const PORT_TRIES: usize = 16;
 
@@ -67,7 +52,7 @@ pub enum CallbackError {
 impl Callback {
     /// Listens where `redirect_uri` points: a loopback host, on its port or on a free one.
     pub async fn bind(redirect_uri: &Url) -> Result<Self, CallbackError> {
-        if redirect_uri.scheme() != "http" || !transport::is_loopback(redirect_uri) {
+        if redirect_uri.scheme() != "http" || !is_loopback(redirect_uri) {
             return Err(CallbackError::NotLoopback(Box::new(redirect_uri.clone())));
         }
         let listeners = match redirect_uri.host() {
@@ -97,21 +82,10 @@ impl Callback {
             expected: Arc::clone(&authorization.expected),
             outcome: Mutex::new(None),
         });
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = accept(&self.listeners), if connections.len() < CONNECTIONS => match accepted {
-                    Ok(stream) => drop(connections.spawn(Arc::clone(&desk).serve(stream))),
-                    // Out of descriptors: the next may work, but not by spinning.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-                },
-                Some(_) = connections.join_next() => {
-                    if let Some(outcome) = desk.take() {
-                        return outcome;
-                    }
-                }
-            }
-        }
+        let asked = desk.clone();
+        let answer =
+            async move |method: Method, uri: Uri, headers: HeaderMap| asked.answer(&method, &uri, &headers);
+        server::serve(&self.listeners, &Router::new().fallback(answer), || desk.take()).await
     }
 }
 
@@ -126,69 +100,39 @@ struct Desk {
 }
 
 impl Desk {
-    /// One request; its connection is closed when the page is sent.
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let service = service_fn(|request| {
-            let response = self.answer(&request);
-            async { Ok::<_, Infallible>(response) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .max_headers(HEADERS)
-            .max_buf_size(LONGEST_HEADER)
-            .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), service);
-        // A browser that hangs up before it has its page has sent its answer all the same.
-        let _ = timeout(PATIENCE, connection).await;
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<String> {
-        if !self.is_ours(request) {
-            return respond(403, page::notice("Wrong address", "This address is not served here."));
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+        if !self.is_ours(uri, headers) {
+            let text = "This address is not served here.";
+            return page::notice(StatusCode::FORBIDDEN, "Wrong address", text).into_response();
         }
-        if request.uri().path() != self.path {
-            return respond(404, page::notice("Not found", "There is nothing here."));
+        if uri.path() != self.path {
+            return page::not_found().into_response();
         }
-        if request.method() != Method::GET {
-            let mut response = respond(405, page::notice("Not possible", "This address takes GET alone."));
-            response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
-            return response;
+        if method != Method::GET {
+            let text = "This address takes GET alone.";
+            let page = page::notice(StatusCode::METHOD_NOT_ALLOWED, "Not possible", text);
+            return ([(ALLOW, "GET")], page).into_response();
         }
-        let judged = self.expected.judge(request.uri().query().unwrap_or_default());
-        let (status, page) = page::of(&judged);
+        let judged = self.expected.judge(uri.query().unwrap_or_default());
+        let page = page::of(&judged);
         if judged.as_ref().err() != Some(&RedirectError::WrongState) {
             self.outcome.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(judged);
         }
-        respond(status, page)
+        page.into_response()
     }
 
     /// A page that rebinds its own name to a loopback address still sends its own name.
-    fn is_ours(&self, request: &Request<Incoming>) -> bool {
-        let mut hosts = request.headers().get_all(HOST).into_iter();
+    fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).into_iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         hosts.next().is_none()
             && host.is_some_and(|host| host.eq_ignore_ascii_case(&self.authority))
-            && request
-                .uri()
-                .authority()
-                .is_none_or(|named| named.as_str().eq_ignore_ascii_case(&self.authority))
+            && uri.authority().is_none_or(|named| named.as_str().eq_ignore_ascii_case(&self.authority))
     }
 
     fn take(&self) -> Option<Result<Code, RedirectError>> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-fn respond(status: u16, page: String) -> Response<String> {
-    let mut response = Response::new(page);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    for (name, value) in page::HEADERS {
-        headers.insert(name, hyper::header::HeaderValue::from_static(value));
-    }
-    headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
-    response
 }
 
 async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, CallbackError> {
@@ -222,16 +166,4 @@ async fn listen_on_localhost(port: Option<u16>) -> Result<Vec<TcpListener>, Call
 
 fn is_in_use(error: &CallbackError) -> bool {
     matches!(error, CallbackError::Taken { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
-}
-
-async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
-    poll_fn(|context| {
-        for listener in listeners {
-            if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                return Poll::Ready(accepted.map(|(stream, _)| stream));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

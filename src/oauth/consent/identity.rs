@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
+use crate::oauth::meaning::text;
 
 /// RFC 5321 §4.5.3.1 allows an address 254 octets.
 const LONGEST_NAME: usize = 256;
@@ -40,15 +40,15 @@ pub fn judge(expected: &str, names: &[String]) -> Identity {
 
 /// The names in an id_token's or userinfo's claims, each on one line and fit to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct ClaimedNames {
     /// `email`, unless it is declared unverified.
     email: Option<String>,
     /// `preferred_username` and `upn`: what the person signs in with.
     sign_in: Vec<String>,
 }
 
-impl Names {
-    pub(super) fn of(claims: &Map<String, Value>) -> Self {
+impl ClaimedNames {
+    pub(in crate::oauth) fn of(claims: &Map<String, Value>) -> Self {
         let name = |claim: &str| {
             let name = claims.get(claim).and_then(Value::as_str).map(|name| text::plain(name, LONGEST_NAME));
             name.filter(|name| !name.is_empty())
@@ -63,7 +63,7 @@ impl Names {
 
     /// The names that tell who consented, each once; `email_counts` is the provider's
     /// [`email_identifies`](crate::config::Provider::email_identifies).
-    pub(super) fn that_count(&self, email_counts: bool) -> Vec<String> {
+    pub(in crate::oauth) fn that_count(&self, email_counts: bool) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for name in self.email.iter().filter(|_| email_counts).chain(&self.sign_in) {
             if !names.contains(name) {
@@ -113,7 +113,7 @@ mod tests {
             "preferred_username": "helpdesk-queue-0123456789-emea@corp.example",
         });
         assert_eq!(
-            Names::of(claims.as_object().unwrap()).that_count(true),
+            ClaimedNames::of(claims.as_object().unwrap()).that_count(true),
             ["eve [2J @corp.example", "helpdesk-queue-0123456789-emea@corp.example"]
         );
     }
@@ -121,23 +121,23 @@ mod tests {
     #[test]
     fn an_unverified_address_is_no_name() {
         let claims = serde_json::json!({"email": "bob@corp.example", "email_verified": false, "upn": "eve@corp.example"});
-        assert_eq!(Names::of(claims.as_object().unwrap()).that_count(true), ["eve@corp.example"]);
+        assert_eq!(ClaimedNames::of(claims.as_object().unwrap()).that_count(true), ["eve@corp.example"]);
     }
 
     #[test]
     fn security_row_18_an_address_that_a_tenant_can_set_is_no_name() {
         let claims =
             serde_json::json!({"email": "bob@corp.example", "preferred_username": "eve@corp.example"});
-        let names = Names::of(claims.as_object().unwrap());
+        let names = ClaimedNames::of(claims.as_object().unwrap());
         assert_eq!(judge("bob@corp.example", &names.that_count(true)), Identity::Match);
         let eve = Identity::Mismatch { names: vec!["eve@corp.example".to_owned()] };
         assert_eq!(judge("bob@corp.example", &names.that_count(false)), eve);
         let alone = serde_json::json!({"email": "bob@corp.example"});
-        let alone = Names::of(alone.as_object().unwrap()).that_count(false);
+        let alone = ClaimedNames::of(alone.as_object().unwrap()).that_count(false);
         assert_eq!(judge("bob@corp.example", &alone), Identity::Unknown);
         // It may be told as the sign-in name, too.
         let both = serde_json::json!({"email": "bob@corp.example", "upn": "bob@corp.example"});
-        let both = Names::of(both.as_object().unwrap()).that_count(false);
+        let both = ClaimedNames::of(both.as_object().unwrap()).that_count(false);
         assert_eq!(judge("bob@corp.example", &both), Identity::Match);
     }
 }

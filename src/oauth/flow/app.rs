@@ -18,8 +18,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::jwt::{Algorithm, SigningKey, fresh_id};
-use super::{Client, Refusal, TokenError, Tokens, request, text};
 use crate::config::AppGrant;
+use crate::oauth::http::request;
+use crate::oauth::meaning::text;
+use crate::oauth::{Client, Refusal, TokenError, Tokens};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 

@@ -7,25 +7,27 @@
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::answer;
 use super::transport::{Transport, is_safe};
-use super::{TokenError, answer, id_token};
+use crate::oauth::TokenError;
+use crate::oauth::meaning::text;
 use crate::trouble::Cure;
 
 /// The endpoints of an issuer.
 #[derive(Debug)]
-pub(super) struct Metadata {
-    pub(super) issuer: String,
-    pub(super) authorize: Option<Url>,
-    pub(super) token: Option<Url>,
-    pub(super) device: Option<Url>,
-    pub(super) revoke: Option<Url>,
-    pub(super) userinfo: Option<Url>,
+pub(in crate::oauth) struct Metadata {
+    pub(in crate::oauth) issuer: String,
+    pub(in crate::oauth) authorize: Option<Url>,
+    pub(in crate::oauth) token: Option<Url>,
+    pub(in crate::oauth) device: Option<Url>,
+    pub(in crate::oauth) revoke: Option<Url>,
+    pub(in crate::oauth) userinfo: Option<Url>,
     /// RFC 9207 §3.
-    pub(super) sends_iss: bool,
+    pub(in crate::oauth) sends_iss: bool,
 }
 
 /// Asks `issuer` for its document, at OpenID's address first, then at RFC 8414's.
-pub(super) async fn fetch(transport: &Transport, issuer: &str) -> Result<Metadata, TokenError> {
+pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Result<Metadata, TokenError> {
     let mut failure = None;
     for url in addresses(issuer)? {
         let reply = transport.get(&url, None).await?;
@@ -52,10 +54,10 @@ fn addresses(issuer: &str) -> Result<[Url; 2], TokenError> {
 
 fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenError> {
     let published = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    if published != issuer && !(published.contains("{tenantid}") && id_token::is_issuer(published, issuer)) {
+    if published != issuer && !(published.contains("{tenantid}") && is_issuer(published, issuer)) {
         return Err(TokenError::local(
             "issuer",
-            format!("the discovery document of {} names another issuer", super::text::plain(issuer, 200)),
+            format!("the discovery document of {} names another issuer", text::plain(issuer, 200)),
             Cure::configure("issuer", "set issuer exactly as the provider publishes it"),
         ));
     }
@@ -74,10 +76,19 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
     })
 }
 
+/// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
+pub(in crate::oauth) fn is_issuer(expected: &str, actual: &str) -> bool {
+    let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
+    let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    tenant.is_some_and(|tenant| {
+        !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    })
+}
+
 fn unusable(issuer: &str) -> TokenError {
     TokenError::local(
         "issuer",
-        format!("the issuer {} cannot be asked for its endpoints", super::text::plain(issuer, 200)),
+        format!("the issuer {} cannot be asked for its endpoints", text::plain(issuer, 200)),
         Cure::configure("issuer", "set authorize_url and token_url, or an https issuer without query"),
     )
 }

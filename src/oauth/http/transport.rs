@@ -6,17 +6,18 @@
 //! on a loopback host. Errors name the host and the cause, never a URL's query or a body.
 
 use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use tokio_rustls::rustls;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
-use super::request::Request;
-use super::{TokenError, text};
+use super::request::EndpointRequest;
+use crate::config::is_loopback;
+use crate::oauth::TokenError;
+use crate::oauth::meaning::text;
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
@@ -31,10 +32,10 @@ const LONGEST_BODY: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("imap-oauth-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests and reads answers.
-pub(super) struct Transport(reqwest::Client);
+pub(in crate::oauth) struct Transport(reqwest::Client);
 
 impl Transport {
-    pub(super) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
+    pub(in crate::oauth) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
         Self::within(tls, TOTAL_TIMEOUT)
     }
 
@@ -57,13 +58,17 @@ impl Transport {
         })
     }
 
-    pub(super) async fn send(&self, request: Request) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn send(&self, request: EndpointRequest) -> Result<Reply, TokenError> {
         let request = reqwest::Request::try_from(request.http).map_err(|_| not_a_url())?;
         self.execute(request).await
     }
 
     /// A GET, with an access token in the header where one is given.
-    pub(super) async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn get(
+        &self,
+        url: &Url,
+        bearer: Option<&Secret>,
+    ) -> Result<Reply, TokenError> {
         let mut builder = self.0.get(url.clone()).header(ACCEPT, "application/json");
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
@@ -73,7 +78,7 @@ impl Transport {
     }
 
     /// A POST of a JSON text.
-    pub(super) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
+    pub(in crate::oauth) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
         let builder = self.0.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
         let request = builder.build().map_err(|_| not_a_url())?;
         self.execute(request).await
@@ -107,21 +112,11 @@ impl Transport {
 }
 
 /// Whether a secret may be sent there: https, or http that stays on this machine.
-pub(super) fn is_safe(url: &Url) -> bool {
+pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
         "http" => is_loopback(url),
         _ => false,
-    }
-}
-
-/// Whether the host is this machine, whatever the resolver says.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
     }
 }
 

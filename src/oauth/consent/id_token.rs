@@ -8,7 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::identity::Names;
+use super::identity::ClaimedNames;
+use crate::oauth::http::answer;
+use crate::oauth::http::discovery::is_issuer;
 use crate::secret::{Secret, same_bytes};
 
 /// What an id_token says about the person who consented.
@@ -21,7 +23,7 @@ pub struct IdClaims {
     /// `exp`, in Unix seconds.
     pub expires_at: i64,
     /// `email` (unless declared unverified), `preferred_username` and `upn`.
-    pub names: Names,
+    pub names: ClaimedNames,
     /// `tid`: Microsoft's tenant.
     pub tenant: Option<String>,
     nonce: Option<String>,
@@ -32,7 +34,7 @@ const LEEWAY: i64 = 300;
 
 impl IdClaims {
     /// The claims of `token`, or `None` where it is not a JWT with the claims that every id_token has.
-    pub(super) fn parse(token: &str) -> Option<Self> {
+    pub(in crate::oauth) fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
@@ -46,8 +48,8 @@ impl IdClaims {
                 Value::Array(many) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
                 _ => return None,
             },
-            expires_at: super::answer::seconds(claims.get("exp"))?,
-            names: Names::of(claims),
+            expires_at: answer::seconds(claims.get("exp"))?,
+            names: ClaimedNames::of(claims),
             tenant: text("tid"),
             nonce: text("nonce"),
         })
@@ -55,7 +57,7 @@ impl IdClaims {
 
     /// Whether this id_token is the answer to our request (OpenID Connect Core §3.1.3.7). `alias` is how the
     /// issuer may also write itself.
-    pub(super) fn check(
+    pub(in crate::oauth) fn check(
         &self,
         issuer: Option<&str>,
         alias: Option<&str>,
@@ -89,15 +91,6 @@ impl IdClaims {
         }
         self.issuer == issuer
     }
-}
-
-/// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
-pub(super) fn is_issuer(expected: &str, actual: &str) -> bool {
-    let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
-    let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-    tenant.is_some_and(|tenant| {
-        !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::secret::{Secret, random_text};
 
 /// How an assertion is signed (RFC 7518 §3.3, §3.5).
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Algorithm {
+pub(in crate::oauth) enum Algorithm {
     /// Google.
     Rs256,
     /// Microsoft.
@@ -21,11 +21,11 @@ pub(super) enum Algorithm {
 }
 
 /// An RSA key that signs assertions.
-pub(super) struct SigningKey(RsaKeyPair);
+pub(in crate::oauth) struct SigningKey(RsaKeyPair);
 
 impl SigningKey {
     /// From PEM, PKCS#8 or PKCS#1. The error is a clause for a person and holds nothing of the key.
-    pub(super) fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
+    pub(in crate::oauth) fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "it holds no private key in PEM form")?;
         let pair = match &key {
             PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
@@ -36,12 +36,12 @@ impl SigningKey {
     }
 
     /// The public key as a certificate holds it (PKCS#1).
-    pub(super) fn public_key(&self) -> &[u8] {
+    pub(in crate::oauth) fn public_key(&self) -> &[u8] {
         self.0.public_key().as_ref()
     }
 
     /// The compact serialisation of `claims` under `header`, which gets `alg` and `typ`.
-    pub(super) fn sign(
+    pub(in crate::oauth) fn sign(
         &self,
         algorithm: Algorithm,
         mut header: Value,
@@ -68,6 +68,6 @@ impl SigningKey {
 }
 
 /// A value for `jti` that never comes again.
-pub(super) fn fresh_id() -> String {
+pub(in crate::oauth) fn fresh_id() -> String {
     random_text::<16>()
 }

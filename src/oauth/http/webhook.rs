@@ -4,8 +4,8 @@
 use tokio_rustls::rustls;
 use url::Url;
 
-use super::TokenError;
 use super::transport::Transport;
+use crate::oauth::TokenError;
 
 /// One address.
 pub struct Webhook {

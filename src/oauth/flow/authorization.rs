@@ -14,11 +14,12 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use super::redirect::{Code, Expected};
-use super::{
-    CallbackError, Client, RedirectError, Refusal, TokenError, Tokens, answer, request, scope, text,
-};
-use crate::config::Provider;
+use super::redirect::{Code, Expected, RedirectError};
+use crate::config::{Provider, is_loopback};
+use crate::oauth::consent::scope;
+use crate::oauth::http::request;
+use crate::oauth::meaning::text;
+use crate::oauth::{Client, Refusal, TokenError, Tokens};
 use crate::secret::{Secret, random_text};
 use crate::trouble::Cure;
 
@@ -28,7 +29,7 @@ pub struct Authorization {
     redirect_uri: String,
     verifier: Secret,
     nonce: Option<Secret>,
-    pub(super) expected: Arc<Expected>,
+    pub(in crate::oauth) expected: Arc<Expected>,
 }
 
 impl Authorization {
@@ -73,9 +74,6 @@ pub enum AuthorizeError {
     /// The redirect held no code.
     #[error(transparent)]
     Redirect(#[from] RedirectError),
-    /// No address to listen on.
-    #[error(transparent)]
-    Callback(#[from] CallbackError),
     /// An access token alone ends within the hour.
     #[error("{provider} gave no refresh token, so the access would end within the hour: {reason}")]
     NoRefreshToken {
@@ -113,7 +111,7 @@ impl AuthorizeError {
 }
 
 impl Client {
-    /// Prepares a request for consent. `redirect_uri` is a [`super::Callback`]'s, or
+    /// Prepares a request for consent. `redirect_uri` is a [`crate::oauth::Callback`]'s, or
     /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with.
     pub async fn authorization(
         &self,
@@ -160,7 +158,7 @@ impl Client {
 
     /// Redeems a code (RFC 6749 §4.1.3) and checks what came: a refresh token, the mail scopes, and an
     /// id_token that is for us, where there is one. Who consented is still to be judged:
-    /// [`Client::names`] and [`super::identity::judge`].
+    /// [`Client::names`] and [`crate::oauth::identity::judge`].
     pub async fn exchange(&self, authorization: Authorization, code: Code) -> Result<Tokens, AuthorizeError> {
         let Authorization { redirect_uri, verifier, nonce, .. } = authorization;
         let request = self.requests().await?.code(&code.0, &verifier, &redirect_uri)?;
@@ -169,7 +167,7 @@ impl Client {
     }
 
     /// The checks of a person's new grant.
-    pub(super) fn accept(
+    pub(in crate::oauth) fn accept(
         &self,
         object: &Map<String, Value>,
         nonce: Option<&Secret>,
@@ -181,7 +179,7 @@ impl Client {
         {
             return Err(AuthorizeError::TokenType(text::plain(kind, 40)));
         }
-        let tokens = answer::tokens(object, now)?;
+        let tokens = Tokens::read(object, now)?;
         match &tokens.id_claims {
             Some(claims) => {
                 let (issuer, _) = self.issuer();
@@ -211,7 +209,7 @@ impl Client {
 /// which is how such addresses are registered.
 pub fn redirect_text(url: &Url) -> String {
     let text = url.as_str();
-    match super::transport::is_loopback(url) && url.path() == "/" && url.query().is_none() {
+    match is_loopback(url) && url.path() == "/" && url.query().is_none() {
         true => text.trim_end_matches('/').to_owned(),
         false => text.to_owned(),
     }

@@ -4,6 +4,7 @@
 //! occurs, and so is whatever looks like a token by its shape.
 
 use crate::secret::Secret;
+use crate::text::is_shown;
 
 const MASK: &str = "[masked]";
 /// Longer runs of letters and digits mixed are tokens, not words; GUIDs are spared.
@@ -11,13 +12,13 @@ const LONGEST_WORD: usize = 23;
 
 /// `text` on one line of at most `limit` characters, without control, invisible or direction-changing
 /// characters.
-pub(super) fn plain(text: &str, limit: usize) -> String {
-    let visible: String = text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+pub(in crate::oauth) fn plain(text: &str, limit: usize) -> String {
+    let visible: String = text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect();
     cut(&visible.split_whitespace().collect::<Vec<_>>().join(" "), limit)
 }
 
 /// Like [`plain`], for the words of an endpoint: with `secrets` and anything of a token's shape masked.
-pub(super) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
+pub(in crate::oauth) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
     // What is far beyond the limit is never shown, so it need not be looked at.
     let mut text: String = text.chars().take(limit.saturating_mul(8)).collect();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {
@@ -29,11 +30,6 @@ pub(super) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
     }
     let words: Vec<String> = plain(&text, usize::MAX).split(' ').map(mask_tokens).collect();
     cut(&words.join(" "), limit)
-}
-
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 fn cut(text: &str, limit: usize) -> String {

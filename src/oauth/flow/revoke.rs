@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{Client, TokenError, answer};
+use crate::oauth::http::answer;
+use crate::oauth::{Client, TokenError};
 use crate::secret::Secret;
 
 /// What became of a revocation.

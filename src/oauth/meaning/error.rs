@@ -62,7 +62,7 @@ impl TokenError {
     }
 
     /// Trouble on this side of the wire that an administrator cures.
-    pub(super) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
+    pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
         Self::NeedsAdministrator(Box::new(Refusal {
             code: code.to_owned(),
             error: None,
@@ -74,7 +74,11 @@ impl TokenError {
     }
 
     /// Trouble that goes by itself.
-    pub(super) fn passing(code: &str, meaning: impl Into<Cow<'static, str>>, status: Option<u16>) -> Self {
+    pub(in crate::oauth) fn passing(
+        code: &str,
+        meaning: impl Into<Cow<'static, str>>,
+        status: Option<u16>,
+    ) -> Self {
         let refusal = Refusal {
             code: code.to_owned(),
             error: None,
@@ -125,7 +129,7 @@ impl Refusal {
 
     /// Whether it is `invalid_grant` and nothing more: the word for a dead grant, a bad code and a
     /// refused assertion alike (RFC 6749 §5.2), so that the caller knows better what was refused.
-    pub(super) fn is_plain_invalid_grant(&self) -> bool {
+    pub(in crate::oauth) fn is_plain_invalid_grant(&self) -> bool {
         let plain = knowledge::look_up("invalid_grant", None, "").map(|entry| entry.meaning.as_str());
         self.code == "invalid_grant" && plain == Some(&*self.meaning)
     }

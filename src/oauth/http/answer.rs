@@ -1,4 +1,4 @@
-//! Reads what endpoints answer: a granted token, or which of the three classes a refusal is.
+//! Reads what endpoints answer: a JSON object, or which of the three classes a refusal is.
 //!
 //! Pure functions over a [`Reply`]. The rules, in this order:
 //! 1. 408, 425, 429 and 5xx are passing whatever the body says, and so is a redirect, which is never followed.
@@ -23,29 +23,26 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
-use super::knowledge::{self, Class, Entry};
-use super::{IdClaims, Refusal, TokenError, Tokens, text};
+use crate::oauth::meaning::knowledge::{self, Class, Entry};
+use crate::oauth::meaning::text;
+use crate::oauth::{Refusal, TokenError};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
-/// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
-const DEFAULT_LIFETIME: i64 = 3600;
-/// No access token is believed to live longer, so that no arithmetic can overflow.
-const LONGEST_LIFETIME: i64 = 366 * 86_400;
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const DESCRIPTION_LIMIT: usize = 300;
 
 /// An endpoint's answer, whole or not.
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(in crate::oauth) struct Reply {
+    pub(in crate::oauth) status: u16,
     /// The `Retry-After` header as sent.
-    pub(super) retry_after: Option<String>,
-    pub(super) body: Body,
+    pub(in crate::oauth) retry_after: Option<String>,
+    pub(in crate::oauth) body: Body,
 }
 
 /// What could be read of a body.
-pub(super) enum Body {
+pub(in crate::oauth) enum Body {
     Whole(Zeroizing<Vec<u8>>),
     /// More than we are ready to read.
     TooLong,
@@ -55,7 +52,7 @@ pub(super) enum Body {
 
 /// The JSON object of a successful answer, or the class of the refusal. `sent` are the secrets that
 /// the request held, masked wherever the answer echoes them.
-pub(super) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
+pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
     let status = reply.status;
     if is_passing(status) {
         return Err(passing_status(reply));
@@ -70,33 +67,9 @@ pub(super) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value
     }
 }
 
-/// The tokens in a successful answer (RFC 6749 §5.1); unknown members are ignored.
-pub(super) fn tokens(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Tokens, TokenError> {
-    let access_token =
-        secret(object, "access_token").filter(|token| token.expose().bytes().all(|b| b.is_ascii_graphic()));
-    let Some(access_token) = access_token else {
-        return Err(TokenError::passing(
-            "no_access_token",
-            "the provider's answer holds no usable access token",
-            None,
-        ));
-    };
-    Ok(Tokens {
-        access_token,
-        refresh_token: secret(object, "refresh_token"),
-        expires_at: now.saturating_add(
-            lifetime(object.get("expires_in")).unwrap_or(time::Duration::seconds(DEFAULT_LIFETIME)),
-        ),
-        scopes: scopes(object.get("scope")),
-        id_claims: object.get("id_token").and_then(Value::as_str).and_then(IdClaims::parse),
-        refresh_expires_at: lifetime(object.get("refresh_token_expires_in"))
-            .map(|left| now.saturating_add(left)),
-    })
-}
-
 /// A whole number of seconds however it is written: `3599`, `3599.0`, `"3599"`. `None` where it is
 /// missing, not a number, zero or negative: some servers write 0 for "not told".
-pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
+pub(in crate::oauth) fn seconds(value: Option<&Value>) -> Option<i64> {
     let number = match value? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse::<f64>().ok()?,
@@ -107,21 +80,8 @@ pub(super) fn seconds(value: Option<&Value>) -> Option<i64> {
 }
 
 /// A non-empty text member as a secret.
-pub(super) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
+pub(in crate::oauth) fn secret(object: &Map<String, Value>, name: &str) -> Option<Secret> {
     object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
-}
-
-fn lifetime(value: Option<&Value>) -> Option<time::Duration> {
-    seconds(value).map(|seconds| time::Duration::seconds(seconds.min(LONGEST_LIFETIME)))
-}
-
-fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
-    let scopes: Vec<String> = match value? {
-        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return None,
-    };
-    Some(scopes).filter(|scopes| !scopes.is_empty())
 }
 
 fn is_passing(status: u16) -> bool {
@@ -170,15 +130,15 @@ fn refusal(error: &str, object: &Map<String, Value>, reply: &Reply, sent: &[Secr
 }
 
 /// An error in the provider's words, from a token endpoint or a redirect.
-pub(super) struct Words<'a> {
-    pub(super) error: &'a str,
-    pub(super) subtype: Option<&'a str>,
-    pub(super) description: &'a str,
+pub(in crate::oauth) struct Words<'a> {
+    pub(in crate::oauth) error: &'a str,
+    pub(in crate::oauth) subtype: Option<&'a str>,
+    pub(in crate::oauth) description: &'a str,
 }
 
 impl Words<'_> {
     /// The same in ours. `listed` are Microsoft's numbers, where the answer lists them.
-    pub(super) fn explain(
+    pub(in crate::oauth) fn explain(
         &self,
         listed: impl Iterator<Item = u64>,
         status: Option<u16>,

@@ -9,15 +9,17 @@ use std::fmt;
 
 use url::form_urlencoded;
 
-use super::answer::Words;
-use super::{Refusal, text};
+use crate::oauth::Refusal;
+use crate::oauth::http::answer::Words;
+use crate::oauth::http::discovery::is_issuer;
+use crate::oauth::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
 /// A pasted address that is longer holds no answer of a provider.
 const LONGEST_PASTE: usize = 16 * 1024;
 
 /// An authorisation code: worth a grant for some minutes, together with its verifier.
-pub struct Code(pub(super) Secret);
+pub struct Code(pub(in crate::oauth) Secret);
 
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,11 +29,11 @@ impl fmt::Debug for Code {
 
 /// What a redirect must hold to be the answer to one request.
 #[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) state: Secret,
-    pub(super) issuer: Option<String>,
+pub(in crate::oauth) struct Expected {
+    pub(in crate::oauth) state: Secret,
+    pub(in crate::oauth) issuer: Option<String>,
     /// The issuer is known to send `iss`, so an answer without it is not its answer.
-    pub(super) sends_iss: bool,
+    pub(in crate::oauth) sends_iss: bool,
 }
 
 /// Why a redirect gives no code.
@@ -53,7 +55,7 @@ pub enum RedirectError {
 
 impl Expected {
     /// The code in a redirect's query.
-    pub(super) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
         let state = one(query, "state").ok().flatten().ok_or(RedirectError::WrongState)?;
         if !same_bytes(state.as_bytes(), self.state.expose().as_bytes()) {
             return Err(RedirectError::WrongState);
@@ -79,7 +81,7 @@ impl Expected {
     fn judge_issuer(&self, sent: Option<Cow<'_, str>>, is_error: bool) -> Result<(), RedirectError> {
         let Some(expected) = &self.issuer else { return Ok(()) };
         match sent {
-            Some(sent) if super::id_token::is_issuer(expected, &sent) => Ok(()),
+            Some(sent) if is_issuer(expected, &sent) => Ok(()),
             Some(sent) => Err(RedirectError::WrongIssuer(text::plain(&sent, 200))),
             None if self.sends_iss && !is_error => {
                 Err(RedirectError::WrongIssuer("it names none".to_owned()))
@@ -90,7 +92,7 @@ impl Expected {
 
     /// The code in an address that a person pasted: whole, quoted, wrapped by the terminal, or its
     /// query alone.
-    pub(super) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
         if pasted.len() > LONGEST_PASTE {
             return Err(RedirectError::Malformed(
                 "this is too long to be the address that the browser was sent to",
@@ -115,7 +117,7 @@ impl Expected {
 }
 
 /// The `state` of a redirect's query, to find the request that it answers; judge it afterwards with
-/// [`super::Authorization::judge`].
+/// [`crate::oauth::Authorization::judge`].
 pub fn state_of(query: &str) -> Option<Secret> {
     one(query, "state").ok().flatten().map(Secret::new)
 }

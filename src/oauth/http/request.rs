@@ -19,27 +19,27 @@ use oauth2::{
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::TokenError;
 use crate::config::{ClientAuthentication, Provider};
+use crate::oauth::TokenError;
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
 /// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
-pub(super) struct Request {
-    pub(super) http: HttpRequest,
-    pub(super) secrets: Vec<Secret>,
+pub(in crate::oauth) struct EndpointRequest {
+    pub(in crate::oauth) http: HttpRequest,
+    pub(in crate::oauth) secrets: Vec<Secret>,
 }
 
 type OauthClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// The requests of one provider's client.
-pub(super) struct Requests<'a> {
+pub(in crate::oauth) struct Requests<'a> {
     provider: &'a Provider,
     client: OauthClient,
 }
 
 impl<'a> Requests<'a> {
-    pub(super) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
+    pub(in crate::oauth) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
         let id = ClientId::new(client_id(provider)?.to_owned());
         let mut client = BasicClient::new(id)
             .set_token_uri(TokenUrl::from_url(token_url.clone()))
@@ -55,12 +55,12 @@ impl<'a> Requests<'a> {
 
     /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5; `redirect_uri` exactly as in the
     /// authorisation request.
-    pub(super) fn code(
+    pub(in crate::oauth) fn code(
         &self,
         code: &Secret,
         verifier: &Secret,
         redirect_uri: &str,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| malformed())?;
         let built = self
             .client
@@ -72,25 +72,32 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 6749 §6; `scopes` may be empty.
-    pub(super) fn refresh(&self, token: &Secret, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn refresh(
+        &self,
+        token: &Secret,
+        scopes: &[String],
+    ) -> Result<EndpointRequest, TokenError> {
         let old = RefreshToken::new(token.expose().to_owned());
         let built = self.client.exchange_refresh_token(&old).add_scopes(named(scopes)).request(&keep);
         self.finish(built, [token])
     }
 
     /// RFC 6749 §4.4 with the client secret.
-    pub(super) fn client_credentials(&self, scopes: &[String]) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn client_credentials(
+        &self,
+        scopes: &[String],
+    ) -> Result<EndpointRequest, TokenError> {
         let built = self.client.exchange_client_credentials().add_scopes(named(scopes)).request(&keep);
         self.finish(built, [])
     }
 
     /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2) and without the secret, if there is one:
     /// a client uses one way of authentication a request (RFC 6749 §2.3).
-    pub(super) fn client_assertion(
+    pub(in crate::oauth) fn client_assertion(
         &self,
         scopes: &[String],
         assertion: &Secret,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let client =
             BasicClient::new(self.client.client_id().clone()).set_token_uri(self.client.token_uri().clone());
@@ -105,7 +112,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.1.
-    pub(super) fn device(&self, device_url: &Url) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device(&self, device_url: &Url) -> Result<EndpointRequest, TokenError> {
         let client = self
             .client
             .clone()
@@ -118,7 +125,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.4.
-    pub(super) fn device_poll(&self, device_code: &Secret) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Result<EndpointRequest, TokenError> {
         const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
         self.authenticated(
             None,
@@ -128,7 +135,11 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 7009 §2.1.
-    pub(super) fn revoke(&self, revoke_url: &Url, refresh_token: &Secret) -> Result<Request, TokenError> {
+    pub(in crate::oauth) fn revoke(
+        &self,
+        revoke_url: &Url,
+        refresh_token: &Secret,
+    ) -> Result<EndpointRequest, TokenError> {
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
         self.authenticated(Some(revoke_url), &form, refresh_token)
     }
@@ -140,7 +151,7 @@ impl<'a> Requests<'a> {
         url: Option<&Url>,
         form: &[(&str, &str)],
         secret: &Secret,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let mut request = self.client_credentials(&[])?;
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
@@ -162,15 +173,18 @@ impl<'a> Requests<'a> {
         &self,
         built: Result<T, RequestTokenError<Kept, BasicErrorResponse>>,
         secrets: impl IntoIterator<Item = &'s Secret>,
-    ) -> Result<Request, TokenError> {
+    ) -> Result<EndpointRequest, TokenError> {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
         let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
-        Ok(Request { http: *http, secrets })
+        Ok(EndpointRequest { http: *http, secrets })
     }
 }
 
 /// RFC 7523 §2.1: the assertion is all the authentication that there is.
-pub(super) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request, TokenError> {
+pub(in crate::oauth) fn jwt_bearer(
+    token_url: &Url,
+    assertion: &Secret,
+) -> Result<EndpointRequest, TokenError> {
     let body = Serializer::new(String::new())
         .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
         .append_pair("assertion", assertion.expose())
@@ -180,11 +194,11 @@ pub(super) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Result<Request,
         .header("accept", "application/json")
         .body(body.into_bytes())
         .map_err(|_| malformed())?;
-    Ok(Request { http, secrets: vec![assertion.clone()] })
+    Ok(EndpointRequest { http, secrets: vec![assertion.clone()] })
 }
 
 /// The client id, or how to come by one.
-pub(super) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
+pub(in crate::oauth) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
     provider.client_id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| {
         TokenError::local(
             "client_id",
@@ -242,7 +256,7 @@ mod tests {
     use super::*;
     use crate::oauth::testing;
 
-    fn form(request: &Request) -> BTreeMap<String, String> {
+    fn form(request: &EndpointRequest) -> BTreeMap<String, String> {
         form_urlencoded::parse(request.http.body()).into_owned().collect()
     }
 

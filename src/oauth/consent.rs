@@ -1,0 +1,6 @@
+//! What a consent brings: the tokens, who consented, and to which scopes.
+
+pub(super) mod id_token;
+pub mod identity;
+pub mod scope;
+pub(super) mod tokens;

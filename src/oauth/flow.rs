@@ -1,0 +1,9 @@
+//! The ways to a grant and out of it: a person in a browser, a person at another device, an application's own
+//! key; and the revocation. Each adds its methods to [`Client`](super::Client).
+
+mod app;
+pub(super) mod authorization;
+pub(super) mod device;
+mod jwt;
+pub(super) mod redirect;
+pub(super) mod revoke;

@@ -1,0 +1,6 @@
+//! Receivers of redirects: what a browser is sent to at the end of a sign-in. What comes is judged by the flow.
+
+pub(super) mod loopback;
+mod page;
+mod server;
+pub(super) mod shared;

@@ -1,0 +1,123 @@
+//! The pages that a browser sees at the end of a sign-in.
+//!
+//! Nothing of the request is echoed but the provider's refusal, cleaned and escaped. No script, no
+//! third-party content, no caching, and no referrer, as the address holds a code.
+
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use crate::oauth::{Code, RedirectError};
+
+/// A page with its status.
+pub(super) struct Page {
+    status: StatusCode,
+    html: String,
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::X_FRAME_OPTIONS, "DENY"),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            ),
+        ];
+        (self.status, headers, self.html).into_response()
+    }
+}
+
+/// The page for a judged redirect.
+pub(super) fn of(outcome: &Result<Code, RedirectError>) -> Page {
+    match outcome {
+        Ok(_) => page(
+            StatusCode::OK,
+            "Signed in",
+            &html! {
+                p { "The provider has answered. Go back to the program that asked you to sign in: it checks the answer now and says what comes next." }
+                p { "You can close this window." }
+            },
+        ),
+        Err(RedirectError::WrongState) => page(
+            StatusCode::BAD_REQUEST,
+            "Not this sign-in",
+            &html! {
+                p { "This is not the answer to the sign-in that waits here. Nothing was changed." }
+                p { "Open the address that the program printed last, in this browser, and sign in once more." }
+            },
+        ),
+        Err(RedirectError::Refused(refusal)) => page(
+            StatusCode::OK,
+            "No access",
+            &html! {
+                p { (refusal.one_line("ACCOUNT")) }
+                @if let Some(description) = &refusal.description { p { "The provider says: " q { (description) } } }
+            },
+        ),
+        Err(error) => notice(StatusCode::BAD_REQUEST, "No access", &error.to_string()),
+    }
+}
+
+/// The page for a request to a path that is no redirect's.
+pub(super) fn not_found() -> Page {
+    notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
+}
+
+/// A page of one sentence.
+pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Page {
+    page(status, title, &html! { p { (text) } })
+}
+
+fn page(status: StatusCode, title: &str, content: &Markup) -> Page {
+    let html = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                meta name="robots" content="noindex";
+                title { (title) " - imap-oauth-proxy" }
+                style { "body{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}" }
+            }
+            body {
+                h1 { (title) }
+                (content)
+            }
+        }
+    };
+    Page { status, html: html.into_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::flow::redirect::Expected;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_hostile_description_is_escaped() {
+        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
+        let outcome =
+            expected.judge("state=s&error=x%22%3E&error_description=%3Cscript%3Ealert(1)%3C/script%3E");
+        let Page { status, html: page } = of(&outcome);
+        assert_eq!(status, 200);
+        assert!(
+            page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_code_is_not_on_the_page() {
+        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
+        let Page { status, html: page } = of(&expected.judge("state=s&code=canary-code"));
+        assert_eq!(status, 200);
+        assert!(!page.contains("canary"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The HTTP server under both receivers of redirects. Anything on this machine can send it requests, so a
+//! connection is one request with a small header, has ten seconds, and is closed once its page is sent.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A sign-in is one request; the rest are junk, and wait in the backlog.
+const CONNECTIONS: usize = 32;
+/// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
+const LONGEST_HEADER: usize = 32 * 1024;
+const HEADERS: usize = 100;
+/// A browser or a reverse proxy on the same machine has sent its request long before.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers requests with `router` until `outcome`, asked after each connection, tells one. When it is
+/// dropped, the open connections end too.
+pub(super) async fn serve<T>(
+    listeners: &[TcpListener],
+    router: &Router,
+    outcome: impl Fn() -> Option<T>,
+) -> T {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = accept(listeners), if connections.len() < CONNECTIONS => match accepted {
+                Ok(stream) => drop(connections.spawn(answer(stream, router.clone()))),
+                // Out of descriptors: the next may work, but not by spinning.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {
+                if let Some(outcome) = outcome() {
+                    return outcome;
+                }
+            }
+        }
+    }
+}
+
+/// Like [`serve`], for as long as the future is held.
+pub(super) async fn serve_always(listeners: &[TcpListener], router: &Router) {
+    match serve(listeners, router, || None::<Infallible>).await {}
+}
+
+/// One request.
+async fn answer(stream: TcpStream, router: Router) {
+    let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_headers(HEADERS)
+        .max_buf_size(LONGEST_HEADER)
+        .keep_alive(false);
+    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A browser that hangs up before it has its page has sent its answer all the same.
+    let _ = timeout(PATIENCE, connection).await;
+}
+
+async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
+    poll_fn(|context| {
+        for listener in listeners {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted.map(|(stream, _)| stream));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

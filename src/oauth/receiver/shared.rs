@@ -1,0 +1,75 @@
+//! Receives redirects for an https address of the user's own, behind their reverse proxy.
+//!
+//! Unlike [`crate::oauth::Callback`] it serves many sign-ins, knows none of them, and judges nothing: an
+//! answer with a `state` is handed on, and the command that began that sign-in judges it. It takes GET at
+//! the configured paths alone, and answers each request with a page that tells nothing.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use tokio::net::TcpListener;
+
+use super::page::{self, Page};
+use super::server;
+use crate::oauth::state_of;
+
+/// A listener for the redirects of all sign-ins.
+pub struct SharedCallback {
+    listener: TcpListener,
+    paths: Arc<[String]>,
+}
+
+impl SharedCallback {
+    /// Listens on `address` for requests to `paths`.
+    pub async fn bind(address: SocketAddr, paths: Vec<String>) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, paths: paths.into() })
+    }
+
+    /// The address bound.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Hands each answer's `state` and query to `keep`, which says whether a sign-in waits for it, and runs
+    /// to its end even where the browser hangs up. Ends when it is dropped.
+    pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        let (paths, keep) = (self.paths.clone(), Arc::new(keep));
+        let router = Router::new().fallback(async move |method: Method, uri: Uri| {
+            if method != Method::GET || !paths.iter().any(|path| path == uri.path()) {
+                return page::not_found();
+            }
+            let query = uri.query().unwrap_or_default();
+            let kept = match state_of(query) {
+                Some(state) => {
+                    let keeping = keep(state.expose().to_owned(), query.to_owned());
+                    tokio::spawn(keeping).await.unwrap_or(false)
+                }
+                None => false,
+            };
+            received(kept)
+        });
+        server::serve_always(std::slice::from_ref(&self.listener), &router).await;
+    }
+}
+
+fn received(kept: bool) -> Page {
+    match kept {
+        true => page::notice(
+            StatusCode::OK,
+            "Sign-in received",
+            "You may close this page; the command in the terminal goes on.",
+        ),
+        false => page::notice(
+            StatusCode::BAD_REQUEST,
+            "Not expected",
+            "No sign-in waits for this answer. Start it again in the terminal.",
+        ),
+    }
+}
