@@ -132,7 +132,7 @@ pub(crate) async fn refresh(
 ) -> Result<(String, Arc<AccessToken>), Error> {
     let Found { record, mailbox, .. } = installation.account(name).await?;
     let account = record.account.name;
-    let Some(grant) = record.grant.filter(|grant| grant.is_in_force()) else {
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
         return Err(Error::NothingToRefresh { account });
     };
     let provider = installation.config.providers.get(&grant.provider);
