@@ -137,7 +137,7 @@ async fn account_steps(
         Ok(Ok(token)) => token,
         Ok(Err(failure)) => {
             let authorize = command::authorize(grant, name);
-            steps.done("token", Some(started), Err(Error::NoToken { failure, authorize }));
+            steps.done("token", Some(started), Err(Error::NoToken { failure: Box::new(failure), authorize }));
             return;
         }
         Err(error) => {

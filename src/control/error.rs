@@ -124,10 +124,10 @@ pub(crate) enum Error {
     #[error("{account} has a token for each mailbox, fetched when it logs in")]
     TokenForEachMailbox { account: String },
     #[error("no new token for {account}: {}", failure.trouble().line(authorize))]
-    NotRefreshed { account: String, authorize: String, failure: TokenFailure },
+    NotRefreshed { account: String, authorize: String, failure: Box<TokenFailure> },
     /// `authorize` is the command that authorises the account again.
     #[error("{}", failure.trouble().line(authorize))]
-    NoToken { authorize: String, failure: TokenFailure },
+    NoToken { authorize: String, failure: Box<TokenFailure> },
 
     // Moving to another installation.
     #[error("{account} has no authorisation here that could move")]

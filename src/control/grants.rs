@@ -144,7 +144,7 @@ pub(crate) async fn refresh(
         Ok(token) => Ok((account, token)),
         Err(failure) => {
             let authorize = command::authorize(&grant, &account);
-            Err(Error::NotRefreshed { account, authorize, failure })
+            Err(Error::NotRefreshed { account, authorize, failure: Box::new(failure) })
         }
     }
 }

@@ -50,7 +50,10 @@ pub(super) async fn reuse(
             tell(Progress::OwnersGrantEnded { owner: &seat.owner });
             Ok(None)
         }
-        Err(failure) => Err(Error::NoToken { authorize: command::authorize(&grant, &seat.account), failure }),
+        Err(failure) => Err(Error::NoToken {
+            authorize: command::authorize(&grant, &seat.account),
+            failure: Box::new(failure),
+        }),
     }
 }
 
