@@ -110,8 +110,9 @@ async fn junk_uses_nothing_up() {
         for (request, status) in &junk {
             let answer = talk(&authority, request).await;
             // An answer to an oversized request may be lost when the connection is reset.
+            let lost = request.len() > 32 * 1024 && answer.is_empty();
             assert!(
-                answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status}")),
+                lost || answer.starts_with(&format!("HTTP/1.1 {status}")),
                 "{round} {request:.80} {answer:.80}"
             );
         }
