@@ -6,10 +6,9 @@
 
 use divan::{AllocProfiler, Bencher};
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::Credential;
 use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
 use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};
-use imap_oauth_proxy::protocol::imap::{Channel, Limits};
+use imap_oauth_proxy::protocol::{Channel, Credential, Limits};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 

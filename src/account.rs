@@ -7,9 +7,13 @@
 //! or the password wrong, the answer is the same, after the same delay.
 
 mod attempts;
+mod backlog;
+mod draw;
+mod find;
 mod gate;
 mod password;
 mod sessions;
+mod sketch;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,19 +21,21 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use self::attempts::{Attempts, Standing};
-use self::password::Effort;
-
+use self::attempts::{Attempts, Drawn, Key, Standing};
+use self::draw::{Candidate, Draw};
+use self::password::{Effort, Verified};
 use crate::secret::{Sealer, Secret};
-use crate::store::{LoginNote, Store, StoreError, Trouble, domain_account};
+use crate::store::{AppPassword, LoginNote, LoginRecord, MailboxTrouble, Store, StoreError};
+use crate::trouble::Trouble;
 
-pub use crate::store::{Account, Grant, fold};
+pub use crate::store::{Account, Grant, Mailbox, fold};
 
-pub use attempts::neighbourhood;
-pub use gate::{Gates, Pass};
+pub use find::{Found, find};
+pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
-pub use sessions::{Place, Sessions};
+pub use sessions::{SessionGuard, Sessions};
 
 /// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,11 +46,14 @@ const REVOCATION_POLL: Duration = Duration::from_secs(1);
 /// The longest time without another refresh for a mailbox that the provider keeps refusing.
 const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
 
+/// For the verification of a login that was drawn: no one waits for it, but it has to end.
+const DRAWN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Verifies logins.
 pub struct Accounts {
     store: Arc<dyn Store>,
-    passwords: Passwords,
-    attempts: Attempts,
+    passwords: Arc<Passwords>,
+    attempts: Arc<Attempts>,
     sessions: Sessions,
     notes: Mutex<Vec<LoginNote>>,
     noted: Notify,
@@ -55,10 +64,12 @@ pub struct Accounts {
 pub enum Verdict {
     /// The password is right.
     Admitted(Box<Admitted>),
-    /// Unknown account or wrong password; nobody learns which.
+    /// Unknown account or wrong password; the client does not learn which.
     Refused,
     /// Too many failures from this address for this name: not even looked at.
     Throttled(Duration),
+    /// It would not be, or was not, verified in time; a second try may find what came of it.
+    Busy,
 }
 
 /// A login whose password is right.
@@ -68,77 +79,134 @@ pub struct Admitted {
     pub account: Account,
     /// Its grant, where it has one.
     pub grant: Option<Grant>,
+    /// Which of its mailboxes was asked for.
+    pub mailbox: Mailbox,
     /// The name of the app password that was used.
     pub password_name: String,
-    /// Its place among the sessions.
-    pub place: Place,
+    /// Counts it among the sessions.
+    pub session: SessionGuard,
 }
 
 impl Accounts {
     /// `sealer` opens the key that generated passwords are hashed with, made at the first start.
     pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
-        let passwords = Passwords::open(&*store, sealer).await?;
+        let passwords = Arc::new(Passwords::open(&*store, sealer).await?);
         Ok(Self {
             store,
             passwords,
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             sessions: Sessions::default(),
             notes: Mutex::default(),
             noted: Notify::new(),
         })
     }
 
-    /// Whether `password` opens the account called `name`, asked from `from`.
-    pub async fn verify(&self, name: &str, password: &Secret, from: IpAddr) -> Result<Verdict, StoreError> {
-        let record = self.store.login(name).await?;
+    /// Whether `password` opens the account called `name`, asked from `from`. It is answered before `due`:
+    /// what is not verified by then goes on, and is remembered.
+    pub async fn verify(
+        &self,
+        name: &str,
+        password: &Secret,
+        from: IpAddr,
+        due: Instant,
+    ) -> Result<Verdict, StoreError> {
+        let found = find(&*self.store, name).await?;
         // Guesses at a domain account count together, under whatever mailbox they come.
-        let under_domain = record
-            .as_ref()
-            .is_some_and(|record| record.grant.as_ref().is_some_and(|grant| grant.mailbox.is_some()));
-        let folded = match domain_account(name) {
-            Some(domain) if under_domain => domain,
-            _ => fold(name),
+        let key = found.as_ref().map_or_else(|| fold(name), |found| found.key.clone());
+        let key = self.attempts.key(from, key.as_str());
+        let known = found.as_ref().map(|found| found.record.passwords.as_slice()).unwrap_or_default();
+        let (used, charged) = match self.find_at_once(known, password, &key) {
+            Some(used) => (used, false),
+            None => match self.find(name, known, password, &key, due).await {
+                Ok(found) => found,
+                Err(refusal) => return Ok(refusal),
+            },
         };
-        let known = record.as_ref().map(|record| record.passwords.as_slice()).unwrap_or_default();
-        let (effort, refusal) = match self.attempts.charge(from, &folded) {
-            Standing::Free => (Effort::Any, Verdict::Refused),
-            Standing::Waits(wait) => (Effort::Remembered, Verdict::Throttled(wait)),
-            Standing::Guesses(wait) => (Effort::Generated, Verdict::Throttled(wait)),
-        };
-        let Some(used) = self.passwords.verify(known, password, effort).await else { return Ok(refusal) };
         let (password, password_name) = (used.id.clone(), used.name.clone());
-        let Some(record) = record else { return Ok(Verdict::Refused) };
-        self.attempts.succeeded(from, &folded);
-        let place = self.sessions.enter(&password, record.account.grant.as_ref());
+        let Some(Found { record, mailbox, .. }) = found else { return Ok(Verdict::Refused) };
+        let LoginRecord { account, grant, .. } = record;
+        self.attempts.succeeded(&key, charged, Instant::now());
+        let session = self.sessions.enter(&password, account.grant.as_ref());
         self.note(LoginNote {
-            account: record.account.id.clone(),
+            account: account.id.clone(),
             password,
             at: OffsetDateTime::now_utc(),
             from: from.to_string(),
         });
-        Ok(Verdict::Admitted(Box::new(Admitted {
-            account: record.account,
-            grant: record.grant,
-            password_name,
-            place,
-        })))
+        Ok(Verdict::Admitted(Box::new(Admitted { account, grant, mailbox, password_name, session })))
+    }
+
+    /// The app password that `password` is, where finding it takes no verification.
+    fn find_at_once<'a>(
+        &self,
+        known: &'a [AppPassword],
+        password: &Secret,
+        key: &Key,
+    ) -> Option<&'a AppPassword> {
+        let generated = self.passwords.find_generated(known, password);
+        if generated.is_some() || self.attempts.are_too_many(key, Instant::now()) {
+            return generated;
+        }
+        self.passwords.find_remembered(known, password)
+    }
+
+    /// The app password that `password` is, and whether the attempt was charged. An attempt at an account
+    /// that has no chosen password, or at none, is charged, drawn and answered like any other.
+    async fn find<'a>(
+        &self,
+        name: &str,
+        known: &'a [AppPassword],
+        password: &Secret,
+        key: &Key,
+        due: Instant,
+    ) -> Result<(&'a AppPassword, bool), Verdict> {
+        let candidate =
+            || self.passwords.is_open(known, password).then(|| Candidate::new(name, password)).flatten();
+        match self.attempts.charge(key, Instant::now(), candidate) {
+            Standing::Free => {
+                let in_time = self.passwords.queue_up(due);
+                match self.passwords.verify(known, password, Effort::Any, due).await {
+                    Verified::Right(used) => Ok((used, true)),
+                    Verified::Wrong if in_time => Err(Verdict::Refused),
+                    Verified::Wrong | Verified::Unfinished => Err(Verdict::Busy),
+                }
+            }
+            Standing::Waits(wait, draw) => {
+                if let Some(draw) = draw {
+                    tokio::spawn(hold(
+                        draw,
+                        self.store.clone(),
+                        self.passwords.clone(),
+                        self.attempts.clone(),
+                    ));
+                }
+                if self.attempts.are_too_many(key, Instant::now()) {
+                    return Err(Verdict::Throttled(wait));
+                }
+                // A crowd with one password is verified once.
+                match self.passwords.verify(known, password, Effort::UnderWay, due).await {
+                    Verified::Right(used) => Ok((used, false)),
+                    Verified::Wrong | Verified::Unfinished => Err(Verdict::Throttled(wait)),
+                }
+            }
+        }
     }
 
     /// Remembers that the provider's mail server does not open this mailbox, although the token was
     /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
-    /// endpoint. `reason` is cause and cure in one line.
-    pub async fn refused(&self, account: &Account, reason: String) {
+    /// endpoint.
+    pub async fn refused(&self, account: &Account, trouble: Trouble) {
         let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
         let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
         let at = OffsetDateTime::now_utc();
         let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
-        self.set_trouble(account, Some(&Trouble { reason, count, at, retry_at })).await;
+        self.set_trouble(account, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
     }
 
-    /// Remembers what the provider said in the middle of a session; it holds nothing up.
-    pub async fn overheard(&self, account: &Account, reason: String) {
+    /// Remembers what the provider said about this account, at a sign-in or in a session; it holds nothing up.
+    pub async fn note_trouble(&self, account: &Account, trouble: Trouble) {
         let at = OffsetDateTime::now_utc();
-        self.set_trouble(account, Some(&Trouble { reason, count: 0, at, retry_at: at })).await;
+        self.set_trouble(account, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
     }
 
     /// Forgets the trouble on record, because a login succeeded.
@@ -148,7 +216,7 @@ impl Accounts {
         }
     }
 
-    async fn set_trouble(&self, account: &Account, trouble: Option<&Trouble>) {
+    async fn set_trouble(&self, account: &Account, trouble: Option<&MailboxTrouble>) {
         if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
             tracing::warn!(account = account.name, "the account's state was not written: {error}");
         }
@@ -183,7 +251,7 @@ impl Accounts {
         let before = seen.take();
         self.store.reopen().await?;
         self.passwords.follow(&*self.store, sealer).await?;
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if before == Some(version) && !entered {
             *seen = before;
             return Ok(());
@@ -222,5 +290,106 @@ impl Accounts {
         if let Err(error) = self.store.note_logins(&notes).await {
             tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
         }
+    }
+}
+
+/// Waits for the time of `draw` and verifies who is drawn, so that the next try is let in at once.
+async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, attempts: Arc<Attempts>) {
+    let winner = loop {
+        tokio::time::sleep_until(draw.at).await;
+        match attempts.draw(draw.bucket, Instant::now()) {
+            Drawn::Winner(winner) => break winner,
+            Drawn::Waits(Some(next)) => draw = next,
+            Drawn::Waits(None) => return,
+        }
+    };
+    let due = Instant::now() + DRAWN_PATIENCE;
+    // Known or not, it takes its turn in the imagined queue.
+    passwords.queue_up(due);
+    let Some(Candidate { name, password }) = winner else { return };
+    match find(&*store, &name).await {
+        Ok(Some(found)) => {
+            passwords.verify(&found.record.passwords, &password, Effort::Any, due).await;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Sealer;
+    use crate::store::{Authorization, Granted, Id, Right, Sqlite};
+
+    const ALICE: &str = "alice@example.com";
+
+    /// Accounts with Alice in them, whose password a person chose.
+    async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("store.sqlite")).await.unwrap());
+        let sealer = Sealer::new([(1, zeroize::Zeroizing::new([7; 32]))]).unwrap();
+        let accounts = Accounts::open(store.clone(), &sealer).await.unwrap();
+        let now = OffsetDateTime::now_utc();
+        let account = Id::random();
+        let chosen = AppPassword {
+            id: Id::random(),
+            account: account.clone(),
+            name: "chosen".to_owned(),
+            verifier: accounts.passwords.chosen(&Secret::new(password)).await.unwrap(),
+            created_at: now,
+            last_used_at: None,
+            last_used_from: None,
+        };
+        let authorization = Authorization {
+            account: ALICE.to_owned(),
+            aliases: Vec::new(),
+            grant: Granted::New(Box::new(Grant::new(Id::random(), "gmail", ALICE, Right::Application, now))),
+            id: account,
+            password: Some(chosen),
+        };
+        store.authorize(&authorization).await.unwrap();
+        accounts
+    }
+
+    async fn verdict(accounts: &Accounts, name: &str, password: &str, from: &str) -> Verdict {
+        let due = Instant::now() + Duration::from_millis(500);
+        accounts.verify(name, &Secret::new(password), from.parse().unwrap(), due).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn security_row_32_behind_a_long_queue_every_failure_is_busy_and_the_right_password_gets_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = accounts(directory.path(), "correct-horse-battery").await;
+        for name in [ALICE, "nobody@example.com"] {
+            assert!(matches!(verdict(&accounts, name, "wrong", "192.0.2.1").await, Verdict::Refused));
+        }
+        // As after a crowd of unknown names: no run of argon2id, but the queue is as long as it gets.
+        let later = Instant::now() + Duration::from_secs(3600);
+        while accounts.passwords.queue_up(later) {}
+        for (name, from) in [(ALICE, "192.0.2.2"), ("nobody@example.com", "192.0.2.3"), ("x", "192.0.2.4")] {
+            let verdict = verdict(&accounts, name, "another", from).await;
+            assert!(matches!(verdict, Verdict::Busy), "{name}: {verdict:?}");
+            while accounts.passwords.queue_up(later) {}
+        }
+        let right = verdict(&accounts, ALICE, "correct-horse-battery", "192.0.2.5").await;
+        assert!(matches!(right, Verdict::Admitted(_)), "{right:?}");
+    }
+
+    #[tokio::test]
+    async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next_try() {
+        let directory = tempfile::tempdir().unwrap();
+        let accounts = accounts(directory.path(), "correct-horse-battery").await;
+        let from = "192.0.2.1".parse().unwrap();
+        let right = Secret::new("correct-horse-battery");
+        let first = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
+        assert!(matches!(first, Verdict::Busy), "{first:?}");
+        let patience = Instant::now() + Duration::from_secs(60);
+        let record = accounts.store.find(&fold(ALICE)).await.unwrap().unwrap();
+        while accounts.passwords.find_remembered(&record.passwords, &right).is_none() {
+            assert!(Instant::now() < patience, "the run did not go on");
+            tokio::task::yield_now().await;
+        }
+        let second = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
+        assert!(matches!(second, Verdict::Admitted(_)), "{second:?}");
     }
 }

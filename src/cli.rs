@@ -1,24 +1,22 @@
-//! What a person types: one file a command, and the only place that prints.
+//! What a person types: one file a command, and the only place that prints. What is done is decided in
+//! [`crate::control`]; here are its words.
 //!
 //! Data goes to standard output, words to standard error. Exit 0 is done, 1 failed, 2 a mistake in
 //! the command line or the configuration, 3 done, and something needs a person.
 
 mod accounts;
+mod aliases;
 mod authorize;
-mod callback;
 mod certs;
 mod check;
 mod config;
 mod failure;
-mod forecast;
-mod installation;
+mod hints;
 mod interrupt;
 mod keys;
-mod names;
+mod options;
 mod passwords;
 mod print;
-mod proof;
-mod result;
 mod serve;
 mod terminal;
 mod tokens;
@@ -29,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Failure;
-use self::installation::Options;
+use self::failure::{Done, Failure};
+use self::options::Options;
 
 /// Lets mail programs that only know passwords read mail from providers that only accept OAuth.
 #[derive(Parser)]
@@ -72,15 +70,6 @@ enum Command {
     /// Check the configuration, or show all of it
     #[command(subcommand)]
     Config(config::Command),
-}
-
-/// How a command that did not fail ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
-    /// All is well.
-    Well,
-    /// Something needs a person.
-    NeedsPerson,
 }
 
 /// Runs the command line of this process.

@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 pub use error::ConfigError;
 pub use place::is_loopback;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider};
+pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service};
 
+pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
 
 use crate::secret::KeySource;
@@ -70,6 +71,8 @@ pub struct Unsupported {
 /// One `[[listeners]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// What it speaks.
+    pub protocol: Door,
     /// Addresses to bind; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.

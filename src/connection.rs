@@ -1,17 +1,21 @@
 //! One connection, from accept to the last byte.
 //!
-//! [`Connection::run`] reads like the story: TLS, the dialogue until somebody logs in, the password, a
-//! token while the provider is dialled, the sign-in, the relay. Everything before the relay lives in
-//! one boxed future that is gone when the relay starts, and ends by one deadline; whoever waits for an
-//! answer then still gets a tagged one.
+//! [`Connection::run`] reads like the story: TLS, the dialogue until a client logs in, the password, a
+//! token while the provider is dialled, the sign-in, the relay. It is the same for every [`Protocol`].
+//! Everything before the relay lives in one boxed future that is gone when the relay starts, and ends by one
+//! deadline; a client that waits for an answer then still gets it.
 
 mod denial;
 mod farewell;
+mod handshake;
+mod places;
 mod session;
 mod sign_in;
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,28 +23,23 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use self::session::Joined;
+use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
-use crate::config::{Limits, Provider, Security};
-use crate::protocol::imap::{Channel, DialogueEnd, Imap, Limits as DialogueLimits};
-use crate::protocol::{Denial, Login, Protocol, Request};
+use crate::config::{Limits, Security};
+use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
-use crate::tls::{AcceptError, Acceptor, FirstBytes, Stream};
+use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
-use crate::upstream::{self, Dialler};
+use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
-pub use crate::account::neighbourhood;
+pub use places::{ConnectionPermit, Full, Places};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
-/// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
-const SILENCE: Duration = Duration::from_secs(15);
-/// How long a last word may take on its way to a client that does not read.
-const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What every connection needs.
 pub struct Proxy {
@@ -51,205 +50,166 @@ pub struct Proxy {
     /// Access tokens.
     pub tokens: Tokens,
     /// The providers, by name.
-    pub providers: HashMap<String, (Arc<Provider>, Dialler)>,
-    /// The listeners' TLS; absent where no listener has any.
-    pub acceptor: Option<Acceptor>,
+    pub providers: HashMap<String, Upstream>,
+    /// The TLS of each door's listeners; empty where no listener has any.
+    pub acceptors: HashMap<Door, Acceptor>,
     /// Bounds.
     pub limits: Limits,
 }
 
-/// A connection that was just accepted.
-pub struct Connection {
+/// A connection that was just accepted, on a listener that speaks `P`.
+pub struct Connection<P> {
     /// What it needs.
     pub proxy: Arc<Proxy>,
-    /// Who it is.
+    /// The client's address.
     pub peer: SocketAddr,
     /// What the listener promises.
     pub security: Security,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// What the listener speaks.
+    pub protocol: PhantomData<P>,
+}
+
+/// What came of one request of a client.
+enum Answered {
+    /// Its login was accepted: this is the provider's side.
+    LoggedIn(Box<HalfJoined>),
+    /// Its login was refused, and it may try again.
+    Refused,
+    /// It was told to begin TLS; so many bytes came behind its request.
+    StartTls { injected: usize },
+    /// The dialogue is over, and the last word was said.
+    Over,
+    /// The connection is to be closed at once.
+    Cut,
 }
 
 /// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
-pub fn turn_away(tcp: &TcpStream, security: Security) {
+pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
     if security != Security::Tls {
-        farewell::turn_away(tcp, &denial::full());
+        farewell::turn_away::<P>(tcp, &denial::full());
     }
 }
 
-impl Connection {
-    /// Serves `tcp` to its end. `logged_in` is called once the connection no longer counts among
-    /// those that have not logged in.
-    pub async fn run(self, tcp: TcpStream, logged_in: impl FnOnce() + Send) {
+impl<P: Protocol> Connection<P> {
+    /// Serves `tcp` to its end, or until a new connection takes its place.
+    pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
         let span = info_span!("connection", peer = %self.peer);
-        let joined = Box::pin(self.log_in(tcp).instrument(span.clone())).await;
+        let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
-        logged_in();
-        Box::pin(session::relay(&self.proxy, joined, &self.shutdown).instrument(span)).await;
+        permit.logged_in();
+        Box::pin(session::relay::<P>(&self.proxy, joined, &self.shutdown).instrument(span)).await;
     }
 
-    async fn log_in(&self, tcp: TcpStream) -> Option<Box<Joined>> {
+    /// TLS, and the dialogue until a login is accepted or the connection is over.
+    async fn log_in(&self, tcp: TcpStream, permit: &mut ConnectionPermit) -> Option<Box<Joined>> {
         upstream::keep_alive(&tcp);
         let deadline = Instant::now() + Duration::from_secs(self.proxy.limits.login_seconds);
-        let (stream, channel) = match self.security {
-            Security::Tls => (self.handshake(tcp, deadline).await?, Channel::Tls),
-            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
-            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
-        };
-        let limits =
-            DialogueLimits { failed_logins: self.proxy.limits.failed_logins, ..DialogueLimits::default() };
-        let mut dialogue = Imap::new(channel, limits);
-        let mut client = Wire::new(stream);
-        let stopping = self.shutdown.begun();
-        tokio::pin!(stopping);
+        let mut ending = pin!(farewell::ending(self.shutdown.begun(), permit.lost()));
+        let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
+        let failed_logins = self.proxy.limits.failed_logins;
+        let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
+        let mut client = Wire::of_client(stream);
         loop {
-            let request = tokio::select! {
+            let answered = tokio::select! {
                 biased;
-                request = timeout_at(deadline - ANSWER_RESERVE, dialogue.next(&mut client)) => request,
-                () = &mut stopping => {
-                    self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
-                    break;
-                }
+                answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
+                ending = &mut ending => farewell::dismiss(ending, &mut dialogue, &mut client).await,
             };
-            match request {
-                Err(_) => {
-                    info!("nobody logged in within {} s", self.proxy.limits.login_seconds);
-                    self.last_word(&mut dialogue, &mut client, &denial::too_late()).await;
-                    break;
-                }
-                Ok(Err(end)) => {
-                    log_end(&end);
-                    break;
-                }
-                Ok(Ok(Request::StartTls { injected })) => {
-                    client = self.start_tls(client, injected, deadline).await?;
+            match answered {
+                Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
+                Answered::Refused => {}
+                Answered::StartTls { injected } => {
+                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?;
                     dialogue.tls_started();
                 }
-                Ok(Ok(Request::Login(login))) => {
-                    let answer = self.answer(&mut dialogue, &mut client, login, deadline);
-                    let outcome = tokio::select! {
-                        biased;
-                        outcome = timeout_at(deadline, Box::pin(answer)) => outcome,
-                        () = &mut stopping => {
-                            self.last_word(&mut dialogue, &mut client, &denial::stopping()).await;
-                            break;
-                        }
-                    };
-                    match outcome {
-                        Ok(Ok(Some(joined))) => return Some(joined.with_client(client)),
-                        Ok(Ok(None)) => {}
-                        Ok(Err(end)) => {
-                            log_end(&end);
-                            break;
-                        }
-                        Err(_) => {
-                            info!("the mail program does not take the answer to its login");
-                            return None;
-                        }
-                    }
+                Answered::Over => {
+                    farewell::close(client).await;
+                    return None;
                 }
-            }
-        }
-        farewell::close(client).await;
-        None
-    }
-
-    async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
-        let shaken = tokio::select! {
-            biased;
-            shaken = self.tls(tcp, deadline) => shaken?,
-            () = self.shutdown.begun() => return None,
-        };
-        match shaken {
-            Ok(stream) => Some(stream),
-            Err(error) if error.is_noise() => {
-                debug!("{error}");
-                None
-            }
-            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent)) => {
-                info!("{error}");
-                None
-            }
-            Err(error) => {
-                warn!("{error}");
-                None
+                Answered::Cut => return None,
             }
         }
     }
 
-    /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
-    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Stream, AcceptError>> {
-        let acceptor = self.proxy.acceptor.as_ref()?;
-        let patience = deadline.min(Instant::now() + SILENCE);
-        let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
-            Err(_) => Some(AcceptError::Silent),
-            Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
-            Ok(_) => None,
-        };
-        if let Some(error) = not_tls {
-            farewell::turn_away(&tcp, &denial::tls_only());
-            return Some(Err(error));
-        }
-        Some(acceptor.accept(tcp, deadline).await)
-    }
-
-    /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
-    /// was injected on the way, or the client is broken, and either way the connection ends.
-    async fn start_tls(
+    /// The client's next request, and the answer to it.
+    async fn converse(
         &self,
-        client: Wire<Stream>,
-        injected: usize,
+        dialogue: &mut P,
+        client: &mut Wire<Stream>,
         deadline: Instant,
-    ) -> Option<Wire<Stream>> {
-        if injected > 0 {
-            warn!(
-                "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"
-            );
-            return None;
+        permit: &mut ConnectionPermit,
+    ) -> Answered {
+        let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
+            Ok(Ok(Request::Login(login))) => login,
+            Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
+            Ok(Err(end)) => return over(&end),
+            Err(_) => {
+                info!("no login came within {} s", self.proxy.limits.login_seconds);
+                farewell::last_word(dialogue, client, &denial::too_late()).await;
+                return Answered::Over;
+            }
+        };
+        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit));
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(Some(half))) => Answered::LoggedIn(half),
+            Ok(Ok(None)) => Answered::Refused,
+            Ok(Err(end)) => over(&end),
+            Err(_) => {
+                info!("the mail program does not take the answer to its login");
+                Answered::Cut
+            }
         }
-        let (stream, _) = client.into_parts();
-        let tcp = stream.into_plain().ok()?;
-        Some(Wire::new(self.handshake(tcp, deadline).await?))
     }
 
     /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
     async fn answer(
         &self,
-        dialogue: &mut Imap,
+        dialogue: &mut P,
         client: &mut Wire<Stream>,
         login: Login,
         deadline: Instant,
-    ) -> Result<Option<session::HalfJoined>, DialogueEnd> {
+        permit: &mut ConnectionPermit,
+    ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
-        let denial = match self.admit(&login, deadline).await {
+        let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
+        let denial = match self.admit(&login, due, deadline).await {
+            Ok(_) if !permit.keep() => denial::full(),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
-                    Ok((accepted, upstream, pass)) => {
+                    Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
                         info!(
                             account = admitted.account.name,
                             password = admitted.password_name,
                             "logged in"
                         );
-                        let Admitted { account, place, .. } = *admitted;
-                        return Ok(Some(session::HalfJoined { upstream, account, pass, place }));
+                        let Admitted { account, session, .. } = *admitted;
+                        return Ok(Some(Box::new(HalfJoined {
+                            upstream,
+                            account,
+                            upstream_permit,
+                            session,
+                        })));
                     }
                     Err(denial) => denial,
                 }
             }
             Err(denial) => denial,
         };
-        tokio::time::sleep_until((came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE)).await;
+        tokio::time::sleep_until(due).await;
         dialogue.deny(client, &denial).await?;
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login, deadline: Instant) -> Result<Box<Admitted>, Denial> {
+    async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip());
+        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due);
+        // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!(name, "login refused: too many chosen passwords are being verified");
+            warn!(name, "login refused: the store did not answer in time");
             return Err(denial::busy());
         };
         match verdict {
@@ -266,15 +226,15 @@ impl Connection {
                 );
                 Err(denial::throttled(wait))
             }
+            Ok(Verdict::Busy) => {
+                warn!(name, "login refused: too many passwords wait to be verified");
+                Err(denial::busy())
+            }
             Err(error) => {
                 error!(name, "login refused: {error}");
                 Err(denial::store_failed())
             }
         }
-    }
-
-    async fn last_word(&self, dialogue: &mut Imap, client: &mut Wire<Stream>, denial: &Denial) {
-        let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
     }
 }
 
@@ -284,9 +244,10 @@ fn printable(name: &str) -> String {
     name.chars().take(256).map(visible).collect()
 }
 
-fn log_end(end: &DialogueEnd) {
+fn over(end: &DialogueEnd) -> Answered {
     match end.is_ordinary() {
         true => debug!("{end}"),
         false => warn!("{end}"),
     }
+    Answered::Over
 }

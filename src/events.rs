@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use self::delivery::Delivery;
 use self::news::{Event, News};
 use crate::config::{Events, Provider};
+use crate::forecast::{self, EndCause};
 use crate::oauth::Webhook;
 use crate::store::{GrantStatus, Store, StoreError};
 
@@ -64,19 +65,24 @@ impl Teller {
 
     async fn look(&self, seen: &mut Option<i64>, anyway: bool) -> Result<(), StoreError> {
         // Our own writes count as changes: the look after the last of them finds nothing.
-        let version = self.store.version().await?;
+        let version = self.store.changes().await?;
         if seen.replace(version) == Some(version) && !anyway {
             return Ok(());
         }
         let now = OffsetDateTime::now_utc();
         for grant in self.store.statuses().await? {
-            let end = self.providers.get(&grant.provider).and_then(|provider| news::end(&grant, provider));
-            let end = end.filter(|end| end.at - now <= self.warn);
-            if let Some(news) = News::of(&grant, end) {
+            if let Some(news) = News::of(&grant, self.near_end(&grant, now)) {
                 self.tell(&grant, &news, now).await?;
             }
         }
         Ok(())
+    }
+
+    /// The nearest certain end of `grant`, where it is time to warn of it.
+    fn near_end(&self, grant: &GrantStatus, now: OffsetDateTime) -> Option<(OffsetDateTime, EndCause)> {
+        let ends = forecast::ends(grant, self.providers.get(&grant.provider)?, now);
+        let nearest = ends.into_iter().find(|end| end.cause.is_certain())?;
+        nearest.at.filter(|at| *at - now <= self.warn).map(|at| (at, nearest.cause))
     }
 
     async fn tell(&self, grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Result<(), StoreError> {

@@ -48,7 +48,7 @@ pub fn report_panics() {
             return;
         }
         tracing::error!("this program has a fault at {place}: {text}");
-        // The process may end with its main thread, and nobody else would write the line.
+        // The process may end with its main thread, before the line is written.
         if std::thread::current().name() == Some("main") {
             flush();
         }

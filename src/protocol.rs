@@ -1,15 +1,20 @@
-//! The mail protocols that the proxy speaks, and what they have in common.
+//! The mail protocols that the proxy speaks, and the words that they share.
 //!
-//! A protocol has two dialogues: one with the legacy client, from the greeting to a [`Login`], and
-//! one with the provider, from its greeting to an accepted token. Both are sans-I/O machines
-//! (bytes in, events out) driven over a [`crate::wire::Wire`]; after them the relay copies bytes
-//! that nobody looks at. No byte that a client sends before it is authenticated reaches a
-//! provider: only lines that the machines wrote do. The one thing taken over is the tag of the login
-//! command, checked to be one, so that the provider's answer fits the client as it is.
+//! Each protocol opens a [`Door`]. It has two dialogues: one with the client, from the greeting to a [`Login`],
+//! and one with the provider, from its greeting to an accepted token. Both are sans-I/O machines (bytes in,
+//! events out) driven over a [`crate::wire::Wire`]; after them the relay copies the bytes of both sides, and the
+//! protocol's [`Watch`] says what may be said at the end. No byte that a client sends before it is
+//! authenticated reaches a provider: only lines that the machines wrote do. The one thing taken over is the
+//! tag of IMAP's login command, checked to be one, so that the provider's answer fits the client as it is.
 
 mod denial;
+mod door;
+mod end;
 pub mod imap;
+mod limits;
+mod refusal;
 pub mod sasl;
+mod session;
 
 use std::future::Future;
 
@@ -18,9 +23,13 @@ use crate::secret::Secret;
 use crate::wire::{Stream, Wire};
 
 pub use denial::{Code, Denial, TEXT_LIMIT, plain_text};
-pub use imap::{Accepted, DialogueEnd, Refusal};
+pub use door::Door;
+pub use end::DialogueEnd;
+pub use limits::{Channel, Limits};
+pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
+pub use session::{LastWord, Tail, Watch};
 
-/// What a legacy client sent to log in.
+/// What a client sent to log in.
 #[derive(Debug)]
 pub struct Login {
     /// The user name as the client typed it: UTF-8, or else read as Latin-1. May hold anything,
@@ -61,13 +70,43 @@ pub struct Credential<'a> {
     pub sasl_ir: Option<bool>,
 }
 
-/// A mail protocol, from the accepted connection to the relay.
+/// The provider's acceptance, as the client may see it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    lines: Vec<u8>,
+}
+
+impl Accepted {
+    fn new(lines: Vec<u8>) -> Self {
+        Self { lines }
+    }
+
+    /// What the provider said since the token was sent, up to its acceptance.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+}
+
+/// A mail protocol, from the accepted connection to the end of the session. A value is the dialogue of one
+/// connection.
 ///
 /// Deadlines are the caller's: every future here may be dropped while it waits. The dialogue keeps its
 /// place, received bytes stay in the wire and unsent ones in its outbox, so after a timeout
 /// [`Protocol::bye`] still gives a pending command its answer. Only a dropped
 /// [`Protocol::authenticate`] spoils what it worked on: its upstream wire must be closed.
-pub trait Protocol {
+pub trait Protocol: Sized + Send + Sync {
+    /// The door that it opens.
+    const DOOR: Door;
+
+    /// What is heard and said of a session after the login.
+    type Watch: Watch;
+
+    /// The dialogue of a connection that was just accepted.
+    fn new(channel: Channel, limits: Limits) -> Self;
+
+    /// What a connection gets that is turned away before any dialogue: a greeting that says why.
+    fn turn_away(denial: &Denial) -> Vec<u8>;
+
     /// Greets (once), answers what the client asks, and returns what it wants of the proxy.
     fn next<S: Stream>(
         &mut self,
@@ -95,7 +134,7 @@ pub trait Protocol {
     ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
 
     /// Passes the provider's acceptance on. Afterwards both wires are for the relay:
-    /// [`Wire::into_parts`] gives the bytes that nobody has looked at.
+    /// [`Wire::into_parts`] gives the bytes that no dialogue has taken.
     fn accept<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
@@ -109,4 +148,16 @@ pub trait Protocol {
         client: &mut Wire<S>,
         denial: &Denial,
     ) -> impl Future<Output = Result<(), DialogueEnd>> + Send;
+
+    /// Signs in at the provider without a client, on a fresh connection: the first half of a proof that a token
+    /// opens a mailbox. The wire is for [`Protocol::count_folders`] then.
+    fn sign_in<U: Stream>(
+        upstream: &mut Wire<U>,
+        credential: &Credential<'_>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The second half: looks into the mailbox just signed in to, and leaves. The wire is spent afterwards.
+    fn count_folders<U: Stream>(
+        upstream: &mut Wire<U>,
+    ) -> impl Future<Output = Result<usize, NotListed>> + Send;
 }

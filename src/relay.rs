@@ -16,6 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::protocol::{Advice, LastWord, Tail, Watch};
+
 /// One read at most: whole TLS records, as many as a stream takes in one system call.
 const SCRATCH: usize = crate::tls::FULL_READ;
 /// After so many bytes it is another session's turn.
@@ -25,11 +27,9 @@ const TURN: u64 = 4 << 20;
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 /// Nothing comes any more: a mail program that stays only keeps its place from another session.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
-/// So long without a byte, and at the end of a line or of a flush, the provider is between two answers.
+/// So long without a byte, the provider may be between two answers: what its protocol takes for one decides.
 const QUIET: Duration = Duration::from_millis(300);
-/// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
-const FLUSHED: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-/// Answers longer than this are bulk, not words; see [`Session::overhear`].
+/// Answers longer than this are bulk, not words; see [`Watch::overhear`].
 const SMALL_ANSWER: usize = 1024;
 
 thread_local! {
@@ -37,7 +37,7 @@ thread_local! {
 }
 
 /// Two streams to be joined, with what was read from each before.
-pub struct Session<C, U, F> {
+pub struct Session<C, U, W, F> {
     /// The mail program's side.
     pub client: C,
     /// The provider's side.
@@ -47,14 +47,16 @@ pub struct Session<C, U, F> {
     /// Read from the provider already.
     pub from_upstream: Vec<u8>,
     /// Shown each short piece of what the provider sends, before it is passed on. Bulk is not shown.
-    pub overhear: F,
+    pub watch: W,
+    /// Told what `watch` overheard.
+    pub tell: F,
 }
 
 /// Why a session is ended from our side.
 #[derive(Clone, Debug)]
 pub struct Farewell {
-    /// The line for the client, with its CRLF; sent where the protocol allows it.
-    pub line: &'static str,
+    /// Why, for the person: one sentence, said where the protocol allows it.
+    pub reason: &'static str,
     /// How long to wait for a moment between two answers.
     pub patience: Duration,
 }
@@ -101,10 +103,11 @@ impl fmt::Display for End {
 }
 
 /// A session under way.
-pub struct Relay<C, U, F> {
+pub struct Relay<C, U, W, F> {
     client: C,
     upstream: U,
-    overhear: F,
+    watch: W,
+    tell: F,
     up: Direction,
     down: Direction,
     /// Which side closed first.
@@ -122,7 +125,7 @@ struct Direction {
     /// Whether the writer may still hold bytes that only a flush sends.
     unflushed: bool,
     /// The last bytes passed on.
-    tail: [u8; 4],
+    tail: Tail,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,18 +142,20 @@ enum Failure {
     Writer(io::Error),
 }
 
-impl<C, U, F> Relay<C, U, F>
+impl<C, U, W, F> Relay<C, U, W, F>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
-    F: FnMut(&[u8]),
+    W: Watch,
+    F: FnMut(Advice),
 {
     /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
-    pub fn new(session: Session<C, U, F>) -> Self {
+    pub fn new(session: Session<C, U, W, F>) -> Self {
         Self {
             client: session.client,
             upstream: session.upstream,
-            overhear: session.overhear,
+            watch: session.watch,
+            tell: session.tell,
             up: Direction::new(session.from_client),
             down: Direction::new(session.from_upstream),
             first_end: None,
@@ -183,7 +188,12 @@ where
         if self.up.state != State::Open {
             self.first_end.get_or_insert(End::Client);
         }
-        let down = self.down.poll(context, &mut self.upstream, &mut self.client, &mut self.overhear);
+        let overhear = &mut |piece: &[u8]| {
+            if let Some(advice) = self.watch.overhear(piece) {
+                (self.tell)(advice);
+            }
+        };
+        let down = self.down.poll(context, &mut self.upstream, &mut self.client, overhear);
         if let Poll::Ready(Err(failure)) = down {
             return Poll::Ready(match failure {
                 Failure::Reader(error) => End::UpstreamFailed(error.kind()),
@@ -215,9 +225,8 @@ where
         timer.as_mut().poll(context)
     }
 
-    /// Relays on until the provider is between two answers, then says goodbye in its place; where the
-    /// session is compressed a line of ours would be noise, so it ends without a word. After the
-    /// farewell's patience it ends in any case.
+    /// Relays on until the protocol lets the session end between two answers, with a last word where it has one.
+    /// After the farewell's patience it ends in any case.
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
         loop {
@@ -227,22 +236,27 @@ where
             {
                 return end;
             }
-            let quiet = self.down.bytes == before && self.down.pending.is_empty();
-            let at_line_end = quiet && self.down.tail.ends_with(b"\n");
-            let flushed = quiet && self.down.tail == FLUSHED;
-            if at_line_end || flushed || Instant::now() >= deadline {
-                let last_word = at_line_end.then_some(farewell.line);
-                let _ = tokio::time::timeout(QUIET, self.close(last_word)).await;
-                return End::Farewell;
-            }
+            let line = match self.last_word(before, farewell.reason) {
+                LastWord::NotYet if Instant::now() < deadline => continue,
+                LastWord::NotYet | LastWord::Silence => String::new(),
+                LastWord::Say(line) => line,
+            };
+            let _ = tokio::time::timeout(QUIET, self.close(&line)).await;
+            return End::Farewell;
         }
     }
 
-    async fn close(&mut self, last_word: Option<&str>) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        if let Some(line) = last_word {
-            self.client.write_all(line.as_bytes()).await?;
+    /// What the protocol lets us say, where nothing came since there were `before` bytes.
+    fn last_word(&self, before: u64, reason: &str) -> LastWord {
+        match self.down.bytes == before && self.down.pending.is_empty() {
+            true => self.watch.last_word(self.down.tail, reason),
+            false => LastWord::NotYet,
         }
+    }
+
+    async fn close(&mut self, last_word: &str) -> io::Result<()> {
+        use tokio::io::AsyncWriteExt as _;
+        self.client.write_all(last_word.as_bytes()).await?;
         let _ = self.upstream.shutdown().await;
         self.client.shutdown().await
     }
@@ -377,6 +391,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
+    use crate::protocol::imap::SessionWatch;
 
     /// All of it is there to be read, and there is room for all of it: nothing but the turn ends a poll.
     #[tokio::test]
@@ -393,7 +408,8 @@ mod tests {
             Poll::<Farewell>::Pending
         });
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
-        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let watch = SessionWatch::default();
+        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
         let summary = Relay::new(session).run(pin!(farewell)).await;
         assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
         assert_eq!(turns, 3);
@@ -408,7 +424,8 @@ mod tests {
         let (client, mut program) = duplex(1000);
         let (upstream, mut provider) = duplex(4 * SCRATCH);
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
-        let session = Session { client, upstream, from_client, from_upstream, overhear: |_: &[u8]| {} };
+        let watch = SessionWatch::default();
+        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
         let mut relay = Relay::new(session);
         let mut never = pin!(pending());
         let data = vec![b'x'; 4 * SCRATCH];

@@ -1,11 +1,11 @@
 //! Listens, accepts, limits, stops.
 //!
 //! The accept loop only accepts: the handshake and everything after live in the connection's own
-//! task, under its deadline. A limit that is reached costs the newcomer, never those inside; a full
+//! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
 //! descriptor table pauses accepting and does not spin.
 
-use std::collections::HashMap;
 use std::io;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +13,19 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
-use crate::connection::{self, Connection, Proxy};
+use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
+use crate::protocol::imap::Imap;
+use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
 
 /// Connections that the kernel keeps for us while the loop is busy.
 const BACKLOG: i32 = 4096;
-/// No descriptor, no memory: until somebody has closed one.
+/// No descriptor, no memory: until some connection has ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A flood is one line in the log each time, not one a connection.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,6 +33,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// An address that clients can connect to.
 pub struct Bound {
     listener: TcpListener,
+    /// What it speaks.
+    pub protocol: Door,
     /// The address with its real port.
     pub address: SocketAddr,
     /// What protects its connections.
@@ -45,7 +49,8 @@ pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
             match bind_one(address) {
                 Ok(tcp) => {
                     let address = tcp.local_addr().map_err(|error| BindError::new(address, error))?;
-                    bound.push(Bound { listener: tcp, address, security: listener.security });
+                    let &Listener { protocol, security, .. } = listener;
+                    bound.push(Bound { listener: tcp, protocol, address, security });
                 }
                 Err(error) if listener.optional_ipv6 && address.is_ipv6() && is_absent(&error) => {
                     debug!("{address} is not listened on: this machine has no IPv6");
@@ -80,22 +85,35 @@ fn is_absent(error: &io::Error) -> bool {
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
 pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
-    let doors = Arc::new(Doors::new(&proxy));
-    let loops: Vec<_> = bound
-        .into_iter()
-        .map(|bound| {
-            let (name, bound) = (format!("listener {}", bound.address), Arc::new(bound));
-            let (proxy, doors, shutdown) = (proxy.clone(), doors.clone(), shutdown.clone());
-            let accepting = move || accept(bound.clone(), proxy.clone(), doors.clone(), shutdown.clone());
-            supervisor.start(&name, accepting)
-        })
-        .collect();
+    let admission = Arc::new(Admission::new(&proxy));
+    let open = |bound| {
+        let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());
+        start(&supervisor, Arc::new(Listening { bound, proxy, admission, shutdown }))
+    };
+    let loops: Vec<_> = bound.into_iter().map(open).collect();
     for accepting in loops {
         let _ = accepting.await;
     }
 }
 
-async fn accept(bound: Arc<Bound>, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdown: Shutdown) {
+/// An address that is listened on, and what its connections need.
+struct Listening {
+    bound: Bound,
+    proxy: Arc<Proxy>,
+    admission: Arc<Admission>,
+    shutdown: Shutdown,
+}
+
+/// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
+fn start(supervisor: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
+    let name = format!("listener {}", listening.bound.address);
+    match listening.bound.protocol {
+        Door::Imap => supervisor.start(&name, move || accept::<Imap>(listening.clone())),
+    }
+}
+
+async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
+    let Listening { bound, proxy, admission, shutdown } = &*listening;
     let stopping = shutdown.begun();
     tokio::pin!(stopping);
     loop {
@@ -108,21 +126,23 @@ async fn accept(bound: Arc<Bound>, proxy: Arc<Proxy>, doors: Arc<Doors>, shutdow
             Ok(accepted) => accepted,
             Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
-                doors.complain(&format!("no connection can be accepted: {error}"));
+                admission.complain(&format!("no connection can be accepted: {error}"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some((inside, waiting)) = doors.enter(peer.ip()) else {
-            connection::turn_away(&tcp, bound.security);
+        let Some(permit) = admission.enter(peer.ip()) else {
+            connection::turn_away::<P>(&tcp, bound.security);
             continue;
         };
-        let connection =
-            Connection { proxy: proxy.clone(), peer, security: bound.security, shutdown: shutdown.clone() };
-        tokio::spawn(async move {
-            connection.run(tcp, || drop(waiting)).await;
-            drop(inside);
-        });
+        let connection = Connection::<P> {
+            proxy: proxy.clone(),
+            peer,
+            security: bound.security,
+            shutdown: shutdown.clone(),
+            protocol: PhantomData,
+        };
+        tokio::spawn(connection.run(tcp, permit));
     }
 }
 
@@ -134,58 +154,43 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Who is inside, and who has not logged in yet.
-struct Doors {
-    places: Arc<Semaphore>,
-    limit: usize,
-    per_address: usize,
-    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+/// The limits on connections, and what the log says of connections that are one too many.
+struct Admission {
+    places: Places,
     complained: Mutex<Option<Instant>>,
     /// Complaints since the last one in the log.
     withheld: AtomicU64,
 }
 
-/// Counts a connection among those of its address that have not logged in.
-struct Waiting {
-    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
-impl Doors {
+impl Admission {
     fn new(proxy: &Proxy) -> Self {
-        let limit = proxy.limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(limit)),
-            limit,
-            per_address: proxy.limits.connections_per_address,
-            waiting: Arc::default(),
+            places: Places::new(proxy.limits.connections, proxy.limits.connections_per_address),
             complained: Mutex::default(),
             withheld: AtomicU64::new(0),
         }
     }
 
     /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<(tokio::sync::OwnedSemaphorePermit, Waiting)> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            self.complain(&format!(
-                "{} connections are open, and limits.connections allows no more",
-                self.limit
-            ));
-            return None;
+    fn enter(&self, address: IpAddr) -> Option<ConnectionPermit> {
+        let complaint = match self.places.enter(address) {
+            Ok((permit, displaced)) => {
+                if let Some(displaced) = displaced {
+                    self.complain(&format!(
+                        "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
+                    ));
+                }
+                return Some(permit);
+            }
+            Err(Full::All(limit)) => {
+                format!("{limit} connections are open, and limits.connections allows no more")
+            }
+            Err(Full::Address(address, limit)) => {
+                format!("{address} has {limit} connections that have not logged in; no more are taken")
+            }
         };
-        let address = connection::neighbourhood(address);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.entry(address).or_default();
-        if *count >= self.per_address {
-            drop(waiting);
-            let limit = self.per_address;
-            self.complain(&format!(
-                "{address} has {limit} connections that have not logged in; no more are taken"
-            ));
-            return None;
-        }
-        *count += 1;
-        Some((place, Waiting { all: self.waiting.clone(), address }))
+        self.complain(&complaint);
+        None
     }
 
     fn complain(&self, complaint: &str) {
@@ -198,18 +203,6 @@ impl Doors {
             }
         } else {
             self.withheld.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.address);
-            }
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Stopping: everybody is told at once, and everybody is waited for.
+//! Stopping: every task is told at once, and waited for; and what must not be cut in the middle says so.
 
 mod supervisor;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -54,9 +55,44 @@ impl Trigger {
     }
 }
 
+/// How many pieces of work are under way that must reach their end.
+static UNINTERRUPTED: AtomicUsize = AtomicUsize::new(0);
+
+/// From here to the end of the value, a person's Ctrl-C waits: something is being stored, or a provider may have
+/// spent the old refresh token already. The surface asks [`Uninterrupted::is_under_way`].
+#[must_use]
+pub struct Uninterrupted(());
+
+impl Uninterrupted {
+    /// Begins such a piece of work; they may nest.
+    pub fn begin() -> Self {
+        UNINTERRUPTED.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+
+    /// Whether one has begun and not ended.
+    pub fn is_under_way() -> bool {
+        UNINTERRUPTED.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        UNINTERRUPTED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_uninterrupted_piece_of_work_lasts_until_the_outermost_ends() {
+        let outer = Uninterrupted::begin();
+        drop(Uninterrupted::begin());
+        assert!(Uninterrupted::is_under_way());
+        drop(outer);
+    }
 
     #[tokio::test]
     async fn the_last_one_out_completes_the_stop() {

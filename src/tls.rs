@@ -21,6 +21,8 @@ mod leaf;
 mod names;
 mod own;
 mod record;
+#[doc(hidden)]
+pub mod sans_io;
 mod session;
 mod sessions;
 mod stream;

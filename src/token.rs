@@ -1,9 +1,9 @@
-//! Access tokens: in memory while they last, refreshed once for everybody who waits, never at the
+//! Access tokens: in memory while they last, refreshed once for all logins that wait, never at the
 //! price of the grant.
 //!
 //! The invariants:
 //! * At most one refresh of a grant is under way: in this process by the flight map, between
-//!   processes by the store's lease. Everybody else waits for its result.
+//!   processes by the store's lease. All other logins wait for its result.
 //! * A token endpoint in trouble is left alone: few requests at once, none while its circuit is open.
 //! * A refresh runs in a task of its own. A mail program that hangs up cancels nothing, because a
 //!   provider that rotates refresh tokens has by then spent the old one.
@@ -35,7 +35,7 @@ pub use failure::TokenFailure;
 
 use crate::oauth;
 use crate::secret::{Sealer, Secret};
-use crate::store::{Grant, GrantState, Id, Store};
+use crate::store::{Grant, GrantState, Id, Mailbox, Store};
 
 /// Sessions end with the token that they logged in with (Gmail and Exchange end them so), so a
 /// login wants one with half an hour ahead; of a short-lived one, half its life.
@@ -61,6 +61,13 @@ pub struct AccessToken {
     pub revision: i64,
 }
 
+impl AccessToken {
+    /// How many whole minutes it is good for.
+    pub fn minutes_left(&self) -> i64 {
+        (self.expires_at - OffsetDateTime::now_utc()).whole_minutes()
+    }
+}
+
 /// Gives out access tokens.
 pub struct Tokens {
     inner: Arc<Inner>,
@@ -76,7 +83,7 @@ struct Inner {
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
     started: OffsetDateTime,
-    /// Dropped flights tell whoever waits for all of them.
+    /// Dropped flights tell those who wait for all of them.
     landed: tokio::sync::Notify,
 }
 
@@ -126,13 +133,13 @@ impl Tokens {
         }
     }
 
-    /// A token for a session that begins now. `grant` was read for this login.
-    pub async fn access(&self, grant: &Grant) -> Outcome {
-        if grant.refresh_token.is_none() {
+    /// A token for a session in `mailbox` that begins now. `grant` was read for this login.
+    pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Outcome {
+        if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
         }
-        if app::is_per_mailbox(&self.inner, grant) {
-            return app::token(&self.inner, grant, false).await;
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, false).await {
+            return outcome;
         }
         let now = OffsetDateTime::now_utc();
         let current = self.inner.current(grant)?;
@@ -158,9 +165,9 @@ impl Tokens {
     }
 
     /// A new token now, whatever life the old one has left: a person asked for it.
-    pub async fn renew(&self, grant: &Grant) -> Outcome {
-        if app::is_per_mailbox(&self.inner, grant) {
-            return app::token(&self.inner, grant, true).await;
+    pub async fn renew(&self, grant: &Grant, mailbox: &Mailbox) -> Outcome {
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
+            return outcome;
         }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
@@ -168,9 +175,9 @@ impl Tokens {
     }
 
     /// Another token, because the provider refused `refused` although it looked valid.
-    pub async fn replace(&self, grant: &Grant, refused: &Arc<AccessToken>) -> Outcome {
-        if app::is_per_mailbox(&self.inner, grant) {
-            return app::token(&self.inner, grant, true).await;
+    pub async fn replace(&self, grant: &Grant, mailbox: &Mailbox, refused: &Arc<AccessToken>) -> Outcome {
+        if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
+            return outcome;
         }
         self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
@@ -204,7 +211,7 @@ enum Wanted {
     Fresh,
     /// Another token than this one, which the provider refused.
     OtherThan(Arc<AccessToken>),
-    /// A token that ends later than that: nobody is waiting, and nobody shall have to.
+    /// A token that ends later than that, before a login has to wait for one.
     EndingAfter(OffsetDateTime),
 }
 
@@ -217,7 +224,7 @@ fn session_margin(grant: &Grant) -> Duration {
 }
 
 /// Until when the provider is left alone, where `now` is before that. A pause that is longer than any that
-/// is ever written down comes from a clock that was wrong, and would outlast everybody.
+/// is ever written down comes from a clock that was wrong, and could last for decades.
 fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
 }
@@ -256,7 +263,7 @@ impl Inner {
 
     /// Whether the provider may be asked now, or trouble on record says to wait.
     fn may_ask(&self, grant: &Grant, now: OffsetDateTime) -> Result<(), TokenFailure> {
-        if grant.refresh_token.is_none() {
+        if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
         }
         // A new configuration may have mended what an administrator had to mend.
@@ -326,7 +333,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::any_date;
+    use crate::store::{Right, any_date};
 
     proptest! {
         #[test]
@@ -334,7 +341,7 @@ mod tests {
             dates in prop::array::uniform5(any_date()),
         ) {
             let [issued, ends, failed, retry, now] = dates;
-            let mut grant = Grant::new("acme", "alice", issued);
+            let mut grant = Grant::new(Id::random(), "acme", "alice", Right::Application, issued);
             grant.access_expires_at = Some(ends);
             grant.failed_at = Some(failed);
             let margin = session_margin(&grant);

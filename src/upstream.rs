@@ -1,4 +1,4 @@
-//! The way to a provider: resolve, connect, keep alive, TLS.
+//! The way to a provider's servers: resolve, connect, keep alive, TLS.
 //!
 //! The addresses of a host are raced (RFC 8305), so that a broken IPv6 costs a quarter of a second and
 //! not a minute. What comes out is verified TLS to the configured host, never to a name learnt from DNS.
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::Endpoint;
+use crate::config::{Door, Endpoint, Provider, Service};
 use crate::tls::{ConnectError, Connector, Stream};
 
 /// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
@@ -27,26 +27,48 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Connects to one provider's mail server.
+/// A provider, and the way to each of its servers.
+pub struct Upstream {
+    /// As configured.
+    pub provider: Arc<Provider>,
+    diallers: Vec<Dialler>,
+}
+
+impl Upstream {
+    /// The ways to `provider`, with the trust of `connector`.
+    pub fn new(provider: Arc<Provider>, connector: &Connector) -> Self {
+        let dialler = |service: &Service| Dialler {
+            service: service.clone(),
+            connector: connector.clone(),
+            known: Addresses::default(),
+        };
+        let diallers = provider.services.iter().map(dialler).collect();
+        Self { provider, diallers }
+    }
+
+    /// The way to the server that answers `door`.
+    pub fn dialler(&self, door: Door) -> Result<&Dialler, DialError> {
+        let found = self.diallers.iter().find(|dialler| dialler.service.door == door);
+        found.ok_or_else(|| DialError::NoServer { door, provider: self.provider.name.clone() })
+    }
+}
+
+/// Connects to one server of a provider.
 pub struct Dialler {
-    endpoint: Endpoint,
+    /// The server.
+    pub service: Service,
     connector: Connector,
     known: Addresses,
 }
 
 impl Dialler {
-    /// A dialler of `endpoint`, with the trust of `connector`.
-    pub fn new(endpoint: Endpoint, connector: Connector) -> Self {
-        Self { endpoint, connector, known: Addresses::default() }
-    }
-
     /// Connects and finishes the TLS handshake. The deadline is the caller's.
     pub async fn dial(&self) -> Result<Stream, DialError> {
-        let Endpoint { host, port } = &self.endpoint;
-        let name = || self.endpoint.to_string();
+        let Endpoint { host, port } = &self.service.endpoint;
+        let (door, name) = (self.service.door, || self.service.endpoint.to_string());
         let look_up = async || Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect());
         let addresses = self.known.get(Instant::now(), look_up).await;
-        let addresses = addresses.map_err(|error| DialError::Resolve { endpoint: name(), error })?;
+        let addresses = addresses.map_err(|error| DialError::Resolve { door, endpoint: name(), error })?;
         let tcp = match race(interleave(addresses)).await {
             Ok(tcp) => tcp,
             Err(error) => {
@@ -59,9 +81,10 @@ impl Dialler {
     }
 }
 
-/// What a name was found to mean. One look-up at a time, for everybody who waits: the resolver of the
-/// system takes a thread for each, and a crowd that comes back would take hundreds. Its failure is everybody's,
-/// too: a resolver that is silent takes its time, and one after the other would not live to hear of it.
+/// What a name was found to mean. One look-up at a time, for all logins that wait: the resolver of the
+/// system takes a thread for each, and a crowd that comes back would take hundreds. They share its failure,
+/// too: a resolver that is silent takes its time, and logins that waited for one look-up after the other would
+/// be over before they had an answer.
 #[derive(Default)]
 struct Addresses(Mutex<Option<Known>>);
 
@@ -79,7 +102,7 @@ impl Addresses {
         let mut known = self.0.lock().await;
         let fresh = known.as_ref().filter(|known| match known.answer {
             Ok(_) => asked - known.at < REMEMBERED,
-            // Who comes afterwards tries again.
+            // A login that comes afterwards tries again.
             Err(_) => asked < known.at,
         });
         let answer = match fresh {
@@ -93,7 +116,7 @@ impl Addresses {
         answer.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Nobody answers there: the provider may have moved. While somebody is looking anew, that is known.
+    /// No server answers there: the provider may have moved. A look-up under way need not be told.
     fn forget(&self) {
         if let Ok(mut known) = self.0.try_lock() {
             *known = None;
@@ -159,11 +182,26 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 /// Why there is no connection to a provider.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
+    /// The configuration.
+    #[error(
+        "the provider {provider} has no {} server; write {} = \"host:port\" into [providers.{provider}]",
+        .door.title(),
+        .door.server_key()
+    )]
+    NoServer {
+        /// Which server it would be.
+        door: Door,
+        /// As configured.
+        provider: String,
+    },
     /// DNS.
     #[error(
-        "the address of {endpoint} was not found: {error}; check the provider's imap host and this machine's DNS"
+        "the address of {endpoint} was not found: {error}; check the provider's {} host and this machine's DNS",
+        .door.server_key()
     )]
     Resolve {
+        /// Which server it is.
+        door: Door,
         /// Host and port as configured.
         endpoint: String,
         /// The resolver's word.
@@ -185,9 +223,10 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Whether trying again later may help without anybody doing anything.
+    /// Whether trying again later may help, with nothing changed.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::NoServer { .. } => false,
             Self::Resolve { .. } | Self::Connect { .. } => true,
             Self::Tls(error) => error.is_transient(),
         }

@@ -22,14 +22,35 @@ use zeroize::Zeroize as _;
 
 pub use buffer::Buffer;
 
-/// What a dialogue can run over: a TCP stream, a TLS stream, an in-memory pipe.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// What a dialogue can run over: a connection, in cleartext or under TLS, or an in-memory pipe.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// From the next read on, holds at most so many bytes that came and were not read. A read fails
+    /// with [`io::ErrorKind::OutOfMemory`] where what comes next takes more.
+    fn hold_at_most(&mut self, bytes: usize);
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl Stream for crate::tls::Stream {
+    fn hold_at_most(&mut self, bytes: usize) {
+        Self::hold_at_most(self, bytes);
+    }
+}
 
-/// Bytes that may wait unread. A dialogue never needs more than one command (64 KiB and its
-/// literals), so this bound only stops a caller that fills without reading.
+/// A pipe has the size that it was made with.
+impl Stream for tokio::io::DuplexStream {
+    fn hold_at_most(&mut self, _: usize) {}
+}
+
+/// Bytes of a provider that may wait unread. A dialogue never needs more than one response and its
+/// literals, so this bound only stops a caller that fills without reading.
 pub const INBOX_LIMIT: usize = 96 * 1024;
+
+/// Bytes of a client that may wait unread: its longest command, and enough to see that one is longer.
+pub const CLIENT_INBOX_LIMIT: usize = 9 * 1024;
+
+/// Bytes of a client that may be held in all, in the inbox or still under TLS. A TLS record of full size
+/// must fit, because commands that are pipelined behind a login come in such; with what a connection costs
+/// by itself it stays below 24 KiB (security row 38).
+const CLIENT_HELD: usize = 16 * 1024 + 768;
 
 /// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this much lies on the
 /// stack of the poll.
@@ -41,12 +62,21 @@ pub struct Wire<S> {
     stream: S,
     inbox: Buffer,
     outbox: Buffer,
+    /// Of the inbox.
+    limit: usize,
+    /// Of all that is held of the peer's, where that is bounded.
+    held: Option<usize>,
 }
 
 impl<S> Wire<S> {
-    /// A wire over `stream`, with nothing read yet.
+    /// A wire to a provider, with nothing read yet.
     pub fn new(stream: S) -> Self {
-        Self { stream, inbox: Buffer::new(), outbox: Buffer::new() }
+        Self { stream, inbox: Buffer::new(), outbox: Buffer::new(), limit: INBOX_LIMIT, held: None }
+    }
+
+    /// A wire to a client that has not logged in, which may cost little.
+    pub fn of_client(stream: S) -> Self {
+        Self { limit: CLIENT_INBOX_LIMIT, held: Some(CLIENT_HELD), ..Self::new(stream) }
     }
 
     /// The unread bytes.
@@ -63,30 +93,35 @@ impl<S> Wire<S> {
     pub fn stream(&self) -> &S {
         &self.stream
     }
-
-    /// The stream and the bytes that were read from it and not taken. [`Wire::flush`] comes first:
-    /// what is still unsent is dropped.
-    pub fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.inbox.into_unread())
-    }
 }
 
 impl<S: Stream> Wire<S> {
+    /// The stream and the bytes that were read from it and not taken. [`Wire::flush`] comes first:
+    /// what is still unsent is dropped. The bounds of a client end here.
+    pub fn into_parts(mut self) -> (S, Vec<u8>) {
+        self.stream.hold_at_most(usize::MAX);
+        (self.stream, self.inbox.into_unread())
+    }
+
     /// Waits for more bytes and appends them to the inbox; 0 is the end of the stream.
     ///
     /// Cancel-safe: dropped while it waits, it has read nothing. Fails with
-    /// [`io::ErrorKind::OutOfMemory`] where [`INBOX_LIMIT`] bytes wait unread.
+    /// [`io::ErrorKind::OutOfMemory`] where as many bytes wait unread as may.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        let room = INBOX_LIMIT.saturating_sub(self.inbox.len()).min(READ_SIZE);
+        let room = self.limit.saturating_sub(self.inbox.len()).min(READ_SIZE);
         if room == 0 {
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "too many bytes wait unread"));
+        }
+        if let Some(held) = self.held {
+            self.inbox.trim();
+            self.stream.hold_at_most(held.saturating_sub(self.inbox.capacity()));
         }
         poll_fn(|context| {
             // On the stack of this poll, so that a silent connection costs no buffer.
             let mut scratch = [MaybeUninit::<u8>::uninit(); READ_SIZE];
             let mut read = ReadBuf::uninit(scratch.get_mut(..room).unwrap_or_default());
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
-            self.inbox.push(read.filled());
+            self.inbox.push_within(self.limit, read.filled());
             read.filled_mut().zeroize();
             Poll::Ready(Ok(read.filled().len()))
         })
@@ -117,7 +152,7 @@ impl<S: Stream> Wire<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
 
     #[tokio::test]
     async fn unread_bytes_survive_the_hand_over() {
@@ -169,15 +204,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_wire_that_nobody_reads_is_bounded() {
-        let (ours, theirs) = tokio::io::duplex(INBOX_LIMIT * 2);
-        let mut theirs = theirs;
-        theirs.write_all(&vec![b'x'; INBOX_LIMIT + 1]).await.unwrap();
-        let mut wire = Wire::new(ours);
-        let error = loop {
-            if let Err(error) = wire.fill().await {
-                break error;
-            }
-        };
-        assert_eq!((error.kind(), wire.inbox().len()), (io::ErrorKind::OutOfMemory, INBOX_LIMIT));
+        for (wire, limit) in
+            [(Wire::new as fn(_) -> _, INBOX_LIMIT), (Wire::of_client as fn(_) -> _, CLIENT_INBOX_LIMIT)]
+        {
+            let (ours, mut theirs) = tokio::io::duplex(limit * 2);
+            theirs.write_all(&vec![b'x'; limit + 1]).await.unwrap();
+            let mut wire: Wire<DuplexStream> = wire(ours);
+            let error = loop {
+                if let Err(error) = wire.fill().await {
+                    break error;
+                }
+            };
+            assert_eq!((error.kind(), wire.inbox().len()), (io::ErrorKind::OutOfMemory, limit));
+            assert_eq!(wire.inbox.capacity(), limit, "and nothing is held in vain");
+        }
     }
 }

@@ -411,7 +411,7 @@ async fn what_the_person_or_the_provider_withholds_stores_nothing() {
         }),
         ("no refresh token", |site| site.sandbox.controls().oauth(|oauth| oauth.refresh_tokens = false)),
         ("the sign-in was refused: access was not granted (access_denied)", |site| {
-            site.sandbox.controls().oauth(|oauth| oauth.deny = true)
+            site.sandbox.controls().oauth(|oauth| oauth.deny = true);
         }),
         ("did not open the mailbox", |site| site.sandbox.controls().next_login(LoginFault::Refuse)),
     ];

@@ -68,8 +68,6 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
     let users = far.iter().fold(Sandbox::builder().user(ALICE), |builder, user| builder.user(user));
     let site = Site::with(users).await;
     let controls = site.sandbox.controls();
-    controls.oauth(|switches| switches.access_token_life = Duration::from_secs(6));
-    controls.imap(|switches| switches.bye_at_token_expiry = false);
     let settings = site.authorize(ALICE).await;
     for (user, seconds) in far.iter().zip([253_402_300_799, i64::MAX, i64::MIN]) {
         site.authorize(user).await;
@@ -101,9 +99,19 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
     let mut session = serving.log_in(&settings).await;
     // The endpoint is down until it has been asked.
     controls.wait_for(|stats| stats.refreshes >= 3).await;
-    controls.heal_tokens();
+    let soon = format!(
+        "UPDATE grants SET revision = revision + 1, access_expires_at = unixepoch() + 600, \
+         refreshed_at = unixepoch() - 3000 \
+         WHERE owner = '{ALICE}'"
+    );
+    send(&store_of(&site), &soon).await;
     let before = controls.stats().tokens_issued;
-    controls.wait_for(|stats| stats.tokens_issued >= before + 3).await;
+    controls.heal_tokens();
+    controls.wait_for(|stats| stats.tokens_issued >= before + 4).await;
+    let refreshed = |request: &sandbox::TokenRequest| request.field("refresh_token").map(str::to_owned);
+    let grants: std::collections::HashSet<_> =
+        controls.token_requests().iter().filter_map(refreshed).collect();
+    assert_eq!(grants.len(), 4, "Alice's is renewed ahead of time, and so are all others");
     assert!(session.command("NOOP").await.is_ok());
 
     assert_eq!(site.run(&["passwords", "revoke", ALICE, "default"]).await.code, 0);
@@ -124,23 +132,27 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
 async fn a_replaced_store_counts(replace: impl AsyncFnOnce(&Site, &Path)) {
     let site = Site::new().await;
     let (alice, bob) = (site.authorize(ALICE).await, site.authorize(BOB).await);
-    let mut serving = site.serve().await;
-    let (mut of_alice, mut of_bob) = (serving.log_in(&alice).await, serving.log_in(&bob).await);
+    let (mut serving, mut other) = (site.serve().await, site.serve().await);
+    let (mut of_alice, mut of_bob) = (serving.log_in(&alice).await, other.log_in(&bob).await);
     let copy = copy_of(&site, "copy.sqlite").await;
     let sql =
         format!("DELETE FROM passwords WHERE account_id IN (SELECT id FROM accounts WHERE name = '{ALICE}')");
     send(&copy, &sql).await;
     replace(&site, &copy).await;
     is_told_goodbye(&mut of_alice).await;
-    serving.said("the new one is in use from now on").await;
+    for serving in [&mut serving, &mut other] {
+        serving.said("the new one is in use from now on").await;
+        drop(serving.log_in(&bob).await);
+    }
     assert!(try_to_log_in(&serving, &alice).await.1.refused_with("AUTHENTICATIONFAILED"));
     assert!(of_bob.command("NOOP").await.is_ok());
-    drop(serving.log_in(&bob).await);
 
     assert_eq!(site.run(&["passwords", "revoke", BOB, "default"]).await.code, 0);
     is_told_goodbye(&mut of_bob).await;
     assert!(try_to_log_in(&serving, &bob).await.1.refused_with("AUTHENTICATIONFAILED"));
-    assert_eq!(serving.stop().await.0, 0);
+    assert_eq!((serving.stop().await.0, other.stop().await.0), (0, 0));
+    let whole = site.run(&["accounts", "list", "--json"]).await;
+    assert!(whole.code == 0 && whole.out.contains(BOB), "{whole:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
-use imap_oauth_proxy::protocol::imap::{Channel, Limits};
+use imap_oauth_proxy::protocol::{Channel, Limits};
 use imap_oauth_proxy::secret::random_bytes;
 use imap_oauth_proxy::wire::Buffer;
 use zeroize::Zeroizing;

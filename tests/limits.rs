@@ -105,6 +105,35 @@ async fn security_row_6_a_full_descriptor_table_pauses_accepting_without_spinnin
     assert!(next.command(&login(&settings)).await.is_ok());
 }
 
+#[tokio::test]
+async fn security_row_31_silent_connections_from_ten_addresses_leave_room_for_a_login() {
+    let (site, settings) = site("[limits]\nconnections = 40\nconnections_per_address = 4").await;
+    let mut serving = site.serve().await;
+    let mut session = greeted(&serving, "127.0.0.20").await.unwrap();
+    assert!(session.command(&login(&settings)).await.is_ok());
+    let mut silent = Vec::new();
+    for number in 0..39 {
+        let from = format!("127.0.0.{}", 1 + number / 4);
+        silent.push(greeted(&serving, &from).await.unwrap());
+    }
+    let mut owner = greeted(&serving, "127.0.0.11").await.expect("an eleventh address is let in");
+    serving.logs("127.0.0.9, which has not logged in, gave one up").await;
+    assert!(silent[32].rest().await.starts_with("* BYE [LIMIT] Too many connections"), "the oldest of it");
+    assert!(owner.command(&login(&settings)).await.is_ok());
+    assert!(silent[0].command("NOOP").await.is_ok(), "and no other");
+
+    // However many come, sessions stay.
+    for number in 0..200 {
+        let from = format!("127.0.1.{}", 1 + number % 50);
+        silent.push(Plain::connect_from(&from, serving.address()).await);
+    }
+    let mut last = greeted(&serving, "127.0.0.12").await;
+    if let Some(last) = &mut last {
+        assert!(last.command(&login(&settings)).await.is_ok());
+    }
+    assert!(session.command("NOOP").await.is_ok() && owner.command("NOOP").await.is_ok());
+}
+
 /// Connections that say nothing: 2,000, or as many as `FRONT_CONNECTIONS` asks for.
 fn silent_connections() -> usize {
     std::env::var("FRONT_CONNECTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
@@ -259,8 +288,7 @@ async fn security_row_11_a_thousand_bad_logins_cost_little_and_touch_no_grant() 
 async fn security_row_11_guessing_a_chosen_password_costs_a_few_runs_of_argon2_and_delays_nobody() {
     const CHOSEN: &str = "correct-horse-battery";
     let (site, _) = site("").await;
-    let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], CHOSEN).await;
-    assert_eq!(added.code, 0, "{added:?}");
+    choose(&site, CHOSEN).await;
     let right = format!("LOGIN {ALICE} {CHOSEN}");
     let mut serving = site.serve().await;
     let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
@@ -283,8 +311,7 @@ async fn security_row_11_guessing_a_chosen_password_costs_a_few_runs_of_argon2_a
 async fn a_crowd_with_the_right_chosen_password_gets_in_at_once() {
     const CHOSEN: &str = "correct-horse-battery";
     let (site, _) = site("").await;
-    let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], CHOSEN).await;
-    assert_eq!(added.code, 0, "{added:?}");
+    choose(&site, CHOSEN).await;
     let serving = site.serve().await;
     let mut crowd = JoinSet::new();
     for _ in 0..24 {
@@ -292,6 +319,176 @@ async fn a_crowd_with_the_right_chosen_password_gets_in_at_once() {
         crowd.spawn(async move { client.command(&format!("LOGIN {ALICE} {CHOSEN}")).await.is_ok() });
     }
     assert!(crowd.join_all().await.into_iter().all(|admitted| admitted), "more of them than free failures");
+}
+
+/// Makes a password that a person chose, for Alice.
+async fn choose(site: &Site, password: &str) {
+    let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], password).await;
+    assert_eq!(added.code, 0, "{added:?}");
+}
+
+/// One guess on a connection of its own.
+async fn guess(address: SocketAddr, from: String, name: String, password: String) -> (Duration, String) {
+    let mut client = Plain::connect_from(&from, address).await;
+    client.line().await;
+    let began = Instant::now();
+    let answer = client.command(&format!("LOGIN {name} {password}")).await;
+    (began.elapsed(), answer.tagged)
+}
+
+#[tokio::test]
+async fn security_row_28_what_failed_logins_send_is_not_kept() {
+    let (site, settings) = site("[limits]\nfailed_logins = 30").await;
+    let mut serving = site.serve().await;
+    let mut session = greeted(&serving, "127.0.0.1").await.unwrap();
+    assert!(session.command(&login(&settings)).await.is_ok());
+    let before = serving.process().anonymous();
+    for length in [8_000, 60_000] {
+        let address = serving.address();
+        let mut flood = JoinSet::new();
+        for number in 0..150 {
+            flood.spawn(async move {
+                let mut client = Plain::connect_from("127.0.0.1", address).await;
+                client.line().await;
+                for guess in 0..10 {
+                    let name = format!("{number}-{guess}-{}", "x".repeat(length));
+                    client.send(format!("t1 LOGIN {name} wrong\r\n")).await;
+                    let answer = client.line().await;
+                    if !answer.starts_with("t1 NO ") {
+                        // A longer command than is taken.
+                        assert!(answer.starts_with("t1 BAD ") || answer.starts_with("* BYE "), "{answer}");
+                        return;
+                    }
+                }
+            });
+        }
+        serving.meanwhile(flood.join_all()).await;
+    }
+    let patience = Instant::now() + sandbox::PATIENCE;
+    loop {
+        let grown = serving.process().anonymous().saturating_sub(before);
+        if grown < 8 * 1024 {
+            println!("{grown} KiB more than before 3,000 failed logins");
+            return;
+        }
+        assert!(Instant::now() < patience, "{grown} KiB more than before 3,000 failed logins");
+        serving.meanwhile(tokio::time::sleep(Duration::from_millis(100))).await;
+    }
+}
+
+#[tokio::test]
+async fn security_row_29_neither_junk_names_nor_addresses_nor_an_owner_lift_a_throttle() {
+    const CHOSEN: &str = "correct-horse-battery";
+    let (site, settings) = site("").await;
+    choose(&site, CHOSEN).await;
+    let mut serving = site.serve().await;
+    throttle(&serving, ALICE).await;
+
+    let address = serving.address();
+    let mut junk = JoinSet::new();
+    for number in 0..300 {
+        junk.spawn(async move {
+            let mut client = Plain::connect_from("127.0.0.1", address).await;
+            client.line().await;
+            for guess in 0..4 {
+                client.command(&format!("LOGIN junk-{number}-{guess}@example.com wrong")).await;
+            }
+        });
+    }
+    serving.meanwhile(junk.join_all()).await;
+    let mut sources = JoinSet::new();
+    for number in 0..200 {
+        let from = format!("127.0.{}.{number}", 1 + number % 7);
+        sources.spawn(guess(address, from, ALICE.to_owned(), format!("guess-{number}")));
+    }
+    for (_, answer) in serving.meanwhile(sources.join_all()).await {
+        assert!(answer.starts_with("NO [LIMIT] "), "{answer}");
+    }
+
+    // An owner who comes all the time, with a generated password.
+    let mut looked_at = 0;
+    for number in 0..6 {
+        let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
+        assert!(owner.command(&login(&settings)).await.is_ok());
+        let (_, answer) = guess(address, "127.0.0.1".into(), ALICE.into(), format!("another-{number}")).await;
+        looked_at += usize::from(!answer.starts_with("NO [LIMIT] "));
+    }
+    assert!(looked_at <= 1, "{looked_at} guesses beside an owner who logs in");
+}
+
+#[tokio::test]
+async fn security_row_30_the_right_password_gets_in_from_a_throttled_address_after_a_restart() {
+    const CHOSEN: &str = "correct-horse-battery";
+    let (site, _) = site("").await;
+    choose(&site, CHOSEN).await;
+    let right = format!("LOGIN {ALICE} {CHOSEN}");
+    let serving = site.serve().await;
+    let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
+    assert!(owner.command(&right).await.is_ok());
+    drop(owner);
+    serving.stop().await;
+
+    let serving = site.serve().await;
+    let began = Instant::now();
+    throttle(&serving, ALICE).await;
+    let mut tries = 0;
+    loop {
+        let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
+        let answer = owner.command(&right).await;
+        if answer.is_ok() {
+            break;
+        }
+        tries += 1;
+        assert!(answer.refused_with("LIMIT"), "{answer:?}");
+        assert!(began.elapsed() < Duration::from_secs(40), "{answer:?} after {:?}", began.elapsed());
+    }
+    assert!(tries > 0 && began.elapsed() > Duration::from_secs(29), "its turn came early");
+    let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
+    assert!(owner.command(&right).await.is_ok(), "remembered from now on");
+}
+
+/// The times and the answers of the guesses at one name.
+#[derive(Default)]
+struct Answers {
+    times: Vec<Duration>,
+    limits: usize,
+    others: Vec<String>,
+}
+
+#[tokio::test]
+async fn security_row_32_a_crowd_of_guesses_does_not_tell_whether_there_is_such_an_account() {
+    let (site, _) = site("").await;
+    choose(&site, "correct-horse-battery").await;
+    let mut serving = site.serve().await;
+    let mut crowd = JoinSet::new();
+    for number in 0..80 {
+        let name = if number % 2 == 0 { ALICE } else { "nobody@example.com" };
+        let (address, from) = (serving.address(), format!("127.0.0.{}", 1 + number % 10));
+        crowd.spawn(
+            async move { (name, guess(address, from, name.to_owned(), format!("guess-{number}")).await) },
+        );
+    }
+    let (mut known, mut unknown) = (Answers::default(), Answers::default());
+    for (name, (time, answer)) in serving.meanwhile(crowd.join_all()).await {
+        assert!(time >= FAILURE_DELAY, "{answer:?} after {time:?}");
+        let answers = if name == ALICE { &mut known } else { &mut unknown };
+        answers.times.push(time);
+        match answer.starts_with("NO [LIMIT] Too many failed logins from this address; wait ") {
+            true => answers.limits += 1,
+            false => answers.others.push(answer),
+        }
+    }
+    let [median_known, median_unknown] = [&mut known, &mut unknown].map(|answers| {
+        answers.times.sort();
+        answers.times[answers.times.len() / 2]
+    });
+    println!("medians: {median_known:?} known, {median_unknown:?} unknown; at most {:?}", known.times[39]);
+    assert!(median_known.abs_diff(median_unknown) < Duration::from_millis(120));
+    assert_eq!((known.limits, unknown.limits), (32, 32));
+    for answer in known.others.iter().chain(&unknown.others) {
+        let ordinary = ["NO [AUTHENTICATIONFAILED] ", "NO [UNAVAILABLE] The mail proxy is busy verifying "];
+        assert!(ordinary.iter().any(|start| answer.starts_with(start)), "{answer}");
+    }
 }
 
 // One session and another.

@@ -23,9 +23,9 @@
 
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
+use imap_oauth_proxy::protocol::imap::response_code;
 use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};
-use imap_oauth_proxy::protocol::imap::{Channel, Limits, Refusal};
-use imap_oauth_proxy::protocol::{Code, Credential, Denial, DialogueEnd};
+use imap_oauth_proxy::protocol::{Channel, Code, Credential, Denial, DialogueEnd, Limits, Refusal};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
@@ -138,7 +138,7 @@ fn code(name: &str) -> Code {
         Cannot,
     ]
     .into_iter()
-    .find(|code| code.name() == name)
+    .find(|code| response_code(*code) == name)
     .unwrap()
 }
 
@@ -278,7 +278,7 @@ fn end_name(end: &DialogueEnd) -> &'static str {
         DialogueEnd::Limit(_) => "limit",
         DialogueEnd::FailedLogins(_) => "failed",
         DialogueEnd::TlsHello => "tls-hello",
-        DialogueEnd::Http => "http",
+        DialogueEnd::Http(_) => "http",
         _ => "other",
     }
 }
@@ -381,7 +381,9 @@ impl<'a> Provider<'a> {
                 assert_eq!(refusal_name(refusal), rest, "{}: {refusal}", self.name);
                 no_line_breaks(refusal);
             }
-            ("code", Some(Err(refusal))) => assert_eq!(refusal.denial().code.name(), rest, "{}", self.name),
+            ("code", Some(Err(refusal))) => {
+                assert_eq!(response_code(refusal.denial().code), rest, "{}", self.name);
+            }
             ("log", Some(Err(refusal))) => {
                 let log = refusal.to_string();
                 assert!(log.contains(rest), "{}: {log}", self.name);
@@ -406,8 +408,8 @@ fn refusal_name(refusal: &Refusal) -> String {
         Refusal::WebLogin { url, .. } => format!("web-login {}", url.as_deref().unwrap_or("nowhere")),
         Refusal::Unavailable(_) => "unavailable".into(),
         Refusal::NoCommonMechanism(offered) => format!("no-mechanism {offered}"),
-        Refusal::LoginOnly => "login-only".into(),
-        Refusal::Violation(_) => "violation".into(),
+        Refusal::PasswordsOnly(_) => "login-only".into(),
+        Refusal::Violation { .. } => "violation".into(),
         other => format!("{other:?}"),
     }
 }

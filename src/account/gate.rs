@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::{Account, Id, fold};
+use crate::protocol::Door;
+use crate::store::{Account, Folded, Id, fold};
 
 /// Mail programs that reconnect close their old session within a moment; longer would only make
 /// them time out.
@@ -17,25 +18,25 @@ const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Mutex<HashMap<(Id, String), Arc<Semaphore>>>);
+pub struct Gates(Mutex<HashMap<(Id, Folded, Door), Arc<Semaphore>>>);
 
-/// One session's place; the next in line gets it when it is dropped.
+/// The right to one connection to the provider; the next login in line gets it when it is dropped.
 #[derive(Debug)]
-pub struct Pass(
+pub struct UpstreamPermit(
     #[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>,
 );
 
 impl Gates {
-    /// A place among the `limit` sessions of `account`; `None` where none became free in time.
-    pub async fn enter(&self, account: &Account, limit: Option<u32>) -> Option<Pass> {
-        let Some(limit) = limit else { return Some(Pass(None)) };
+    /// One of the `limit` connections of `account` at `door`; `None` where none became free in time.
+    pub async fn enter(&self, account: &Account, door: Door, limit: Option<u32>) -> Option<UpstreamPermit> {
+        let Some(limit) = limit else { return Some(UpstreamPermit(None)) };
         let gate = {
             let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
             // The mailboxes of a domain account are counted each by itself.
-            gates.entry((account.id.clone(), fold(&account.name))).or_insert_with(new).clone()
+            gates.entry((account.id.clone(), fold(&account.name), door)).or_insert_with(new).clone()
         };
         let permit = tokio::time::timeout(QUEUE_WAIT, gate.acquire_owned()).await.ok()?.ok()?;
-        Some(Pass(Some(permit)))
+        Some(UpstreamPermit(Some(permit)))
     }
 }

@@ -9,12 +9,12 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use aws_lc_rs::hmac;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 
+use super::backlog::{AT_ONCE, Backlog, PLACES};
 use crate::secret::{SealError, Sealer, Secret, random_bytes, same_bytes};
 use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
-/// argon2id runs at once: each takes 19 MiB and a core for some milliseconds.
-const ARGON2_AT_ONCE: usize = 2;
 /// Wrong candidates remembered for one chosen password, so that a mail program with an old password
 /// that tries every minute costs a hash each time, not an argon2id.
 const WRONG_REMEMBERED: usize = 16;
@@ -42,21 +42,37 @@ pub struct Passwords {
     epoch: AtomicU64,
     /// Known to this process only: what it makes is worthless elsewhere.
     memo_key: hmac::Key,
+    chosen: Arc<Chosen>,
+}
+
+/// What is known of chosen passwords, and what is being found out. Runs of argon2id outlive the logins that
+/// asked for them, so that a second try finds what came out.
+struct Chosen {
     memo: Mutex<HashMap<Id, Memo>>,
-    /// Argon2id runs that somebody waits for.
-    flights: Mutex<HashMap<Tag, Weak<watch::Sender<Option<bool>>>>>,
+    /// Runs that wait or go on.
+    flights: Mutex<HashMap<Tag, Weak<Flight>>>,
+    backlog: Mutex<Backlog>,
     argon2: Arc<Semaphore>,
 }
 
+/// A run of argon2id, and later its result.
+type Flight = watch::Sender<Option<bool>>;
+
 /// What a verification may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub(super) enum Effort {
     /// A run of argon2id, where there is a chosen password.
     Any,
     /// A comparison with what is remembered, or the result of a run that is under way for others.
-    Remembered,
-    /// Generated passwords only.
-    Generated,
+    UnderWay,
+}
+
+/// What a verification came to.
+pub(super) enum Verified<'a> {
+    Right(&'a AppPassword),
+    Wrong,
+    /// It was not done in time; what comes of it is remembered.
+    Unfinished,
 }
 
 /// What is remembered of one chosen password.
@@ -78,9 +94,12 @@ impl Passwords {
             hash_key: ArcSwap::from_pointee(hash_key(store, sealer).await?),
             epoch: AtomicU64::new(epoch),
             memo_key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
-            memo: Mutex::default(),
-            flights: Mutex::default(),
-            argon2: Arc::new(Semaphore::new(ARGON2_AT_ONCE)),
+            chosen: Arc::new(Chosen {
+                memo: Mutex::default(),
+                flights: Mutex::default(),
+                backlog: Mutex::default(),
+                argon2: Arc::new(Semaphore::new(AT_ONCE as usize)),
+            }),
         })
     }
 
@@ -90,7 +109,7 @@ impl Passwords {
         let epoch = store.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.hash_key.store(Arc::new(hash_key(store, sealer).await?));
-            lock(&self.memo).clear();
+            lock(&self.chosen.memo).clear();
             self.epoch.store(epoch, Ordering::Release);
         }
         Ok(())
@@ -111,46 +130,87 @@ impl Passwords {
         hash.await.ok().and_then(Result::ok).map(Verifier::Chosen).ok_or(PasswordError::Hash)
     }
 
-    /// The one of `known` that `password` is, as far as `effort` allows to find out.
-    pub async fn verify<'a>(
+    /// The one of `known` that `password` is, among those that [`generate_password`] made.
+    pub(super) fn find_generated<'a>(
         &self,
         known: &'a [AppPassword],
         password: &Secret,
-        effort: Effort,
     ) -> Option<&'a AppPassword> {
         // An unknown account costs the same hash.
         let nobody = Id(String::new());
         let account = known.first().map_or(&nobody, |first| &first.account);
         let hash = tag(&self.hash_key.load(), account, password);
-        let generated = known.iter().find(|candidate| match &candidate.verifier {
+        known.iter().find(|candidate| match &candidate.verifier {
             Verifier::Generated(expected) => same_bytes(expected, &hash),
             Verifier::Chosen(_) => false,
-        });
-        if generated.is_some() || effort == Effort::Generated {
-            return generated;
-        }
-        for candidate in known {
-            if let Verifier::Chosen(verifier) = &candidate.verifier
-                && self.verify_chosen(&candidate.id, verifier, password, effort).await
-            {
-                return Some(candidate);
+        })
+    }
+
+    /// The one of `known` that `password` is, among the chosen ones that were verified before.
+    pub(super) fn find_remembered<'a>(
+        &self,
+        known: &'a [AppPassword],
+        password: &Secret,
+    ) -> Option<&'a AppPassword> {
+        let right = |id: &Id, verifier: &str| {
+            self.chosen.remembered(id, verifier, &tag(&self.memo_key, id, password)) == Some(true)
+        };
+        chosen(known).find_map(|(candidate, verifier)| right(&candidate.id, verifier).then_some(candidate))
+    }
+
+    /// Whether only a run of argon2id could tell if `password` is one of `known`.
+    pub(super) fn is_open(&self, known: &[AppPassword], password: &Secret) -> bool {
+        chosen(known).any(|(candidate, verifier)| {
+            let tag = tag(&self.memo_key, &candidate.id, password);
+            self.chosen.remembered(&candidate.id, verifier, &tag).is_none()
+        })
+    }
+
+    /// Joins the imagined queue of verifications, and tells whether one would be done before `due`.
+    pub(super) fn queue_up(&self, due: Instant) -> bool {
+        lock(&self.chosen.backlog).join(Instant::now(), due)
+    }
+
+    /// The chosen one of `known` that `password` is, as far as `effort` allows to find out before `due`.
+    pub(super) async fn verify<'a>(
+        &self,
+        known: &'a [AppPassword],
+        password: &Secret,
+        effort: Effort,
+        due: Instant,
+    ) -> Verified<'a> {
+        let mut found = Verified::Wrong;
+        for (candidate, verifier) in chosen(known) {
+            let tag = tag(&self.memo_key, &candidate.id, password);
+            let right = match self.chosen.remembered(&candidate.id, verifier, &tag) {
+                Some(right) => Some(right),
+                None => match self.chosen.flight(&candidate.id, verifier, password, tag, effort) {
+                    Some(mut flight) => {
+                        let done = timeout_at(due, flight.wait_for(Option::is_some)).await;
+                        done.ok().and_then(Result::ok).and_then(|result| *result)
+                    }
+                    None => None,
+                },
+            };
+            match right {
+                Some(true) => return Verified::Right(candidate),
+                Some(false) => {}
+                None => found = Verified::Unfinished,
             }
         }
-        None
+        found
     }
+}
 
-    async fn verify_chosen(&self, id: &Id, verifier: &str, password: &Secret, effort: Effort) -> bool {
-        let candidate = tag(&self.memo_key, id, password);
-        if let Some(known) = self.remembered(id, verifier, &candidate) {
-            return known;
-        }
-        let Some(mut flight) = self.flight(verifier, password, candidate, effort) else { return false };
-        let right = flight.wait_for(Option::is_some).await.ok().and_then(|result| *result);
-        let Some(right) = right else { return false };
-        self.remember(id, verifier, candidate, right);
-        right
-    }
+/// Those of `known` that a person chose, with what argon2id made of them.
+fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
+    known.iter().filter_map(|candidate| match &candidate.verifier {
+        Verifier::Chosen(verifier) => Some((candidate, verifier.as_str())),
+        Verifier::Generated(_) => None,
+    })
+}
 
+impl Chosen {
     fn remembered(&self, id: &Id, verifier: &str, candidate: &Tag) -> Option<bool> {
         let memo = lock(&self.memo);
         let memo = memo.get(id).filter(|memo| memo.verifier == verifier)?;
@@ -178,35 +238,42 @@ impl Passwords {
         }
     }
 
-    /// The run of argon2id for this candidate: the one under way, or a new one where `effort` allows it.
+    /// The run of argon2id for this candidate: the one under way, or a new one where `effort` allows it and
+    /// there is a place.
     fn flight(
-        &self,
+        self: &Arc<Self>,
+        id: &Id,
         verifier: &str,
         password: &Secret,
         candidate: Tag,
         effort: Effort,
     ) -> Option<watch::Receiver<Option<bool>>> {
         let mut flights = lock(&self.flights);
-        flights.retain(|_, flight| flight.strong_count() > 0);
         if let Some(flight) = flights.get(&candidate).and_then(Weak::upgrade) {
             return Some(flight.subscribe());
         }
         if effort != Effort::Any {
             return None;
         }
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        if flights.len() >= PLACES as usize {
+            return None;
+        }
         let (result, flight) = watch::channel(None);
         let result = Arc::new(result);
         flights.insert(candidate, Arc::downgrade(&result));
-        let (argon2, verifier, password) = (self.argon2.clone(), verifier.to_owned(), password.clone());
+        let (all, id, verifier, password) = (self.clone(), id.clone(), verifier.to_owned(), password.clone());
         tokio::spawn(async move {
-            let permit = tokio::select! {
-                permit = argon2.acquire_owned() => permit,
-                // All who asked have gone: a flood must not queue up work for nobody.
-                () = result.closed() => return,
-            };
-            let right = tokio::task::spawn_blocking(move || argon2_accepts(&verifier, &password)).await;
+            let permit = all.argon2.clone().acquire_owned().await;
+            let begun = Instant::now();
+            let (right, verifier) =
+                tokio::task::spawn_blocking(move || (argon2_accepts(&verifier, &password), verifier))
+                    .await
+                    .ok()?;
             drop(permit);
-            let _ = result.send(Some(right.unwrap_or(false)));
+            lock(&all.backlog).took(begun.elapsed());
+            all.remember(&id, &verifier, candidate, right);
+            result.send(Some(right)).ok()
         });
         Some(flight)
     }

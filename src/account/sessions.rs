@@ -1,7 +1,7 @@
 //! The sessions of this process, by the app password that opened them.
 //!
 //! The invariant: a session does not outlive what let it in. When its password, its account or its
-//! grant is gone from the store, whoever removed it, the session learns of it within two seconds.
+//! grant is gone from the store, whichever process removed it, the session learns of it within two seconds.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,44 +16,44 @@ use crate::store::Id;
 /// All sessions, those that are still signing in included.
 #[derive(Default)]
 pub struct Sessions {
-    doors: Arc<Mutex<HashMap<Id, Door>>>,
-    /// Whether somebody entered since the last look: what let them in may be gone since it was read.
+    by_password: Arc<Mutex<HashMap<Id, Opened>>>,
+    /// Whether a session began since the last look: what let it in may be gone since it was read.
     entered: AtomicBool,
 }
 
-/// What one app password opens.
-struct Door {
+/// The sessions that one app password opened.
+struct Opened {
     grant: Option<Id>,
-    inside: usize,
-    open: watch::Sender<bool>,
+    count: usize,
+    in_force: watch::Sender<bool>,
 }
 
-/// One session's place; dropping it leaves.
-pub struct Place {
-    doors: Arc<Mutex<HashMap<Id, Door>>>,
+/// Counts one session among those of its app password for as long as it lives.
+pub struct SessionGuard {
+    by_password: Arc<Mutex<HashMap<Id, Opened>>>,
     password: Id,
-    open: watch::Receiver<bool>,
+    in_force: watch::Receiver<bool>,
 }
 
 impl Sessions {
-    pub(super) fn enter(&self, password: &Id, grant: Option<&Id>) -> Place {
-        let mut doors = lock(&self.doors);
-        let door = doors.entry(password.clone()).or_insert_with(|| Door {
+    pub(super) fn enter(&self, password: &Id, grant: Option<&Id>) -> SessionGuard {
+        let mut by_password = lock(&self.by_password);
+        let opened = by_password.entry(password.clone()).or_insert_with(|| Opened {
             grant: None,
-            inside: 0,
-            open: watch::Sender::new(true),
+            count: 0,
+            in_force: watch::Sender::new(true),
         });
-        door.grant = grant.cloned();
-        door.inside += 1;
-        let open = door.open.subscribe();
-        drop(doors);
+        opened.grant = grant.cloned();
+        opened.count += 1;
+        let in_force = opened.in_force.subscribe();
+        drop(by_password);
         self.entered.store(true, Ordering::Release);
-        Place { doors: self.doors.clone(), password: password.clone(), open }
+        SessionGuard { by_password: self.by_password.clone(), password: password.clone(), in_force }
     }
 
     /// The grants that sessions are using.
     pub fn grants(&self) -> HashSet<Id> {
-        lock(&self.doors).values().filter_map(|door| door.grant.clone()).collect()
+        lock(&self.by_password).values().filter_map(|opened| opened.grant.clone()).collect()
     }
 
     pub(super) fn has_new(&self) -> bool {
@@ -62,52 +62,53 @@ impl Sessions {
 
     /// Tells all sessions to end whose password is not `in_force`; how many passwords those are.
     pub(super) fn keep_only(&self, in_force: &HashSet<Id>) -> usize {
-        let mut doors = lock(&self.doors);
-        let closed: Vec<Id> = doors.keys().filter(|password| !in_force.contains(password)).cloned().collect();
-        for password in &closed {
-            if let Some(door) = doors.remove(password) {
-                let _ = door.open.send(false);
+        let mut by_password = lock(&self.by_password);
+        let revoked: Vec<Id> =
+            by_password.keys().filter(|password| !in_force.contains(password)).cloned().collect();
+        for password in &revoked {
+            if let Some(opened) = by_password.remove(password) {
+                let _ = opened.in_force.send(false);
             }
         }
-        closed.len()
+        revoked.len()
     }
 }
 
-impl Place {
+impl SessionGuard {
     /// Ends when what let the session in is gone.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut open = self.open.clone();
+        let mut in_force = self.in_force.clone();
         async move {
-            // The sender is gone with the door.
-            let _ = open.wait_for(|open| !*open).await;
+            // The sender is gone with the entry.
+            let _ = in_force.wait_for(|in_force| !*in_force).await;
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let mut doors = lock(&self.doors);
-        // A door that was closed is not there any more, or is a new one for others.
-        if !*self.open.borrow() {
+        let mut by_password = lock(&self.by_password);
+        // The entry of a revoked password is not there any more, or is a new one for other sessions.
+        if !*self.in_force.borrow() {
             return;
         }
-        if let Some(door) = doors.get_mut(&self.password) {
-            door.inside -= 1;
-            if door.inside == 0 {
-                doors.remove(&self.password);
+        if let Some(opened) = by_password.get_mut(&self.password) {
+            opened.count -= 1;
+            if opened.count == 0 {
+                by_password.remove(&self.password);
             }
         }
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for SessionGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a session's place")
+        f.write_str("a session's guard")
     }
 }
 
-fn lock(doors: &Mutex<HashMap<Id, Door>>) -> MutexGuard<'_, HashMap<Id, Door>> {
-    doors.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(by_password: &Mutex<HashMap<Id, Opened>>) -> MutexGuard<'_, HashMap<Id, Opened>> {
+    by_password.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 
 mod export;
 mod import;
-mod judge;
+mod passphrase;
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::installation::{Installation, Options};
-use super::interrupt::Uninterrupted;
-use super::names::{check_aliases, check_login_name};
-use super::result::rfc3339;
-use super::{Done, print};
+use super::aliases::with_leave;
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print::{self, rfc3339};
+use crate::control::{Installation, accounts};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -50,7 +49,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
+    let installation = options.open().await?;
     match command {
         Command::List { json } => list(&installation, json).await?,
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
@@ -59,34 +58,23 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             return import::import(&installation, &arguments).await;
         }
         Command::Remove { account } => {
-            let account = installation.exact_account(&account).await?.account;
-            let _removing = Uninterrupted::begin();
-            installation.store.remove_account(&account.id).await?;
+            let account = accounts::remove(&installation, &account).await?;
             print::words(&format!(
                 "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",
                 account.name
             ));
         }
         Command::Alias { account, name, yes } => {
-            check_login_name(&name)?;
-            let account = installation.exact_account(&account).await?.account;
-            check_aliases(&installation, &account.name, std::slice::from_ref(&name), yes).await?;
-            installation.store.add_alias(&account.id, &name).await?;
+            let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
+            let account = with_leave(yes, alias).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
-        Command::Unalias { account, name } => unalias(&installation, &account, &name).await?,
+        Command::Unalias { account, name } => {
+            let account = accounts::unalias(&installation, &account, &name).await?;
+            print::words(&format!("{name} no longer logs in to {}.", account.name));
+        }
     }
     Ok(Done::Well)
-}
-
-async fn unalias(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {
-    let account = installation.exact_account(account).await?.account;
-    if !installation.store.remove_alias(&account.id, name).await? {
-        return Err(Failure::new(format!("{} has no alias {name:?}", account.name))
-            .hint("imap-oauth-proxy accounts list shows all aliases"));
-    }
-    print::words(&format!("{name} no longer logs in to {}.", account.name));
-    Ok(())
 }
 
 #[derive(Serialize)]
@@ -101,20 +89,16 @@ struct Listed {
 }
 
 async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
-    let grants = installation.store.grants().await?;
-    let mut listed = Vec::new();
-    for account in installation.store.accounts().await? {
-        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref());
-        listed.push(Listed {
-            passwords: installation.store.passwords(&account.id).await?.len(),
-            account: account.name,
-            aliases: account.aliases,
-            provider: grant.map(|grant| grant.provider.clone()),
-            owner: grant.map(|grant| grant.owner.clone()),
-            last_login_at: rfc3339(account.last_login_at),
-            last_login_from: account.last_login_from,
-        });
-    }
+    let listed = accounts::list(installation).await?.into_iter().map(|entry| Listed {
+        account: entry.account.name,
+        aliases: entry.account.aliases,
+        provider: entry.grant.as_ref().map(|grant| grant.provider.clone()),
+        owner: entry.grant.map(|grant| grant.owner),
+        passwords: entry.passwords,
+        last_login_at: rfc3339(entry.account.last_login_at),
+        last_login_from: entry.account.last_login_from,
+    });
+    let listed: Vec<Listed> = listed.collect();
     if json {
         return Ok(print::json(&listed)?);
     }

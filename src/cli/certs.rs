@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::failure::Failure;
-use super::installation::{Options, open_directory, tls_settings};
-use super::{Done, print};
-use crate::tls::{Authority, TlsSettings};
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::control::certs;
+use crate::tls::Authority;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -25,30 +25,16 @@ pub(super) enum Command {
 
 pub(super) fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let config = options.load()?;
-    let settings = tls_settings(&config);
-    if let Some((certificate, _)) = &settings.certificate {
-        return Err(Failure::new(format!(
-            "the listeners show your own certificate, {}; there is no CA of the proxy's own",
-            certificate.display()
-        ))
-        .hint("remove [tls] certificate and key from the configuration to have one"));
-    }
-    open_directory(&config)?;
     match command {
-        Command::Show => show(&open(&settings)?)?,
-        Command::Export { file } => export(&open(&settings)?, &file)?,
+        Command::Show => show(&certs::authority(&config)?)?,
+        Command::Export { file } => export(&certs::authority(&config)?, &file)?,
         Command::RenewCa => {
-            let authority = Authority::renew(&settings, OffsetDateTime::now_utc())?;
-            show(&authority)?;
+            show(&certs::renew(&config)?)?;
             print::words("A running proxy shows the new certificates within a minute.");
             print::words("Each mail program has to import the new CA: imap-oauth-proxy certs export FILE");
         }
     }
     Ok(Done::Well)
-}
-
-fn open(settings: &TlsSettings) -> Result<Authority, Failure> {
-    Ok(Authority::open(settings, OffsetDateTime::now_utc())?)
 }
 
 fn show(authority: &Authority) -> Result<(), Failure> {

@@ -1,23 +1,15 @@
-//! `check`: everything on the way to the mail, step by step.
+//! `check`: everything on the way to the mail, a line a step, or one JSON object.
 //!
-//! The first step that fails is named with cause and cure, and what stands on it is not tried. What is
-//! printed is safe to paste in public: no token and no password has a printable form here, only what kind
+//! What is printed is safe to paste in public: no token and no password has a printable form here, only what kind
 //! they are and when they end.
 
-mod mail;
-mod names;
-mod report;
+use serde::Serialize;
 
-use super::Done;
-use super::failure::Failure;
-use super::installation::{Installation, Legs, Options};
-use super::interrupt::Uninterrupted;
-use crate::config::Config;
-use crate::secret::SealError;
-use crate::store::{Account, Grant, GrantState, LoginRecord};
-use crate::text::quoted;
-
-use self::report::{Outcome, Report};
+use super::failure::{Done, Failure, chain};
+use super::options::Options;
+use super::{hints, print};
+use crate::control::check::{Event, Finding, Outcome, Step, check};
+use crate::text::one_line;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -29,163 +21,133 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let mut report = Report::new(arguments.json);
+    let mut report = Report { json: arguments.json, steps: Vec::new() };
     // A wrong configuration is a mistake of its own, with its own exit code.
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
-    report.done("config", None, &format!("read from {from}"));
-    let checked = check(&mut report, config, arguments.account.as_deref()).await;
-    report.finish()?;
-    checked.map(|()| report.outcome()).and_then(|outcome| match outcome {
+    report.push(Line::new(None, "config", &format!("read from {from}")));
+    let checked = check(config, arguments.account.as_deref(), &mut |event| report.hear(event)).await;
+    report.finish(*checked.as_ref().unwrap_or(&Outcome::Failed))?;
+    match checked? {
         Outcome::Well => Ok(Done::Well),
         Outcome::NeedsPerson => Ok(Done::NeedsPerson),
         Outcome::Failed => Err(Failure::silent()),
-    })
-}
-
-async fn check(report: &mut Report, config: Config, account: Option<&str>) -> Result<(), Failure> {
-    let Some(installation) = open(report, config).await else { return Ok(()) };
-    let accounts = match account {
-        Some(name) => match installation.account(name).await {
-            Ok(record) => vec![record],
-            Err(failure) => {
-                let started = report.start();
-                report.failed("account", started, &failure.chain(), &failure.hints().join("; "));
-                return Ok(());
-            }
-        },
-        None => all(&installation).await?,
-    };
-    if accounts.is_empty() {
-        report.note("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
-    }
-    let legs = Legs::of_configured(&installation.config)?;
-    let all_accounts = installation.store.accounts().await?;
-    for LoginRecord { account, grant, passwords } in &accounts {
-        report.account(&account.name);
-        let aliases = all_accounts.iter().find(|known| known.id == account.id).map(|known| &known.aliases);
-        names::look_at(report, account, aliases.map_or(&[], Vec::as_slice), grant.as_ref());
-        if passwords.is_empty() {
-            let cure = format!("imap-oauth-proxy passwords create {} --name NAME", quoted(&account.name));
-            report.person("app password", "it has none, so no mail program can log in", &cure);
-        }
-        account_steps(report, &installation, account, grant.as_ref(), &legs).await;
-    }
-    Ok(())
-}
-
-async fn all(installation: &Installation) -> Result<Vec<LoginRecord>, Failure> {
-    let mut records = Vec::new();
-    for account in installation.store.accounts().await? {
-        records.extend(installation.store.login(&account.name).await?);
-    }
-    Ok(records)
-}
-
-/// Store and key.
-async fn open(report: &mut Report, config: Config) -> Option<Installation> {
-    let started = report.start();
-    let (directory, source) = (config.state_directory.clone(), config.store.key.to_string());
-    let installation = match Installation::open(config).await {
-        Ok(installation) => installation,
-        Err(failure) => {
-            let cure = failure.hints().join("; ");
-            report.failed("store and key", started, &failure.chain(), &cure);
-            return None;
-        }
-    };
-    report.done("store", Some(started), &format!("SQLite in {}", directory.display()));
-    let started = report.start();
-    match opens_everything(&installation).await {
-        Ok(count) => {
-            let ids: Vec<String> = installation.sealer.key_ids().iter().map(u32::to_string).collect();
-            let text = format!("{source}, key {}; it opens all {count} sealed values", ids.join(", "));
-            report.done("key", Some(started), &text);
-            Some(installation)
-        }
-        Err(why) => {
-            report.failed("key", started, &why, "restore the key that this store was made with");
-            None
-        }
     }
 }
 
-async fn opens_everything(installation: &Installation) -> Result<usize, String> {
-    let failed = |what: &str, error: &SealError| format!("{what} cannot be opened: {error}");
-    let mut count = 0;
-    let settings = installation.store.sealed_settings().await.map_err(|error| error.to_string())?;
-    for setting in &settings {
-        let opened = installation.sealer.open(&setting.key, &setting.value);
-        opened.map_err(|error| failed(&setting.key, &error))?;
-        count += 1;
-    }
-    for grant in installation.store.grants().await.map_err(|error| error.to_string())? {
-        let what = format!("the grant of {}", grant.owner);
-        let values = [
-            (Grant::refresh_context(&grant.id), &grant.refresh_token),
-            (Grant::access_context(&grant.id), &grant.access_token),
-        ];
-        for (context, sealed) in values {
-            let Some(sealed) = sealed else { continue };
-            installation.sealer.open(&context, sealed).map_err(|error| failed(&what, &error))?;
-            count += 1;
-        }
-    }
-    Ok(count)
+/// A step in words.
+#[derive(Serialize)]
+struct Line {
+    account: Option<String>,
+    step: &'static str,
+    ok: bool,
+    milliseconds: Option<u128>,
+    detail: String,
+    cure: Option<String>,
 }
 
-async fn account_steps(
-    report: &mut Report,
-    installation: &Installation,
-    account: &Account,
-    grant: Option<&Grant>,
-    legs: &std::collections::HashMap<String, Legs>,
-) {
-    let again = format!("imap-oauth-proxy authorize {}", quoted(&account.name));
-    let Some(grant) = grant else {
-        return report.person("grant", "there is no authorisation for this account", &again);
-    };
-    let Some(own) = legs.get(&grant.provider) else {
-        let why = format!("the configuration has no provider {:?} with a client any more", grant.provider);
-        return report.person("provider", &why, &format!("put [providers.{}] back", grant.provider));
-    };
-    if !mail::way_is_open(report, own).await {
-        return;
+impl Line {
+    /// A step that went well.
+    fn new(account: Option<String>, step: &'static str, detail: &str) -> Self {
+        Self { account, step, ok: true, milliseconds: None, detail: one_line(detail), cure: None }
     }
-    let started = report.start();
-    let token = {
-        let _refreshing = Uninterrupted::begin();
-        let tokens = installation.tokens(legs);
-        // What is on record may have been cured; this command is how one finds out.
-        match super::tokens::clear_back_off(installation, grant).await {
-            Ok(grant) if grant.state == GrantState::Ok => tokens.access(&grant).await,
-            Ok(grant) => tokens.renew(&grant).await,
-            Err(failure) => return report.failed("token", started, &failure.chain(), ""),
-        }
-    };
-    let target = grant.command_target(&account.name);
-    match token {
-        Ok(token) => {
-            let left = (token.expires_at - time::OffsetDateTime::now_utc()).whole_minutes();
-            let scopes = super::tokens::scopes_in_words(&own.provider, grant);
-            report.done("token", Some(started), &format!("good for {left} min; {scopes}"));
-            let mailbox = (!account.name.starts_with('@')).then_some(account.name.as_str());
-            match mailbox {
-                Some(mailbox) => {
-                    if mail::opens(report, own, mailbox, &token.secret).await {
-                        let _ = installation.store.set_trouble(&account.id, None).await;
-                    }
-                }
-                None => {
-                    report.note("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
-                }
+
+    fn of(step: &Step) -> Self {
+        let milliseconds = step.took.map(|took| took.as_millis());
+        let account = step.account.clone();
+        match &step.found {
+            Ok(found) => Self { milliseconds, ..Self::new(account, step.name, &detail(found)) },
+            Err(error) => {
+                let cure = Some(one_line(&hints::cures(error).join("; "))).filter(|cure| !cure.is_empty());
+                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, &chain(error)) }
             }
         }
-        Err(failure) => report.token(started, &failure, &target),
     }
 }
 
-/// Without anything that moves a cursor, for the report.
-fn plain(text: &str) -> String {
-    crate::text::plain(text).replace('\n', " ")
+/// The steps so far.
+struct Report {
+    json: bool,
+    steps: Vec<Line>,
+}
+
+impl Report {
+    fn hear(&mut self, event: Event<'_>) {
+        match event {
+            Event::NoAccounts => {
+                print::words(
+                    "There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.",
+                );
+            }
+            Event::Account(name) if !self.json => print::data(name),
+            Event::Account(_) => {}
+            Event::Step(step) => self.push(Line::of(step)),
+            Event::DomainAccount => {
+                print::words("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
+            }
+        }
+    }
+
+    fn push(&mut self, line: Line) {
+        if !self.json {
+            let indent = if line.account.is_some() { "  " } else { "" };
+            let mark = if line.ok { "ok  " } else { "FAIL" };
+            let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));
+            print::data(&format!("{indent}{mark} {}: {}{time}", line.step, line.detail));
+            if let Some(cure) = &line.cure {
+                print::data(&format!("{indent}     cure: {cure}"));
+            }
+        }
+        self.steps.push(line);
+    }
+
+    /// The JSON object, where that is wanted.
+    fn finish(&self, outcome: Outcome) -> Result<(), Failure> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            ok: bool,
+            needs_person: bool,
+            version: &'static str,
+            steps: &'a [Line],
+        }
+        if self.json {
+            print::json(&Whole {
+                ok: outcome == Outcome::Well,
+                needs_person: outcome == Outcome::NeedsPerson,
+                version: env!("CARGO_PKG_VERSION"),
+                steps: &self.steps,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a step found.
+fn detail(found: &Finding) -> String {
+    match found {
+        Finding::Store { directory } => format!("SQLite in {}", directory.display()),
+        Finding::Key { source, keys, values } => {
+            let keys: Vec<String> = keys.iter().map(u32::to_string).collect();
+            format!("{source}, key {}; it opens all {values} sealed values", keys.join(", "))
+        }
+        Finding::OldName(name) => {
+            format!("{name}; it goes on working, and this ends it: {}", hints::renaming(name))
+        }
+        Finding::ForeignAlias { account, alias } => {
+            let ending = hints::unalias(account, alias);
+            format!("{alias:?} is another address, and opens this account; {ending} ends that")
+        }
+        Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
+        Finding::Answers(endpoint) => format!("{endpoint} answers"),
+        Finding::Certificate { host } => format!("the certificate is good for {host}"),
+        Finding::Token { minutes, scopes, missing } => {
+            let scopes = match missing.is_empty() {
+                true => format!("scopes {}", scopes.join(" ")),
+                false => format!("the scope {} is missing", missing.join(" ")),
+            };
+            format!("good for {minutes} min; {scopes}")
+        }
+        Finding::SignedIn { title, mailbox } => format!("{title} accepts the token for {mailbox}"),
+        Finding::Folders(folders) => format!("the mailbox has {folders}"),
+    }
 }

@@ -1,8 +1,8 @@
 //! `config`: checks what is configured, shows what can be.
 
-use super::failure::Failure;
-use super::installation::Options;
-use super::{Done, print};
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
 use crate::config::{Config, EXAMPLE};
 
 #[derive(clap::Subcommand)]

@@ -1,11 +1,22 @@
-//! Why a command failed, as a person reads it: the chain of causes on one line, then hints.
+//! How a command ended; a failure as a person reads it: the chain of causes on one line, then hints.
 
+use std::error::Error;
 use std::fmt;
 
+use super::{hints, print};
 use crate::config::ConfigError;
 
 /// What shells say of a program that SIGINT ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// All is well.
+    Well,
+    /// Something needs a person.
+    NeedsPerson,
+}
 
 /// A command's failure.
 #[derive(Debug)]
@@ -36,17 +47,13 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        let chain = self.chain();
+        let chain = chain(self.error.as_ref());
         if !chain.is_empty() {
-            super::print::words(&format!("error: {chain}"));
+            print::words(&format!("error: {chain}"));
         }
         for hint in &self.hints {
-            super::print::block_of_words(&format!("hint: {hint}"));
+            print::block_of_words(&format!("hint: {hint}"));
         }
-    }
-
-    pub(super) fn hints(&self) -> &[String] {
-        &self.hints
     }
 
     /// 2 where the command line or the configuration is wrong.
@@ -59,27 +66,26 @@ impl Failure {
             false => 1,
         }
     }
+}
 
-    /// Each cause once: many messages hold their source's text already.
-    pub(super) fn chain(&self) -> String {
-        let mut text = String::new();
-        for cause in self.error.chain() {
-            let cause = cause.to_string();
-            if !text.contains(&cause) {
-                if !text.is_empty() {
-                    text.push_str(": ");
-                }
-                text.push_str(&cause);
+/// The causes of an error on one line, each once: many messages hold their source's text already.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in anyhow::Chain::new(error) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
             }
+            text.push_str(&cause);
         }
-        text
     }
+    text
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let hints = error.downcast_ref::<ConfigError>().and_then(ConfigError::hint).map(str::to_owned);
-        Self { hints: hints.into_iter().collect(), error, interrupted: false }
+        Self { hints: hints::of(&error), error, interrupted: false }
     }
 }

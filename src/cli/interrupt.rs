@@ -3,28 +3,9 @@
 //!
 //! A refresh is such a point, too: the provider may have spent the old refresh token already.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::failure::Failure;
 use super::print;
-
-static PAST_RETURN: AtomicBool = AtomicBool::new(false);
-
-/// Between here and the end of the value, Ctrl-C waits.
-pub(super) struct Uninterrupted(());
-
-impl Uninterrupted {
-    pub(super) fn begin() -> Self {
-        PAST_RETURN.store(true, Ordering::SeqCst);
-        Self(())
-    }
-}
-
-impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        PAST_RETURN.store(false, Ordering::SeqCst);
-    }
-}
+use crate::shutdown::Uninterrupted;
 
 /// Runs `command` until it ends or a person ends it.
 pub(super) async fn interruptible<T>(
@@ -40,7 +21,7 @@ pub(super) async fn interruptible<T>(
                 if pressed.is_err() {
                     return command.await;
                 }
-                if asked || !PAST_RETURN.load(Ordering::SeqCst) {
+                if asked || !Uninterrupted::is_under_way() {
                     return Err(Failure::interrupted());
                 }
                 asked = true;

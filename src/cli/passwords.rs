@@ -1,20 +1,12 @@
 //! `passwords`: what mail programs log in with.
 
 use serde::Serialize;
-use time::OffsetDateTime;
 
-use super::failure::Failure;
-use super::installation::{Installation, Options};
-use super::{Done, print, terminal};
-use crate::account::generate_password;
-use crate::secret::Secret;
-use crate::store::{Account, AppPassword, Id, Verifier};
-use crate::text::{is_shown, quoted};
-
-/// Anything shorter is guessed, whatever is done about it.
-const SHORTEST_CHOSEN: usize = 8;
-/// More than any mail program sends in a literal.
-const LONGEST_CHOSEN: usize = 1024;
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::{print, terminal};
+use crate::control::{Installation, passwords};
+use crate::store::Verifier;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -76,9 +68,13 @@ async fn create(
     json: bool,
 ) -> Result<(), Failure> {
     let account = installation.exact_account(account).await?.account;
-    check_name(name)?;
-    let chosen = if stdin { Some(read_password().await?) } else { None };
-    let password = add(installation, &account, name, chosen).await?;
+    passwords::check_name(name)?;
+    let chosen = match stdin {
+        // One more byte than fits, and a line end.
+        true => Some(passwords::chosen(&terminal::read_stdin(passwords::LONGEST_CHOSEN as u64 + 2).await?)?),
+        false => None,
+    };
+    let password = passwords::create(installation, &account, name, chosen).await?;
     if json {
         print::json(&Created { account: &account.name, name, password: password.expose() })?;
         return Ok(());
@@ -96,75 +92,6 @@ async fn create(
     Ok(())
 }
 
-/// Stores a password for `account`, `chosen` or a new one, and returns it.
-async fn add(
-    installation: &Installation,
-    account: &Account,
-    name: &str,
-    chosen: Option<Secret>,
-) -> Result<Secret, Failure> {
-    let (password, row) = make(installation, &account.id, name, chosen).await?;
-    installation.store.add_password(&row).await?;
-    Ok(password)
-}
-
-/// A password for the account `id`, `chosen` or a new one, and the row to store.
-pub(super) async fn make(
-    installation: &Installation,
-    id: &Id,
-    name: &str,
-    chosen: Option<Secret>,
-) -> Result<(Secret, AppPassword), Failure> {
-    let passwords = installation.passwords().await?;
-    let (password, verifier) = match chosen {
-        Some(password) => {
-            let verifier: Verifier = passwords.chosen(&password).await?;
-            (password, verifier)
-        }
-        None => {
-            let password = generate_password();
-            let verifier = passwords.generated(id, &password);
-            (password, verifier)
-        }
-    };
-    let row = AppPassword {
-        id: Id::random(),
-        account: id.clone(),
-        name: name.to_owned(),
-        verifier,
-        created_at: OffsetDateTime::now_utc(),
-        last_used_at: None,
-        last_used_from: None,
-    };
-    Ok((password, row))
-}
-
-/// A name that a person can type again.
-pub(super) fn check_name(name: &str) -> Result<(), Failure> {
-    match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
-        true => Err(Failure::new(
-            "the password's name must have 1 to 100 characters, none of them a control character or invisible",
-        )),
-        false => Ok(()),
-    }
-}
-
-/// One line of standard input, without its line end.
-async fn read_password() -> Result<Secret, Failure> {
-    let text = terminal::read_stdin(LONGEST_CHOSEN as u64 + 2).await?;
-    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    if line.contains(['\n', '\r', '\0']) {
-        return Err(Failure::new("the password must be one line, without NUL"));
-    }
-    if line.chars().count() < SHORTEST_CHOSEN || line.len() > LONGEST_CHOSEN {
-        return Err(Failure::new(format!(
-            "the password must have {SHORTEST_CHOSEN} to {LONGEST_CHOSEN} characters"
-        ))
-        .hint("without --stdin a good one is made"));
-    }
-    Ok(Secret::new(line))
-}
-
 #[derive(Serialize)]
 struct Listed {
     name: String,
@@ -175,9 +102,8 @@ struct Listed {
 }
 
 async fn list(installation: &Installation, account: &str, json: bool) -> Result<(), Failure> {
-    let account = installation.exact_account(account).await?.account;
-    let passwords = installation.store.passwords(&account.id).await?;
-    let listed: Vec<Listed> = passwords
+    let listed: Vec<Listed> = passwords::list(installation, account)
+        .await?
         .into_iter()
         .map(|password| Listed {
             kind: match password.verifier {
@@ -185,8 +111,8 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
                 Verifier::Chosen(_) => "chosen",
             },
             name: password.name,
-            created_at: super::result::rfc3339(Some(password.created_at)),
-            last_used_at: super::result::rfc3339(password.last_used_at),
+            created_at: print::rfc3339(Some(password.created_at)),
+            last_used_at: print::rfc3339(password.last_used_at),
             last_used_from: password.last_used_from,
         })
         .collect();
@@ -212,11 +138,7 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
 }
 
 async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {
-    let account = installation.exact_account(account).await?.account;
-    if !installation.store.remove_password(&account.id, name).await? {
-        return Err(Failure::new(format!("{} has no password called {name:?}", account.name))
-            .hint(format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(&account.name))));
-    }
+    let account = passwords::revoke(installation, account, name).await?;
     print::words(&format!("The password called {name:?} no longer opens {}.", account.name));
     Ok(())
 }

@@ -6,6 +6,9 @@
 
 use std::io::Write as _;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::text::{is_shown, one_line, plain};
 
 /// One line of data.
@@ -51,6 +54,12 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Erro
     }
     data(&line);
     Ok(())
+}
+
+/// A time as RFC 3339 in UTC, whole seconds.
+pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
+    let at = at?.to_offset(time::UtcOffset::UTC);
+    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 /// A table with aligned columns; the last one is as long as it is.

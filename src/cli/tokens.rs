@@ -2,19 +2,12 @@
 
 mod import;
 mod list;
-mod refresh;
 mod revoke;
 
-pub(super) use revoke::take;
-
-use time::OffsetDateTime;
-
-use super::Done;
-use super::failure::Failure;
-use super::installation::{Installation, Options};
-use crate::config::Provider;
-use crate::oauth::scope;
-use crate::store::{Grant, StoreError};
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::control::{Installation, grants};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -45,10 +38,10 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
+    let installation = options.open().await?;
     match command {
         Command::List { json } => list::list(&installation, json).await,
-        Command::Refresh { account } => refresh::refresh(&installation, &account).await,
+        Command::Refresh { account } => refresh(&installation, &account).await,
         Command::Import { account, provider } => {
             installation.verify_key().await?;
             import::import(&installation, &account, &provider).await
@@ -57,43 +50,9 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
 }
 
-/// Forgets how long to wait before the provider is asked again; the grant as it then is.
-pub(super) async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Failure> {
-    let mailbox = grant.mailbox.clone();
-    loop {
-        let read = installation.store.grant(&grant.id).await?;
-        let mut current = read.ok_or_else(|| Failure::new("the authorisation is gone"))?;
-        current.mailbox.clone_from(&mailbox);
-        if current.retry_at.is_none() {
-            return Ok(current);
-        }
-        current.retry_at = None;
-        match installation.store.update_grant(&current, None).await {
-            Ok(revision) => return Ok(Grant { revision, ..current }),
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// The mail scopes of a grant, or those that are missing.
-pub(super) fn scopes_in_words(provider: &Provider, grant: &Grant) -> String {
-    let missing = missing_scopes(provider, grant);
-    match missing.is_empty() {
-        true => format!("scopes {}", grant.scopes.join(" ")),
-        false => format!("the scope {} is missing", missing.join(" ")),
-    }
-}
-
-/// What the configuration asks for and the grant lacks.
-pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
-    match grant.kind {
-        crate::store::GrantKind::App => Vec::new(),
-        crate::store::GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
-    }
-}
-
-/// When the last refresh was, for the forecast.
-pub(super) fn last_refresh(grant: &Grant) -> OffsetDateTime {
-    grant.refreshed_at.unwrap_or(grant.authorized_at)
+async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {
+    let (account, token) = grants::refresh(installation, name).await?;
+    print::words(&format!("{account} has a new access token, which ends at:"));
+    print::data(&print::rfc3339(Some(token.expires_at)).unwrap_or_default());
+    Ok(Done::Well)
 }

@@ -13,7 +13,7 @@ use url::Url;
 use super::error::Problem;
 use super::place::{Base, is_loopback};
 use super::preset::{self, ProviderFile};
-use super::{Config, Events, Limits, Listener, LogFormat, Security, Store, Tls};
+use super::{Config, Door, Events, Limits, Listener, LogFormat, Security, Store, Tls};
 use crate::secret::KeySource;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
@@ -45,15 +45,10 @@ pub(super) struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListenerFile {
-    #[serde(default = "imap")]
-    protocol: String,
+    protocol: Option<String>,
     addresses: Vec<String>,
     #[serde(default = "implicit_tls")]
     security: Security,
-}
-
-fn imap() -> String {
-    "imap".to_owned()
 }
 
 fn implicit_tls() -> Security {
@@ -145,7 +140,7 @@ fn default_listeners() -> Vec<Listener> {
         SocketAddr::from(([127, 0, 0, 1], 1993)),
         SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 1993)),
     ];
-    vec![Listener { addresses, security: Security::Tls, optional_ipv6: true }]
+    vec![Listener { protocol: Door::Imap, addresses, security: Security::Tls, optional_ipv6: true }]
 }
 
 fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
@@ -157,10 +152,12 @@ fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
 }
 
 fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
-    if file.protocol != "imap" {
-        let message = format!("{:?} is not a protocol that this version speaks", file.protocol);
-        return Err(Problem::at(["listeners", index, "protocol"], message).hint("write protocol = \"imap\""));
-    }
+    let protocol = file.protocol.as_deref().unwrap_or(Door::Imap.name());
+    let protocol = Door::named(protocol).ok_or_else(|| {
+        let message = format!("{protocol:?} is not a protocol that this version speaks");
+        let spoken = Door::ALL.map(|door| format!("protocol = {:?}", door.name()));
+        Problem::at(["listeners", index, "protocol"], message).hint(format!("write {}", spoken.join(" or ")))
+    })?;
     if file.addresses.is_empty() {
         return Err(Problem::at(["listeners", index, "addresses"], "is empty")
             .hint("write addresses = [\"127.0.0.1:1993\"]"));
@@ -182,7 +179,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    Ok(Listener { addresses, security: file.security, optional_ipv6: false })
+    Ok(Listener { protocol, addresses, security: file.security, optional_ipv6: false })
 }
 
 fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {

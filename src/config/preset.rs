@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use time::format_description::well_known::{Iso8601, Rfc3339};
+use time::{Date, OffsetDateTime};
 use url::Url;
 
 use super::Unsupported;
 use super::error::Problem;
 use super::place::{Base, is_loopback};
-use super::provider::{AppGrant, ClientAuthentication, Provider};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
+use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
@@ -51,6 +54,7 @@ pub(super) struct ProviderFile {
     userinfo_url: Option<String>,
     email_identifies: Option<bool>,
     issuer: Option<String>,
+    quirks: Option<Quirks>,
     scopes: Option<Vec<String>>,
     client_id: Option<String>,
     client_secret: Option<Secret>,
@@ -110,6 +114,7 @@ impl ProviderFile {
             userinfo_url,
             email_identifies,
             issuer,
+            quirks,
             scopes,
             client_id,
             client_secret,
@@ -201,15 +206,18 @@ fn lay_over_preset(
         let known = below.domains.iter().flatten().cloned();
         table.domains = Some(std::iter::once(tenant.to_lowercase()).chain(known).collect());
     }
+    // What is special about an issuer says nothing about another one.
+    if table.issuer.as_ref().is_some_and(|own| Some(own) != below.issuer.as_ref()) {
+        table.quirks.get_or_insert_default();
+    }
     Ok(table.over(below))
 }
 
 fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> Result<Provider, Problem> {
     let field = Field { name, tenant: file.tenant.as_deref() };
     let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
-    let imap = field.required("imap", file.imap.as_deref())?;
-    let imap = imap.parse().map_err(|message: &str| Problem::at(["providers", name, "imap"], message))?;
-    let endpoint = |key, value: &Option<String>| match (value, &issuer) {
+    let services = services(&field, &file)?;
+    let url_or_discovered = |key, value: &Option<String>| match (value, &issuer) {
         (Some(text), _) => field.url(key, text).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) => Err(field.missing(key).hint("write it, or issuer = \"https://…\" to discover it")),
@@ -235,16 +243,12 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         return Err(Problem::at(["providers", name, "scopes"], message)
             .hint("write each scope as a string of its own"));
     }
-    let mechanisms = file.mechanisms.unwrap_or_else(|| vec![Mechanism::Xoauth2]);
-    if mechanisms.is_empty() {
-        return Err(Problem::at(["providers", name, "mechanisms"], "is empty").hint("write [\"xoauth2\"]"));
-    }
     Ok(Provider {
         is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
-        imap,
-        authorize_url: endpoint("authorize_url", &file.authorize_url)?,
-        token_url: endpoint("token_url", &file.token_url)?,
+        services,
+        authorize_url: url_or_discovered("authorize_url", &file.authorize_url)?,
+        token_url: url_or_discovered("token_url", &file.token_url)?,
         device_url: optional("device_url", &file.device_url)?,
         no_device: file.no_device,
         revoke_url: optional("revoke_url", &file.revoke_url)?,
@@ -253,10 +257,15 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         email_identifies: file.email_identifies.unwrap_or(true),
         // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
+        quirks: file.quirks.unwrap_or_default(),
         scopes,
         client_id,
         client_secret,
-        client_secret_expires: file.client_secret_expires,
+        client_secret_expires: file
+            .client_secret_expires
+            .as_deref()
+            .map(|text| field.date("client_secret_expires", text))
+            .transpose()?,
         client_authentication: file.client_authentication.unwrap_or_default(),
         domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),
         authorize_params: file.authorize_params.unwrap_or_default(),
@@ -264,10 +273,7 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
             &field,
             file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
         )?,
-        mechanisms,
-        sasl_ir: file.sasl_ir,
         extra_ca: file.extra_ca.map(|path| base.resolve(path)),
-        max_connections_per_account: file.max_connections_per_account,
         scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
         rotates: file.rotates.unwrap_or(false),
         idle_days: file.idle_days,
@@ -276,6 +282,26 @@ fn build(name: &str, file: ProviderFile, preset: Option<&str>, base: &Base) -> R
         app,
         name: name.to_owned(),
     })
+}
+
+/// The mail servers of one provider's table.
+fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
+    let door = Door::Imap;
+    let key = door.server_key();
+    let endpoint = field.required(key, file.imap.as_deref())?;
+    let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
+    let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
+    if mechanisms.is_empty() {
+        return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
+    }
+    let imap = Service {
+        door,
+        endpoint,
+        mechanisms,
+        sasl_ir: file.sasl_ir,
+        max_connections_per_account: file.max_connections_per_account,
+    };
+    Ok(vec![imap])
 }
 
 /// Errors and values of one provider's table.
@@ -302,6 +328,15 @@ impl Field<'_> {
 
     fn with_tenant(&self, text: &str) -> String {
         text.replace("{tenant}", self.tenant.unwrap_or("common"))
+    }
+
+    /// `2027-03-01`, which is the beginning of that day (UTC), or a whole RFC 3339 time.
+    fn date(&self, key: &str, text: &str) -> Result<OffsetDateTime, Problem> {
+        let day = || Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc());
+        OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
+            self.problem(key, format!("{text:?} is not a date"))
+                .hint(format!("write it as {key} = \"2027-03-01\""))
+        })
     }
 
     /// An absolute URL: https, or http on a loopback host, where no network is between.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use time::OffsetDateTime;
 use url::Url;
 
 use crate::protocol::sasl::Mechanism;
+use crate::protocol::{Credential, Door};
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -18,8 +20,8 @@ pub struct Provider {
     pub is_preset: bool,
     /// What a person calls it, such as "Gmail".
     pub title: String,
-    /// The IMAP server, implicit TLS.
-    pub imap: Endpoint,
+    /// Its mail servers, one for each door that it offers.
+    pub services: Vec<Service>,
     /// The authorisation endpoint (RFC 6749 §3.1); `None` is discovered from `issuer`.
     pub authorize_url: Option<Url>,
     /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
@@ -40,14 +42,16 @@ pub struct Provider {
     /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
     /// for any tenant (Microsoft).
     pub issuer: Option<String>,
+    /// What is special about that issuer.
+    pub quirks: Quirks,
     /// The scopes asked for, in order.
     pub scopes: Vec<String>,
     /// The client registered at the provider; presets ship without one.
     pub client_id: Option<String>,
     /// The client's secret; none makes it a public client.
     pub client_secret: Option<Secret>,
-    /// When the client secret ends (RFC 3339 date), if the user told.
-    pub client_secret_expires: Option<String>,
+    /// When the client secret ends, if the user told.
+    pub client_secret_expires: Option<OffsetDateTime>,
     /// How the secret is sent (RFC 6749 §2.3.1).
     pub client_authentication: ClientAuthentication,
     /// Domains whose accounts live here; `*.example` stands for every domain below `example`.
@@ -56,15 +60,8 @@ pub struct Provider {
     pub authorize_params: BTreeMap<String, String>,
     /// The redirect URI. On a loopback host without a port a free port is chosen at each request.
     pub redirect_uri: Url,
-    /// SASL mechanisms in order of preference.
-    pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// CAPABILITY round trip is spent on asking.
-    pub sasl_ir: Option<bool>,
     /// A PEM file trusted besides the system's roots, on the mail and the HTTP leg.
     pub extra_ca: Option<PathBuf>,
-    /// Upstream connections that one account may hold at once.
-    pub max_connections_per_account: Option<u32>,
     /// Whether refresh requests name the scopes (Microsoft).
     pub scope_on_refresh: bool,
     /// Whether a refresh answers with a new refresh token that replaces the old one.
@@ -88,6 +85,53 @@ impl Provider {
     /// Whether an application's token opens one mailbox alone.
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
+    }
+}
+
+/// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
+/// issuer does not take it over from its preset.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quirks {
+    /// It is known to send `iss` with every code (RFC 9207), without publishing that.
+    pub sends_iss: bool,
+    /// How it also writes itself in id_tokens (Google leaves the scheme out).
+    pub alias: Option<String>,
+    /// A refresh token comes only with `access_type=offline` and `prompt=consent` (Google).
+    pub offline_by_parameters: bool,
+    /// So many days after the consent a grant ends where the project's status is Testing (Google).
+    pub testing_days: Option<u32>,
+    /// An application gets mail access through a service account, and through no client secret (Google).
+    pub app_by_service_account: bool,
+}
+
+/// A mail server of a provider.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What it speaks.
+    pub door: Door,
+    /// Where it is; implicit TLS.
+    pub endpoint: Endpoint,
+    /// SASL mechanisms in order of preference.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
+    /// round trip is spent on asking.
+    pub sasl_ir: Option<bool>,
+    /// Connections that one account may hold at once.
+    pub max_connections_per_account: Option<u32>,
+}
+
+impl Service {
+    /// How to sign in there as `user`. The only place that makes a credential.
+    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
+        Credential {
+            user,
+            token,
+            mechanisms: &self.mechanisms,
+            host: &self.endpoint.host,
+            port: self.endpoint.port,
+            sasl_ir: self.sasl_ir,
+        }
     }
 }
 
@@ -115,6 +159,17 @@ pub enum AppGrant {
         /// The JSON key file as Google hands it out.
         key: PathBuf,
     },
+}
+
+impl AppGrant {
+    /// The scopes asked for.
+    pub fn scopes(&self) -> &[String] {
+        match self {
+            Self::ClientSecret { scopes }
+            | Self::Certificate { scopes, .. }
+            | Self::ServiceAccount { scopes, .. } => scopes,
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint.

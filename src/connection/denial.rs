@@ -5,10 +5,14 @@
 
 use std::time::Duration;
 
-use crate::config::Provider;
+use crate::config::{Endpoint, Provider};
 use crate::protocol::{Code, Denial};
 use crate::token::TokenFailure;
+use crate::trouble::Trouble;
 use crate::upstream::DialError;
+
+/// Before and after the login.
+pub(super) const STOPPING: &str = "The mail proxy is stopping; reconnect in a moment";
 
 pub(super) fn throttled(wait: Duration) -> Denial {
     let seconds = wait.as_secs().max(1);
@@ -36,10 +40,10 @@ pub(super) fn tls_only() -> Denial {
     Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
 }
 
-pub(super) fn silent_provider(provider: &Provider, has_token: bool) -> Denial {
+pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token: bool) -> Denial {
     let title = &provider.title;
     let text = match has_token {
-        true => format!("{title}'s mail server ({}) did not answer in time; try again later", provider.imap),
+        true => format!("{title}'s mail server ({server}) did not answer in time; try again later"),
         false => format!("{title}'s sign-in service did not answer in time; try again later"),
     };
     Denial::new(Code::Unavailable, text)
@@ -50,7 +54,7 @@ pub(super) fn too_late() -> Denial {
 }
 
 pub(super) fn stopping() -> Denial {
-    Denial::new(Code::Unavailable, "The mail proxy is stopping; reconnect in a moment")
+    Denial::new(Code::Unavailable, STOPPING)
 }
 
 pub(super) fn too_many_sessions(limit: u32) -> Denial {
@@ -70,26 +74,28 @@ pub(super) fn unknown_provider(name: &str) -> Denial {
     .alert()
 }
 
-pub(super) fn no_token(failure: &TokenFailure, target: &str) -> Denial {
-    let text = failure.to_string().replace("{account}", target);
+/// `authorize` is the command that authorises the account again.
+pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
+    let line = || failure.trouble().line(authorize);
     match failure {
-        TokenFailure::NeedsAuthorization { .. } => {
-            Denial::new(Code::Expired, cure_first(&text, target)).alert()
+        TokenFailure::NeedsAuthorization(trouble) => {
+            Denial::new(Code::Expired, cure_first(trouble, authorize)).alert()
         }
-        TokenFailure::Misconfigured { .. } => Denial::new(Code::ContactAdmin, text).alert(),
-        TokenFailure::Unavailable { .. } => Denial::new(Code::Unavailable, text),
-        TokenFailure::Local { .. } => {
-            Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {text}"))
+        TokenFailure::Misconfigured(_) => Denial::new(Code::ContactAdmin, line()).alert(),
+        TokenFailure::Unavailable(_) => Denial::new(Code::Unavailable, line()),
+        TokenFailure::Local(_) => {
+            Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {}", line()))
         }
     }
 }
 
 /// Many mail programs show the beginning of a line in a status bar, so the command stands there, with
-/// blanks around it for whoever copies it.
-fn cure_first(text: &str, target: &str) -> String {
-    let command = format!("imap-oauth-proxy authorize {target}");
-    let cause = text.strip_suffix(&format!("; run `{command}`")).unwrap_or(text);
-    format!("Run {command} : {cause}")
+/// blanks around it, so that it can be copied with a double click.
+fn cure_first(trouble: &Trouble, authorize: &str) -> String {
+    match trouble.cure.is_plain_authorize() {
+        true => format!("Run {authorize} : {}", trouble.cause),
+        false => format!("Run {authorize} : {}", trouble.line(authorize)),
+    }
 }
 
 pub(super) fn not_dialled(error: &DialError) -> Denial {

@@ -9,16 +9,59 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tracing::debug;
 
-use crate::protocol::Denial;
-use crate::protocol::imap::Imap;
+use super::{Answered, denial};
+use crate::protocol::{Denial, Protocol};
 use crate::tls::Stream;
 use crate::wire::Wire;
 
+/// How long a last word may take on its way to a client that does not read.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// How long the peer may take to notice the end.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes that are read for nobody; more than a mail program has under way.
+/// Bytes that are read and thrown away; more than a mail program has under way.
 const LEFTOVERS: usize = 64 * 1024;
+
+/// What ends a connection from outside before it has logged in.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    Stopping,
+    /// A new connection has its place.
+    Displaced,
+}
+
+pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future<Output = ()>) -> Ending {
+    tokio::select! {
+        biased;
+        () = stopping => Ending::Stopping,
+        () = lost => Ending::Displaced,
+    }
+}
+
+/// Says why the connection ends. One that lost its place is not waited for.
+pub(super) async fn dismiss<P: Protocol>(
+    ending: Ending,
+    dialogue: &mut P,
+    client: &mut Wire<Stream>,
+) -> Answered {
+    match ending {
+        Ending::Stopping => {
+            last_word(dialogue, client, &denial::stopping()).await;
+            Answered::Over
+        }
+        Ending::Displaced => {
+            debug!("closed before the login: all places are taken, and others wait");
+            let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
+            Answered::Cut
+        }
+    }
+}
+
+/// Ends the dialogue from our side.
+pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Stream>, denial: &Denial) {
+    let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
+}
 
 /// Closes `client` so that what was said last arrives.
 pub(super) async fn close(client: Wire<Stream>) {
@@ -40,8 +83,8 @@ pub(super) async fn close(client: Wire<Stream>) {
 }
 
 /// Says why in cleartext, to a connection that is not in TLS, without ever waiting for it.
-pub(super) fn turn_away(tcp: &TcpStream, denial: &Denial) {
-    let _ = tcp.try_write(&Imap::turn_away(denial));
+pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
+    let _ = tcp.try_write(&P::turn_away(denial));
     let mut unread = [0; 4096];
     let _ = tcp.try_read(&mut unread);
 }

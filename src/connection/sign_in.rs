@@ -14,11 +14,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, Pass};
-use crate::config::Provider;
-use crate::protocol::imap::{Imap, Refusal};
-use crate::protocol::{Accepted, Credential, Denial, Protocol as _};
-use crate::text::quoted;
+use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
+use crate::command;
+use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -33,86 +31,94 @@ enum Failed {
     Refused(Refusal),
 }
 
-impl Connection {
+impl<P: Protocol> Connection<P> {
     pub(super) async fn sign_in(
         &self,
-        dialogue: &Imap,
+        dialogue: &P,
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
-    ) -> Result<(Accepted, Wire<Stream>, Pass), Denial> {
+    ) -> Result<(Accepted, Wire<Stream>, UpstreamPermit), Denial> {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
-        let Some((provider, dialler)) = self.proxy.providers.get(&grant.provider) else {
+        let Some(upstream) = self.proxy.providers.get(&grant.provider) else {
             warn!(
                 account = account.name,
                 "the configuration has no provider named {} any more", grant.provider
             );
             return Err(denial::unknown_provider(&grant.provider));
         };
+        let dialler = upstream.dialler(P::DOOR).map_err(|error| deny(&Failed::Dial(error)))?;
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
-        let limit = provider.max_connections_per_account;
-        let pass = timeout_at(deadline, self.proxy.gates.enter(account, limit)).await;
-        let pass = pass.ok().flatten().ok_or_else(|| {
+        let limit = dialler.service.max_connections_per_account;
+        let permit = timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit)).await;
+        let permit = permit.ok().flatten().ok_or_else(|| {
             warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
             denial::too_many_sessions(limit.unwrap_or_default())
         })?;
         let has_token = AtomicBool::new(false);
-        let attempt =
-            Attempt { connection: self, dialogue, account, grant, provider, dialler, has_token: &has_token };
+        let attempt = Attempt {
+            connection: self,
+            dialogue,
+            account,
+            grant,
+            mailbox: &admitted.mailbox,
+            dialler,
+            has_token: &has_token,
+        };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, upstream))) => {
                 self.proxy.accounts.accepted(account).await;
-                Ok((accepted, upstream, pass))
+                Ok((accepted, upstream, permit))
             }
             Ok(Err(failed)) => {
                 self.remember(account, &failed).await;
                 Err(deny(&failed))
             }
             Err(_) => {
-                let denial = denial::silent_provider(provider, has_token.load(Ordering::Relaxed));
+                let (provider, server) = (&upstream.provider, &dialler.service.endpoint);
+                let denial = denial::silent_provider(provider, server, has_token.load(Ordering::Relaxed));
                 warn!(account = account.name, "{}", denial.text);
                 Err(denial)
             }
         }
     }
-}
 
-impl Connection {
-    /// Writes down what somebody has to act on; what passes by itself is only in the log.
+    /// Writes down what a person has to act on; what passes by itself is only in the log.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
-        let reason = refusal.to_string();
+        let trouble = refusal.trouble();
         // Once, and never in the place of a refused token, whose record holds refreshes back.
         let is_news =
-            account.trouble.as_ref().is_none_or(|trouble| trouble.count == 0 && trouble.reason != reason);
+            account.trouble.as_ref().is_none_or(|known| known.count == 0 && known.trouble != trouble);
         // What a refused token means is written down by [`Attempt::run`].
-        if needs_somebody(refusal) && !refusal.is_token() && is_news {
-            self.proxy.accounts.overheard(account, reason).await;
+        if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
+            self.proxy.accounts.note_trouble(account, trouble).await;
         }
     }
 }
 
-struct Attempt<'a> {
-    connection: &'a Connection,
-    dialogue: &'a Imap,
+struct Attempt<'a, P> {
+    connection: &'a Connection<P>,
+    dialogue: &'a P,
     account: &'a Account,
     grant: &'a Grant,
-    provider: &'a Provider,
+    mailbox: &'a Mailbox,
     dialler: &'a Dialler,
-    /// Whose turn it is, for whoever runs out of time.
+    /// Whether the token endpoint has answered: which server is named where the time runs out.
     has_token: &'a AtomicBool,
 }
 
-impl Attempt<'_> {
+impl<P: Protocol> Attempt<'_, P> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
-        let (token, upstream) = tokio::try_join!(self.token(tokens.access(self.grant)), async {
-            self.dialler.dial().await.map_err(Failed::Dial)
-        },)?;
+        let (token, upstream) =
+            tokio::try_join!(self.token(tokens.access(self.grant, self.mailbox)), async {
+                self.dialler.dial().await.map_err(Failed::Dial)
+            },)?;
         let said = match self.authenticate(upstream, &token).await {
             Err(Refusal::Token(said)) => said,
             other => return other.map_err(Failed::Refused),
@@ -123,7 +129,7 @@ impl Attempt<'_> {
             warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
             return Err(Failed::Refused(Refusal::Token(said)));
         }
-        let token = self.token(tokens.replace(self.grant, &token)).await?;
+        let token = self.token(tokens.replace(self.grant, self.mailbox, &token)).await?;
         let upstream = self.dialler.dial().await.map_err(Failed::Dial)?;
         let refusal = match self.authenticate(upstream, &token).await {
             Ok(signed_in) => return Ok(signed_in),
@@ -131,11 +137,11 @@ impl Attempt<'_> {
         };
         if let Refusal::Token(said) = &refusal {
             // A domain account stands for many mailboxes: say which.
-            let reason = match &self.grant.mailbox {
-                Some(mailbox) => format!("{mailbox}: {said}"),
-                None => said.to_string(),
-            };
-            self.connection.proxy.accounts.refused(self.account, reason).await;
+            let mut trouble = said.trouble();
+            if let Mailbox::OfDomain(mailbox) = self.mailbox {
+                trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
+            }
+            self.connection.proxy.accounts.refused(self.account, trouble).await;
         }
         Err(Failed::Refused(refusal))
     }
@@ -152,14 +158,7 @@ impl Attempt<'_> {
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
         let mut upstream = Wire::new(upstream);
-        let credential = Credential {
-            user: &self.account.name,
-            token: &token.secret,
-            mechanisms: &self.provider.mechanisms,
-            host: &self.provider.imap.host,
-            port: self.provider.imap.port,
-            sasl_ir: self.provider.sasl_ir,
-        };
+        let credential = self.dialler.service.credential(&self.account.name, &token.secret);
         let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
         Ok((accepted, upstream))
     }
@@ -169,9 +168,12 @@ impl Attempt<'_> {
 fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
     match failed {
         Failed::Token(failure) => {
-            let target = command_target(account, grant);
-            warn!(account = account.name, "no token: {}", failure.to_string().replace("{account}", &target));
-            denial::no_token(failure, &target)
+            let authorize = grant.map_or_else(
+                || command::authorize_account(&account.name),
+                |grant| command::authorize(grant, &account.name),
+            );
+            warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
+            denial::no_token(failure, &authorize)
         }
         Failed::Dial(error) => {
             warn!(account = account.name, "{error}");
@@ -179,32 +181,11 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
         }
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
-            let more = format!("; for more: imap-oauth-proxy check {}", quoted(&account.name));
-            let more = if needs_somebody(refusal) { more.as_str() } else { "" };
+            let more = format!("; for more: {}", command::check(&account.name));
+            let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
             denial
         }
     }
-}
-
-/// Whether it lasts until somebody does something.
-fn needs_somebody(refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::Token(_)
-        | Refusal::Connections(_)
-        | Refusal::Throttled { .. }
-        | Refusal::Disabled(_)
-        | Refusal::WebLogin { .. }
-        | Refusal::NoCommonMechanism(_)
-        | Refusal::LoginOnly
-        | Refusal::Violation(_)
-        | Refusal::Credential(_) => true,
-        Refusal::Unavailable(_) | Refusal::Closed | Refusal::Io(_) | Refusal::NotAsked => false,
-    }
-}
-
-/// What stands behind `authorize` for this account.
-fn command_target(account: &Account, grant: Option<&Grant>) -> String {
-    grant.map_or_else(|| quoted(&account.name), |grant| grant.command_target(&account.name))
 }

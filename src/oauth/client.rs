@@ -16,6 +16,7 @@ use super::http::transport::Transport;
 use super::{TokenError, Tokens};
 use crate::config::Provider;
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// The OAuth client at one provider. Cheap to share; a discovered endpoint is kept for its life.
 pub struct Client {
@@ -117,7 +118,7 @@ impl Client {
         TokenError::local(
             "endpoint",
             format!("the {key} of {} is not known", self.provider.title),
-            format!("set {key} or issuer in [providers.{}]", self.provider.name),
+            Cure::configure(key, format!("set {key} or issuer in [providers.{}]", self.provider.name)),
         )
     }
 }

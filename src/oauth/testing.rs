@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::config::{ClientAuthentication, Endpoint, Mechanism, Provider};
+use crate::config::{ClientAuthentication, Provider, Quirks};
 
 /// A provider with its endpoints at `base` and a public client.
 pub(super) fn provider(base: &str) -> Provider {
@@ -13,7 +13,7 @@ pub(super) fn provider(base: &str) -> Provider {
         name: "acme".to_owned(),
         is_preset: false,
         title: "Acme".to_owned(),
-        imap: Endpoint { host: "imap.acme.example".to_owned(), port: 993 },
+        services: Vec::new(),
         authorize_url: url("/authorize"),
         token_url: url("/token"),
         device_url: None,
@@ -23,6 +23,7 @@ pub(super) fn provider(base: &str) -> Provider {
         userinfo_url: None,
         email_identifies: true,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "openid".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,
@@ -31,10 +32,7 @@ pub(super) fn provider(base: &str) -> Provider {
         domains: Vec::new(),
         authorize_params: BTreeMap::new(),
         redirect_uri: Url::parse("http://127.0.0.1/callback").unwrap(),
-        mechanisms: vec![Mechanism::Xoauth2],
-        sasl_ir: None,
         extra_ca: None,
-        max_connections_per_account: None,
         scope_on_refresh: false,
         rotates: false,
         idle_days: None,

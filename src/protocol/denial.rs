@@ -1,4 +1,4 @@
-//! The refusal of a login, as a mail program understands it: a response code and one line of text.
+//! The refusal of a login, as a mail program understands it: a code and one line of text.
 //!
 //! The text may quote a provider, a token endpoint or a configured name, so this is where text from
 //! outside stops being able to end a line: only printable ASCII passes, at a bounded length.
@@ -13,8 +13,8 @@ pub struct Denial {
     /// Cause and cure in plain words, one line; anything but printable ASCII is replaced when it is
     /// written.
     pub text: String,
-    /// Whether the person must see the text (RFC 3501 §7.1 `ALERT`); mail programs pop it up, so this
-    /// is for what nobody would find out otherwise.
+    /// Whether the person must see the text (IMAP's `ALERT`, RFC 3501 §7.1); mail programs pop it up, so this
+    /// is for what the person would not find out otherwise.
     pub alert: bool,
 }
 
@@ -37,7 +37,8 @@ impl Denial {
     }
 }
 
-/// A response code of RFC 5530 §3, or of RFC 9051 §7.1 where noted.
+/// What a mail program should do about a refusal: the meanings of RFC 5530 §3, which each protocol writes in its
+/// own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// User name or password wrong: trying the same again is useless. Counts against the
@@ -63,25 +64,6 @@ pub enum Code {
     ClientBug,
     /// Can never work here.
     Cannot,
-}
-
-impl Code {
-    /// The code as it stands between the brackets.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
-            Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::ContactAdmin => "CONTACTADMIN",
-            Self::Limit => "LIMIT",
-            Self::Expired => "EXPIRED",
-            Self::PrivacyRequired => "PRIVACYREQUIRED",
-            Self::InUse => "INUSE",
-            Self::ServerBug => "SERVERBUG",
-            Self::ClientBug => "CLIENTBUG",
-            Self::Cannot => "CANNOT",
-        }
-    }
 }
 
 /// Bytes of text in one line that we write. Long enough for a sentence and a sign-in URL, far

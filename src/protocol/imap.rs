@@ -9,23 +9,28 @@ mod answer;
 pub mod client;
 mod command;
 mod framer;
-mod limits;
+mod meaning;
 mod probe;
-mod refusal;
 mod response;
 pub mod upstream;
+mod watch;
 
 use std::io;
 
-use super::{Credential, Denial, Protocol, Request};
+use super::{
+    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
+};
 use crate::wire::{Buffer, Stream, Wire};
 use client::{Dialogue, Event};
 use upstream::{SignIn, Step};
 
-pub use limits::{Channel, Limits};
-pub use probe::{NotListed, count_folders};
-pub use refusal::{Advice, Answers, Refusal, Said, advice_on};
-pub use upstream::Accepted;
+pub use answer::response_code;
+pub use meaning::advice_on;
+pub use probe::count_folders;
+pub use watch::SessionWatch;
+
+/// The tag of a sign-in without a client.
+const PROOF_TAG: &[u8] = b"a1";
 
 /// The IMAP dialogue of one connection.
 #[derive(Debug)]
@@ -33,22 +38,22 @@ pub struct Imap {
     dialogue: Dialogue,
 }
 
-impl Imap {
-    /// A dialogue on a connection that was just accepted, or whose TLS just began.
-    pub fn new(channel: Channel, limits: Limits) -> Self {
+impl Protocol for Imap {
+    const DOOR: Door = Door::Imap;
+
+    type Watch = SessionWatch;
+
+    fn new(channel: Channel, limits: Limits) -> Self {
         Self { dialogue: Dialogue::new(channel, limits) }
     }
 
-    /// What a connection gets that is turned away before any dialogue: a greeting that says why (RFC
-    /// 3501 §7.1.5).
-    pub fn turn_away(denial: &Denial) -> Vec<u8> {
+    /// A BYE in the place of a greeting (RFC 3501 §7.1.5).
+    fn turn_away(denial: &Denial) -> Vec<u8> {
         let mut line = Buffer::new();
         answer::push_bye(&mut line, denial);
         line.into_unread()
     }
-}
 
-impl Protocol for Imap {
     async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
         loop {
             let (inbox, outbox) = client.buffers();
@@ -67,8 +72,16 @@ impl Protocol for Imap {
                 }
                 Event::More => flushed?,
             }
-            if client.fill().await? == 0 {
-                return Err(DialogueEnd::Vanished);
+            match client.fill().await {
+                Ok(0) => return Err(DialogueEnd::Vanished),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let (_, outbox) = client.buffers();
+                    let end = self.dialogue.too_much(outbox);
+                    let _ = client.flush().await;
+                    return Err(end);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -111,9 +124,17 @@ impl Protocol for Imap {
         self.dialogue.bye(denial, outbox);
         Ok(client.flush().await?)
     }
+
+    async fn sign_in<U: Stream>(upstream: &mut Wire<U>, credential: &Credential<'_>) -> Result<(), Refusal> {
+        sign_in(PROOF_TAG, upstream, credential).await.map(drop)
+    }
+
+    async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, NotListed> {
+        count_folders(upstream).await.map_err(NotListed)
+    }
 }
 
-/// Signs in at a provider on a fresh connection, under `tag`: what `authorize` and `check` do too.
+/// Signs in at a provider on a fresh connection, under `tag`: a client's, or one of our own.
 ///
 /// Dropped while it waits, it leaves the wire in the middle of an exchange: close it.
 pub async fn sign_in<U: Stream>(
@@ -131,57 +152,5 @@ pub async fn sign_in<U: Stream>(
             Step::More => {}
             Step::Accepted(accepted) => return Ok(accepted),
         }
-    }
-}
-
-/// How a dialogue with a client ended without a login. The messages are for the log; the client
-/// has been told what it can understand.
-#[derive(Debug, thiserror::Error)]
-pub enum DialogueEnd {
-    /// As it should.
-    #[error("the mail program logged out before logging in")]
-    Logout,
-    /// The client's, or its network's.
-    #[error("the mail program closed the connection before logging in")]
-    Vanished,
-    /// Ours or the network's.
-    #[error("the connection to the mail program failed: {0}")]
-    Io(io::Error),
-    /// The client's: the last of them was answered.
-    #[error("the mail program sent {0} wrong passwords on one connection; check the password it has stored")]
-    FailedLogins(u32),
-    /// The client's: it or whoever it is costs too much.
-    #[error("the connection was closed because {0}")]
-    Limit(&'static str),
-    /// The user's settings.
-    #[error(
-        "a TLS handshake came to a port without implicit TLS; set the mail program's connection security to match the listener (STARTTLS or none), or use the TLS port"
-    )]
-    TlsHello,
-    /// Not a mail program.
-    #[error("an HTTP request came to an IMAP port; this port is for mail programs, not for browsers")]
-    Http,
-    /// The caller's: it went on after the end.
-    #[error("the dialogue was over already")]
-    Closed,
-}
-
-/// Old mail programs hang up in every way there is, most without a word.
-impl From<io::Error> for DialogueEnd {
-    fn from(error: io::Error) -> Self {
-        if is_hang_up(&error) { Self::Vanished } else { Self::Io(error) }
-    }
-}
-
-/// Whether the other side is simply gone; a TLS stream that ends without close_notify counts.
-fn is_hang_up(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-impl DialogueEnd {
-    /// Whether nothing is worth a warning: the client went away by itself.
-    pub fn is_ordinary(&self) -> bool {
-        matches!(self, Self::Logout | Self::Vanished)
     }
 }

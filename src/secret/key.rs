@@ -7,16 +7,25 @@
 //! whoever runs the machine.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use zeroize::Zeroizing;
 
 use super::{KeyRing, Sealer, random_bytes};
+
+/// A key command has asked its vault, or a person for a passphrase, by then; one that hangs must not keep
+/// `serve` from starting, or from ending.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+/// A thousand keys take less.
+const LONGEST_OUTPUT: u64 = 64 * 1024;
 
 /// A sealing key.
 pub type Key = Zeroizing<[u8; 32]>;
@@ -72,9 +81,16 @@ impl KeySource {
                 Err(_) => return Err(KeyError::Unset(self.to_string())),
             },
             Self::Credential(name) => read_credential(name)?,
-            Self::Command(words) => run(words)?,
+            Self::Command(words) => run(words, COMMAND_TIME)?,
         };
         parse(&text).ok_or_else(|| KeyError::Malformed(self.to_string()))
+    }
+
+    /// Keeps the keys from a program that is to be started, where they stand in our environment.
+    pub fn hide_from(&self, program: &mut Command) {
+        if let Self::Environment(name) = self {
+            program.env_remove(name);
+        }
     }
 
     /// Adds a key, with the next id, to a key file; `None` where the source is not ours to write.
@@ -123,17 +139,44 @@ fn read_credential(name: &str) -> Result<Zeroizing<String>, KeyError> {
 }
 
 /// What the program says on standard error is for the person; what it prints is never shown.
-fn run(words: &[String]) -> Result<Zeroizing<String>, KeyError> {
+fn run(words: &[String], limit: Duration) -> Result<Zeroizing<String>, KeyError> {
     let what = || format!("the key command {}", words.first().map_or("", String::as_str));
     let (program, arguments) = words.split_first().ok_or_else(|| KeyError::Malformed(what()))?;
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| KeyError::Unreadable(what(), error))?;
-    let text = Zeroizing::new(output.stdout);
-    if !output.status.success() {
-        return Err(KeyError::CommandFailed(what(), output.status.to_string()));
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    // A group of its own can be killed as a whole. From a terminal it stays in ours: only so may it ask the
+    // person for a passphrase, and only so does Ctrl-C end it.
+    let own_group = !io::stdin().is_terminal();
+    if own_group {
+        command.process_group(0);
+    }
+    let child = command.spawn().map_err(|error| KeyError::Unreadable(what(), error))?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let (ended, end) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || ended.send(read_to_end(child)));
+    let Ok(end) = end.recv_timeout(limit) else {
+        let kill = if own_group { kill_process_group } else { kill_process };
+        if let Some(pid) = pid {
+            let _ = kill(pid, Signal::KILL);
+        }
+        return Err(KeyError::CommandHangs(what(), limit.as_secs()));
+    };
+    let (text, status) = end.map_err(|error| KeyError::Unreadable(what(), error))?;
+    if !status.success() {
+        return Err(KeyError::CommandFailed(what(), status.to_string()));
     }
     let text = std::str::from_utf8(&text).map_err(|_| KeyError::Malformed(what()))?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// What a program prints, and how it ends.
+fn read_to_end(mut child: Child) -> io::Result<(Zeroizing<Vec<u8>>, ExitStatus)> {
+    // As large as it gets: what grows leaves copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_OUTPUT as usize));
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(LONGEST_OUTPUT).read_to_end(&mut text)?;
+    }
+    Ok((text, child.wait()?))
 }
 
 fn parse(text: &str) -> Option<Vec<(u32, Key)>> {
@@ -230,6 +273,11 @@ pub enum KeyError {
         "there is no systemd credential {0}, because CREDENTIALS_DIRECTORY is not set; start it as a service with LoadCredential={0}:FILE, or run: systemd-run -P -p LoadCredential={0}:FILE COMMAND"
     )]
     NoCredentials(String),
+    /// The program does not end.
+    #[error(
+        "{0} had not ended after {1} s and was stopped; run it by hand to see what it waits for, and let it end by itself"
+    )]
+    CommandHangs(String, u64),
     /// The program said no.
     #[error("{0} failed ({1}); run it by hand to see why")]
     CommandFailed(String, String),
@@ -293,5 +341,27 @@ mod tests {
         let failing = KeySource::Command(vec!["false".into()]);
         assert!(matches!(failing.load(false), Err(KeyError::CommandFailed(..))));
         assert!(failing.add().unwrap().is_none());
+    }
+
+    #[test]
+    fn security_row_39_a_key_command_that_hangs_is_stopped_with_all_that_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pids");
+        // The second one holds the pipe although the first has ended.
+        let script = format!("sleep 600 & echo $! $$ > {0}.new; mv {0}.new {0}", file.display());
+        let words = ["sh".to_owned(), "-c".to_owned(), script];
+        let began = std::time::Instant::now();
+        let error = run(&words, Duration::from_secs(1)).unwrap_err();
+        assert!(matches!(error, KeyError::CommandHangs(_, 1)), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(20));
+        let sleeping = std::fs::read_to_string(file).unwrap().split(' ').next().unwrap().to_owned();
+        let lives = || {
+            let stat = std::fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap_or_default();
+            stat.contains("(sleep)") && !stat.contains(") Z ")
+        };
+        // From a terminal a test is run in that one's group.
+        while !io::stdin().is_terminal() && lives() {
+            std::thread::yield_now();
+        }
     }
 }

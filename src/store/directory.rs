@@ -42,14 +42,21 @@ impl StateDirectory {
 
     /// Waits for the lock; it ends with the value, or with the process.
     pub fn lock(&self) -> Result<Lock, DirectoryError> {
-        let path = self.0.join("lock");
-        let failed = |error: io::Error| DirectoryError::Failed(path.clone(), error);
+        Lock::take(&self.0.join(Lock::FILE))
+    }
+}
+
+impl Lock {
+    /// The file in the state directory that is locked.
+    pub(super) const FILE: &str = "lock";
+
+    pub(super) fn take(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         let mut options = File::options();
-        let file =
-            options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
             .map_err(|error| failed(error.into()))?;
-        Ok(Lock(file))
+        Ok(Self(file))
     }
 }
 

@@ -28,8 +28,10 @@ pub enum AcceptError {
         "the client and this server have no cipher suite in common; update the client, or give it a listener with security = \"none\" on a loopback address"
     )]
     NothingInCommon,
-    /// The client asked for another protocol than IMAP.
-    #[error("the client asked for a protocol other than imap (ALPN); it was set up for another port")]
+    /// The client asked for another protocol than the listener's.
+    #[error(
+        "the client asked for a protocol that this port does not speak (ALPN); it was set up for another port"
+    )]
     ForeignAlpn,
     /// The client does not trust the certificate, or not for the name it connected to.
     #[error(

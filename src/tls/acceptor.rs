@@ -1,50 +1,84 @@
-//! The server side of TLS: one configuration for all listeners, one handshake a connection.
+//! The server side of TLS: one configuration for the listeners of a protocol, one handshake a connection.
 //!
 //! Choices, each for a reason:
 //! * resumption downstream by stateless tickets (keys rotate every six hours, nothing is kept per
 //!   session) and a cache of 256 session ids for TLS 1.2 clients without tickets; a collector that
 //!   logs in each minute then costs no signature;
+//! * other certificates, other ticket keys and another cache: a resumed session vouches for the
+//!   certificate of its first handshake, so it ends with that certificate (security row 37);
 //! * one TLS 1.3 ticket a connection instead of rustls's two: each costs an encryption and 200
 //!   bytes, and a mail program opens its next connection with one;
 //! * no early data: a replayed LOGIN is a second LOGIN;
-//! * ALPN `imap` is accepted, no ALPN is accepted, any other is refused (RFC 7301 §3.2), so that
-//!   a browser cannot be made to speak to us (ALPACA);
+//! * ALPN of the listener's own protocol is accepted, no ALPN is accepted, any other is refused (RFC 7301
+//!   §3.2), so that a browser or another mail protocol cannot be made to speak to us (ALPACA);
 //! * our order of cipher suites, which puts the cheapest for AES hardware first.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
 use tokio_rustls::rustls::server::ServerSessionMemoryCache;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use super::{AcceptError, Identity, Stream, crypto_provider, handshake};
+use super::identity::{Identity, Shown};
+use super::{AcceptError, Stream, crypto_provider, handshake};
 
 /// Old clients that know session ids only; 256 of them are more than one machine has.
 const REMEMBERED_SESSIONS: usize = 256;
 
-/// Accepts TLS connections of mail programs. Cheap to clone.
+/// Accepts TLS connections of mail programs. Cheap to clone; clones share sessions.
 #[derive(Clone)]
 pub struct Acceptor {
+    identity: Arc<Identity>,
+    protocol: &'static str,
+    current: Arc<ArcSwap<Current>>,
+}
+
+/// What handshakes use as long as the certificates stay the same.
+struct Current {
+    shown: Arc<Shown>,
     config: Arc<ServerConfig>,
 }
 
-impl Acceptor {
-    /// An acceptor that shows whatever `identity` holds at each handshake.
-    pub fn new(identity: Arc<Identity>) -> Result<Self, rustls::Error> {
+impl Current {
+    fn new(shown: Arc<Shown>, protocol: &str) -> Result<Self, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_cert_resolver(identity);
-        config.alpn_protocols = vec![b"imap".to_vec()];
+            .with_cert_resolver(shown.clone());
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         config.ignore_client_order = true;
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
         // The keys go to our own records; see `handshake`.
         config.enable_secret_extraction = true;
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { shown, config: Arc::new(config) })
+    }
+}
+
+impl Acceptor {
+    /// An acceptor for listeners that speak `protocol` (its name in ALPN), which shows whatever `identity` holds
+    /// at each handshake.
+    pub fn new(identity: Arc<Identity>, protocol: &'static str) -> Result<Self, rustls::Error> {
+        let current = Current::new(identity.shown(), protocol)?;
+        Ok(Self { identity, protocol, current: Arc::new(ArcSwap::from_pointee(current)) })
+    }
+
+    /// The configuration for the certificates of now.
+    fn config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let shown = self.identity.shown();
+        let current = self.current.load();
+        if Arc::ptr_eq(&current.shown, &shown) {
+            return Ok(current.config.clone());
+        }
+        // Two handshakes may come here at once; the sessions of one of them are then not resumed.
+        let fresh = Current::new(shown, self.protocol)?;
+        let config = fresh.config.clone();
+        self.current.store(Arc::new(fresh));
+        Ok(config)
     }
 
     /// The handshake on a fresh connection, or after the answer to STARTTLS.
@@ -56,7 +90,8 @@ impl Acceptor {
             Err(_) => return Err(AcceptError::Silent),
             Ok(first) => first?.expect_tls()?,
         }
-        let handshake = Box::pin(handshake::server(self.config.clone(), &mut tcp));
+        let config = self.config().map_err(std::io::Error::other)?;
+        let handshake = Box::pin(handshake::server(config, &mut tcp));
         match timeout_at(deadline, handshake).await {
             Err(_) => Err(AcceptError::Slow),
             Ok(session) => Ok(Stream::tls(tcp, session?)),
@@ -75,7 +110,7 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
-    /// Anything else: IMAP in cleartext, most likely.
+    /// Anything else: a mail protocol in cleartext, most likely.
     Text,
 }
 

@@ -6,11 +6,14 @@
 //! came in the same segment is opened once and by one hand; a handshake that fails has its alert sent, as
 //! far as the socket takes it at once.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use bytes::BufMut as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::rustls::client::UnbufferedClientConnection;
 use tokio_rustls::rustls::kernel::KernelConnection;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -23,16 +26,28 @@ use tokio_rustls::rustls::{
     ServerConfig,
 };
 
-use super::record::{HEADER, MAX_RECORD};
+use super::record::{HEADER, MAX_RECORD, Record};
 use super::session::{Established, Keys, Session};
 
 /// Handshake messages come to a few KiB; a certificate chain to a dozen.
 const READ_SIZE: usize = 4096;
-/// More than this is no handshake: rustls's own bound for one message, and a record around it.
-const MAX_INCOMING: usize = 96 * 1024;
+/// More than this is no handshake of a server: rustls's own bound for one message, a certificate chain,
+/// and a record around it.
+const FROM_SERVER: usize = 96 * 1024;
+/// More than this is none of a client, whose hello is its longest message: under 2 KiB, and with the
+/// largest post-quantum key shares and an encrypted inner hello under 5. Clients are strangers, so
+/// this is all that is kept of one (security row 38).
+const FROM_CLIENT: usize = 8 * 1024;
+/// What a client is told whose messages are longer, before anything is encrypted: illegal_parameter.
+const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
+
+/// What a handshake goes over: a TCP connection, and a pipe in tests.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin> Wire for W {}
 
 /// Shakes hands with a client. The deadline is the caller's.
-pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut TcpStream) -> io::Result<Session> {
+pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Wire) -> io::Result<Session> {
     let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
     match session.version() {
         // Nobody waits for the ticket. It goes out with what is said first, a greeting.
@@ -45,7 +60,7 @@ pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut TcpStream) -> io
 pub(super) async fn client(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    tcp: &mut TcpStream,
+    tcp: &mut impl Wire,
 ) -> io::Result<Session> {
     let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
     // A server speaks first, and not before it has this.
@@ -53,7 +68,7 @@ pub(super) async fn client(
 }
 
 /// Sends the last message of the handshake, which is still in `session`.
-async fn finish(mut session: Session, tcp: &mut TcpStream) -> io::Result<Session> {
+async fn finish(mut session: Session, tcp: &mut impl Wire) -> io::Result<Session> {
     tcp.write_all(session.unsent()).await?;
     session.sent(session.unsent().len());
     Ok(session)
@@ -62,15 +77,18 @@ async fn finish(mut session: Session, tcp: &mut TcpStream) -> io::Result<Session
 /// What both sides' connections have in common; rustls has no trait for it.
 trait Side: Sized {
     type Data;
+    /// The most that is kept of the peer's messages.
+    const MAX_INCOMING: usize;
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
     fn common(&self) -> &CommonState;
     fn take_apart(self) -> Result<(ExtractedSecrets, Keys), Error>;
 }
 
 macro_rules! side {
-    ($connection:ident, $data:path, $keys:path) => {
+    ($connection:ident, $data:path, $keys:path, $max_incoming:expr) => {
         impl Side for $connection {
             type Data = $data;
+            const MAX_INCOMING: usize = $max_incoming;
 
             fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, $data> {
                 self.process_tls_records(incoming)
@@ -88,8 +106,18 @@ macro_rules! side {
         }
     };
 }
-side!(UnbufferedServerConnection, tokio_rustls::rustls::server::ServerConnectionData, Keys::Server);
-side!(UnbufferedClientConnection, tokio_rustls::rustls::client::ClientConnectionData, Keys::Client);
+side!(
+    UnbufferedServerConnection,
+    tokio_rustls::rustls::server::ServerConnectionData,
+    Keys::Server,
+    FROM_CLIENT
+);
+side!(
+    UnbufferedClientConnection,
+    tokio_rustls::rustls::client::ClientConnectionData,
+    Keys::Client,
+    FROM_SERVER
+);
 
 /// What rustls wants next.
 enum Next {
@@ -101,33 +129,43 @@ enum Next {
     Fail(Error),
 }
 
-async fn run<S: Side>(mut side: S, tcp: &mut TcpStream) -> io::Result<Session> {
+async fn run<S: Side>(mut side: S, tcp: &mut impl Wire) -> io::Result<Session> {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
-    // So much of `incoming` rustls has been shown.
-    let mut shown = 0;
+    // So much of `incoming` rustls has been shown, and whether anything was sent.
+    let (mut shown, mut spoken) = (0, false);
     while side.common().is_handshaking() || side.common().wants_write() {
         let (next, discard) = step(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing);
         let discard = discard.min(shown);
-        incoming.drain(..discard);
+        discard_first(&mut incoming, discard);
         shown -= discard;
         match next {
             Next::Encoded => {}
-            Next::Send if side.common().is_handshaking() => send(&mut outgoing, tcp).await?,
+            Next::Send if side.common().is_handshaking() => {
+                tcp.write_all(&std::mem::take(&mut outgoing)).await?;
+                spoken = true;
+            }
             Next::Send => {}
             // The last record may have been the end of it.
             Next::More if !side.common().is_handshaking() => {}
             Next::More => match first_record(incoming.get(shown..).unwrap_or_default()) {
                 Some(length) => shown += length,
-                None => read_more(&mut incoming, tcp).await?,
+                None if is_too_long(&incoming, shown, S::MAX_INCOMING) => {
+                    if !spoken {
+                        write_at_once(tcp, &TOO_LONG).await;
+                    }
+                    return Err(broken(InvalidMessage::HandshakePayloadTooLarge.into()));
+                }
+                None => read_more(&mut incoming, S::MAX_INCOMING, tcp).await?,
             },
             Next::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
             Next::Fail(error) => {
-                say_why(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing, tcp);
+                why(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing);
+                write_at_once(tcp, &outgoing).await;
                 return Err(broken(error));
             }
         }
     }
-    incoming.drain(..shown);
+    discard_first(&mut incoming, shown);
     let common = side.common();
     let (Some(version), Some(suite)) = (common.protocol_version(), common.negotiated_cipher_suite()) else {
         return Err(broken(Error::HandshakeNotComplete));
@@ -149,10 +187,18 @@ fn first_record(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-async fn send(outgoing: &mut Vec<u8>, tcp: &mut TcpStream) -> io::Result<()> {
-    tcp.write_all(outgoing).await?;
-    outgoing.clear();
-    Ok(())
+/// Whether the record that begins behind what was `shown` would be more than `most` in all.
+fn is_too_long(incoming: &[u8], shown: usize, most: usize) -> bool {
+    let announced = Record::announced(incoming.get(shown..).unwrap_or_default());
+    shown + announced.unwrap_or(HEADER) > most
+}
+
+/// Drops the first `count` bytes, and the memory where nothing is left: a client may now be silent for long.
+fn discard_first(bytes: &mut Vec<u8>, count: usize) {
+    bytes.drain(..count);
+    if bytes.is_empty() {
+        *bytes = Vec::new();
+    }
 }
 
 fn step<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) -> (Next, usize) {
@@ -193,23 +239,30 @@ fn encode<D>(message: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Resu
     }
 }
 
-async fn read_more(incoming: &mut Vec<u8>, tcp: &mut TcpStream) -> io::Result<()> {
-    if incoming.len() > MAX_INCOMING {
-        return Err(broken(InvalidMessage::HandshakePayloadTooLarge.into()));
-    }
-    incoming.reserve(READ_SIZE);
-    match tcp.read_buf(incoming).await? {
+/// Reads on, up to `most` bytes in all.
+async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Wire) -> io::Result<()> {
+    let room = most.saturating_sub(incoming.len()).min(READ_SIZE);
+    incoming.reserve_exact(room);
+    match tcp.read_buf(&mut incoming.limit(room)).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
 }
 
-/// The alert that rustls has made of its error, without waiting for a peer that does not read.
-fn say_why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>, tcp: &TcpStream) {
+/// Adds the alert that rustls has made of its error.
+fn why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
     while side.common().wants_write() {
         let (Next::Encoded, _) = step(side, incoming, outgoing) else { break };
     }
-    let _ = tcp.try_write(outgoing);
+}
+
+/// Writes as much as goes at once, because a peer that does not read is not waited for.
+async fn write_at_once(tcp: &mut impl Wire, bytes: &[u8]) {
+    poll_fn(|context| {
+        let _ = Pin::new(&mut *tcp).poll_write(context, bytes);
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn broken(error: Error) -> io::Error {

@@ -2,7 +2,7 @@
 //!
 //! An [`Identity`] is loaded before anything is bound, so that a mistake in the files stops the
 //! program with one sentence. Afterwards nothing stops it: [`Identity::keep_fresh`] looks at the
-//! files and the wall clock every half minute (never one long sleep: machines suspend), and what
+//! files and the wall clock every few seconds (never one long sleep: machines suspend), and what
 //! cannot be loaded is logged while the certificates in use stay. That one mechanism covers the
 //! renewal of leaves, `certs renew-ca` in another process, and new files of the user's own.
 
@@ -23,8 +23,9 @@ use super::leaf::{self, Algorithm};
 use super::names::Names;
 use super::own::{self, OwnCertificateError};
 
-/// As long as somebody may wait after `certs renew-ca`; it costs four `stat` calls.
-const LOOK_EVERY: StdDuration = StdDuration::from_secs(30);
+/// So long a running proxy may show what `certs renew-ca` has replaced, and resume sessions from before;
+/// a look costs four `stat` calls.
+const LOOK_EVERY: StdDuration = StdDuration::from_secs(5);
 
 /// Renewing the CA means a visit to every client: say so two months ahead.
 const CA_EXPIRES_SOON: Duration = Duration::days(60);
@@ -32,10 +33,12 @@ const CA_EXPIRES_SOON: Duration = Duration::days(60);
 /// The certificates in use; shared by all listeners.
 pub struct Identity {
     settings: TlsSettings,
-    /// In order of preference.
-    keys: ArcSwap<Vec<Arc<CertifiedKey>>>,
+    shown: ArcSwap<Shown>,
     state: Mutex<State>,
 }
+
+/// The certificates of one time, in order of preference.
+pub(super) struct Shown(Vec<Arc<CertifiedKey>>);
 
 struct State {
     stamps: Vec<Stamp>,
@@ -51,7 +54,7 @@ impl Identity {
         let (loaded, stamps) = load_steadily(&settings, now)?;
         Ok(Self {
             settings,
-            keys: ArcSwap::from_pointee(loaded.keys),
+            shown: ArcSwap::from_pointee(Shown(loaded.keys)),
             state: Mutex::new(State {
                 stamps,
                 look_again_at: loaded.look_again_at,
@@ -82,7 +85,7 @@ impl Identity {
         }
         match load_steadily(&self.settings, now) {
             Ok((loaded, stamps)) => {
-                self.keys.store(Arc::new(loaded.keys));
+                self.show(Shown(loaded.keys));
                 *state = State { stamps, look_again_at: loaded.look_again_at, warnings: loaded.warnings };
                 Ok(true)
             }
@@ -91,6 +94,17 @@ impl Identity {
                 state.look_again_at = now.saturating_add(Duration::minutes(10));
                 Err(error)
             }
+        }
+    }
+
+    /// What handshakes that begin now show. The same object as long as the certificates are the same.
+    pub(super) fn shown(&self) -> Arc<Shown> {
+        self.shown.load_full()
+    }
+
+    fn show(&self, shown: Shown) {
+        if !self.shown.load().is_same(&shown) {
+            self.shown.store(Arc::new(shown));
         }
     }
 
@@ -116,14 +130,26 @@ impl Identity {
     }
 }
 
+impl Shown {
+    /// A certificate names its key, so the same chains mean the same keys.
+    fn is_same(&self, other: &Self) -> bool {
+        self.0.iter().map(|key| &key.cert).eq(other.0.iter().map(|key| &key.cert))
+    }
+}
+
 /// The first key that the client can verify. rustls has reduced the client's signature schemes to
 /// those that go with a cipher suite it offers, so this holds for TLS 1.2 as well.
-impl ResolvesServerCert for Identity {
+impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = self.keys.load();
         let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         // Where none suits, rustls finds out by itself and says so in an alert.
-        keys.iter().find(suits).or(keys.first()).cloned()
+        self.0.iter().find(suits).or(self.0.first()).cloned()
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown").finish_non_exhaustive()
     }
 }
 

@@ -28,26 +28,45 @@ pub(super) const TAG: usize = 16;
 pub(super) const INNER_TYPE: usize = 1;
 const EXPLICIT_NONCE: usize = 8;
 const VERSION: [u8; 2] = [3, 3];
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const DATA: u8 = 23;
 
 /// A whole record as it came.
 pub(super) struct Record<'a> {
     outer: u8,
+    version: [u8; 2],
     body: &'a [u8],
 }
 
 impl<'a> Record<'a> {
-    /// The first record of `bytes`; `None` where it is not all there yet.
+    /// The first record of `bytes`, behind a handshake; `None` where it is not all there yet. What must not
+    /// come is refused at its header.
     pub(super) fn first(bytes: &'a [u8], version: ProtocolVersion) -> Result<Option<Self>, Error> {
-        let &[outer, _, _, high, low, ref rest @ ..] = bytes else { return Ok(None) };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        if !(20..=23).contains(&outer) {
-            return Err(InvalidMessage::InvalidContentType.into());
+        let is_tls13 = version == ProtocolVersion::TLSv1_3;
+        match bytes.first().copied() {
+            None => return Ok(None),
+            Some(DATA) => {}
+            // What is no data looks like data in TLS 1.3 (RFC 8446 §5.2).
+            Some(ALERT | HANDSHAKE) if !is_tls13 => {}
+            Some(CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE) => {
+                return Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into());
+            }
+            Some(_) => return Err(InvalidMessage::InvalidContentType.into()),
         }
-        let expansion = if version == ProtocolVersion::TLSv1_3 { 256 } else { 2048 };
-        if length > MAX_PLAINTEXT + expansion {
+        let &[outer, major, minor, high, low, ref rest @ ..] = bytes else { return Ok(None) };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if length > MAX_PLAINTEXT + if is_tls13 { 256 } else { 2048 } {
             return Err(Error::PeerSentOversizedRecord);
         }
-        Ok(rest.get(..length).map(|body| Self { outer, body }))
+        Ok(rest.get(..length).map(|body| Self { outer, version: [major, minor], body }))
+    }
+
+    /// The length of the record at the start of `bytes`, with its header, as far as it is there.
+    pub(super) fn announced(bytes: &[u8]) -> Option<usize> {
+        let &[_, _, _, high, low, ..] = bytes else { return None };
+        Some(HEADER + usize::from(u16::from_be_bytes([high, low])))
     }
 
     /// With its header.
@@ -112,10 +131,9 @@ impl Key {
     }
 
     /// `length` is the ciphertext's with tag in TLS 1.3, the plaintext's in TLS 1.2.
-    fn additional_data(&self, typ: u8, length: usize) -> AdditionalData {
+    fn additional_data(&self, typ: u8, [v0, v1]: [u8; 2], length: usize) -> AdditionalData {
         let mut data = AdditionalData { bytes: [0; 13], start: 8 };
         let [.., high, low] = length.to_be_bytes();
-        let [v0, v1] = VERSION;
         data.bytes[8..].copy_from_slice(&[typ, v0, v1, high, low]);
         if !self.is_tls13() {
             data.bytes[..8].copy_from_slice(&self.number.to_be_bytes());
@@ -160,7 +178,9 @@ impl Opener {
             true => sealed.len(),
             false => sealed.len().checked_sub(TAG).ok_or(Error::DecryptError)?,
         };
-        let aad = Aad::from(self.0.additional_data(record.outer, length));
+        // The version that stands in the header means nothing in TLS 1.3 (RFC 8446 §5.1).
+        let version = if self.0.is_tls13() { VERSION } else { record.version };
+        let aad = Aad::from(self.0.additional_data(record.outer, version, length));
         let nonce = Nonce::assume_unique_for_key(nonce);
         let out = out.get_mut(..sealed.len()).ok_or(Error::DecryptError)?;
         out.copy_from_slice(sealed);
@@ -174,10 +194,6 @@ impl Opener {
     }
 
     fn split<'a>(&self, record: &Record<'a>) -> Result<([u8; 12], &'a [u8]), Error> {
-        // After a TLS 1.3 handshake everything is protected and looks like data (RFC 8446 §5.2).
-        if self.0.is_tls13() && record.outer != u8::from(ContentType::ApplicationData) {
-            return Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into());
-        }
         if self.0.explicit_nonce() == 0 {
             return Ok((self.0.nonce(), record.body));
         }
@@ -190,15 +206,15 @@ impl Opener {
 }
 
 /// The type behind a TLS 1.3 record's content, and the content's length: what stands between the type
-/// and the end is padding (RFC 8446 §5.4).
+/// and the end is padding, which counts (RFC 8446 §5.4).
 fn inner_type(plaintext: &[u8]) -> Result<(ContentType, usize), Error> {
+    if plaintext.len() > MAX_PLAINTEXT + INNER_TYPE {
+        return Err(Error::PeerSentOversizedRecord);
+    }
     let at = plaintext.iter().rposition(|&byte| byte != 0);
     let (Some(at), Some(&typ)) = (at, at.and_then(|at| plaintext.get(at))) else {
         return Err(PeerMisbehaved::IllegalTlsInnerPlaintext.into());
     };
-    if at > MAX_PLAINTEXT {
-        return Err(Error::PeerSentOversizedRecord);
-    }
     Ok((typ.into(), at))
 }
 
@@ -236,7 +252,7 @@ impl Sealer {
         let explicit = self.key.explicit_nonce();
         let length = explicit + content.len() + inner.len() + TAG;
         let authenticated = if self.key.is_tls13() { length } else { content.len() };
-        let aad = Aad::from(self.key.additional_data(outer, authenticated));
+        let aad = Aad::from(self.key.additional_data(outer, VERSION, authenticated));
         let nonce = self.key.nonce();
 
         let Some((header, rest)) = out.split_at_mut_checked(HEADER) else { return Err(Error::EncryptError) };

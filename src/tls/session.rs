@@ -8,24 +8,20 @@
 #[cfg(test)]
 mod tests;
 
+mod talk;
+
 use tokio::io::ReadBuf;
 use tokio_rustls::rustls::client::ClientConnectionData;
 use tokio_rustls::rustls::kernel::KernelConnection;
 use tokio_rustls::rustls::server::ServerConnectionData;
 use tokio_rustls::rustls::{
-    AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, HandshakeType,
-    InvalidMessage, PeerMisbehaved, ProtocolVersion, SupportedCipherSuite,
+    AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion,
+    SupportedCipherSuite,
 };
 use zeroize::Zeroizing;
 
+use self::talk::{FATAL, Talk, WARNING, description_of};
 use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Record, Sealer};
-
-/// A peer may say so many things in a row that are not data, and then it is only wasting our time.
-const MAX_TALK: u8 = 32;
-/// rustls's bound for one handshake message; a ticket has a few hundred bytes.
-const MAX_MESSAGE: usize = 0xffff;
-const WARNING: u8 = 1;
-const FATAL: u8 = 2;
 
 /// What rustls keeps for changing keys and remembering tickets.
 pub(super) enum Keys {
@@ -71,18 +67,18 @@ pub(super) struct Session {
     sealer: Sealer,
     /// TLS 1.3 alone changes keys and sends tickets after the handshake.
     keys: Option<Box<Keys>>,
+    is_server: bool,
     /// Sealed, and not opened yet: a part of a record, or what nobody had room for.
     received: Vec<u8>,
     /// Opened, and not read yet; it may be a password.
     opened: Zeroizing<Vec<u8>>,
-    read: usize,
+    /// How much of the two there may be before a read.
+    may_hold: usize,
     unsent: Vec<u8>,
     sent: usize,
     /// A change of our key waits among the unsent.
     key_changed: bool,
-    /// The beginning of a handshake message that goes on in the next record.
-    message: Vec<u8>,
-    talk: u8,
+    talk: Talk,
     peer_closed: bool,
     closed: bool,
     failure: Option<Box<Error>>,
@@ -103,15 +99,15 @@ impl Session {
             resumed,
             opener: Opener::new(secrets.rx, version)?,
             sealer: Sealer::new(secrets.tx, version, confidentiality_limit(suite))?,
+            is_server: matches!(keys, Keys::Server(_)),
             keys: (version == ProtocolVersion::TLSv1_3).then(|| Box::new(keys)),
             received,
             opened: Zeroizing::default(),
-            read: 0,
+            may_hold: usize::MAX,
             unsent,
             sent: 0,
             key_changed: false,
-            message: Vec::new(),
-            talk: 0,
+            talk: Talk::default(),
             peer_closed: false,
             closed: false,
             failure: None,
@@ -141,9 +137,34 @@ impl Session {
         self.failure.as_deref()
     }
 
+    /// Bytes that are kept of what came.
+    pub(super) fn held(&self) -> usize {
+        self.received.capacity() + self.opened.capacity() + self.talk.held()
+    }
+
     /// Sealed bytes that wait to be opened.
     pub(super) fn received(&self) -> &[u8] {
         &self.received
+    }
+
+    /// The same, to be opened or kept again.
+    pub(super) fn take_received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.received)
+    }
+
+    /// Bounds what waits here for a reader that takes little at a time.
+    pub(super) fn hold_at_most(&mut self, bytes: usize) {
+        self.may_hold = bytes;
+    }
+
+    /// See [`Session::hold_at_most`].
+    pub(super) fn may_hold(&self) -> usize {
+        self.may_hold
+    }
+
+    /// Whether the record that has begun is longer than what may be held.
+    pub(super) fn is_overfull(&self) -> bool {
+        Record::announced(&self.received).is_some_and(|length| length > self.may_hold)
     }
 
     /// Keeps `rest` for the next [`Session::open`].
@@ -154,21 +175,20 @@ impl Session {
 
     /// Opens what was kept, as far as it is whole and `out` has room.
     pub(super) fn open_received(&mut self, out: &mut ReadBuf<'_>) {
-        let received = std::mem::take(&mut self.received);
+        let received = self.take_received();
         let opened = self.open(&received, out);
         self.keep(received.get(opened..).unwrap_or_default());
     }
 
     /// Gives out what was opened before and had no room then; false where there is none.
     pub(super) fn read_opened(&mut self, out: &mut ReadBuf<'_>) -> bool {
-        let Some(rest) = self.opened.get(self.read..).filter(|rest| !rest.is_empty()) else { return false };
-        let now = rest.len().min(out.remaining());
-        out.put_slice(rest.get(..now).unwrap_or_default());
-        self.read += now;
-        if self.read == self.opened.len() {
-            self.opened = Zeroizing::default();
-            self.read = 0;
+        if self.opened.is_empty() {
+            return false;
         }
+        let (now, later) = self.opened.split_at(self.opened.len().min(out.remaining()));
+        out.put_slice(now);
+        // A smaller one each time: what was read is held by its reader.
+        self.opened = Zeroizing::new(later.to_vec());
         true
     }
 
@@ -212,7 +232,7 @@ impl Session {
                 return Ok(());
             }
             let content = out.initialize_unfilled_to(length).to_vec();
-            return self.take_message(typ, &content);
+            return self.take_talk(typ, &content);
         }
         let mut plaintext = Zeroizing::new(vec![0; room]);
         let (typ, length) = self.opener.open(record, &mut plaintext)?;
@@ -223,117 +243,7 @@ impl Session {
             self.read_opened(out);
             return Ok(());
         }
-        self.take_message(typ, &plaintext)
-    }
-
-    fn take_data(&mut self, length: usize) -> Result<(), Error> {
-        if !self.message.is_empty() {
-            return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
-        }
-        // An empty record is traffic padding at best.
-        match length {
-            0 => self.count_talk(),
-            _ => {
-                self.talk = 0;
-                Ok(())
-            }
-        }
-    }
-
-    fn count_talk(&mut self) -> Result<(), Error> {
-        self.talk += 1;
-        match self.talk > MAX_TALK {
-            true => Err(PeerMisbehaved::TooManyEmptyFragments.into()),
-            false => Ok(()),
-        }
-    }
-
-    fn take_message(&mut self, typ: ContentType, content: &[u8]) -> Result<(), Error> {
-        self.count_talk()?;
-        match typ {
-            ContentType::Handshake => self.take_handshake(content),
-            _ if !self.message.is_empty() => {
-                Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into())
-            }
-            ContentType::Alert => self.take_alert(content),
-            got_type => Err(Error::InappropriateMessage {
-                expect_types: vec![ContentType::ApplicationData],
-                got_type,
-            }),
-        }
-    }
-
-    fn take_alert(&mut self, content: &[u8]) -> Result<(), Error> {
-        let &[level, description] = content else { return Err(InvalidMessage::MessageTooShort.into()) };
-        let is_tls13 = self.version == ProtocolVersion::TLSv1_3;
-        match AlertDescription::from(description) {
-            AlertDescription::CloseNotify => self.peer_closed = true,
-            AlertDescription::UserCanceled if is_tls13 => {}
-            // Levels mean nothing any more in TLS 1.3 (RFC 8446 §6).
-            _ if level == WARNING && !is_tls13 => {}
-            description => {
-                // The peer has given up; an alert in answer would be talk.
-                self.closed = true;
-                return Err(Error::AlertReceived(description));
-            }
-        }
-        Ok(())
-    }
-
-    /// Handshake messages after the handshake, which may share a record or take several.
-    fn take_handshake(&mut self, content: &[u8]) -> Result<(), Error> {
-        let mut messages = std::mem::take(&mut self.message);
-        messages.extend_from_slice(content);
-        let mut rest = messages.as_slice();
-        while let &[typ, high, middle, low, ref behind @ ..] = rest {
-            let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-            if length > MAX_MESSAGE {
-                return Err(InvalidMessage::HandshakePayloadTooLarge.into());
-            }
-            let Some((body, next)) = behind.split_at_checked(length) else { break };
-            self.take_handshake_message(typ.into(), body, next.is_empty())?;
-            rest = next;
-        }
-        self.message = rest.to_vec();
-        Ok(())
-    }
-
-    fn take_handshake_message(
-        &mut self,
-        typ: HandshakeType,
-        body: &[u8],
-        ends_record: bool,
-    ) -> Result<(), Error> {
-        match (typ, self.keys.as_deref_mut()) {
-            (HandshakeType::KeyUpdate, Some(_)) if !ends_record => {
-                Err(PeerMisbehaved::KeyEpochWithPendingFragment.into())
-            }
-            (HandshakeType::KeyUpdate, Some(keys)) => {
-                let &[asks @ (0 | 1)] = body else { return Err(InvalidMessage::InvalidKeyUpdate.into()) };
-                self.opener = Opener::new(keys.next_peers()?, self.version)?;
-                // One answer is enough for all who asked before it could be sent. Data that waits does not
-                // stand in for it, and behind our end nothing is said.
-                match asks == 1 && !self.key_changed && !self.closed {
-                    true => self.change_own_key(),
-                    false => Ok(()),
-                }
-            }
-            (HandshakeType::NewSessionTicket, Some(Keys::Client(kernel))) => {
-                kernel.handle_new_session_ticket(body)
-            }
-            // TLS 1.2 renegotiation, which we do not do (RFC 5246 §7.2.2).
-            (HandshakeType::HelloRequest | HandshakeType::ClientHello, None) => {
-                // A warning that the peer does not read is not repeated.
-                match self.closed || !self.unsent.is_empty() {
-                    true => Ok(()),
-                    false => self.alert(WARNING, AlertDescription::NoRenegotiation),
-                }
-            }
-            (got_type, _) => Err(Error::InappropriateHandshakeMessage {
-                expect_types: vec![HandshakeType::KeyUpdate],
-                got_type,
-            }),
-        }
+        self.take_talk(typ, &plaintext)
     }
 
     /// Changes the key that we seal with, should it be worn. TLS 1.2 has no way to; there the session
@@ -443,18 +353,5 @@ fn confidentiality_limit(suite: SupportedCipherSuite) -> u64 {
     match suite {
         SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
         SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
-    }
-}
-
-/// RFC 8446 §6.2.
-fn description_of(error: &Error) -> AlertDescription {
-    match error {
-        Error::DecryptError => AlertDescription::BadRecordMac,
-        Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
-        Error::InvalidMessage(_) => AlertDescription::DecodeError,
-        Error::PeerMisbehaved(_)
-        | Error::InappropriateMessage { .. }
-        | Error::InappropriateHandshakeMessage { .. } => AlertDescription::UnexpectedMessage,
-        _ => AlertDescription::InternalError,
     }
 }

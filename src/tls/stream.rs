@@ -78,6 +78,15 @@ impl Stream {
         &self.tcp
     }
 
+    /// From the next read on, holds at most so many bytes that came and were not read: a record that
+    /// is longer fails the read with [`io::ErrorKind::OutOfMemory`] at its header, and every one after
+    /// it. No bound by itself.
+    pub fn hold_at_most(&mut self, bytes: usize) {
+        if let Some(session) = &mut self.tls {
+            session.hold_at_most(bytes);
+        }
+    }
+
     /// Who is at the other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.peer_addr()
@@ -127,6 +136,10 @@ impl AsyncRead for Stream {
             if let Some(failure) = session.failure() {
                 return Poll::Ready(Err(broken(failure)));
             }
+            if session.is_overfull() {
+                let why = "a TLS record is longer than what may be held before it is read";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, why)));
+            }
             let read = SEALED.with_borrow_mut(|scratch| read_some(session, tcp, context, scratch, buffer));
             *truncated = ready!(read)? == 0;
         }
@@ -143,17 +156,18 @@ fn read_some(
 ) -> Poll<io::Result<usize>> {
     let held = session.received().len();
     let (before, free) = scratch.split_at_mut_checked(held).ok_or(io::ErrorKind::InvalidData)?;
-    // No more than the reader has room for, so that nothing whole is left over.
+    // No more than the reader has room for, so that nothing whole is left over, and of a small reader's
+    // one record at most.
     let wanted = match buffer.remaining() {
-        FULL_READ.. => FULL_SEALED.saturating_sub(held),
-        room => room.max(MAX_RECORD),
+        FULL_READ.. => FULL_SEALED,
+        room => room.max(MAX_RECORD).min(session.may_hold()),
     };
-    let wanted = wanted.min(free.len());
+    let wanted = wanted.saturating_sub(held).min(free.len());
     let mut read = ReadBuf::new(free.get_mut(..wanted).unwrap_or_default());
     ready!(Pin::new(tcp).poll_read(context, &mut read))?;
     let fresh = read.filled().len();
     if fresh > 0 {
-        before.copy_from_slice(session.received());
+        before.copy_from_slice(&session.take_received());
         let sealed = scratch.get(..held + fresh).unwrap_or_default();
         let opened = session.open(sealed, buffer);
         session.keep(sealed.get(opened..).unwrap_or_default());

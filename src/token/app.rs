@@ -1,7 +1,7 @@
 //! Tokens of a domain account whose provider gives an application one token a mailbox (Google's service
 //! accounts): in memory only, because any of them can be asked for again at any time.
 //!
-//! One request a mailbox at a time: whoever comes meanwhile waits for it. Nothing rotates here, so a
+//! One request a mailbox at a time: a login that comes meanwhile waits for it. Nothing rotates here, so a
 //! hang-up may end a request; the next in line asks anew. What failed is not asked again for a moment.
 
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
-use super::{AccessToken, Inner, Outcome, SESSION_MARGIN, TokenFailure};
-use crate::store::{Grant, GrantKind, Id, fold};
+use super::{AccessToken, Inner, Outcome, Provider, SESSION_MARGIN, TokenFailure};
+use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
 use crate::text::{one_line, quoted};
 
 /// A mailbox that the provider does not know must not make a collector hammer the token endpoint.
@@ -19,8 +19,8 @@ const FAILURE_PAUSE: Duration = Duration::seconds(60);
 /// Beyond this many mailboxes those whose tokens have ended are forgotten.
 const ROOM: usize = 10_000;
 
-/// By grant and folded mailbox.
-pub(super) type Mailboxes = DashMap<(Id, String), Arc<Mutex<Entry>>>;
+/// By grant and mailbox.
+pub(super) type Mailboxes = DashMap<(Id, Folded), Arc<Mutex<Entry>>>;
 
 /// What is known of one mailbox.
 #[derive(Default)]
@@ -29,24 +29,18 @@ pub(super) struct Entry {
     failed: Option<(TokenFailure, OffsetDateTime)>,
 }
 
-/// Whether `grant` has a token for each mailbox, and this is about one.
-pub(super) fn is_per_mailbox(inner: &Inner, grant: &Grant) -> bool {
-    grant.kind == GrantKind::App
-        && grant.mailbox.is_some()
-        && inner
-            .providers
-            .get(&grant.provider)
-            .is_some_and(|provider| provider.client.provider().app_tokens_are_per_mailbox())
+/// The token for `mailbox` alone, where `grant` opens a whole domain with a token for each; a new one where
+/// `renew` says that the old one is no good.
+pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Outcome> {
+    let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
+    let provider = inner.providers.get(&grant.provider)?;
+    if !provider.client.provider().app_tokens_are_per_mailbox() {
+        return None;
+    }
+    Some(token_of(inner, grant, provider, mailbox, renew).await)
 }
 
-/// The mailbox's token; a new one where `renew` says that the old one is no good.
-pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome {
-    let (Some(mailbox), Some(provider)) = (&grant.mailbox, inner.providers.get(&grant.provider)) else {
-        return Err(TokenFailure::unknown_provider(&grant.provider));
-    };
-    if grant.refresh_token.is_none() {
-        return Err(TokenFailure::revoked());
-    }
+async fn token_of(inner: &Inner, grant: &Grant, provider: &Provider, mailbox: &str, renew: bool) -> Outcome {
     make_room(inner);
     let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
     let mut entry = entry.lock().await;
@@ -56,9 +50,8 @@ pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome 
     {
         return Err(failure.clone());
     }
-    if let Some(token) =
-        entry.token.as_ref().filter(|token| !renew && token.expires_at - now > SESSION_MARGIN)
-    {
+    let lasts = |token: &&Arc<AccessToken>| !renew && token.expires_at - now > SESSION_MARGIN;
+    if let Some(token) = entry.token.as_ref().filter(lasts) {
         return Ok(token.clone());
     }
     let endpoint = &provider.endpoint;
@@ -67,12 +60,11 @@ pub(super) async fn token(inner: &Inner, grant: &Grant, renew: bool) -> Outcome 
     pass.report(asked.as_ref().err());
     match asked {
         Ok(tokens) => {
-            let token = AccessToken {
+            let token = Arc::new(AccessToken {
                 secret: tokens.access_token,
                 expires_at: tokens.expires_at,
                 revision: grant.revision,
-            };
-            let token = Arc::new(token);
+            });
             *entry = Entry { token: Some(token.clone()), failed: None };
             Ok(token)
         }

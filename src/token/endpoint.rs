@@ -140,7 +140,7 @@ mod tests {
                 error: None,
                 description: None,
                 meaning: "it failed".into(),
-                remedy: "".into(),
+                cure: crate::trouble::Cure::Unknown,
                 status,
             }),
         }

@@ -5,94 +5,104 @@ use time::Duration;
 use crate::oauth::TokenError;
 use crate::secret::SealError;
 use crate::store::{Grant, GrantState, StoreError};
+use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// Why there is no access token. The texts are one line; `{account}` in them stands for the account.
+/// Why there is no access token.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenFailure {
     /// A person has to authorise again.
-    #[error("{reason}")]
-    NeedsAuthorization {
-        /// Cause and cure.
-        reason: String,
-    },
+    #[error("{}", .0.cause)]
+    NeedsAuthorization(Trouble),
     /// An administrator has to change something.
-    #[error("{reason}")]
-    Misconfigured {
-        /// Cause and cure.
-        reason: String,
-    },
+    #[error("{}", .0.cause)]
+    Misconfigured(Trouble),
     /// It passes; the grant is untouched.
-    #[error("{reason}")]
-    Unavailable {
-        /// Cause, and that it is tried again.
-        reason: String,
-    },
+    #[error("{}", .0.cause)]
+    Unavailable(Trouble),
     /// Ours: the store or the key does not do its part.
-    #[error("{reason}")]
-    Local {
-        /// Cause and cure.
-        reason: String,
-    },
+    #[error("{}", .0.cause)]
+    Local(Trouble),
 }
 
 impl TokenFailure {
+    /// Cause and cure.
+    pub fn trouble(&self) -> &Trouble {
+        match self {
+            Self::NeedsAuthorization(trouble)
+            | Self::Misconfigured(trouble)
+            | Self::Unavailable(trouble)
+            | Self::Local(trouble) => trouble,
+        }
+    }
+
+    /// Whether it stays so until a person acts; else it passes, or the machine's owner mends it.
+    pub fn needs_person(&self) -> bool {
+        matches!(self, Self::NeedsAuthorization { .. } | Self::Misconfigured { .. })
+    }
+
     /// There is no grant, or none with a refresh token.
     pub fn revoked() -> Self {
-        Self::NeedsAuthorization {
-            reason: "there is no authorisation for this account; run `imap-oauth-proxy authorize {account}`"
-                .to_owned(),
-        }
+        let cause = "there is no authorisation for this account";
+        Self::NeedsAuthorization(Trouble::new(CauseKind::NoGrant, cause, Cure::authorize()))
     }
 
     /// The trouble that the grant's row tells of, while it has to be waited out.
     pub(super) fn on_record(grant: &Grant, wait: Duration) -> Self {
-        let reason = grant.last_error.clone().unwrap_or_else(|| "the last refresh failed".to_owned());
+        let unknown =
+            || Trouble::new(CauseKind::ProviderUnavailable, "the last refresh failed", Cure::Unknown);
+        let mut trouble = grant.trouble.clone().unwrap_or_else(unknown);
         match grant.state {
-            GrantState::NeedsAuthorization => Self::NeedsAuthorization { reason },
-            GrantState::Misconfigured => Self::Misconfigured { reason },
+            GrantState::NeedsAuthorization => Self::NeedsAuthorization(trouble),
+            GrantState::Misconfigured => Self::Misconfigured(trouble),
             GrantState::Ok | GrantState::Retrying => {
-                Self::Unavailable { reason: format!("{reason} (in {} s)", wait.whole_seconds().max(1)) }
+                trouble.cure = trouble.cure.in_seconds(wait.whole_seconds().max(1));
+                Self::Unavailable(trouble)
             }
         }
     }
 
     pub(super) fn of(error: &TokenError) -> Self {
-        let reason = error.one_line("{account}");
+        let trouble = error.trouble();
         match error {
-            TokenError::NeedsPerson(_) => Self::NeedsAuthorization { reason },
-            TokenError::NeedsAdministrator(_) => Self::Misconfigured { reason },
-            TokenError::Passing { .. } => Self::Unavailable { reason },
+            TokenError::NeedsPerson(_) => Self::NeedsAuthorization(trouble),
+            TokenError::NeedsAdministrator(_) => Self::Misconfigured(trouble),
+            TokenError::Passing { .. } => Self::Unavailable(trouble),
         }
     }
 
     /// The endpoint is left alone for a while, whatever the grant.
     pub(super) fn endpoint_paused(title: &str, wait: std::time::Duration) -> Self {
-        Self::Unavailable {
-            reason: format!(
-                "the token endpoint of {title} has failed several times in a row; it is asked again in {} s, and nothing is lost",
-                wait.as_secs().max(1)
-            ),
-        }
+        let seconds = wait.as_secs().max(1);
+        Self::Unavailable(Trouble::new(
+            CauseKind::ProviderUnavailable,
+            format!("the token endpoint of {title} has failed several times in a row"),
+            Cure::wait(format!("it is asked again in {seconds} s, and nothing is lost")),
+        ))
     }
 
     pub(super) fn sealed(error: &SealError) -> Self {
-        Self::Local { reason: format!("the stored token cannot be opened: {error}") }
+        Self::local(format!("the stored token cannot be opened: {error}"))
     }
 
     pub(super) fn store(error: &StoreError) -> Self {
-        Self::Local { reason: error.to_string() }
+        Self::local(error.to_string())
     }
 
     pub(super) fn unknown_provider(provider: &str) -> Self {
-        Self::Misconfigured {
-            reason: format!(
-                "the configuration has no provider named {provider:?} any more; put [providers.{provider}] back, \
-                 or run: imap-oauth-proxy authorize {{account}} --provider NAME"
-            ),
-        }
+        let cause = format!("the configuration has no provider named {provider:?} any more");
+        let cure = Cure::Authorize {
+            way: None,
+            before: format!("put [providers.{provider}] back, or run: "),
+            after: " --provider NAME".to_owned(),
+        };
+        Self::Misconfigured(Trouble::new(CauseKind::ProviderUnknown, cause, cure))
     }
 
     pub(super) fn internal() -> Self {
-        Self::Local { reason: "the refresh ended without a result; the log says why".to_owned() }
+        Self::local("the refresh ended without a result; the log says why".to_owned())
+    }
+
+    fn local(cause: String) -> Self {
+        Self::Local(Trouble::new(CauseKind::Local, cause, Cure::Unknown))
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing but one write stands between the provider's answer and safety: the rotated refresh token
 //! is on disk before the access token that came with it is used. If that write fails, it is
 //! repeated for as long as this process lives, because the answer is nowhere else. A process that
-//! dies in between leaves its lease behind, and whoever takes it over knows and says so.
+//! dies in between leaves its lease behind, and the process that takes it over knows and says so.
 
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use time::{Duration, OffsetDateTime};
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantKind, GrantState, Id, StoreError};
-use crate::text::{one_line, quoted};
+use crate::store::{Grant, GrantState, Id, Right, StoreError};
+use crate::text::one_line;
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
 /// full, may have a rotated refresh token in hand. A dead one is not waited for.
@@ -29,7 +30,6 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 const PASSING_BACKOFF_SECONDS: u32 = 60;
 
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome {
-    let holder = inner.store.holder().await.map_err(|error| TokenFailure::store(&error))?;
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -43,14 +43,14 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let (now, epoch) = (OffsetDateTime::now_utc(), inner.store.epoch());
-        let taken = inner.store.take_lease(id, &holder, now, now.saturating_add(LEASE)).await;
+        let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, holder: &holder, epoch };
-        // Somebody else may have brought what was wanted, or met trouble, before the lease was ours.
+        let lease = Lease { inner, id, epoch };
+        // Another process may have brought what was wanted, or met trouble, before the lease was ours.
         let grant = match look(inner, id, wanted).await {
             Ok(Seen::Lacking(grant)) => *grant,
             Ok(Seen::Met(token)) => {
@@ -101,7 +101,6 @@ async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFail
 struct Lease<'a> {
     inner: &'a Inner,
     id: &'a Id,
-    holder: &'a str,
     /// Of the store, when it was taken.
     epoch: u64,
 }
@@ -109,7 +108,7 @@ struct Lease<'a> {
 impl Lease<'_> {
     /// Gives it up without a word in the row. Where that fails, this process may take it again.
     async fn release(&self) {
-        if let Err(error) = self.inner.store.release_lease(self.id, self.holder).await {
+        if let Err(error) = self.inner.store.release_lease(self.id).await {
             tracing::debug!("a lease was not released: {error}");
         }
     }
@@ -121,11 +120,11 @@ async fn ask(
     client: &oauth::Client,
     grant: &Grant,
 ) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
-    let sealed = grant.refresh_token.as_ref().ok_or_else(TokenFailure::revoked)?;
-    if grant.kind == GrantKind::App {
-        return Ok(client.app_token(&grant.owner).await);
-    }
-    let refresh_token = open_refresh(inner, &grant.id, sealed)?;
+    let refresh_token = match &grant.right {
+        Right::Person { refresh_token } => open_refresh(inner, &grant.id, refresh_token)?,
+        Right::Application => return Ok(client.app_token(&grant.owner).await),
+        Right::Withdrawn { .. } => return Err(TokenFailure::revoked()),
+    };
     // All that were asked for at first: what a provider tells back leaves some out (`offline_access`),
     // and a narrower request would get no new refresh token.
     Ok(client.refresh(&refresh_token, &client.provider().scopes).await)
@@ -139,14 +138,14 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 /// Puts what the provider gave on disk, then hands it out.
 async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
     let inner = lease.inner;
-    let spent = grant.refresh_token.clone();
+    let spent = grant.right.clone();
     let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
         apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
         let written = match inner.store.epoch() == epoch {
-            true => inner.store.update_grant(&grant, Some(lease.holder)).await,
+            true => inner.store.update_grant(&grant).await,
             // The same revision in another database may be another one.
             false => Err(StoreError::Conflict),
         };
@@ -162,14 +161,14 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
             }
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
                 // Bookkeeping came between; the tokens are still the ones we built on.
-                Ok(Some(newer)) if same_refresh(inner, &newer, spent.as_deref()) => {
+                Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
                     grant = newer;
                     continue;
                 }
                 // A person authorised or revoked meanwhile: theirs is newer, ours is dropped.
                 Ok(newer) => {
                     lease.release().await;
-                    let newer = newer.filter(|newer| newer.refresh_token.is_some());
+                    let newer = newer.filter(Grant::is_in_force);
                     let newer = newer.ok_or_else(TokenFailure::revoked)?;
                     return inner.current(&newer)?.ok_or_else(TokenFailure::revoked);
                 }
@@ -181,14 +180,15 @@ async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, token
     }
 }
 
-/// Whether `grant` holds the refresh token that was sealed as `spent`, under whatever key by now.
-fn same_refresh(inner: &Inner, grant: &Grant, spent: Option<&[u8]>) -> bool {
+/// Whether `grant` rests on the right that the token was asked for by. A refresh token may be sealed with
+/// another key by now.
+fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
     let open = |sealed: &[u8]| open_refresh(inner, &grant.id, sealed).ok();
-    match (grant.refresh_token.as_deref(), spent) {
-        (Some(newer), Some(spent)) => {
+    match (&grant.right, asked_by) {
+        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: spent }) => {
             newer == spent || open(newer).is_some_and(|newer| Some(newer) == open(spent))
         }
-        (newer, spent) => newer == spent,
+        (newer, asked_by) => newer == asked_by,
     }
 }
 
@@ -224,8 +224,8 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, 
 fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked: &[String]) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
-    if let Some(refresh) = &sealed.refresh {
-        grant.refresh_token = Some(refresh.clone());
+    if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
+        refresh_token.clone_from(newest);
     }
     if let Some(scopes) = &tokens.scopes {
         grant.scopes.clone_from(scopes);
@@ -235,15 +235,16 @@ fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked
     }
     grant.refreshed_at = Some(OffsetDateTime::now_utc());
     grant.clear_trouble();
-    let missing = match grant.kind {
-        GrantKind::Person => oauth::scope::missing(asked, tokens.scopes.as_deref()),
+    let missing = match grant.right {
+        Right::Person { .. } => oauth::scope::missing(asked, tokens.scopes.as_deref()),
         // Its scopes are the application's own.
-        GrantKind::App => Vec::new(),
+        Right::Application | Right::Withdrawn { .. } => Vec::new(),
     };
     if !missing.is_empty() {
-        grant.last_error = Some(format!(
-            "the scope {} was not granted by the last refresh; run imap-oauth-proxy authorize {{account}} and leave every box ticked",
-            missing.join(" ")
+        grant.trouble = Some(Trouble::new(
+            CauseKind::ScopeMissing,
+            format!("the scope {} was not granted by the last refresh", missing.join(" ")),
+            Cure::authorize_and(" and leave every box ticked"),
         ));
     }
 }
@@ -253,13 +254,14 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     let now = OffsetDateTime::now_utc();
     grant.failures = grant.failures.saturating_add(1);
     grant.failed_at = Some(now);
-    let mut line = error.one_line("{account}");
+    let mut trouble = error.trouble();
     let (state, pause) = match error {
         TokenError::NeedsPerson(_) => {
             if let Some(at) = grant.interrupted_at {
-                line = format!(
+                trouble.cause.text = format!(
                     "a refresh that began at {at} was interrupted before its answer was stored, and a provider that takes \
-                     each refresh token once then refuses the stored one: {line}"
+                     each refresh token once then refuses the stored one: {}",
+                    trouble.cause.text
                 );
             }
             (GrantState::NeedsAuthorization, REFUSED_GRANT_PAUSE)
@@ -270,12 +272,11 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
             (GrantState::Retrying, asked.max(passing_pause(grant.failures)))
         }
     };
-    let shown = line.replace("{account}", &quoted(&grant.owner));
-    tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {shown}");
+    tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
-    grant.last_error = Some(line);
-    if let Err(error) = lease.inner.store.update_grant(&grant, Some(lease.holder)).await {
+    grant.trouble = Some(trouble);
+    if let Err(error) = lease.inner.store.update_grant(&grant).await {
         tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
         lease.release().await;
     }

@@ -189,7 +189,7 @@ mod tests {
             provider: "acme".into(),
             owner: "alice".into(),
             state: GrantState::Ok,
-            last_error: None,
+            trouble: None,
             in_force: true,
             access_expires_at: Some(now + Duration::hours(1)),
             renewed_at: now,

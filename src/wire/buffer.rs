@@ -28,15 +28,29 @@ impl Buffer {
 
     /// Appends `more`.
     pub fn push(&mut self, more: &[u8]) {
-        self.reserve(more.len());
+        self.push_within(usize::MAX, more);
+    }
+
+    /// Appends `more`, and takes no memory beyond `limit` in advance.
+    pub fn push_within(&mut self, limit: usize, more: &[u8]) {
+        self.make_room(more.len(), limit);
         self.bytes.extend_from_slice(more);
     }
 
     /// Makes room for `more` bytes at once, where several pushes follow.
     pub fn reserve(&mut self, more: usize) {
-        let needed = self.len() + more;
-        if needed + self.start > self.bytes.capacity() {
-            self.make_room(needed);
+        self.make_room(more, usize::MAX);
+    }
+
+    /// The memory that it takes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives memory back where most of it is not needed any more.
+    pub fn trim(&mut self) {
+        if self.bytes.capacity() > 2 * self.len().max(SMALLEST) {
+            self.move_to(self.len());
         }
     }
 
@@ -65,11 +79,18 @@ impl Buffer {
         self.to_vec()
     }
 
-    /// Room for `needed` unread bytes without ever letting `Vec` reallocate by itself.
-    fn make_room(&mut self, needed: usize) {
-        // Doubling, so that a long command that trickles in is not copied once a read.
-        let grown = needed.max(2 * self.len()).max(SMALLEST);
-        let mut bytes = Vec::with_capacity(grown);
+    /// Room for `more` bytes without ever letting `Vec` reallocate by itself.
+    fn make_room(&mut self, more: usize, limit: usize) {
+        let needed = self.len() + more;
+        if needed + self.start > self.bytes.capacity() {
+            // Doubling, so that a long command that trickles in is not copied once a read.
+            self.move_to(needed.max((2 * self.len()).min(limit)).max(SMALLEST));
+        }
+    }
+
+    /// The unread bytes in fresh memory; what they lay in is wiped.
+    fn move_to(&mut self, capacity: usize) {
+        let mut bytes = Vec::with_capacity(capacity);
         bytes.extend_from_slice(self);
         *self = Self { bytes, start: 0 };
     }
@@ -115,6 +136,16 @@ mod tests {
         buffer.push(&[7; 5000]);
         buffer.consume(5000);
         assert_eq!((buffer.len(), buffer.bytes.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn memory_grows_to_the_limit_and_goes_back_when_little_is_left() {
+        let mut buffer = Buffer::new();
+        (0..9000).for_each(|_| buffer.push_within(9216, b"x"));
+        assert_eq!(buffer.capacity(), 9216);
+        buffer.consume(8990);
+        buffer.trim();
+        assert_eq!((buffer.len(), buffer.capacity()), (10, 10));
     }
 
     #[test]

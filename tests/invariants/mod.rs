@@ -14,8 +14,7 @@ use imap_codec::imap_types::core::{AString, IString, NString};
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
 use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};
-use imap_oauth_proxy::protocol::imap::{Channel, Limits};
-use imap_oauth_proxy::protocol::{Code, Credential, Denial, DialogueEnd, sasl};
+use imap_oauth_proxy::protocol::{Channel, Code, Credential, Denial, DialogueEnd, Limits, sasl};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 

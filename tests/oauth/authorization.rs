@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use imap_oauth_proxy::config::Provider;
+use imap_oauth_proxy::config::{Provider, Quirks};
 use imap_oauth_proxy::oauth::identity::{self, Identity};
 use imap_oauth_proxy::oauth::{Authorization, AuthorizeError, Callback, Tokens, redirect_text};
 use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
@@ -20,6 +20,7 @@ fn query(url: &Url) -> BTreeMap<String, String> {
 fn google_like(server: &Server) -> Provider {
     let mut provider = provider(&server.base());
     provider.issuer = Some("https://accounts.google.com".to_owned());
+    provider.quirks = Quirks { sends_iss: true, offline_by_parameters: true, ..Quirks::default() };
     provider.scopes = ["https://mail.google.com/", "openid", "email"].map(str::to_owned).to_vec();
     provider.authorize_params = BTreeMap::from(
         [("access_type", "offline"), ("prompt", "consent")].map(|(n, v)| (n.to_owned(), v.to_owned())),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use imap_oauth_proxy::config::{ClientAuthentication, Endpoint, Mechanism, Provider};
+use imap_oauth_proxy::config::{ClientAuthentication, Provider, Quirks};
 use imap_oauth_proxy::oauth::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -122,7 +122,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         name: "acme".to_owned(),
         is_preset: false,
         title: "Acme".to_owned(),
-        imap: Endpoint { host: "imap.acme.example".to_owned(), port: 993 },
+        services: Vec::new(),
         authorize_url: url("/authorize"),
         token_url: url("/token"),
         device_url: None,
@@ -132,6 +132,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         userinfo_url: None,
         email_identifies: true,
         issuer: None,
+        quirks: Quirks::default(),
         scopes: vec!["mail".to_owned(), "offline_access".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,
@@ -140,10 +141,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         domains: Vec::new(),
         authorize_params: BTreeMap::new(),
         redirect_uri: Url::parse("http://127.0.0.1/callback").unwrap(),
-        mechanisms: vec![Mechanism::Xoauth2],
-        sasl_ir: None,
         extra_ca: None,
-        max_connections_per_account: None,
         scope_on_refresh: false,
         rotates: false,
         idle_days: None,

@@ -163,7 +163,7 @@ async fn a_program_that_does_not_trust_the_ca_is_reported_with_the_cure() {
 async fn row_8_a_cleartext_connection_is_handed_over_for_starttls() {
     let directory = tempfile::tempdir().unwrap();
     let identity = Arc::new(Identity::load(settings(directory.path()), now()).unwrap());
-    let acceptor = Acceptor::new(Arc::clone(&identity)).unwrap();
+    let acceptor = Acceptor::new(Arc::clone(&identity), "imap").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = async {

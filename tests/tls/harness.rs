@@ -39,7 +39,7 @@ impl Listener {
     }
 
     pub(crate) async fn start_with_deadline(identity: &Arc<Identity>, within: Duration) -> Self {
-        let acceptor = Acceptor::new(Arc::clone(identity)).unwrap();
+        let acceptor = Acceptor::new(Arc::clone(identity), "imap").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, results) = mpsc::unbounded_channel();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use imap_oauth_proxy::protocol::imap::SessionWatch;
 use imap_oauth_proxy::relay::{Relay, Session, Summary};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -67,7 +68,8 @@ where
             upstream,
             from_client: Vec::new(),
             from_upstream: Vec::new(),
-            overhear: |_: &[u8]| {},
+            watch: SessionWatch::default(),
+            tell: |_| {},
         };
         let mut relay = Relay::new(session);
         let never = pin!(pending());

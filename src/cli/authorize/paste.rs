@@ -3,23 +3,24 @@
 //! What is pasted holds a code that is worth a grant: it is neither echoed nor logged, and no message
 //! quotes it.
 
+use url::Url;
+use zeroize::Zeroizing;
+
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
-use crate::oauth::{Authorization, AuthorizeError, Code, RedirectError};
-use crate::text::quoted;
-use zeroize::Zeroizing;
+use crate::control::Error;
+use crate::control::authorize::{Answer, Consent};
+use crate::oauth::{AuthorizeError, RedirectError};
 
-pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<Code, Failure> {
+pub(super) async fn answer(consent: &Consent, url: &Url, redirect_uri: &str) -> Result<Answer, Failure> {
+    let owner = consent.owner();
     // Before anything is shown: nothing that is pasted in haste is echoed either.
     let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
-    print::data(authorization.url().as_str());
+    print::data(url.as_str());
     print::words("2. The browser ends at a page that it may not be able to load. That is right.");
-    print::words(&format!(
-        "   Copy the whole address from its address bar; it begins with {}",
-        authorization.redirect_uri()
-    ));
+    print::words(&format!("   Copy the whole address from its address bar; it begins with {redirect_uri}"));
     match is_interactive() {
         true => print::words("3. Paste it here and press Enter (it is not shown):"),
         false => print::words("3. It is read from standard input."),
@@ -32,8 +33,8 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
             continue;
         }
         gathered.push_str(line.expose().trim());
-        let judged = match authorization.judge_pasted(line.expose()) {
-            Err(alone) if is_no_answer(&alone) => match authorization.judge_pasted(&gathered) {
+        let judged = match consent.pasted(line.expose()) {
+            Err(alone) if is_no_answer(&alone) => match consent.pasted(&gathered) {
                 Err(together) if is_no_answer(&together) => {
                     if alone == RedirectError::WrongState {
                         gathered.clear();
@@ -45,12 +46,12 @@ pub(super) async fn code(authorization: &Authorization, owner: &str) -> Result<C
             judged => judged,
         };
         match judged {
-            Ok(code) => return Ok(code),
+            Ok(answer) => return Ok(answer),
             Err(error) if is_no_answer(&error) => {
                 print::words(&format!("That was not it: {error}."));
                 last = Some(error);
             }
-            Err(error) => return Err(Failure::new(AuthorizeError::Redirect(error).one_line(&quoted(owner)))),
+            Err(error) => return Err(Error::provider(owner, AuthorizeError::Redirect(error)).into()),
         }
     }
     Err(match last {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Stored;
 use crate::cli::failure::Failure;
 use crate::cli::print;
-use crate::cli::result::door;
 use crate::config::{Config, Provider, Security};
+use crate::control::authorize::{Authorized, Proof};
+use crate::control::setup;
 use crate::secret::Secret;
 
 /// The result of `authorize`, as its JSON.
@@ -30,17 +30,17 @@ impl<'a> Summary<'a> {
     pub(super) fn new(
         config: &Config,
         provider: &'a Provider,
-        stored: &'a Stored,
+        stored: &'a Authorized,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        let door = door(config).ok_or_else(|| Failure::new("no listener is configured"))?;
+        let server = setup::server(config).ok_or_else(|| Failure::new("no listener is configured"))?;
         Ok(Self {
             account: &stored.account,
             provider: &provider.name,
             owner: &stored.owner,
-            host: door.host,
-            port: door.port,
-            security: door.security,
+            host: server.host,
+            port: server.port,
+            security: server.security,
             username: &stored.account,
             password: stored.password.as_ref().map(Secret::expose),
             ca_file,
@@ -48,13 +48,13 @@ impl<'a> Summary<'a> {
     }
 
     /// For a person: words around, data as they are.
-    pub(super) fn show(&self, folders: Option<usize>) {
+    pub(super) fn show(&self, proof: &Proof) {
         let Self { account, .. } = self;
-        match folders {
-            Some(folders) => print::words(&format!(
+        match proof {
+            Proof::Opened { folders } => print::words(&format!(
                 "{account} is authorised: the mailbox opened and has {folders} folders."
             )),
-            None => print::words(&format!("{account} is authorised.")),
+            _ => print::words(&format!("{account} is authorised.")),
         }
         print::words("Set the mail program up with:");
         let user_name = match self.username.strip_prefix('@') {

@@ -1,10 +1,8 @@
 //! `tokens import`: a refresh token that was got elsewhere proves itself and is stored.
 
-use crate::cli::authorize::{Certainty, NewGrant, canonical_name, named_provider, prove_and_store};
-use crate::cli::failure::Failure;
-use crate::cli::installation::{Installation, Legs};
-use crate::cli::interrupt::Uninterrupted;
-use crate::cli::{Done, names, print, terminal};
+use crate::cli::failure::{Done, Failure};
+use crate::cli::{print, terminal};
+use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
 use crate::text::quoted;
 
@@ -16,25 +14,10 @@ pub(super) async fn import(
     account: &str,
     provider: &str,
 ) -> Result<Done, Failure> {
-    names::check_login_name(account)?;
-    names::check_account(installation, account, false).await?;
-    let provider = named_provider(&installation.config, provider)?;
+    authorize::check_import(installation, account).await?;
+    let provider = providers::named(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
-    let legs = Legs::of(&provider)?;
-    // A provider that rotates spends the token that was given: from here on there is no way back.
-    let _importing = Uninterrupted::begin();
-    let mut tokens = legs.client.refresh(&refresh_token, &provider.scopes).await.map_err(|error| {
-        Failure::new(format!(
-            "{} does not accept that refresh token: {}",
-            provider.title,
-            error.one_line(&quoted(account))
-        ))
-    })?;
-    // Most providers keep the old one valid and do not repeat it.
-    tokens.refresh_token.get_or_insert(refresh_token);
-    let account = canonical_name(installation, account).await?;
-    let granted = NewGrant { account: &account, owner: &account, aliases: &[], tokens };
-    prove_and_store(installation, &legs, granted, Certainty::Unknown, None).await?;
+    let account = authorize::import(installation, &provider, account, refresh_token).await?.account;
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));

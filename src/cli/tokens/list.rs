@@ -1,15 +1,16 @@
 //! `tokens list`: each grant's state, and what would end it.
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use super::missing_scopes;
-use crate::cli::failure::Failure;
-use crate::cli::forecast::{End, forecast};
-use crate::cli::installation::Installation;
-use crate::cli::result::rfc3339;
-use crate::cli::{Done, print};
-use crate::store::{Account, Grant, GrantKind, GrantState};
-use crate::text::quoted;
+use crate::cli::failure::{Done, Failure};
+use crate::cli::print::{self, rfc3339};
+use crate::command;
+use crate::control::Installation;
+use crate::control::grants::{self, Overview};
+use crate::forecast::{self, EndCause};
+use crate::store::{Grant, GrantKind, GrantState};
+use crate::trouble;
 
 /// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
 const LONGEST_THREAT: usize = 100;
@@ -33,91 +34,97 @@ struct Listed {
     ends: Vec<End>,
     last_error: Option<String>,
     last_error_at: Option<String>,
+    cause: Option<trouble::Cause>,
+    cure: Option<Cure>,
+}
+
+/// What mends an account, with the command in it.
+#[derive(Serialize)]
+struct Cure {
+    kind: &'static str,
+    /// The key of the configuration, where one is to be set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// One clause, as in `last_error`.
+    text: String,
+    /// The command, where one mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+}
+
+/// One way in which a grant may end.
+#[derive(Serialize)]
+struct End {
+    /// The day, where it is known.
+    at: Option<String>,
+    /// One clause.
+    text: String,
 }
 
 impl Listed {
-    fn new(installation: &Installation, account: Account, grant: Option<&Grant>) -> Self {
-        let provider = grant.and_then(|grant| installation.config.providers.get(&grant.provider));
-        let missing = grant.zip(provider).map(|(grant, provider)| missing_scopes(provider, grant));
-        let scopes_missing = missing.unwrap_or_default();
-        let ends: Vec<End> =
-            grant.zip(provider).map(|(grant, provider)| forecast(grant, provider)).unwrap_or_default();
+    fn new(overview: Overview, now: OffsetDateTime) -> Self {
+        let end = |end: &forecast::End| End { at: rfc3339(end.at), text: clause(end, now) };
+        let ends: Vec<End> = overview.ends.iter().map(end).collect();
         let whole: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
+        let grant = overview.grant.as_ref();
+        let name = &overview.account.name;
+        let authorize =
+            grant.map_or_else(|| command::authorize_account(name), |grant| command::authorize(grant, name));
+        let trouble = overview.trouble.as_ref();
         Self {
-            state: state(&account, grant),
-            last_error: last_error(&account, grant, provider.is_some(), &scopes_missing),
-            last_error_at: rfc3339(
-                grant
-                    .and_then(|grant| grant.failed_at)
-                    .or(account.trouble.as_ref().map(|trouble| trouble.at)),
-            ),
+            state: overview.state,
+            last_error: trouble.map(|trouble| trouble.line(&authorize)),
+            last_error_at: rfc3339(overview.failed_at()),
+            cause: trouble.map(|trouble| trouble.cause.clone()),
+            cure: trouble.map(|trouble| Cure::new(&trouble.cure, &authorize)),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
-            kind: grant.map(|grant| grant.kind),
+            kind: grant.map(Grant::kind),
             scopes: grant.map(|grant| grant.scopes.clone()).unwrap_or_default(),
-            scopes_missing,
             authorized_at: rfc3339(grant.map(|grant| grant.authorized_at)),
             access_expires_at: rfc3339(grant.and_then(|grant| grant.access_expires_at)),
             refreshed_at: rfc3339(grant.and_then(|grant| grant.refreshed_at)),
-            last_login_at: rfc3339(account.last_login_at),
-            last_login_from: account.last_login_from,
+            scopes_missing: overview.scopes_missing,
+            last_login_at: rfc3339(overview.account.last_login_at),
+            last_login_from: overview.account.last_login_from,
             forecast: (!whole.is_empty()).then(|| whole.join("; ")),
             ends,
-            account: account.name,
-            aliases: account.aliases,
+            account: overview.account.name,
+            aliases: overview.account.aliases,
         }
     }
+}
 
-    fn needs_a_person(&self) -> bool {
-        matches!(self.state, GrantState::NeedsAuthorization | GrantState::Misconfigured)
+impl Cure {
+    fn new(cure: &trouble::Cure, authorize: &str) -> Self {
+        let text = cure.words(authorize);
+        Self { kind: cure.kind(), key: cure.key().map(str::to_owned), command: cure.command(authorize), text }
     }
 }
 
-fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
-    let Some(grant) = grant.filter(|grant| grant.refresh_token.is_some()) else {
-        return GrantState::NeedsAuthorization;
-    };
-    let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
-    match grant.state == GrantState::Ok && refused {
-        true => GrantState::Misconfigured,
-        false => grant.state,
+/// What ends a grant, in one clause.
+fn clause(end: &forecast::End, now: OffsetDateTime) -> String {
+    let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
+    match &end.cause {
+        EndCause::ClientSecret => {
+            let when = if end.at.is_some_and(|at| at < now) { "ended" } else { "ends" };
+            format!("the client secret {when} on {day}; a new one keeps the grant alive")
+        }
+        EndCause::Granted => format!("ends on {day}: the provider granted it until then"),
+        EndCause::Testing => {
+            format!("ends on {day} if the Google Cloud project's publishing status is Testing")
+        }
+        EndCause::Disuse => format!("ends on {day} if it is not refreshed until then"),
+        EndCause::Withdrawal => "the application's key or its permission is withdrawn".to_owned(),
+        EndCause::Stated(sentence) => sentence.trim_end_matches('.').to_owned(),
     }
-}
-
-fn last_error(
-    account: &Account,
-    grant: Option<&Grant>,
-    configured: bool,
-    missing: &[String],
-) -> Option<String> {
-    let name = &account.name;
-    let Some(grant) = grant else {
-        return Some(format!("there is no authorisation; run: imap-oauth-proxy authorize {}", quoted(name)));
-    };
-    let again = || format!("imap-oauth-proxy authorize {}", grant.command_target(name));
-    grant
-        .error_for(name)
-        .or_else(|| account.trouble.as_ref().map(|trouble| trouble.reason.clone()))
-        .or_else(|| {
-            (!configured).then(|| format!("the configuration has no [providers.{}] any more", grant.provider))
-        })
-        .or_else(|| {
-            (!missing.is_empty())
-                .then(|| format!("the scope {} was not granted; run: {}", missing.join(" "), again()))
-        })
 }
 
 pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let grants = installation.store.grants().await?;
-    let accounts = installation.store.accounts().await?;
-    let listed: Vec<Listed> = accounts
-        .into_iter()
-        .map(|account| {
-            let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref());
-            Listed::new(installation, account, grant)
-        })
-        .collect();
-    let done = match listed.iter().any(Listed::needs_a_person) {
+    let now = OffsetDateTime::now_utc();
+    let overviews = grants::list(installation).await?;
+    let listed: Vec<Listed> = overviews.into_iter().map(|overview| Listed::new(overview, now)).collect();
+    let done = match listed.iter().any(|grant| grant.state.needs_person()) {
         true => Done::NeedsPerson,
         false => Done::Well,
     };

@@ -55,15 +55,17 @@ impl IdClaims {
         })
     }
 
-    /// Whether this id_token is the answer to our request (OpenID Connect Core §3.1.3.7).
+    /// Whether this id_token is the answer to our request (OpenID Connect Core §3.1.3.7). `alias` is how the
+    /// issuer may also write itself.
     pub(in crate::oauth) fn check(
         &self,
         issuer: Option<&str>,
+        alias: Option<&str>,
         client_id: &str,
         nonce: Option<&Secret>,
         now: OffsetDateTime,
     ) -> Result<(), &'static str> {
-        if issuer.is_some_and(|issuer| !self.is_from(issuer)) {
+        if issuer.is_some_and(|issuer| !self.is_from(issuer) && alias != Some(&self.issuer)) {
             return Err("it comes from another issuer");
         }
         if !self.audience.iter().any(|audience| audience == client_id) {
@@ -81,15 +83,13 @@ impl IdClaims {
         }
     }
 
-    /// Google writes its issuer with and without the scheme; Microsoft's holds the tenant, which is
-    /// then the one of `tid`.
+    /// Microsoft's issuer holds the tenant, which is then the one of `tid`.
     fn is_from(&self, issuer: &str) -> bool {
         if issuer.contains("{tenantid}") {
             let own = self.tenant.as_ref().map(|tenant| issuer.replace("{tenantid}", tenant));
             return is_issuer(issuer, &self.issuer) && own.is_none_or(|own| own == self.issuer);
         }
         self.issuer == issuer
-            || (issuer == "https://accounts.google.com" && self.issuer == "accounts.google.com")
     }
 }
 
@@ -115,7 +115,8 @@ mod tests {
         change(&mut claims);
         let parsed = IdClaims::parse(&token(&claims)).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(1_999_999_000).unwrap();
-        parsed.check(Some("https://accounts.google.com"), "client", Some(&Secret::new("n-1")), now)
+        let (issuer, alias) = (Some("https://accounts.google.com"), Some("accounts.google.com"));
+        parsed.check(issuer, alias, "client", Some(&Secret::new("n-1")), now)
     }
 
     #[test]

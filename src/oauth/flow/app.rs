@@ -23,6 +23,7 @@ use crate::oauth::http::request;
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, Refusal, TokenError, Tokens};
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// Vendors recommend five to ten minutes for a client assertion.
 const ASSERTION_LIFETIME: i64 = 600;
@@ -41,7 +42,10 @@ impl Client {
                 return Err(TokenError::local(
                     "app",
                     format!("no application sign-in is configured for {}", self.provider.title),
-                    format!("set app in [providers.{}], or authorise as a person", self.provider.name),
+                    Cure::configure(
+                        "app",
+                        format!("set app in [providers.{}], or authorise as a person", self.provider.name),
+                    ),
                 ));
             }
             Some(AppGrant::ClientSecret { scopes }) => {
@@ -50,7 +54,10 @@ impl Client {
                     return Err(TokenError::local(
                         "client_secret",
                         "application sign-in needs a client secret or a certificate",
-                        format!("set client_secret_file in [providers.{}]", self.provider.name),
+                        Cure::configure(
+                            "client_secret_file",
+                            format!("set client_secret_file in [providers.{}]", self.provider.name),
+                        ),
                     ));
                 }
                 self.requests().await?.client_credentials(scopes)?
@@ -149,7 +156,10 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
         true => Err(TokenError::local(
             "tenant",
             format!("application sign-in needs a tenant of its own, and `{tenant}` stands for many"),
-            "set tenant of the provider to the directory (tenant) id; personal accounts have no application sign-in",
+            Cure::configure(
+                "tenant",
+                "set tenant of the provider to the directory (tenant) id; personal accounts have no application sign-in",
+            ),
         )),
     }
 }
@@ -160,7 +170,9 @@ fn for_application(error: TokenError) -> TokenError {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
             TokenError::NeedsAdministrator(Box::new(Refusal {
                 meaning: "the provider does not accept this application for the account".into(),
-                remedy: "check the application's key and permissions, and that the account exists".into(),
+                cure: Cure::Administrator {
+                    text: "check the application's key and permissions, and that the account exists".into(),
+                },
                 ..*refusal
             }))
         }
@@ -181,7 +193,7 @@ fn wrong_file(path: &Path, why: &str) -> TokenError {
     TokenError::local(
         "app_key",
         format!("the application's key file {name} is of no use: {why}"),
-        "correct the file or its path",
+        Cure::configure("app", "correct the file or its path"),
     )
 }
 

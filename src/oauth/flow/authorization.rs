@@ -21,9 +21,7 @@ use crate::oauth::http::request;
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, Refusal, TokenError, Tokens};
 use crate::secret::{Secret, random_text};
-
-/// Issuers that are known to send `iss` with every code (RFC 9207), besides those that publish it.
-const SENDS_ISS: &str = "https://accounts.google.com";
+use crate::trouble::Cure;
 
 /// One request for a person's consent.
 pub struct Authorization {
@@ -125,7 +123,7 @@ impl Client {
         // Asked for now, so that a mistake shows before a person has signed in.
         self.token_url().await?;
         let (issuer, publishes_iss) = self.issuer();
-        let sends_iss = publishes_iss || issuer.as_deref() == Some(SENDS_ISS);
+        let sends_iss = publishes_iss || provider.quirks.sends_iss;
         let state = random_text::<32>();
         let nonce =
             provider.scopes.iter().any(|scope| scope == "openid").then(|| Secret::new(random_text::<32>()));
@@ -134,7 +132,7 @@ impl Client {
             TokenError::local(
                 "redirect_uri",
                 "the redirect_uri is not an address",
-                "correct redirect_uri of the provider",
+                Cure::configure("redirect_uri", "correct redirect_uri of the provider"),
             )
         })?;
 
@@ -186,7 +184,9 @@ impl Client {
             Some(claims) => {
                 let (issuer, _) = self.issuer();
                 let client_id = request::client_id(provider)?;
-                claims.check(issuer.as_deref(), client_id, nonce, now).map_err(AuthorizeError::IdToken)?;
+                let alias = provider.quirks.alias.as_deref();
+                let checked = claims.check(issuer.as_deref(), alias, client_id, nonce, now);
+                checked.map_err(AuthorizeError::IdToken)?;
             }
             None if object.get("id_token").is_some_and(|token| !token.is_null()) => {
                 return Err(AuthorizeError::IdToken("it is not readable"));
@@ -249,7 +249,7 @@ fn for_code(error: TokenError) -> TokenError {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
             TokenError::NeedsPerson(Box::new(Refusal {
                 meaning: "the provider does not accept the code: it was used already, or too late".into(),
-                remedy: "run `imap-oauth-proxy authorize {account}` again".into(),
+                cure: Cure::authorize_and(" again"),
                 ..*refusal
             }))
         }
@@ -260,9 +260,8 @@ fn for_code(error: TokenError) -> TokenError {
 /// Why a provider sends no refresh token, as far as it is known.
 fn no_refresh_token(provider: &Provider) -> &'static str {
     let asks = |scope: &str| provider.scopes.iter().any(|asked| asked == scope);
-    let host = provider.authorize_url.as_ref().and_then(Url::host_str).unwrap_or_default();
     let parameter = |name: &str| provider.authorize_params.get(name).map(String::as_str);
-    if provider.issuer.as_deref() == Some(SENDS_ISS) || host.ends_with(".google.com") {
+    if provider.quirks.offline_by_parameters {
         return match (parameter("access_type"), parameter("prompt")) {
             (Some("offline"), Some(prompt)) if prompt.contains("consent") => {
                 "remove the app at myaccount.google.com/permissions and authorise again"

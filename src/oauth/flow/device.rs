@@ -18,6 +18,7 @@ use crate::oauth::http::answer;
 use crate::oauth::meaning::{knowledge, text};
 use crate::oauth::{AuthorizeError, Client, TokenError, Tokens};
 use crate::secret::Secret;
+use crate::trouble::{Cure, Way};
 
 /// RFC 8628 §3.2: used where the answer names none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
@@ -132,16 +133,14 @@ fn interval(object: &Map<String, Value>) -> Duration {
 }
 
 fn no_device(reason: String) -> TokenError {
-    let remedy = "run `imap-oauth-proxy authorize {account} --paste`, which needs no browser on this machine";
-    TokenError::local("device_flow", reason, remedy)
+    let cure = Cure::authorize_by(Some(Way::Paste), "", ", which needs no browser on this machine");
+    TokenError::local("device_flow", reason, cure)
 }
 
 fn expired() -> TokenError {
-    let (meaning, remedy) = match knowledge::look_up("expired_token", None, "") {
-        Some(entry) => (entry.meaning.as_str(), entry.remedy.as_str()),
-        None => ("the code was not used in time", ""),
-    };
-    match TokenError::local("expired_token", meaning, remedy) {
+    let known = knowledge::look_up("expired_token", None, "");
+    let cure = known.map_or_else(Cure::authorize, |entry| entry.cure.clone());
+    match TokenError::local("expired_token", "the code was not used in time", cure) {
         TokenError::NeedsAdministrator(refusal) => TokenError::NeedsPerson(refusal),
         other => other,
     }

@@ -27,6 +27,7 @@ use crate::oauth::meaning::knowledge::{self, Class, Entry};
 use crate::oauth::meaning::text;
 use crate::oauth::{Refusal, TokenError};
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
@@ -166,8 +167,8 @@ impl Words<'_> {
             (None, None) => Cow::Borrowed("the provider refused for a reason that it does not explain"),
         };
         let error = Some(text::clean(self.error, 64, sent));
-        let remedy = Cow::Borrowed(entry.map_or("", |entry| entry.remedy.as_str()));
-        (entry, Box::new(Refusal { code, error, description, meaning, remedy, status }))
+        let cure = entry.map_or(Cure::Unknown, |entry| entry.cure.clone());
+        (entry, Box::new(Refusal { code, error, description, meaning, cure, status }))
     }
 }
 
@@ -198,7 +199,8 @@ fn without_error(reply: &Reply) -> TokenError {
             error: None,
             description: None,
             meaning: Cow::Borrowed("the provider does not accept the client"),
-            remedy: Cow::Borrowed(
+            cure: Cure::configure(
+                "client_id",
                 "compare client_id, client_secret and client_authentication with the registration",
             ),
             status,

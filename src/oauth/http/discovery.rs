@@ -11,6 +11,7 @@ use super::answer;
 use super::transport::{Transport, is_safe};
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
+use crate::trouble::Cure;
 
 /// The endpoints of an issuer.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
         return Err(TokenError::local(
             "issuer",
             format!("the discovery document of {} names another issuer", text::plain(issuer, 200)),
-            "set issuer exactly as the provider publishes it",
+            Cure::configure("issuer", "set issuer exactly as the provider publishes it"),
         ));
     }
     let url = |name: &str| {
@@ -88,7 +89,7 @@ fn unusable(issuer: &str) -> TokenError {
     TokenError::local(
         "issuer",
         format!("the issuer {} cannot be asked for its endpoints", text::plain(issuer, 200)),
-        "set authorize_url and token_url, or an https issuer without query",
+        Cure::configure("issuer", "set authorize_url and token_url, or an https issuer without query"),
     )
 }
 

@@ -22,6 +22,7 @@ use url::form_urlencoded::Serializer;
 use crate::config::{ClientAuthentication, Provider};
 use crate::oauth::TokenError;
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
 pub(in crate::oauth) struct EndpointRequest {
@@ -202,7 +203,10 @@ pub(in crate::oauth) fn client_id(provider: &Provider) -> Result<&str, TokenErro
         TokenError::local(
             "client_id",
             format!("no OAuth client is configured for {}", provider.title),
-            format!("register one and set client_id in [providers.{}]", provider.name),
+            Cure::configure(
+                "client_id",
+                format!("register one and set client_id in [providers.{}]", provider.name),
+            ),
         )
     })
 }
@@ -215,7 +219,7 @@ fn malformed() -> TokenError {
     TokenError::local(
         "endpoint",
         "an endpoint's address cannot be used in a request",
-        "check the URLs of the provider",
+        Cure::configure("token_url", "check the URLs of the provider"),
     )
 }
 

@@ -19,6 +19,7 @@ use crate::config::is_loopback;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
 use crate::secret::Secret;
+use crate::trouble::Cure;
 
 /// A provider that does not accept a connection within this will not answer in time for a login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Transport {
             TokenError::local(
                 "tls",
                 format!("HTTPS cannot be set up: {}", root_cause(&error)),
-                "check extra_ca and the system's root certificates",
+                Cure::configure("extra_ca", "check extra_ca and the system's root certificates"),
             )
         })
     }
@@ -89,7 +90,7 @@ impl Transport {
             return Err(TokenError::local(
                 "insecure_endpoint",
                 format!("the endpoint at {} is not https", host_of(&url)),
-                "use an https address; http is for loopback hosts alone",
+                Cure::configure("token_url", "use an https address; http is for loopback hosts alone"),
             ));
         }
         let mut response = self.0.execute(request).await.map_err(|error| unreachable(&url, &error))?;
@@ -149,7 +150,7 @@ fn not_a_url() -> TokenError {
     TokenError::local(
         "endpoint",
         "an endpoint's address cannot be used in a request",
-        "check the URLs of the provider",
+        Cure::configure("token_url", "check the URLs of the provider"),
     )
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{knowledge, text};
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 /// Why a token endpoint, or the way to it, gave no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,18 @@ impl TokenError {
         }
     }
 
-    /// One line for `tokens list`, `check`, the log and the IMAP answer; see [`Refusal::one_line`].
+    /// Cause and cure, as they are stored and shown.
+    pub fn trouble(&self) -> Trouble {
+        let (kind, refusal) = match self {
+            Self::NeedsPerson(refusal) => (CauseKind::GrantRefused, refusal),
+            Self::NeedsAdministrator(refusal) => (CauseKind::ClientRefused, refusal),
+            Self::Passing { refusal, .. } => (CauseKind::ProviderUnavailable, refusal),
+        };
+        let cause = Cause { kind, code: Some(refusal.code.clone()), text: refusal.cause() };
+        Trouble { cause, cure: refusal.cure.clone() }
+    }
+
+    /// Cause and cure on one line; see [`Refusal::one_line`].
     pub fn one_line(&self, account: &str) -> String {
         self.refusal().one_line(account)
     }
@@ -50,17 +62,13 @@ impl TokenError {
     }
 
     /// Trouble on this side of the wire that an administrator cures.
-    pub(in crate::oauth) fn local(
-        code: &str,
-        meaning: impl Into<Cow<'static, str>>,
-        remedy: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
         Self::NeedsAdministrator(Box::new(Refusal {
             code: code.to_owned(),
             error: None,
             description: None,
             meaning: meaning.into(),
-            remedy: remedy.into(),
+            cure,
             status: None,
         }))
     }
@@ -76,7 +84,7 @@ impl TokenError {
             error: None,
             description: None,
             meaning: meaning.into(),
-            remedy: Cow::Borrowed("nothing is lost; try again later"),
+            cure: Cure::wait("nothing is lost; try again later"),
             status,
         };
         Self::Passing { retry_after: None, refusal: Box::new(refusal) }
@@ -94,26 +102,29 @@ pub struct Refusal {
     pub description: Option<String>,
     /// What it means, in one clause.
     pub meaning: Cow<'static, str>,
-    /// What cures it, in one clause; may hold `{account}`. Empty where nothing is known.
-    pub remedy: Cow<'static, str>,
+    /// What cures it.
+    pub cure: Cure,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
 }
 
 impl Refusal {
-    /// Cause, code and cure on one line, without control characters; `account` names the command
-    /// that cures it.
-    pub fn one_line(&self, account: &str) -> String {
-        let mut line = format!("{} ({}", self.meaning, self.code);
+    /// What it means, with the code and the status behind it; without control characters.
+    pub fn cause(&self) -> String {
         match self.status {
-            Some(status) if !self.code.starts_with("HTTP") => line.push_str(&format!(", HTTP {status})")),
-            _ => line.push(')'),
+            Some(status) if !self.code.starts_with("HTTP") => {
+                format!("{} ({}, HTTP {status})", self.meaning, self.code)
+            }
+            _ => format!("{} ({})", self.meaning, self.code),
         }
-        if !self.remedy.is_empty() {
-            line.push_str("; ");
-            line.push_str(&self.remedy.replace("{account}", &text::plain(account, 256)));
+    }
+
+    /// Cause, code and cure on one line; `account` is whom the command that cures it names.
+    pub fn one_line(&self, account: &str) -> String {
+        match self.remedy(account) {
+            cure if cure.is_empty() => self.cause(),
+            cure => format!("{}; {cure}", self.cause()),
         }
-        line
     }
 
     /// Whether it is `invalid_grant` and nothing more: the word for a dead grant, a bad code and a
@@ -123,9 +134,9 @@ impl Refusal {
         self.code == "invalid_grant" && plain == Some(&*self.meaning)
     }
 
-    /// The cure with the account's name in it, for a `hint:` line.
+    /// The cure alone, for a `hint:` line.
     pub fn remedy(&self, account: &str) -> String {
-        self.remedy.replace("{account}", &text::plain(account, 256))
+        self.cure.words(&format!("imap-oauth-proxy authorize {}", text::plain(account, 256)))
     }
 }
 

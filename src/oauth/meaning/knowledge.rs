@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::trouble::{Cure, Way};
+
 /// Who can cure a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -23,7 +25,7 @@ pub enum Class {
 
 /// One row of the table.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Row")]
 pub struct Entry {
     /// `error` values, or `AADSTS` with a number.
     pub codes: Vec<String>,
@@ -31,14 +33,59 @@ pub struct Entry {
     pub class: Class,
     /// What happened, one clause.
     pub meaning: String,
-    /// What cures it, one clause with `{account}` for the account; may be empty.
-    pub remedy: String,
+    /// What cures it.
+    pub cure: Cure,
     /// Counts only with this `error_subtype` or `suberror`.
     pub subtype: Option<String>,
     /// Counts only where the description holds this.
     pub contains: Option<String>,
     /// Seconds to wait where the answer names none.
     retry_after: Option<u64>,
+}
+
+/// The same as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    codes: Vec<String>,
+    class: Class,
+    meaning: String,
+    cure: Option<String>,
+    key: Option<String>,
+    remedy: String,
+    subtype: Option<String>,
+    contains: Option<String>,
+    retry_after: Option<u64>,
+}
+
+impl TryFrom<Row> for Entry {
+    type Error = String;
+
+    fn try_from(row: Row) -> Result<Self, String> {
+        let Row { codes, class, meaning, cure, key, remedy, subtype, contains, retry_after } = row;
+        let cure = match (cure.as_deref(), key) {
+            (None, None) if remedy.is_empty() => Cure::Unknown,
+            (Some("authorize"), None) => authorize(&remedy)?,
+            (Some("configure"), Some(key)) => Cure::Configure { key, text: remedy },
+            (Some("administrator"), None) => Cure::Administrator { text: remedy },
+            (Some("wait"), None) => Cure::wait(remedy),
+            (Some("advice"), None) => Cure::advice(remedy),
+            (cure, key) => return Err(format!("{codes:?}: cure {cure:?} with key {key:?}")),
+        };
+        Ok(Self { codes, class, meaning, cure, subtype, contains, retry_after })
+    }
+}
+
+/// The words around `{authorize}`, `{authorize --device}` or `{authorize --paste}`.
+fn authorize(remedy: &str) -> Result<Cure, String> {
+    let ways = [
+        ("{authorize}", None),
+        ("{authorize --device}", Some(Way::Device)),
+        ("{authorize --paste}", Some(Way::Paste)),
+    ];
+    let found = ways.iter().find_map(|(mark, way)| Some((remedy.split_once(mark)?, *way)));
+    let ((before, after), way) = found.ok_or_else(|| format!("no {{authorize}} in {remedy:?}"))?;
+    Ok(Cure::authorize_by(way, before, after))
 }
 
 impl Entry {
@@ -114,7 +161,7 @@ mod tests {
     #[test]
     fn every_text_is_one_clause_on_one_line() {
         for entry in table().error {
-            for text in [&entry.meaning, &entry.remedy] {
+            for text in [&entry.meaning, &entry.cure.words("COMMAND")] {
                 assert!(
                     !text.contains(char::is_control) && !text.ends_with('.') && text.is_ascii(),
                     "{text}"

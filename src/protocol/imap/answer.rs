@@ -3,8 +3,8 @@
 //! Fixed texts, the client's own checked tag, and the text of a [`Denial`], which is made harmless on its
 //! way: no byte from anywhere else can get into a line.
 
-use crate::protocol::Denial;
 use crate::protocol::denial::write_text;
+use crate::protocol::{Code, Denial};
 use crate::wire::Buffer;
 
 /// `tag text CRLF`.
@@ -27,7 +27,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, ale
     }
     outbox.push(tag);
     outbox.push(b" NO [");
-    outbox.push(denial.code.name().as_bytes());
+    outbox.push(response_code(denial.code).as_bytes());
     outbox.push(b"] ");
     write_text(outbox, &denial.text);
     outbox.push(b"\r\n");
@@ -36,8 +36,25 @@ pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, ale
 /// `* BYE [CODE] text`.
 pub(super) fn push_bye(outbox: &mut Buffer, denial: &Denial) {
     outbox.push(b"* BYE [");
-    outbox.push(denial.code.name().as_bytes());
+    outbox.push(response_code(denial.code).as_bytes());
     outbox.push(b"] ");
     write_text(outbox, &denial.text);
     outbox.push(b"\r\n");
+}
+
+/// The response code as it stands between the brackets (RFC 5530 §3).
+pub fn response_code(code: Code) -> &'static str {
+    match code {
+        Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
+        Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::ContactAdmin => "CONTACTADMIN",
+        Code::Limit => "LIMIT",
+        Code::Expired => "EXPIRED",
+        Code::PrivacyRequired => "PRIVACYREQUIRED",
+        Code::InUse => "INUSE",
+        Code::ServerBug => "SERVERBUG",
+        Code::ClientBug => "CLIENTBUG",
+        Code::Cannot => "CANNOT",
+    }
 }

@@ -14,9 +14,7 @@ mod literal;
 use super::answer::{push_bye, write_denial, write_line};
 use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
-use super::{Channel, DialogueEnd, Limits};
-use crate::protocol::sasl;
-use crate::protocol::{Code, Denial, Login};
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
 use exchange::Expects;
 use literal::{Answer, Refused};
@@ -98,7 +96,7 @@ impl Dialogue {
                 State::Command => self.command(inbox, outbox),
                 State::Discard { .. } => self.discard(inbox, outbox),
                 State::Sasl { .. } => self.sasl(inbox, outbox),
-                // Nobody answered: the client still gets its answer.
+                // The caller did not answer the login: the client still gets an answer.
                 State::Login { .. } => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
@@ -145,6 +143,14 @@ impl Dialogue {
         Some(DialogueEnd::FailedLogins(self.failures))
     }
 
+    /// More came than may be held before a login.
+    pub fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+        match self.limit("it sent more at once than is held before a login", outbox) {
+            Some(Event::End(end)) => end,
+            _ => DialogueEnd::Closed,
+        }
+    }
+
     /// The login that waited was accepted by the provider: nothing is interpreted any more.
     pub fn accepted(&mut self) {
         self.state = State::End;
@@ -165,7 +171,7 @@ impl Dialogue {
     }
 
     fn greet(&mut self, outbox: &mut Buffer) {
-        let capabilities = self.channel.capabilities();
+        let capabilities = capabilities(self.channel);
         for part in ["* OK [CAPABILITY ", capabilities, "] imap-oauth-proxy ready\r\n"] {
             outbox.push(part.as_bytes());
         }
@@ -209,7 +215,7 @@ impl Dialogue {
         let command = inbox.get(..end).unwrap_or_default();
         if is_http(command) {
             outbox.push(b"* BYE This is an IMAP server\r\n");
-            return self.end(DialogueEnd::Http);
+            return self.end(DialogueEnd::Http("an IMAP port"));
         }
         let event = self.count_command(outbox).or_else(|| self.answer(command, outbox));
         self.take(end, inbox);
@@ -236,7 +242,7 @@ impl Dialogue {
         };
         match command {
             Command::Capability => {
-                for part in ["* CAPABILITY ", self.channel.capabilities(), "\r\n"] {
+                for part in ["* CAPABILITY ", capabilities(self.channel), "\r\n"] {
                     outbox.push(part.as_bytes());
                 }
                 write_line(outbox, tag, "OK CAPABILITY completed");
@@ -317,6 +323,15 @@ impl Dialogue {
     fn end(&mut self, end: DialogueEnd) -> Option<Event> {
         self.state = State::End;
         Some(Event::End(end))
+    }
+}
+
+/// What is true on `channel` before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
+/// old programs know only the former; that a literal is too long may be said with either.
+fn capabilities(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Tls | Channel::Cleartext => "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
+        Channel::StartTls => "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
     }
 }
 

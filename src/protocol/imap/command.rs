@@ -4,7 +4,7 @@
 //! programs are sloppy and the meaning is plain: blanks at the end, bare LF, 8-bit text in quoted strings
 //! and atoms, `CORP\alice` without quotes. What imap-codec accepts reads the same here; a property
 //! test and a fuzz target hold that. It is not used itself, because a password that passes
-//! through it leaves copies that nobody can wipe (base64 and escapes decoded into plain `Vec`s).
+//! through it leaves copies that cannot be wiped (base64 and escapes decoded into plain `Vec`s).
 
 use zeroize::Zeroizing;
 

@@ -3,11 +3,10 @@
 //! A sign-in alone does not prove it: Exchange accepts tokens for mailboxes that it then refuses with
 //! the first command ("User is authenticated but not connected").
 
-use std::fmt;
-
 use super::framer::{Framed, Framer};
-use super::refusal::{Answers, Heard, Refusal, refused, turned_away};
+use super::meaning::{Heard, refused, turned_away, violation};
 use super::response::{self, Response, Status};
+use crate::protocol::{Answers, Refusal};
 use crate::wire::{Stream, Wire};
 
 /// Bytes of one response: a folder name is at most a few hundred.
@@ -16,35 +15,11 @@ const RESPONSE_LIMIT: usize = 16_384;
 /// Folders counted; a mailbox with more is proven as well.
 const FOLDERS_LIMIT: usize = 100_000;
 
-/// What [`count_folders`] met, in words: the token is good, because it has just been accepted.
-#[derive(Debug)]
-pub struct NotListed(pub Refusal);
-
-impl fmt::Display for NotListed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the sign-in succeeded, but the folders were not listed: ")?;
-        match &self.0 {
-            // What a NO without a known text means to a sign-in is wrong here.
-            Refusal::Token(said) => write!(
-                f,
-                "the provider said \"{}\" to LIST; check the access to the mailbox, and try again later",
-                said.text
-            ),
-            Refusal::Closed => {
-                f.write_str("the provider closed the connection instead of answering LIST; try again later")
-            }
-            refusal => write!(f, "{refusal}"),
-        }
-    }
-}
-
-impl std::error::Error for NotListed {}
-
 /// Counts the folders of a mailbox just signed in to ([`super::sign_in`]), and logs out.
 ///
 /// Not for a session that goes on: the wire is spent afterwards.
 pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
-    let heard = || Heard::while_waiting_for(Answers::List);
+    let heard = || Heard::while_waiting_for(Answers::Command("LIST"));
     const TAG: &[u8] = b"P3";
     upstream.send(b"P3 LIST \"\" \"*\"\r\n").await?;
     let (mut framer, mut folders) = (Framer::default(), 0);
@@ -67,7 +42,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
                 }
                 continue;
             }
-            _ => return Err(Refusal::Violation("it sent a response that is too long")),
+            _ => return Err(violation("it sent a response that is too long")),
         };
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
@@ -81,7 +56,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         upstream.buffers().0.consume(end);
         framer = Framer::default();
     }
-    // A courtesy whose answer nobody waits for.
+    // A courtesy; its answer is not waited for.
     let _ = upstream.send(b"P4 LOGOUT\r\n").await;
     Ok(folders)
 }

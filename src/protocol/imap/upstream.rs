@@ -1,10 +1,10 @@
 //! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 //!
-//! greeting -> capabilities where nobody knows them -> `TAG AUTHENTICATE XOAUTH2 …` under the
+//! greeting -> capabilities where they are not known -> `TAG AUTHENTICATE XOAUTH2 …` under the
 //! client's own tag -> the tagged answer. With SASL-IR (RFC 4959) the bearer message goes in the command
 //! itself, else behind the server's `+`. A refusing challenge is answered as the mechanism demands, so that
 //! the tagged NO comes; it is never shown to the client. Only our own tag ends the exchange, BAD counts as
-//! NO, and of the greetings only OK is good enough: PREAUTH would be somebody else's mailbox.
+//! NO, and of the greetings only OK is good enough: PREAUTH would be another person's mailbox.
 //!
 //! What the server says behind the AUTHENTICATE is kept and passed on byte for byte, so that Gmail's
 //! untagged CAPABILITY reaches the client and Outlook's silence stays silence. What follows the tagged OK stays
@@ -13,11 +13,10 @@
 use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
-use super::refusal::{Answers, Heard, Refusal, refused, turned_away};
+use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status};
-use crate::protocol::Credential;
-use crate::protocol::sasl::Mechanism;
-use crate::protocol::sasl::{self, Challenge};
+use crate::protocol::sasl::{self, Challenge, Mechanism};
+use crate::protocol::{Accepted, Answers, Credential, Refusal};
 use crate::wire::Buffer;
 
 /// Bytes of one response. Capability lists and texts with URLs take a few hundred.
@@ -30,19 +29,6 @@ const RESPONSES_LIMIT: u32 = 100;
 
 /// Challenges answered. One is common; a server that goes on after two will never be content.
 const CHALLENGES_LIMIT: u32 = 2;
-
-/// The provider's acceptance, as the client may see it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Accepted {
-    lines: Vec<u8>,
-}
-
-impl Accepted {
-    /// The untagged responses since the AUTHENTICATE, and the tagged OK.
-    pub fn lines(&self) -> &[u8] {
-        &self.lines
-    }
-}
 
 /// What the machine wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +106,7 @@ impl<'a> SignIn<'a> {
     /// Where the first response in the inbox ends, its literals included.
     fn find_response(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
         if self.responses >= RESPONSES_LIMIT {
-            return Err(Refusal::Violation("it sent more than 100 responses without a verdict"));
+            return Err(violation("it sent more than 100 responses without a verdict"));
         }
         let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT - self.bytes.min(EXCHANGE_LIMIT));
         loop {
@@ -128,13 +114,13 @@ impl<'a> SignIn<'a> {
                 Framed::More if inbox.len() <= room => return Ok(None),
                 Framed::Complete(end) if end <= room => return Ok(Some(end)),
                 Framed::Literal(literal) if literal.start <= room => literal,
-                _ => return Err(Refusal::Violation("it sent more than a sign-in can need")),
+                _ => return Err(violation("it sent more than a sign-in can need")),
             };
             if response::is_text(inbox.get(..end.start).unwrap_or_default(), self.own_tag()) {
                 return Ok(Some(end.start));
             }
             if end.size > (room - end.start) as u64 {
-                return Err(Refusal::Violation("it sent more than a sign-in can need"));
+                return Err(violation("it sent more than a sign-in can need"));
             }
             self.framer.skip(&end);
         }
@@ -159,9 +145,9 @@ impl<'a> SignIn<'a> {
         match response {
             Response::Untagged(Status::Ok, text) => self.greeted(text, outbox),
             Response::Untagged(Status::PreAuth, _) => {
-                Err(Refusal::Violation("it greeted with PREAUTH, so nobody can sign in there"))
+                Err(violation("it greeted with PREAUTH, so nobody can sign in there"))
             }
-            _ => Err(Refusal::Violation("it did not greet as an IMAP server does")),
+            _ => Err(violation("it did not greet as an IMAP server does")),
         }
     }
 
@@ -188,10 +174,10 @@ impl<'a> SignIn<'a> {
         match response {
             Response::Continue(_) => self.send_message(outbox),
             Response::Tagged(Status::Ok, _) => {
-                return Err(Refusal::Violation("it accepted a token that it had not seen"));
+                return Err(violation("it accepted a token that it had not seen"));
             }
             Response::Tagged(_, text) => return Err(self.explain(text, refused)),
-            // Another tag's answer is nobody's.
+            // Another tag's answer belongs to no command of ours.
             Response::Foreign => {}
             _ => response::pass_on(bytes, self.tag, &mut self.lines),
         }
@@ -210,7 +196,7 @@ impl<'a> SignIn<'a> {
             Response::Continue(challenge) => self.answer_challenge(challenge, mechanism, outbox)?,
             Response::Tagged(Status::Ok, _) => {
                 response::pass_on(bytes, self.tag, &mut self.lines);
-                return Ok(Some(Accepted { lines: std::mem::take(&mut self.lines) }));
+                return Ok(Some(Accepted::new(std::mem::take(&mut self.lines))));
             }
             Response::Tagged(_, text) => return Err(self.explain(text, refused)),
             Response::Foreign => {}
@@ -261,9 +247,7 @@ impl<'a> SignIn<'a> {
             offer.is_none_or(|offer| offer.mechanisms.iter().any(|name| name == mechanism.name()))
         };
         let chosen = self.credential.mechanisms.iter().copied().find(offered);
-        chosen.ok_or_else(|| {
-            Refusal::no_mechanism(offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default())
-        })
+        chosen.ok_or_else(|| no_mechanism(offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default()))
     }
 
     /// The message goes out, and its copy here is wiped.
@@ -284,7 +268,7 @@ impl<'a> SignIn<'a> {
     ) -> Result<(), Refusal> {
         self.challenges += 1;
         if self.challenges > CHALLENGES_LIMIT {
-            return Err(Refusal::Violation("it asks for more than the mechanism holds"));
+            return Err(violation("it asks for more than the mechanism holds"));
         }
         self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(challenge)));
         outbox.push(sasl::dummy_answer(mechanism));

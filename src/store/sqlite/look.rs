@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::BUSY_TIMEOUT;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
-use crate::store::{LoginRecord, StoreError};
+use crate::store::{Folded, LoginRecord, StoreError};
 
 /// Connections that only read: as many as threads of the runtime have looked at the same time.
 #[derive(Clone)]
@@ -31,11 +31,11 @@ impl Looks {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The account whose login name, folded, is exactly `name`.
-    pub(super) async fn find(&self, name: String) -> Result<Option<LoginRecord>, StoreError> {
-        match self.look(&name, false) {
+    /// The account with exactly this login name.
+    pub(super) async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        match self.look(name, false) {
             Err(StoreError::Failed(error)) if is_busy(&*error) => {
-                let looks = self.clone();
+                let (looks, name) = (self.clone(), name.clone());
                 let looking = tokio::task::spawn_blocking(move || looks.look(&name, true));
                 looking.await.map_err(|error| StoreError::Failed(error.into()))?
             }
@@ -43,7 +43,7 @@ impl Looks {
         }
     }
 
-    fn look(&self, name: &str, may_wait: bool) -> Result<Option<LoginRecord>, StoreError> {
+    fn look(&self, name: &Folded, may_wait: bool) -> Result<Option<LoginRecord>, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -64,7 +64,7 @@ impl Looks {
     }
 }
 
-fn read(connection: &Connection, name: &str) -> Result<Option<LoginRecord>, StoreError> {
+fn read(connection: &Connection, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         ACCOUNT_COLUMNS!(),
@@ -76,7 +76,7 @@ fn read(connection: &Connection, name: &str) -> Result<Option<LoginRecord>, Stor
         " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
         " WHERE n.folded = ?"
     ))?;
-    let mut rows = statement.query([name])?;
+    let mut rows = statement.query([name.as_str()])?;
     let mut found: Option<LoginRecord> = None;
     while let Some(row) = rows.next()? {
         let record = match &mut found {
@@ -100,6 +100,7 @@ fn is_busy(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fold;
     use crate::store::sqlite::Sqlite;
 
     fn kept(looks: &Looks) -> usize {
@@ -109,16 +110,16 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_is_taken_is_waited_for_beside_the_runtime() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.sqlite");
+        let (path, alice) = (directory.path().join("store.sqlite"), fold("alice"));
         let store = Sqlite::open(&path).await.unwrap();
         let (pool, looks) = (store.pool().unwrap(), store.opened().unwrap().looks.clone());
         pool.close().await;
         let taker = Connection::open(&path).unwrap();
         taker.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
 
-        let StoreError::Failed(error) = looks.look("alice", false).unwrap_err() else { panic!("no failure") };
+        let StoreError::Failed(error) = looks.look(&alice, false).unwrap_err() else { panic!("no failure") };
         assert!(is_busy(&*error), "{error}");
-        let mut found = Box::pin(looks.find("alice".to_owned()));
+        let mut found = Box::pin(looks.find(&alice));
         tokio::select! {
             biased;
             _ = &mut found => unreachable!("it is taken"),
@@ -127,7 +128,7 @@ mod tests {
         drop(taker);
         assert!(found.await.unwrap().is_none());
         assert_eq!(kept(&looks), 0, "who waited keeps nothing");
-        assert!(looks.find("alice".to_owned()).await.unwrap().is_none());
+        assert!(looks.find(&alice).await.unwrap().is_none());
         assert_eq!(kept(&looks), 1);
     }
 
@@ -135,7 +136,7 @@ mod tests {
     async fn a_database_that_is_gone_is_an_error_and_not_a_new_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.sqlite");
-        Looks::new(&path).find("alice".to_owned()).await.unwrap_err();
+        Looks::new(&path).find(&fold("alice")).await.unwrap_err();
         assert!(!path.exists());
     }
 }

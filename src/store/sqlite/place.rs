@@ -20,6 +20,10 @@ use crate::store::{Absence, SealedSetting, StoreError};
 /// What is under way on a database that is gone has ended by then, or is waited for another time.
 const LET_GO: Duration = Duration::from_secs(5);
 
+/// What SQLite calls its write-ahead log, and the index of it that processes share.
+const LOG: &str = "-wal";
+const LOG_INDEX: &str = "-shm";
+
 /// Says why the sealed values of a database that has taken the place of ours are not to be used.
 pub type Judge = Box<dyn Fn(&[SealedSetting]) -> Result<(), String> + Send + Sync>;
 
@@ -38,13 +42,13 @@ impl Place {
 }
 
 /// Why the database cannot be used, and what helps.
-pub(super) struct Trouble {
+pub(super) struct Fault {
     cause: String,
     cure: &'static str,
 }
 
-impl From<Trouble> for StoreError {
-    fn from(Trouble { cause, cure }: Trouble) -> Self {
+impl From<Fault> for StoreError {
+    fn from(Fault { cause, cure }: Fault) -> Self {
         Self::Unusable(format!("{cause}; {cure}"))
     }
 }
@@ -58,7 +62,7 @@ impl Sqlite {
         }
         let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = match &*known {
-            Some(Absence { cause, cure, .. }) => Trouble { cause: cause.clone(), cure },
+            Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
             None => self.trouble("was replaced by another one", "that is opened in a moment"),
         };
         Err(trouble.into())
@@ -82,7 +86,7 @@ impl Sqlite {
         }
     }
 
-    async fn try_to_follow(&self) -> Result<(), Trouble> {
+    async fn try_to_follow(&self) -> Result<(), Fault> {
         let before = self.opened.load_full();
         let found = self.found()?;
         if found == before.place && !before.pool.is_closed() {
@@ -109,7 +113,7 @@ impl Sqlite {
         Ok(())
     }
 
-    fn found(&self) -> Result<Place, Trouble> {
+    fn found(&self) -> Result<Place, Fault> {
         Place::of(&self.path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 self.trouble("is missing", "put it back, or mount the disk that it is on")
@@ -118,8 +122,8 @@ impl Sqlite {
         })
     }
 
-    fn trouble(&self, what: &str, cure: &'static str) -> Trouble {
-        Trouble { cause: format!("the database {} {what}", self.path.display()), cure }
+    fn trouble(&self, what: &str, cure: &'static str) -> Fault {
+        Fault { cause: format!("the database {} {what}", self.path.display()), cure }
     }
 
     /// Looks at what is at the path without changing it.
@@ -136,34 +140,51 @@ impl Sqlite {
 impl Opened {
     /// Notes which file SQLite writes ahead to, which has no name of its own once the database is moved.
     pub(super) fn remember_log(&self, database: &Path) {
-        let log = Place::of(&log_of(database)).ok();
+        let log = Place::of(&beside(database, LOG)).ok();
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
     }
 
-    /// Closes it. Where its log still lies at the path, it is emptied into the file that it belongs to:
-    /// beside another database it would be taken for that one's.
+    /// Closes it. Where its log still lies at the path, that is emptied into the file that it belongs to, and
+    /// removed: beside another database it would be taken for that one's.
     async fn let_go(&self, database: &Path) -> Result<(), String> {
         if self.pool.is_closed() {
             return Ok(());
         }
-        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.is_some() && Place::of(&log_of(database)).ok() == log {
-            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
-            let busy = emptied.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| error.to_string())?;
-            if busy != 0 {
-                return Err("another process still writes to the one that was there".to_owned());
+        if self.log_lies_at(database) {
+            tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
+            if self.log_lies_at(database) {
+                let _ = std::fs::remove_file(beside(database, LOG));
+                let _ = std::fs::remove_file(beside(database, LOG_INDEX));
             }
         }
         self.looks.close();
         drop(self.observer.lock().await.take());
-        let closed = tokio::time::timeout(LET_GO, self.pool.close()).await;
-        closed.map_err(|_| "the one that was there is still in use".to_owned())
+        tokio::time::timeout(LET_GO, self.pool.close()).await.map_err(|_| in_use())
+    }
+
+    fn log_lies_at(&self, database: &Path) -> bool {
+        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.is_some() && Place::of(&beside(database, LOG)).ok() == log
+    }
+
+    async fn empty_log(&self) -> Result<(), String> {
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
+        let busy = emptied.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| error.to_string())?;
+        match busy {
+            0 => Ok(()),
+            _ => Err(in_use()),
+        }
     }
 }
 
-fn log_of(database: &Path) -> PathBuf {
+fn in_use() -> String {
+    "the one that was there is still in use".to_owned()
+}
+
+/// SQLite's file of this ending beside a database.
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(ending);
     name.into()
 }
 

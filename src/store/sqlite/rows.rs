@@ -5,23 +5,25 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
+use crate::store::dates::sane_date_of;
 use crate::store::{
-    Account, AppPassword, Grant, GrantKind, GrantState, Id, StoreError, Trouble, Verifier, sane_date_of,
+    Account, AppPassword, Grant, GrantKind, GrantState, Id, MailboxTrouble, Right, StoreError, Verifier,
 };
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! ACCOUNT_COLUMNS {
     () => {
         "a.id AS a_id, a.name AS a_name, a.grant_id AS a_grant_id, a.last_login_at AS a_last_login_at, \
-         a.last_login_from AS a_last_login_from, a.trouble AS a_trouble, a.trouble_count AS a_trouble_count, \
+         a.last_login_from AS a_last_login_from, a.trouble AS a_trouble, a.trouble_cure AS a_trouble_cure, a.trouble_count AS a_trouble_count, \
          a.trouble_at AS a_trouble_at, a.trouble_retry_at AS a_trouble_retry_at"
     };
 }
 macro_rules! GRANT_COLUMNS {
     () => {
         "g.id AS g_id, g.revision AS g_revision, g.provider AS g_provider, g.owner AS g_owner, g.kind AS g_kind, \
-         g.scopes AS g_scopes, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
-         g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.failed_at AS g_failed_at, \
+         g.scopes AS g_scopes, g.in_force AS g_in_force, g.refresh_token AS g_refresh_token, g.access_token AS g_access_token, \
+         g.access_expires_at AS g_access_expires_at, g.state AS g_state, g.last_error AS g_last_error, g.cause_kind AS g_cause_kind, g.cause_code AS g_cause_code, g.cure AS g_cure, g.failed_at AS g_failed_at, \
          g.failures AS g_failures, g.retry_at AS g_retry_at, g.authorized_at AS g_authorized_at, \
          g.refreshed_at AS g_refreshed_at, g.refresh_expires_at AS g_refresh_expires_at, \
          g.interrupted_at AS g_interrupted_at"
@@ -71,11 +73,13 @@ pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
     })
 }
 
-fn trouble(row: &impl Columns) -> Result<Option<Trouble>, StoreError> {
-    let Some(reason) = row.column("a_trouble")? else { return Ok(None) };
+fn trouble(row: &impl Columns) -> Result<Option<MailboxTrouble>, StoreError> {
+    let Some(text) = row.column("a_trouble")? else { return Ok(None) };
+    let cause = Cause { kind: CauseKind::MailboxRefused, code: None, text };
+    let cure = cure(row.column("a_trouble_cure")?);
     let (at, retry_at) = (time_of(row, "a_trouble_at")?, time_of(row, "a_trouble_retry_at")?);
-    Ok(Some(Trouble {
-        reason,
+    Ok(Some(MailboxTrouble {
+        trouble: Trouble { cause, cure },
         count: row.column("a_trouble_count")?,
         at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         retry_at: retry_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
@@ -90,17 +94,15 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
+        right: right(row)?,
         id: Id(id),
         revision: row.column("g_revision")?,
         provider: row.column("g_provider")?,
         owner: row.column("g_owner")?,
-        kind: kind(row, "g_kind")?,
-        mailbox: None,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-        refresh_token: row.column("g_refresh_token")?,
         access_token: row.column("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
-        last_error: row.column("g_last_error")?,
+        trouble: grant_trouble(row, "g_")?,
         failed_at: time_of(row, "g_failed_at")?,
         failures: row.column("g_failures")?,
         retry_at: time_of(row, "g_retry_at")?,
@@ -109,6 +111,34 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
         refresh_expires_at: time_of(row, "g_refresh_expires_at")?,
         interrupted_at: time_of(row, "g_interrupted_at")?,
     }))
+}
+
+/// What is wrong with a grant, in columns that begin with `prefix`.
+pub(super) fn grant_trouble(row: &impl Columns, prefix: &str) -> Result<Option<Trouble>, StoreError> {
+    let column = |name: &str| row.column::<Option<String>>(&format!("{prefix}{name}"));
+    let Some(text) = column("last_error")? else { return Ok(None) };
+    let kind = column("cause_kind")?.as_deref().and_then(CauseKind::from_name);
+    let cause = Cause { kind: kind.unwrap_or(CauseKind::Recorded), code: column("cause_code")?, text };
+    Ok(Some(Trouble { cause, cure: cure(column("cure")?) }))
+}
+
+/// A cure that a newer version wrote may be of a kind that this one does not know.
+fn cure(json: Option<String>) -> Cure {
+    json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or(Cure::Unknown)
+}
+
+/// How a cure is written.
+pub(super) fn cure_column(trouble: Option<&Trouble>) -> Option<String> {
+    trouble.and_then(|trouble| serde_json::to_string(&trouble.cure).ok())
+}
+
+fn right(row: &impl Columns) -> Result<Right, StoreError> {
+    let was = kind(row, "g_kind")?;
+    Ok(match (row.column("g_in_force")?, row.column("g_refresh_token")?) {
+        (true, Some(refresh_token)) => Right::Person { refresh_token },
+        (true, None) => Right::Application,
+        (false, _) => Right::Withdrawn { was },
+    })
 }
 
 pub(super) fn kind(row: &impl Columns, column: &str) -> Result<GrantKind, StoreError> {

@@ -140,6 +140,15 @@ impl Controls {
         })
     }
 
+    /// Takes a refresh token for `user`'s mail that was given to the default client in another life.
+    pub fn accept_refresh_token(&self, user: &str, token: &str) {
+        let issued = self.grant(user);
+        self.0.change(|state| {
+            let accepted = state.refresh_tokens.remove(&issued).expect("it was issued just now");
+            state.refresh_tokens.insert(token.to_owned(), accepted);
+        });
+    }
+
     /// An access token for `user`'s mail that lives as long as the switch says.
     pub fn access_token(&self, user: &str) -> String {
         let scopes = self.0.vendor.scopes();

@@ -18,6 +18,9 @@ pub(super) enum Expects {
     LoginPassword { name: Zeroizing<Vec<u8>> },
 }
 
+/// The longest user name that is kept while the password is asked for; an address has at most 254 bytes.
+const NAME_LIMIT: usize = 1024;
+
 const BASE64: &str = "BAD The line is not valid base64";
 
 impl Dialogue {
@@ -38,7 +41,7 @@ impl Dialogue {
         };
         let tag = tag.to_vec();
         match (expects, initial_response) {
-            // An empty name is nobody's, so `=` gets the question.
+            // No account has an empty name, so `=` gets the question.
             (Expects::LoginName, None | Some(b"=")) => self.ask(tag, Expects::LoginName, outbox),
             (expects, None) => self.ask(tag, expects, outbox),
             (expects, Some(b"=")) => self.response(tag, expects, b"", outbox),
@@ -103,6 +106,10 @@ impl Dialogue {
                     None
                 }
             },
+            Expects::LoginName if decoded.len() > NAME_LIMIT => {
+                write_line(outbox, &tag, "BAD The user name is too long");
+                None
+            }
             Expects::LoginName => self.ask(tag, Expects::LoginPassword { name: decoded }, outbox),
             Expects::LoginPassword { name } => {
                 let login = Login { name: sasl::text_of(&name), password: sasl::secret_text_of(&decoded) };

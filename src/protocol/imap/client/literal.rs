@@ -2,7 +2,7 @@
 //! sent, or dropped where the client does not wait, and the stream stays in step.
 
 use super::{Dialogue, Event, State};
-use crate::protocol::imap::Channel;
+use crate::protocol::Channel;
 use crate::protocol::imap::answer::write_line;
 use crate::protocol::imap::command::{self, Verb};
 use crate::protocol::imap::framer::{Framed, Literal};

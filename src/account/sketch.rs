@@ -1,0 +1,149 @@
+//! Token buckets for any number of keys, in memory of a fixed size.
+//!
+//! A bucket is one number: the moment at which it will be full again if nothing more is charged (the
+//! "theoretical arrival time" of the generic cell rate algorithm). The numbers lie in a count-min sketch:
+//! each key has a cell in each of two rows, and counts with the lower of its two cells. So nothing that a
+//! client sends is kept, nothing has to be cleaned up, and no flood of keys makes a bucket forget: writing
+//! another key can only raise a cell. Where two keys share both cells, one pays for the other. Forgiving is
+//! the only thing that lowers a cell, by one charge, and only a cell that says no more than the key's own.
+
+use std::time::Duration;
+
+/// Of a row. With two rows it takes thousands of throttled keys until a third one meets taken cells in both.
+const CELLS: usize = 1 << 16;
+/// Coarse enough that 32 bits last for 13 years without a restart; after that nothing is throttled any more.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A moment in ticks since the program started.
+pub(super) type Ticks = u32;
+
+/// The ticks that have passed after `elapsed`.
+pub(super) fn ticks(elapsed: Duration) -> Ticks {
+    Ticks::try_from(elapsed.as_millis() / TICK.as_millis()).unwrap_or(Ticks::MAX)
+}
+
+/// How long `ticks` are.
+pub(super) fn duration(ticks: Ticks) -> Duration {
+    TICK.saturating_mul(ticks)
+}
+
+/// Buckets of one size.
+pub(super) struct Buckets {
+    rows: [Box<[Ticks]>; 2],
+    /// What one charge takes.
+    interval: Ticks,
+    /// What may be charged at once, less the last charge.
+    slack: Ticks,
+}
+
+impl Buckets {
+    /// Buckets that take `burst` charges at once, and then one in each `interval`.
+    pub(super) fn new(burst: u32, interval: Duration) -> Self {
+        let interval = ticks(interval);
+        let slack = interval.saturating_mul(burst.saturating_sub(1));
+        // Zeroed memory that the kernel hands out when it is first written to.
+        let row = || vec![0; CELLS].into_boxed_slice();
+        Self { rows: [row(), row()], interval, slack }
+    }
+
+    /// How long until `key` may be charged once more; 0 where it may be now.
+    pub(super) fn wait(&self, key: u64, now: Ticks) -> Ticks {
+        self.full_at(key).saturating_sub(now).saturating_sub(self.slack)
+    }
+
+    pub(super) fn charge(&mut self, key: u64, now: Ticks) {
+        let full_at = self.full_at(key).max(now).saturating_add(self.interval);
+        for cell in self.cells(key) {
+            *cell = full_at.max(*cell);
+        }
+    }
+
+    /// Takes one charge back.
+    pub(super) fn forgive(&mut self, key: u64, now: Ticks) {
+        let full_at = self.full_at(key);
+        let forgiven = full_at.saturating_sub(self.interval).max(now);
+        // A higher cell says something about another key.
+        for cell in self.cells(key) {
+            if *cell == full_at {
+                *cell = forgiven.min(full_at);
+            }
+        }
+    }
+
+    fn full_at(&self, key: u64) -> Ticks {
+        let [first, second] = places(key);
+        self.rows[0][first].min(self.rows[1][second])
+    }
+
+    fn cells(&mut self, key: u64) -> [&mut Ticks; 2] {
+        let [first, second] = places(key);
+        let [one, other] = &mut self.rows;
+        [&mut one[first], &mut other[second]]
+    }
+}
+
+/// The places of `key`, which is a keyed hash, in the rows.
+fn places(key: u64) -> [usize; 2] {
+    let [.., a, b, c, d] = key.to_be_bytes();
+    [u16::from_be_bytes([a, b]).into(), u16::from_be_bytes([c, d]).into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Ticks = 10;
+
+    fn buckets() -> Buckets {
+        Buckets::new(3, Duration::from_secs(10))
+    }
+
+    fn charged(buckets: &mut Buckets, key: u64, now: Ticks) -> bool {
+        let free = buckets.wait(key, now) == 0;
+        if free {
+            buckets.charge(key, now);
+        }
+        free
+    }
+
+    #[test]
+    fn a_bucket_takes_a_burst_and_then_one_an_interval() {
+        let mut buckets = buckets();
+        assert!((0..3).all(|_| charged(&mut buckets, 1, 5)));
+        assert_eq!(buckets.wait(1, 5), 10 * SECOND);
+        assert!(!charged(&mut buckets, 1, 5 + 10 * SECOND - 1));
+        assert!(charged(&mut buckets, 1, 5 + 10 * SECOND));
+        assert!(!charged(&mut buckets, 1, 5 + 10 * SECOND));
+        let later = 5 + 100 * SECOND;
+        assert_eq!((0..9).filter(|_| charged(&mut buckets, 1, later)).count(), 3);
+    }
+
+    #[test]
+    fn one_charge_is_forgiven_at_a_time_and_never_more_than_there_were() {
+        let mut buckets = buckets();
+        (0..3).for_each(|_| buckets.charge(1, 5));
+        buckets.forgive(1, 5);
+        assert!(charged(&mut buckets, 1, 5) && !charged(&mut buckets, 1, 5));
+        (0..9).for_each(|_| buckets.forgive(1, 5));
+        assert_eq!((0..9).filter(|_| charged(&mut buckets, 1, 5)).count(), 3);
+    }
+
+    #[test]
+    fn a_stranger_in_one_of_the_cells_neither_throttles_nor_forgives() {
+        let (key, stranger) = (0x0001_0002, 0x0001_0003);
+        let mut buckets = buckets();
+        (0..3).for_each(|_| buckets.charge(stranger, 5));
+        assert_eq!(buckets.wait(key, 5), 0);
+        (0..2).for_each(|_| buckets.charge(key, 5));
+        buckets.forgive(key, 5);
+        assert_eq!(buckets.wait(stranger, 5), 10 * SECOND);
+    }
+
+    #[test]
+    fn the_end_of_time_throttles_nothing() {
+        let mut buckets = buckets();
+        let end = ticks(Duration::MAX);
+        (0..9).for_each(|_| buckets.charge(1, end));
+        assert_eq!(buckets.wait(1, end), 0);
+    }
+}

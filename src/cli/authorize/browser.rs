@@ -1,0 +1,69 @@
+//! A browser on this machine, or on one that an ssh forwarding leads from.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::cli::print;
+use crate::secret::KeySource;
+
+/// `xdg-open` without a desktop has failed by then; one that still runs has handed the address on.
+const OPENER_FAILS_WITHIN: Duration = Duration::from_millis(250);
+
+/// Shows the address to open.
+pub(super) fn announce(url: &Url, redirect_uri: &str, owner: &str) {
+    print::words(&format!("Open this address in a browser and sign in as {owner}:"));
+    print::data(url.as_str());
+    if let Some(port) = loopback_port(redirect_uri) {
+        print::words("If the browser runs on another machine, let it reach this one first, there:");
+        print::words(&format!("  ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"));
+    }
+}
+
+/// Opens the address, and shows it. `hidden` is the key that a browser does not get to see.
+pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
+    print::words(&format!("A browser opens; sign in as {owner}. If none does, open this address:"));
+    print::words(url.as_str());
+    if let Err(error) = start(url, hidden) {
+        print::words(&format!("No browser could be started: {error}"));
+        print::words("On a machine without one, use --no-browser, --paste or --device.");
+    }
+}
+
+/// Starts the first program here that opens an address. A Ctrl-C for us is none for it, and a key in our
+/// environment is not in its.
+fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
+    let mut failure = std::io::ErrorKind::NotFound.into();
+    for mut opener in open::commands(url.as_str()) {
+        hidden.hide_from(&mut opener);
+        opener.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match opener.spawn().and_then(fails_at_once) {
+            Ok(None) => return Ok(()),
+            Ok(Some(status)) => {
+                failure = std::io::Error::other(format!("{:?}: {status}", opener.get_program()));
+            }
+            // That others are not installed is no news once one has failed.
+            Err(error) if failure.kind() == std::io::ErrorKind::NotFound => failure = error,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+/// How a program ended that finds out at once that it cannot do its work.
+fn fails_at_once(mut opener: Child) -> std::io::Result<Option<ExitStatus>> {
+    let patience = Instant::now() + OPENER_FAILS_WITHIN;
+    while Instant::now() < patience {
+        if let Some(status) = opener.try_wait()? {
+            return Ok((!status.success()).then_some(status));
+        }
+        std::thread::sleep(OPENER_FAILS_WITHIN / 25);
+    }
+    Ok(None)
+}
+
+fn loopback_port(redirect_uri: &str) -> Option<u16> {
+    Url::parse(redirect_uri).ok().filter(|url| url.scheme() == "http")?.port()
+}

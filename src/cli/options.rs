@@ -1,0 +1,37 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::print;
+use crate::config::{Config, LogFormat};
+use crate::control::Installation;
+
+/// As on the command line.
+pub(super) struct Options {
+    pub(super) config: Option<PathBuf>,
+    pub(super) log: Option<String>,
+}
+
+impl Options {
+    /// Reads the configuration and starts the log; what should be mended is said.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let config = self.read()?;
+        for warning in &config.warnings {
+            print::words(&format!("warning: {warning}"));
+        }
+        Ok(config)
+    }
+
+    /// Like [`Options::load`], for a command that says the warnings by itself.
+    pub(super) fn read(&self) -> Result<Config, Failure> {
+        let config = Config::load(self.config.as_deref())?;
+        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
+        Ok(config)
+    }
+
+    /// Reads the configuration, starts the log and opens what is configured.
+    pub(super) async fn open(&self) -> Result<Installation, Failure> {
+        Ok(Installation::open(self.load()?).await?)
+    }
+}

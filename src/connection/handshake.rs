@@ -1,0 +1,98 @@
+//! TLS on the client's side: at the beginning of a connection, or after STARTTLS.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info, warn};
+
+use super::farewell::Ending;
+use super::{Connection, denial, farewell};
+use crate::config::Security;
+use crate::protocol::{Channel, Protocol};
+use crate::tls::{AcceptError, FirstBytes, Stream};
+use crate::wire::Wire;
+
+/// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
+const SILENCE: Duration = Duration::from_secs(15);
+
+impl<P: Protocol> Connection<P> {
+    /// The stream as the listener promises it.
+    pub(super) async fn open(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<(Stream, Channel)> {
+        Some(match self.security {
+            Security::Tls => (self.handshake(tcp, deadline, ending).await?, Channel::Tls),
+            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
+            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
+        })
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<Stream> {
+        let shaken = tokio::select! {
+            biased;
+            shaken = self.tls(tcp, deadline) => shaken?,
+            _ = ending => return None,
+        };
+        match shaken {
+            Ok(stream) => Some(stream),
+            Err(error) if error.is_noise() => {
+                debug!("{error}");
+                None
+            }
+            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent)) => {
+                info!("{error}");
+                None
+            }
+            Err(error) => {
+                warn!("{error}");
+                None
+            }
+        }
+    }
+
+    /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
+    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Stream, AcceptError>> {
+        let acceptor = self.proxy.acceptors.get(&P::DOOR)?;
+        let patience = deadline.min(Instant::now() + SILENCE);
+        let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
+            Err(_) => Some(AcceptError::Silent),
+            Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
+            Ok(_) => None,
+        };
+        if let Some(error) = not_tls {
+            farewell::turn_away::<P>(&tcp, &denial::tls_only());
+            return Some(Err(error));
+        }
+        Some(acceptor.accept(tcp, deadline).await)
+    }
+
+    /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
+    /// was injected on the way, or the client is broken, and either way the connection ends.
+    pub(super) async fn start_tls(
+        &self,
+        client: Wire<Stream>,
+        injected: usize,
+        deadline: Instant,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<Wire<Stream>> {
+        if injected > 0 {
+            warn!(
+                "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"
+            );
+            return None;
+        }
+        let (stream, _) = client.into_parts();
+        let tcp = stream.into_plain().ok()?;
+        Some(Wire::of_client(self.handshake(tcp, deadline, ending).await?))
+    }
+}

@@ -1,0 +1,344 @@
+//! The places for connections, and who gives one up when all are taken.
+//!
+//! A connection that has not presented a right password holds its place only as long as there are others. When all
+//! are taken, a newcomer takes the place of the oldest connection of the address, or of the IPv6 /48, that
+//! holds at least two more such connections than the newcomer's; where there is none, of the oldest that had
+//! its time. So strangers who are silent, from however many addresses, leave room for a login, and a session
+//! is never touched.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A mail program that reaches the port has presented its password by then.
+const TIME_TO_LOG_IN: Duration = Duration::from_secs(10);
+/// With one connection more than the newcomer an address would gain by coming back, and so on in turns.
+const MORE: usize = 2;
+
+/// All places.
+pub struct Places {
+    limit: usize,
+    per_address: usize,
+    began: Instant,
+    crowd: Arc<Mutex<Crowd>>,
+}
+
+/// A connection's place, until it is dropped.
+pub struct ConnectionPermit {
+    crowd: Arc<Mutex<Crowd>>,
+    number: Number,
+    address: IpAddr,
+    /// Tells that a newcomer has it now.
+    lost: Option<oneshot::Receiver<()>>,
+    is_known: bool,
+    is_logged_in: bool,
+}
+
+/// Why there is no place.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All(usize),
+    /// The address has so many connections that have not logged in.
+    Address(IpAddr, usize),
+}
+
+/// A connection by the microsecond at which it came, or the next that was free.
+type Number = u64;
+
+#[derive(Default)]
+struct Crowd {
+    /// Places that are taken.
+    taken: usize,
+    last: Number,
+    /// How many have not logged in, by address.
+    logging_in: HashMap<IpAddr, usize>,
+    /// Those that have not presented a right password, the oldest first.
+    unknown: BTreeMap<Number, Unknown>,
+    addresses: Groups,
+    /// Of IPv6 only; an IPv4 address stands for itself.
+    networks: Groups,
+}
+
+struct Unknown {
+    address: IpAddr,
+    lose: oneshot::Sender<()>,
+}
+
+impl Places {
+    /// `limit` places in all, and `per_address` for connections of one address that have not logged in.
+    pub fn new(limit: usize, per_address: usize) -> Self {
+        Self { limit, per_address, began: Instant::now(), crowd: Arc::default() }
+    }
+
+    /// A place for a connection from `from`, and the address of the connection that had to give it up.
+    pub fn enter(&self, from: IpAddr) -> Result<(ConnectionPermit, Option<IpAddr>), Full> {
+        let address = address(from);
+        let now = Number::try_from(self.began.elapsed().as_micros()).unwrap_or(Number::MAX);
+        let mut crowd = lock(&self.crowd);
+        if crowd.logging_in.get(&address).copied().unwrap_or_default() >= self.per_address {
+            return Err(Full::Address(address, self.per_address));
+        }
+        let displaced = match crowd.taken < self.limit {
+            true => None,
+            false => Some(crowd.make_room(address, now).ok_or(Full::All(self.limit))?),
+        };
+        let number = now.max(crowd.last.saturating_add(1));
+        let (lose, lost) = oneshot::channel();
+        crowd.last = number;
+        crowd.taken += 1;
+        *crowd.logging_in.entry(address).or_default() += 1;
+        crowd.unknown.insert(number, Unknown { address, lose });
+        crowd.addresses.add(address, number);
+        if let Some(network) = network(address) {
+            crowd.networks.add(network, number);
+        }
+        drop(crowd);
+        let crowd = self.crowd.clone();
+        let permit = ConnectionPermit {
+            crowd,
+            number,
+            address,
+            lost: Some(lost),
+            is_known: false,
+            is_logged_in: false,
+        };
+        Ok((permit, displaced))
+    }
+}
+
+impl Crowd {
+    /// Frees a place for `newcomer`; the address that had it.
+    fn make_room(&mut self, newcomer: IpAddr, now: Number) -> Option<IpAddr> {
+        let own = self.addresses.size(newcomer);
+        let own_network = network(newcomer).map_or(own, |network| self.networks.size(network));
+        let oldest = self.addresses.oldest_of_biggest(own + MORE);
+        let oldest = oldest.or_else(|| self.networks.oldest_of_biggest(own_network + MORE));
+        let number = oldest.or_else(|| {
+            let time = Number::try_from(TIME_TO_LOG_IN.as_micros()).unwrap_or(Number::MAX);
+            let (&number, _) = self.unknown.first_key_value()?;
+            (now.saturating_sub(number) >= time).then_some(number)
+        })?;
+        let Unknown { address, lose } = self.forget(number)?;
+        self.taken -= 1;
+        let _ = lose.send(());
+        Some(address)
+    }
+
+    /// It does not count among the unknown any more; `None` where it did not.
+    fn forget(&mut self, number: Number) -> Option<Unknown> {
+        let unknown = self.unknown.remove(&number)?;
+        self.addresses.remove(unknown.address, number);
+        if let Some(network) = network(unknown.address) {
+            self.networks.remove(network, number);
+        }
+        Some(unknown)
+    }
+
+    fn logged_in(&mut self, address: IpAddr) {
+        if let Some(count) = self.logging_in.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.logging_in.remove(&address);
+            }
+        }
+    }
+}
+
+impl ConnectionPermit {
+    /// A right password was presented: the place is the connection's own. False where a newcomer has it.
+    pub(super) fn keep(&mut self) -> bool {
+        if !self.is_known {
+            self.is_known = lock(&self.crowd).forget(self.number).is_some();
+        }
+        self.is_known
+    }
+
+    /// The connection does not count any more among those of its address that have not logged in.
+    pub(super) fn logged_in(&mut self) {
+        if !self.is_logged_in {
+            self.is_logged_in = true;
+            lock(&self.crowd).logged_in(self.address);
+        }
+    }
+
+    /// Ends when a newcomer has the place. To be asked for once.
+    pub(super) fn lost(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let lost = self.lost.take();
+        async move {
+            // No word, and it is the connection's own.
+            if let Some(lost) = lost
+                && lost.await.is_ok()
+            {
+                return;
+            }
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.logged_in();
+        let mut crowd = lock(&self.crowd);
+        if self.is_known || crowd.forget(self.number).is_some() {
+            crowd.taken -= 1;
+        }
+    }
+}
+
+/// Connections by where they come from.
+#[derive(Default)]
+struct Groups {
+    members: HashMap<IpAddr, BTreeSet<Number>>,
+    sizes: BTreeSet<(usize, IpAddr)>,
+}
+
+impl Groups {
+    fn size(&self, group: IpAddr) -> usize {
+        self.members.get(&group).map_or(0, BTreeSet::len)
+    }
+
+    fn add(&mut self, group: IpAddr, number: Number) {
+        let members = self.members.entry(group).or_default();
+        self.sizes.remove(&(members.len(), group));
+        members.insert(number);
+        self.sizes.insert((members.len(), group));
+    }
+
+    fn remove(&mut self, group: IpAddr, number: Number) {
+        let Some(members) = self.members.get_mut(&group) else { return };
+        self.sizes.remove(&(members.len(), group));
+        members.remove(&number);
+        match members.len() {
+            0 => drop(self.members.remove(&group)),
+            left => drop(self.sizes.insert((left, group))),
+        }
+    }
+
+    /// The oldest of the biggest group, where that has at least so many.
+    fn oldest_of_biggest(&self, least: usize) -> Option<Number> {
+        let (_, group) = self.sizes.last().filter(|(size, _)| *size >= least)?;
+        self.members.get(group)?.first().copied()
+    }
+}
+
+/// Who counts as one. A client with one IPv6 address has the 2^64 of its network (RFC 6177), and an IPv4 client that
+/// came in over an IPv6 socket is an IPv4 client.
+fn address(of: IpAddr) -> IpAddr {
+    match of.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => masked(v6, 64),
+        other => other,
+    }
+}
+
+/// What lies around an IPv6 address: a site has a /48.
+fn network(of: IpAddr) -> Option<IpAddr> {
+    match of {
+        IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),
+        _ => None,
+    }
+}
+
+fn masked(address: Ipv6Addr, bits: u32) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits))))
+}
+
+fn lock(crowd: &Mutex<Crowd>) -> MutexGuard<'_, Crowd> {
+    crowd.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn places(limit: usize) -> Places {
+        Places::new(limit, 4)
+    }
+
+    fn v4(last: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+    }
+
+    fn came(places: &Places, from: IpAddr) -> ConnectionPermit {
+        places.enter(from).ok().unwrap().0
+    }
+
+    fn displaced(places: &Places, from: IpAddr) -> Option<IpAddr> {
+        places.enter(from).ok().unwrap().1
+    }
+
+    #[tokio::test]
+    async fn security_row_31_a_newcomer_takes_the_oldest_place_of_the_address_that_has_most() {
+        let places = places(6);
+        let mut slots: Vec<ConnectionPermit> = [1, 2, 2, 3, 3, 3].map(|last| came(&places, v4(last))).into();
+        let (newcomer, displaced) = places.enter(v4(4)).unwrap();
+        assert_eq!(displaced, Some(v4(3)));
+        slots[3].lost().await;
+        assert!(!slots[3].keep(), "it came too late");
+        drop(slots.remove(3));
+        assert_eq!(lock(&places.crowd).taken, 6, "the place is the newcomer's");
+        drop((slots, newcomer));
+        let crowd = lock(&places.crowd);
+        assert!(crowd.taken == 0 && crowd.unknown.is_empty() && crowd.logging_in.is_empty());
+        assert!(crowd.addresses.members.is_empty() && crowd.addresses.sizes.is_empty());
+    }
+
+    #[test]
+    fn security_row_31_one_place_more_is_no_reason_and_neither_is_a_known_one() {
+        let places = places(4);
+        let mut slots: Vec<ConnectionPermit> = [1, 2, 3, 3].map(|last| came(&places, v4(last))).into();
+        assert_eq!(places.enter(v4(1)).err(), Some(Full::All(4)));
+        assert!(slots[3].keep() && slots[2].keep());
+        assert_eq!(places.enter(v4(4)).err(), Some(Full::All(4)));
+        drop(slots.remove(3));
+        assert_eq!(displaced(&places, v4(4)), None);
+    }
+
+    #[tokio::test]
+    async fn security_row_31_a_place_is_safe_for_ten_seconds_and_then_the_oldest_goes() {
+        let mut places = places(2);
+        let _slots = [came(&places, v4(1)), came(&places, v4(2))];
+        places.began -= TIME_TO_LOG_IN - Duration::from_secs(1);
+        assert_eq!(places.enter(v4(3)).err(), Some(Full::All(2)));
+        places.began -= Duration::from_secs(1);
+        assert_eq!(displaced(&places, v4(3)), Some(v4(1)));
+    }
+
+    #[test]
+    fn security_row_31_the_networks_of_an_ipv6_site_are_counted_together() {
+        let places = places(4);
+        let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+        let _slots = ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:2:1::1"]
+            .map(|text| came(&places, v6(text)));
+        let (_newcomer, displaced) = places.enter(v4(1)).unwrap();
+        assert_eq!(displaced, Some(v6("2001:db8:1:1::")));
+        assert_eq!(places.enter(v6("2001:db8:1:4::1")).err(), Some(Full::All(4)));
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_until_it_logs_in() {
+        let places = places(100);
+        let mut slots: Vec<ConnectionPermit> = (0..4).map(|_| came(&places, v4(1))).collect();
+        assert_eq!(places.enter(v4(1)).err(), Some(Full::Address(v4(1), 4)));
+        slots[0].keep();
+        assert!(places.enter(v4(1)).is_err(), "it is still signing in");
+        slots[0].logged_in();
+        slots.push(came(&places, v4(1)));
+        assert!(places.enter(v4(1)).is_err());
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address_and_a_mapped_address_is_ipv4() {
+        let of = |text: &str| address(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::1"), "::1");
+        assert_eq!(of("127.0.0.2"), "127.0.0.2");
+    }
+}

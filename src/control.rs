@@ -1,0 +1,25 @@
+//! What an administrator can do, whatever the surface: a command line, a page, a link.
+//!
+//! Each operation is a function, or a value that waits for its next step ([`authorize::Pending`]). Its outcome is
+//! data, never a sentence with a command in it; it prints nothing and asks nothing. What it has to say on the way
+//! goes to a callback of its surface. The surface decides words, this decides what is done.
+
+pub(crate) mod accounts;
+pub(crate) mod answers;
+pub(crate) mod authorize;
+pub(crate) mod certs;
+pub(crate) mod check;
+mod error;
+pub(crate) mod grants;
+mod installation;
+pub(crate) mod keys;
+mod names;
+pub(crate) mod passwords;
+mod proof;
+pub(crate) mod providers;
+pub(crate) mod serving;
+pub(crate) mod setup;
+pub(crate) mod transfer;
+
+pub(crate) use error::{Error, NameOf, OldName};
+pub(crate) use installation::Installation;

@@ -1,0 +1,68 @@
+//! What mail programs log in to.
+
+use super::error::Error;
+use super::installation::Installation;
+use super::names::{check_aliases, check_login_name};
+use crate::shutdown::Uninterrupted;
+use crate::store::{Account, Grant};
+
+/// The account's name as it is stored, where `name` is an account or an alias; else `name`.
+pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Error> {
+    let known = installation.known_account(name).await?;
+    Ok(known.map_or_else(|| name.to_owned(), |known| known.account.name))
+}
+
+/// An account with its grant, and how many app passwords it has.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The account.
+    pub(crate) account: Account,
+    /// Its grant; `None` where it has none.
+    pub(crate) grant: Option<Grant>,
+    /// How many app passwords open it.
+    pub(crate) passwords: usize,
+}
+
+/// All accounts, by name.
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
+    let grants = installation.store.grants().await?;
+    let mut entries = Vec::new();
+    for account in installation.store.accounts().await? {
+        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
+        let passwords = installation.store.passwords(&account.id).await?.len();
+        entries.push(Entry { account, grant, passwords });
+    }
+    Ok(entries)
+}
+
+/// Removes an account, its passwords, and its grant where no other account uses it.
+pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
+    let account = installation.exact_account(name).await?.account;
+    let _removing = Uninterrupted::begin();
+    installation.store.remove_account(&account.id).await?;
+    Ok(account)
+}
+
+/// Lets mail programs log in to the account called `name` as `alias`, too; `yes` where that may be another
+/// address.
+pub(crate) async fn alias(
+    installation: &Installation,
+    name: &str,
+    alias: &str,
+    yes: bool,
+) -> Result<Account, Error> {
+    check_login_name(alias)?;
+    let account = installation.exact_account(name).await?.account;
+    check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
+    installation.store.add_alias(&account.id, alias).await?;
+    Ok(account)
+}
+
+/// Takes such a name away again.
+pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
+    let account = installation.exact_account(name).await?.account;
+    match installation.store.remove_alias(&account.id, alias).await? {
+        true => Ok(account),
+        false => Err(Error::NoAlias { account: account.name, name: alias.to_owned() }),
+    }
+}

@@ -1,0 +1,105 @@
+//! The answers to sign-ins whose redirect URI is an https address of the user's own: what `serve` receives
+//! and `authorize`, another process, collects.
+//!
+//! Only the answer to a sign-in that was announced is kept, once, sealed, and for a short time; so a
+//! stranger who reaches the address fills nothing and uses nothing up.
+
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+use tracing::{info, warn};
+
+use super::error::Error;
+use super::installation::Installation;
+use crate::oauth::SharedCallback;
+use crate::secret::{Sealer, Secret};
+use crate::store::{Store, answer_key};
+
+/// A code lives ten minutes at most providers.
+const LIFE: Duration = Duration::minutes(10);
+
+/// Says that the answer to the sign-in with this `state` is waited for.
+pub(super) async fn announce(installation: &Installation, state: &Secret, seconds: u64) -> Result<(), Error> {
+    let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let until = OffsetDateTime::now_utc().saturating_add(wait);
+    Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
+}
+
+/// The query of the answer, once it has come.
+pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Error> {
+    let key = answer_key(state.expose());
+    let Some(sealed) = installation.store.collect(&key, OffsetDateTime::now_utc()).await? else {
+        return Ok(None);
+    };
+    Ok(Some(installation.sealer.open_text(&key, &sealed)?))
+}
+
+/// Forgets a sign-in whose answer is no longer waited for.
+pub(super) async fn withdraw(store: &dyn Store, state: &Secret) {
+    let now = OffsetDateTime::now_utc();
+    let _ = store.collect(&awaited_key(state.expose()), now).await;
+    let _ = store.collect(&answer_key(state.expose()), now).await;
+}
+
+fn awaited_key(state: &str) -> String {
+    format!("awaited-{}", answer_key(state))
+}
+
+/// Receives answers for as long as the proxy runs.
+pub(super) struct Receiver {
+    callback: SharedCallback,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+}
+
+impl Receiver {
+    /// Listens for answers, where the configuration says so.
+    pub(super) async fn listen(installation: &Installation) -> Result<Option<Self>, Error> {
+        let Some(address) = installation.config.callback else { return Ok(None) };
+        let providers = installation.config.providers.values();
+        let mut paths: Vec<String> = providers
+            .map(|provider| &provider.redirect_uri)
+            .filter(|uri| uri.scheme() == "https")
+            .map(|uri| uri.path().to_owned())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        if paths.is_empty() {
+            warn!(
+                "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
+            );
+        }
+        let failed = |error| Error::CallbackAddress { address, error };
+        let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
+        info!("sign-ins are received on {}", callback.address()?);
+        Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+    }
+
+    /// Receives until it is dropped.
+    pub(super) async fn receive(self: Arc<Self>) {
+        let receiver = self.clone();
+        let keep = move |state: String, query: String| {
+            let (receiver, query) = (receiver.clone(), Secret::new(query));
+            async move { receiver.keep(&state, &query).await }
+        };
+        self.callback.serve(keep).await;
+    }
+
+    /// Keeps the answer where a sign-in waits for it; says whether one does.
+    pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
+        let now = OffsetDateTime::now_utc();
+        match self.store.collect(&awaited_key(state), now).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(error) => {
+                warn!("the answer to a sign-in was lost: {error}");
+                return false;
+            }
+        }
+        let key = answer_key(state);
+        // The command that collects it may know only the newest key.
+        let _ = self.sealer.reload();
+        let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
+        self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()
+    }
+}

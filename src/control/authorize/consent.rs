@@ -1,0 +1,242 @@
+//! A person's consent: the authorisation code flow, its answer listened for here, left by a running `serve` or
+//! pasted; or the device flow (RFC 8628).
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use url::Url;
+
+use super::plan::{Progress, Tell, Way};
+use super::storing::{Authorized, Certainty, Seat, prove_and_store};
+
+use crate::config::Provider;
+use crate::control::answers;
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::providers::Legs;
+use crate::oauth::identity::{self, Identity};
+use crate::oauth::{
+    Authorization, Callback, CallbackError, Code, Device, Poll, RedirectError, Tokens, redirect_text,
+};
+
+/// How often the store is looked at for an answer that a running `serve` left; a person waits for this.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What a person has to do.
+#[derive(Debug)]
+pub(crate) enum Todo<'a> {
+    /// To open that address and sign in. The answer comes by itself.
+    Open { url: &'a Url, redirect_uri: &'a str },
+    /// To open that address, sign in, and bring the address that the browser ends at.
+    Paste { url: &'a Url, redirect_uri: &'a str },
+    /// To open an address on any device and enter a code.
+    EnterCode(&'a Device),
+}
+
+/// What a person's doing brought.
+pub(crate) enum Answer {
+    Code(Code),
+    Tokens(Box<Tokens>),
+}
+
+/// A consent that is waited for.
+pub(crate) struct Consent {
+    seat: Seat,
+    legs: Legs,
+    flow: Flow,
+    /// The provider, where the request named it.
+    named: Option<String>,
+    seconds: u64,
+}
+
+enum Flow {
+    Code(Authorization, Arrival),
+    Device(Device),
+}
+
+/// How the answer of an authorisation code flow arrives.
+enum Arrival {
+    /// At an address that is listened on here, once.
+    Listened(Option<Callback>),
+    /// At a running `serve`, which leaves it in the store.
+    Left,
+    /// In a person's hands.
+    Pasted,
+}
+
+impl Consent {
+    /// Asks the provider for what a person needs.
+    pub(super) async fn begin(
+        installation: &Installation,
+        legs: Legs,
+        seat: Seat,
+        way: &Way,
+        named: Option<String>,
+        seconds: u64,
+    ) -> Result<Self, Error> {
+        let known = &legs.provider;
+        if known.client_id.is_none() {
+            return Err(Error::NoPersonsClient { title: known.title.clone(), name: known.name.clone() });
+        }
+        let flow = match way {
+            Way::Device => {
+                let device = legs.client.device().await;
+                Flow::Device(device.map_err(|error| Error::provider(&seat.account, error))?)
+            }
+            Way::Paste => {
+                let authorization = prepare(&legs, &seat, &redirect_text(&known.redirect_uri)).await?;
+                Flow::Code(authorization, Arrival::Pasted)
+            }
+            Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, seconds).await?,
+        };
+        Ok(Self { seat, legs, flow, named, seconds })
+    }
+
+    /// What a person has to do.
+    pub(crate) fn todo(&self) -> Todo<'_> {
+        match &self.flow {
+            Flow::Device(device) => Todo::EnterCode(device),
+            Flow::Code(authorization, arrival) => {
+                let (url, redirect_uri) = (authorization.url(), authorization.redirect_uri());
+                match arrival {
+                    Arrival::Pasted => Todo::Paste { url, redirect_uri },
+                    Arrival::Listened(_) | Arrival::Left => Todo::Open { url, redirect_uri },
+                }
+            }
+        }
+    }
+
+    /// Who has to do it.
+    pub(crate) fn owner(&self) -> &str {
+        &self.seat.owner
+    }
+
+    /// Where.
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.legs.provider
+    }
+
+    /// How long it is worth waiting, in seconds: a code on a device lives as long as its provider says.
+    pub(crate) fn seconds(&self) -> u64 {
+        match &self.flow {
+            Flow::Code(..) => self.seconds,
+            Flow::Device(device) => {
+                let left = (device.expires_at - OffsetDateTime::now_utc()).whole_seconds().max(1);
+                self.seconds.min(left.unsigned_abs())
+            }
+        }
+    }
+
+    /// Waits for an answer that comes without the surface's help: to the address that is listened on, or from the
+    /// other device. A pasted one never does.
+    pub(crate) async fn wait(&mut self, installation: &Installation) -> Result<Answer, Error> {
+        let account = &self.seat.account;
+        let code = match &mut self.flow {
+            Flow::Device(device) => return granted(&self.legs, device, account).await,
+            Flow::Code(authorization, Arrival::Left) => loop {
+                if let Some(query) = answers::collect(installation, authorization.state()).await? {
+                    break authorization.judge(query.expose());
+                }
+                tokio::time::sleep(PAUSE).await;
+            },
+            Flow::Code(authorization, Arrival::Listened(callback)) => match callback.take() {
+                Some(callback) => callback.wait(authorization).await,
+                None => std::future::pending().await,
+            },
+            Flow::Code(_, Arrival::Pasted) => std::future::pending().await,
+        };
+        code.map(Answer::Code).map_err(|error| Error::provider(account, error))
+    }
+
+    /// The answer in an address that a person pasted, however it was expected.
+    pub(crate) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
+        match &self.flow {
+            Flow::Code(authorization, _) => authorization.judge_pasted(text).map(Answer::Code),
+            Flow::Device(_) => Err(RedirectError::WrongState),
+        }
+    }
+
+    /// Forgets that the answer is waited for.
+    pub(crate) async fn withdraw(&self, installation: &Installation) {
+        if let Flow::Code(authorization, Arrival::Left) = &self.flow {
+            answers::withdraw(&*installation.store, authorization.state()).await;
+        }
+    }
+
+    /// Judges who consented, proves the grant and stores it.
+    pub(crate) async fn finish(
+        self,
+        installation: &Installation,
+        answer: Answer,
+        tell: Tell<'_>,
+    ) -> Result<Authorized, Error> {
+        let Self { seat, legs, flow, named, .. } = self;
+        let tokens = match (flow, answer) {
+            (Flow::Device(_), Answer::Tokens(tokens)) => *tokens,
+            (Flow::Code(authorization, _), Answer::Code(code)) => {
+                tell(Progress::FetchingTokens);
+                let redeemed = legs.client.exchange(authorization, code).await;
+                redeemed.map_err(|error| Error::provider(&seat.account, error))?
+            }
+            _ => return Err(Error::OtherAnswer),
+        };
+        let names = legs.client.names(&tokens).await;
+        let names = names.map_err(|error| Error::provider(&seat.account, error))?;
+        let certainty = match identity::judge(&seat.owner, &names) {
+            Identity::Match => Certainty::Known,
+            Identity::Unknown => Certainty::Unknown,
+            Identity::Mismatch { names } => {
+                let Seat { owner, account, .. } = seat;
+                return Err(Error::AnotherPerson { names, owner, account, provider: named });
+            }
+        };
+        tell(Progress::Proving(None));
+        prove_and_store(installation, &legs, seat, tokens, certainty).await
+    }
+}
+
+/// Listens where the answer goes, or announces it to a running `serve` that does.
+async fn redirect(
+    installation: &Installation,
+    legs: &Legs,
+    seat: &Seat,
+    seconds: u64,
+) -> Result<Flow, Error> {
+    let configured = &legs.provider.redirect_uri;
+    match Callback::bind(configured).await {
+        Ok(callback) => {
+            let authorization = prepare(legs, seat, &callback.redirect_uri()).await?;
+            Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
+        }
+        Err(CallbackError::NotLoopback(_)) => {
+            let authorization = prepare(legs, seat, &redirect_text(configured)).await?;
+            if installation.config.callback.is_none() {
+                return Err(Error::RedirectElsewhere {
+                    redirect_uri: authorization.redirect_uri().to_owned(),
+                    account: seat.account.clone(),
+                });
+            }
+            answers::announce(installation, authorization.state(), seconds).await?;
+            Ok(Flow::Code(authorization, Arrival::Left))
+        }
+        Err(error) => Err(Error::Callback(error)),
+    }
+}
+
+async fn prepare(legs: &Legs, seat: &Seat, redirect_uri: &str) -> Result<Authorization, Error> {
+    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner)).await;
+    prepared.map_err(|error| Error::provider(&seat.account, error))
+}
+
+/// Asks the provider, as often as it allows, whether the person has signed in.
+async fn granted(legs: &Legs, device: &mut Device, account: &str) -> Result<Answer, Error> {
+    let mut pause = device.interval;
+    loop {
+        tokio::time::sleep(pause).await;
+        match legs.client.poll(device).await {
+            Ok(Poll::Granted(tokens)) => return Ok(Answer::Tokens(tokens)),
+            Ok(Poll::Pending { wait }) => pause = wait,
+            Err(error) => return Err(Error::provider(account, error)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is asked for, and what a surface hears on the way.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Provider};
+use crate::control::accounts::canonical_name;
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
+use crate::control::{passwords, providers};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// The mailbox's address; with [`Way::App`] also `@DOMAIN`.
+    pub(crate) account: String,
+    /// The provider's name, where the address does not tell.
+    pub(crate) provider: Option<String>,
+    /// Who consents, where it is not the account itself.
+    pub(crate) owner: Option<String>,
+    /// Further login names.
+    pub(crate) aliases: Vec<String>,
+    /// How the grant comes.
+    pub(crate) way: Way,
+    /// The name of the app password to make where the account has none; `None` makes none.
+    pub(crate) password: Option<String>,
+    /// How long a person has, in seconds.
+    pub(crate) seconds: u64,
+}
+
+/// How a grant comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A browser ends at an address that is listened on.
+    Redirect,
+    /// A person brings the address that a browser ended at.
+    Paste,
+    /// A person enters a code on another device.
+    Device,
+    /// The application has it; no person consents.
+    App { probe: Option<String> },
+}
+
+/// What happens on the way, for a surface that shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Progress<'a> {
+    /// The owner has a grant, which is tried with the account.
+    TryingOwnersGrant { owner: &'a str, account: &'a str },
+    /// That grant has ended: a new consent is needed.
+    OwnersGrantEnded { owner: &'a str },
+    /// The provider is asked for an application's token.
+    SigningIn { title: &'a str },
+    /// The answer is there, and its code is redeemed.
+    FetchingTokens,
+    /// The mail server is asked, for that mailbox where it is not the account's own.
+    Proving(Option<&'a str>),
+}
+
+/// A surface that shows progress.
+pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
+
+/// A request that makes sense, and its provider.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    request: Request,
+    provider: Arc<Provider>,
+}
+
+impl Plan {
+    /// Judges names, and finds the provider. Nothing is opened or asked yet.
+    pub(crate) fn new(config: &Config, request: Request) -> Result<Self, Error> {
+        let is_app = matches!(request.way, Way::App { .. });
+        let probe = if let Way::App { probe } = &request.way { probe.as_ref() } else { None };
+        let names = [Some(&request.account), request.owner.as_ref(), probe];
+        for name in names.into_iter().flatten().chain(&request.aliases) {
+            check_login_name(name)?;
+        }
+        if let Some(name) = &request.password {
+            passwords::check_name(name)?;
+        }
+        if request.account.starts_with('@') && !is_app {
+            return Err(Error::DomainNeedsApplication { account: request.account });
+        }
+        if is_app && request.password.is_none() {
+            return Err(Error::ApplicationNeedsPassword);
+        }
+        let provider = providers::choose(config, &request.account, request.provider.as_deref())?;
+        Ok(Self { request, provider })
+    }
+
+    /// Judges the names by what is stored, before a person consents in vain; `yes` where an alias may be another
+    /// address.
+    pub(crate) async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, Error> {
+        let Self { request, provider } = self;
+        installation.verify_key().await?;
+        let account = canonical_name(installation, &request.account).await?;
+        check_account(installation, &account, matches!(request.way, Way::App { .. })).await?;
+        if let Some(owner) = &request.owner {
+            check_owner(installation, owner).await?;
+        }
+        check_aliases(installation, &account, &request.aliases, yes).await?;
+        Ok(Judged { account, request: request.clone(), provider: provider.clone() })
+    }
+}
+
+/// A plan whose names may be stored.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// As it is stored, where it is.
+    pub(super) account: String,
+    pub(super) request: Request,
+    /// The account's provider, which has a client.
+    pub(crate) provider: Arc<Provider>,
+}

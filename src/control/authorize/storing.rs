@@ -1,0 +1,152 @@
+//! From a grant that was given to rows in the store.
+
+use time::OffsetDateTime;
+
+use crate::config::{AppGrant, Provider};
+use crate::control::error::{Error, Unproven};
+use crate::control::installation::Installation;
+use crate::control::passwords;
+use crate::control::proof::prove;
+use crate::control::providers::Legs;
+use crate::oauth::Tokens;
+use crate::secret::Secret;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
+
+/// How sure it is that the person who consented is the one who was meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// The provider said so.
+    Known,
+    /// The provider tells no names: the sign-in has to prove it.
+    Unknown,
+}
+
+/// An account whose grant is stored.
+#[derive(Debug)]
+pub(crate) struct Authorized {
+    /// The account's name.
+    pub(crate) account: String,
+    /// Who consented; the account's name for an application's grant.
+    pub(crate) owner: String,
+    /// What the mail server said.
+    pub(crate) proof: Proof,
+    /// The app password that was made, where the account had none.
+    pub(crate) password: Option<Secret>,
+}
+
+/// What the mail server said about a grant that is stored.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// The mailbox opened.
+    Opened { folders: usize },
+    /// It could not be asked; it is known who consented.
+    Later(Unproven),
+    /// There was no mailbox to ask it about.
+    NoMailbox,
+}
+
+/// An account to be, and what it is called.
+pub(super) struct Seat {
+    pub(super) account: String,
+    pub(super) owner: String,
+    pub(super) aliases: Vec<String>,
+    /// The name of its first password, where one is to be made.
+    pub(super) password: Option<String>,
+}
+
+/// Signs in with the new token of a person's grant, then stores it. A provider that cannot be reached right now
+/// costs no consent where it is known who consented.
+pub(super) async fn prove_and_store(
+    installation: &Installation,
+    legs: &Legs,
+    seat: Seat,
+    tokens: Tokens,
+    certainty: Certainty,
+) -> Result<Authorized, Error> {
+    let proof = match prove(legs, &seat.account, &tokens.access_token).await {
+        Ok(folders) => Proof::Opened { folders },
+        Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
+        Err(unproven) => {
+            return Err(Error::NotOpened { account: seat.account, unproven: unproven.into() });
+        }
+    };
+    store(installation, &legs.provider, seat, GrantKind::Person, Some(tokens), proof).await
+}
+
+/// Stores a grant in the place of the owner's old one. An application's has a token where one opens all that the
+/// account stands for.
+pub(super) async fn store(
+    installation: &Installation,
+    provider: &Provider,
+    seat: Seat,
+    kind: GrantKind,
+    tokens: Option<Tokens>,
+    proof: Proof,
+) -> Result<Authorized, Error> {
+    let _storing = Uninterrupted::begin();
+    let _lock = installation.sealing().await?;
+    let seal = |context: &str, secret: &Secret| installation.sealer.seal(context, secret.expose().as_bytes());
+    let known = installation.store.grant_of(&provider.name, &seat.owner, kind).await?;
+    let id = known.map_or_else(Id::random, |known| known.id);
+    let refresh_token = tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref());
+    let right = match (kind, refresh_token) {
+        (GrantKind::App, _) => Right::Application,
+        (GrantKind::Person, None) => return Err(Error::NoRefreshToken),
+        (GrantKind::Person, Some(token)) => {
+            Right::Person { refresh_token: seal(&Grant::refresh_context(&id), token)? }
+        }
+    };
+    let now = OffsetDateTime::now_utc();
+    let mut grant = Grant::new(id, &provider.name, &seat.owner, right, now);
+    grant.scopes = match kind {
+        GrantKind::Person => provider.scopes.clone(),
+        GrantKind::App => provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec(),
+    };
+    if let Some(tokens) = tokens {
+        grant.access_token = Some(seal(&Grant::access_context(&grant.id), &tokens.access_token)?);
+        grant.access_expires_at = Some(tokens.expires_at);
+        grant.refreshed_at = Some(now);
+        grant.refresh_expires_at = tokens.refresh_expires_at;
+        if let (GrantKind::Person, Some(scopes)) = (kind, tokens.scopes) {
+            grant.scopes = scopes;
+        }
+    }
+    seat.put(installation, Granted::New(Box::new(grant)), proof).await
+}
+
+impl Seat {
+    /// Lets the account use a grant that is there.
+    pub(super) async fn attach(
+        self,
+        installation: &Installation,
+        grant: Id,
+        proof: Proof,
+    ) -> Result<Authorized, Error> {
+        let _storing = Uninterrupted::begin();
+        self.put(installation, Granted::Existing(grant), proof).await
+    }
+
+    /// Stores the account, its names, its grant and its first password in one moment.
+    async fn put(
+        self,
+        installation: &Installation,
+        grant: Granted,
+        proof: Proof,
+    ) -> Result<Authorized, Error> {
+        let known = installation.known_account(&self.account).await?;
+        let known = known.filter(|known| known.account.name == self.account);
+        let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());
+        let id = known.map_or_else(Id::random, |known| known.account.id);
+        let made = match &self.password {
+            Some(name) if !has_password => Some(passwords::make(installation, &id, name, None).await?),
+            _ => None,
+        };
+        let (password, row) = made.unzip();
+        let Self { account, owner, mut aliases, .. } = self;
+        aliases.retain(|alias| fold(alias) != fold(&account));
+        let authorization = Authorization { account, aliases, grant, id, password: row };
+        let account = installation.store.authorize(&authorization).await?.name;
+        Ok(Authorized { account, owner, proof, password })
+    }
+}

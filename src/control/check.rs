@@ -1,0 +1,159 @@
+//! Everything on the way to the mail, step by step.
+//!
+//! The first step that fails is told with its cause, and what stands on it is not tried. No token and no password
+//! has a printable form here, only what kind they are and when they end.
+
+mod mail;
+mod names;
+mod step;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use self::step::Steps;
+use super::error::Error;
+use super::grants::{self, Renewal, missing_scopes};
+use super::installation::Installation;
+use super::proof::DOOR;
+use super::providers::Legs;
+use crate::account::{self, Found};
+use crate::command;
+use crate::config::Config;
+use crate::store::LoginRecord;
+
+pub(crate) use step::{Event, Finding, Outcome, Step};
+
+/// Tries everything for the account called `name`, or for all; each step is told when it is done.
+pub(crate) async fn check(
+    config: Config,
+    name: Option<&str>,
+    tell: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Outcome, Error> {
+    let mut steps = Steps::new(tell);
+    let Some(installation) = open(&mut steps, config).await else { return Ok(steps.outcome()) };
+    let accounts = match name {
+        Some(name) => match installation.account(name).await {
+            Ok(found) => vec![found],
+            Err(error) => {
+                steps.done("account", Some(Instant::now()), Err(error));
+                return Ok(steps.outcome());
+            }
+        },
+        None => all(&installation).await?,
+    };
+    if accounts.is_empty() {
+        steps.tell(Event::NoAccounts);
+    }
+    let legs = Legs::of_configured(&installation.config)?;
+    let all_accounts = installation.store.accounts().await?;
+    for found in &accounts {
+        let LoginRecord { account, grant, passwords } = &found.record;
+        steps.tell(Event::Account(&account.name));
+        // A look-up brings no aliases.
+        let listed = all_accounts.iter().find(|listed| listed.id == account.id);
+        names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
+        if passwords.is_empty() {
+            steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
+        }
+        account_steps(&mut steps, &installation, found, &legs).await;
+    }
+    Ok(steps.outcome())
+}
+
+async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
+    let mut all = Vec::new();
+    for account in installation.store.accounts().await? {
+        all.extend(account::find(&*installation.store, &account.name).await?);
+    }
+    Ok(all)
+}
+
+/// Store and key.
+async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
+    let started = Instant::now();
+    let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
+    let installation = match Installation::open(config).await {
+        Ok(installation) => installation,
+        Err(error) => {
+            steps.done("store and key", Some(started), Err(error));
+            return None;
+        }
+    };
+    steps.done("store", Some(started), Ok(Finding::Store { directory }));
+    let started = Instant::now();
+    let opened = opens_everything(&installation).await;
+    let keys = installation.sealer.key_ids();
+    let found = opened.map(|values| Finding::Key { source, keys, values });
+    steps.done("key", Some(started), found).then_some(installation)
+}
+
+async fn opens_everything(installation: &Installation) -> Result<usize, Error> {
+    let sealer = &installation.sealer;
+    let mut count = 0;
+    for setting in &installation.store.sealed_settings().await? {
+        let opened = sealer.open(&setting.key, &setting.value);
+        opened.map_err(|error| Error::NotSealedHere { what: setting.key.clone(), error })?;
+        count += 1;
+    }
+    for mut grant in installation.store.grants().await? {
+        let what = format!("the grant of {}", grant.owner);
+        for (context, sealed) in grant.sealed() {
+            let opened = sealer.open(&context, sealed);
+            opened.map_err(|error| Error::NotSealedHere { what: what.clone(), error })?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+async fn account_steps(
+    steps: &mut Steps<'_>,
+    installation: &Installation,
+    found: &Found,
+    legs: &HashMap<String, Legs>,
+) {
+    let LoginRecord { account, grant, .. } = &found.record;
+    let name = &account.name;
+    let Some(grant) = grant else {
+        steps.done("grant", None, Err(Error::NoGrant { account: name.clone() }));
+        return;
+    };
+    let Some(own) = legs.get(&grant.provider) else {
+        steps.done("provider", None, Err(Error::NoProviderWithClient { provider: grant.provider.clone() }));
+        return;
+    };
+    let dialler = match own.upstream.dialler(DOOR) {
+        Ok(dialler) => dialler,
+        Err(error) => {
+            steps.done("provider", None, Err(error.into()));
+            return;
+        }
+    };
+    if !mail::way_is_open(steps, dialler).await {
+        return;
+    }
+    let started = Instant::now();
+    let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
+        Ok(Ok(token)) => token,
+        Ok(Err(failure)) => {
+            let authorize = command::authorize(grant, name);
+            steps.done("token", Some(started), Err(Error::NoToken { failure: Box::new(failure), authorize }));
+            return;
+        }
+        Err(error) => {
+            steps.done("token", Some(started), Err(error));
+            return;
+        }
+    };
+    let found = Finding::Token {
+        minutes: token.minutes_left(),
+        scopes: grant.scopes.clone(),
+        missing: missing_scopes(&own.provider, grant),
+    };
+    steps.done("token", Some(started), Ok(found));
+    if name.starts_with('@') {
+        steps.tell(Event::DomainAccount);
+    } else if mail::opens(steps, &own.provider.title, dialler, name, &token.secret).await {
+        let _ = installation.store.set_trouble(&account.id, None).await;
+    }
+}

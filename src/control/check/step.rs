@@ -1,0 +1,116 @@
+//! A step of a check, and what it found.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::config::Endpoint;
+use crate::control::error::{Error, OldName};
+use crate::secret::KeySource;
+
+/// How long a step is waited for: longer than any takes that works.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// All is well.
+    Well,
+    /// Everything was tried, and something needs a person.
+    NeedsPerson,
+    /// Something does not work.
+    Failed,
+}
+
+/// What a surface hears of a check.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// There is nothing to check.
+    NoAccounts,
+    /// What follows is about this account.
+    Account(&'a str),
+    /// A step is done.
+    Step(&'a Step),
+    /// The account has no mailbox of its own to try.
+    DomainAccount,
+}
+
+/// A step that is done.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The account that it is about.
+    pub(crate) account: Option<String>,
+    /// What was tried.
+    pub(crate) name: &'static str,
+    /// How long it took, where it took its time.
+    pub(crate) took: Option<Duration>,
+    /// What came of it.
+    pub(crate) found: Result<Finding, Error>,
+}
+
+/// What a step that went well found.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// The store opens.
+    Store { directory: PathBuf },
+    /// The keys open everything.
+    Key { source: KeySource, keys: Vec<u32>, values: usize },
+    /// A name that goes on working, and could not be stored today.
+    OldName(OldName),
+    /// An alias that is another address, and opens the account.
+    ForeignAlias { account: String, alias: String },
+    /// The mail server has addresses.
+    Addresses { host: String, count: usize },
+    /// A connection was made.
+    Answers(Endpoint),
+    /// The mail server's certificate is good.
+    Certificate { host: String },
+    /// There is an access token.
+    Token { minutes: i64, scopes: Vec<String>, missing: Vec<String> },
+    /// The mail server accepts it.
+    SignedIn { title: String, mailbox: String },
+    /// The mailbox opens.
+    Folders(usize),
+}
+
+/// The steps so far.
+pub(super) struct Steps<'a> {
+    tell: &'a mut (dyn FnMut(Event<'_>) + Send),
+    account: Option<String>,
+    outcome: Outcome,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(tell: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
+        Self { tell, account: None, outcome: Outcome::Well }
+    }
+
+    pub(super) fn tell(&mut self, event: Event<'_>) {
+        if let Event::Account(name) = event {
+            self.account = Some(name.to_owned());
+        }
+        (self.tell)(event);
+    }
+
+    /// Tells of a step that began at `started`, and whether it went well.
+    pub(super) fn done(
+        &mut self,
+        name: &'static str,
+        started: Option<Instant>,
+        found: Result<Finding, Error>,
+    ) -> bool {
+        let went_well = found.is_ok();
+        let outcome = match &found {
+            Ok(_) => Outcome::Well,
+            Err(error) if error.needs_person() => Outcome::NeedsPerson,
+            Err(_) => Outcome::Failed,
+        };
+        self.outcome = self.outcome.max(outcome);
+        let took = started.map(|started| started.elapsed());
+        (self.tell)(Event::Step(&Step { account: self.account.clone(), name, took, found }));
+        went_well
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}

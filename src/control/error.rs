@@ -1,0 +1,302 @@
+//! Why an operation was not done. A message is the cause; what cures it is the surface's to say, which is why all of
+//! them are one enum: a surface renders them in one place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::names::shape::NameFault;
+use crate::account::PasswordError;
+use crate::config::Endpoint;
+use crate::oauth::{AuthorizeError, CallbackError, TokenError};
+use crate::protocol::{MendedBy, NotListed, Refusal};
+use crate::secret::bundle::BundleError;
+use crate::secret::{KeyError, KeySource, SealError};
+use crate::server::BindError;
+use crate::store::{DirectoryError, StoreError};
+use crate::text::quoted;
+use crate::tls::{AuthorityError, ConnectorError, IdentityError};
+use crate::token::TokenFailure;
+use crate::upstream::DialError;
+
+/// Why an operation was not done. Nothing was changed, unless the message tells what.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    // Accounts and their names.
+    #[error("there is no account {name:?}")]
+    NoAccount { name: String },
+    #[error("{name} has no account of its own; the account of its domain opens it")]
+    OnlyItsDomain { name: String },
+    #[error("{0:?} cannot be a login name")]
+    LoginName(String),
+    #[error("{name:?} stands for a whole domain, which no person's authorisation opens")]
+    PersonsDomain { name: String },
+    #[error("the account {name:?} {fault}")]
+    AccountName { name: String, fault: NameFault },
+    #[error("the owner {name:?} {fault}")]
+    OwnerName { name: String, fault: NameFault },
+    #[error("the alias {name:?} {fault}")]
+    AliasName { name: String, fault: NameFault },
+    #[error("{alias:?} is already a login name of {owner}")]
+    AliasOfAnother { alias: String, owner: String },
+    #[error("{alias:?} is the owner of the authorisation of {owned}, so it cannot be an alias of {account}")]
+    AliasOfOwner { alias: String, account: String, owned: String },
+    /// To be asked about: nothing said that this is meant.
+    #[error(
+        "{aliases} is not the address of {account}: a login under that name would open the mailbox of {account}"
+    )]
+    ForeignAliases { account: String, aliases: String },
+    #[error("{account} has no alias {name:?}")]
+    NoAlias { account: String, name: String },
+
+    // App passwords.
+    #[error(
+        "the password's name must have 1 to 100 characters, none of them a control character or invisible"
+    )]
+    PasswordName,
+    #[error("{account} has no password called {name:?}")]
+    NoPassword { account: String, name: String },
+    #[error("the password must be one line, without NUL")]
+    PasswordLine,
+    #[error("the password must have {least} to {most} characters")]
+    PasswordLength { least: usize, most: usize },
+
+    // Providers.
+    #[error("there is no provider {name:?}")]
+    NoProvider { name: String, known: Vec<String> },
+    #[error("no provider is known for the domain of {account}")]
+    UnknownDomain { account: String, known: Vec<String> },
+    /// It takes no other program's OAuth.
+    #[error("{0}")]
+    Unsupported(String),
+    #[error(
+        "{title} needs an OAuth client of your own before anybody can authorise: [providers.{name}] client_id is not set"
+    )]
+    NoClient { title: String, name: String, registration: String },
+    #[error("{title} has a service account here, but no client that a person can consent to")]
+    NoPersonsClient { title: String, name: String },
+    #[error("{title} gives an application mail access through a service account only")]
+    ServiceAccountOnly { title: String, name: String },
+    #[error("no application sign-in is configured for {title}")]
+    NoApplication { title: String, name: String },
+
+    // Authorising: nothing is stored.
+    #[error("an account for a whole domain needs the application's own sign-in")]
+    DomainNeedsApplication { account: String },
+    #[error(
+        "--app needs an app password: an application's sign-in opens mailboxes without their owners, so only the app password guards them"
+    )]
+    ApplicationNeedsPassword,
+    #[error("the redirect_uri {redirect_uri} does not lead to this machine by itself")]
+    RedirectElsewhere { redirect_uri: String, account: String },
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    #[error("nobody consented within {seconds} s; nothing is stored")]
+    NoConsent { seconds: u64 },
+    /// A surface's mistake.
+    #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]
+    OtherAnswer,
+    #[error("{}", error.one_line(&quoted(account)))]
+    Provider { account: String, error: AuthorizeError },
+    #[error("the provider gave no refresh token")]
+    NoRefreshToken,
+    #[error("{title} does not accept that refresh token: {}", error.one_line(&quoted(account)))]
+    RefreshTokenRefused { title: String, account: String, error: TokenError },
+    #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
+    AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
+    #[error(
+        "the authorisation of {owner} does not open the mailbox {account}, so nothing is stored: {unproven}"
+    )]
+    NotTheOwners { owner: String, account: String, unproven: Box<Unproven> },
+    #[error("the application's token did not open the mailbox {mailbox}, so nothing is stored: {unproven}")]
+    NotTheApplications { mailbox: String, unproven: Box<Unproven> },
+    #[error("the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}")]
+    NotOpened { account: String, unproven: Box<Unproven> },
+
+    // Grants.
+    #[error("the authorisation is gone already")]
+    GrantGone,
+    #[error("there is no authorisation for this account")]
+    NoGrant { account: String },
+    #[error("there is no authorisation for {account} to refresh")]
+    NothingToRefresh { account: String },
+    #[error("there is no authorisation for {account} to revoke")]
+    NothingToRevoke { account: String },
+    #[error("{account} has a token for each mailbox, fetched when it logs in")]
+    TokenForEachMailbox { account: String },
+    #[error("no new token for {account}: {}", failure.trouble().line(authorize))]
+    NotRefreshed { account: String, authorize: String, failure: Box<TokenFailure> },
+    /// `authorize` is the command that authorises the account again.
+    #[error("{}", failure.trouble().line(authorize))]
+    NoToken { authorize: String, failure: Box<TokenFailure> },
+
+    // Moving to another installation.
+    #[error("{account} has no authorisation here that could move")]
+    NothingToMove { account: String },
+    #[error("{account} is opened by the application's own key, so there is nothing to move")]
+    ApplicationsKey { account: String, provider: String },
+    #[error("the configuration has no [providers.{provider}] any more")]
+    NotConfigured { provider: String },
+    #[error("{title} replaces the refresh token at each use, so two hosts with one grant would end it")]
+    Rotates { title: String },
+    #[error("the passphrase must have {least} characters or more")]
+    ShortPassphrase { least: usize },
+    #[error("the exported account could not be written, so it stays here: {0}")]
+    NotWritten(std::io::Error),
+    #[error("the exported account was made by another version of this program; update both")]
+    AnotherVersion,
+    #[error("the account needs [providers.{provider}], which is not configured here")]
+    ProviderMissing { provider: String },
+    #[error("the authorisation belongs to the client {theirs}, and [providers.{provider}] has another one")]
+    AnotherClient { provider: String, theirs: String },
+    #[error("the exported account is refused, and nothing was stored: {field}: {why}")]
+    ParcelField { field: &'static str, why: String },
+    #[error("{alias} is an alias of {account} here")]
+    AliasHere { alias: String, account: String },
+    #[error("{account} is here already, and nothing was changed")]
+    AlreadyHere { account: String },
+    #[error("the authorisation was removed again at the same moment")]
+    RemovedAgain,
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+
+    // Keys.
+    #[error("{keys} holds one key, and only you can add another")]
+    ForeignKeys { keys: KeySource, current: u32 },
+    #[error("the old keys are kept, because they still seal {}", .0.join(", "))]
+    KeysStillNeeded(Vec<String>),
+    #[error("{what} cannot be opened, so the old key stays: {error}")]
+    NotResealed { what: String, error: SealError },
+    #[error("the transfer key in the store is damaged")]
+    TransferKeyDamaged,
+
+    // Steps of a check.
+    #[error("{what} cannot be opened: {error}")]
+    NotSealedHere { what: String, error: SealError },
+    #[error("it has none, so no mail program can log in")]
+    NoAppPassword { account: String },
+    #[error("an account for a whole domain must be the application's own, and this one is a person's")]
+    DomainOfPerson { account: String },
+    #[error(transparent)]
+    OldName(OldName),
+    #[error("the configuration has no provider {provider:?} with a client any more")]
+    NoProviderWithClient { provider: String },
+    #[error("{host} has no address")]
+    NoAddress { host: String },
+    #[error("{host} was not found: {error}")]
+    NotFound { host: String, error: std::io::Error },
+    #[error("{endpoint} cannot be reached: {}", why(error.as_ref()))]
+    Unreachable { endpoint: Endpoint, error: Option<std::io::Error> },
+    #[error("{0} did not finish the handshake")]
+    NoHandshake(Endpoint),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("{0} did not answer within 20 s")]
+    Silent(Endpoint),
+    #[error("{0} did not answer LIST within 20 s")]
+    SilentList(Endpoint),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
+
+    // This machine, and what the operations stand on.
+    #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
+    OwnCertificate(PathBuf),
+    #[error("callback.address {address} cannot be listened on: {error}")]
+    CallbackAddress { address: SocketAddr, error: std::io::Error },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    #[error(transparent)]
+    Client(#[from] TokenError),
+}
+
+impl Error {
+    /// What a provider said about `account`.
+    pub(crate) fn provider(account: &str, error: impl Into<AuthorizeError>) -> Self {
+        Self::Provider { account: account.to_owned(), error: error.into() }
+    }
+
+    /// Whether a step that fails so waits for a person; else it passes, or the machine's owner mends it.
+    pub(crate) fn needs_person(&self) -> bool {
+        match self {
+            Self::OldName(_) | Self::DomainOfPerson { .. } | Self::NoAppPassword { .. } => true,
+            Self::NoGrant { .. } | Self::NoProviderWithClient { .. } => true,
+            Self::Dial(DialError::NoServer { .. }) => true,
+            Self::NoToken { failure, .. } => failure.needs_person(),
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() == MendedBy::Person
+            }
+            _ => false,
+        }
+    }
+}
+
+fn why(error: Option<&std::io::Error>) -> String {
+    error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
+}
+
+/// Why a token did not open a mailbox.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproven {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The mail server accepted the token and showed no folders.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
+    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
+    Silent { endpoint: String, step: &'static str },
+}
+
+impl Unproven {
+    /// Whether it says nothing about the token: the provider could not be asked.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Dial(error) => error.is_transient(),
+            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
+                refusal.mended_by() != MendedBy::Person
+            }
+            Self::Silent { .. } => true,
+        }
+    }
+}
+
+/// A name that is stored from before, and could not be stored today.
+#[derive(Debug, thiserror::Error)]
+#[error("the {of} {name:?} {fault}")]
+pub(crate) struct OldName {
+    pub(crate) account: String,
+    pub(crate) of: NameOf,
+    pub(crate) name: String,
+    pub(crate) fault: NameFault,
+}
+
+/// What a name is in an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NameOf {
+    #[error("account")]
+    Account,
+    #[error("owner of its authorisation")]
+    Owner,
+    #[error("alias")]
+    Alias,
+}

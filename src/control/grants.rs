@@ -1,0 +1,213 @@
+//! Every account with its grant: what threatens it, and what a person does to it.
+
+mod revoke;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::error::Error;
+use super::installation::Installation;
+use super::providers::Legs;
+use crate::account::Found;
+use crate::command;
+use crate::config::Provider;
+use crate::forecast::{self, End};
+use crate::oauth::scope;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Account, Grant, GrantKind, GrantState, Mailbox, StoreError};
+use crate::token::{AccessToken, TokenFailure};
+use crate::trouble::{CauseKind, Cure, Trouble};
+
+pub(super) use revoke::take;
+pub(crate) use revoke::{AtProvider, revoke};
+
+/// An account with its grant.
+#[derive(Debug)]
+pub(crate) struct Overview {
+    /// The account.
+    pub(crate) account: Account,
+    /// Its grant; `None` where it has none.
+    pub(crate) grant: Option<Grant>,
+    /// Whether it can be used.
+    pub(crate) state: GrantState,
+    /// The scopes that the configuration asks for and the grant lacks.
+    pub(crate) scopes_missing: Vec<String>,
+    /// What would end the grant; nothing where it has ended.
+    pub(crate) ends: Vec<End>,
+    /// What is wrong with it, and what mends that.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// All accounts, by name.
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<Overview>, Error> {
+    let grants = installation.store.grants().await?;
+    let accounts = installation.store.accounts().await?;
+    let overview = |account: Account| {
+        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
+        let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
+        Overview::new(account, grant, provider.map(|provider| &**provider))
+    };
+    Ok(accounts.into_iter().map(overview).collect())
+}
+
+impl Overview {
+    fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
+        let both = grant.as_ref().zip(provider);
+        let scopes_missing =
+            both.map(|(grant, provider)| missing_scopes(provider, grant)).unwrap_or_default();
+        Self {
+            state: state(&account, grant.as_ref()),
+            ends: both.map(|(grant, provider)| ends(grant, provider)).unwrap_or_default(),
+            trouble: trouble(&account, grant.as_ref(), provider.is_some(), &scopes_missing),
+            scopes_missing,
+            account,
+            grant,
+        }
+    }
+
+    /// When what is on record happened last.
+    pub(crate) fn failed_at(&self) -> Option<OffsetDateTime> {
+        let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);
+        of_grant.or(self.account.trouble.as_ref().map(|trouble| trouble.at))
+    }
+}
+
+fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
+        return GrantState::NeedsAuthorization;
+    };
+    let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
+    match grant.state == GrantState::Ok && refused {
+        true => GrantState::Misconfigured,
+        false => grant.state,
+    }
+}
+
+fn ends(grant: &Grant, provider: &Provider) -> Vec<End> {
+    match grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
+        true => Vec::new(),
+        false => forecast::ends(grant, provider, OffsetDateTime::now_utc()),
+    }
+}
+
+/// What is on record of the grant, else of the mailbox; else what the configuration tells.
+fn trouble(
+    account: &Account,
+    grant: Option<&Grant>,
+    is_configured: bool,
+    scopes_missing: &[String],
+) -> Option<Trouble> {
+    let authorize = || Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    let Some(grant) = grant else {
+        return Some(Trouble::new(CauseKind::NoGrant, "there is no authorisation", authorize()));
+    };
+    let of_mailbox = || account.trouble.as_ref().map(|known| known.trouble.clone());
+    let recorded = grant.trouble.clone().or_else(of_mailbox);
+    if recorded.is_some() {
+        return recorded;
+    }
+    if !is_configured {
+        let key = format!("providers.{}", grant.provider);
+        let cause = format!("the configuration has no [{key}] any more");
+        return Some(Trouble::new(CauseKind::ProviderUnknown, cause, Cure::configure(&key, "")));
+    }
+    let cause = format!("the scope {} was not granted", scopes_missing.join(" "));
+    (!scopes_missing.is_empty()).then(|| Trouble::new(CauseKind::ScopeMissing, cause, authorize()))
+}
+
+/// What the configuration asks a person for and the grant lacks.
+pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
+    match grant.kind() {
+        GrantKind::App => Vec::new(),
+        GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
+    }
+}
+
+/// A new access token now, whatever is waited for, and the account that it is for.
+pub(crate) async fn refresh(
+    installation: &Installation,
+    name: &str,
+) -> Result<(String, Arc<AccessToken>), Error> {
+    let Found { record, mailbox, .. } = installation.account(name).await?;
+    let account = record.account.name;
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
+        return Err(Error::NothingToRefresh { account });
+    };
+    let provider = installation.config.providers.get(&grant.provider);
+    if account.starts_with('@') && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
+        return Err(Error::TokenForEachMailbox { account });
+    }
+    let legs = Legs::of_configured(&installation.config)?;
+    match renew(installation, &legs, &grant, &mailbox, Renewal::Always).await? {
+        Ok(token) => Ok((account, token)),
+        Err(failure) => {
+            let authorize = command::authorize(&grant, &account);
+            Err(Error::NotRefreshed { account, authorize, failure: Box::new(failure) })
+        }
+    }
+}
+
+/// When a person's command fetches a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// Now.
+    Always,
+    /// Where the grant is in trouble, which may have been cured, or its token has little life left.
+    WhereNeeded,
+}
+
+/// A token of `grant`, without waiting for what is on record.
+pub(super) async fn renew(
+    installation: &Installation,
+    legs: &HashMap<String, Legs>,
+    grant: &Grant,
+    mailbox: &Mailbox,
+    when: Renewal,
+) -> Result<Result<Arc<AccessToken>, TokenFailure>, Error> {
+    // A provider that rotates may have spent the old token: its answer must reach the disk.
+    let _refreshing = Uninterrupted::begin();
+    let grant = clear_back_off(installation, grant).await?;
+    let tokens = installation.tokens(legs);
+    Ok(match when == Renewal::WhereNeeded && grant.state == GrantState::Ok {
+        true => tokens.access(&grant, mailbox).await,
+        false => tokens.renew(&grant, mailbox).await,
+    })
+}
+
+/// Forgets how long to wait before the provider is asked again; the grant as it then is.
+async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Error> {
+    loop {
+        let read = installation.store.grant(&grant.id).await?;
+        let mut current = read.ok_or(Error::GrantGone)?;
+        if current.retry_at.is_none() {
+            return Ok(current);
+        }
+        current.retry_at = None;
+        match installation.store.update_grant(&current).await {
+            Ok(revision) => return Ok(Grant { revision, ..current }),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::store::{Id, Right};
+
+    #[test]
+    fn a_grant_that_is_over_has_no_forecast() {
+        let text = "state_directory = \"/x\"\n[providers.gmail]\nclient_id = \"x\"\n";
+        let gmail = Config::parse(text, None).unwrap().providers["gmail"].clone();
+        let right = Right::Person { refresh_token: vec![1] };
+        let mut grant =
+            Grant::new(Id::random(), "gmail", "alice@gmail.com", right, OffsetDateTime::now_utc());
+        assert!(!ends(&grant, &gmail).is_empty());
+        grant.right = Right::Withdrawn { was: GrantKind::Person };
+        assert!(ends(&grant, &gmail).is_empty());
+    }
+}

@@ -1,0 +1,106 @@
+//! The one operation that throws a refresh token away.
+//!
+//! Here it always does; at the provider where it can. What was and was not done is told either way.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::config::Provider;
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::providers::Legs;
+use crate::oauth::Revocation;
+use crate::secret::Secret;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Grant, GrantKind, Id, Right, StoreError};
+use crate::trouble::{CauseKind, Cure, Trouble};
+
+/// A grant that is no longer in force here.
+pub(crate) struct Revoked {
+    /// Who had consented.
+    pub(crate) owner: String,
+    /// The other accounts that it opened.
+    pub(crate) others: Vec<String>,
+    /// Its provider; an error with the name where the configuration no longer has it.
+    pub(crate) provider: Result<Arc<Provider>, String>,
+    kind: GrantKind,
+    token: Option<Secret>,
+    _revoking: Uninterrupted,
+}
+
+/// What became of a grant at its provider.
+pub(crate) enum AtProvider {
+    /// Nothing: it is the application's own right.
+    Application,
+    /// Nothing: the stored token could not be opened.
+    NotOpened,
+    Revoked,
+    /// The provider has no way for a program; these are its instructions.
+    ByHand(String),
+    Failed(Error),
+}
+
+/// Takes the authorisation of the account called `name` back, on this machine.
+pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, Error> {
+    let record = installation.exact_account(name).await?;
+    let account = record.account.name;
+    let Some(grant) = record.grant.filter(Grant::is_in_force) else {
+        return Err(Error::NothingToRevoke { account });
+    };
+    let _revoking = Uninterrupted::begin();
+    let token = take(installation, &grant.id, revoked_here()).await?;
+    let others = installation.others_with(&grant.id, &account).await?;
+    let kind = grant.kind();
+    let provider = installation.config.providers.get(&grant.provider).cloned();
+    let provider = provider.ok_or(grant.provider);
+    Ok(Revoked { owner: grant.owner, others, provider, kind, token, _revoking })
+}
+
+impl Revoked {
+    /// Takes it back at `provider`, which is its own, where that is possible.
+    pub(crate) async fn at(&self, provider: &Arc<Provider>) -> AtProvider {
+        if self.kind == GrantKind::App {
+            return AtProvider::Application;
+        }
+        let Some(token) = &self.token else { return AtProvider::NotOpened };
+        let revoked = match Legs::of(provider) {
+            Ok(legs) => legs.client.revoke(token).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        match revoked {
+            Ok(Revocation::Revoked) => AtProvider::Revoked,
+            Ok(Revocation::ByHand { instruction }) => AtProvider::ByHand(instruction),
+            Err(error) => AtProvider::Failed(error),
+        }
+    }
+}
+
+/// Why a grant without a refresh token has none.
+fn revoked_here() -> Trouble {
+    let cure = Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure)
+}
+
+/// Takes the refresh token out of the row, and says why there. `None` where it does not open.
+pub(in crate::control) async fn take(
+    installation: &Installation,
+    id: &Id,
+    why: Trouble,
+) -> Result<Option<Secret>, Error> {
+    loop {
+        let grant = installation.store.grant(id).await?;
+        let mut grant = grant.ok_or(Error::GrantGone)?;
+        let token = match grant.withdraw(why.clone(), OffsetDateTime::now_utc()) {
+            Right::Person { refresh_token } => {
+                installation.sealer.open_text(&Grant::refresh_context(id), &refresh_token).ok()
+            }
+            Right::Application | Right::Withdrawn { .. } => None,
+        };
+        match installation.store.update_grant(&grant).await {
+            Ok(_) => return Ok(token),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What most operations need: the configuration, the state directory, the store and its keys.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::certs;
+use super::error::Error;
+use super::providers::Legs;
+use crate::account::{self, Found, Passwords};
+use crate::config::Config;
+use crate::secret::{KeySource, Sealer};
+use crate::store::{
+    self, Grant, Id, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store, fold,
+};
+use crate::token::Tokens;
+
+/// How often a grant is looked at that is being refreshed.
+const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// An opened installation.
+pub(crate) struct Installation {
+    /// As configured.
+    pub(crate) config: Config,
+    /// Its rows.
+    pub(crate) store: Arc<dyn Store>,
+    /// Its keys.
+    pub(crate) sealer: Arc<Sealer>,
+}
+
+impl Installation {
+    /// Opens the state directory of `config`, making what is missing.
+    pub(crate) async fn open(config: Config) -> Result<Self, Error> {
+        let directory = StateDirectory::open(&config.state_directory)?;
+        // Held until key and database exist and are migrated: a process that comes second finds them.
+        let lock = directory.lock()?;
+        let opening = store::open(&config.store.sqlite).await?;
+        if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
+            && let Some(parent) = key_file.parent()
+        {
+            std::fs::create_dir_all(parent)?;
+        }
+        // A store without its key must not get a new one: it would open nothing.
+        let sealer = Arc::new(config.store.key.load(opening.is_new)?);
+        let judge = sealer.clone();
+        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings)));
+        drop(lock);
+        Ok(Self { config, store, sealer })
+    }
+
+    /// Fails where the key is not the one that this store was made with: what would be sealed with it
+    /// would replace what it cannot open.
+    pub(crate) async fn verify_key(&self) -> Result<(), Error> {
+        self.passwords().await.map(drop)
+    }
+
+    /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
+    /// meanwhile is sealed with the newest.
+    pub(crate) async fn sealing(&self) -> Result<SealingLock, Error> {
+        let lock = self.store.lock_sealing().await?;
+        self.sealer.reload()?;
+        Ok(lock)
+    }
+
+    /// Access tokens of this installation's grants, fetched through the clients of all providers.
+    pub(crate) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+        let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
+        Tokens::new(self.store.clone(), self.sealer.clone(), clients)
+    }
+
+    /// What makes and verifies app passwords.
+    pub(crate) async fn passwords(&self) -> Result<Passwords, Error> {
+        Ok(Passwords::open(&*self.store, &self.sealer).await?)
+    }
+
+    /// The account called `name`, by its name or an alias; else the account of its domain.
+    pub(crate) async fn account(&self, name: &str) -> Result<Found, Error> {
+        account::find(&*self.store, name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
+    }
+
+    /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
+    pub(crate) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
+        let found = self.account(name).await?;
+        match found.mailbox {
+            Mailbox::Own => Ok(found.record),
+            Mailbox::OfDomain(_) => Err(Error::OnlyItsDomain { name: name.to_owned() }),
+        }
+    }
+
+    /// The account called `name` exactly, where there is one.
+    pub(crate) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
+        Ok(self.store.find(&fold(name)).await?)
+    }
+
+    /// The grant as it is once no refresh is under way, and none begins for `span` or until the lease is released;
+    /// `None` where it is gone.
+    pub(super) async fn lease(&self, grant: &Id, span: time::Duration) -> Result<Option<Grant>, Error> {
+        loop {
+            let now = time::OffsetDateTime::now_utc();
+            let taken = self.store.take_lease(grant, now, now.saturating_add(span)).await?;
+            let read = self.store.grant(grant).await?;
+            if taken || read.is_none() {
+                return Ok(read);
+            }
+            tokio::time::sleep(LEASE_PAUSE).await;
+        }
+    }
+
+    /// Who uses `grant`, besides the account of the name `but`.
+    pub(super) async fn others_with(&self, grant: &Id, but: &str) -> Result<Vec<String>, Error> {
+        let accounts = self.store.accounts().await?;
+        let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(grant));
+        Ok(others.map(|other| other.name).filter(|name| name != but).collect())
+    }
+
+    /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
+    pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
+        match self.config.tls.own {
+            Some(_) => Ok(None),
+            None => Ok(Some(certs::authority(&self.config)?.ca_file())),
+        }
+    }
+}
+
+/// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
+fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
+    for SealedSetting { key, value } in settings {
+        if sealer.open(key, value).is_err() {
+            sealer.reload().map_err(|error| error.to_string())?;
+            sealer.open(key, value).map_err(|error| format!("its {key} cannot be opened: {error}"))?;
+        }
+    }
+    Ok(())
+}

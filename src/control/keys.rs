@@ -1,0 +1,164 @@
+//! The keys that seal the store, and the one that bundles for this installation are sealed for.
+
+use super::error::Error;
+use super::installation::Installation;
+use crate::secret::{Key, KeySource, Sealer, random_bytes};
+use crate::shutdown::Uninterrupted;
+use crate::store::{Id, StoreError};
+
+/// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
+const LEASE: time::Duration = time::Duration::seconds(120);
+/// Where this installation's own key for bundles is kept.
+const TRANSFER_KEY: &str = "transfer_key";
+
+/// A step of a rotation that is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step<'a> {
+    /// A new key is in the source.
+    Added(u32, &'a KeySource),
+    /// The source had a new key already, and holds old ones beside it.
+    GoingOn(u32, &'a KeySource),
+    /// So many values are sealed with that key now.
+    Resealed(usize, u32),
+}
+
+/// A finished rotation.
+#[derive(Debug)]
+pub(crate) struct Rotated<'a> {
+    /// What seals from now on.
+    pub(crate) current: u32,
+    /// The keys that nothing needs any more.
+    pub(crate) retired: Vec<u32>,
+    /// Where the keys are.
+    pub(crate) source: &'a KeySource,
+    /// Whether the retired ones are taken out of there; else a person does that.
+    pub(crate) removed: bool,
+}
+
+/// The private key that bundles for this installation are sealed for, made at its first use.
+pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
+    let fresh = Key::new(random_bytes::<32>());
+    let sealed = {
+        let _lock = installation.sealing().await?;
+        let sealed = installation.sealer.seal(TRANSFER_KEY, &*fresh)?;
+        installation.store.setting(TRANSFER_KEY, &sealed).await?
+    };
+    let opened = installation.sealer.open(TRANSFER_KEY, &sealed)?;
+    let key = <[u8; 32]>::try_from(opened.as_slice());
+    Ok(Key::new(key.map_err(|_| Error::TransferKeyDamaged)?))
+}
+
+/// Seals everything with a new key. The order is what makes it safe: the new key is on disk before anything is
+/// sealed with it, every value is replaced only where it is still the one that was read, and an old key goes when
+/// nothing needs it.
+pub(crate) async fn rotate<'a>(
+    installation: &'a Installation,
+    done: &mut (dyn FnMut(Step<'_>) + Send),
+) -> Result<Rotated<'a>, Error> {
+    let _finishing = Uninterrupted::begin();
+    // Commands that seal wait until this is done.
+    let _lock = installation.sealing().await?;
+    let source = &installation.config.store.key;
+    let sealer = &installation.sealer;
+    match source.add()? {
+        Some(id) => {
+            sealer.reload()?;
+            done(Step::Added(id, source));
+        }
+        None if sealer.key_ids().len() < 2 => {
+            return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
+        }
+        None => done(Step::GoingOn(sealer.current_key(), source)),
+    }
+    let settings = reseal_settings(installation).await?;
+    let grants = reseal_grants(installation).await?;
+    let current = sealer.current_key();
+    done(Step::Resealed(settings + grants, current));
+    let old = still_needed(installation).await?;
+    if !old.is_empty() {
+        return Err(Error::KeysStillNeeded(old));
+    }
+    let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
+    let removed = source.retain(&[current])?;
+    Ok(Rotated { current, retired, source, removed })
+}
+
+async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {
+    let mut count = 0;
+    for setting in installation.store.sealed_settings().await? {
+        if is_current(&installation.sealer, &setting.value) {
+            continue;
+        }
+        let value = reseal(&installation.sealer, &setting.key, &setting.value)?;
+        if installation.store.replace_setting(&setting.key, &setting.value, &value).await? {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+async fn reseal_grants(installation: &Installation) -> Result<usize, Error> {
+    let mut count = 0;
+    for grant in installation.store.grants().await? {
+        count += reseal_grant(installation, &grant.id).await?;
+    }
+    Ok(count)
+}
+
+/// Under the grant's lease, so that no refresh is under way that would write what it read before.
+async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Error> {
+    let (store, sealer) = (&installation.store, &installation.sealer);
+    loop {
+        let Some(mut grant) = installation.lease(id, LEASE).await? else { return Ok(0) };
+        let mut count = 0;
+        for (context, sealed) in grant.sealed() {
+            if !is_current(sealer, sealed) {
+                *sealed = match reseal(sealer, &context, sealed) {
+                    Ok(resealed) => resealed,
+                    Err(error) => {
+                        store.release_lease(id).await?;
+                        return Err(error);
+                    }
+                };
+                count += 1;
+            }
+        }
+        if count == 0 {
+            store.release_lease(id).await?;
+            return Ok(0);
+        }
+        match store.update_grant(&grant).await {
+            Ok(_) => return Ok(count),
+            // A person authorised at this very moment: theirs is looked at anew.
+            Err(StoreError::Conflict) => store.release_lease(id).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_current(sealer: &Sealer, sealed: &[u8]) -> bool {
+    Sealer::key_of(sealed) == Some(sealer.current_key())
+}
+
+fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    let unopened = |error| Error::NotResealed { what: context.to_owned(), error };
+    let opened = sealer.open(context, sealed).map_err(unopened)?;
+    Ok(sealer.seal(context, &opened)?)
+}
+
+/// What is sealed with another key than the newest.
+async fn still_needed(installation: &Installation) -> Result<Vec<String>, Error> {
+    let sealer = &installation.sealer;
+    let mut old = Vec::new();
+    for mut grant in installation.store.grants().await? {
+        if grant.sealed().any(|(_, sealed)| !is_current(sealer, sealed)) {
+            old.push(format!("the grant of {}", grant.owner));
+        }
+    }
+    for setting in installation.store.sealed_settings().await? {
+        if !is_current(sealer, &setting.value) {
+            old.push(setting.key);
+        }
+    }
+    Ok(old)
+}

@@ -1,0 +1,96 @@
+//! Which names an account, its owner and its aliases may have, typed or imported.
+//!
+//! Names stand in logins, in sign-ins at a provider, in lists and in commands to copy. New ones must be shaped
+//! for all of that; what is stored from before goes on working, and a check names what would be refused today.
+//! An alias is a right: a login under it opens the account. So one that is another address than the account's
+//! is taken only where the person says so, and one for a whole domain never: a domain account is what an
+//! application's own sign-in makes, guarded by its app password.
+
+pub(super) mod shape;
+
+use self::shape::{
+    NameFault, fault_of_address, fault_of_alias, fault_of_app_account, is_foreign, is_login_name,
+};
+use super::error::Error;
+use super::installation::Installation;
+use crate::store::{Account, fold};
+
+/// A name that can stand in a login and in the sign-in at a provider.
+pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
+    match is_login_name(name) {
+        true => Ok(()),
+        false => Err(Error::LoginName(name.to_owned())),
+    }
+}
+
+/// An account that is to be made; one that is stored goes on under the name that it has.
+pub(super) async fn check_account(installation: &Installation, name: &str, app: bool) -> Result<(), Error> {
+    if name.starts_with('@') && !app {
+        return Err(Error::PersonsDomain { name: name.to_owned() });
+    }
+    let fault = if app { fault_of_app_account(name) } else { fault_of_address(name) };
+    match fault {
+        Some(fault) if installation.known_account(name).await?.is_none() => {
+            Err(Error::AccountName { name: name.to_owned(), fault })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An owner who is to consent; one who did goes on.
+pub(super) async fn check_owner(installation: &Installation, name: &str) -> Result<(), Error> {
+    let Some(fault) = fault_of_address(name) else { return Ok(()) };
+    match installation.store.grants().await?.iter().any(|grant| fold(&grant.owner) == fold(name)) {
+        true => Ok(()),
+        false => Err(Error::OwnerName { name: name.to_owned(), fault }),
+    }
+}
+
+/// Whether these may become aliases of `account`, which need not be there yet. One that is another address
+/// needs `yes`.
+pub(super) async fn check_aliases(
+    installation: &Installation,
+    account: &str,
+    aliases: &[String],
+    yes: bool,
+) -> Result<(), Error> {
+    let mut foreign = Vec::new();
+    for alias in aliases {
+        let bad = |fault| Error::AliasName { name: alias.clone(), fault };
+        if alias.starts_with('@') {
+            return Err(bad(NameFault::Domain));
+        }
+        match installation.known_account(alias).await? {
+            Some(known) if fold(&known.account.name) == fold(account) => continue,
+            Some(known) => {
+                return Err(Error::AliasOfAnother { alias: alias.clone(), owner: known.account.name });
+            }
+            None => {}
+        }
+        if let Some(fault) = fault_of_alias(alias) {
+            return Err(bad(fault));
+        }
+        if let Some(owned) = owned_by(installation, account, alias).await? {
+            return Err(Error::AliasOfOwner { alias: alias.clone(), account: account.to_owned(), owned });
+        }
+        if is_foreign(account, alias) {
+            foreign.push(alias.as_str());
+        }
+    }
+    match foreign.is_empty() || yes {
+        true => Ok(()),
+        false => Err(Error::ForeignAliases { account: account.to_owned(), aliases: foreign.join(", ") }),
+    }
+}
+
+/// The account whose authorisation is `name`'s, where it is another one than `account`'s.
+async fn owned_by(installation: &Installation, account: &str, name: &str) -> Result<Option<String>, Error> {
+    let grants = installation.store.grants().await?;
+    let owned: Vec<_> = grants.iter().filter(|grant| fold(&grant.owner) == fold(name)).collect();
+    let accounts = installation.store.accounts().await?;
+    let uses = |account: &Account| owned.iter().any(|grant| account.grant.as_ref() == Some(&grant.id));
+    if accounts.iter().any(|known| fold(&known.name) == fold(account) && uses(known)) {
+        return Ok(None);
+    }
+    Ok(accounts.into_iter().find(uses).map(|account| account.name))
+}

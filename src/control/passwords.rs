@@ -1,0 +1,93 @@
+//! App passwords: what mail programs log in with.
+
+use time::OffsetDateTime;
+
+use super::error::Error;
+use super::installation::Installation;
+use crate::account::generate_password;
+use crate::secret::Secret;
+use crate::store::{Account, AppPassword, Id};
+use crate::text::is_shown;
+
+/// Anything shorter is guessed, whatever is done about it.
+const SHORTEST_CHOSEN: usize = 8;
+/// More than any mail program sends in a literal.
+pub(crate) const LONGEST_CHOSEN: usize = 1024;
+
+/// A name that a person can type again.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
+        true => Err(Error::PasswordName),
+        false => Ok(()),
+    }
+}
+
+/// A password that a person chose: one line of `text`, without its line end.
+pub(crate) fn chosen(text: &str) -> Result<Secret, Error> {
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if line.contains(['\n', '\r', '\0']) {
+        return Err(Error::PasswordLine);
+    }
+    match line.chars().count() < SHORTEST_CHOSEN || line.len() > LONGEST_CHOSEN {
+        true => Err(Error::PasswordLength { least: SHORTEST_CHOSEN, most: LONGEST_CHOSEN }),
+        false => Ok(Secret::new(line)),
+    }
+}
+
+/// Stores a password for `account`, `chosen` or a new one, and returns it.
+pub(crate) async fn create(
+    installation: &Installation,
+    account: &Account,
+    name: &str,
+    chosen: Option<Secret>,
+) -> Result<Secret, Error> {
+    let (password, row) = make(installation, &account.id, name, chosen).await?;
+    installation.store.add_password(&row).await?;
+    Ok(password)
+}
+
+/// A password for the account `id`, `chosen` or a new one, and the row to store.
+pub(super) async fn make(
+    installation: &Installation,
+    id: &Id,
+    name: &str,
+    chosen: Option<Secret>,
+) -> Result<(Secret, AppPassword), Error> {
+    let passwords = installation.passwords().await?;
+    let (password, verifier) = match chosen {
+        Some(password) => {
+            let verifier = passwords.chosen(&password).await?;
+            (password, verifier)
+        }
+        None => {
+            let password = generate_password();
+            let verifier = passwords.generated(id, &password);
+            (password, verifier)
+        }
+    };
+    let row = AppPassword {
+        id: Id::random(),
+        account: id.clone(),
+        name: name.to_owned(),
+        verifier,
+        created_at: OffsetDateTime::now_utc(),
+        last_used_at: None,
+        last_used_from: None,
+    };
+    Ok((password, row))
+}
+
+/// The passwords of the account called `account`, by name.
+pub(crate) async fn list(installation: &Installation, account: &str) -> Result<Vec<AppPassword>, Error> {
+    let account = installation.exact_account(account).await?.account;
+    Ok(installation.store.passwords(&account.id).await?)
+}
+
+/// Makes a password useless from now on; the account that it opened.
+pub(crate) async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
+    let account = installation.exact_account(account).await?.account;
+    match installation.store.remove_password(&account.id, name).await? {
+        true => Ok(account),
+        false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
+    }
+}

@@ -1,0 +1,74 @@
+//! Which provider an account is at, and the way to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::Error;
+use crate::config::{Config, Provider};
+use crate::oauth;
+use crate::tls::Connector;
+use crate::upstream::Upstream;
+
+/// The provider called `name`, else the one whose domain `account` is in. It has a client.
+pub(crate) fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<Provider>, Error> {
+    if let Some(name) = name {
+        return named(config, name);
+    }
+    match (config.provider_of(account), config.unsupported(account)) {
+        (Some(provider), _) => with_client(provider),
+        (None, Some(unsupported)) => Err(Error::Unsupported(unsupported.reason.clone())),
+        (None, None) => Err(Error::UnknownDomain { account: account.to_owned(), known: names(config) }),
+    }
+}
+
+/// The provider called `name`, which must have a client.
+pub(crate) fn named(config: &Config, name: &str) -> Result<Arc<Provider>, Error> {
+    if let Some(unsupported) = config.unsupported.iter().find(|entry| entry.name == name) {
+        return Err(Error::Unsupported(unsupported.reason.clone()));
+    }
+    match config.providers.get(name) {
+        Some(provider) => with_client(provider),
+        None => Err(Error::NoProvider { name: name.to_owned(), known: names(config) }),
+    }
+}
+
+fn names(config: &Config) -> Vec<String> {
+    config.providers.keys().cloned().collect()
+}
+
+fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Error> {
+    match provider.is_usable() {
+        true => Ok(provider.clone()),
+        false => Err(Error::NoClient {
+            title: provider.title.clone(),
+            name: provider.name.clone(),
+            registration: provider.registration.clone(),
+        }),
+    }
+}
+
+/// A provider's two legs: mail and HTTP, trusting the same roots.
+pub(crate) struct Legs {
+    /// As configured.
+    pub(crate) provider: Arc<Provider>,
+    /// The ways to its mail servers.
+    pub(crate) upstream: Upstream,
+    /// The way to its token endpoint.
+    pub(crate) client: Arc<oauth::Client>,
+}
+
+impl Legs {
+    /// Of one provider. Nothing is sent yet.
+    pub(crate) fn of(provider: &Arc<Provider>) -> Result<Self, Error> {
+        let connector = Connector::new(provider.extra_ca.as_deref())?;
+        let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
+        let upstream = Upstream::new(provider.clone(), &connector);
+        Ok(Self { provider: provider.clone(), upstream, client })
+    }
+
+    /// Of every provider that a client is configured for, by name.
+    pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
+        let usable = config.providers.values().filter(|provider| provider.is_usable());
+        usable.map(|provider| Ok((provider.name.clone(), Self::of(provider)?))).collect()
+    }
+}

@@ -1,0 +1,145 @@
+//! The way out: the bundle is written first, and then the token is taken from the row, all under the grant's
+//! lease, so that no refresh comes between.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::parcel::Parcel;
+use crate::config::Provider;
+use crate::control::error::Error;
+use crate::control::grants;
+use crate::control::installation::Installation;
+use crate::secret::{Secret, bundle};
+use crate::shutdown::Uninterrupted;
+use crate::store::{Account, Grant, LoginRecord, Right};
+use crate::text::one_line;
+use crate::trouble::{CauseKind, Cure, Trouble};
+
+/// Longer than it takes to seal and write a bundle: a passphrase is asked for before.
+const LEASE: time::Duration = time::Duration::seconds(60);
+/// What is shorter is guessed; the bundle may fall into any hands.
+const SHORTEST_PASSPHRASE: usize = 12;
+
+/// What a bundle is sealed with.
+pub(crate) enum SealedFor {
+    /// The key of the installation that may open it.
+    Recipient(String),
+    /// A passphrase.
+    Passphrase(Secret),
+}
+
+impl SealedFor {
+    /// The installation with that key. It is judged before anything is touched.
+    pub(crate) fn recipient(key: &str) -> Result<Self, Error> {
+        bundle::seal_for_recipient(b"", key)?;
+        Ok(Self::Recipient(key.to_owned()))
+    }
+
+    /// A passphrase that is not guessed.
+    pub(crate) fn passphrase(passphrase: Secret) -> Result<Self, Error> {
+        match passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
+            true => Err(Error::ShortPassphrase { least: SHORTEST_PASSPHRASE }),
+            false => Ok(Self::Passphrase(passphrase)),
+        }
+    }
+
+    fn seal(&self, text: &[u8]) -> Result<String, Error> {
+        Ok(match self {
+            Self::Recipient(key) => bundle::seal_for_recipient(text, key)?,
+            Self::Passphrase(passphrase) => bundle::seal_with_passphrase(text, passphrase)?,
+        })
+    }
+}
+
+/// An account that can move.
+pub(crate) struct Export {
+    account: Account,
+    grant: Grant,
+    provider: Arc<Provider>,
+    keeps: bool,
+}
+
+/// An account that is written out.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    /// Its name.
+    pub(crate) account: String,
+    /// Other accounts that its grant opened, and which have none now; `None` for a copy.
+    pub(crate) closed: Option<Vec<String>>,
+}
+
+impl Export {
+    /// Judges whether the account called `name` can move, or be copied.
+    pub(crate) async fn new(installation: &Installation, name: &str, copy: bool) -> Result<Self, Error> {
+        let LoginRecord { account, grant, .. } = installation.exact_account(name).await?;
+        let Some(grant) = grant.filter(Grant::is_in_force) else {
+            return Err(Error::NothingToMove { account: account.name });
+        };
+        if grant.right == Right::Application {
+            return Err(Error::ApplicationsKey { account: account.name, provider: grant.provider });
+        }
+        let Some(provider) = installation.config.providers.get(&grant.provider).cloned() else {
+            return Err(Error::NotConfigured { provider: grant.provider });
+        };
+        match copy && provider.rotates {
+            true => Err(Error::Rotates { title: provider.title.clone() }),
+            false => Ok(Self { account, grant, provider, keeps: copy }),
+        }
+    }
+
+    /// Hands the bundle to `write` and, unless it is a copy, gives the grant up here. `to` says where it goes, for
+    /// the list.
+    pub(crate) async fn send(
+        self,
+        installation: &Installation,
+        sealed_for: &SealedFor,
+        to: Option<&str>,
+        write: impl FnOnce(&str) -> std::io::Result<()> + Send,
+    ) -> Result<Exported, Error> {
+        let accounts = installation.store.accounts().await?;
+        let own = accounts.iter().find(|other| other.id == self.account.id);
+        let aliases = own.map(|own| own.aliases.clone()).unwrap_or_default();
+        let account = self.account.name;
+        let _moving = Uninterrupted::begin();
+        let moved = async {
+            let leased = installation.lease(&self.grant.id, LEASE).await?;
+            let grant = leased.ok_or(Error::GrantGone)?;
+            let Right::Person { refresh_token: sealed } = &grant.right else { return Err(Error::GrantGone) };
+            let token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
+            let parcel = Parcel::new(&account, aliases, &self.provider, &grant, &token);
+            let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
+            let text = text.map_err(Error::Io)?;
+            write(&sealed_for.seal(&text)?).map_err(Error::NotWritten)?;
+            match self.keeps {
+                true => Ok(None),
+                false => {
+                    grants::take(installation, &grant.id, moved_to(sealed_for, to)).await?;
+                    Ok(Some(installation.others_with(&grant.id, &account).await?))
+                }
+            }
+        };
+        let closed: Result<_, Error> = moved.await;
+        installation.store.release_lease(&self.grant.id).await?;
+        Ok(Exported { closed: closed?, account })
+    }
+}
+
+/// Why the grant has no token any more, for the list.
+fn moved_to(sealed_for: &SealedFor, to: Option<&str>) -> Trouble {
+    let to = match (to, sealed_for) {
+        (Some(to), _) => to.to_owned(),
+        (None, SealedFor::Recipient(key)) => {
+            format!("the installation with the key {}", one_line(key.trim()))
+        }
+        (None, SealedFor::Passphrase(_)) => "another installation".to_owned(),
+    };
+    let today = OffsetDateTime::now_utc().date();
+    let cure = Cure::Authorize {
+        way: None,
+        before: "remove it here with accounts remove, or get it back with: ".to_owned(),
+        after: String::new(),
+    };
+    Trouble::new(CauseKind::Moved, format!("it was moved to {to} on {today}"), cure)
+}

@@ -1,0 +1,117 @@
+//! The way in: what another installation exported is stored here, and then tried.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::judge;
+use super::parcel::Parcel;
+use crate::command;
+use crate::control::error::{Error, Unproven};
+use crate::control::installation::Installation;
+use crate::control::proof::prove;
+use crate::control::providers::Legs;
+use crate::shutdown::Uninterrupted;
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, fold};
+use crate::token::AccessToken;
+
+/// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
+pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
+    judge::judge(parcel, OffsetDateTime::now_utc())?;
+    let Some(provider) = installation.config.providers.get(&parcel.provider) else {
+        return Err(Error::ProviderMissing { provider: parcel.provider.clone() });
+    };
+    if provider.client_id != parcel.client_id {
+        return Err(Error::AnotherClient {
+            provider: parcel.provider.clone(),
+            theirs: parcel.client_id.as_ref().map_or("none".to_owned(), |id| format!("{id:?}")),
+        });
+    }
+    let here = installation.known_account(&parcel.account).await?;
+    if let Some(here) = here.as_ref().filter(|here| fold(&here.account.name) != fold(&parcel.account)) {
+        let (alias, account) = (parcel.account.clone(), here.account.name.clone());
+        return Err(Error::AliasHere { alias, account });
+    }
+    let has_account = here.is_some();
+    let known = installation.store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
+    let has_grant = known.is_some_and(|grant| grant.is_in_force());
+    match !replace && (has_account || has_grant) {
+        true => Err(Error::AlreadyHere { account: parcel.account.clone() }),
+        false => Ok(()),
+    }
+}
+
+/// A parcel whose content is in the store.
+pub(crate) struct Imported {
+    parcel: Parcel,
+    grant: Grant,
+}
+
+/// What a stored parcel is good for. Whatever it is, the account stays.
+pub(crate) enum Trial {
+    /// The provider has no client here.
+    NoClient,
+    /// There is no access token yet, for that reason.
+    NoToken(String),
+    /// The mailbox did not open.
+    Unproven(Unproven),
+    /// The mailbox opened.
+    Opened { folders: usize, token: Arc<AccessToken> },
+}
+
+impl Imported {
+    /// Stores a parcel that was checked.
+    pub(crate) async fn store(installation: &Installation, parcel: Parcel) -> Result<Self, Error> {
+        let _storing = Uninterrupted::begin();
+        let _lock = installation.sealing().await?;
+        let store = &installation.store;
+        let known = store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
+        let id = known.map_or_else(Id::random, |known| known.id);
+        let context = Grant::refresh_context(&id);
+        let refresh_token = installation.sealer.seal(&context, parcel.refresh_token.as_bytes())?;
+        let right = Right::Person { refresh_token };
+        let (provider, owner) = (&parcel.provider, &parcel.owner);
+        let mut grant = Grant::new(id.clone(), provider, owner, right, parcel.authorized_at);
+        grant.scopes.clone_from(&parcel.scopes);
+        grant.refreshed_at = parcel.refreshed_at;
+        grant.refresh_expires_at = parcel.refresh_expires_at;
+        let authorization = Authorization {
+            account: parcel.account.clone(),
+            aliases: parcel.aliases.clone(),
+            grant: Granted::New(Box::new(grant)),
+            id: Id::random(),
+            password: None,
+        };
+        store.authorize(&authorization).await?;
+        let grant = store.grant(&id).await?.ok_or(Error::RemovedAgain)?;
+        Ok(Self { parcel, grant })
+    }
+
+    /// The account's name.
+    pub(crate) fn account(&self) -> &str {
+        &self.parcel.account
+    }
+
+    /// Who consented.
+    pub(crate) fn owner(&self) -> &str {
+        &self.parcel.owner
+    }
+
+    /// Fetches a token and opens the mailbox.
+    pub(crate) async fn try_it(&self, installation: &Installation) -> Result<Trial, Error> {
+        let legs = Legs::of_configured(&installation.config)?;
+        let Some(own) = legs.get(&self.grant.provider) else { return Ok(Trial::NoClient) };
+        let _refreshing = Uninterrupted::begin();
+        let token = match installation.tokens(&legs).access(&self.grant, &Mailbox::Own).await {
+            Ok(token) => token,
+            Err(failure) => {
+                let authorize = command::authorize(&self.grant, self.account());
+                return Ok(Trial::NoToken(failure.trouble().line(&authorize)));
+            }
+        };
+        Ok(match prove(own, self.account(), &token.secret).await {
+            Ok(folders) => Trial::Opened { folders, token },
+            Err(unproven) => Trial::Unproven(unproven),
+        })
+    }
+}

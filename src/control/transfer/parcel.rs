@@ -1,0 +1,85 @@
+//! What travels: the text of it exists in memory and in the seal only.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::config::Provider;
+
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::keys;
+use crate::control::names::check_aliases;
+use crate::secret::Secret;
+use crate::secret::bundle::{self, Opener};
+use crate::store::Grant;
+
+/// An account and its grant, on their way.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    /// The account's name.
+    pub(crate) account: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) provider: String,
+    pub(super) client_id: Option<String>,
+    /// Who consented.
+    pub(crate) owner: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) refresh_token: String,
+    #[serde(with = "time::serde::timestamp")]
+    pub(super) authorized_at: OffsetDateTime,
+    #[serde(with = "time::serde::timestamp::option")]
+    pub(super) refreshed_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::timestamp::option")]
+    pub(super) refresh_expires_at: Option<OffsetDateTime>,
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.refresh_token);
+    }
+}
+
+impl Parcel {
+    pub(super) fn new(
+        account: &str,
+        aliases: Vec<String>,
+        provider: &Provider,
+        grant: &Grant,
+        refresh_token: &Secret,
+    ) -> Self {
+        Self {
+            account: account.to_owned(),
+            aliases,
+            provider: grant.provider.clone(),
+            client_id: provider.client_id.clone(),
+            owner: grant.owner.clone(),
+            scopes: grant.scopes.clone(),
+            refresh_token: refresh_token.expose().to_owned(),
+            authorized_at: grant.authorized_at,
+            refreshed_at: grant.refreshed_at,
+            refresh_expires_at: grant.refresh_expires_at,
+        }
+    }
+
+    /// Whether its aliases may be stored here; `yes` where they may be other addresses.
+    pub(crate) async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), Error> {
+        check_aliases(installation, &self.account, &self.aliases, yes).await
+    }
+
+    /// Opens a bundle that was sealed for this installation.
+    pub(crate) async fn opened_here(installation: &Installation, bundle: &str) -> Result<Self, Error> {
+        let key = keys::transfer_key(installation).await?;
+        read(&bundle::open(bundle, &Opener::Key(&key))?)
+    }
+
+    /// Opens a bundle that was sealed with a passphrase.
+    pub(crate) fn opened_with(passphrase: &Secret, bundle: &str) -> Result<Self, Error> {
+        read(&bundle::open(bundle, &Opener::Passphrase(passphrase))?)
+    }
+}
+
+/// The parser's own message would quote what it read.
+fn read(text: &Zeroizing<Vec<u8>>) -> Result<Parcel, Error> {
+    serde_json::from_slice(text).map_err(|_| Error::AnotherVersion)
+}

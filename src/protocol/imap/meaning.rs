@@ -1,0 +1,258 @@
+//! What a provider's words mean: its refusals before a login, and what it says in a session.
+//!
+//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the cause
+//! and the remedy in plain words. A text that is not in the table is judged by its response code (RFC
+//! 5530), and without one a NO means the token.
+
+use std::time::Duration;
+
+use super::response::{self, Response, Status};
+use crate::protocol::sasl::Challenge;
+use crate::protocol::{Advice, Answers, Door, Refusal, Said};
+
+/// What was heard before the verdict that helps to explain it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The step under way.
+    pub(super) answers: Answers,
+    pub(super) challenge: Option<Box<Challenge>>,
+    /// The URL of a web login that an untagged line named.
+    url: Option<String>,
+}
+
+impl Heard {
+    /// Nothing yet, in the step that this answer ends.
+    pub(super) fn while_waiting_for(answers: Answers) -> Self {
+        Self { answers, ..Self::default() }
+    }
+
+    pub(super) fn listen(&mut self, response: &Response<'_>) {
+        if let Response::Untagged(Status::No, text) = response {
+            self.url = web_alert(text).or(self.url.take());
+        }
+    }
+}
+
+/// The provider's server broke the protocol, or is no IMAP server.
+pub(super) fn violation(what: &'static str) -> Refusal {
+    Refusal::Violation { door: Door::Imap, what }
+}
+
+/// None of the configured mechanisms is among those that are `offered`.
+pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
+    match offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
+        true => Refusal::PasswordsOnly(Door::Imap),
+        false => Refusal::NoCommonMechanism(offered.join(", ")),
+    }
+}
+
+const fn advice(cause: &'static str, remedy: &'static str) -> Advice {
+    Advice { cause, remedy }
+}
+
+const TOKEN: Advice = advice(
+    "The mail provider did not accept the stored authorisation",
+    "authorise the account again, and check that the mailbox is the one that was authorised",
+);
+const UNAVAILABLE: Advice = advice("The mail provider is busy or down", "try again later");
+const CONNECTIONS: Advice = advice(
+    "The mail provider allows no more simultaneous connections for this account",
+    "close other mail programs, or set max_connections_per_account lower",
+);
+const THROTTLED: Advice = advice(
+    "The mail provider slows this account down after too many requests",
+    "let it rest and check mail less often",
+);
+const WEB_LOGIN: Advice =
+    advice("The mail provider wants you to sign in with a browser first", "sign in there and try again");
+const AUTHORIZATION: Advice = advice(
+    "The mail provider accepted the authorisation, but not for this mailbox",
+    "check the mailbox name, and that the person who authorised has full access to it",
+);
+const ADMINISTRATOR: Advice =
+    advice("The mail provider wants an administrator to act", "ask the administrator of the mailbox");
+const NOT_CONNECTED: Advice = advice(
+    "The mail provider accepted the authorisation but does not open the mailbox",
+    "check the mailbox name and the access to it, that IMAP is enabled for it, and that not too many sessions are open",
+);
+
+/// What the caller does next about a known text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Token,
+    Connections,
+    Throttled,
+    Disabled,
+    WebLogin,
+    Unavailable,
+    /// Only seen within a session: it ended as these sessions end.
+    SessionEnd,
+}
+
+/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
+const KNOWN: &[(&str, Kind, Advice)] = &[
+    ("WEBALERT", Kind::WebLogin, WEB_LOGIN),
+    ("Please log in via your web browser", Kind::WebLogin, WEB_LOGIN),
+    ("Web login required", Kind::WebLogin, WEB_LOGIN),
+    ("Too many simultaneous connections", Kind::Connections, CONNECTIONS),
+    (
+        "Account exceeded command or bandwidth limits",
+        Kind::Throttled,
+        advice(
+            "The account used up Gmail's daily transfer allowance",
+            "wait up to 24 hours, and have the mail program fetch less",
+        ),
+    ),
+    ("Request is throttled", Kind::Throttled, THROTTLED),
+    ("Suggested Backoff Time", Kind::Throttled, THROTTLED),
+    (
+        "Your account is not enabled for IMAP use",
+        Kind::Disabled,
+        advice(
+            "IMAP is switched off for this Gmail account",
+            "enable it in Gmail's settings under Forwarding and POP/IMAP",
+        ),
+    ),
+    (
+        "IMAP access is disabled for your domain",
+        Kind::Disabled,
+        advice(
+            "IMAP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
+            "ask the domain's administrator",
+        ),
+    ),
+    ("User is authenticated but not connected", Kind::Disabled, NOT_CONNECTED),
+    (
+        "Application-specific password required",
+        Kind::Token,
+        advice(
+            "The mail provider took the sign-in for one with a password",
+            "please report this: the proxy never sends one",
+        ),
+    ),
+    (
+        "Lookup failed",
+        Kind::Token,
+        advice(
+            "The token lacks the mail scope, or the service account may not act for this user",
+            "authorise the account again with the scope https://mail.google.com/, or have the administrator allow it",
+        ),
+    ),
+    (
+        "AUTHENTICATE failed",
+        Kind::Token,
+        advice(
+            "Exchange refused without a reason: usually a token without the IMAP permission, IMAP switched off for the mailbox, a wrong mailbox name, or no licence",
+            "authorise the account again, and check the mailbox in the Exchange admin centre",
+        ),
+    ),
+    (
+        "AccessTokenExpired",
+        Kind::SessionEnd,
+        advice(
+            "The session ended with its access token, as Exchange's sessions do",
+            "log in again: a new token is used",
+        ),
+    ),
+    (
+        "Session expired, please login again",
+        Kind::SessionEnd,
+        advice("The session reached Gmail's time limit", "log in again: a new token is used"),
+    ),
+    ("Server Unavailable", Kind::Unavailable, UNAVAILABLE),
+    (
+        "Command received in Invalid state",
+        Kind::Unavailable,
+        advice("Exchange lost the session", "log in again"),
+    ),
+];
+
+/// What a line of a provider means, seen at any time: for the log and an account's last error.
+///
+/// `line` may be a whole read of several lines; `None` where nothing known is in it. The relay does
+/// not look at mail, so it asks only about short reads that begin like a refusal or a BYE.
+pub fn advice_on(line: &[u8]) -> Option<Advice> {
+    known(line).map(|&(_, _, advice)| advice)
+}
+
+fn known(text: &[u8]) -> Option<&'static (&'static str, Kind, Advice)> {
+    KNOWN.iter().find(|(needle, ..)| contains(text, needle.as_bytes()))
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// What a tagged NO or BAD with this text means.
+pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
+    let url = web_alert(text).or(heard.url);
+    let (kind, advice) = match known(text) {
+        Some(&(_, kind, advice)) => (kind, advice),
+        None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
+        None => by_code(text),
+    };
+    let said =
+        Said { text: response::said(text), answers: heard.answers, challenge: heard.challenge, advice };
+    match kind {
+        Kind::Token => Refusal::Token(said),
+        Kind::Connections => Refusal::Connections(said),
+        Kind::Throttled => Refusal::Throttled { wait: backoff(text), said },
+        Kind::Disabled => Refusal::Disabled(said),
+        Kind::WebLogin => Refusal::WebLogin { url: url.or_else(|| first_url(text)), said },
+        Kind::Unavailable | Kind::SessionEnd => Refusal::Unavailable(said),
+    }
+}
+
+/// What a BYE with this text means, instead of a greeting or a verdict.
+pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
+    match refused(text, heard) {
+        // BYE is about the server or the session; a token is refused with NO.
+        Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
+        other => other,
+    }
+}
+
+/// RFC 5530 §3 for texts that are not known.
+fn by_code(text: &[u8]) -> (Kind, Advice) {
+    const CODES: &[(&str, Kind, Advice)] = &[
+        ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
+        ("SERVERBUG", Kind::Unavailable, UNAVAILABLE),
+        ("INUSE", Kind::Connections, CONNECTIONS),
+        ("LIMIT", Kind::Connections, CONNECTIONS),
+        ("OVERQUOTA", Kind::Throttled, THROTTLED),
+        ("THROTTLED", Kind::Throttled, THROTTLED),
+        ("CONTACTADMIN", Kind::Disabled, ADMINISTRATOR),
+        ("NOPERM", Kind::Disabled, ADMINISTRATOR),
+        ("AUTHORIZATIONFAILED", Kind::Token, AUTHORIZATION),
+    ];
+    let code = response::code(text).map(|(name, _)| name).unwrap_or_default();
+    CODES
+        .iter()
+        .find(|(name, ..)| code.eq_ignore_ascii_case(name.as_bytes()))
+        .map_or((Kind::Token, TOKEN), |&(_, kind, advice)| (kind, advice))
+}
+
+/// Exchange's "Suggested Backoff Time: 299961 milliseconds".
+fn backoff(text: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (_, behind) = text.split_once("Backoff Time:")?;
+    let digits = behind.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Duration::from_millis(digits.parse().ok()?))
+}
+
+/// The argument of `[WEBALERT url]`.
+fn web_alert(text: &[u8]) -> Option<String> {
+    let (name, url) = response::code(text)?;
+    if !name.eq_ignore_ascii_case(b"WEBALERT") {
+        return None;
+    }
+    first_url(url)
+}
+
+/// The first https URL in `text`, as it may be shown.
+fn first_url(text: &[u8]) -> Option<String> {
+    let text = response::said(text);
+    let at = text.find("https://")?;
+    let url = text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next()?;
+    Some(url.to_owned())
+}

@@ -1,0 +1,71 @@
+//! An IMAP session after the login: what is overheard of it, and its BYE.
+
+use memchr::memmem;
+
+use super::advice_on;
+use crate::protocol::{Advice, LastWord, Tail, Watch};
+
+/// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
+const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
+
+/// What was overheard of one session.
+#[derive(Debug, Default)]
+pub struct SessionWatch {
+    /// The cause that was told last, which is not told again.
+    told: Option<&'static str>,
+}
+
+impl Watch for SessionWatch {
+    fn overhear(&mut self, piece: &[u8]) -> Option<Advice> {
+        let news = bad_news(piece).filter(|news| self.told != Some(news.cause))?;
+        self.told = Some(news.cause);
+        Some(news)
+    }
+
+    /// A BYE fits between two lines. Where the session is compressed, a line of ours would be noise.
+    fn last_word(&self, tail: Tail, reason: &str) -> LastWord {
+        match tail {
+            [.., b'\n'] => LastWord::Say(format!("* BYE {reason}\r\n")),
+            FLUSHED => LastWord::Silence,
+            _ => LastWord::NotYet,
+        }
+    }
+}
+
+/// What a short piece of a provider's talk says about the session as such: Exchange's false success
+/// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
+/// such lines have, which costs next to nothing, and only where a line begins with them: mail may quote them.
+fn bad_news(piece: &[u8]) -> Option<Advice> {
+    let is_bad = |at: usize| !piece.get(..at).unwrap_or_default().iter().any(u8::is_ascii_whitespace);
+    let suspicious = piece.starts_with(b"* BYE") || memmem::find(piece, b" BAD User is ").is_some_and(is_bad);
+    suspicious.then(|| advice_on(piece)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bye_fits_between_two_lines_and_nowhere_else() {
+        let watch = SessionWatch::default();
+        let say = LastWord::Say("* BYE Enough\r\n".to_owned());
+        for (tail, word) in [
+            (*b"\0\0\r\n", say),
+            (FLUSHED, LastWord::Silence),
+            (*b"TS\r*", LastWord::NotYet),
+            ([0x00, 0xff, 0xff, 0x00], LastWord::NotYet),
+        ] {
+            assert_eq!(watch.last_word(tail, "Enough"), word, "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn news_of_a_session_are_told_once() {
+        let mut watch = SessionWatch::default();
+        let expired = b"* BYE Session expired, please login again.\r\n";
+        assert!(watch.overhear(b"* 3 EXISTS\r\n").is_none());
+        assert!(watch.overhear(expired).is_some() && watch.overhear(expired).is_none());
+        assert!(watch.overhear(b"a9 BAD User is authenticated but not connected.\r\n").is_some());
+        assert!(watch.overhear(b"subject: * BAD User is authenticated but not connected.\r\n").is_none());
+    }
+}

@@ -1,0 +1,140 @@
+//! Accounts, their login names and app passwords, as rows of the store.
+
+use time::OffsetDateTime;
+
+use super::{Grant, Id};
+use crate::trouble::Trouble;
+
+/// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
+/// looked up as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Folded(String);
+
+/// `name`, as names are compared.
+pub fn fold(name: &str) -> Folded {
+    Folded(name.to_lowercase())
+}
+
+impl Folded {
+    /// The folded text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which mailbox of an account is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mailbox {
+    /// Its own.
+    Own,
+    /// The one with this address, opened by the account of its domain.
+    OfDomain(String),
+}
+
+/// What a mail program logs in to.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Identity.
+    pub id: Id,
+    /// The login name as given, which is also the upstream user. `@corp.example` is the account of a domain.
+    pub name: String,
+    /// Other login names.
+    pub aliases: Vec<String>,
+    /// Its grant; `None` after the grant was revoked.
+    pub grant: Option<Id>,
+    /// When a mail program last logged in.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The address it came from.
+    pub last_login_from: Option<String>,
+    /// What the provider's mail server had against this mailbox, until a login succeeds.
+    pub trouble: Option<MailboxTrouble>,
+}
+
+/// Why a mailbox did not open although its token was fresh.
+#[derive(Clone, Debug)]
+pub struct MailboxTrouble {
+    /// Cause and cure.
+    pub trouble: Trouble,
+    /// Times in a row.
+    pub count: u32,
+    /// When it was last met.
+    pub at: OffsetDateTime,
+    /// No other token is fetched for this mailbox before this.
+    pub retry_at: OffsetDateTime,
+}
+
+/// An app password: never the password itself, only what verifies it.
+#[derive(Clone, Debug)]
+pub struct AppPassword {
+    /// Identity.
+    pub id: Id,
+    /// The account it opens.
+    pub account: Id,
+    /// The name a person gave it, unique in the account.
+    pub name: String,
+    /// What verifies it.
+    pub verifier: Verifier,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// From which address.
+    pub last_used_from: Option<String>,
+}
+
+/// What an app password is verified against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// A keyed hash: enough for a password of 100 random bits and more.
+    Generated(Vec<u8>),
+    /// An argon2id hash in PHC form, for a password that a person chose.
+    Chosen(String),
+}
+
+/// Everything a login needs, read in one step.
+#[derive(Clone, Debug)]
+pub struct LoginRecord {
+    /// The account that the name stands for.
+    pub account: Account,
+    /// Its app passwords.
+    pub passwords: Vec<AppPassword>,
+    /// Its grant.
+    pub grant: Option<Grant>,
+}
+
+/// A login that succeeded, to be remembered.
+#[derive(Clone, Debug)]
+pub struct LoginNote {
+    /// The account.
+    pub account: Id,
+    /// The password that opened it.
+    pub password: Id,
+    /// When.
+    pub at: OffsetDateTime,
+    /// From which address.
+    pub from: String,
+}
+
+/// A finished authorisation, to be stored in one transaction.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// The account's name.
+    pub account: String,
+    /// Further login names.
+    pub aliases: Vec<String>,
+    /// What it may do.
+    pub grant: Granted,
+    /// The identity of the account, where it is new.
+    pub id: Id,
+    /// An app password for it, stored in the same moment.
+    pub password: Option<AppPassword>,
+}
+
+/// The grant of an [`Authorization`].
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// To insert, or to replace where one of its id is there.
+    New(Box<Grant>),
+    /// One that is there, and stays as it is: its owner's, for a shared mailbox.
+    Existing(Id),
+}

@@ -1,0 +1,205 @@
+//! What every store does, cut by who asks for it. `tests/store` holds each store to it.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::{
+    Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LoginNote, LoginRecord,
+    MailboxTrouble, StoreError,
+};
+
+/// The whole of a store. One implementation a database, and a failing one in tests.
+pub trait Store:
+    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+{
+}
+
+impl<T> Store for T where
+    T: LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+{
+}
+
+/// What a login reads and writes down.
+#[async_trait]
+pub trait LoginStore: Send + Sync {
+    /// Everything a login under `name`, which is an account's or an alias, needs.
+    async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError>;
+
+    /// Remembers logins.
+    async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
+
+    /// Writes down, or forgets, what the provider's mail server has against an account.
+    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError>;
+}
+
+/// The rows of grants, and what was told about them.
+#[async_trait]
+pub trait GrantStore: Send + Sync {
+    /// All grants.
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
+
+    /// One grant.
+    async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError>;
+
+    /// The grant of `owner` at `provider`.
+    async fn grant_of(
+        &self,
+        provider: &str,
+        owner: &str,
+        kind: GrantKind,
+    ) -> Result<Option<Grant>, StoreError>;
+
+    /// Writes `grant`, whose `revision` is the one it was read at, and gives up this process's lease on it;
+    /// returns the new revision.
+    async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
+
+    /// Every grant that an account uses, as far as its upkeep has to know it.
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
+    /// that; false where it is not, or another process is telling.
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
+}
+
+/// The right to refresh a grant, which one process has at a time.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Takes the lease on refreshing `grant` for this process, which may hold it already; false where another
+    /// one holds it. Between processes that see one another it ends with its holder's life, and at the latest
+    /// at `until`. The lease of a holder that died marks the grant `interrupted_at`.
+    async fn take_lease(
+        &self,
+        grant: &Id,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives up this process's lease without writing anything else.
+    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError>;
+}
+
+/// Accounts, their login names and their app passwords.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// All accounts, by name.
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Stores an authorisation: the grant, and the account and its aliases where they are new.
+    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError>;
+
+    /// Removes an account with its passwords and aliases, and its grant where no other account
+    /// uses it.
+    async fn remove_account(&self, account: &Id) -> Result<(), StoreError>;
+
+    /// Adds another login name.
+    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError>;
+
+    /// Removes another login name; false where the account has none of that name beside its own.
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError>;
+
+    /// The app passwords of an account, by name.
+    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError>;
+
+    /// Adds an app password.
+    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError>;
+
+    /// Removes an app password; false where the account has none of that name.
+    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError>;
+}
+
+/// Sealed values that are no grant's, and who may change what seals.
+#[async_trait]
+pub trait SettingStore: Send + Sync {
+    /// The value under `key`, after putting `value` there if there was none.
+    async fn setting(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// All settings; each is a sealed value.
+    async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError>;
+
+    /// Replaces a setting's value where it is still `old`; false where it is not.
+    async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
+
+    /// Waits until no other command seals or rotates the keys of this store, and keeps them all away until
+    /// the value is dropped, or its process ends.
+    async fn lock_sealing(&self) -> Result<SealingLock, StoreError>;
+}
+
+/// The answers to sign-ins, which one process receives and another one waits for.
+#[async_trait]
+pub trait AnswerStore: Send + Sync {
+    /// Keeps `sealed` under `key` until it is collected, or until `until`, and forgets what is over.
+    async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// Takes what was left under `key`, once.
+    async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// What other processes did to the store, and to the database that it is kept in.
+#[async_trait]
+pub trait ChangeStore: Send + Sync {
+    /// A number that changes whenever something was written, by whatever process. Cheap.
+    async fn changes(&self) -> Result<i64, StoreError>;
+
+    /// The app passwords whose account has a grant in force.
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
+
+    /// Looks whether the database is still the one that was opened, and opens another one that has taken its
+    /// place, where that is a store of ours. Until then, and while there is none, everything else fails.
+    async fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Changes when another database has taken the place of the one that was open: what is remembered of
+    /// rows that were read before means nothing any more.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    /// Whether [`ChangeStore::reopen`] finds no database that can be used.
+    fn absence(&self) -> Option<Absence> {
+        None
+    }
+}
+
+/// A sealed value that is no grant's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSetting {
+    /// Its key, which is also what it is sealed for.
+    pub key: String,
+    /// The sealed value.
+    pub value: Vec<u8>,
+}
+
+/// Held by a command that seals; see [`SettingStore::lock_sealing`].
+pub struct SealingLock(
+    #[allow(dead_code, reason = "it lasts as long as what is in it")] Box<dyn Send + Sync>,
+);
+
+impl SealingLock {
+    /// `lock` is what a database keeps others away with, for as long as it lives.
+    pub fn new(lock: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(lock))
+    }
+}
+
+/// A database that is gone.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// When that was first seen.
+    pub since: std::time::Instant,
+    /// What is wrong.
+    pub cause: String,
+    /// What helps.
+    pub cure: &'static str,
+}

@@ -1,0 +1,33 @@
+//! Dates that can be calculated with.
+
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// Before this there was nothing that a grant could come from.
+const EARLIEST: OffsetDateTime = datetime!(2000-01-01 0:00 UTC);
+/// Nothing that is stored means anything after this. So far from the ends of the calendar that days and
+/// years can be added without a thought.
+const LATEST: OffsetDateTime = datetime!(2200-01-01 0:00 UTC);
+
+/// The nearest date that can be calculated with: what is read from the store or from the configuration may
+/// be any date.
+pub fn sane_date(at: OffsetDateTime) -> OffsetDateTime {
+    at.clamp(EARLIEST, LATEST)
+}
+
+/// The same of a number of seconds since 1970, which may be none of the calendar's.
+pub(super) fn sane_date_of(seconds: i64) -> OffsetDateTime {
+    let seconds = seconds.clamp(EARLIEST.unix_timestamp(), LATEST.unix_timestamp());
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)
+}
+
+/// Any date of the calendar, the days at its ends as often as all the others.
+#[cfg(test)]
+pub(crate) fn any_date() -> impl proptest::strategy::Strategy<Value = OffsetDateTime> {
+    use proptest::strategy::Strategy as _;
+    const FIRST: i64 = -377_705_116_800;
+    const LAST: i64 = 253_402_300_799;
+    const YEAR: i64 = 366 * 86_400;
+    proptest::prop_oneof![FIRST..=LAST, FIRST..=FIRST + YEAR, LAST - YEAR..=LAST]
+        .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
+}

@@ -1,0 +1,236 @@
+//! Grants, as rows of the store.
+
+use time::OffsetDateTime;
+
+use super::Id;
+use crate::trouble::Trouble;
+
+/// One person's (or application's) authorisation at a provider.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Identity.
+    pub id: Id,
+    /// Counts the writes; a write names the revision it builds on.
+    pub revision: i64,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented: the address as given. Of an application's grant: the account it is for.
+    pub owner: String,
+    /// Granted scopes.
+    pub scopes: Vec<String>,
+    /// What access tokens come from.
+    pub right: Right,
+    /// The newest access token, sealed for [`Grant::access_context`].
+    pub access_token: Option<Vec<u8>>,
+    /// When that access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// What went wrong last, kept until something succeeds.
+    pub trouble: Option<Trouble>,
+    /// When that was.
+    pub failed_at: Option<OffsetDateTime>,
+    /// Failures in a row, for the back-off.
+    pub failures: u32,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When the person consented.
+    pub authorized_at: OffsetDateTime,
+    /// When a refresh last succeeded.
+    pub refreshed_at: Option<OffsetDateTime>,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh began whose end was never written down: its process died in between.
+    pub interrupted_at: Option<OffsetDateTime>,
+}
+
+impl Grant {
+    /// A grant that has not been used yet. What is sealed in `right` is sealed for `id`.
+    pub fn new(id: Id, provider: &str, owner: &str, right: Right, now: OffsetDateTime) -> Self {
+        Self {
+            id,
+            revision: 0,
+            provider: provider.to_owned(),
+            owner: owner.to_owned(),
+            scopes: Vec::new(),
+            right,
+            access_token: None,
+            access_expires_at: None,
+            state: GrantState::Ok,
+            trouble: None,
+            failed_at: None,
+            failures: 0,
+            retry_at: None,
+            authorized_at: now,
+            refreshed_at: None,
+            refresh_expires_at: None,
+            interrupted_at: None,
+        }
+    }
+
+    /// Whose right it is, or was.
+    pub fn kind(&self) -> GrantKind {
+        match self.right {
+            Right::Person { .. } => GrantKind::Person,
+            Right::Application => GrantKind::App,
+            Right::Withdrawn { was } => was,
+        }
+    }
+
+    /// Whether it was neither revoked nor moved.
+    pub fn is_in_force(&self) -> bool {
+        !matches!(self.right, Right::Withdrawn { .. })
+    }
+
+    /// Ends it, and returns the right that it rested on.
+    pub fn withdraw(&mut self, why: Trouble, now: OffsetDateTime) -> Right {
+        self.access_token = None;
+        self.access_expires_at = None;
+        self.state = GrantState::NeedsAuthorization;
+        self.trouble = Some(why);
+        self.failed_at = Some(now);
+        self.retry_at = None;
+        let was = self.kind();
+        std::mem::replace(&mut self.right, Right::Withdrawn { was })
+    }
+
+    /// Everything that is sealed in it, and what it is sealed for.
+    pub fn sealed(&mut self) -> impl Iterator<Item = (String, &mut Vec<u8>)> {
+        let refresh_token = match &mut self.right {
+            Right::Person { refresh_token } => Some(refresh_token),
+            Right::Application | Right::Withdrawn { .. } => None,
+        };
+        let (refresh, access) = (Self::refresh_context(&self.id), Self::access_context(&self.id));
+        let refresh_token = refresh_token.map(|sealed| (refresh, sealed));
+        refresh_token.into_iter().chain(self.access_token.as_mut().map(|sealed| (access, sealed)))
+    }
+
+    /// Forgets every trouble: something has just succeeded.
+    pub fn clear_trouble(&mut self) {
+        self.state = GrantState::Ok;
+        self.trouble = None;
+        self.failed_at = None;
+        self.failures = 0;
+        self.retry_at = None;
+        self.interrupted_at = None;
+    }
+
+    /// What the refresh token of grant `id` is sealed for.
+    pub fn refresh_context(id: &Id) -> String {
+        format!("grant/{id}/refresh_token")
+    }
+
+    /// What the access token of grant `id` is sealed for.
+    pub fn access_context(id: &Id) -> String {
+        format!("grant/{id}/access_token")
+    }
+}
+
+/// What a grant's access tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// A person's consent.
+    Person {
+        /// What it gave, sealed for [`Grant::refresh_context`].
+        refresh_token: Vec<u8>,
+    },
+    /// The application's own right (client credentials, service account), asked for with its key.
+    Application,
+    /// Nothing any more: a command revoked the grant, or moved it to another installation.
+    Withdrawn {
+        /// Whose right it was.
+        was: GrantKind,
+    },
+}
+
+/// Whose right a grant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantKind {
+    /// A person consented; access tokens come from a refresh token.
+    Person,
+    /// The application's own (client credentials, service account); access tokens come from its key.
+    App,
+}
+
+impl GrantKind {
+    /// The word used in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::App => "app",
+        }
+    }
+}
+
+/// Whether a grant can be used; the words are those of `tokens list`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantState {
+    /// It works, as far as is known.
+    Ok,
+    /// The provider refused it: a person has to authorise again.
+    NeedsAuthorization,
+    /// The registration or the configuration is wrong: an administrator has to act.
+    Misconfigured,
+    /// The last refresh failed in a way that passes.
+    Retrying,
+}
+
+impl GrantState {
+    /// The word used in the database and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NeedsAuthorization => "needs_authorization",
+            Self::Misconfigured => "misconfigured",
+            Self::Retrying => "retrying",
+        }
+    }
+
+    /// Whether it stays so until a person acts.
+    pub fn needs_person(self) -> bool {
+        matches!(self, Self::NeedsAuthorization | Self::Misconfigured)
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// A grant without its tokens, for upkeep and forecasts.
+#[derive(Clone, Debug)]
+pub struct GrantStatus {
+    /// Identity.
+    pub id: Id,
+    /// Whose right it is.
+    pub kind: GrantKind,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Who consented.
+    pub owner: String,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// As in [`Grant::trouble`].
+    pub trouble: Option<Trouble>,
+    /// False after the grant was revoked by command.
+    pub in_force: bool,
+    /// When the newest access token ends.
+    pub access_expires_at: Option<OffsetDateTime>,
+    /// When the tokens were last renewed, by a refresh or by the consent.
+    pub renewed_at: OffsetDateTime,
+    /// When the provider said that the refresh token ends.
+    pub refresh_expires_at: Option<OffsetDateTime>,
+    /// When a refresh last failed.
+    pub failed_at: Option<OffsetDateTime>,
+    /// No refresh before this.
+    pub retry_at: Option<OffsetDateTime>,
+    /// When a mail program last logged in to one of its accounts.
+    pub last_login_at: Option<OffsetDateTime>,
+    /// The names of its accounts.
+    pub accounts: Vec<String>,
+    /// What the administrator was told last.
+    pub told: Option<String>,
+}

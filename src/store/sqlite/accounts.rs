@@ -1,0 +1,182 @@
+//! Accounts, their login names and their app passwords.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, Sqlite as Database, Transaction};
+
+use super::Sqlite;
+use super::grants::put_grant;
+use super::rows::{ACCOUNT_COLUMNS, PASSWORD_COLUMNS, account, password};
+use crate::store::{
+    Account, AccountStore, AppPassword, Authorization, Granted, Id, StoreError, Verifier, fold,
+};
+
+#[async_trait]
+impl AccountStore for Sqlite {
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let sql = concat!("SELECT ", ACCOUNT_COLUMNS!(), " FROM accounts a ORDER BY a.name");
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+        let mut accounts = rows.iter().map(account).collect::<Result<Vec<_>, _>>()?;
+        let names = sqlx::query("SELECT name, account_id FROM login_names ORDER BY folded")
+            .fetch_all(&self.pool()?)
+            .await?;
+        for row in names {
+            let (name, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let owner = accounts.iter_mut().find(|account| account.id.0 == id && account.name != name);
+            if let Some(account) = owner {
+                account.aliases.push(name);
+            }
+        }
+        Ok(accounts)
+    }
+
+    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
+        let mut transaction = self.write().await?;
+        let grant = match &authorization.grant {
+            Granted::New(grant) => {
+                put_grant(&mut transaction, grant).await?;
+                &grant.id
+            }
+            Granted::Existing(id) => {
+                let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND in_force");
+                let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
+                held.ok_or(StoreError::Conflict)?;
+                id
+            }
+        };
+        let account = put_account(&mut transaction, authorization, grant).await?;
+        for alias in &authorization.aliases {
+            put_name(&mut transaction, &account.id, alias).await?;
+        }
+        if let Some(password) = &authorization.password {
+            put_password(&mut transaction, &account.id, password).await?;
+        }
+        transaction.commit().await?;
+        Ok(account)
+    }
+
+    async fn remove_account(&self, account: &Id) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM accounts WHERE id = ?").bind(&account.0).execute(&mut *transaction).await?;
+        drop_unused_grants(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        put_name(&mut transaction, account, alias).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
+             AND name <> (SELECT name FROM accounts WHERE id = account_id)";
+        let done =
+            sqlx::query(sql).bind(fold(alias).as_str()).bind(&account.0).execute(&self.pool()?).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            PASSWORD_COLUMNS!(),
+            " FROM passwords p WHERE p.account_id = ? ORDER BY p.name"
+        );
+        let rows = sqlx::query(sql).bind(&account.0).fetch_all(&self.pool()?).await?;
+        rows.iter().filter_map(|row| password(row).transpose()).collect()
+    }
+
+    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        put_password(&mut transaction, &password.account, password).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM passwords WHERE account_id = ? AND name = ?";
+        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool()?).await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+async fn put_account(
+    transaction: &mut Transaction<'_, Database>,
+    Authorization { account: name, id, .. }: &Authorization,
+    grant: &Id,
+) -> Result<Account, StoreError> {
+    if find_account(transaction, name).await?.is_none() {
+        let sql = "INSERT INTO accounts (id, name) VALUES (?, ?)";
+        sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
+        put_name(transaction, id, name).await?;
+    }
+    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL \
+         WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
+    sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
+    drop_unused_grants(transaction).await?;
+    find_account(transaction, name).await?.ok_or(StoreError::Conflict)
+}
+
+async fn drop_unused_grants(transaction: &mut Transaction<'_, Database>) -> Result<(), StoreError> {
+    let sql = "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)";
+    sqlx::query(sql).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+async fn put_password(
+    transaction: &mut Transaction<'_, Database>,
+    account: &Id,
+    password: &AppPassword,
+) -> Result<(), StoreError> {
+    let (generated, chosen) = match &password.verifier {
+        Verifier::Generated(hash) => (Some(hash), None),
+        Verifier::Chosen(hash) => (None, Some(hash)),
+    };
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
+    let done = sqlx::query(sql)
+        .bind(&password.id.0)
+        .bind(&account.0)
+        .bind(&password.name)
+        .bind(generated)
+        .bind(chosen)
+        .bind(password.created_at.unix_timestamp())
+        .execute(&mut **transaction)
+        .await?;
+    match done.rows_affected() {
+        0 => Err(StoreError::PasswordNameTaken { name: password.name.clone() }),
+        _ => Ok(()),
+    }
+}
+
+async fn find_account(
+    transaction: &mut Transaction<'_, Database>,
+    name: &str,
+) -> Result<Option<Account>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        ACCOUNT_COLUMNS!(),
+        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = ?"
+    );
+    let row = sqlx::query(sql).bind(fold(name).as_str()).fetch_optional(&mut **transaction).await?;
+    row.as_ref().map(account).transpose()
+}
+
+/// Makes `name` open `account`; a name that opens another one is refused.
+async fn put_name(
+    transaction: &mut Transaction<'_, Database>,
+    account: &Id,
+    name: &str,
+) -> Result<(), StoreError> {
+    match find_account(transaction, name).await? {
+        Some(owner) if owner.id == *account => Ok(()),
+        Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
+        None => {
+            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)")
+                .bind(fold(name).as_str())
+                .bind(name)
+                .bind(&account.0)
+                .execute(&mut **transaction)
+                .await?;
+            Ok(())
+        }
+    }
+}

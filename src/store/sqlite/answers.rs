@@ -1,0 +1,43 @@
+//! The answers to sign-ins, which one process receives and another one waits for.
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use time::OffsetDateTime;
+
+use super::Sqlite;
+use crate::store::{AnswerStore, StoreError};
+
+/// Sign-ins that wait for their answer at one time; far more than people authorise.
+const LEFT_AT_ONCE: i64 = 1000;
+
+#[async_trait]
+impl AnswerStore for Sqlite {
+    async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM left_behind WHERE until < ?")
+            .bind(OffsetDateTime::now_utc().unix_timestamp())
+            .execute(&mut *transaction)
+            .await?;
+        // The first answer counts, and many junk ones do not fill the disk.
+        sqlx::query(
+            "INSERT INTO left_behind (key, sealed, until) SELECT ?, ?, ? \
+             WHERE (SELECT count(*) FROM left_behind) < ? ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(key)
+        .bind(sealed)
+        .bind(until.unix_timestamp())
+        .bind(LEFT_AT_ONCE)
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("DELETE FROM left_behind WHERE key = ? AND until >= ? RETURNING sealed")
+            .bind(key)
+            .bind(now.unix_timestamp())
+            .fetch_optional(&self.pool()?)
+            .await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+}

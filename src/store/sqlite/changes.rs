@@ -1,0 +1,48 @@
+//! What other processes did to the store. This is asked every second, so it reads no token.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::Sqlite;
+use crate::store::{Absence, ChangeStore, Id, StoreError};
+
+#[async_trait]
+impl ChangeStore for Sqlite {
+    /// SQLite's own counter of what other connections have committed.
+    async fn changes(&self) -> Result<i64, StoreError> {
+        let opened = self.opened()?;
+        let mut observer = opened.observer.lock().await;
+        if observer.is_none() {
+            *observer = Some(opened.pool.connect_options().connect().await?);
+        }
+        let Some(connection) = observer.as_mut() else { return Ok(0) };
+        let row = sqlx::query("PRAGMA data_version").fetch_one(connection).await?;
+        let version: i64 = row.try_get(0)?;
+        // Another database begins to count anew; the counter itself has 32 bits.
+        let epoch = i64::try_from(self.epoch.load(Ordering::SeqCst)).unwrap_or(0);
+        Ok(epoch.wrapping_shl(32).wrapping_add(version))
+    }
+
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+        let sql = "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \
+             JOIN grants g ON g.id = a.grant_id WHERE g.in_force";
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+        rows.iter().map(|row| Ok(Id(row.try_get(0)?))).collect()
+    }
+
+    async fn reopen(&self) -> Result<(), StoreError> {
+        self.follow().await
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    fn absence(&self) -> Option<Absence> {
+        self.absence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

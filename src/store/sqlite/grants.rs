@@ -1,0 +1,187 @@
+//! The rows of grants.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite as Database, Transaction};
+use time::OffsetDateTime;
+
+use super::Sqlite;
+use super::rows::{GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, seconds, time_of};
+use crate::store::{Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, Right, StoreError, fold};
+
+#[async_trait]
+impl GrantStore for Sqlite {
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g");
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+        rows.iter().filter_map(|row| grant(row).transpose()).collect()
+    }
+
+    async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
+        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = ?");
+        let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool()?).await?;
+        row.as_ref().map_or(Ok(None), grant)
+    }
+
+    async fn grant_of(
+        &self,
+        provider: &str,
+        owner: &str,
+        kind: GrantKind,
+    ) -> Result<Option<Grant>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            GRANT_COLUMNS!(),
+            " FROM grants g WHERE g.provider = ? AND g.owner_folded = ?"
+        );
+        let row = sqlx::query(sql)
+            .bind(provider)
+            .bind(folded_owner(owner, kind))
+            .fetch_optional(&self.pool()?)
+            .await?;
+        row.as_ref().map_or(Ok(None), grant)
+    }
+
+    async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
+        let opened = self.opened()?;
+        let holder = opened.holders.known();
+        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
+             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, cause_kind = ?, cause_code = ?, cure = ?, failed_at = ?, failures = ?, \
+             retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
+             lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
+             lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
+             WHERE id = ? AND revision = ?";
+        let done = bind_grant(sqlx::query(sql), grant)
+            .bind(&holder)
+            .bind(&holder)
+            .bind(&grant.id.0)
+            .bind(grant.revision)
+            .execute(&opened.pool)
+            .await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::Conflict),
+            _ => Ok(grant.revision + 1),
+        }
+    }
+
+    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
+        let sql = "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
+             g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
+             g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
+             group_concat(a.name, char(10)) AS names \
+             FROM grants g JOIN accounts a ON a.grant_id = g.id GROUP BY g.id";
+        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+        rows.iter().map(status).collect()
+    }
+
+    async fn claim_telling(
+        &self,
+        grant: &Id,
+        told: Option<&str>,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE grants SET telling_until = ? \
+             WHERE id = ? AND told IS ? AND (telling_until IS NULL OR telling_until <= ?)";
+        let done = sqlx::query(sql)
+            .bind(until.unix_timestamp())
+            .bind(&grant.0)
+            .bind(told)
+            .bind(now.unix_timestamp())
+            .execute(&self.pool()?)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
+        let sql = "UPDATE grants SET told = ?, telling_until = NULL WHERE id = ?";
+        sqlx::query(sql).bind(told).bind(&grant.0).execute(&self.pool()?).await?;
+        Ok(())
+    }
+}
+
+/// A person's consent wins over whatever a background refresh wrote meanwhile: the row's revision
+/// moves on, and a refresh that began before loses.
+pub(super) async fn put_grant(
+    transaction: &mut Transaction<'_, Database>,
+    grant: &Grant,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
+         access_expires_at, state, last_error, cause_kind, cause_code, cure, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
+         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
+         owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, app_in_force = excluded.app_in_force, scopes = excluded.scopes, \
+         refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
+         access_expires_at = excluded.access_expires_at, state = excluded.state, last_error = excluded.last_error, \
+         cause_kind = excluded.cause_kind, cause_code = excluded.cause_code, cure = excluded.cure, failed_at = excluded.failed_at, \
+         failures = excluded.failures, retry_at = excluded.retry_at, authorized_at = excluded.authorized_at, \
+         refreshed_at = excluded.refreshed_at, refresh_expires_at = excluded.refresh_expires_at, \
+         interrupted_at = excluded.interrupted_at, lease_holder = NULL, lease_until = NULL";
+    bind_grant(sqlx::query(sql), grant).bind(&grant.id.0).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// A person's grant and an application's for the same mailbox are two.
+fn folded_owner(owner: &str, kind: GrantKind) -> String {
+    let owner = fold(owner);
+    match kind {
+        GrantKind::Person => owner.as_str().to_owned(),
+        GrantKind::App => format!("app:{}", owner.as_str()),
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::Arguments>;
+
+/// Binds what [`put_grant`] and `update_grant` write, in their common order.
+fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
+    let cause = grant.trouble.as_ref().map(|trouble| &trouble.cause);
+    query
+        .bind(&grant.provider)
+        .bind(&grant.owner)
+        .bind(folded_owner(&grant.owner, grant.kind()))
+        .bind(grant.kind().name())
+        .bind(grant.right == Right::Application)
+        .bind(join_scopes(&grant.scopes))
+        .bind(match &grant.right {
+            Right::Person { refresh_token } => Some(refresh_token.as_slice()),
+            Right::Application | Right::Withdrawn { .. } => None,
+        })
+        .bind(grant.access_token.as_deref())
+        .bind(seconds(grant.access_expires_at))
+        .bind(grant.state.name())
+        .bind(cause.map(|cause| cause.text.as_str()))
+        .bind(cause.map(|cause| cause.kind.name()))
+        .bind(cause.and_then(|cause| cause.code.as_deref()))
+        .bind(cure_column(grant.trouble.as_ref()))
+        .bind(seconds(grant.failed_at))
+        .bind(grant.failures)
+        .bind(seconds(grant.retry_at))
+        .bind(grant.authorized_at.unix_timestamp())
+        .bind(seconds(grant.refreshed_at))
+        .bind(seconds(grant.refresh_expires_at))
+        .bind(seconds(grant.interrupted_at))
+}
+
+fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
+    let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
+    // Names hold no control characters, so the line feed parts them.
+    let names: Option<String> = row.try_get("names")?;
+    Ok(GrantStatus {
+        state: GrantState::from_name(&state)
+            .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
+        id: Id(id),
+        kind: kind(row, "kind")?,
+        provider: row.try_get("provider")?,
+        owner: row.try_get("owner")?,
+        trouble: grant_trouble(row, "")?,
+        in_force: row.try_get("in_force")?,
+        access_expires_at: time_of(row, "access_expires_at")?,
+        renewed_at: time_of(row, "renewed_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        refresh_expires_at: time_of(row, "refresh_expires_at")?,
+        failed_at: time_of(row, "failed_at")?,
+        retry_at: time_of(row, "retry_at")?,
+        last_login_at: time_of(row, "last_login_at")?,
+        accounts: names.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect(),
+        told: row.try_get("told")?,
+    })
+}

@@ -1,0 +1,125 @@
+//! Who holds a lease, and whether that process still lives.
+//!
+//! A process that takes leases keeps a file of its own beside the database, locked for as long as it
+//! lives: the kernel drops the lock whatever ends the process. So another one need not wait for a lease
+//! whose holder was killed, and never takes one from a process that is only slow, which may have the
+//! provider's answer in hand.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Made, and not yet under its name.
+const UNFINISHED: &str = ".new";
+
+/// The lease holders of one database.
+pub(super) struct Holders {
+    directory: PathBuf,
+    own: Mutex<Option<(String, File)>>,
+}
+
+impl Holders {
+    pub(super) fn new(database: &Path) -> Self {
+        Self { directory: database.with_file_name("holders"), own: Mutex::new(None) }
+    }
+
+    /// The name of this process, whose lock is held from now on.
+    pub(super) fn own(&self) -> io::Result<String> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((name, _)) = &*own {
+            return Ok(name.clone());
+        }
+        let (name, file) = self.enter()?;
+        *own = Some((name.clone(), file));
+        Ok(name)
+    }
+
+    /// The same, where this process has taken a lease.
+    pub(super) fn known(&self) -> Option<String> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(name, _)| name.clone())
+    }
+
+    /// Whether the process called `name` still lives.
+    pub(super) fn is_alive(&self, name: &str) -> bool {
+        // Names are ours, but they come from the database.
+        if name.contains(['/', '.']) {
+            return false;
+        }
+        match File::open(self.directory.join(name)) {
+            Ok(file) => is_locked(&file),
+            Err(_) => false,
+        }
+    }
+
+    fn enter(&self) -> io::Result<(String, File)> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        self.sweep();
+        let name = crate::secret::random_text::<12>();
+        let unfinished = self.directory.join(format!("{name}{UNFINISHED}"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        // Only now can a sweep find it.
+        std::fs::rename(&unfinished, self.directory.join(&name))?;
+        Ok((name, file))
+    }
+
+    /// Removes what dead processes left.
+    fn sweep(&self) {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            let finished = !path.to_string_lossy().ends_with(UNFINISHED);
+            if finished && File::open(&path).is_ok_and(|file| !is_locked(&file)) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+impl Drop for Holders {
+    fn drop(&mut self) {
+        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((name, _)) = own {
+            let _ = std::fs::remove_file(self.directory.join(name));
+        }
+    }
+}
+
+fn is_locked(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockShared).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_lives_as_long_as_its_process_has_the_lock() {
+        let state = tempfile::tempdir().unwrap();
+        let database = state.path().join("store.sqlite");
+        let (one, other) = (Holders::new(&database), Holders::new(&database));
+        let name = one.own().unwrap();
+        assert_eq!(one.own().unwrap(), name);
+        assert!(other.is_alive(&name) && !other.is_alive("nobody") && !other.is_alive("../store.sqlite"));
+        drop(one);
+        assert!(!other.is_alive(&name));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept() {
+        let state = tempfile::tempdir().unwrap();
+        let database = state.path().join("store.sqlite");
+        let left = state.path().join("holders/left");
+        std::fs::create_dir(state.path().join("holders")).unwrap();
+        File::create(&left).unwrap();
+        let living = Holders::new(&database);
+        let name = living.own().unwrap();
+        assert!(!left.exists());
+        let other = Holders::new(&database);
+        other.own().unwrap();
+        assert!(other.is_alive(&name), "a sweep spares the living");
+    }
+}

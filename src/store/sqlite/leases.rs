@@ -1,0 +1,59 @@
+//! The right to refresh a grant, which one process has at a time.
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use time::OffsetDateTime;
+
+use super::Sqlite;
+use crate::store::{Id, LeaseStore, StoreError};
+
+#[async_trait]
+impl LeaseStore for Sqlite {
+    async fn take_lease(
+        &self,
+        grant: &Id,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let unusable =
+            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
+        let opened = self.opened()?;
+        let holder = opened.holders.own().map_err(unusable)?;
+        let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
+            .bind(&grant.0)
+            .fetch_optional(&opened.pool)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let now = now.unix_timestamp();
+        if let Some(found) = &found
+            && *found != holder
+            && found_until.is_some_and(|until| until > now)
+            && opened.holders.is_alive(found)
+        {
+            return Ok(false);
+        }
+        // Another holder that is still written there could not write its end.
+        let sql = "UPDATE grants SET interrupted_at = \
+             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
+        let done = sqlx::query(sql)
+            .bind(&holder)
+            .bind(&holder)
+            .bind(now)
+            .bind(until.unix_timestamp())
+            .bind(&grant.0)
+            .bind(found)
+            .execute(&opened.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
+        let opened = self.opened()?;
+        let sql =
+            "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = ? AND lease_holder = ?";
+        sqlx::query(sql).bind(&grant.0).bind(opened.holders.known()).execute(&opened.pool).await?;
+        Ok(())
+    }
+}

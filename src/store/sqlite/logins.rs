@@ -1,0 +1,48 @@
+//! What a login reads and writes down.
+
+use async_trait::async_trait;
+
+use super::Sqlite;
+use super::rows::cure_column;
+use crate::store::{Folded, Id, LoginNote, LoginRecord, LoginStore, MailboxTrouble, StoreError};
+
+#[async_trait]
+impl LoginStore for Sqlite {
+    async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        self.opened()?.looks.find(name).await
+    }
+
+    async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        for note in notes {
+            let at = note.at.unix_timestamp();
+            sqlx::query("UPDATE accounts SET last_login_at = ?, last_login_from = ? WHERE id = ?")
+                .bind(at)
+                .bind(&note.from)
+                .bind(&note.account.0)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE passwords SET last_used_at = ?, last_used_from = ? WHERE id = ?")
+                .bind(at)
+                .bind(&note.from)
+                .bind(&note.password.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET trouble = ?, trouble_cure = ?, trouble_count = ?, trouble_at = ?, trouble_retry_at = ? WHERE id = ?";
+        sqlx::query(sql)
+            .bind(trouble.map(|known| &known.trouble.cause.text))
+            .bind(cure_column(trouble.map(|known| &known.trouble)))
+            .bind(trouble.map(|trouble| trouble.count))
+            .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
+            .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
+            .bind(&account.0)
+            .execute(&self.pool()?)
+            .await?;
+        Ok(())
+    }
+}

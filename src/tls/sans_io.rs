@@ -1,0 +1,90 @@
+//! One end of a TLS connection without a socket: what the tests and the fuzz target of records hold
+//! [`Session`] to. The program uses [`super::Stream`].
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error, ServerConfig};
+
+use super::handshake;
+use super::session::Session;
+
+/// An end after its handshake.
+#[derive(Debug)]
+pub struct End {
+    session: Session,
+    room: Vec<u8>,
+}
+
+impl End {
+    /// Shakes hands over `wire` as the server. `config` allows the extraction of secrets.
+    pub async fn server<W>(config: Arc<ServerConfig>, wire: &mut W) -> io::Result<Self>
+    where
+        W: AsyncRead + AsyncWrite + Unpin,
+    {
+        handshake::server(config, wire).await.map(Self::new)
+    }
+
+    /// Shakes hands over `wire` as the client of the server called `name`.
+    pub async fn client<W>(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        wire: &mut W,
+    ) -> io::Result<Self>
+    where
+        W: AsyncRead + AsyncWrite + Unpin,
+    {
+        handshake::client(config, name, wire).await.map(Self::new)
+    }
+
+    fn new(session: Session) -> Self {
+        Self { session, room: Vec::new() }
+    }
+
+    /// Takes what came over the wire; returns the plaintext of it, read by so many bytes at a time.
+    pub fn receive(&mut self, sealed: &[u8], at_most: usize) -> Vec<u8> {
+        let Self { session, room } = self;
+        room.resize(at_most.max(1), 0);
+        let mut plain = Vec::new();
+        let mut fresh = Some([&session.take_received(), sealed].concat());
+        loop {
+            let mut out = ReadBuf::new(room);
+            match fresh.take() {
+                Some(all) => {
+                    let opened = session.open(&all, &mut out);
+                    session.keep(all.get(opened..).unwrap_or_default());
+                }
+                None if session.read_opened(&mut out) => {}
+                None => session.open_received(&mut out),
+            }
+            if out.filled().is_empty() {
+                return plain;
+            }
+            plain.extend_from_slice(out.filled());
+        }
+    }
+
+    /// What the peer has to be told.
+    pub fn send(&mut self) -> Vec<u8> {
+        let unsent = self.session.unsent().to_vec();
+        self.session.sent(unsent.len());
+        unsent
+    }
+
+    /// Bytes that are kept of what came.
+    pub fn held(&self) -> usize {
+        self.session.held()
+    }
+
+    /// Whether the peer has said close_notify.
+    pub fn peer_closed(&self) -> bool {
+        self.session.peer_closed()
+    }
+
+    /// Why nothing more is opened.
+    pub fn failure(&self) -> Option<&Error> {
+        self.session.failure()
+    }
+}

@@ -1,0 +1,488 @@
+//! The contract of the store. Each function is one sentence of it, and gets an empty database.
+
+use std::sync::Arc;
+
+use imap_oauth_proxy::store::{
+    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LoginNote,
+    MailboxTrouble, Right, Store, StoreError, Verifier, fold,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::Database;
+use imap_oauth_proxy::trouble::{Cause, CauseKind, Cure, Trouble, Way};
+
+/// What a mail server has against a mailbox.
+fn closed() -> Trouble {
+    Trouble::new(CauseKind::MailboxRefused, "closed", Cure::advice("ask for it"))
+}
+
+/// What a token endpoint has against a grant, with everything that can be written of it.
+fn refused() -> Trouble {
+    let cause = Cause {
+        kind: CauseKind::GrantRefused,
+        code: Some("invalid_grant".to_owned()),
+        text: "it ended (invalid_grant)".to_owned(),
+    };
+    Trouble { cause, cure: Cure::authorize_by(Some(Way::Device), "wait, then ", " and accept") }
+}
+
+const ALICE: &str = "Alice@Example.com";
+const BOB: &str = "bob@example.com";
+
+/// Runs the contract against a kind of database, each sentence as a test.
+macro_rules! holds_for {
+    ($name:ident, $database:ty) => {
+        mod $name {
+            use crate::contract;
+            contract::holds_for!($database:
+                a_name_and_an_alias_find_their_account_however_they_are_written,
+                a_login_and_what_a_mail_server_has_against_a_mailbox_are_remembered,
+                a_grant_is_read_as_it_was_written,
+                a_write_that_builds_on_an_old_revision_conflicts,
+                a_persons_grant_and_an_applications_for_one_mailbox_are_two,
+                a_status_tells_what_upkeep_has_to_know,
+                a_telling_is_reserved_by_one_and_again_when_that_ends,
+                a_lease_has_one_holder_until_it_is_given_up,
+                the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted,
+                a_lease_ends_at_its_time,
+                writing_a_grant_gives_up_the_writers_lease_alone,
+                authorising_again_replaces_the_grant_and_wins_over_a_refresh,
+                a_login_name_opens_one_account_and_what_is_refused_changes_nothing,
+                a_grant_that_was_withdrawn_is_not_shared,
+                a_grant_goes_with_the_last_account_that_uses_it,
+                an_alias_can_be_taken_back_and_the_accounts_own_name_cannot,
+                a_password_has_a_name_of_its_own_in_its_account,
+                the_first_value_of_a_setting_stays_until_it_is_replaced_by_name,
+                sealing_is_done_by_one_at_a_time,
+                an_answer_is_collected_once_and_in_time,
+                the_counter_moves_with_what_others_write,
+                passwords_are_in_force_while_their_accounts_grant_is,
+            );
+        }
+    };
+    ($database:ty: $($sentence:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $sentence() {
+            contract::$sentence(&<$database as crate::Database>::fresh()).await;
+        })*
+    };
+}
+pub(crate) use holds_for;
+
+/// A moment that every database can keep: whole seconds.
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc().replace_nanosecond(0).unwrap()
+}
+
+fn of(owner: &str) -> Grant {
+    let right = Right::Person { refresh_token: b"sealed refresh token".to_vec() };
+    Grant::new(Id::random(), "acme", owner, right, now())
+}
+
+fn password(account: &Id, name: &str) -> AppPassword {
+    AppPassword {
+        id: Id::random(),
+        account: account.clone(),
+        name: name.to_owned(),
+        verifier: Verifier::Generated(b"hash".to_vec()),
+        created_at: now(),
+        last_used_at: None,
+        last_used_from: None,
+    }
+}
+
+/// An account with an app password, `default`.
+async fn authorize(store: &Arc<dyn Store>, account: &str, aliases: &[&str], grant: Granted) -> Account {
+    let id = Id::random();
+    let authorization = Authorization {
+        account: account.to_owned(),
+        aliases: aliases.iter().map(ToString::to_string).collect(),
+        grant,
+        password: Some(password(&id, "default")),
+        id,
+    };
+    store.authorize(&authorization).await.unwrap()
+}
+
+async fn with_account(store: &Arc<dyn Store>, name: &str) -> (Account, Grant) {
+    let grant = of(name);
+    let account = authorize(store, name, &[], Granted::New(Box::new(grant.clone()))).await;
+    (account, store.grant(&grant.id).await.unwrap().unwrap())
+}
+
+// Logins.
+
+pub(crate) async fn a_name_and_an_alias_find_their_account_however_they_are_written(on: &impl Database) {
+    let store = on.open().await;
+    let granted = of(ALICE);
+    let account = authorize(&store, ALICE, &["CORP\\alice"], Granted::New(Box::new(granted.clone()))).await;
+    for name in [ALICE, "alice@example.COM", "corp\\ALICE"] {
+        let record = store.find(&fold(name)).await.unwrap().unwrap();
+        assert_eq!((record.account.id, record.account.name.as_str()), (account.id.clone(), ALICE));
+        assert_eq!(record.grant.unwrap().id, granted.id);
+        assert_eq!(record.passwords.len(), 1);
+    }
+    for name in ["bob@example.com", "@example.com", "alice", ""] {
+        assert!(store.find(&fold(name)).await.unwrap().is_none(), "{name}");
+    }
+    assert_eq!(store.accounts().await.unwrap()[0].aliases, ["CORP\\alice"]);
+}
+
+pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_remembered(on: &impl Database) {
+    let store = on.open().await;
+    let (account, _) = with_account(&store, ALICE).await;
+    let used = store.passwords(&account.id).await.unwrap().remove(0);
+    let from = "192.0.2.7".to_owned();
+    let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: from.clone() };
+    store.note_logins(std::slice::from_ref(&note)).await.unwrap();
+    let trouble = MailboxTrouble { trouble: closed(), count: 3, at: now(), retry_at: now() };
+    store.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+
+    let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
+    assert_eq!(record.account.last_login_at, Some(note.at));
+    assert_eq!(record.account.last_login_from.as_ref(), Some(&from));
+    assert_eq!(record.passwords[0].last_used_at, Some(note.at));
+    assert_eq!(record.passwords[0].last_used_from, Some(from));
+    let read = record.account.trouble.unwrap();
+    assert_eq!((read.trouble, read.count, read.at), (closed(), 3, trouble.at));
+    store.set_trouble(&account.id, None).await.unwrap();
+    assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
+}
+
+// Grants.
+
+pub(crate) async fn a_grant_is_read_as_it_was_written(on: &impl Database) {
+    let store = on.open().await;
+    let (_, mut grant) = with_account(&store, ALICE).await;
+    let rights = [
+        Right::Person { refresh_token: b"rotated".to_vec() },
+        Right::Application,
+        Right::Withdrawn { was: GrantKind::App },
+        Right::Withdrawn { was: GrantKind::Person },
+    ];
+    for (seconds, right) in (1..).zip(rights) {
+        let at = Some(now() + Duration::seconds(seconds));
+        grant.right = right;
+        grant.scopes = vec!["mail".to_owned(), "offline".to_owned()];
+        (grant.access_token, grant.access_expires_at) = (Some(b"sealed access token".to_vec()), at);
+        (grant.state, grant.failures) = (GrantState::Retrying, 7);
+        (grant.trouble, grant.failed_at, grant.retry_at) = (Some(refused()), at, at);
+        (grant.refreshed_at, grant.refresh_expires_at, grant.interrupted_at) = (at, at, at);
+        grant.revision = store.update_grant(&grant).await.unwrap();
+        let read = on.open().await.grant(&grant.id).await.unwrap().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{grant:?}"));
+        let found = store.find(&fold(ALICE)).await.unwrap().unwrap().grant.unwrap();
+        assert_eq!(format!("{found:?}"), format!("{grant:?}"), "a login reads the same");
+    }
+    assert_eq!(store.grants().await.unwrap().len(), 1);
+    assert!(store.grant(&Id::random()).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_write_that_builds_on_an_old_revision_conflicts(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, mut grant) = with_account(&one, ALICE).await;
+    let mut late = other.grant(&grant.id).await.unwrap().unwrap();
+    grant.failures = 1;
+    let revision = one.update_grant(&grant).await.unwrap();
+    assert!(revision > grant.revision);
+    late.failures = 2;
+    assert!(matches!(other.update_grant(&late).await, Err(StoreError::Conflict)));
+    assert_eq!(other.grant(&grant.id).await.unwrap().unwrap().failures, 1);
+}
+
+pub(crate) async fn a_persons_grant_and_an_applications_for_one_mailbox_are_two(on: &impl Database) {
+    let store = on.open().await;
+    let (_, of_person) = with_account(&store, ALICE).await;
+    let of_app = Grant { right: Right::Application, ..of(ALICE) };
+    authorize(&store, BOB, &[], Granted::New(Box::new(of_app.clone()))).await;
+    for (kind, id) in [(GrantKind::Person, &of_person.id), (GrantKind::App, &of_app.id)] {
+        let found = store.grant_of("acme", "ALICE@example.com", kind).await.unwrap().unwrap();
+        assert_eq!((&found.id, found.kind()), (id, kind));
+    }
+    assert!(store.grant_of("other", ALICE, GrantKind::Person).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
+    let store = on.open().await;
+    let (account, mut grant) = with_account(&store, ALICE).await;
+    authorize(&store, BOB, &[], Granted::Existing(grant.id.clone())).await;
+    let used = store.passwords(&account.id).await.unwrap().remove(0);
+    let note = LoginNote { account: account.id, password: used.id, at: now(), from: "192.0.2.7".into() };
+    store.note_logins(std::slice::from_ref(&note)).await.unwrap();
+    grant.refreshed_at = Some(now());
+    grant.revision = store.update_grant(&grant).await.unwrap();
+    store.set_told(&grant.id, Some("something")).await.unwrap();
+
+    let status = store.statuses().await.unwrap().remove(0);
+    assert_eq!((status.id, status.kind, status.in_force), (grant.id.clone(), GrantKind::Person, true));
+    assert_eq!((Some(status.renewed_at), status.last_login_at), (grant.refreshed_at, Some(note.at)));
+    assert_eq!(status.told.as_deref(), Some("something"));
+    let mut accounts = status.accounts;
+    accounts.sort();
+    assert_eq!(accounts, [ALICE, BOB]);
+
+    grant.withdraw(refused(), now());
+    store.update_grant(&grant).await.unwrap();
+    let status = store.statuses().await.unwrap().remove(0);
+    assert_eq!((status.kind, status.in_force), (GrantKind::Person, false));
+}
+
+pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, grant) = with_account(&one, ALICE).await;
+    let (id, until) = (&grant.id, now() + Duration::minutes(5));
+    assert!(!one.claim_telling(id, Some("else"), now(), until).await.unwrap(), "that was not told last");
+    assert!(one.claim_telling(id, None, now(), until).await.unwrap());
+    assert!(!other.claim_telling(id, None, now(), until).await.unwrap());
+    assert!(other.claim_telling(id, None, until, until + Duration::minutes(5)).await.unwrap());
+    other.set_told(id, Some("news")).await.unwrap();
+    assert!(!one.claim_telling(id, None, now(), until).await.unwrap(), "it has been told");
+    assert!(one.claim_telling(id, Some("news"), now(), until).await.unwrap());
+}
+
+// Leases.
+
+pub(crate) async fn a_lease_has_one_holder_until_it_is_given_up(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, grant) = with_account(&one, ALICE).await;
+    let until = now() + Duration::hours(1);
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap());
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap(), "it may take its own again");
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap());
+    other.release_lease(&grant.id).await.unwrap();
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap(), "only the holder's release counts");
+    one.release_lease(&grant.id).await.unwrap();
+    assert!(other.take_lease(&grant.id, now(), until).await.unwrap());
+    assert!(other.grant(&grant.id).await.unwrap().unwrap().interrupted_at.is_none());
+    assert!(!other.take_lease(&Id::random(), now(), until).await.unwrap(), "there is no such grant");
+}
+
+pub(crate) async fn the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted(on: &impl Database) {
+    let (dying, other) = (on.open().await, on.open().await);
+    let (_, grant) = with_account(&dying, ALICE).await;
+    let began = now();
+    assert!(dying.take_lease(&grant.id, began, began + Duration::hours(1)).await.unwrap());
+    drop(dying);
+    assert!(other.take_lease(&grant.id, now(), now() + Duration::hours(1)).await.unwrap());
+    assert_eq!(other.grant(&grant.id).await.unwrap().unwrap().interrupted_at, Some(began));
+}
+
+pub(crate) async fn a_lease_ends_at_its_time(on: &impl Database) {
+    let (slow, other) = (on.open().await, on.open().await);
+    let (_, grant) = with_account(&slow, ALICE).await;
+    let until = now() + Duration::minutes(1);
+    assert!(slow.take_lease(&grant.id, now(), until).await.unwrap());
+    let later = until + Duration::seconds(1);
+    assert!(other.take_lease(&grant.id, later, later + Duration::minutes(1)).await.unwrap());
+}
+
+pub(crate) async fn writing_a_grant_gives_up_the_writers_lease_alone(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, mut grant) = with_account(&one, ALICE).await;
+    let until = now() + Duration::hours(1);
+    assert!(one.take_lease(&grant.id, now(), until).await.unwrap());
+    grant.revision = other.update_grant(&grant).await.unwrap();
+    assert!(!other.take_lease(&grant.id, now(), until).await.unwrap());
+    one.update_grant(&grant).await.unwrap();
+    assert!(other.take_lease(&grant.id, now(), until).await.unwrap());
+}
+
+// Accounts.
+
+pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (account, refreshing) = with_account(&one, ALICE).await;
+    let trouble = MailboxTrouble { trouble: closed(), count: 1, at: now(), retry_at: now() };
+    one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+    let until = now() + Duration::hours(1);
+    assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());
+
+    let newer = Grant { id: refreshing.id.clone(), provider: "another".to_owned(), ..of(ALICE) };
+    let again = Authorization {
+        account: "alice@EXAMPLE.com".to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::New(Box::new(newer)),
+        id: Id::random(),
+        password: None,
+    };
+    let same = other.authorize(&again).await.unwrap();
+    assert_eq!((&same.id, same.name.as_str()), (&account.id, ALICE), "the account stays, and its name");
+    let record = other.find(&fold(ALICE)).await.unwrap().unwrap();
+    assert_eq!(record.passwords.len(), 1, "its passwords stay");
+    assert!(record.account.trouble.is_none());
+    let read = record.grant.unwrap();
+    assert_eq!(read.provider, "another");
+    assert!(read.revision > refreshing.revision);
+    assert!(matches!(one.update_grant(&refreshing).await, Err(StoreError::Conflict)));
+    assert!(other.take_lease(&read.id, now(), until).await.unwrap(), "the lease is over");
+}
+
+pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_nothing(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    store.add_alias(&alice.id, "ally").await.unwrap();
+    store.add_alias(&alice.id, "ALLY").await.unwrap();
+    let of_bob = of(BOB);
+    let taking = Authorization {
+        account: BOB.to_owned(),
+        aliases: vec!["bobby".to_owned(), "Ally".to_owned()],
+        grant: Granted::New(Box::new(of_bob.clone())),
+        id: Id::random(),
+        password: None,
+    };
+    let refused = store.authorize(&taking).await.unwrap_err();
+    let StoreError::LoginNameTaken { name, account } = refused else { panic!("{refused:?}") };
+    assert_eq!((name.as_str(), account.as_str()), ("Ally", ALICE));
+    for name in [BOB, "bobby"] {
+        assert!(store.find(&fold(name)).await.unwrap().is_none(), "{name}");
+    }
+    assert!(store.grant(&of_bob.id).await.unwrap().is_none());
+    let (bob, _) = with_account(&store, BOB).await;
+    let refused = store.add_alias(&bob.id, &ALICE.to_uppercase()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == ALICE));
+}
+
+pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database) {
+    let store = on.open().await;
+    let (_, mut grant) = with_account(&store, ALICE).await;
+    let sharing = Authorization {
+        account: BOB.to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::Existing(grant.id.clone()),
+        id: Id::random(),
+        password: None,
+    };
+    grant.withdraw(refused(), now());
+    grant.revision = store.update_grant(&grant).await.unwrap();
+    assert!(matches!(store.authorize(&sharing).await, Err(StoreError::Conflict)));
+    grant.right = Right::Application;
+    store.update_grant(&grant).await.unwrap();
+    assert_eq!(store.authorize(&sharing).await.unwrap().grant, Some(grant.id));
+}
+
+pub(crate) async fn a_grant_goes_with_the_last_account_that_uses_it(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, grant) = with_account(&store, ALICE).await;
+    let bob = authorize(&store, BOB, &["bobby"], Granted::Existing(grant.id.clone())).await;
+    store.remove_account(&alice.id).await.unwrap();
+    assert!(store.find(&fold(ALICE)).await.unwrap().is_none());
+    assert!(store.passwords(&alice.id).await.unwrap().is_empty());
+    assert!(store.find(&fold(BOB)).await.unwrap().unwrap().grant.is_some());
+    // An account that turns to another grant leaves its own behind.
+    let turned = Authorization {
+        account: BOB.to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::New(Box::new(of(BOB))),
+        id: Id::random(),
+        password: None,
+    };
+    store.authorize(&turned).await.unwrap();
+    assert!(store.grant(&grant.id).await.unwrap().is_none());
+    store.remove_account(&bob.id).await.unwrap();
+    assert!(store.find(&fold("bobby")).await.unwrap().is_none());
+    assert!(store.grants().await.unwrap().is_empty() && store.accounts().await.unwrap().is_empty());
+}
+
+pub(crate) async fn an_alias_can_be_taken_back_and_the_accounts_own_name_cannot(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let (bob, _) = with_account(&store, BOB).await;
+    store.add_alias(&alice.id, "ally").await.unwrap();
+    assert!(!store.remove_alias(&bob.id, "ally").await.unwrap(), "it is not his");
+    assert!(!store.remove_alias(&alice.id, ALICE).await.unwrap());
+    assert!(store.remove_alias(&alice.id, "ALLY").await.unwrap());
+    assert!(!store.remove_alias(&alice.id, "ally").await.unwrap());
+    assert!(store.find(&fold("ally")).await.unwrap().is_none());
+    assert!(store.find(&fold(ALICE)).await.unwrap().is_some());
+}
+
+pub(crate) async fn a_password_has_a_name_of_its_own_in_its_account(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let (bob, _) = with_account(&store, BOB).await;
+    let refused = store.add_password(&password(&alice.id, "default")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::PasswordNameTaken { name } if name == "default"));
+    let chosen = AppPassword { verifier: Verifier::Chosen("$argon2id$".into()), ..password(&alice.id, "a") };
+    store.add_password(&chosen).await.unwrap();
+    store.add_password(&password(&bob.id, "a")).await.unwrap();
+    let of_alice = store.passwords(&alice.id).await.unwrap();
+    let names: Vec<&str> = of_alice.iter().map(|password| password.name.as_str()).collect();
+    assert_eq!(names, ["a", "default"]);
+    assert_eq!((&of_alice[0].id, &of_alice[0].verifier), (&chosen.id, &chosen.verifier));
+    assert_eq!(of_alice[0].created_at, chosen.created_at);
+    assert!(store.remove_password(&alice.id, "a").await.unwrap());
+    assert!(!store.remove_password(&alice.id, "a").await.unwrap());
+    assert_eq!(store.passwords(&bob.id).await.unwrap().len(), 2);
+}
+
+// Settings and answers.
+
+pub(crate) async fn the_first_value_of_a_setting_stays_until_it_is_replaced_by_name(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    assert!(one.sealed_settings().await.unwrap().is_empty());
+    assert_eq!(one.setting("key", b"first").await.unwrap(), b"first");
+    assert_eq!(other.setting("key", b"second").await.unwrap(), b"first");
+    assert!(!other.replace_setting("key", b"second", b"third").await.unwrap());
+    assert!(!other.replace_setting("none", b"first", b"third").await.unwrap());
+    assert!(other.replace_setting("key", b"first", b"third").await.unwrap());
+    let settings = one.sealed_settings().await.unwrap();
+    assert_eq!((settings.len(), settings[0].key.as_str()), (1, "key"));
+    assert_eq!(settings[0].value, b"third");
+}
+
+pub(crate) async fn sealing_is_done_by_one_at_a_time(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let lock = one.lock_sealing().await.unwrap();
+    let mut waiting = Box::pin(other.lock_sealing());
+    let early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut waiting).await;
+    assert!(early.is_err(), "the other one has it");
+    drop(lock);
+    drop(waiting.await.unwrap());
+    one.lock_sealing().await.unwrap();
+}
+
+pub(crate) async fn an_answer_is_collected_once_and_in_time(on: &impl Database) {
+    let (receiver, waiting) = (on.open().await, on.open().await);
+    let until = now() + Duration::minutes(10);
+    receiver.leave("answer", b"first", until).await.unwrap();
+    receiver.leave("answer", b"second", until).await.unwrap();
+    assert!(waiting.collect("other", now()).await.unwrap().is_none());
+    assert_eq!(waiting.collect("answer", now()).await.unwrap().as_deref(), Some(&b"first"[..]));
+    assert!(waiting.collect("answer", now()).await.unwrap().is_none());
+    receiver.leave("late", b"answer", until).await.unwrap();
+    assert!(waiting.collect("late", until + Duration::seconds(1)).await.unwrap().is_none());
+}
+
+// Changes.
+
+pub(crate) async fn the_counter_moves_with_what_others_write(on: &impl Database) {
+    let (watching, writing) = (on.open().await, on.open().await);
+    let before = watching.changes().await.unwrap();
+    assert_eq!(watching.changes().await.unwrap(), before);
+    writing.setting("key", b"value").await.unwrap();
+    let after = watching.changes().await.unwrap();
+    assert_ne!(after, before);
+    watching.reopen().await.unwrap();
+    assert_eq!((watching.changes().await.unwrap(), watching.epoch()), (after, 0));
+    assert!(watching.absence().is_none());
+    watching.setting("own", b"value").await.unwrap();
+    assert_ne!(watching.changes().await.unwrap(), after, "its own writes count, too");
+}
+
+pub(crate) async fn passwords_are_in_force_while_their_accounts_grant_is(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, mut grant) = with_account(&store, ALICE).await;
+    let (bob, _) = with_account(&store, BOB).await;
+    let id = |passwords: Vec<AppPassword>| passwords[0].id.clone();
+    let (of_alice, of_bob) =
+        (id(store.passwords(&alice.id).await.unwrap()), id(store.passwords(&bob.id).await.unwrap()));
+    grant.right = Right::Application;
+    grant.revision = store.update_grant(&grant).await.unwrap();
+    let both = [of_alice.clone(), of_bob.clone()].into();
+    assert_eq!(store.passwords_in_force().await.unwrap(), both);
+    grant.withdraw(refused(), now());
+    store.update_grant(&grant).await.unwrap();
+    assert_eq!(store.passwords_in_force().await.unwrap(), [of_bob].into());
+    store.remove_account(&bob.id).await.unwrap();
+    assert!(store.passwords_in_force().await.unwrap().is_empty());
+}

@@ -1,0 +1,135 @@
+//! A store that fails on purpose.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use imap_oauth_proxy::store::{
+    Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded, Grant,
+    GrantKind, GrantStatus, GrantStore, Id, LeaseStore, LoginNote, LoginRecord, LoginStore, MailboxTrouble,
+    SealedSetting, SealingLock, SettingStore, Store, StoreError,
+};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+/// Stands before another store, and fails the calls that a test names.
+pub(crate) struct Failing {
+    inner: Arc<dyn Store>,
+    failing: Mutex<HashSet<&'static str>>,
+    failed: watch::Sender<Vec<&'static str>>,
+}
+
+impl Failing {
+    pub(crate) fn before(inner: Arc<dyn Store>) -> Self {
+        Self { inner, failing: Mutex::default(), failed: watch::Sender::new(Vec::new()) }
+    }
+
+    /// From now on these calls fail.
+    pub(crate) fn fail(&self, calls: &[&'static str]) {
+        self.failing.lock().unwrap().extend(calls);
+    }
+
+    /// From now on none does.
+    pub(crate) fn heal(&self) {
+        self.failing.lock().unwrap().clear();
+    }
+
+    /// Waits until `call` has failed so often.
+    pub(crate) async fn has_failed(&self, call: &'static str, times: usize) {
+        let often = |failed: &Vec<&str>| failed.iter().filter(|name| **name == call).count() >= times;
+        let mut failed = self.failed.subscribe();
+        let waited = tokio::time::timeout(sandbox::PATIENCE, failed.wait_for(often)).await;
+        assert!(waited.is_ok(), "{call} was not called {times} times");
+    }
+
+    fn meets(&self, call: &'static str) -> Result<(), StoreError> {
+        if !self.failing.lock().unwrap().contains(call) {
+            return Ok(());
+        }
+        self.failed.send_modify(|failed| failed.push(call));
+        Err(StoreError::Failed(format!("{call} fails on purpose").into()))
+    }
+}
+
+macro_rules! fails {
+    ($trait:ident: $(fn $call:ident($($argument:ident: $type:ty),*) -> $result:ty;)* ) => {
+        #[async_trait]
+        impl $trait for Failing {
+            $(async fn $call(&self $(, $argument: $type)*) -> Result<$result, StoreError> {
+                self.meets(stringify!($call))?;
+                self.inner.$call($($argument),*).await
+            })*
+
+        }
+    };
+}
+
+fails! { LoginStore:
+    fn find(name: &Folded) -> Option<LoginRecord>;
+    fn note_logins(notes: &[LoginNote]) -> ();
+    fn set_trouble(account: &Id, trouble: Option<&MailboxTrouble>) -> ();
+}
+
+fails! { GrantStore:
+    fn grants() -> Vec<Grant>;
+    fn grant(id: &Id) -> Option<Grant>;
+    fn grant_of(provider: &str, owner: &str, kind: GrantKind) -> Option<Grant>;
+    fn update_grant(grant: &Grant) -> i64;
+    fn statuses() -> Vec<GrantStatus>;
+    fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn set_told(grant: &Id, told: Option<&str>) -> ();
+}
+
+fails! { LeaseStore:
+    fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn release_lease(grant: &Id) -> ();
+}
+
+fails! { AccountStore:
+    fn accounts() -> Vec<Account>;
+    fn authorize(authorization: &Authorization) -> Account;
+    fn remove_account(account: &Id) -> ();
+    fn add_alias(account: &Id, alias: &str) -> ();
+    fn remove_alias(account: &Id, alias: &str) -> bool;
+    fn passwords(account: &Id) -> Vec<AppPassword>;
+    fn add_password(password: &AppPassword) -> ();
+    fn remove_password(account: &Id, name: &str) -> bool;
+}
+
+fails! { SettingStore:
+    fn setting(key: &str, value: &[u8]) -> Vec<u8>;
+    fn sealed_settings() -> Vec<SealedSetting>;
+    fn replace_setting(key: &str, old: &[u8], new: &[u8]) -> bool;
+    fn lock_sealing() -> SealingLock;
+}
+
+fails! { AnswerStore:
+    fn leave(key: &str, sealed: &[u8], until: OffsetDateTime) -> ();
+    fn collect(key: &str, now: OffsetDateTime) -> Option<Vec<u8>>;
+}
+
+#[async_trait]
+impl ChangeStore for Failing {
+    async fn changes(&self) -> Result<i64, StoreError> {
+        self.meets("changes")?;
+        self.inner.changes().await
+    }
+
+    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+        self.meets("passwords_in_force")?;
+        self.inner.passwords_in_force().await
+    }
+
+    async fn reopen(&self) -> Result<(), StoreError> {
+        self.meets("reopen")?;
+        self.inner.reopen().await
+    }
+
+    fn epoch(&self) -> u64 {
+        self.inner.epoch()
+    }
+
+    fn absence(&self) -> Option<Absence> {
+        self.inner.absence()
+    }
+}

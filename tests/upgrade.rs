@@ -1,0 +1,205 @@
+//! An installation of before goes on after an upgrade: `tests/upgrade/` holds a state directory as an earlier
+//! binary (schema 3) left it. `store.sql` is its database, `expected.json` what that binary printed for it.
+//!
+//! alice: a person's grant, an alias, a generated and a chosen password; shared: hers, for a shared mailbox.
+//! robot, @corp.example, @service.example: an application's grant for one mailbox, for a domain, and for a
+//! domain with a token for each mailbox. carol, @gone.example: revoked; grace: moved to another installation.
+//! dave: refused by the provider, and told; heidi: misconfigured, and told; ivan: trouble that passes.
+//! erin, frank: a mailbox that the provider did not open, refused and overheard. kevin: a refresh whose
+//! process was killed.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use common::Site;
+use sandbox::{Client, Sandbox};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+const USERS: &[&str] = &[
+    "alice@example.com",
+    "carol@example.com",
+    "dave@example.com",
+    "erin@example.com",
+    "frank@example.com",
+    "grace@example.com",
+    "heidi@example.com",
+    "ivan@example.com",
+    "kevin@example.com",
+    "robot@example.com",
+    "sales@corp.example",
+    "sales@service.example",
+    "info@gone.example",
+];
+
+/// Who is told to authorise again, and with which words.
+const REFUSED: &[(&str, &str)] = &[
+    ("carol@example.com", "imap-oauth-proxy authorize carol@example.com"),
+    ("dave@example.com", "imap-oauth-proxy authorize dave@example.com"),
+    ("grace@example.com", "imap-oauth-proxy authorize grace@example.com"),
+    ("info@gone.example", "imap-oauth-proxy authorize @gone.example --provider application --app"),
+];
+
+const EVENTS: &str = "[events]\ncommand = [\"/bin/true\"]\n\n";
+
+/// The installation's provider and configuration, without its state: the provider's people, and two ways for
+/// an application to sign in, with a token for all mailboxes and with one for each.
+async fn site() -> Site {
+    let client = |id: &str, installed| Client {
+        id: id.to_owned(),
+        secret: Some("sandbox-secret".to_owned()),
+        redirect_uris: Vec::new(),
+        installed,
+        keys: Vec::new(),
+    };
+    let provider = Sandbox::builder()
+        .shared_mailbox("shared@example.com", &["alice@example.com"])
+        .client(client("sandbox-client", true))
+        .client(client("application", false));
+    let site = Site::with(USERS.iter().fold(provider, |provider, user| provider.user(user))).await;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let file = json!({"client_email": "proxy@project.example", "private_key": key.serialize_pem()});
+    std::fs::write(site.home.path().join("service.json"), file.to_string()).unwrap();
+    let person = site.sandbox.provider_toml("sandbox");
+    let other = |name: &str, more: &str| {
+        let table = site.sandbox.provider_toml(name).replace("sandbox-client", "application");
+        let table: Vec<&str> = table.lines().filter(|line| !line.starts_with("domains")).collect();
+        format!("{}\napp_scopes = [\"https://mail.google.com/\"]\n{more}\n", table.join("\n"))
+    };
+    let listener = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n";
+    let text = format!(
+        "state_directory = \"state\"\n{listener}\n{person}idle_days = 90\n\n{}\n{}",
+        other("application", ""),
+        other("service", "service_account_file = \"service.json\""),
+    );
+    std::fs::write(&site.config, text).unwrap();
+    site
+}
+
+/// The installation as the earlier binary left it. Also what that binary printed, what mail programs log in
+/// with, and the refresh tokens, which the provider goes on accepting.
+async fn left_behind() -> (Site, Value) {
+    let site = site().await;
+    let left = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/upgrade");
+    let left = |name: &str| std::fs::read_to_string(left.join(name)).unwrap();
+    std::fs::DirBuilder::new().mode(0o700).create(site.state()).unwrap();
+    let mut key = std::fs::File::options();
+    key.write(true).create_new(true).mode(0o600);
+    key.open(site.state().join("master.key")).unwrap().write_all(left("master.key").as_bytes()).unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(site.state().join("store.sqlite"))
+        .create_if_missing(true);
+    let mut database = options.connect().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(left("store.sql"))).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let expected: Value = serde_json::from_str(&left("expected.json")).unwrap();
+    for (owner, token) in expected["refresh_tokens"].as_object().unwrap() {
+        site.sandbox.controls().accept_refresh_token(owner, token.as_str().unwrap());
+    }
+    (site, expected)
+}
+
+#[tokio::test]
+async fn after_an_upgrade_every_command_lists_the_same() {
+    let (site, expected) = left_behind().await;
+    for command in expected["commands"].as_array().unwrap() {
+        let words: Vec<&str> =
+            command["words"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        let ran = site.run(&words).await;
+        assert_eq!(command["code"], ran.code, "{ran:?}");
+        let before = command["out"].as_str().unwrap();
+        match words.contains(&"--json") {
+            true => lists(&ran.json(), &serde_json::from_str(before).unwrap()),
+            false => assert_eq!(ran.out, before),
+        }
+    }
+    let ran = site.run(&["check", "alice@example.com", "--json"]).await;
+    let key = ran.json()["steps"].as_array().unwrap().iter().find(|step| step["step"] == "key").cloned();
+    assert!(key.is_some_and(|key| key["ok"] == true), "what is sealed opens: {ran:?}");
+}
+
+/// Keys that are new do not count.
+fn lists(now: &Value, before: &Value) {
+    let (now, before) = (now.as_array().unwrap(), before.as_array().unwrap());
+    assert_eq!(now.len(), before.len());
+    for (now, before) in now.iter().zip(before) {
+        for (key, value) in before.as_object().unwrap() {
+            assert_eq!(&now[key], value, "{key} of {now}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_an_upgrade_logins_go_on() {
+    let (site, expected) = left_behind().await;
+    site.sandbox.controls().revoke_grants("dave@example.com");
+    let config = std::fs::read_to_string(&site.config).unwrap();
+    let config =
+        config.replace("idle_days = 90\n", "").replace("[[listeners]]", &format!("{EVENTS}[[listeners]]"));
+    std::fs::write(&site.config, config).unwrap();
+    let mut serving = site.serve().await;
+    for (name, password) in expected["passwords"].as_object().unwrap() {
+        let mut client = serving.client().await;
+        let answer = client.command(&format!("LOGIN \"{name}\" \"{}\"", password.as_str().unwrap())).await;
+        match REFUSED.iter().find(|(refused, _)| refused == name) {
+            Some((_, cure)) => {
+                assert!(answer.refused_with("EXPIRED") && answer.tagged.contains(cure), "{name}: {answer:?}");
+            }
+            None => {
+                assert!(answer.is_ok(), "{name}: {answer:?}");
+                assert!(client.command("SELECT INBOX").await.is_ok(), "{name}");
+            }
+        }
+    }
+    site.sandbox.assert_no_violations();
+    let (tokens, code) = site.tokens().await;
+    let (refused, well): (Vec<&Value>, Vec<&Value>) =
+        tokens.iter().partition(|token| token["state"] == "needs_authorization");
+    let of = |tokens: &[&Value]| {
+        tokens.iter().map(|token| token["account"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of(&refused), code),
+        (
+            ["@gone.example", "carol@example.com", "dave@example.com", "grace@example.com"]
+                .map(String::from)
+                .into(),
+            3
+        )
+    );
+    assert!(
+        well.iter().all(|token| token["state"] == "ok" && token["last_error"] == Value::Null),
+        "{well:?}"
+    );
+    // Dave's trouble was told before; Heidi's is over.
+    let told = serving.logs("telling").await;
+    assert!(told.contains("heidi@example.com") && told.contains("healed"), "{told}");
+    let (_, log) = serving.stop().await;
+    assert_eq!(log.matches("telling").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn after_an_upgrade_what_was_revoked_is_authorised_again() {
+    let (site, expected) = left_behind().await;
+    let again = site.authorize("carol@example.com").await;
+    assert_eq!(again["password"], Value::Null, "the app password is kept");
+    let words = ["authorize", "@gone.example", "--provider", "application", "--app", "--json"];
+    let ran = site.run(&words).await;
+    assert!(ran.code == 0 && ran.json()["password"] == Value::Null, "{ran:?}");
+    assert_eq!(site.run(&["tokens", "revoke", "robot@example.com"]).await.code, 0);
+    assert_eq!(site.run(&["keys", "rotate"]).await.code, 0);
+    let serving = site.serve().await;
+    for name in ["carol@example.com", "info@gone.example", "alice@example.com", "sales@service.example"] {
+        let settings = json!({"username": name, "password": expected["passwords"][name]});
+        drop(serving.log_in(&settings).await);
+    }
+    let mut client = serving.client().await;
+    let password = expected["passwords"]["robot@example.com"].as_str().unwrap();
+    let answer = client.command(&format!("LOGIN robot@example.com {password}")).await;
+    assert!(answer.refused_with("EXPIRED"), "{answer:?}");
+}
