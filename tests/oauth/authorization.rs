@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use imap_oauth_proxy::config::{Provider, Quirks};
-use imap_oauth_proxy::oauth::identity::{self, Identity};
-use imap_oauth_proxy::oauth::{Authorization, AuthorizeError, Callback, Tokens, redirect_text};
+use imap_oauth_proxy::oauth::identity::{self, Compared};
+use imap_oauth_proxy::oauth::{AuthorizationRequest, AuthorizeError, Callback, GrantedTokens, redirect_text};
 use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -72,7 +72,7 @@ impl Endpoint {
         &self,
         provider: Provider,
         change: impl Fn(&mut Value),
-    ) -> Result<Tokens, AuthorizeError> {
+    ) -> Result<GrantedTokens, AuthorizeError> {
         let client = client(provider);
         let authorization = client.authorization("http://127.0.0.1:1/callback", None).await.unwrap();
         let parameters = query(authorization.url());
@@ -84,7 +84,7 @@ impl Endpoint {
     }
 }
 
-fn judged(authorization: &Authorization) -> imap_oauth_proxy::oauth::Code {
+fn judged(authorization: &AuthorizationRequest) -> imap_oauth_proxy::oauth::AuthorizationCode {
     let state = authorization.state().expose();
     authorization.judge(&format!("state={state}&iss=https://accounts.google.com&code=4/0A")).unwrap()
 }
@@ -123,10 +123,10 @@ async fn a_consent_in_the_browser_becomes_a_grant() {
     assert_eq!(tokens.refresh_token.as_ref().unwrap().expose(), "1//0refresh");
 
     let names = client.names(&tokens).await.unwrap();
-    assert_eq!(identity::judge("bob@CORP.example", &names), Identity::Match);
+    assert_eq!(identity::judge("bob@CORP.example", &names), Compared::Match);
     assert_eq!(
         identity::judge("eve@corp.example", &names),
-        Identity::Mismatch { names: vec!["Bob@corp.example".to_owned()] }
+        Compared::Mismatch { names: vec!["Bob@corp.example".to_owned()] }
     );
 
     let form = &endpoint.server.seen()[0].form;
@@ -290,7 +290,7 @@ async fn a_name_comes_from_userinfo_where_the_id_token_tells_none() {
         assert_eq!(seen.path, "/userinfo", "no token in an address");
     }
     let untold = client(google_like(&endpoint.server)).names(&tokens).await.unwrap();
-    assert_eq!(identity::judge("bob@corp.example", &untold), Identity::Unknown);
+    assert_eq!(identity::judge("bob@corp.example", &untold), Compared::Unknown);
 }
 
 #[tokio::test]
