@@ -40,11 +40,11 @@ pub struct Config {
     /// The certificate that clients see.
     pub tls: Tls,
     /// Where grants are kept.
-    pub store: Store,
+    pub store: StoreSettings,
     /// Where `serve` receives the answers of sign-ins whose redirect URI is not on this machine.
     pub callback: Option<SocketAddr>,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// The log.
     pub log: LogFormat,
     /// Telling people about grants.
@@ -116,7 +116,7 @@ pub struct Tls {
 
 /// The `[store]` table.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct StoreSettings {
     /// The SQLite database.
     pub sqlite: PathBuf,
     /// The keys that seal what is in it.
@@ -125,7 +125,7 @@ pub struct Store {
 
 /// The `[limits]` table.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct LimitSettings {
     /// Seconds from accept to a finished login.
     pub login_seconds: u64,
     /// Connections in all.

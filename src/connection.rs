@@ -25,7 +25,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
-use crate::config::{Limits, Security};
+use crate::config::{LimitSettings, Security};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Protocol, Request};
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
@@ -54,7 +54,7 @@ pub struct Proxy {
     /// The TLS of each door's listeners; empty where no listener has any.
     pub acceptors: HashMap<Door, Acceptor>,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: LimitSettings,
 }
 
 /// A connection that was just accepted, on a listener that speaks `P`.

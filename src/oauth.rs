@@ -27,14 +27,14 @@ mod testing;
 
 pub use client::Client;
 pub use consent::id_token::IdClaims;
-pub use consent::tokens::Tokens;
+pub use consent::tokens::GrantedTokens;
 pub use consent::{identity, scope};
-pub use flow::authorization::{Authorization, AuthorizeError, redirect_text};
+pub use flow::authorization::{AuthorizationRequest, AuthorizeError, redirect_text};
 pub use flow::device::{Device, Poll};
-pub use flow::redirect::{Code, RedirectError, state_of};
+pub use flow::redirect::{AuthorizationCode, RedirectError, state_of};
 pub use flow::revoke::Revocation;
 pub use http::webhook::Webhook;
-pub use meaning::error::{Refusal, TokenError};
+pub use meaning::error::{ProviderRefusal, TokenError};
 pub use meaning::knowledge;
 pub use receiver::loopback::{Callback, CallbackError};
 pub use receiver::shared::SharedCallback;

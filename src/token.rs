@@ -29,7 +29,7 @@ use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use self::endpoint::Endpoint;
+use self::endpoint::TokenEndpoint;
 
 pub use failure::TokenFailure;
 
@@ -77,7 +77,7 @@ struct Inner {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     /// By provider name.
-    providers: HashMap<String, Provider>,
+    providers: HashMap<String, ProviderClient>,
     cache: DashMap<Id, Cached>,
     flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
@@ -95,9 +95,9 @@ struct Cached {
 }
 
 /// A provider's client, and its token endpoint, which providers may share.
-struct Provider {
+struct ProviderClient {
     client: Arc<oauth::Client>,
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<TokenEndpoint>,
 }
 
 type Outcome = Result<Arc<AccessToken>, TokenFailure>;
@@ -109,14 +109,15 @@ impl Tokens {
         sealer: Arc<Sealer>,
         clients: HashMap<String, Arc<oauth::Client>>,
     ) -> Self {
-        let mut endpoints: HashMap<String, Arc<Endpoint>> = HashMap::new();
+        let mut endpoints: HashMap<String, Arc<TokenEndpoint>> = HashMap::new();
         let mut provider = |client: Arc<oauth::Client>| {
             let known = client.provider();
             let url = known.token_url.as_ref().map(ToString::to_string);
             let key = url.or_else(|| known.issuer.clone()).unwrap_or_else(|| known.name.clone());
             let title = known.title.clone();
-            let endpoint = endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(title))).clone();
-            Provider { client, endpoint }
+            let endpoint =
+                endpoints.entry(key).or_insert_with(|| Arc::new(TokenEndpoint::new(title))).clone();
+            ProviderClient { client, endpoint }
         };
         let providers = clients.into_iter().map(|(name, client)| (name, provider(client))).collect();
         Self {

@@ -149,7 +149,8 @@ async fn somebody_elses_consent_stores_nothing_and_names_both() {
     let site = Site::new().await;
     let ran = site.authorize_with(&[ALICE], Some(BOB)).await;
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.err.contains(ALICE) && ran.err.contains(BOB) && ran.err.contains("--owner"), "{}", ran.err);
+    let error = ran.error();
+    assert!(error.contains(ALICE) && error.contains(BOB) && error.contains("--owner"), "{}", ran.err);
     assert!(site.tokens().await.0.is_empty());
 }
 

@@ -52,12 +52,12 @@ impl std::error::Error for ConfigError {}
 
 /// A mistake before it is known which line of which file it stands in.
 pub(super) struct Problem {
-    place: Place,
+    place: Location,
     message: String,
     hint: Option<String>,
 }
 
-enum Place {
+enum Location {
     /// A path of keys and array indices, such as `providers`, `acme`, `imap`.
     Key(Vec<String>),
     /// A byte offset, as the TOML parser gives it.
@@ -67,12 +67,12 @@ enum Place {
 impl Problem {
     pub(super) fn at<const N: usize>(key: [&str; N], message: impl Into<String>) -> Self {
         let key = key.iter().map(|part| (*part).to_owned()).collect();
-        Self { place: Place::Key(key), message: message.into(), hint: None }
+        Self { place: Location::Key(key), message: message.into(), hint: None }
     }
 
     /// Like [`Problem::at`], with a path of any length.
     pub(super) fn at_path(key: Vec<String>, message: impl Into<String>) -> Self {
-        Self { place: Place::Key(key), message: message.into(), hint: None }
+        Self { place: Location::Key(key), message: message.into(), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -84,13 +84,13 @@ impl Problem {
     pub(super) fn from_toml(error: &toml::de::Error) -> Self {
         let message = error.message().trim_end_matches('\n').replace('\n', " ");
         let hint = unknown_key_hint(&message);
-        Self { place: Place::Offset(error.span().map(|span| span.start)), message, hint }
+        Self { place: Location::Offset(error.span().map(|span| span.start)), message, hint }
     }
 
     pub(super) fn in_file(self, file: Option<&Path>, text: &str) -> ConfigError {
         let (line, key) = match self.place {
-            Place::Offset(offset) => (offset.map(|offset| line_of(text, offset)), String::new()),
-            Place::Key(path) => (locate(text, &path).map(|offset| line_of(text, offset)), path.join(".")),
+            Location::Offset(offset) => (offset.map(|offset| line_of(text, offset)), String::new()),
+            Location::Key(path) => (locate(text, &path).map(|offset| line_of(text, offset)), path.join(".")),
         };
         ConfigError { file: file.map(Path::to_owned), line, key, message: self.message, hint: self.hint }
     }

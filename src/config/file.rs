@@ -13,7 +13,7 @@ use url::Url;
 use super::error::Problem;
 use super::place::{Base, is_loopback};
 use super::preset::{self, ProviderFile};
-use super::{Config, Door, Events, Limits, Listener, LogFormat, Security, Store, Tls};
+use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Security, StoreSettings, Tls};
 use crate::secret::KeySource;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
@@ -221,7 +221,7 @@ fn is_host_name(name: &str) -> bool {
     name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
 }
 
-fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Store, Problem> {
+fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {
     match file.url.as_deref() {
         None | Some("sqlite") => {}
         Some(other) if other.starts_with("postgres://") || other.starts_with("postgresql://") => {
@@ -232,7 +232,10 @@ fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Store, 
             return Err(Problem::at(["store", "url"], "is not a store").hint("write url = \"sqlite\""));
         }
     }
-    Ok(Store { sqlite: state_directory.join("store.sqlite"), key: key_source(file, base, state_directory)? })
+    Ok(StoreSettings {
+        sqlite: state_directory.join("store.sqlite"),
+        key: key_source(file, base, state_directory)?,
+    })
 }
 
 /// One source of keys, or the default.
@@ -311,7 +314,7 @@ fn webhook(text: &str) -> Result<Url, Problem> {
     }
 }
 
-fn limits(file: &LimitsFile) -> Result<Limits, Problem> {
+fn limits(file: &LimitsFile) -> Result<LimitSettings, Problem> {
     let login_seconds = file.login_seconds.unwrap_or(LOGIN_SECONDS);
     if !LOGIN_SECONDS_RANGE.contains(&login_seconds) {
         return Err(Problem::at(
@@ -319,7 +322,7 @@ fn limits(file: &LimitsFile) -> Result<Limits, Problem> {
             format!("{login_seconds} is not between 5 and 3600"),
         ));
     }
-    Ok(Limits {
+    Ok(LimitSettings {
         login_seconds,
         connections: at_least_one("connections", file.connections, CONNECTIONS)?,
         connections_per_address: at_least_one(

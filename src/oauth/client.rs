@@ -13,7 +13,7 @@ use super::http::answer;
 use super::http::discovery::{self, Metadata};
 use super::http::request::{EndpointRequest, Requests};
 use super::http::transport::Transport;
-use super::{TokenError, Tokens};
+use super::{GrantedTokens, TokenError};
 use crate::config::Provider;
 use crate::secret::Secret;
 use crate::trouble::Cure;
@@ -39,7 +39,11 @@ impl Client {
     /// A new access token for a grant (RFC 6749 §6). `scopes` are named where the provider wants them
     /// named. A refresh token in the answer replaces the one used, and must be safe before the access
     /// token is used. Never cancel this future: a rotating provider may already have answered.
-    pub async fn refresh(&self, refresh_token: &Secret, scopes: &[String]) -> Result<Tokens, TokenError> {
+    pub async fn refresh(
+        &self,
+        refresh_token: &Secret,
+        scopes: &[String],
+    ) -> Result<GrantedTokens, TokenError> {
         let scopes = if self.provider.scope_on_refresh { scopes } else { &[] };
         let request = self.requests().await?.refresh(refresh_token, scopes)?;
         self.tokens(request).await
@@ -47,7 +51,7 @@ impl Client {
 
     /// The names that tell who consented, from the id_token or, where that tells none, from the userinfo
     /// endpoint. Empty where the provider tells none.
-    pub async fn names(&self, tokens: &Tokens) -> Result<Vec<String>, TokenError> {
+    pub async fn names(&self, tokens: &GrantedTokens) -> Result<Vec<String>, TokenError> {
         let email_counts = self.provider.email_identifies;
         let claims = tokens.id_claims.as_ref();
         let claimed = claims.map(|claims| claims.names.that_count(email_counts)).unwrap_or_default();
@@ -69,8 +73,8 @@ impl Client {
         Requests::new(&self.provider, &self.token_url().await?)
     }
 
-    pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<Tokens, TokenError> {
-        Tokens::read(&self.object(request).await?, OffsetDateTime::now_utc())
+    pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<GrantedTokens, TokenError> {
+        GrantedTokens::read(&self.object(request).await?, OffsetDateTime::now_utc())
     }
 
     pub(super) async fn object(&self, request: EndpointRequest) -> Result<Map<String, Value>, TokenError> {

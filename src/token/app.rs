@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
-use super::{AccessToken, Inner, Outcome, Provider, SESSION_MARGIN, TokenFailure};
+use super::{AccessToken, Inner, Outcome, ProviderClient, SESSION_MARGIN, TokenFailure};
 use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
 use crate::text::{one_line, quoted};
 
@@ -20,11 +20,11 @@ const FAILURE_PAUSE: Duration = Duration::seconds(60);
 const ROOM: usize = 10_000;
 
 /// By grant and mailbox.
-pub(super) type Mailboxes = DashMap<(Id, Folded), Arc<Mutex<Entry>>>;
+pub(super) type Mailboxes = DashMap<(Id, Folded), Arc<Mutex<MailboxToken>>>;
 
 /// What is known of one mailbox.
 #[derive(Default)]
-pub(super) struct Entry {
+pub(super) struct MailboxToken {
     token: Option<Arc<AccessToken>>,
     failed: Option<(TokenFailure, OffsetDateTime)>,
 }
@@ -40,7 +40,13 @@ pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew
     Some(token_of(inner, grant, provider, mailbox, renew).await)
 }
 
-async fn token_of(inner: &Inner, grant: &Grant, provider: &Provider, mailbox: &str, renew: bool) -> Outcome {
+async fn token_of(
+    inner: &Inner,
+    grant: &Grant,
+    provider: &ProviderClient,
+    mailbox: &str,
+    renew: bool,
+) -> Outcome {
     make_room(inner);
     let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
     let mut entry = entry.lock().await;
@@ -65,7 +71,7 @@ async fn token_of(inner: &Inner, grant: &Grant, provider: &Provider, mailbox: &s
                 expires_at: tokens.expires_at,
                 revision: grant.revision,
             });
-            *entry = Entry { token: Some(token.clone()), failed: None };
+            *entry = MailboxToken { token: Some(token.clone()), failed: None };
             Ok(token)
         }
         Err(error) => {

@@ -22,7 +22,7 @@ const FAILURES: u32 = 5;
 const LONGEST_COMMON_WAIT: Duration = Duration::from_secs(300);
 
 /// An endpoint as this process knows it.
-pub(super) struct Endpoint {
+pub(super) struct TokenEndpoint {
     /// The provider's name for people.
     pub(super) title: String,
     slots: Semaphore,
@@ -42,19 +42,19 @@ struct Circuit {
 }
 
 /// The right to send one request.
-pub(super) struct Pass<'a> {
-    endpoint: &'a Endpoint,
+pub(super) struct RequestPermit<'a> {
+    endpoint: &'a TokenEndpoint,
     is_probe: bool,
     _slot: SemaphorePermit<'a>,
 }
 
-impl Endpoint {
+impl TokenEndpoint {
     pub(super) fn new(title: String) -> Self {
         Self { title, slots: Semaphore::new(AT_ONCE), circuit: Mutex::default() }
     }
 
     /// Waits for a slot; fails at once, with the time to wait, while the circuit is open.
-    pub(super) async fn enter(&self) -> Result<Pass<'_>, Duration> {
+    pub(super) async fn enter(&self) -> Result<RequestPermit<'_>, Duration> {
         if let Some(wait) = self.circuit().wait() {
             return Err(wait);
         }
@@ -66,7 +66,7 @@ impl Endpoint {
         }
         let is_probe = circuit.open_until.is_some();
         circuit.probing |= is_probe;
-        Ok(Pass { endpoint: self, is_probe, _slot: slot })
+        Ok(RequestPermit { endpoint: self, is_probe, _slot: slot })
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -91,7 +91,7 @@ impl Circuit {
     }
 }
 
-impl Pass<'_> {
+impl RequestPermit<'_> {
     /// What became of the request; `None` is a token.
     pub(super) fn report(self, error: Option<&TokenError>) {
         let mut circuit = self.endpoint.circuit();
@@ -108,7 +108,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
         if self.is_probe {
             self.endpoint.circuit().probing = false;
@@ -130,12 +130,12 @@ fn trouble_of_all(error: &TokenError) -> Option<Option<Duration>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::Refusal;
+    use crate::oauth::ProviderRefusal;
 
     fn failed(status: Option<u16>, retry_after: Option<u64>) -> TokenError {
         TokenError::Passing {
             retry_after: retry_after.map(Duration::from_secs),
-            refusal: Box::new(Refusal {
+            refusal: Box::new(ProviderRefusal {
                 code: "test".into(),
                 error: None,
                 description: None,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     /// So much time passes.
-    fn pass(endpoint: &Endpoint, time: Duration) {
+    fn pass(endpoint: &TokenEndpoint, time: Duration) {
         let mut circuit = endpoint.circuit();
         circuit.open_until = circuit.open_until.map(|until| until - time);
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_failures_in_a_row_one_asks_for_all() {
-        let endpoint = Endpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into());
         for _ in 0..FAILURES {
             endpoint.enter().await.unwrap().report(Some(&failed(None, None)));
         }
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn retry_after_holds_for_all_but_not_for_hours() {
-        let endpoint = Endpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into());
         endpoint.enter().await.unwrap().report(Some(&failed(Some(429), Some(30))));
         assert!(is_nearly(endpoint.enter().await.err().unwrap(), 30));
         pass(&endpoint, Duration::from_secs(30));
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_between_failures_starts_the_count_anew() {
-        let endpoint = Endpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into());
         for _ in 0..4 * FAILURES {
             endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
             endpoint.enter().await.unwrap().report(None);
@@ -201,7 +201,7 @@ mod tests {
     /// An OAuth error is such an answer, whatever HTTP status it comes with.
     #[tokio::test]
     async fn what_is_about_one_grant_opens_nothing() {
-        let endpoint = Endpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into());
         for error in [about_one_grant("temporarily_unavailable", 503), about_one_grant("slow_down", 429)] {
             for _ in 0..4 * FAILURES {
                 endpoint.enter().await.unwrap().report(Some(&error));

@@ -119,7 +119,7 @@ async fn ask(
     inner: &Inner,
     client: &oauth::Client,
     grant: &Grant,
-) -> Result<Result<oauth::Tokens, TokenError>, TokenFailure> {
+) -> Result<Result<oauth::GrantedTokens, TokenError>, TokenFailure> {
     let refresh_token = match &grant.right {
         Right::Person { refresh_token } => open_refresh(inner, &grant.id, refresh_token)?,
         Right::Application => return Ok(client.app_token(&grant.owner).await),
@@ -136,7 +136,12 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 }
 
 /// Puts what the provider gave on disk, then hands it out.
-async fn keep(lease: &Lease<'_>, client: &oauth::Client, mut grant: Grant, tokens: oauth::Tokens) -> Outcome {
+async fn keep(
+    lease: &Lease<'_>,
+    client: &oauth::Client,
+    mut grant: Grant,
+    tokens: oauth::GrantedTokens,
+) -> Outcome {
     let inner = lease.inner;
     let spent = grant.right.clone();
     let mut epoch = lease.epoch;
@@ -207,7 +212,7 @@ struct SealedTokens {
     refresh: Option<Vec<u8>>,
 }
 
-fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, TokenFailure> {
+fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedTokens, TokenFailure> {
     let seal = |context: String, secret: &Secret| {
         inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
     };
@@ -221,7 +226,7 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::Tokens) -> Result<SealedTokens, 
     })
 }
 
-fn apply(grant: &mut Grant, tokens: &oauth::Tokens, sealed: &SealedTokens, asked: &[String]) {
+fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, asked: &[String]) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
     if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use imap_oauth_proxy::config::{Provider, Quirks};
-use imap_oauth_proxy::oauth::identity::{self, Identity};
-use imap_oauth_proxy::oauth::{Authorization, AuthorizeError, Callback, Tokens, redirect_text};
+use imap_oauth_proxy::oauth::identity::{self, Compared};
+use imap_oauth_proxy::oauth::{AuthorizationRequest, AuthorizeError, Callback, GrantedTokens, redirect_text};
 use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -36,6 +36,14 @@ fn claims(nonce: &str) -> Value {
     })
 }
 
+/// The claims of the id_token in an answer.
+fn claims_of(answer: &Value) -> Value {
+    use base64::Engine as _;
+    let payload = answer["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
 fn google_answer(nonce: &str) -> Value {
     json!({
         "access_token": "ya29.a0", "expires_in": 3599, "refresh_token": "1//0refresh", "token_type": "Bearer",
@@ -64,7 +72,7 @@ impl Endpoint {
         &self,
         provider: Provider,
         change: impl Fn(&mut Value),
-    ) -> Result<Tokens, AuthorizeError> {
+    ) -> Result<GrantedTokens, AuthorizeError> {
         let client = client(provider);
         let authorization = client.authorization("http://127.0.0.1:1/callback", None).await.unwrap();
         let parameters = query(authorization.url());
@@ -76,7 +84,7 @@ impl Endpoint {
     }
 }
 
-fn judged(authorization: &Authorization) -> imap_oauth_proxy::oauth::Code {
+fn judged(authorization: &AuthorizationRequest) -> imap_oauth_proxy::oauth::AuthorizationCode {
     let state = authorization.state().expose();
     authorization.judge(&format!("state={state}&iss=https://accounts.google.com&code=4/0A")).unwrap()
 }
@@ -115,10 +123,10 @@ async fn a_consent_in_the_browser_becomes_a_grant() {
     assert_eq!(tokens.refresh_token.as_ref().unwrap().expose(), "1//0refresh");
 
     let names = client.names(&tokens).await.unwrap();
-    assert_eq!(identity::judge("bob@CORP.example", &names), Identity::Match);
+    assert_eq!(identity::judge("bob@CORP.example", &names), Compared::Match);
     assert_eq!(
         identity::judge("eve@corp.example", &names),
-        Identity::Mismatch { names: vec!["Bob@corp.example".to_owned()] }
+        Compared::Mismatch { names: vec!["Bob@corp.example".to_owned()] }
     );
 
     let form = &endpoint.server.seen()[0].form;
@@ -165,21 +173,22 @@ async fn without_openid_there_is_no_nonce() {
 #[tokio::test]
 async fn an_id_token_for_somebody_else_is_refused() {
     let endpoint = Endpoint::start().await;
-    let changed = |name: &'static str, value: Value| {
-        move |answer: &mut Value| {
-            let mut claims = claims("whatever");
+    for (name, value, why) in [
+        ("iss", json!("https://evil.example"), "another issuer"),
+        ("aud", json!("another"), "another client"),
+        ("exp", json!(1_000_000_000), "expired"),
+        ("nonce", json!("replayed"), "another request"),
+    ] {
+        let change = |answer: &mut Value| {
+            let mut claims = claims_of(answer);
             claims[name] = value.clone();
             answer["id_token"] = id_token(&claims).into();
-        }
-    };
-    for (name, value) in [
-        ("iss", json!("https://evil.example")),
-        ("aud", json!("another")),
-        ("exp", json!(1_000_000_000)),
-        ("nonce", json!("replayed")),
-    ] {
-        let outcome = endpoint.exchange(google_like(&endpoint.server), changed(name, value)).await;
-        assert!(matches!(outcome, Err(AuthorizeError::IdToken(_))), "{name}: {outcome:?}");
+        };
+        let outcome = endpoint.exchange(google_like(&endpoint.server), change).await;
+        assert!(
+            matches!(outcome, Err(AuthorizeError::IdToken(said)) if said.contains(why)),
+            "{name}: {outcome:?}"
+        );
     }
     let outcome =
         endpoint.exchange(google_like(&endpoint.server), |answer| answer["id_token"] = "x".into()).await;
@@ -281,7 +290,7 @@ async fn a_name_comes_from_userinfo_where_the_id_token_tells_none() {
         assert_eq!(seen.path, "/userinfo", "no token in an address");
     }
     let untold = client(google_like(&endpoint.server)).names(&tokens).await.unwrap();
-    assert_eq!(identity::judge("bob@corp.example", &untold), Identity::Unknown);
+    assert_eq!(identity::judge("bob@corp.example", &untold), Compared::Unknown);
 }
 
 #[tokio::test]

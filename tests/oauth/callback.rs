@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use imap_oauth_proxy::oauth::{Authorization, Callback, CallbackError, Client, Code, RedirectError};
+use imap_oauth_proxy::oauth::{
+    AuthorizationCode, AuthorizationRequest, Callback, CallbackError, Client, RedirectError,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -12,7 +14,7 @@ use crate::support::{browse, client, provider, talk};
 struct Waiting {
     redirect_uri: String,
     state: String,
-    outcome: JoinHandle<Result<Code, RedirectError>>,
+    outcome: JoinHandle<Result<AuthorizationCode, RedirectError>>,
 }
 
 impl Waiting {
@@ -26,7 +28,7 @@ impl Waiting {
     }
 }
 
-async fn authorization(client: &Client, callback: &Callback) -> Authorization {
+async fn authorization(client: &Client, callback: &Callback) -> AuthorizationRequest {
     client.authorization(&callback.redirect_uri(), None).await.unwrap()
 }
 
@@ -110,8 +112,9 @@ async fn junk_uses_nothing_up() {
         for (request, status) in &junk {
             let answer = talk(&authority, request).await;
             // An answer to an oversized request may be lost when the connection is reset.
+            let lost = request.len() > 32 * 1024 && answer.is_empty();
             assert!(
-                answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status}")),
+                lost || answer.starts_with(&format!("HTTP/1.1 {status}")),
                 "{round} {request:.80} {answer:.80}"
             );
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use imap_oauth_proxy::config::ClientAuthentication;
-use imap_oauth_proxy::oauth::{TokenError, Tokens};
+use imap_oauth_proxy::oauth::{GrantedTokens, TokenError};
 use imap_oauth_proxy::secret::Secret;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -19,11 +19,11 @@ use crate::support::{Server, client, provider, reply};
 
 const CANARY: &str = "canary-refresh-token";
 
-async fn refresh_at(base: &str) -> Result<Tokens, TokenError> {
+async fn refresh_at(base: &str) -> Result<GrantedTokens, TokenError> {
     client(provider(base)).refresh(&Secret::new(CANARY), &[]).await
 }
 
-async fn refresh(server: &Server) -> Result<Tokens, TokenError> {
+async fn refresh(server: &Server) -> Result<GrantedTokens, TokenError> {
     refresh_at(&server.base()).await
 }
 

@@ -14,9 +14,10 @@ use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
-use crate::oauth::identity::{self, Identity};
+use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
-    Authorization, Callback, CallbackError, Code, Device, Poll, RedirectError, Tokens, redirect_text,
+    AuthorizationCode, AuthorizationRequest, Callback, CallbackError, Device, GrantedTokens, Poll,
+    RedirectError, redirect_text,
 };
 
 /// How often the store is looked at for an answer that a running `serve` left; a person waits for this.
@@ -35,8 +36,8 @@ pub(crate) enum Todo<'a> {
 
 /// What a person's doing brought.
 pub(crate) enum Answer {
-    Code(Code),
-    Tokens(Box<Tokens>),
+    Code(AuthorizationCode),
+    Tokens(Box<GrantedTokens>),
 }
 
 /// A consent that is waited for.
@@ -50,7 +51,7 @@ pub(crate) struct Consent {
 }
 
 enum Flow {
-    Code(Authorization, Arrival),
+    Code(AuthorizationRequest, Arrival),
     Device(Device),
 }
 
@@ -183,9 +184,9 @@ impl Consent {
         let names = legs.client.names(&tokens).await;
         let names = names.map_err(|error| Error::provider(&seat.account, error))?;
         let certainty = match identity::judge(&seat.owner, &names) {
-            Identity::Match => Certainty::Known,
-            Identity::Unknown => Certainty::Unknown,
-            Identity::Mismatch { names } => {
+            Compared::Match => Certainty::Known,
+            Compared::Unknown => Certainty::Unknown,
+            Compared::Mismatch { names } => {
                 let Seat { owner, account, .. } = seat;
                 return Err(Error::AnotherPerson { names, owner, account, provider: named });
             }
@@ -223,7 +224,7 @@ async fn redirect(
     }
 }
 
-async fn prepare(legs: &Legs, seat: &Seat, redirect_uri: &str) -> Result<Authorization, Error> {
+async fn prepare(legs: &Legs, seat: &Seat, redirect_uri: &str) -> Result<AuthorizationRequest, Error> {
     let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner)).await;
     prepared.map_err(|error| Error::provider(&seat.account, error))
 }

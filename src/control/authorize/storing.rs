@@ -8,7 +8,7 @@ use crate::control::installation::Installation;
 use crate::control::passwords;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
-use crate::oauth::Tokens;
+use crate::oauth::GrantedTokens;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
@@ -61,7 +61,7 @@ pub(super) async fn prove_and_store(
     installation: &Installation,
     legs: &Legs,
     seat: Seat,
-    tokens: Tokens,
+    tokens: GrantedTokens,
     certainty: Certainty,
 ) -> Result<Authorized, Error> {
     let proof = match prove(legs, &seat.account, &tokens.access_token).await {
@@ -81,7 +81,7 @@ pub(super) async fn store(
     provider: &Provider,
     seat: Seat,
     kind: GrantKind,
-    tokens: Option<Tokens>,
+    tokens: Option<GrantedTokens>,
     proof: Proof,
 ) -> Result<Authorized, Error> {
     let _storing = Uninterrupted::begin();

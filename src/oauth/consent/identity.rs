@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 256;
 
 /// The outcome of comparing names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum Compared {
     /// One of the names is the one expected.
     Match,
     /// Somebody else consented: store nothing, show both. The names are clean and may be shown.
@@ -27,14 +27,14 @@ pub enum Identity {
 }
 
 /// Compares the account (or `--owner`) with the names of whoever consented.
-pub fn judge(expected: &str, names: &[String]) -> Identity {
+pub fn judge(expected: &str, names: &[String]) -> Compared {
     if names.is_empty() {
-        return Identity::Unknown;
+        return Compared::Unknown;
     }
     let expected = folded(expected);
     match names.iter().any(|name| folded(name) == expected) {
-        true => Identity::Match,
-        false => Identity::Mismatch { names: names.to_vec() },
+        true => Compared::Match,
+        false => Compared::Mismatch { names: names.to_vec() },
     }
 }
 
@@ -97,13 +97,13 @@ mod tests {
             ("Käthe@corp.example", &["KÄTHE@corp.example"], true),
         ] {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            assert_eq!(judge(expected, &names) == Identity::Match, matches, "{expected} {names:?}");
+            assert_eq!(judge(expected, &names) == Compared::Match, matches, "{expected} {names:?}");
         }
     }
 
     #[test]
     fn no_name_is_unknown() {
-        assert_eq!(judge("bob@corp.example", &[]), Identity::Unknown);
+        assert_eq!(judge("bob@corp.example", &[]), Compared::Unknown);
     }
 
     #[test]
@@ -129,15 +129,15 @@ mod tests {
         let claims =
             serde_json::json!({"email": "bob@corp.example", "preferred_username": "eve@corp.example"});
         let names = ClaimedNames::of(claims.as_object().unwrap());
-        assert_eq!(judge("bob@corp.example", &names.that_count(true)), Identity::Match);
-        let eve = Identity::Mismatch { names: vec!["eve@corp.example".to_owned()] };
+        assert_eq!(judge("bob@corp.example", &names.that_count(true)), Compared::Match);
+        let eve = Compared::Mismatch { names: vec!["eve@corp.example".to_owned()] };
         assert_eq!(judge("bob@corp.example", &names.that_count(false)), eve);
         let alone = serde_json::json!({"email": "bob@corp.example"});
         let alone = ClaimedNames::of(alone.as_object().unwrap()).that_count(false);
-        assert_eq!(judge("bob@corp.example", &alone), Identity::Unknown);
+        assert_eq!(judge("bob@corp.example", &alone), Compared::Unknown);
         // It may be told as the sign-in name, too.
         let both = serde_json::json!({"email": "bob@corp.example", "upn": "bob@corp.example"});
         let both = ClaimedNames::of(both.as_object().unwrap()).that_count(false);
-        assert_eq!(judge("bob@corp.example", &both), Identity::Match);
+        assert_eq!(judge("bob@corp.example", &both), Compared::Match);
     }
 }

@@ -15,7 +15,7 @@ const LONGEST_LIFETIME: i64 = 366 * 86_400;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
 #[derive(Clone, Debug)]
-pub struct Tokens {
+pub struct GrantedTokens {
     /// The access token; opaque, visible ASCII.
     pub access_token: Secret,
     /// A refresh token that replaces the one used; `None` keeps the old one (RFC 6749 §6).
@@ -30,7 +30,7 @@ pub struct Tokens {
     pub refresh_expires_at: Option<OffsetDateTime>,
 }
 
-impl Tokens {
+impl GrantedTokens {
     /// The tokens in a successful answer (RFC 6749 §5.1); unknown members are ignored.
     pub(in crate::oauth) fn read(
         object: &Map<String, Value>,
@@ -79,8 +79,8 @@ mod tests {
 
     use super::*;
 
-    fn granted(answer: &Value) -> Tokens {
-        Tokens::read(answer.as_object().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap()
+    fn granted(answer: &Value) -> GrantedTokens {
+        GrantedTokens::read(answer.as_object().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -121,7 +121,8 @@ mod tests {
             [json!(""), json!(null), json!(7), json!("a\u{1}auth=Bearer b"), json!("a b"), json!("é")]
         {
             let answer = json!({"access_token": token});
-            let error = Tokens::read(answer.as_object().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap_err();
+            let error =
+                GrantedTokens::read(answer.as_object().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap_err();
             assert!(error.is_passing(), "{token}");
         }
     }
@@ -130,7 +131,7 @@ mod tests {
         #[test]
         fn no_answer_makes_reading_panic(members in prop::collection::btree_map("access_token|expires_in|scope|id_token|refresh_token", any::<String>(), 0..5)) {
             let answer = json!(members);
-            let _ = Tokens::read(answer.as_object().unwrap(), OffsetDateTime::now_utc());
+            let _ = GrantedTokens::read(answer.as_object().unwrap(), OffsetDateTime::now_utc());
         }
     }
 }

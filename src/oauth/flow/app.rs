@@ -21,7 +21,7 @@ use super::jwt::{Algorithm, SigningKey, fresh_id};
 use crate::config::AppGrant;
 use crate::oauth::http::request;
 use crate::oauth::meaning::text;
-use crate::oauth::{Client, Refusal, TokenError, Tokens};
+use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
@@ -35,7 +35,7 @@ const SKEW: i64 = 60;
 impl Client {
     /// An access token for `mailbox` by the application's own right. Every token of Microsoft's opens
     /// all mailboxes that the application was given; Google's opens `mailbox` alone.
-    pub async fn app_token(&self, mailbox: &str) -> Result<Tokens, TokenError> {
+    pub async fn app_token(&self, mailbox: &str) -> Result<GrantedTokens, TokenError> {
         let url = self.token_url().await?;
         let request = match &self.provider.app {
             None => {
@@ -168,7 +168,7 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
 fn for_application(error: TokenError) -> TokenError {
     match error {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
-            TokenError::NeedsAdministrator(Box::new(Refusal {
+            TokenError::NeedsAdministrator(Box::new(ProviderRefusal {
                 meaning: "the provider does not accept this application for the account".into(),
                 cure: Cure::Administrator {
                     text: "check the application's key and permissions, and that the account exists".into(),

@@ -1,6 +1,6 @@
 //! The authorisation code flow (RFC 6749 §4.1, RFC 8252) with PKCE S256 (RFC 7636), always.
 //!
-//! An [`Authorization`] is one request: its own `state`, verifier and nonce, used once, as
+//! An [`AuthorizationRequest`] is one request: its own `state`, verifier and nonce, used once, as
 //! [`Client::exchange`] takes it by value. The redirect URI of the token request is the very text of
 //! the authorisation request (RFC 6749 §4.1.3).
 
@@ -14,17 +14,17 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use super::redirect::{Code, Expected, RedirectError};
+use super::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::config::{Provider, is_loopback};
 use crate::oauth::consent::scope;
 use crate::oauth::http::request;
 use crate::oauth::meaning::text;
-use crate::oauth::{Client, Refusal, TokenError, Tokens};
+use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::{Secret, random_text};
 use crate::trouble::Cure;
 
 /// One request for a person's consent.
-pub struct Authorization {
+pub struct AuthorizationRequest {
     url: Url,
     redirect_uri: String,
     verifier: Secret,
@@ -32,7 +32,7 @@ pub struct Authorization {
     pub(in crate::oauth) expected: Arc<Expected>,
 }
 
-impl Authorization {
+impl AuthorizationRequest {
     /// The address to open in a browser. It holds no secret but `state`.
     pub fn url(&self) -> &Url {
         &self.url
@@ -49,19 +49,21 @@ impl Authorization {
     }
 
     /// The code in a redirect's query; `state` is judged first.
-    pub fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+    pub fn judge(&self, query: &str) -> Result<AuthorizationCode, RedirectError> {
         self.expected.judge(query)
     }
 
     /// The code in an address that a person pasted.
-    pub fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+    pub fn judge_pasted(&self, pasted: &str) -> Result<AuthorizationCode, RedirectError> {
         self.expected.judge_pasted(pasted)
     }
 }
 
-impl fmt::Debug for Authorization {
+impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorization").field("redirect_uri", &self.redirect_uri).finish_non_exhaustive()
+        f.debug_struct("AuthorizationRequest")
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +119,7 @@ impl Client {
         &self,
         redirect_uri: &str,
         login_hint: Option<&str>,
-    ) -> Result<Authorization, TokenError> {
+    ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
         // Asked for now, so that a mistake shows before a person has signed in.
@@ -147,7 +149,7 @@ impl Client {
             builder = builder.add_extra_param(name, value);
         }
         let (url, _) = builder.url();
-        Ok(Authorization {
+        Ok(AuthorizationRequest {
             url,
             redirect_uri: redirect_uri.to_owned(),
             verifier: Secret::new(verifier.into_secret()),
@@ -159,8 +161,12 @@ impl Client {
     /// Redeems a code (RFC 6749 §4.1.3) and checks what came: a refresh token, the mail scopes, and an
     /// id_token that is for us, where there is one. Who consented is still to be judged:
     /// [`Client::names`] and [`crate::oauth::identity::judge`].
-    pub async fn exchange(&self, authorization: Authorization, code: Code) -> Result<Tokens, AuthorizeError> {
-        let Authorization { redirect_uri, verifier, nonce, .. } = authorization;
+    pub async fn exchange(
+        &self,
+        authorization: AuthorizationRequest,
+        code: AuthorizationCode,
+    ) -> Result<GrantedTokens, AuthorizeError> {
+        let AuthorizationRequest { redirect_uri, verifier, nonce, .. } = authorization;
         let request = self.requests().await?.code(&code.0, &verifier, &redirect_uri)?;
         let object = self.object(request).await.map_err(for_code)?;
         self.accept(&object, nonce.as_ref())
@@ -171,7 +177,7 @@ impl Client {
         &self,
         object: &Map<String, Value>,
         nonce: Option<&Secret>,
-    ) -> Result<Tokens, AuthorizeError> {
+    ) -> Result<GrantedTokens, AuthorizeError> {
         let now = OffsetDateTime::now_utc();
         let provider = self.provider();
         if let Some(kind) = object.get("token_type").and_then(Value::as_str)
@@ -179,7 +185,7 @@ impl Client {
         {
             return Err(AuthorizeError::TokenType(text::plain(kind, 40)));
         }
-        let tokens = Tokens::read(object, now)?;
+        let tokens = GrantedTokens::read(object, now)?;
         match &tokens.id_claims {
             Some(claims) => {
                 let (issuer, _) = self.issuer();
@@ -247,7 +253,7 @@ fn extra_parameters(
 fn for_code(error: TokenError) -> TokenError {
     match error {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
-            TokenError::NeedsPerson(Box::new(Refusal {
+            TokenError::NeedsPerson(Box::new(ProviderRefusal {
                 meaning: "the provider does not accept the code: it was used already, or too late".into(),
                 cure: Cure::authorize_and(" again"),
                 ..*refusal

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::oauth::http::answer;
 use crate::oauth::meaning::{knowledge, text};
-use crate::oauth::{AuthorizeError, Client, TokenError, Tokens};
+use crate::oauth::{AuthorizeError, Client, GrantedTokens, TokenError};
 use crate::secret::Secret;
 use crate::trouble::{Cure, Way};
 
@@ -56,7 +56,7 @@ pub enum Poll {
         wait: Duration,
     },
     /// The person has consented; the checks of [`Client::exchange`] are done.
-    Granted(Box<Tokens>),
+    Granted(Box<GrantedTokens>),
 }
 
 impl Client {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use url::form_urlencoded;
 
-use crate::oauth::Refusal;
+use crate::oauth::ProviderRefusal;
 use crate::oauth::http::answer::Words;
 use crate::oauth::http::discovery::is_issuer;
 use crate::oauth::meaning::text;
@@ -19,9 +19,9 @@ use crate::secret::{Secret, same_bytes};
 const LONGEST_PASTE: usize = 16 * 1024;
 
 /// An authorisation code: worth a grant for some minutes, together with its verifier.
-pub struct Code(pub(in crate::oauth) Secret);
+pub struct AuthorizationCode(pub(in crate::oauth) Secret);
 
-impl fmt::Debug for Code {
+impl fmt::Debug for AuthorizationCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[code]")
     }
@@ -47,7 +47,7 @@ pub enum RedirectError {
     WrongIssuer(String),
     /// The provider, or the person there, said no. The flow is over.
     #[error("{0}")]
-    Refused(Box<Refusal>),
+    Refused(Box<ProviderRefusal>),
     /// No such thing as a provider sends.
     #[error("{0}")]
     Malformed(&'static str),
@@ -55,7 +55,7 @@ pub enum RedirectError {
 
 impl Expected {
     /// The code in a redirect's query.
-    pub(in crate::oauth) fn judge(&self, query: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge(&self, query: &str) -> Result<AuthorizationCode, RedirectError> {
         let state = one(query, "state").ok().flatten().ok_or(RedirectError::WrongState)?;
         if !same_bytes(state.as_bytes(), self.state.expose().as_bytes()) {
             return Err(RedirectError::WrongState);
@@ -70,7 +70,7 @@ impl Expected {
             return Err(RedirectError::Refused(refusal));
         }
         match one(query, "code")? {
-            Some(code) if !code.is_empty() => Ok(Code(Secret::new(code))),
+            Some(code) if !code.is_empty() => Ok(AuthorizationCode(Secret::new(code))),
             _ => Err(RedirectError::Malformed(
                 "the provider's answer holds neither a code nor an error; try again",
             )),
@@ -92,7 +92,7 @@ impl Expected {
 
     /// The code in an address that a person pasted: whole, quoted, wrapped by the terminal, or its
     /// query alone.
-    pub(in crate::oauth) fn judge_pasted(&self, pasted: &str) -> Result<Code, RedirectError> {
+    pub(in crate::oauth) fn judge_pasted(&self, pasted: &str) -> Result<AuthorizationCode, RedirectError> {
         if pasted.len() > LONGEST_PASTE {
             return Err(RedirectError::Malformed(
                 "this is too long to be the address that the browser was sent to",
@@ -117,7 +117,7 @@ impl Expected {
 }
 
 /// The `state` of a redirect's query, to find the request that it answers; judge it afterwards with
-/// [`crate::oauth::Authorization::judge`].
+/// [`crate::oauth::AuthorizationRequest::judge`].
 pub fn state_of(query: &str) -> Option<Secret> {
     one(query, "state").ok().flatten().map(Secret::new)
 }

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::oauth::meaning::knowledge::{self, Class, Entry};
 use crate::oauth::meaning::text;
-use crate::oauth::{Refusal, TokenError};
+use crate::oauth::{ProviderRefusal, TokenError};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
@@ -143,7 +143,7 @@ impl Words<'_> {
         listed: impl Iterator<Item = u64>,
         status: Option<u16>,
         sent: &[Secret],
-    ) -> (Option<&'static Entry>, Box<Refusal>) {
+    ) -> (Option<&'static Entry>, Box<ProviderRefusal>) {
         let numbers: Vec<String> = listed
             .take(8)
             .chain(number_in(self.description))
@@ -168,7 +168,7 @@ impl Words<'_> {
         };
         let error = Some(text::clean(self.error, 64, sent));
         let cure = entry.map_or(Cure::Unknown, |entry| entry.cure.clone());
-        (entry, Box::new(Refusal { code, error, description, meaning, cure, status }))
+        (entry, Box::new(ProviderRefusal { code, error, description, meaning, cure, status }))
     }
 }
 
@@ -194,7 +194,7 @@ fn passing_status(reply: &Reply) -> TokenError {
 fn without_error(reply: &Reply) -> TokenError {
     let status = Some(reply.status);
     match (&reply.body, reply.status) {
-        (_, 401) => TokenError::NeedsAdministrator(Box::new(Refusal {
+        (_, 401) => TokenError::NeedsAdministrator(Box::new(ProviderRefusal {
             code: "HTTP 401".to_owned(),
             error: None,
             description: None,

@@ -16,24 +16,24 @@ pub enum TokenError {
     /// The provider refused this grant: it works again once the person authorises again. Keep the
     /// refresh token, mark the grant, do not ask again by yourself.
     #[error("{0}")]
-    NeedsPerson(Box<Refusal>),
+    NeedsPerson(Box<ProviderRefusal>),
     /// The application, its registration, the tenant or this configuration is at fault: no retry
     /// helps until an administrator changes it. The grant itself is untouched.
     #[error("{0}")]
-    NeedsAdministrator(Box<Refusal>),
+    NeedsAdministrator(Box<ProviderRefusal>),
     /// Neither answer nor refusal: keep everything and try again later.
     #[error("{refusal}")]
     Passing {
         /// How long the provider asks to be left alone, at most a day.
         retry_after: Option<Duration>,
         /// What was seen.
-        refusal: Box<Refusal>,
+        refusal: Box<ProviderRefusal>,
     },
 }
 
 impl TokenError {
     /// What was seen, whatever it means.
-    pub fn refusal(&self) -> &Refusal {
+    pub fn refusal(&self) -> &ProviderRefusal {
         match self {
             Self::NeedsPerson(refusal) | Self::NeedsAdministrator(refusal) => refusal,
             Self::Passing { refusal, .. } => refusal,
@@ -51,7 +51,7 @@ impl TokenError {
         Trouble { cause, cure: refusal.cure.clone() }
     }
 
-    /// Cause and cure on one line; see [`Refusal::one_line`].
+    /// Cause and cure on one line; see [`ProviderRefusal::one_line`].
     pub fn one_line(&self, account: &str) -> String {
         self.refusal().one_line(account)
     }
@@ -63,7 +63,7 @@ impl TokenError {
 
     /// Trouble on this side of the wire that an administrator cures.
     pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
-        Self::NeedsAdministrator(Box::new(Refusal {
+        Self::NeedsAdministrator(Box::new(ProviderRefusal {
             code: code.to_owned(),
             error: None,
             description: None,
@@ -79,7 +79,7 @@ impl TokenError {
         meaning: impl Into<Cow<'static, str>>,
         status: Option<u16>,
     ) -> Self {
-        let refusal = Refusal {
+        let refusal = ProviderRefusal {
             code: code.to_owned(),
             error: None,
             description: None,
@@ -93,7 +93,7 @@ impl TokenError {
 
 /// A refusal in words. All of it may be shown: control characters are gone, secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ProviderRefusal {
     /// The most telling code: `AADSTS700082`, `invalid_grant`, `HTTP 503`, `network`, …
     pub code: String,
     /// The `error` member as sent (RFC 6749 §5.2), where there was one.
@@ -108,7 +108,7 @@ pub struct Refusal {
     pub status: Option<u16>,
 }
 
-impl Refusal {
+impl ProviderRefusal {
     /// What it means, with the code and the status behind it; without control characters.
     pub fn cause(&self) -> String {
         match self.status {
@@ -140,7 +140,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ProviderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.one_line("ACCOUNT"))
     }

@@ -18,8 +18,8 @@ use url::{Host, Url};
 
 use super::{page, server};
 use crate::config::is_loopback;
-use crate::oauth::flow::redirect::{Code, Expected, RedirectError};
-use crate::oauth::{Authorization, redirect_text};
+use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
+use crate::oauth::{AuthorizationRequest, redirect_text};
 
 /// A free port on 127.0.0.1 may be taken on ::1; so many tries make that improbable.
 const PORT_TRIES: usize = 16;
@@ -75,7 +75,10 @@ impl Callback {
     }
 
     /// Waits for the answer to `authorization`, shows its page, and closes. To stop earlier, drop it.
-    pub async fn wait(self, authorization: &Authorization) -> Result<Code, RedirectError> {
+    pub async fn wait(
+        self,
+        authorization: &AuthorizationRequest,
+    ) -> Result<AuthorizationCode, RedirectError> {
         let desk = Arc::new(Desk {
             authority: self.redirect_uri[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
             path: self.redirect_uri.path().to_owned(),
@@ -96,7 +99,7 @@ struct Desk {
     path: String,
     expected: Arc<Expected>,
     /// The first answer with the right `state`; the code is taken once.
-    outcome: Mutex<Option<Result<Code, RedirectError>>>,
+    outcome: Mutex<Option<Result<AuthorizationCode, RedirectError>>>,
 }
 
 impl Desk {
@@ -130,7 +133,7 @@ impl Desk {
             && uri.authority().is_none_or(|named| named.as_str().eq_ignore_ascii_case(&self.authority))
     }
 
-    fn take(&self) -> Option<Result<Code, RedirectError>> {
+    fn take(&self) -> Option<Result<AuthorizationCode, RedirectError>> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::oauth::{Code, RedirectError};
+use crate::oauth::{AuthorizationCode, RedirectError};
 
 /// A page with its status.
 pub(super) struct Page {
@@ -34,7 +34,7 @@ impl IntoResponse for Page {
 }
 
 /// The page for a judged redirect.
-pub(super) fn of(outcome: &Result<Code, RedirectError>) -> Page {
+pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
     match outcome {
         Ok(_) => page(
             StatusCode::OK,
