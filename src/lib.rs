@@ -1,12 +1,16 @@
 //! A local IMAP server for mail programs that only know passwords, in front of providers that only
 //! accept OAuth.
 //!
-//! The modules follow the data. [`server`] accepts a connection; [`connection`] tells its story:
-//! [`tls`] under a [`wire`], the dialogue of the listener's [`protocol`] until a client logs in, the [`account`]
-//! and its app password, an access [`token`] (kept fresh through [`oauth`]) while [`upstream`] dials the provider,
-//! the sign-in, and then the [`relay`], which copies bytes and reads none of them. When a grant needs a person,
-//! [`events`] tells one; what will end it is in the [`forecast`]. What lasts is in the
-//! [`store`], sealed by [`secret`]; what can be chosen is in the [`config`]; [`cli`] is what a person types.
+//! The data plane carries sessions, in this order: [`server`] accepts; [`connection`] tells the story of one
+//! connection: [`tls`] under a [`wire`], the dialogue of the listener's [`protocol`] until a client logs in, the
+//! [`account`] and its app password, an access [`token`] (fetched through [`oauth`]) while [`upstream`] dials the
+//! provider, the sign-in, and then the [`relay`], which copies bytes as they are.
+//!
+//! The control plane is what an administrator can do: `control` does it, and [`cli`] is its surface, the only
+//! place that prints. [`events`] tells people when a grant needs one of them; [`forecast`] knows what ends a grant.
+//!
+//! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], what is wrong and what
+//! mends it, as data that each surface says in its own words, with the lines of [`command`].
 
 pub mod account;
 pub mod cli;

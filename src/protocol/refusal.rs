@@ -12,17 +12,24 @@ use super::sasl::{Challenge, EncodeError};
 use super::{Code, Denial, Door};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
+const TOKEN: &str = "the provider refused the access token";
+const CONNECTIONS: &str = "the provider allows no more connections for this account";
+const THROTTLED: &str = "the provider slows this account down";
+const DISABLED: &str = "the provider does not open this mailbox";
+const WEB_LOGIN: &str = "the provider wants the person to sign in with a browser";
+const UNAVAILABLE: &str = "the provider is not available";
+
 /// Why there is no session at the provider.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The token: get a fresh one and try once more on a new connection; then a person is needed.
-    #[error("the provider refused the access token: {0}")]
+    #[error("{what}: {0}", what = TOKEN)]
     Token(Said),
     /// Too many sessions of this account: wait for one to end.
-    #[error("the provider allows no more connections for this account: {0}")]
+    #[error("{what}: {0}", what = CONNECTIONS)]
     Connections(Said),
     /// The account did too much: leave it alone for `wait`, where the provider told how long.
-    #[error("the provider slows this account down: {said}")]
+    #[error("{what}: {said}", what = THROTTLED)]
     Throttled {
         /// From now.
         wait: Option<Duration>,
@@ -30,10 +37,10 @@ pub enum Refusal {
         said: Said,
     },
     /// The door is switched off, or the mailbox cannot be opened: a person or an administrator must act.
-    #[error("the provider does not open this mailbox: {0}")]
+    #[error("{what}: {0}", what = DISABLED)]
     Disabled(Said),
     /// The person must sign in with a browser.
-    #[error("the provider wants the person to sign in with a browser: {said}")]
+    #[error("{what}: {said}", what = WEB_LOGIN)]
     WebLogin {
         /// Where, if it told.
         url: Option<String>,
@@ -41,7 +48,7 @@ pub enum Refusal {
         said: Said,
     },
     /// A passing failure of the provider: try later.
-    #[error("the provider is not available: {0}")]
+    #[error("{what}: {0}", what = UNAVAILABLE)]
     Unavailable(Said),
     /// The configuration: none of the mechanisms is offered.
     #[error(
@@ -116,21 +123,18 @@ impl Refusal {
 
     /// Cause and cure, as they are remembered of the account.
     pub fn trouble(&self) -> Trouble {
-        let said = match self {
-            Self::Token(said)
-            | Self::Connections(said)
-            | Self::Throttled { said, .. }
-            | Self::Disabled(said)
-            | Self::WebLogin { said, .. }
-            | Self::Unavailable(said) => said,
+        let (what, said) = match self {
+            Self::Token(said) => (TOKEN, said),
+            Self::Connections(said) => (CONNECTIONS, said),
+            Self::Throttled { said, .. } => (THROTTLED, said),
+            Self::Disabled(said) => (DISABLED, said),
+            Self::WebLogin { said, .. } => (WEB_LOGIN, said),
+            Self::Unavailable(said) => (UNAVAILABLE, said),
             // The cure is part of what they say.
             _ => return Trouble::new(CauseKind::MailboxRefused, self.to_string(), Cure::Unknown),
         };
-        let mut trouble = said.trouble();
-        let all = self.to_string();
-        let cause = all.strip_suffix(&format!("; {}", said.advice.remedy)).unwrap_or(&all);
-        trouble.cause.text = cause.to_owned();
-        trouble
+        let cause = format!("{what}: {}", said.cause());
+        Trouble::new(CauseKind::MailboxRefused, cause, Cure::advice(said.advice.remedy))
     }
 
     /// Whether a fresh token may help.
