@@ -1,7 +1,7 @@
 //! The configuration, validated: what the rest of the program reads has no wrong value in it.
 //!
 //! A TOML file (design: every key has a default, so that no file at all works too) is read into a
-//! mirror of serde structs (`file`), laid over the presets of the providers (`preset`), and
+//! mirror of serde structs (`file`, `table`), laid over the presets of the providers (`preset`), and
 //! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
@@ -10,6 +10,7 @@ mod file;
 mod place;
 mod preset;
 mod provider;
+mod table;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

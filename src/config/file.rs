@@ -12,7 +12,8 @@ use url::Url;
 
 use super::error::Problem;
 use super::place::{Base, is_loopback};
-use super::preset::{self, ProviderFile};
+use super::preset;
+use super::table::ProviderFile;
 use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Security, StoreSettings, Tls};
 use crate::secret::KeySource;
 

@@ -215,7 +215,7 @@ fn named(scopes: &[String]) -> impl Iterator<Item = Scope> {
     scopes.iter().cloned().map(Scope::new)
 }
 
-fn malformed() -> TokenError {
+pub(super) fn malformed() -> TokenError {
     TokenError::local(
         "endpoint",
         "an endpoint's address cannot be used in a request",

@@ -14,7 +14,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
-use super::request::EndpointRequest;
+use super::request::{EndpointRequest, malformed};
 use crate::config::is_loopback;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
@@ -59,7 +59,7 @@ impl Transport {
     }
 
     pub(in crate::oauth) async fn send(&self, request: EndpointRequest) -> Result<Reply, TokenError> {
-        let request = reqwest::Request::try_from(request.http).map_err(|_| not_a_url())?;
+        let request = reqwest::Request::try_from(request.http).map_err(|_| malformed())?;
         self.execute(request).await
     }
 
@@ -73,14 +73,14 @@ impl Transport {
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
         }
-        let request = builder.build().map_err(|_| not_a_url())?;
+        let request = builder.build().map_err(|_| malformed())?;
         self.execute(request).await
     }
 
     /// A POST of a JSON text.
     pub(in crate::oauth) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
         let builder = self.0.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
-        let request = builder.build().map_err(|_| not_a_url())?;
+        let request = builder.build().map_err(|_| malformed())?;
         self.execute(request).await
     }
 
@@ -144,14 +144,6 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn host_of(url: &Url) -> String {
     text::plain(url.host_str().unwrap_or("the endpoint"), 253)
-}
-
-fn not_a_url() -> TokenError {
-    TokenError::local(
-        "endpoint",
-        "an endpoint's address cannot be used in a request",
-        Cure::configure("token_url", "check the URLs of the provider"),
-    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,320 @@
+//! A provider's table as it is written, in the configuration or as a preset, and its way into a [`Provider`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use time::format_description::well_known::{Iso8601, Rfc3339};
+use time::{Date, OffsetDateTime};
+use url::Url;
+
+use super::error::Problem;
+use super::place::{Base, is_loopback};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
+use crate::protocol::Door;
+use crate::protocol::sasl::Mechanism;
+use crate::secret::Secret;
+
+/// A `[providers.NAME]` table, or a preset.
+#[derive(Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProviderFile {
+    pub(super) preset: Option<String>,
+    title: Option<String>,
+    pub(super) unsupported: Option<String>,
+    pub(super) tenant: Option<String>,
+    pub(super) imap: Option<String>,
+    authorize_url: Option<String>,
+    token_url: Option<String>,
+    device_url: Option<String>,
+    no_device: Option<String>,
+    revoke_url: Option<String>,
+    revoke_page: Option<String>,
+    userinfo_url: Option<String>,
+    email_identifies: Option<bool>,
+    pub(super) issuer: Option<String>,
+    pub(super) quirks: Option<Quirks>,
+    scopes: Option<Vec<String>>,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    client_secret_file: Option<PathBuf>,
+    client_secret_expires: Option<String>,
+    client_authentication: Option<ClientAuthentication>,
+    pub(super) domains: Option<Vec<String>>,
+    authorize_params: Option<BTreeMap<String, String>>,
+    redirect_uri: Option<String>,
+    mechanisms: Option<Vec<Mechanism>>,
+    sasl_ir: Option<bool>,
+    extra_ca: Option<PathBuf>,
+    max_connections_per_account: Option<u32>,
+    scope_on_refresh: Option<bool>,
+    rotates: Option<bool>,
+    idle_days: Option<u32>,
+    ends: Option<Vec<String>>,
+    registration: Option<String>,
+    app_scopes: Option<Vec<String>>,
+    app_certificate: Option<PathBuf>,
+    app_key: Option<PathBuf>,
+    service_account_file: Option<PathBuf>,
+}
+
+impl ProviderFile {
+    /// The keys that name files with secrets, and these files.
+    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+        [
+            ("client_secret_file", self.client_secret_file.as_ref()),
+            ("app_key", self.app_key.as_ref()),
+            ("service_account_file", self.service_account_file.as_ref()),
+        ]
+    }
+
+    /// Whether a secret stands in the table itself.
+    pub(super) fn has_inline_secret(&self) -> bool {
+        self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
+    }
+
+    /// What is written in `self`, and where nothing is, what `below` says.
+    pub(super) fn over(self, below: &Self) -> Self {
+        macro_rules! overlay {
+            ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or_else(|| below.$field.clone())),* } };
+        }
+        overlay!(
+            preset,
+            title,
+            unsupported,
+            tenant,
+            imap,
+            authorize_url,
+            token_url,
+            device_url,
+            no_device,
+            revoke_url,
+            revoke_page,
+            userinfo_url,
+            email_identifies,
+            issuer,
+            quirks,
+            scopes,
+            client_id,
+            client_secret,
+            client_secret_file,
+            client_secret_expires,
+            client_authentication,
+            domains,
+            authorize_params,
+            redirect_uri,
+            mechanisms,
+            sasl_ir,
+            extra_ca,
+            max_connections_per_account,
+            scope_on_refresh,
+            rotates,
+            idle_days,
+            ends,
+            registration,
+            app_scopes,
+            app_certificate,
+            app_key,
+            service_account_file,
+        )
+    }
+}
+
+/// `name` with what `file` says, which may be laid over `preset`.
+pub(super) fn build(
+    name: &str,
+    file: ProviderFile,
+    preset: Option<&str>,
+    base: &Base,
+) -> Result<Provider, Problem> {
+    let field = Field { name, tenant: file.tenant.as_deref() };
+    let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
+    let services = services(&field, &file)?;
+    let url_or_discovered = |key, value: &Option<String>| match (value, &issuer) {
+        (Some(text), _) => field.url(key, text).map(Some),
+        (None, Some(_)) => Ok(None),
+        (None, None) => Err(field.missing(key).hint("write it, or issuer = \"https://…\" to discover it")),
+    };
+    let optional =
+        |key, value: &Option<String>| value.as_deref().map(|text| field.url(key, text)).transpose();
+    let client_id = file.client_id.filter(|id| !id.trim().is_empty());
+    if client_id.is_none() && preset.is_none() {
+        return Err(field.missing("client_id"));
+    }
+    let client_secret = client_secret(&field, file.client_secret, file.client_secret_file, base)?;
+    let app = app_grant(
+        &field,
+        file.app_scopes.unwrap_or_default(),
+        file.app_certificate.map(|path| base.resolve(path)),
+        file.app_key.map(|path| base.resolve(path)),
+        file.service_account_file.map(|path| base.resolve(path)),
+        client_secret.is_some(),
+    )?;
+    let scopes = file.scopes.ok_or_else(|| field.missing("scopes"))?;
+    if let Some(scope) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
+        let message = format!("{scope:?} is not one scope");
+        return Err(Problem::at(["providers", name, "scopes"], message)
+            .hint("write each scope as a string of its own"));
+    }
+    Ok(Provider {
+        is_preset: preset == Some(name),
+        title: file.title.unwrap_or_else(|| name.to_owned()),
+        services,
+        authorize_url: url_or_discovered("authorize_url", &file.authorize_url)?,
+        token_url: url_or_discovered("token_url", &file.token_url)?,
+        device_url: optional("device_url", &file.device_url)?,
+        no_device: file.no_device,
+        revoke_url: optional("revoke_url", &file.revoke_url)?,
+        revoke_page: file.revoke_page,
+        userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
+        email_identifies: file.email_identifies.unwrap_or(true),
+        // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
+        issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
+        quirks: file.quirks.unwrap_or_default(),
+        scopes,
+        client_id,
+        client_secret,
+        client_secret_expires: file
+            .client_secret_expires
+            .as_deref()
+            .map(|text| field.date("client_secret_expires", text))
+            .transpose()?,
+        client_authentication: file.client_authentication.unwrap_or_default(),
+        domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),
+        authorize_params: file.authorize_params.unwrap_or_default(),
+        redirect_uri: redirect_uri(
+            &field,
+            file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
+        )?,
+        extra_ca: file.extra_ca.map(|path| base.resolve(path)),
+        scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
+        rotates: file.rotates.unwrap_or(false),
+        idle_days: file.idle_days,
+        ends: file.ends.unwrap_or_default(),
+        registration: file.registration.unwrap_or_default(),
+        app,
+        name: name.to_owned(),
+    })
+}
+
+/// The mail servers of one provider's table.
+fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
+    let door = Door::Imap;
+    let key = door.server_key();
+    let endpoint = field.required(key, file.imap.as_deref())?;
+    let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
+    let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
+    if mechanisms.is_empty() {
+        return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
+    }
+    let imap = Service {
+        door,
+        endpoint,
+        mechanisms,
+        sasl_ir: file.sasl_ir,
+        max_connections_per_account: file.max_connections_per_account,
+    };
+    Ok(vec![imap])
+}
+
+/// Errors and values of one provider's table.
+struct Field<'a> {
+    name: &'a str,
+    tenant: Option<&'a str>,
+}
+
+impl Field<'_> {
+    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        Problem::at(["providers", self.name, key], message)
+    }
+
+    fn missing(&self, key: &str) -> Problem {
+        self.problem(key, "is missing").hint(format!(
+            "{} is not a preset, so it needs imap, authorize_url, token_url, client_id and scopes",
+            self.name
+        ))
+    }
+
+    fn required<'v>(&self, key: &str, value: Option<&'v str>) -> Result<&'v str, Problem> {
+        value.ok_or_else(|| self.missing(key))
+    }
+
+    fn with_tenant(&self, text: &str) -> String {
+        text.replace("{tenant}", self.tenant.unwrap_or("common"))
+    }
+
+    /// `2027-03-01`, which is the beginning of that day (UTC), or a whole RFC 3339 time.
+    fn date(&self, key: &str, text: &str) -> Result<OffsetDateTime, Problem> {
+        let day = || Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc());
+        OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
+            self.problem(key, format!("{text:?} is not a date"))
+                .hint(format!("write it as {key} = \"2027-03-01\""))
+        })
+    }
+
+    /// An absolute URL: https, or http on a loopback host, where no network is between.
+    fn url(&self, key: &str, text: &str) -> Result<Url, Problem> {
+        let url = Url::parse(&self.with_tenant(text))
+            .map_err(|error| self.problem(key, format!("{text:?} is not a URL: {error}")))?;
+        match url.scheme() {
+            "https" if url.has_host() => Ok(url),
+            "http" if is_loopback(&url) => Ok(url),
+            "http" => Err(self
+                .problem(key, "http would send secrets in clear over the network")
+                .hint("write an https URL; http is for loopback hosts only")),
+            scheme => Err(self.problem(key, format!("must be an https URL, not {scheme}"))),
+        }
+    }
+}
+
+fn redirect_uri(field: &Field<'_>, text: &str) -> Result<Url, Problem> {
+    let url = field.url("redirect_uri", text)?;
+    match url.fragment() {
+        Some(_) => Err(field.problem("redirect_uri", "must not have a fragment (RFC 6749 §3.1.2)")),
+        None => Ok(url),
+    }
+}
+
+fn client_secret(
+    field: &Field<'_>,
+    secret: Option<Secret>,
+    file: Option<PathBuf>,
+    base: &Base,
+) -> Result<Option<Secret>, Problem> {
+    let Some(path) = file else { return Ok(secret.filter(|secret| !secret.is_empty())) };
+    if secret.is_some() {
+        return Err(field
+            .problem("client_secret_file", "stands beside client_secret")
+            .hint("keep one of the two"));
+    }
+    let path = base.resolve(path);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        field.problem("client_secret_file", format!("{} cannot be read: {error}", path.display()))
+    })?;
+    match text.trim() {
+        "" => Err(field.problem("client_secret_file", format!("{} is empty", path.display()))),
+        secret => Ok(Some(Secret::new(secret))),
+    }
+}
+
+fn app_grant(
+    field: &Field<'_>,
+    scopes: Vec<String>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    service_account: Option<PathBuf>,
+    has_secret: bool,
+) -> Result<Option<AppGrant>, Problem> {
+    match (service_account, certificate, key) {
+        (Some(key), None, None) => Ok(Some(AppGrant::ServiceAccount { scopes, key })),
+        (None, Some(certificate), Some(key)) => Ok(Some(AppGrant::Certificate { scopes, certificate, key })),
+        (None, None, None) => {
+            Ok((has_secret && !scopes.is_empty()).then_some(AppGrant::ClientSecret { scopes }))
+        }
+        (None, Some(_), None) => Err(field.problem("app_certificate", "needs app_key beside it")),
+        (None, None, Some(_)) => Err(field.problem("app_key", "needs app_certificate beside it")),
+        (Some(_), ..) => {
+            Err(field.problem("service_account_file", "stands beside app_certificate or app_key"))
+        }
+    }
+}
