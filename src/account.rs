@@ -144,7 +144,7 @@ impl Accounts {
         key: &Key,
     ) -> Option<&'a AppPassword> {
         let generated = self.passwords.find_generated(known, password);
-        if generated.is_some() || self.attempts.are_too_many(key, Instant::now()) {
+        if generated.is_some() || !self.attempts.may_compare(key, Instant::now()) {
             return generated;
         }
         self.passwords.find_remembered(known, password)
@@ -180,11 +180,12 @@ impl Accounts {
                         self.attempts.clone(),
                     ));
                 }
-                if self.attempts.are_too_many(key, Instant::now()) {
-                    return Err(Verdict::Throttled(wait));
-                }
                 // A crowd with one password is verified once.
-                match self.passwords.verify(known, password, Effort::UnderWay, due).await {
+                let effort = match self.attempts.may_compare(key, Instant::now()) {
+                    true => Effort::UnderWay,
+                    false => Effort::Joined,
+                };
+                match self.passwords.verify(known, password, effort, due).await {
                     Verified::Right(used) => Ok((used, false)),
                     Verified::Wrong | Verified::Unfinished => Err(Verdict::Throttled(wait)),
                 }
@@ -306,10 +307,13 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
     let due = Instant::now() + DRAWN_PATIENCE;
     // Known or not, it takes its turn in the imagined queue.
     passwords.queue_up(due);
-    let Some(Candidate { name, password }) = winner else { return };
+    let Some((key, Candidate { name, password })) = winner else { return };
     match find(&*store, &name).await {
         Ok(Some(found)) => {
-            passwords.verify(&found.record.passwords, &password, Effort::Any, due).await;
+            let verified = passwords.verify(&found.record.passwords, &password, Effort::Any, due).await;
+            if let Verified::Right(_) = verified {
+                attempts.won(&key, Instant::now());
+            }
         }
         Ok(None) => {}
         Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),

@@ -1,5 +1,5 @@
 //! What a person types: one file a command, and the only place that prints. What is done is decided in
-//! [`crate::control`]; here are its words.
+//! `control`; here are its words.
 //!
 //! Data goes to standard output, words to standard error. Exit 0 is done, 1 failed, 2 a mistake in
 //! the command line or the configuration, 3 done, and something needs a person.

@@ -1,7 +1,7 @@
 //! Tells people: a grant needs one of them, is about to, or has healed.
 //!
-//! What was told last stands in the grant's row. Whoever finds that it is no longer so reserves the telling,
-//! tells, and writes it down; so an event is told once, whatever the number of processes on a store, and
+//! What was told last stands in the grant's row. The process that sees a newer state reserves the telling,
+//! delivers the event and records it; so an event is told once, whatever the number of processes on a store, and
 //! again after a process died while telling. An event holds names, states and cures, never a secret.
 
 // Dates and spans from files, the store and peers: no sum of them may overflow.

@@ -1,4 +1,5 @@
-//! The relay: copies bytes both ways, without looking at them, until both sides are done.
+//! The relay: copies bytes both ways, unchanged, until both sides are done. The protocol's watch is shown short pieces
+//! of what the provider sends, and changes none.
 //!
 //! Invariants: bytes arrive exactly as they were sent; a side that closes its direction closes only
 //! that one; a slow reader stops the fast writer on the other side (nothing is buffered beyond one read);

@@ -19,7 +19,6 @@ const ROOMS: &[(&str, &[&str])] = &[
         "control",
         &[
             "account",
-            "command",
             "config",
             "connection",
             "events",

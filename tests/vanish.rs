@@ -7,6 +7,7 @@
 mod common;
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use common::{ALICE, Site, login};
 use sandbox::Sandbox;
@@ -78,7 +79,8 @@ async fn a_mail_program_that_vanishes_is_noticed_and_the_providers_leg_closed() 
     serving.process().probes(|fields| fields[1].ends_with(&ours)).await;
 
     elsewhere.pull_the_cable();
-    let end = serving.logs("session ended").await;
+    // The kernel's probes take three minutes.
+    let end = serving.logs_within(Duration::from_secs(300), "session ended").await;
     assert!(end.contains("the connection to the mail program failed"), "{end}");
     site.sandbox.controls().wait_for(|stats| stats.open == 0).await;
 }

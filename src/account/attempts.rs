@@ -3,13 +3,14 @@
 //! An attempt that takes a verification is charged before it is looked at, so that a crowd that comes at once
 //! is not let through at once, to three buckets, and each of them has to allow it: the pair of neighbour and
 //! account, the neighbour over all names, and the network around an IPv6 neighbour. What costs nothing to verify
-//! (generated passwords, and chosen ones that are remembered) is let in without any of them, so the owner is
-//! not touched by others' guesses. Where a bucket is empty, one of those who come is drawn when it allows
+//! (generated passwords, and chosen ones that are remembered, from a pair that was right before) is let in without
+//! any of them, so the owner is not touched by others' guesses. Where a bucket is empty, one of those who come is drawn when it allows
 //! one more ([`super::draw`]).
 //!
 //! The buckets take the same memory whatever is sent and forget nothing ([`super::sketch`]): 3 MiB for all of
 //! them, of which the system gives what was written to.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,10 +31,12 @@ const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(5);
 /// A site has a /48 (RFC 6177), and a stranger who rents one has 65,536 neighbours in it.
 const OF_A_NETWORK: u32 = 400;
 const NETWORK_INTERVAL: Duration = Duration::from_millis(1200);
-/// Guesses that a throttled pair may try against remembered passwords. A mail program never comes there;
-/// beyond it one a second is compared.
-const EARLY: u32 = 10_000;
-const EARLY_INTERVAL: Duration = Duration::from_secs(1);
+/// Attempts of a throttled pair that are compared with remembered passwords, where a right one has come from it
+/// before. A mail program never comes there; beyond it one in ten seconds is compared.
+const EARLY: u32 = 1_000;
+const EARLY_INTERVAL: Duration = Duration::from_secs(10);
+/// Pairs that a right password has come from. Only right passwords fill this, so it is hardly ever forgotten.
+const PROVEN: usize = 65_536;
 /// An owner who logs in all the time must not keep the bucket full for a guesser beside them.
 const FORGIVEN: u32 = 1;
 const FORGIVEN_INTERVAL: Duration = PAIR_INTERVAL;
@@ -84,7 +87,7 @@ pub(super) enum Standing {
 /// What a draw came to.
 pub(super) enum Drawn {
     /// It is charged and to be verified, where there is something to verify.
-    Winner(Option<Candidate>),
+    Winner(Option<(Key, Candidate)>),
     /// Another of its buckets is empty: it takes part in the draw of that, which is this one where new.
     Waits(Option<Draw>),
 }
@@ -102,6 +105,8 @@ struct State {
     networks: Buckets,
     early: Buckets,
     forgiven: Buckets,
+    /// Pairs that a right password has come from.
+    proven: HashSet<u64>,
     draws: Draws,
 }
 
@@ -116,6 +121,7 @@ impl Default for Attempts {
                 networks: Buckets::new(OF_A_NETWORK, NETWORK_INTERVAL),
                 early: Buckets::new(EARLY, EARLY_INTERVAL),
                 forgiven: Buckets::new(FORGIVEN, FORGIVEN_INTERVAL),
+                proven: HashSet::new(),
                 draws: Draws::default(),
             }),
         }
@@ -135,10 +141,21 @@ impl Attempts {
         }
     }
 
-    /// Whether so many attempts came early that not even remembered passwords are compared.
-    pub(super) fn are_too_many(&self, key: &Key, now: Instant) -> bool {
+    /// Whether an attempt is compared with what is remembered: one that no bucket holds back, and else one of a
+    /// pair that was right before and has not come too often since.
+    pub(super) fn may_compare(&self, key: &Key, now: Instant) -> bool {
         let now = self.at(now);
-        self.state().early.wait(key.pair, now.ticks) > 0
+        let state = self.state();
+        state.obstacle(key, &now).is_none()
+            || state.proven.contains(&key.pair) && state.early.wait(key.pair, now.ticks) == 0
+    }
+
+    /// A right password was drawn: the pair's next attempts are compared, however often it has come.
+    pub(super) fn won(&self, key: &Key, now: Instant) {
+        let now = self.at(now).ticks;
+        let mut state = self.state();
+        state.prove(key.pair);
+        state.early.forgive_all(key.pair, now);
     }
 
     /// Charges an attempt as failed, or says why not. A throttled one takes part in the draw of the bucket
@@ -171,7 +188,7 @@ impl Attempts {
             return Drawn::Waits(state.draws.enter(draw, key, || candidate));
         }
         state.charge(&key, &now);
-        Drawn::Winner(candidate)
+        Drawn::Winner(candidate.map(|candidate| (key, candidate)))
     }
 
     /// Takes the charge of an attempt back that was `charged` and turned out right, and forgives the pair
@@ -179,6 +196,7 @@ impl Attempts {
     pub(super) fn succeeded(&self, key: &Key, charged: bool, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
+        state.prove(key.pair);
         if charged {
             state.pairs.forgive(key.pair, now);
             state.neighbours.forgive(key.neighbour, now);
@@ -228,6 +246,13 @@ impl State {
             _ => now.began + duration(now.ticks.saturating_add(wait)),
         };
         Some((at - now.instant, Draw { bucket, at }))
+    }
+
+    fn prove(&mut self, pair: u64) {
+        if self.proven.len() >= PROVEN {
+            self.proven.clear();
+        }
+        self.proven.insert(pair);
     }
 
     fn charge(&mut self, key: &Key, now: &Now) {
@@ -375,17 +400,34 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_against_one_account_loses_even_the_cheap_comparison() {
+    fn security_row_29_a_throttled_guesser_is_not_even_compared_with_what_is_remembered() {
+        let bench = Bench::new();
+        let key = bench.key(ATTACKER, "alice");
+        assert!(bench.attempts.may_compare(&key, bench.now));
+        assert_eq!(bench.free(ATTACKER, "alice", 9), 8);
+        assert!(!bench.attempts.may_compare(&key, bench.now));
+        assert!(
+            bench.attempts.may_compare(&bench.key("192.0.2.8", "alice"), bench.now),
+            "the owner elsewhere"
+        );
+    }
+
+    #[test]
+    fn a_flood_beside_the_owner_loses_the_cheap_comparison_until_a_draw_is_won() {
         let mut bench = Bench::new();
         let key = bench.key(ATTACKER, "alice");
+        bench.succeed(ATTACKER, "alice", false);
         (0..OF_A_PAIR + EARLY).for_each(|_| {
-            assert!(!bench.attempts.are_too_many(&key, bench.now));
+            assert!(bench.attempts.may_compare(&key, bench.now));
             bench.charge(ATTACKER, "alice");
         });
-        assert!(bench.attempts.are_too_many(&key, bench.now));
-        assert!(!bench.attempts.are_too_many(&bench.key("192.0.2.8", "alice"), bench.now));
-        bench.pass(1);
-        assert!(!bench.attempts.are_too_many(&key, bench.now), "one a second");
+        assert!(!bench.attempts.may_compare(&key, bench.now));
+        bench.pass(10);
+        assert!(bench.attempts.may_compare(&key, bench.now), "one in ten seconds");
+        bench.charge(ATTACKER, "alice");
+        assert!(!bench.attempts.may_compare(&key, bench.now));
+        bench.attempts.won(&key, bench.now);
+        assert!(bench.attempts.may_compare(&key, bench.now));
     }
 
     /// Guesses from the owner's address each second, the owner's own tries each `pause` seconds; the seconds
@@ -408,7 +450,9 @@ mod tests {
             }
             let due = draws.iter().position(|draw| draw.at <= now);
             if let Some(draw) = due.map(|due| draws.remove(due)) {
-                let Drawn::Winner(Some(winner)) = bench.attempts.draw(draw.bucket, now) else { panic!() };
+                let Drawn::Winner(Some((_, winner))) = bench.attempts.draw(draw.bucket, now) else {
+                    panic!()
+                };
                 verified += 1;
                 if winner.name == OWNER {
                     assert!(verified <= second / 30 + 1, "{verified} verifications in {second} s");

@@ -33,7 +33,8 @@ impl Gates {
         let gate = {
             let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
-            // The mailboxes of a domain account are counted each by itself.
+            // The mailboxes of a domain account are counted each by itself, and any number of names can be asked for.
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
             gates.entry((account.id.clone(), fold(&account.name), door)).or_insert_with(new).clone()
         };
         let permit = tokio::time::timeout(QUEUE_WAIT, gate.acquire_owned()).await.ok()?.ok()?;

@@ -65,6 +65,8 @@ pub(super) enum Effort {
     Any,
     /// A comparison with what is remembered, or the result of a run that is under way for others.
     UnderWay,
+    /// The result of a run that is under way for others.
+    Joined,
 }
 
 /// What a verification came to.
@@ -158,11 +160,11 @@ impl Passwords {
         chosen(known).find_map(|(candidate, verifier)| right(&candidate.id, verifier).then_some(candidate))
     }
 
-    /// Whether only a run of argon2id could tell if `password` is one of `known`.
+    /// Whether `password` may be one of `known` that a person chose.
     pub(super) fn is_open(&self, known: &[AppPassword], password: &Secret) -> bool {
         chosen(known).any(|(candidate, verifier)| {
             let tag = tag(&self.memo_key, &candidate.id, password);
-            self.chosen.remembered(&candidate.id, verifier, &tag).is_none()
+            self.chosen.remembered(&candidate.id, verifier, &tag) != Some(false)
         })
     }
 
@@ -182,7 +184,11 @@ impl Passwords {
         let mut found = Verified::Wrong;
         for (candidate, verifier) in chosen(known) {
             let tag = tag(&self.memo_key, &candidate.id, password);
-            let right = match self.chosen.remembered(&candidate.id, verifier, &tag) {
+            let remembered = match effort {
+                Effort::Joined => None,
+                Effort::Any | Effort::UnderWay => self.chosen.remembered(&candidate.id, verifier, &tag),
+            };
+            let right = match remembered {
                 Some(right) => Some(right),
                 None => match self.chosen.flight(&candidate.id, verifier, password, tag, effort) {
                     Some(mut flight) => {

@@ -70,6 +70,16 @@ impl Buckets {
         }
     }
 
+    /// Takes all charges back.
+    pub(super) fn forgive_all(&mut self, key: u64, now: Ticks) {
+        let full_at = self.full_at(key);
+        for cell in self.cells(key) {
+            if *cell == full_at {
+                *cell = now.min(full_at);
+            }
+        }
+    }
+
     fn full_at(&self, key: u64) -> Ticks {
         let [first, second] = places(key);
         self.rows[0][first].min(self.rows[1][second])

@@ -68,7 +68,7 @@ impl Failure {
     }
 }
 
-/// The causes of an error on one line, each once: many messages hold their source's text already.
+/// The causes of an error on one line, and what mends a grant's trouble; each cause once: many messages hold their source's text already.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in anyhow::Chain::new(error) {
@@ -79,6 +79,9 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
             }
             text.push_str(&cause);
         }
+    }
+    if let Some(cure) = error.downcast_ref().and_then(hints::mending) {
+        text.push_str(&format!("; {cure}"));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
+use crate::command;
 use crate::config::ConfigError;
 use crate::control::{Error, NameOf, OldName};
 use crate::store::DirectoryError;
@@ -152,6 +153,17 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         E::Refused(_) | E::NotListed(_) if !error.needs_person() => vec!["try again later".to_owned()],
         _ => Vec::new(),
     }
+}
+
+/// What mends the grant's trouble that an error is about, in the words of its line.
+pub(super) fn mending(error: &Error) -> Option<String> {
+    let (Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure }) =
+        error
+    else {
+        return None;
+    };
+    let cure = failure.trouble().cure.words(&command::authorize(grant, account));
+    (!cure.is_empty()).then_some(cure)
 }
 
 /// What takes a name away that is stored from before.

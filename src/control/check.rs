@@ -17,7 +17,6 @@ use super::installation::Installation;
 use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::{self, Found};
-use crate::command;
 use crate::config::Config;
 use crate::store::LoginRecord;
 
@@ -136,8 +135,9 @@ async fn account_steps(
     let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
         Ok(Ok(token)) => token,
         Ok(Err(failure)) => {
-            let authorize = command::authorize(grant, name);
-            steps.done("token", Some(started), Err(Error::NoToken { failure: Box::new(failure), authorize }));
+            let (account, grant) = (name.to_owned(), Box::new(grant.clone()));
+            let failure = Box::new(failure);
+            steps.done("token", Some(started), Err(Error::NoToken { account, grant, failure }));
             return;
         }
         Err(error) => {

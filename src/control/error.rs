@@ -12,7 +12,7 @@ use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
-use crate::store::{DirectoryError, StoreError};
+use crate::store::{DirectoryError, Grant, StoreError};
 use crate::text::quoted;
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
@@ -123,11 +123,10 @@ pub(crate) enum Error {
     NothingToRevoke { account: String },
     #[error("{account} has a token for each mailbox, fetched when it logs in")]
     TokenForEachMailbox { account: String },
-    #[error("no new token for {account}: {}", failure.trouble().line(authorize))]
-    NotRefreshed { account: String, authorize: String, failure: Box<TokenFailure> },
-    /// `authorize` is the command that authorises the account again.
-    #[error("{}", failure.trouble().line(authorize))]
-    NoToken { authorize: String, failure: Box<TokenFailure> },
+    #[error("no new token for {account}: {failure}")]
+    NotRefreshed { account: String, grant: Box<Grant>, failure: Box<TokenFailure> },
+    #[error("{failure}")]
+    NoToken { account: String, grant: Box<Grant>, failure: Box<TokenFailure> },
 
     // Moving to another installation.
     #[error("{account} has no authorisation here that could move")]

@@ -11,7 +11,6 @@ use super::error::Error;
 use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::Found;
-use crate::command;
 use crate::config::Provider;
 use crate::forecast::{self, End};
 use crate::oauth::scope;
@@ -143,8 +142,7 @@ pub(crate) async fn refresh(
     match renew(installation, &legs, &grant, &mailbox, Renewal::Always).await? {
         Ok(token) => Ok((account, token)),
         Err(failure) => {
-            let authorize = command::authorize(&grant, &account);
-            Err(Error::NotRefreshed { account, authorize, failure: Box::new(failure) })
+            Err(Error::NotRefreshed { account, grant: Box::new(grant), failure: Box::new(failure) })
         }
     }
 }

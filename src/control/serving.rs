@@ -218,7 +218,7 @@ fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use
     move || task(shared.clone())
 }
 
-/// Who tells the administrator, where that is configured.
+/// The task that delivers events, where events are configured.
 fn teller(installation: &Installation) -> Result<Option<Teller>, Error> {
     let config = &installation.config;
     if !config.events.is_on() {

@@ -210,7 +210,7 @@ fn create_key_file(path: &Path) -> Result<(), KeyError> {
     linked.and_then(|()| sync_directory(path)).map_err(failed)
 }
 
-/// Atomically: a reader finds the old keys or the new ones, and so does whoever comes after a power cut.
+/// Atomically: a reader finds the old keys or the new ones, and and so does a process that starts after a power cut.
 fn replace_key_file(path: &Path, keys: &[(u32, Key)]) -> Result<(), KeyError> {
     let failed = |error| KeyError::Unwritable(path.to_owned(), error);
     let temporary = write_beside(path, keys).map_err(failed)?;

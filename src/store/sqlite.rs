@@ -38,11 +38,11 @@ use super::{Absence, StoreError};
 pub use self::place::Judge;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "initial", include_str!("migrations/0001_initial.sql")),
-    (2, "upkeep", include_str!("migrations/0002_upkeep.sql")),
-    (3, "kinds", include_str!("migrations/0003_kinds.sql")),
-    (4, "rights", include_str!("migrations/0004_rights.sql")),
-    (5, "causes", include_str!("migrations/0005_causes.sql")),
+    (1, "initial", include_str!("sqlite/migrations/0001_initial.sql")),
+    (2, "upkeep", include_str!("sqlite/migrations/0002_upkeep.sql")),
+    (3, "kinds", include_str!("sqlite/migrations/0003_kinds.sql")),
+    (4, "rights", include_str!("sqlite/migrations/0004_rights.sql")),
+    (5, "causes", include_str!("sqlite/migrations/0005_causes.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

@@ -1,5 +1,5 @@
 //! One end of a TLS connection without a socket: what the tests and the fuzz target of records hold
-//! [`Session`] to. The program uses [`super::Stream`].
+//! `Session` to. The program uses [`super::Stream`].
 
 use std::io;
 use std::sync::Arc;

@@ -68,7 +68,7 @@ pub(super) struct Session {
     /// TLS 1.3 alone changes keys and sends tickets after the handshake.
     keys: Option<Box<Keys>>,
     is_server: bool,
-    /// Sealed, and not opened yet: a part of a record, or what nobody had room for.
+    /// Sealed, and not opened yet: a part of a record, or what the reader's buffer had no room for.
     received: Vec<u8>,
     /// Opened, and not read yet; it may be a password.
     opened: Zeroizing<Vec<u8>>,

@@ -2,7 +2,7 @@
 //!
 //! A few requests at once, so that ten thousand logins after an outage reach it one after another; and
 //! a circuit: after a few failures in a row that say nothing about a grant (no connection, 5xx, a web
-//! page), nobody asks for a while, then one asks for all, and its success lets the others in. `Retry-After`
+//! page), no request is sent for a while, then a single one tries, and its success lets the others in, and its success lets the others in. `Retry-After`
 //! with 429 or 503 opens it at once. No grant's row is touched by waiting here.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::oauth::TokenError;
 const AT_ONCE: usize = 16;
 /// Failures in a row that open the circuit: fewer happen by chance.
 const FAILURES: u32 = 5;
-/// The longest `Retry-After` that holds for all grants; whoever got it waits for all of it.
+/// The longest `Retry-After` that holds for all grants; the grant that got it waits for all of it.
 const LONGEST_COMMON_WAIT: Duration = Duration::from_secs(300);
 
 /// An endpoint as this process knows it.
@@ -37,7 +37,7 @@ struct Circuit {
     openings: u32,
     /// Nobody asks before this; set as long as no answer has closed the circuit again.
     open_until: Option<Instant>,
-    /// Somebody asks for all.
+    /// A single request is trying the endpoint for all grants.
     probing: bool,
 }
 

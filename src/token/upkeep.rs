@@ -4,7 +4,7 @@
 //! a week, so that none dies of disuse; refused ones are asked about now and then, in case the provider
 //! or an administrator has mended it. When something is due follows from the row and the wall clock alone,
 //! looked at every few seconds: a machine that slept catches up, and several processes on one store
-//! agree, since each refresh is done under the lease and by nobody after it was done.
+//! agree, since each refresh is done under the lease and a process that comes later finds it done.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -307,9 +307,17 @@ impl Serving {
 
     /// Reads the log until a line holds `text`, and returns that line.
     pub async fn logs(&mut self, text: &str) -> String {
+        self.logs_within(sandbox::PATIENCE, text).await
+    }
+
+    /// The same, for a line that may be `patience` in coming.
+    pub async fn logs_within(&mut self, patience: std::time::Duration, text: &str) -> String {
         loop {
-            let line = within(text, self.log.next_line()).await.unwrap();
-            let Some(line) = line else { panic!("serve ended without logging {text:?}: {:#?}", self.said) };
+            let next = tokio::time::timeout(patience, self.log.next_line()).await;
+            let Ok(line) = next else { panic!("waited in vain for {text:?}") };
+            let Some(line) = line.unwrap() else {
+                panic!("serve ended without logging {text:?}: {:#?}", self.said)
+            };
             self.said.push(line.clone());
             if line.contains(text) {
                 return line;

@@ -6,6 +6,7 @@ use super::passphrase;
 use crate::cli::aliases::with_leave;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
+use crate::command;
 use crate::control::Installation;
 use crate::control::transfer::{Imported, Parcel, Trial, check};
 use crate::secret::bundle::{self, Kind};
@@ -41,7 +42,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let account = imported.account();
     print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
     let tried = imported.try_it(installation).await;
-    let done = tried.map(|trial| tell(&trial));
+    let done = tried.map(|trial| tell(&imported, &trial));
     print::words("Mail programs need an app password of this installation:");
     print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(account)));
     Ok(done?)
@@ -58,7 +59,7 @@ async fn open(installation: &Installation, arguments: &Arguments, text: &str) ->
     Ok(Parcel::opened_with(&passphrase, text)?)
 }
 
-fn tell(trial: &Trial) -> Done {
+fn tell(imported: &Imported, trial: &Trial) -> Done {
     match trial {
         Trial::Opened { folders, token } => {
             let left = token.minutes_left();
@@ -67,7 +68,8 @@ fn tell(trial: &Trial) -> Done {
             ));
             return Done::Well;
         }
-        Trial::NoToken(why) => {
+        Trial::NoToken(failure) => {
+            let why = failure.trouble().line(&command::authorize(imported.grant(), imported.account()));
             print::words(&format!("warning: no access token came yet: {why}"));
         }
         Trial::Unproven(unproven) => {

@@ -107,12 +107,12 @@ impl Consent {
         }
     }
 
-    /// Who has to do it.
+    /// The person who has to consent.
     pub(crate) fn owner(&self) -> &str {
         &self.seat.owner
     }
 
-    /// Where.
+    /// The provider where the consent is given.
     pub(crate) fn provider(&self) -> &Provider {
         &self.legs.provider
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::plan::{Progress, Tell};
 use super::storing::{Authorized, Proof, Seat};
 
-use crate::command;
 use crate::config::Provider;
 use crate::control::error::Error;
 use crate::control::grants;
@@ -51,7 +50,8 @@ pub(super) async fn reuse(
             Ok(None)
         }
         Err(failure) => Err(Error::NoToken {
-            authorize: command::authorize(&grant, &seat.account),
+            account: seat.account.clone(),
+            grant: Box::new(grant.clone()),
             failure: Box::new(failure),
         }),
     }

@@ -6,14 +6,13 @@ use time::OffsetDateTime;
 
 use super::judge;
 use super::parcel::Parcel;
-use crate::command;
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, fold};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, TokenFailure};
 
 /// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
 pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
@@ -34,7 +33,12 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
     }
     let has_account = here.is_some();
     let known = installation.store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
-    let has_grant = known.is_some_and(|grant| grant.is_in_force());
+    // A grant that was withdrawn would open the other accounts that had it, too.
+    let has_grant = match &known {
+        Some(grant) if grant.is_in_force() => true,
+        Some(grant) => !installation.others_with(&grant.id, &parcel.account).await?.is_empty(),
+        None => false,
+    };
     match !replace && (has_account || has_grant) {
         true => Err(Error::AlreadyHere { account: parcel.account.clone() }),
         false => Ok(()),
@@ -52,7 +56,7 @@ pub(crate) enum Trial {
     /// The provider has no client here.
     NoClient,
     /// There is no access token yet, for that reason.
-    NoToken(String),
+    NoToken(TokenFailure),
     /// The mailbox did not open.
     Unproven(Unproven),
     /// The mailbox opened.
@@ -97,6 +101,11 @@ impl Imported {
         &self.parcel.owner
     }
 
+    /// What was stored.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// Fetches a token and opens the mailbox.
     pub(crate) async fn try_it(&self, installation: &Installation) -> Result<Trial, Error> {
         let legs = Legs::of_configured(&installation.config)?;
@@ -104,10 +113,7 @@ impl Imported {
         let _refreshing = Uninterrupted::begin();
         let token = match installation.tokens(&legs).access(&self.grant, &Mailbox::Own).await {
             Ok(token) => token,
-            Err(failure) => {
-                let authorize = command::authorize(&self.grant, self.account());
-                return Ok(Trial::NoToken(failure.trouble().line(&authorize)));
-            }
+            Err(failure) => return Ok(Trial::NoToken(failure)),
         };
         Ok(match prove(own, self.account(), &token.secret).await {
             Ok(folders) => Trial::Opened { folders, token },

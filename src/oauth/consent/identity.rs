@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 256;
 pub enum Compared {
     /// One of the names is the one expected.
     Match,
-    /// Somebody else consented: store nothing, show both. The names are clean and may be shown.
+    /// Another person consented: store nothing, show both. The names are clean and may be shown.
     Mismatch {
         /// Who consented.
         names: Vec<String>,
@@ -26,7 +26,7 @@ pub enum Compared {
     Unknown,
 }
 
-/// Compares the account (or `--owner`) with the names of whoever consented.
+/// Compares the account (or `--owner`) with the names of the person who consented.
 pub fn judge(expected: &str, names: &[String]) -> Compared {
     if names.is_empty() {
         return Compared::Unknown;

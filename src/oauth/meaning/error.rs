@@ -136,7 +136,7 @@ impl ProviderRefusal {
 
     /// The cure alone, for a `hint:` line.
     pub fn remedy(&self, account: &str) -> String {
-        self.cure.words(&format!("imap-oauth-proxy authorize {}", text::plain(account, 256)))
+        self.cure.words(&format!("imap-oauth-proxy authorize {}", text::plain(account, 2048)))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::trouble::{Cure, Way};
 pub enum Class {
     /// The person, by authorising again.
     Person,
-    /// Whoever runs the proxy, the registration or the tenant.
+    /// The administrator of the proxy, the registration or the tenant.
     Administrator,
     /// Time.
     Passing,

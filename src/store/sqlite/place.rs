@@ -147,10 +147,8 @@ impl Opened {
     /// Closes it. Where its log still lies at the path, that is emptied into the file that it belongs to, and
     /// removed: beside another database it would be taken for that one's.
     async fn let_go(&self, database: &Path) -> Result<(), String> {
-        if self.pool.is_closed() {
-            return Ok(());
-        }
-        if self.log_lies_at(database) {
+        // A pool that is closed may still have a transaction under way, which is waited for once more below.
+        if !self.pool.is_closed() && self.log_lies_at(database) {
             tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
             if self.log_lies_at(database) {
                 let _ = std::fs::remove_file(beside(database, LOG));
