@@ -342,7 +342,7 @@ mod tests {
             bench.is_free(&format!("198.18.{}.{}", number / 250, number % 250), &format!("junk-{number}"));
         }
         assert!(!bench.is_free(ATTACKER, "alice"));
-        assert!(bench.is_free("203.0.113.5", OWNER), "and hardly anybody else is touched");
+        assert!(bench.is_free("203.0.113.5", OWNER), "and hardly any other client is throttled");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
     let is_bare = webhook.path() == "/" && webhook.query().is_none();
     let has_user = !webhook.username().is_empty() || webhook.password().is_some();
-    // A path that nobody guesses is what chat services have for a password; on this machine it is an address.
+    // Chat services take a path that is hard to guess for a password; an address on this machine is none.
     let is_secret = has_user || !(is_bare || is_loopback(&webhook));
     is_secret.then(|| ["events", "webhook"].map(str::to_owned).to_vec())
 }
