@@ -95,20 +95,23 @@ impl Provider {
     }
 
     /// The scopes that a person is asked for who is to use `doors`: those of the doors, then the provider's own.
+    /// What the provider's own hold already, perhaps spelt differently or as `.default`, is asked for as they do.
     pub fn asked_for(&self, doors: &[Door]) -> Vec<String> {
         let of_doors = self.services.iter().filter(|service| doors.contains(&service.door));
         let mut asked: Vec<String> = Vec::new();
-        for scope in of_doors.flat_map(|service| &service.scopes).chain(&self.scopes) {
-            if !asked.iter().any(|other| scope::covers(other, scope)) {
+        for scope in of_doors.flat_map(|service| &service.scopes) {
+            let known = |other: &String| scope::covers(scope, other);
+            if !asked.iter().chain(&self.scopes).any(known) {
                 asked.push(scope.clone());
             }
         }
+        asked.extend(self.scopes.iter().cloned());
         asked
     }
 
     /// The mail scopes that a grant of the scopes `granted` lacks for `door`.
     pub fn lacking(&self, door: Door, granted: &[String]) -> Vec<String> {
-        scope::missing(&self.asked_for(&[door]), Some(granted))
+        scope::missing(&self.asked_for(&[door]), told(granted))
     }
 
     /// The doors that a grant of the scopes `granted` opens.
@@ -123,7 +126,7 @@ impl Provider {
     pub fn named_in_refresh(&self, granted: &[String]) -> Vec<String> {
         let doors: Vec<Door> = self.doors().collect();
         let asked = self.asked_for(&doors);
-        let missing = scope::missing(&asked, Some(granted));
+        let missing = scope::missing(&asked, told(granted));
         let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
         // The configuration asks for other mail scopes by now; the grant still holds its own.
         if !named.iter().any(|scope| scope::is_for_mail(scope)) {
@@ -136,6 +139,12 @@ impl Provider {
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
+}
+
+/// The scopes of a grant, where they are known. One that came from elsewhere may have none written down, which
+/// tells nothing.
+fn told(granted: &[String]) -> Option<&[String]> {
+    (!granted.is_empty()).then_some(granted)
 }
 
 /// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
@@ -297,5 +306,70 @@ impl std::str::FromStr for Endpoint {
             Some(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
             None => Err(SHAPE),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const IDENTITY: &str = "openid profile email offline_access";
+
+    fn microsoft(own: &str) -> std::sync::Arc<Provider> {
+        let text = format!("state_directory = \"/x\"\n[providers.microsoft365]\nclient_id = \"x\"\n{own}\n");
+        Config::parse(&text, None).unwrap().providers["microsoft365"].clone()
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_person_is_asked_for_the_scopes_of_the_doors_and_for_no_other() {
+        let preset = microsoft("");
+        let [imap, send] =
+            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        for (doors, asked) in [
+            (&[][..], IDENTITY.to_owned()),
+            (&[Door::Imap], format!("{imap} {IDENTITY}")),
+            (&[Door::Submission], format!("{send} {IDENTITY}")),
+            (&Door::ALL, format!("{imap} {send} {IDENTITY}")),
+        ] {
+            assert_eq!(preset.asked_for(doors), words(&asked));
+        }
+        // A list of the user's own is asked for as it is spelt, and holds what `.default` stands for.
+        for (own, asked) in [
+            (
+                "https://outlook.office365.com/IMAP.AccessAsUser.All openid",
+                format!("{send} https://outlook.office365.com/IMAP.AccessAsUser.All openid"),
+            ),
+            (
+                "https://outlook.office.com/.default openid",
+                "https://outlook.office.com/.default openid".to_owned(),
+            ),
+        ] {
+            let own = microsoft(&format!("scopes = {:?}", words(own)));
+            assert_eq!(own.asked_for(&Door::ALL), words(&asked));
+        }
+    }
+
+    #[test]
+    fn a_refresh_names_what_the_grant_holds_and_an_unknown_grant_opens_everything() {
+        let preset = microsoft("");
+        let [imap, send] =
+            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        for (granted, named, opened) in [
+            (imap.clone(), format!("{imap} {IDENTITY}"), &[Door::Imap][..]),
+            (format!("{send} openid"), format!("{send} {IDENTITY}"), &[Door::Submission]),
+            (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
+            // Of another configuration.
+            ("https://graph.example/Mail".to_owned(), format!("https://graph.example/Mail {IDENTITY}"), &[]),
+            (String::new(), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
+        ] {
+            assert_eq!(preset.named_in_refresh(&words(&granted)), words(&named), "{granted}");
+            assert_eq!(preset.opened_by(&words(&granted)), opened, "{granted}");
+        }
+        assert_eq!(preset.lacking(Door::Submission, &words(&imap)), [send]);
     }
 }

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::config::{AppGrant, Provider};
+use crate::config::Provider;
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::passwords;
@@ -99,10 +99,9 @@ pub(super) async fn store(
     };
     let now = OffsetDateTime::now_utc();
     let mut grant = Grant::new(id, &provider.name, &seat.owner, right, now);
-    grant.scopes = match kind {
-        GrantKind::Person => provider.scopes.clone(),
-        GrantKind::App => provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec(),
-    };
+    if let (GrantKind::App, Some(app)) = (kind, &provider.app) {
+        grant.scopes = app.scopes().to_vec();
+    }
     if let Some(tokens) = tokens {
         grant.access_token = Some(seal(&Grant::access_context(&grant.id), &tokens.access_token)?);
         grant.access_expires_at = Some(tokens.expires_at);
