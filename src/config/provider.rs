@@ -1,16 +1,14 @@
 //! Where mail lives: hosts, endpoints, scopes, quirks, and the OAuth client registered there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
 use url::Url;
 
 use super::scope;
-
-use crate::protocol::sasl::Mechanism;
-use crate::protocol::{Credential, Door};
+use super::service::Service;
+use crate::protocol::Door;
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -164,66 +162,6 @@ pub struct Quirks {
     pub app_by_service_account: bool,
 }
 
-/// A mail server of a provider.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// What it speaks.
-    pub door: Door,
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// How its connection comes into TLS; none stays without.
-    pub security: UpstreamSecurity,
-    /// SASL mechanisms in order of preference.
-    pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// round trip is spent on asking.
-    pub sasl_ir: Option<bool>,
-    /// Connections that one account may hold at once.
-    pub max_connections_per_account: Option<u32>,
-    /// The scopes asked for besides the provider's own where this door is used.
-    pub scopes: Vec<String>,
-    /// What may be promised to a client on behalf of this server before the client is known: lines of EHLO.
-    pub promises: Vec<String>,
-    /// Whose name to sign in with where the mailbox is another's; `None` finds out.
-    pub sign_in_as: Option<SignInAs>,
-}
-
-/// How a connection to a mail server comes into TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UpstreamSecurity {
-    /// At once.
-    Tls,
-    /// By the protocol's own STARTTLS.
-    Starttls,
-}
-
-/// Whose name opens a mailbox that belongs to another than the person who authorised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SignInAs {
-    /// The mailbox's.
-    Account,
-    /// The name of the person who authorised.
-    Owner,
-}
-
-impl Service {
-    /// How to sign in there as `user`. The only place that makes a credential.
-    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
-        Credential {
-            user,
-            or_user: None,
-            greeted: self.security == UpstreamSecurity::Tls,
-            token,
-            mechanisms: &self.mechanisms,
-            host: &self.endpoint.host,
-            port: self.endpoint.port,
-            sasl_ir: self.sasl_ir,
-        }
-    }
-}
-
 /// How the proxy signs in as an application, without a person.
 #[derive(Clone, Debug)]
 pub enum AppGrant {
@@ -270,43 +208,6 @@ pub enum ClientAuthentication {
     Post,
     /// The `Authorization` header.
     Basic,
-}
-
-/// A host and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A DNS name or an IP address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-impl std::str::FromStr for Endpoint {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "must be host:port, such as \"imap.example.com:993\"";
-        let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
-        let port = port.parse().map_err(|_| SHAPE)?;
-        let host = match host.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
-            None => Some(host).filter(|host| !host.contains(':')),
-        };
-        let plain = |host: &str| host.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#\\\"".contains(&b));
-        match host.filter(|host| !host.is_empty() && plain(host)) {
-            Some(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
-            None => Err(SHAPE),
-        }
-    }
 }
 
 #[cfg(test)]

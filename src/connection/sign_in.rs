@@ -16,6 +16,7 @@ use tracing::warn;
 use super::{ANSWER_RESERVE, Connection, denial};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
+use crate::config::Names;
 use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
@@ -159,7 +160,8 @@ impl<P: Protocol> Attempt<'_, P> {
 
     async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
         let mut upstream = Wire::new(upstream);
-        let credential = self.dialler.service.credential(&self.account.name, &token.secret);
+        let names = Names { account: &self.account.name, owner: self.grant.person(), remembered: None };
+        let credential = self.dialler.service.credential(names, &token.secret);
         let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
         Ok((accepted, upstream))
     }

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::config::Provider;
+use crate::config::{Names, Provider};
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::passwords;
@@ -64,7 +64,7 @@ pub(super) async fn prove_and_store(
     tokens: GrantedTokens,
     certainty: Certainty,
 ) -> Result<Authorized, Error> {
-    let proof = match prove(legs, &seat.account, &tokens.access_token).await {
+    let proof = match prove(legs, seat.names(), &tokens.access_token).await {
         Ok(folders) => Proof::Opened { folders },
         Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
         Err(unproven) => {
@@ -115,6 +115,11 @@ pub(super) async fn store(
 }
 
 impl Seat {
+    /// The names that open the mailbox with a person's token.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { account: &self.account, owner: Some(&self.owner), remembered: None }
+    }
+
     /// Lets the account use a grant that is there.
     pub(super) async fn attach(
         self,
