@@ -1,5 +1,5 @@
-//! A mail provider for tests, benches and the demo: an OAuth server and an IMAP server that behave like
-//! Gmail's or Outlook's, with every known refusal on a switch.
+//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP server and a submission server that
+//! behave like Gmail's or Outlook's, with every known refusal on a switch.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -23,9 +23,9 @@
 //! * Nothing claims more than `AUTHENTICATE` proves: mail is as open as the token's owner and the list of
 //!   delegates say, scopes included.
 //!
-//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth` and `imap`,
-//! the two servers; [`Browser`], the person who consents; [`Client`](mail::Client), a mail client that speaks
-//! `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap` and
+//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and [`smtp::Client`], mail
+//! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
 
 // A test's helper has nobody to hand an error to: it aborts the test, with the reason.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -41,8 +41,11 @@ mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+mod sasl;
+pub mod smtp;
 mod state;
 mod stats;
+mod submission;
 pub mod switches;
 mod tls;
 
@@ -62,8 +65,11 @@ pub use flavour::{Flavour, Vendor};
 pub use gate::Gate;
 pub use imap::mailbox::MessageView;
 pub use state::Client;
-pub use stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
-pub use switches::{Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, TokenFault};
+pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+pub use switches::{
+    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
+    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+};
 pub use tls::Certificate;
 
 /// How long a test waits for what must come; far more than any machine needs, as it only ends failing tests.
@@ -74,6 +80,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
     client: Client,
@@ -99,6 +106,11 @@ impl Sandbox {
     /// The IMAP server, implicit TLS; a certificate for `localhost` and 127.0.0.1.
     pub fn imap_address(&self) -> SocketAddr {
         self.imap
+    }
+
+    /// The submission server, and how it speaks TLS. Panics where [`Builder::submission`] was not asked for one.
+    pub fn submission(&self) -> (SocketAddr, Security) {
+        self.submission.expect("a sandbox that was built with a submission server")
     }
 
     /// The OAuth server.
