@@ -4,17 +4,13 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Map;
 use tokio::net::TcpListener;
 
 use crate::imap::mailbox::Body;
 use crate::imap::mailboxes::Mailboxes;
 use crate::state::{Shared, User};
-use crate::switches::{
-    AuthForm, Greeting, ImapSwitches, OauthSwitches, Rotation, Security, SharedName, SubmissionSwitches,
-};
+use crate::switches::{self, Security};
 use crate::tls::{Authority, Certificate};
 use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, submission};
 
@@ -176,9 +172,9 @@ impl Builder {
             vendor,
             issuer,
             self.submission.is_some(),
-            oauth_switches(vendor),
-            imap_switches(self.flavour),
-            submission_switches(self.flavour),
+            switches::usual::oauth(vendor),
+            switches::usual::imap(self.flavour),
+            switches::usual::submission(self.flavour),
         );
 
         if self.clients.is_empty() {
@@ -258,68 +254,6 @@ fn default_client(vendor: Vendor) -> Client {
         Vendor::Generic => (Some("sandbox-secret".to_owned()), vec![]),
     };
     Client { id: "sandbox-client".to_owned(), secret, redirect_uris, installed: true, keys: Vec::new() }
-}
-
-fn oauth_switches(vendor: Vendor) -> OauthSwitches {
-    OauthSwitches {
-        access_token_life: Duration::from_secs(3599),
-        access_token_length: 200,
-        rotation: match vendor {
-            Vendor::Google => Rotation::Never,
-            Vendor::Microsoft => Rotation::Always,
-            Vendor::Generic => Rotation::Strict,
-        },
-        auto_approve: false,
-        consent_as: None,
-        untick: Vec::new(),
-        deny: false,
-        iss: vendor == Vendor::Google,
-        wrong_iss: None,
-        require_pkce: true,
-        refresh_tokens: true,
-        claims: Map::new(),
-        refuse_unconsented: vendor == Vendor::Microsoft,
-        device_interval: 0,
-        slow_down: 0,
-    }
-}
-
-fn imap_switches(flavour: Flavour) -> ImapSwitches {
-    ImapSwitches {
-        flavour,
-        greeting: Greeting::Normal,
-        capability_only_in_greeting: false,
-        before_continuation: Vec::new(),
-        bare_continuation: false,
-        max_sessions_per_user: None,
-        refuse_list: None,
-        bye_after_commands: None,
-        bye_at_token_expiry: true,
-        segment: 0,
-        record: 0,
-        sink_above: 32 << 20,
-        strict: true,
-    }
-}
-
-fn submission_switches(flavour: Flavour) -> SubmissionSwitches {
-    SubmissionSwitches {
-        flavour,
-        auth: AuthForm::Usual,
-        without: Vec::new(),
-        besides: Vec::new(),
-        instead: None,
-        auth_line_limit: flavour.auth_line_limit(),
-        bare_challenge: false,
-        shared_name: SharedName::Owner,
-        check_sender: flavour.vendor() == Vendor::Microsoft,
-        max_sending: None,
-        tarpit: Duration::ZERO,
-        behind_starttls: Vec::new(),
-        piece: 0,
-        sink_above: 32 << 20,
-        strict: true,
-    }
 }
 
 fn write_ca(path: Option<PathBuf>, pem: &str) -> CaFile {

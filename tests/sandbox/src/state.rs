@@ -4,6 +4,8 @@
 //! [`Controls::wait_for`](crate::Controls::wait_for). What a logged-in session does with its mailboxes does not
 //! come here: the hot path has locks of its own in `imap::mailbox`.
 
+mod records;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -17,9 +19,6 @@ use crate::stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Vio
 use crate::switches::{
     ImapSwitches, LoginFault, OauthSwitches, Queue, Step, StepFault, SubmissionSwitches, TokenFault,
 };
-
-/// Records of requests and logins kept; older ones go, so that a soak does not grow.
-const RECORDS: usize = 20_000;
 
 /// What the servers and the controls share.
 pub(crate) struct Shared {
@@ -255,33 +254,6 @@ impl State {
         self.users.get(&address.to_lowercase())
     }
 
-    pub(crate) fn log_token_request(&mut self, request: TokenRequest) {
-        keep_recent(&mut self.token_log);
-        self.token_log.push(request);
-    }
-
-    pub(crate) fn log_login(&mut self, login: LoginRecord) {
-        keep_recent(&mut self.logins);
-        self.logins.push(login);
-    }
-
-    pub(crate) fn log_submission_login(&mut self, login: LoginRecord) {
-        keep_recent(&mut self.submission_logins);
-        self.submission_logins.push(login);
-    }
-
-    pub(crate) fn log_sent(&mut self, sent: Sent) {
-        keep_recent(&mut self.sent);
-        self.sent.push(sent);
-    }
-
-    pub(crate) fn log_submission(&mut self, id: u64, submission: Submission) {
-        if self.submissions.len() >= RECORDS {
-            self.submissions.pop_first();
-        }
-        self.submissions.insert(id, submission);
-    }
-
     /// The fault that waits at this step, if one does.
     pub(crate) fn step_fault(&mut self, step: Step) -> Option<StepFault> {
         self.step_faults.get_mut(&step)?.take()
@@ -292,11 +264,5 @@ impl State {
         let access = self.access_tokens.get(token).filter(|access| access.expires > Instant::now())?;
         let grant = self.grants.get(&access.grant).filter(|grant| !grant.revoked)?;
         Some((access, grant))
-    }
-}
-
-fn keep_recent<T>(records: &mut Vec<T>) {
-    if records.len() >= RECORDS {
-        records.drain(..RECORDS / 2);
     }
 }

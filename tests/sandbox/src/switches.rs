@@ -7,6 +7,7 @@
 
 mod refusal;
 mod submission;
+pub(crate) mod usual;
 
 use serde_json::{Map, Value, json};
 use std::time::Duration;
