@@ -35,6 +35,7 @@ mod builder;
 mod canary;
 mod controls;
 mod delay;
+mod describe;
 mod flavour;
 mod gate;
 mod imap;
@@ -113,6 +114,11 @@ impl Sandbox {
         self.submission.expect("a sandbox that was built with a submission server")
     }
 
+    /// Whether there is a submission server.
+    pub fn has_submission(&self) -> bool {
+        self.submission.is_some()
+    }
+
     /// The OAuth server.
     pub fn http_address(&self) -> SocketAddr {
         self.http
@@ -159,59 +165,6 @@ impl Sandbox {
     /// A person with a browser, for `authorize --no-browser` and the like.
     pub fn browser(&self) -> Browser {
         Browser::new()
-    }
-
-    /// The section `[providers.NAME]` of the proxy's configuration that points here.
-    pub fn provider_toml(&self, name: &str) -> String {
-        self.provider_toml_at(name, self.imap)
-    }
-
-    /// The same with another way to the IMAP server, such as a [`DelayLine`].
-    pub fn provider_toml_at(&self, name: &str, imap: SocketAddr) -> String {
-        let vendor = self.controls.shared().vendor;
-        let quoted = |text: &str| format!("{text:?}");
-        let scopes: Vec<String> = vendor.scopes().iter().map(|scope| quoted(scope)).collect();
-        let mut lines = vec![
-            format!("[providers.{name}]"),
-            format!("imap = \"{imap}\""),
-            format!("authorize_url = {}", quoted(&self.url("/authorize"))),
-            format!("token_url = {}", quoted(&self.url("/token"))),
-            format!("device_url = {}", quoted(&self.url("/device"))),
-            format!("userinfo_url = {}", quoted(&self.url("/userinfo"))),
-            format!("client_id = {}", quoted(&self.client.id)),
-            format!("scopes = [{}]", scopes.join(", ")),
-            format!("domains = [{}]", self.domains().join(", ")),
-            format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
-        ];
-        if let Some(secret) = &self.client.secret {
-            lines.push(format!("client_secret = {}", quoted(secret)));
-        }
-        if vendor != Vendor::Microsoft {
-            lines.push(format!("revoke_url = {}", quoted(&self.url("/revoke"))));
-            lines.push(format!("issuer = {}", quoted(&self.issuer())));
-        } else {
-            lines.push("redirect_uri = \"http://localhost\"".to_owned());
-        }
-        if vendor == Vendor::Google {
-            lines.push("authorize_params = { access_type = \"offline\", prompt = \"consent\" }".to_owned());
-        }
-        if self.controls.shared().look(|state| state.imap.flavour) == Flavour::OauthbearerOnly {
-            lines.push("mechanisms = [\"oauthbearer\"]".to_owned());
-        }
-        lines.join("\n") + "\n"
-    }
-
-    fn domains(&self) -> Vec<String> {
-        let mut domains: Vec<String> = self.controls.shared().look(|state| {
-            let users = state.users.keys();
-            users
-                .filter_map(|address| address.split_once('@'))
-                .map(|(_, domain)| format!("{domain:?}"))
-                .collect()
-        });
-        domains.sort();
-        domains.dedup();
-        domains
     }
 
     /// Panics with the list if the proxy did anything that it must not.
