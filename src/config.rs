@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use error::ConfigError;
 pub use place::is_loopback;
 pub use provider::{
-    AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service, SignInAs, UpstreamSecurity,
+    AppGrant, ClientAuthentication, Endpoint, Names, Provider, Quirks, Service, SignInAs, UpstreamSecurity,
 };
 
 pub use crate::protocol::Door;

@@ -179,6 +179,17 @@ pub struct Service {
     pub sign_in_as: Option<SignInAs>,
 }
 
+/// Whose names may open a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The mailbox's own.
+    pub mailbox: &'a str,
+    /// The person who authorised; none for an application, which has no other name to sign in with.
+    pub owner: Option<&'a str>,
+    /// Whose name the server accepted last.
+    pub worked: Option<SignInAs>,
+}
+
 /// How a connection to a mail server comes into TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -200,11 +211,22 @@ pub enum SignInAs {
 }
 
 impl Service {
-    /// How to sign in there as `user`. The only place that makes a credential.
-    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
+    /// How to sign in there by these `names`. The only place that makes a credential.
+    ///
+    /// Reports differ on whose name opens a shared mailbox where mail is sent: the owner's is tried first, or the one
+    /// that was right before.
+    pub fn credential<'a>(&'a self, names: Names<'a>, token: &'a Secret) -> Credential<'a> {
+        let Names { mailbox, owner, worked } = names;
+        let owner = owner.filter(|owner| owner.to_lowercase() != mailbox.to_lowercase());
+        let (user, or_user) = match (owner, self.sign_in_as, worked) {
+            (None, ..) | (Some(_), Some(SignInAs::Account), _) => (mailbox, None),
+            (Some(owner), Some(SignInAs::Owner), _) => (owner, None),
+            (Some(owner), None, Some(SignInAs::Account)) => (mailbox, Some(owner)),
+            (Some(owner), None, Some(SignInAs::Owner) | None) => (owner, Some(mailbox)),
+        };
         Credential {
             user,
-            or_user: None,
+            or_user,
             greeted: self.security == UpstreamSecurity::Tls,
             token,
             mechanisms: &self.mechanisms,

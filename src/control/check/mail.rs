@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::step::{Finding, PATIENCE, Steps};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Names};
 use crate::control::error::Error;
 use crate::control::proof::DOOR;
 use crate::secret::Secret;
@@ -93,6 +93,10 @@ pub(super) async fn opens(
 
 async fn sign_in(dialler: &Dialler, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
     let mut session = Wire::new(dialler.dial().await?);
-    DOOR.sign_in(&mut session, &dialler.service.credential(mailbox, token)).await?;
+    DOOR.sign_in(
+        &mut session,
+        &dialler.service.credential(Names { mailbox, owner: None, worked: None }, token),
+    )
+    .await?;
     Ok(session)
 }
