@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{ANSWER_RESERVE, Connection, denial};
-use crate::account::{Account, Admitted, Grant, GrantKind, Mailbox, UpstreamPermit};
+use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
 use crate::config::Names;
 use crate::protocol::{Accepted, Credential, Denial, MendedBy, Protocol, Refusal, Said};
@@ -218,8 +218,7 @@ impl<P: Protocol> Attempt<'_, P> {
 
     /// Whose names may open the mailbox.
     fn names(&self) -> Names<'_> {
-        let owner = (self.grant.kind() == GrantKind::Person).then_some(self.grant.owner.as_str());
-        Names { mailbox: &self.account.name, owner, worked: None }
+        Names { account: &self.account.name, owner: self.grant.person(), remembered: None }
     }
 }
 
