@@ -32,6 +32,16 @@ fn renew(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String 
     }
 }
 
+/// The same for `account` and `grant`, so that it opens `doors` afterwards.
+pub fn authorize_for(grant: &Grant, account: &str, doors: &[&str]) -> String {
+    with_protocols(&authorize(grant, account), doors)
+}
+
+/// An authorising command for these doors, and for no other.
+pub fn with_protocols(command: &str, doors: &[&str]) -> String {
+    format!("{command} --protocols {}", doors.join(","))
+}
+
 /// Tries everything on the way to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use self::step::Steps;
 use super::error::Error;
-use super::grants::{self, Renewal, missing_scopes};
+use super::grants::{self, Renewal};
 use super::installation::Installation;
 use super::proof::DOOR;
 use super::providers::Legs;
@@ -148,7 +148,7 @@ async fn account_steps(
     let found = Finding::Token {
         minutes: token.minutes_left(),
         scopes: grant.scopes.clone(),
-        missing: missing_scopes(&own.provider, grant),
+        missing: own.provider.missing(grant.known_scopes()),
     };
     steps.done("token", Some(started), Ok(found));
     let names = Names { account: name, owner: grant.person(), remembered: None };

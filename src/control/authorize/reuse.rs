@@ -7,7 +7,6 @@ use super::storing::{Authorized, Proof, Seat};
 
 use crate::config::Provider;
 use crate::control::error::Error;
-use crate::control::grants;
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
@@ -32,7 +31,7 @@ pub(super) async fn reuse(
     let Some(grant) = known.filter(|grant| {
         grant.is_in_force()
             && matches!(grant.state, GrantState::Ok | GrantState::Retrying)
-            && grants::missing_scopes(provider, grant).is_empty()
+            && provider.missing(grant.known_scopes()).is_empty()
     }) else {
         return Ok(None);
     };
