@@ -120,6 +120,21 @@ impl Provider {
         }
     }
 
+    /// The mail scopes for want of which a grant of the scopes `granted` does not open `door`, where it opens others.
+    /// One that opens none by its scopes is not judged: its provider may call them otherwise than it was asked.
+    pub fn closed(&self, door: Door, granted: Option<&[String]>) -> Vec<String> {
+        match self.opened_by(granted).is_empty() {
+            true => Vec::new(),
+            false => self.lacking(door, granted),
+        }
+    }
+
+    /// The doors that a grant of the scopes `granted` opens, and `door`.
+    pub fn opened_with(&self, door: Door, granted: Option<&[String]>) -> Vec<Door> {
+        let opened = self.opened_by(granted);
+        self.doors().filter(|other| *other == door || opened.contains(other)).collect()
+    }
+
     /// The doors that a grant of the scopes `granted` opens.
     pub fn opened_by(&self, granted: Option<&[String]>) -> Vec<Door> {
         self.doors().filter(|&door| self.lacking(door, granted).is_empty()).collect()

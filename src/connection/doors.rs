@@ -1,9 +1,8 @@
 //! Whether a grant opens the door that a mail program came to.
 //!
-//! A person consents to reading and to sending by scopes of their own, and a grant of before sending was offered holds
-//! those of reading alone. It stays as good as it was; what it does not open is refused here, before a token is
-//! spent, with the command that asks for more. A grant that opens no door by its scopes is not judged: its provider
-//! may call them otherwise than it was asked, and its mail server knows better.
+//! A person consents to reading and to sending by scopes of their own, and a grant of before sending was offered may
+//! hold those of reading alone. It stays as good as it was; what it does not open is refused here, before a token is
+//! spent, with the command that asks for more.
 
 use tracing::warn;
 
@@ -16,14 +15,14 @@ use crate::token::TokenFailure;
 
 /// What a mail program is told at a door that `grant` does not open.
 pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &Account) -> Option<Denial> {
-    let opened = provider.opened_by(grant.known_scopes());
-    if opened.is_empty() || opened.contains(&door) {
+    let lacking = provider.closed(door, grant.known_scopes());
+    if lacking.is_empty() {
         return None;
     }
-    let failure = TokenFailure::lacks_scopes(door.title(), &provider.lacking(door, grant.known_scopes()));
-    let wanted: Vec<&str> =
-        provider.doors().filter(|other| *other == door || opened.contains(other)).map(Door::name).collect();
-    let authorize = command::authorize_for(grant, &account.name, &wanted);
+    let failure = TokenFailure::lacks_scopes(door.title(), &lacking);
+    let doors: Vec<&str> =
+        provider.opened_with(door, grant.known_scopes()).into_iter().map(Door::name).collect();
+    let authorize = command::authorize_for(grant, &account.name, &doors);
     warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
     Some(denial::no_token(&failure, &authorize))
 }
