@@ -14,6 +14,14 @@ pub fn authorize_account(account: &str) -> String {
     format!("imap-oauth-proxy authorize {}", quoted(account))
 }
 
+/// Authorises `account` by the consent of `owner`.
+pub fn authorize_person(account: &str, owner: &str) -> String {
+    match fold(account) == fold(owner) {
+        true => authorize_account(account),
+        false => format!("{} --owner {}", authorize_account(account), quoted(owner)),
+    }
+}
+
 /// Renews `grant` for `account`.
 pub fn authorize(grant: &Grant, account: &str) -> String {
     renew(grant.kind(), &grant.owner, &grant.provider, account)
@@ -27,12 +35,26 @@ pub fn authorize_again(grant: &GrantStatus, account: &str) -> String {
 fn renew(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String {
     match kind {
         GrantKind::App => format!("{} --provider {} --app", authorize_account(owner), quoted(provider)),
-        GrantKind::Person if fold(account) == fold(owner) => authorize_account(account),
-        GrantKind::Person => format!("{} --owner {}", authorize_account(account), quoted(owner)),
+        GrantKind::Person => authorize_person(account, owner),
     }
+}
+
+/// The same for `account` and `grant`, so that it opens `doors` afterwards.
+pub fn authorize_for(grant: &Grant, account: &str, doors: &[&str]) -> String {
+    with_protocols(&authorize(grant, account), doors)
+}
+
+/// An authorising command for these doors, and for no other.
+pub fn with_protocols(command: &str, doors: &[&str]) -> String {
+    format!("{command} --protocols {}", doors.join(","))
 }
 
 /// Tries everything on the way to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))
+}
+
+/// The same, at one door.
+pub fn check_at(account: &str, door: &str) -> String {
+    format!("{} --protocol {door}", check(account))
 }

@@ -96,6 +96,16 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         E::NotTheOwners { owner, account, .. } => vec![format!(
             "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
         )],
+        E::NoServerForDoor { name, door, .. } => vec![format!(
+            "leave {} out, or set {} = \"HOST:PORT\" in [providers.{name}]",
+            door.name(),
+            door.server_key()
+        )],
+        E::NoMailboxToProve { .. } => vec!["name one of them with --probe ADDRESS".to_owned()],
+        E::DoorClosed { account, grant, wanted, .. } => {
+            let doors: Vec<&str> = wanted.iter().map(|door| door.name()).collect();
+            vec![command::authorize_for(grant, account, &doors)]
+        }
         E::NothingToRefresh { account } | E::NoGrant { account } => vec![format!("imap-oauth-proxy authorize {}", quoted(account))],
         E::TokenForEachMailbox { account } => vec![format!(
             "imap-oauth-proxy tokens refresh {} tries one of them",
@@ -144,10 +154,10 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         E::DomainOfPerson { account } => vec![removing(account)],
         E::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
         E::NoAddress { .. } | E::NotFound { .. } => {
-            vec!["check the provider's imap host and this machine's DNS".to_owned()]
+            vec!["check the host of the provider's server and this machine's DNS".to_owned()]
         }
         E::Unreachable { .. } => {
-            vec!["check this machine's network and firewall, and the port of the provider's imap".to_owned()]
+            vec!["check this machine's network and firewall, and the port of the provider's server".to_owned()]
         }
         E::NoHandshake(_) => vec!["try again later".to_owned()],
         E::Refused(_) | E::NotListed(_) if !error.needs_person() => vec!["try again later".to_owned()],

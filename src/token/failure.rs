@@ -46,6 +46,13 @@ impl TokenFailure {
         Self::NeedsAuthorization(Trouble::new(CauseKind::NoGrant, cause, Cure::authorize()))
     }
 
+    /// The grant is good, and lacks `scopes`, without which the provider does not take `door`.
+    pub fn lacks_scopes(door: &str, scopes: &[String]) -> Self {
+        let (scopes, which) = (scopes.join(" "), if scopes.len() > 1 { "scopes" } else { "scope" });
+        let cause = format!("the authorisation lacks the {which} {scopes}, without which there is no {door}");
+        Self::NeedsAuthorization(Trouble::new(CauseKind::ScopeMissing, cause, Cure::authorize()))
+    }
+
     /// The trouble that the grant's row tells of, while it has to be waited out.
     pub(super) fn on_record(grant: &Grant, wait: Duration) -> Self {
         let unknown =

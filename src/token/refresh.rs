@@ -125,7 +125,7 @@ async fn ask(
         Right::Application => return Ok(client.app_token(&grant.owner).await),
         Right::Withdrawn { .. } => return Err(TokenFailure::revoked()),
     };
-    Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(&grant.scopes)).await)
+    Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(grant.known_scopes())).await)
 }
 
 fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {

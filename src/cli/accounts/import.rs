@@ -63,9 +63,8 @@ fn tell(imported: &Imported, trial: &Trial) -> Done {
     match trial {
         Trial::Opened { folders, token } => {
             let left = token.minutes_left();
-            print::words(&format!(
-                "The mailbox opened and has {folders} folders; the token is good for {left} min."
-            ));
+            let folders = folders.map(|folders| format!(" and has {folders} folders")).unwrap_or_default();
+            print::words(&format!("The mailbox opened{folders}; the token is good for {left} min."));
             return Done::Well;
         }
         Trial::NoToken(failure) => {

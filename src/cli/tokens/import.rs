@@ -1,5 +1,6 @@
 //! `tokens import`: a refresh token that was got elsewhere proves itself and is stored.
 
+use crate::cli::authorize::warn;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
 use crate::control::{Installation, authorize, providers};
@@ -17,7 +18,9 @@ pub(super) async fn import(
     authorize::check_import(installation, account).await?;
     let provider = providers::named(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
-    let account = authorize::import(installation, &provider, account, refresh_token).await?.account;
+    let stored = authorize::import(installation, &provider, account, refresh_token, &mut |_| ()).await?;
+    warn(&stored);
+    let account = stored.account;
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));
