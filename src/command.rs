@@ -6,6 +6,18 @@
 use crate::store::{Grant, GrantKind, GrantStatus, fold};
 use crate::text::quoted;
 
+/// Makes a new CA in the place of the old one.
+pub const RENEW_CA: &str = "imap-oauth-proxy certs renew-ca";
+
+/// Writes the CA's certificate for the mail programs.
+pub const EXPORT_CA: &str = "imap-oauth-proxy certs export FILE";
+
+/// Prints every key of the configuration.
+pub const CONFIG_EXAMPLE: &str = "imap-oauth-proxy config example";
+
+/// Prints the key that accounts can be exported to this installation with.
+pub const RECIPIENT: &str = "imap-oauth-proxy keys recipient";
+
 /// Lists every grant with what is wrong with it.
 pub const LIST: &str = "imap-oauth-proxy tokens list";
 

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "control",
         &[
             "account",
+            "command",
             "config",
             "connection",
             "events",

@@ -3,8 +3,10 @@
 use crate::command;
 use crate::config::ConfigError;
 use crate::control::{Error, NameOf, OldName};
+use crate::secret::bundle::BundleError;
 use crate::store::DirectoryError;
 use crate::text::quoted;
+use crate::tls::IdentityError;
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
@@ -151,6 +153,12 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         }
         E::NoHandshake(_) => vec!["try again later".to_owned()],
         E::Refused(_) | E::NotListed(_) if !error.needs_person() => vec!["try again later".to_owned()],
+        E::Authority(error) | E::Identity(IdentityError::Authority(error)) if error.needs_new_ca() => {
+            vec![format!("{} makes a new CA", command::RENEW_CA)]
+        }
+        E::Bundle(BundleError::Recipient) => {
+            vec![format!("`{}` on the other host prints it", command::RECIPIENT)]
+        }
         _ => Vec::new(),
     }
 }
