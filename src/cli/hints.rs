@@ -163,14 +163,19 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
     }
 }
 
-/// What mends the grant's trouble that an error is about, in the words of its line.
+/// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
 pub(super) fn mending(error: &Error) -> Option<String> {
-    let (Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure }) =
-        error
-    else {
-        return None;
+    let cure = match error {
+        Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure } => {
+            failure.trouble().cure.words(&command::authorize(grant, account))
+        }
+        Error::Provider { account, error } => error.cure()?.words(&command::authorize_account(account)),
+        Error::RefreshTokenRefused { account, error, .. } => {
+            error.refusal().cure.words(&command::authorize_account(account))
+        }
+        Error::Client(error) => error.refusal().cure.words(&command::authorize_account("ACCOUNT")),
+        _ => return None,
     };
-    let cure = failure.trouble().cure.words(&command::authorize(grant, account));
     (!cure.is_empty()).then_some(cure)
 }
 

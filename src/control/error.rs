@@ -13,7 +13,6 @@ use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
 use crate::store::{DirectoryError, Grant, StoreError};
-use crate::text::quoted;
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
@@ -95,11 +94,11 @@ pub(crate) enum Error {
     /// A surface's mistake.
     #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]
     OtherAnswer,
-    #[error("{}", error.one_line(&quoted(account)))]
+    #[error("{error}")]
     Provider { account: String, error: AuthorizeError },
     #[error("the provider gave no refresh token")]
     NoRefreshToken,
-    #[error("{title} does not accept that refresh token: {}", error.one_line(&quoted(account)))]
+    #[error("{title} does not accept that refresh token: {error}")]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
     AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
