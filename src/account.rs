@@ -11,6 +11,7 @@ mod backlog;
 mod draw;
 mod find;
 mod gate;
+mod origin;
 mod password;
 mod sessions;
 mod sketch;
@@ -23,8 +24,9 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::attempts::{Attempts, Drawn, Key, Standing};
+use self::attempts::{Attempts, Drawn, Standing};
 use self::draw::{Candidate, Draw};
+use self::origin::AttemptKey;
 use self::password::{Effort, Verified};
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, MailboxTrouble, Store, StoreError};
@@ -141,7 +143,7 @@ impl Accounts {
         &self,
         known: &'a [AppPassword],
         password: &Secret,
-        key: &Key,
+        key: &AttemptKey,
     ) -> Option<&'a AppPassword> {
         let generated = self.passwords.find_generated(known, password);
         if generated.is_some() || !self.attempts.may_compare(key, Instant::now()) {
@@ -157,7 +159,7 @@ impl Accounts {
         name: &str,
         known: &'a [AppPassword],
         password: &Secret,
-        key: &Key,
+        key: &AttemptKey,
         due: Instant,
     ) -> Result<(&'a AppPassword, bool), Verdict> {
         let candidate =

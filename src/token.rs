@@ -19,6 +19,7 @@
 mod app;
 mod endpoint;
 mod failure;
+mod pause;
 mod refresh;
 mod upkeep;
 
