@@ -165,6 +165,11 @@ impl Cure {
         Self::Authorize { way, before: format!("{before}run `"), after: format!("`{after}") }
     }
 
+    /// The command stands between the two texts as it is, for a line that ends with it: "BEFORECOMMANDAFTER".
+    pub fn authorize_with(before: impl Into<String>, after: &str) -> Self {
+        Self::Authorize { way: None, before: before.into(), after: after.to_owned() }
+    }
+
     /// `key` of the configuration is set; `text` says how.
     pub fn configure(key: &str, text: impl Into<String>) -> Self {
         Self::Configure { key: key.to_owned(), text: text.into() }

@@ -98,7 +98,7 @@ fn trouble(
     is_configured: bool,
     scopes_missing: &[String],
 ) -> Option<Trouble> {
-    let authorize = || Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    let authorize = || Cure::authorize_with("run: ", "");
     let Some(grant) = grant else {
         return Some(Trouble::new(CauseKind::NoGrant, "there is no authorisation", authorize()));
     };

@@ -90,11 +90,8 @@ impl TokenFailure {
 
     pub(super) fn unknown_provider(provider: &str) -> Self {
         let cause = format!("the configuration has no provider named {provider:?} any more");
-        let cure = Cure::Authorize {
-            way: None,
-            before: format!("put [providers.{provider}] back, or run: "),
-            after: " --provider NAME".to_owned(),
-        };
+        let before = format!("put [providers.{provider}] back, or run: ");
+        let cure = Cure::authorize_with(before, " --provider NAME");
         Self::Misconfigured(Trouble::new(CauseKind::ProviderUnknown, cause, cure))
     }
 
