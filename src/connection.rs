@@ -26,7 +26,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
-use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Protocol, Request};
+use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
@@ -53,6 +53,8 @@ pub struct Proxy {
     pub providers: HashMap<String, Upstream>,
     /// The TLS of each door's listeners; empty where no listener has any.
     pub acceptors: HashMap<Door, Acceptor>,
+    /// What each door may promise before the provider is known.
+    pub promises: HashMap<Door, Arc<Promises>>,
     /// Bounds.
     pub limits: LimitSettings,
 }
@@ -110,6 +112,9 @@ impl<P: Protocol> Connection<P> {
         let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let failed_logins = self.proxy.limits.failed_logins;
         let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
+        if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
+            dialogue.promise(promises);
+        }
         let mut client = Wire::of_client(stream);
         loop {
             let answered = tokio::select! {

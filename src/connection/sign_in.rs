@@ -54,7 +54,8 @@ impl<P: Protocol> Connection<P> {
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
         let limit = dialler.service.max_connections_per_account;
-        let permit = timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit)).await;
+        let permit =
+            timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit, P::GATE_PATIENCE)).await;
         let permit = permit.ok().flatten().ok_or_else(|| {
             warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
             denial::too_many_sessions(limit.unwrap_or_default())

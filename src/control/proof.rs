@@ -25,7 +25,7 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
         step.set("the sign-in");
         DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
         step.set("the list of folders");
-        Ok(DOOR.count_folders(&mut upstream).await?)
+        Ok(DOOR.look_in(&mut upstream).await?.unwrap_or_default())
     };
     let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?

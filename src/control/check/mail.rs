@@ -83,8 +83,8 @@ pub(super) async fn opens(
     let found = Finding::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
     steps.done("sign-in", Some(started), Ok(found));
     let started = Instant::now();
-    let found = match timeout(PATIENCE, DOOR.count_folders(&mut session)).await {
-        Ok(Ok(folders)) => Ok(Finding::Folders(folders)),
+    let found = match timeout(PATIENCE, DOOR.look_in(&mut session)).await {
+        Ok(Ok(folders)) => Ok(Finding::Folders(folders.unwrap_or_default())),
         Ok(Err(not_listed)) => Err(not_listed.into()),
         Err(_) => Err(Error::SilentList(endpoint())),
     };
