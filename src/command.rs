@@ -44,6 +44,14 @@ fn renew(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String 
     }
 }
 
+/// Lists every account and the names that open it.
+pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
+
+/// Makes an app password for `account`.
+pub fn create_password(account: &str) -> String {
+    format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
+}
+
 /// Tries everything on the way to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))

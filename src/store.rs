@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use account::{
     Account, AppPassword, Authorization, Folded, Granted, LoginNote, LoginRecord, Mailbox, MailboxTrouble,
-    Verifier, fold,
+    Verifier, fold, is_of_domain,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,

@@ -18,7 +18,7 @@ use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::{self, Found};
 use crate::config::Config;
-use crate::store::LoginRecord;
+use crate::store::{LoginRecord, is_of_domain};
 
 pub(crate) use step::{Event, Finding, Outcome, Step};
 
@@ -151,7 +151,7 @@ async fn account_steps(
         missing: missing_scopes(&own.provider, grant),
     };
     steps.done("token", Some(started), Ok(found));
-    if name.starts_with('@') {
+    if is_of_domain(name) {
         steps.tell(Event::DomainAccount);
     } else if mail::opens(steps, &own.provider.title, dialler, name, &token.secret).await {
         let _ = installation.store.set_trouble(&account.id, None).await;

@@ -15,6 +15,7 @@ use crate::server::BindError;
 use crate::store::{DirectoryError, Grant, StoreError};
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
+use crate::trouble::Cause;
 use crate::upstream::DialError;
 
 /// Why an operation was not done. Nothing was changed, unless the message tells what.
@@ -132,7 +133,7 @@ pub(crate) enum Error {
     NothingToMove { account: String },
     #[error("{account} is opened by the application's own key, so there is nothing to move")]
     ApplicationsKey { account: String, provider: String },
-    #[error("the configuration has no [providers.{provider}] any more")]
+    #[error("{}", Cause::provider_unknown(provider))]
     NotConfigured { provider: String },
     #[error("{title} replaces the refresh token at each use, so two hosts with one grant would end it")]
     Rotates { title: String },

@@ -137,7 +137,7 @@ pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done
 
 fn show(listed: &[Listed]) {
     if listed.is_empty() {
-        print::words("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
+        print::no_account_yet();
         return;
     }
     let day = |time: &Option<String>| match time {

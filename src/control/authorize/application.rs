@@ -11,7 +11,7 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
-use crate::store::GrantKind;
+use crate::store::{GrantKind, is_of_domain};
 
 /// An application's right that is to be proven.
 pub(super) struct Application {
@@ -30,7 +30,7 @@ impl Application {
             Some(_) => {}
             None => return Err(Error::NoApplication { title, name }),
         }
-        let probe = if account.starts_with('@') { probe } else { Some(account) };
+        let probe = if is_of_domain(account) { probe } else { Some(account) };
         Ok(Self { probe: probe.map(str::to_owned) })
     }
 
@@ -66,7 +66,7 @@ impl Application {
             _ => Proof::NoMailbox,
         };
         // The row holds a token that opens whatever the account stands for.
-        let is_domain = seat.account.starts_with('@');
+        let is_domain = is_of_domain(&seat.account);
         let tokens = tokens.filter(|_| !(is_domain && per_mailbox));
         store(installation, provider, seat, GrantKind::App, tokens, proof).await
     }

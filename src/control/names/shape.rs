@@ -1,6 +1,6 @@
 //! How a name must be shaped to be a new one.
 
-use crate::store::fold;
+use crate::store::{fold, is_of_domain};
 use crate::text::is_shown;
 
 /// RFC 3696 (erratum 1690) allows 254 octets; login names with a domain in front are longer.
@@ -62,7 +62,7 @@ fn fault_of_login_name(name: &str) -> Option<NameFault> {
 
 /// What keeps `name` from being an alias.
 pub(in crate::control) fn fault_of_alias(name: &str) -> Option<NameFault> {
-    match name.starts_with('@') {
+    match is_of_domain(name) {
         true => Some(NameFault::Domain),
         false => fault_of_login_name(name),
     }
