@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Grant, Id};
+use super::{Grant, Id, Limits};
 use crate::trouble::Trouble;
 
 /// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
@@ -53,6 +53,49 @@ pub struct Account {
     pub last_login_from: Option<String>,
     /// What the provider's mail server had against this mailbox, until a login succeeds.
     pub trouble: Option<MailboxTrouble>,
+    /// Whether it lets nobody in, whatever the password.
+    pub disabled: bool,
+    /// Whose name the provider took at the last sign-in, where there are two to choose from.
+    pub sign_in_as: Option<SignInAs>,
+    /// What the provider refused in a session that was signed in, until it takes something of the kind.
+    pub refusal: Option<LastRefusal>,
+}
+
+/// Whose name a sign-in at the provider is done with, where the mailbox is another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInAs {
+    /// The name of the person who consented.
+    Owner,
+    /// The account's own name.
+    Account,
+}
+
+impl SignInAs {
+    /// The word in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Account => "account",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Owner, Self::Account].into_iter().find(|user| user.name() == name)
+    }
+}
+
+/// Something that the provider refused after the login, such as a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRefusal {
+    /// When.
+    pub at: OffsetDateTime,
+    /// The name of the door.
+    pub protocol: String,
+    /// The provider's code.
+    pub code: String,
+    /// Cause and cure, without an address.
+    pub trouble: Trouble,
 }
 
 /// Why a mailbox did not open although its token was fresh.
@@ -79,6 +122,8 @@ pub struct AppPassword {
     pub name: String,
     /// What verifies it.
     pub verifier: Verifier,
+    /// What it is limited to.
+    pub limits: Limits,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last used.
