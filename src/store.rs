@@ -18,9 +18,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::protocol::SignInAs;
 pub use account::{
     Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
-    MailboxTrouble, SignInAs, Verifier, fold, is_of_domain,
+    MailboxTrouble, Verifier, fold, is_of_domain,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
