@@ -21,5 +21,6 @@ pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;
 
-pub(crate) use error::{Error, NameOf, OldName};
+pub(crate) use error::Error;
 pub(crate) use installation::Installation;
+pub(crate) use names::shape::{NameOf, OldName};

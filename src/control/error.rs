@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::names::shape::NameFault;
+use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
 use crate::config::Endpoint;
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
@@ -277,25 +277,4 @@ impl Unproven {
             Self::Silent { .. } => true,
         }
     }
-}
-
-/// A name that is stored from before, and could not be stored today.
-#[derive(Debug, thiserror::Error)]
-#[error("the {of} {name:?} {fault}")]
-pub(crate) struct OldName {
-    pub(crate) account: String,
-    pub(crate) of: NameOf,
-    pub(crate) name: String,
-    pub(crate) fault: NameFault,
-}
-
-/// What a name is in an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NameOf {
-    #[error("account")]
-    Account,
-    #[error("owner of its authorisation")]
-    Owner,
-    #[error("alias")]
-    Alias,
 }

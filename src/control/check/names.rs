@@ -1,8 +1,10 @@
 //! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
 
 use super::step::{Finding, Steps};
-use crate::control::error::{Error, NameOf, OldName};
-use crate::control::names::shape::{NameFault, fault_of_address, fault_of_alias, is_foreign};
+use crate::control::error::Error;
+use crate::control::names::shape::{
+    NameFault, NameOf, OldName, fault_of_address, fault_of_alias, is_foreign,
+};
 use crate::store::{Account, Grant, GrantKind, is_of_domain};
 use crate::text::is_shown;
 
