@@ -149,10 +149,7 @@ fn code(name: &str) -> Code {
         Limit,
         Expired,
         PrivacyRequired,
-        InUse,
         ServerBug,
-        ClientBug,
-        Cannot,
     ]
     .into_iter()
     .find(|code| response_code(*code) == name)
