@@ -49,6 +49,7 @@ async fn a_password_sends_a_message_byte_for_byte() {
         assert!(reply.starts_with("250 2.0.0 OK"), "{reply:?}");
         assert_eq!(client.command("QUIT").await.code(), 221);
         assert!(client.at_end().await);
+        drop(client);
 
         let sent = site.sandbox.controls().sent().remove(0);
         assert_eq!(sent.data, MESSAGE);
@@ -341,7 +342,7 @@ async fn control_characters_of_a_refusal_do_not_reach_the_client() {
     let site = site(Flavour::Exchange).await;
     let settings = site.authorize(ALICE).await;
     let fault = StepFault::Raw(b"535 5.7.139 \x1b]0;x\x07\0\x08no\r250 yes\r\n".to_vec());
-    site.sandbox.controls().next_step(Step::Token, fault);
+    site.sandbox.controls().every_step(Step::Token, fault);
     let reply = refused(&site, &settings).await;
     assert_eq!(reply.code(), 535, "{reply:?}");
     assert!(
