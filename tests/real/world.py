@@ -1,4 +1,4 @@
-"""What every test file stands on: one OAuth server, one Dovecot, and proxies in front of them."""
+"""What every test file stands on: one OAuth server, one Dovecot with a sink behind it, and proxies in front of them."""
 
 import imaplib
 import shutil
@@ -13,6 +13,8 @@ from parts.child import DEADLINE
 from parts.dovecot import Dovecot
 from parts.oidc import Oidc
 from parts.proxy import Proxy
+from parts.sink import Sink
+from parts.smtp_server import SmtpServer
 
 ALICE = "alice@corp.example"
 BOB = "bob@corp.example"
@@ -29,15 +31,21 @@ class World:
         try:
             self.authority = Authority(self.root)
             self.oidc = self._started(Oidc())
+            self.sink = self._started(Sink())
             self.dovecot = self._started(
-                Dovecot.with_tokens(self.root / "dovecot", self.authority, self.oidc.introspection_url)
+                Dovecot.with_tokens(self.root / "dovecot", self.authority, self.sink, self.oidc.introspection_url)
             )
         except BaseException:
             self.stop()
             raise
 
     def password_dovecot(self, password):
-        return self._started(Dovecot.with_password(self.root / "control", self.authority, password))
+        return self._started(Dovecot.with_password(self.root / "control", self.authority, self.sink, password))
+
+    def smtp_server(self):
+        """Another provider's submission server: STARTTLS alone, XOAUTH2 alone."""
+        directory = self.root / "smtp-server"
+        return self._started(SmtpServer(directory, self.authority, self.oidc.introspection_url))
 
     def proxy(self, **options):
         """A proxy with an empty state directory, not yet running."""
@@ -68,6 +76,7 @@ class RealParts(unittest.TestCase):
         self.work.chmod(0o755)
         self.dovecot.empty(ALICE)
         self.dovecot.empty(BOB)
+        self.world.sink.empty()
 
     def dial(self, server):
         """A connection of Python's imaplib, not yet logged in, closed at the end of the test."""
