@@ -2,7 +2,6 @@
 
 import imaplib
 import smtplib
-import ssl
 import unittest
 
 from letter import RECIPIENTS, SENDER, letter
@@ -97,26 +96,13 @@ class MailServer(RealParts):
 class SubmissionServer:
     """A provider to send through; the classes below say which, and at which port."""
 
-    def dial_submission(self):
-        """A connection with TLS, not yet logged in, closed at the end of the test."""
-        trust = ssl.create_default_context(cafile=str(self.server.ca))
-        port = self.server.submission[self.security]
-        if self.security == "tls":
-            client = smtplib.SMTP_SSL(self.server.host, port, context=trust, timeout=DEADLINE)
-        else:
-            client = smtplib.SMTP(self.server.host, port, timeout=DEADLINE)
-            client.starttls(context=trust)
-        self.addCleanup(client.close)
-        client.ehlo()
-        return client
-
     def assert_arrived(self):
         mail = self.arrived.next()
         self.assertEqual((mail.sender, mail.recipients), (SENDER, RECIPIENTS))
         self.assertEqual(mail.as_sent(), letter())
 
     def test_a_token_sends_mail_that_arrives_as_it_was(self):
-        client = self.dial_submission()
+        client = self.dial_submission(self.server, self.security)
         client.auth("XOAUTH2", smtp_xoauth2(ALICE, self.oidc.sign_in(ALICE)["access_token"]))
         self.assertEqual(client.sendmail(SENDER, RECIPIENTS, letter(), ["BODY=8BITMIME"]), {})
         client.quit()
@@ -140,16 +126,16 @@ class SubmissionServer:
         self.oidc.expire_access_tokens(ALICE)
         for token in (expired, self.oidc.sign_in(BOB)["access_token"]):
             with self.assertRaises(smtplib.SMTPAuthenticationError) as refusal:
-                self.dial_submission().auth("XOAUTH2", smtp_xoauth2(ALICE, token))
+                self.dial_submission(self.server, self.security).auth("XOAUTH2", smtp_xoauth2(ALICE, token))
             self.assertEqual(refusal.exception.smtp_code, 535)
         self.assertEqual(self.arrived.waiting(), 0)
 
     def test_a_password_is_refused_and_so_is_mail_without_a_login(self):
-        client = self.dial_submission()
+        client = self.dial_submission(self.server, self.security)
         self.assertNotIn("PLAIN", client.esmtp_features["auth"])
         with self.assertRaises(smtplib.SMTPException):
             client.login(ALICE, "any password")
-        client = self.dial_submission()
+        client = self.dial_submission(self.server, self.security)
         self.assertEqual(client.mail(SENDER)[0], 530)
 
 

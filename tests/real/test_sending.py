@@ -90,5 +90,53 @@ class StraightAtDovecotWithStarttls(StraightAtDovecotWithTls):
     security = "starttls"
 
 
+class ThroughTheProxy(Programs):
+    """The classes below say which server the provider has."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        server, security, cls.arriving = cls.provider()
+        cls.proxy = cls.world.proxy(sending=(server, security))
+        code, cls.client, words = cls.proxy.authorize(ALICE)
+        assert code == 0, words
+        cls.proxy.serve()
+
+    def setUp(self):
+        super().setUp()
+        self.log_in_at(self.proxy, self.client["password"], self.arriving)
+
+
+class ToDovecotWithTls(ThroughTheProxy, RealParts):
+    """TLS at either end."""
+
+    security = "tls"
+
+    @classmethod
+    def provider(cls):
+        return cls.world.dovecot, "tls", cls.world.sink
+
+
+class ToDovecotWithStarttls(ThroughTheProxy, RealParts):
+    """STARTTLS at either end."""
+
+    security = "starttls"
+
+    @classmethod
+    def provider(cls):
+        return cls.world.dovecot, "starttls", cls.world.sink
+
+
+class ToSmtpServerFromTls(ThroughTheProxy, RealParts):
+    """A program with TLS, a provider that has STARTTLS alone, as Microsoft is."""
+
+    security = "tls"
+
+    @classmethod
+    def provider(cls):
+        server = cls.world.smtp_server()
+        return server, "starttls", server
+
+
 if __name__ == "__main__":
     unittest.main()

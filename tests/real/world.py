@@ -2,6 +2,7 @@
 
 import imaplib
 import shutil
+import smtplib
 import ssl
 import sys
 import tempfile
@@ -85,6 +86,20 @@ class RealParts(unittest.TestCase):
         self.addCleanup(client.sock.close)
         return client
 
+    def dial_submission(self, server, security, greet=True):
+        """A connection of Python's smtplib with TLS, not yet logged in, closed at the end of the test."""
+        trust = ssl.create_default_context(cafile=str(server.ca))
+        port = server.submission[security]
+        if security == "tls":
+            client = smtplib.SMTP_SSL(server.host, port, context=trust, timeout=DEADLINE)
+        else:
+            client = smtplib.SMTP(server.host, port, timeout=DEADLINE)
+            client.starttls(context=trust)
+        self.addCleanup(client.close)
+        if greet:
+            client.ehlo()
+        return client
+
     def assert_refused(self, call, *expected):
         """`call` ends in a tagged NO whose text holds each of `expected`; returns the text."""
         with self.assertRaises(imaplib.IMAP4.error) as refusal:
@@ -102,10 +117,14 @@ class BehindAProxy(RealParts):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.world.proxy(**self.proxy_options)
+        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through())
         self.addCleanup(self.proxy.stop)
         self.oidc.revoke_grants(ALICE)
         self.oidc.revoke_grants(BOB)
+
+    def sends_through(self):
+        """The server to send through and the security there, for tests that send."""
+        return None
 
     def run(self, result=None):
         """When a test fails, what the proxy said is the first thing one asks for."""
