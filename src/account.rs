@@ -30,7 +30,7 @@ use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, MailboxTrouble, Store, StoreError};
 use crate::trouble::Trouble;
 
-pub use crate::store::{Account, Grant, Mailbox, fold};
+pub use crate::store::{Account, Grant, GrantKind, Mailbox, fold};
 
 pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};

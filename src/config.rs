@@ -10,6 +10,7 @@ mod file;
 mod place;
 mod preset;
 mod provider;
+pub mod scope;
 mod table;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,9 @@ use std::sync::Arc;
 
 pub use error::ConfigError;
 pub use place::is_loopback;
-pub use provider::{AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service};
+pub use provider::{
+    AppGrant, ClientAuthentication, Endpoint, Names, Provider, Quirks, Service, SignInAs, UpstreamSecurity,
+};
 
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
@@ -78,9 +81,8 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.
     pub security: Security,
-    /// Whether an address that the machine does not have (IPv6 switched off) is only worth a
-    /// warning; true for the built-in default alone.
-    pub optional_ipv6: bool,
+    /// Whether no file names it. One of its addresses that cannot be had is only worth a warning.
+    pub is_default: bool,
 }
 
 /// What protects a client's connection.
@@ -135,6 +137,8 @@ pub struct LimitSettings {
     pub connections_per_address: usize,
     /// Failed logins on one connection, then BYE.
     pub failed_logins: u32,
+    /// Seconds that sessions have to come to their end when the proxy stops.
+    pub drain_seconds: u64,
 }
 
 /// The `[events]` table.

@@ -9,6 +9,7 @@ mod denial;
 mod farewell;
 mod handshake;
 mod places;
+mod reminders;
 mod session;
 mod sign_in;
 
@@ -26,7 +27,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
-use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Protocol, Request};
+use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
@@ -34,6 +35,7 @@ use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
 pub use places::{ConnectionPermit, Full, Places};
+pub use reminders::Reminders;
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -53,6 +55,10 @@ pub struct Proxy {
     pub providers: HashMap<String, Upstream>,
     /// The TLS of each door's listeners; empty where no listener has any.
     pub acceptors: HashMap<Door, Acceptor>,
+    /// What each door may promise before the provider is known.
+    pub promises: HashMap<Door, Arc<Promises>>,
+    /// What was said of promises that a provider does not keep.
+    pub reminders: Reminders,
     /// Bounds.
     pub limits: LimitSettings,
 }
@@ -110,6 +116,9 @@ impl<P: Protocol> Connection<P> {
         let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let failed_logins = self.proxy.limits.failed_logins;
         let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
+        if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
+            dialogue.promise(promises);
+        }
         let mut client = Wire::of_client(stream);
         loop {
             let answered = tokio::select! {

@@ -25,10 +25,11 @@ mod receiver;
 #[cfg(test)]
 mod testing;
 
+pub use crate::config::scope;
 pub use client::Client;
 pub use consent::id_token::IdClaims;
+pub use consent::identity;
 pub use consent::tokens::GrantedTokens;
-pub use consent::{identity, scope};
 pub use flow::authorization::{AuthorizationRequest, AuthorizeError, redirect_text};
 pub use flow::device::{Device, Poll};
 pub use flow::redirect::{AuthorizationCode, RedirectError, state_of};

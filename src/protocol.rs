@@ -12,11 +12,17 @@ mod door;
 mod end;
 pub mod imap;
 mod limits;
+mod line;
+mod meter;
+mod promises;
 mod refusal;
 pub mod sasl;
 mod session;
+pub mod submission;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use self::sasl::Mechanism;
 use crate::secret::Secret;
@@ -26,8 +32,9 @@ pub use denial::{Code, Denial, TEXT_LIMIT, plain_text};
 pub use door::Door;
 pub use end::DialogueEnd;
 pub use limits::{Channel, Limits};
+pub use promises::Promises;
 pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
-pub use session::{LastWord, Tail, Watch};
+pub use session::{LastWord, Overheard, Tail, Watch};
 
 /// What a client sent to log in.
 #[derive(Debug)]
@@ -57,6 +64,11 @@ pub enum Request {
 pub struct Credential<'a> {
     /// The mailbox to open, as the provider knows it.
     pub user: &'a str,
+    /// Another name to try with the same token where the provider refuses it with `user`.
+    pub or_user: Option<&'a str>,
+    /// Whether the provider has still to greet. It does not after STARTTLS, nor after it has refused another
+    /// credential on the same connection.
+    pub greeted: bool,
     /// The access token.
     pub token: &'a Secret,
     /// Mechanisms in order of preference, at least one.
@@ -71,14 +83,18 @@ pub struct Credential<'a> {
 }
 
 /// The provider's acceptance, as the client may see it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     lines: Vec<u8>,
+    /// Whether [`Credential::or_user`] is the name that it accepted.
+    pub by_other_name: bool,
+    /// What was promised to the client and this provider does not keep.
+    pub lacking: Vec<String>,
 }
 
 impl Accepted {
     fn new(lines: Vec<u8>) -> Self {
-        Self { lines }
+        Self { lines, ..Self::default() }
     }
 
     /// What the provider said since the token was sent, up to its acceptance.
@@ -98,11 +114,23 @@ pub trait Protocol: Sized + Send + Sync {
     /// The door that it opens.
     const DOOR: Door;
 
+    /// How long a login waits for one of its account's sessions to end, where as many are open as the provider
+    /// allows; `None` is as long as a login may take at all.
+    const GATE_PATIENCE: Option<Duration>;
+
+    /// Whether a provider keeps the connection on which it refused a token, so that another token can be tried
+    /// there: [`Credential::greeted`] is false then.
+    const KEEPS_REFUSED: bool;
+
     /// What is heard and said of a session after the login.
     type Watch: Watch;
 
     /// The dialogue of a connection that was just accepted.
     fn new(channel: Channel, limits: Limits) -> Self;
+
+    /// Tells the dialogue, before it begins, what may be said of every provider that the client may turn out to
+    /// be at. A protocol whose client asks again after its login has no use for it.
+    fn promise(&mut self, _promises: &Arc<Promises>) {}
 
     /// What a connection gets that is turned away before any dialogue: a greeting that says why.
     fn turn_away(denial: &Denial) -> Vec<u8>;
@@ -150,14 +178,19 @@ pub trait Protocol: Sized + Send + Sync {
     ) -> impl Future<Output = Result<(), DialogueEnd>> + Send;
 
     /// Signs in at the provider without a client, on a fresh connection: the first half of a proof that a token
-    /// opens a mailbox. The wire is for [`Protocol::count_folders`] then.
+    /// opens a mailbox. The wire is for [`Protocol::look_in`] then.
     fn sign_in<U: Stream>(
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
 
-    /// The second half: looks into the mailbox just signed in to, and leaves. The wire is spent afterwards.
-    fn count_folders<U: Stream>(
+    /// The second half: looks into the mailbox just signed in to, as far as the protocol can, and leaves. The
+    /// number of its folders, where the protocol has such. The wire is spent afterwards.
+    fn look_in<U: Stream>(
         upstream: &mut Wire<U>,
-    ) -> impl Future<Output = Result<usize, NotListed>> + Send;
+    ) -> impl Future<Output = Result<Option<usize>, NotListed>> + Send;
+
+    /// Asks a provider's server, on a fresh connection in cleartext, to go on in TLS. Whatever it said is worth
+    /// nothing then: the wire's buffers are dropped with it.
+    fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use crate::config::{Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
 use crate::protocol::imap::Imap;
+use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
 
@@ -41,9 +42,9 @@ pub struct Bound {
     pub security: Security,
 }
 
-/// Binds every address of `listeners`, or none.
+/// Binds every address of `listeners`, or none. Of the addresses that no file names one is enough.
 pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
-    let mut bound = Vec::new();
+    let (mut bound, mut given_up) = (Vec::new(), None);
     for listener in listeners {
         for &address in &listener.addresses {
             match bind_one(address) {
@@ -52,14 +53,22 @@ pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
                     let &Listener { protocol, security, .. } = listener;
                     bound.push(Bound { listener: tcp, protocol, address, security });
                 }
-                Err(error) if listener.optional_ipv6 && address.is_ipv6() && is_absent(&error) => {
-                    debug!("{address} is not listened on: this machine has no IPv6");
+                Err(error) if listener.is_default => {
+                    let error = BindError::new(address, error);
+                    match address.is_ipv6() && is_absent(&error.error) {
+                        true => debug!("{address} is not listened on: this machine has no IPv6"),
+                        false => warn!("{error}; serve goes on without it"),
+                    }
+                    given_up.get_or_insert(error);
                 }
                 Err(error) => return Err(BindError::new(address, error)),
             }
         }
     }
-    Ok(bound)
+    match given_up {
+        Some(error) if bound.is_empty() => Err(error),
+        _ => Ok(bound),
+    }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -109,6 +118,7 @@ fn start(supervisor: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
     let name = format!("listener {}", listening.bound.address);
     match listening.bound.protocol {
         Door::Imap => supervisor.start(&name, move || accept::<Imap>(listening.clone())),
+        Door::Submission => supervisor.start(&name, move || accept::<Submission>(listening.clone())),
     }
 }
 

@@ -12,10 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::protocol::Door;
 use crate::store::{Account, Folded, Id, fold};
 
-/// Mail programs that reconnect close their old session within a moment; longer would only make
-/// them time out.
-const QUEUE_WAIT: Duration = Duration::from_secs(5);
-
 /// The sessions of all accounts.
 #[derive(Default)]
 pub struct Gates(Mutex<HashMap<(Id, Folded, Door), Arc<Semaphore>>>);
@@ -27,8 +23,15 @@ pub struct UpstreamPermit(
 );
 
 impl Gates {
-    /// One of the `limit` connections of `account` at `door`; `None` where none became free in time.
-    pub async fn enter(&self, account: &Account, door: Door, limit: Option<u32>) -> Option<UpstreamPermit> {
+    /// One of the `limit` connections of `account` at `door`; `None` where none became free in time. Without
+    /// `patience` the caller's deadline counts.
+    pub async fn enter(
+        &self,
+        account: &Account,
+        door: Door,
+        limit: Option<u32>,
+        patience: Option<Duration>,
+    ) -> Option<UpstreamPermit> {
         let Some(limit) = limit else { return Some(UpstreamPermit(None)) };
         let gate = {
             let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +40,11 @@ impl Gates {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
             gates.entry((account.id.clone(), fold(&account.name), door)).or_insert_with(new).clone()
         };
-        let permit = tokio::time::timeout(QUEUE_WAIT, gate.acquire_owned()).await.ok()?.ok()?;
+        let permit = match patience {
+            Some(patience) => tokio::time::timeout(patience, gate.acquire_owned()).await.ok()?,
+            None => gate.acquire_owned().await,
+        };
+        let permit = permit.ok()?;
         Some(UpstreamPermit(Some(permit)))
     }
 }

@@ -16,6 +16,7 @@ use super::preset;
 use super::table::ProviderFile;
 use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Security, StoreSettings, Tls};
 use crate::secret::KeySource;
+use crate::text::is_domain;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
 /// connections after 60.
@@ -26,6 +27,9 @@ const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// A person mistypes twice; a program that retries has had its answer.
 const FAILED_LOGINS: u32 = 4;
+/// A message is on its way within this, mostly; then nothing holds the process any more.
+const DRAIN_SECONDS: u64 = 25;
+const DRAIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=3600;
 /// Time to find the person who has to consent, weekends included.
 const WARN_DAYS: u32 = 7;
 
@@ -87,6 +91,7 @@ struct LimitsFile {
     connections: Option<usize>,
     connections_per_address: Option<usize>,
     failed_logins: Option<u32>,
+    drain_seconds: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -137,17 +142,21 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
 }
 
 fn default_listeners() -> Vec<Listener> {
-    let addresses = vec![
-        SocketAddr::from(([127, 0, 0, 1], 1993)),
-        SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 1993)),
-    ];
-    vec![Listener { protocol: Door::Imap, addresses, security: Security::Tls, optional_ipv6: true }]
+    let listener = |protocol: Door| {
+        let port = protocol.default_port();
+        let addresses = vec![
+            SocketAddr::from(([127, 0, 0, 1], port)),
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
+        ];
+        Listener { protocol, addresses, security: Security::Tls, is_default: true }
+    };
+    Door::ALL.map(listener).to_vec()
 }
 
 fn listeners(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
     if files.is_empty() {
         return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
-            .hint("leave it out for the default, 127.0.0.1:1993 and [::1]:1993 with TLS"));
+            .hint("leave it out for the default: IMAP on port 1993 and submission on port 1465 of localhost, with TLS"));
     }
     files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()
 }
@@ -180,7 +189,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    Ok(Listener { protocol, addresses, security: file.security, optional_ipv6: false })
+    Ok(Listener { protocol, addresses, security: file.security, is_default: false })
 }
 
 fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
@@ -213,13 +222,7 @@ fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
 
 /// A DNS name in the letters-digits-hyphens form, or an IP address.
 fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+    name.parse::<std::net::IpAddr>().is_ok() || is_domain(name)
 }
 
 fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {
@@ -332,7 +335,19 @@ fn limits(file: &LimitsFile) -> Result<LimitSettings, Problem> {
             CONNECTIONS_PER_ADDRESS,
         )?,
         failed_logins: at_least_one("failed_logins", file.failed_logins, FAILED_LOGINS)?,
+        drain_seconds: drain_seconds(file.drain_seconds)?,
     })
+}
+
+fn drain_seconds(written: Option<u64>) -> Result<u64, Problem> {
+    let seconds = written.unwrap_or(DRAIN_SECONDS);
+    match DRAIN_SECONDS_RANGE.contains(&seconds) {
+        true => Ok(seconds),
+        false => {
+            Err(Problem::at(["limits", "drain_seconds"], format!("{seconds} is not between 1 and 3600"))
+                .hint("write a number of seconds; systemd's TimeoutStopSec must be longer by 35"))
+        }
+    }
 }
 
 fn at_least_one<T: PartialEq + From<u8>>(key: &str, value: Option<T>, default: T) -> Result<T, Problem> {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::scope;
+
 use crate::protocol::sasl::Mechanism;
 use crate::protocol::{Credential, Door};
 use crate::secret::Secret;
@@ -82,6 +84,54 @@ impl Provider {
         self.client_id.is_some() || matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
 
+    /// Its server for `door`, where it has one.
+    pub fn service(&self, door: Door) -> Option<&Service> {
+        self.services.iter().find(|service| service.door == door)
+    }
+
+    /// The doors that it has servers for.
+    pub fn doors(&self) -> impl Iterator<Item = Door> {
+        self.services.iter().map(|service| service.door)
+    }
+
+    /// The scopes that a person is asked for who is to use `doors`: those of the doors, then the provider's own.
+    pub fn asked_for(&self, doors: &[Door]) -> Vec<String> {
+        let of_doors = self.services.iter().filter(|service| doors.contains(&service.door));
+        let mut asked: Vec<String> = Vec::new();
+        for scope in of_doors.flat_map(|service| &service.scopes).chain(&self.scopes) {
+            if !asked.iter().any(|other| scope::covers(other, scope)) {
+                asked.push(scope.clone());
+            }
+        }
+        asked
+    }
+
+    /// The mail scopes that a grant of the scopes `granted` lacks for `door`.
+    pub fn lacking(&self, door: Door, granted: &[String]) -> Vec<String> {
+        scope::missing(&self.asked_for(&[door]), Some(granted))
+    }
+
+    /// The doors that a grant of the scopes `granted` opens.
+    pub fn opened_by(&self, granted: &[String]) -> Vec<Door> {
+        self.doors().filter(|&door| self.lacking(door, granted).is_empty()).collect()
+    }
+
+    /// The scopes to name in a refresh of a grant of the scopes `granted`: no mail scope that it does not hold,
+    /// because a provider may refuse the whole refresh then (AADSTS65001). The others are named as they were asked
+    /// for, because a provider leaves some out of what it tells (`offline_access`), and without them it gives no
+    /// new refresh token.
+    pub fn named_in_refresh(&self, granted: &[String]) -> Vec<String> {
+        let doors: Vec<Door> = self.doors().collect();
+        let asked = self.asked_for(&doors);
+        let missing = scope::missing(&asked, Some(granted));
+        let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
+        // The configuration asks for other mail scopes by now; the grant still holds its own.
+        if !named.iter().any(|scope| scope::is_for_mail(scope)) {
+            named.splice(0..0, granted.iter().filter(|scope| scope::is_for_mail(scope)).cloned());
+        }
+        named
+    }
+
     /// Whether an application's token opens one mailbox alone.
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
@@ -110,8 +160,10 @@ pub struct Quirks {
 pub struct Service {
     /// What it speaks.
     pub door: Door,
-    /// Where it is; implicit TLS.
+    /// Where it is.
     pub endpoint: Endpoint,
+    /// How its connection comes into TLS; none stays without.
+    pub security: UpstreamSecurity,
     /// SASL mechanisms in order of preference.
     pub mechanisms: Vec<Mechanism>,
     /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
@@ -119,13 +171,63 @@ pub struct Service {
     pub sasl_ir: Option<bool>,
     /// Connections that one account may hold at once.
     pub max_connections_per_account: Option<u32>,
+    /// The scopes asked for besides the provider's own where this door is used.
+    pub scopes: Vec<String>,
+    /// What may be promised to a client on behalf of this server before the client is known: lines of EHLO.
+    pub promises: Vec<String>,
+    /// Whose name to sign in with where the mailbox is another's; `None` finds out.
+    pub sign_in_as: Option<SignInAs>,
+}
+
+/// Whose names may open a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The mailbox's own.
+    pub mailbox: &'a str,
+    /// The person who authorised; none for an application, which has no other name to sign in with.
+    pub owner: Option<&'a str>,
+    /// Whose name the server accepted last.
+    pub worked: Option<SignInAs>,
+}
+
+/// How a connection to a mail server comes into TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamSecurity {
+    /// At once.
+    Tls,
+    /// By the protocol's own STARTTLS.
+    Starttls,
+}
+
+/// Whose name opens a mailbox that belongs to another than the person who authorised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignInAs {
+    /// The mailbox's.
+    Account,
+    /// The name of the person who authorised.
+    Owner,
 }
 
 impl Service {
-    /// How to sign in there as `user`. The only place that makes a credential.
-    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
+    /// How to sign in there by these `names`. The only place that makes a credential.
+    ///
+    /// Reports differ on whose name opens a shared mailbox where mail is sent: the owner's is tried first, or the one
+    /// that was right before.
+    pub fn credential<'a>(&'a self, names: Names<'a>, token: &'a Secret) -> Credential<'a> {
+        let Names { mailbox, owner, worked } = names;
+        let owner = owner.filter(|owner| owner.to_lowercase() != mailbox.to_lowercase());
+        let (user, or_user) = match (owner, self.sign_in_as, worked) {
+            (None, ..) | (Some(_), Some(SignInAs::Account), _) => (mailbox, None),
+            (Some(owner), Some(SignInAs::Owner), _) => (owner, None),
+            (Some(owner), None, Some(SignInAs::Account)) => (mailbox, Some(owner)),
+            (Some(owner), None, Some(SignInAs::Owner) | None) => (owner, Some(mailbox)),
+        };
         Credential {
             user,
+            or_user,
+            greeted: self.security == UpstreamSecurity::Tls,
             token,
             mechanisms: &self.mechanisms,
             host: &self.endpoint.host,

@@ -1,5 +1,7 @@
 //! A provider's table as it is written, in the configuration or as a preset, and its way into a [`Provider`].
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,8 +12,7 @@ use url::Url;
 
 use super::error::Problem;
 use super::place::{Base, is_loopback};
-use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, Service};
-use crate::protocol::Door;
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, SignInAs, UpstreamSecurity};
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
@@ -24,6 +25,13 @@ pub(super) struct ProviderFile {
     pub(super) unsupported: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) imap: Option<String>,
+    imap_scopes: Option<Vec<String>>,
+    pub(super) smtp: Option<String>,
+    smtp_security: Option<UpstreamSecurity>,
+    smtp_scopes: Option<Vec<String>>,
+    smtp_max_connections_per_account: Option<u32>,
+    submission_user: Option<SignInAs>,
+    submission_ehlo: Option<Vec<String>>,
     authorize_url: Option<String>,
     token_url: Option<String>,
     device_url: Option<String>,
@@ -84,6 +92,13 @@ impl ProviderFile {
             unsupported,
             tenant,
             imap,
+            imap_scopes,
+            smtp,
+            smtp_security,
+            smtp_scopes,
+            smtp_max_connections_per_account,
+            submission_user,
+            submission_ehlo,
             authorize_url,
             token_url,
             device_url,
@@ -129,7 +144,7 @@ pub(super) fn build(
 ) -> Result<Provider, Problem> {
     let field = Field { name, tenant: file.tenant.as_deref() };
     let issuer = file.issuer.as_deref().map(|text| field.url("issuer", text)).transpose()?;
-    let services = services(&field, &file)?;
+    let services = services::services(&field, &file)?;
     let url_or_discovered = |key, value: &Option<String>| match (value, &issuer) {
         (Some(text), _) => field.url(key, text).map(Some),
         (None, Some(_)) => Ok(None),
@@ -151,11 +166,7 @@ pub(super) fn build(
         client_secret.is_some(),
     )?;
     let scopes = file.scopes.ok_or_else(|| field.missing("scopes"))?;
-    if let Some(scope) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
-        let message = format!("{scope:?} is not one scope");
-        return Err(Problem::at(["providers", name, "scopes"], message)
-            .hint("write each scope as a string of its own"));
-    }
+    field.check_scopes("scopes", &scopes)?;
     Ok(Provider {
         is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
@@ -197,26 +208,6 @@ pub(super) fn build(
     })
 }
 
-/// The mail servers of one provider's table.
-fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Service>, Problem> {
-    let door = Door::Imap;
-    let key = door.server_key();
-    let endpoint = field.required(key, file.imap.as_deref())?;
-    let endpoint = endpoint.parse().map_err(|message: &str| field.problem(key, message))?;
-    let mechanisms = file.mechanisms.clone().unwrap_or_else(|| vec![Mechanism::Xoauth2]);
-    if mechanisms.is_empty() {
-        return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
-    }
-    let imap = Service {
-        door,
-        endpoint,
-        mechanisms,
-        sasl_ir: file.sasl_ir,
-        max_connections_per_account: file.max_connections_per_account,
-    };
-    Ok(vec![imap])
-}
-
 /// Errors and values of one provider's table.
 struct Field<'a> {
     name: &'a str,
@@ -230,13 +221,19 @@ impl Field<'_> {
 
     fn missing(&self, key: &str) -> Problem {
         self.problem(key, "is missing").hint(format!(
-            "{} is not a preset, so it needs imap, authorize_url, token_url, client_id and scopes",
+            "{} is not a preset, so it needs imap or smtp, authorize_url, token_url, client_id and scopes",
             self.name
         ))
     }
 
-    fn required<'v>(&self, key: &str, value: Option<&'v str>) -> Result<&'v str, Problem> {
-        value.ok_or_else(|| self.missing(key))
+    fn check_scopes(&self, key: &str, scopes: &[String]) -> Result<(), Problem> {
+        let wrong = |scope: &&String| scope.is_empty() || scope.contains(char::is_whitespace);
+        match scopes.iter().find(wrong) {
+            Some(scope) => Err(self
+                .problem(key, format!("{scope:?} is not one scope"))
+                .hint("write each scope as a string of its own")),
+            None => Ok(()),
+        }
     }
 
     fn with_tenant(&self, text: &str) -> String {

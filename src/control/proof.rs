@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::Unproven;
 use super::providers::Legs;
+use crate::config::Names;
 use crate::protocol::Door;
 use crate::secret::Secret;
 use crate::wire::Wire;
@@ -23,9 +24,13 @@ pub(super) async fn prove(legs: &Legs, user: &str, token: &Secret) -> Result<usi
     let attempt = async {
         let mut upstream = Wire::new(dialler.dial().await?);
         step.set("the sign-in");
-        DOOR.sign_in(&mut upstream, &service.credential(user, token)).await?;
+        DOOR.sign_in(
+            &mut upstream,
+            &service.credential(Names { mailbox: user, owner: None, worked: None }, token),
+        )
+        .await?;
         step.set("the list of folders");
-        Ok(DOOR.count_folders(&mut upstream).await?)
+        Ok(DOOR.look_in(&mut upstream).await?.unwrap_or_default())
     };
     let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?

@@ -16,17 +16,18 @@ use super::providers::Legs;
 use super::{answers, certs};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Door, Security};
-use crate::connection::Proxy;
+use crate::connection::{Proxy, Reminders};
 use crate::events::Teller;
 use crate::oauth::Webhook;
+use crate::protocol::Promises;
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity};
 use crate::token::Tokens;
 
-/// Sessions get 20 s to come between two answers; then nothing holds the process any more.
-const DRAIN: Duration = Duration::from_secs(25);
+/// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Without its database the process takes no new session, so that it is started again the sooner the better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
 /// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
@@ -100,7 +101,8 @@ impl Serving {
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
     pub(crate) async fn stop(mut self, ending: Ending, again: impl Future<Output = ()>) {
-        let patience = if ending == Ending::Asked { DRAIN } else { DRAIN_WITHOUT_STORE };
+        let drain = Duration::from_secs(self.proxy.limits.drain_seconds) + LAST_WORDS;
+        let patience = if ending == Ending::Asked { drain } else { DRAIN_WITHOUT_STORE };
         self.trigger.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),
@@ -171,8 +173,20 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
         providers: legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
         acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
+        promises: promises(config),
+        reminders: Reminders::default(),
         limits: config.limits.clone(),
     })
+}
+
+/// What every provider that has a client keeps, for each door: which one a client is at shows when it logs in.
+fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
+    let of = |door: Door| {
+        let usable = config.providers.values().filter(|provider| provider.is_usable());
+        let services = usable.filter_map(|provider| provider.service(door));
+        (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
+    };
+    Door::ALL.into_iter().map(of).collect()
 }
 
 /// One identity, and for each door the protocol that TLS clients may ask for.

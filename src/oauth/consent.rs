@@ -2,5 +2,4 @@
 
 pub(super) mod id_token;
 pub mod identity;
-pub mod scope;
 pub(super) mod tokens;

@@ -1,7 +1,8 @@
 //! The doors: the mail protocols that accounts are used through, and what each is called.
 
 use super::imap::Imap;
-use super::{Credential, NotListed, Protocol as _, Refusal};
+use super::submission::Submission;
+use super::{Accepted, Credential, NotListed, Protocol as _, Refusal};
 use crate::wire::{Stream, Wire};
 
 /// A mail protocol that accounts are used through. A listener opens one door; a provider has a server for
@@ -10,16 +11,27 @@ use crate::wire::{Stream, Wire};
 pub enum Door {
     /// Reading mail (RFC 3501, RFC 9051).
     Imap,
+    /// Sending mail (RFC 6409).
+    Submission,
 }
 
 impl Door {
     /// All of them, the default first.
-    pub const ALL: [Self; 1] = [Self::Imap];
+    pub const ALL: [Self; 2] = [Self::Imap, Self::Submission];
 
     /// The name in the configuration, in JSON, in the log, and where TLS has one for it (ALPN, RFC 7301).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Imap => "imap",
+            Self::Submission => "submission",
+        }
+    }
+
+    /// The port of the listener that no file names.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Imap => 1993,
+            Self::Submission => 1465,
         }
     }
 
@@ -32,6 +44,7 @@ impl Door {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Imap => "IMAP",
+            Self::Submission => "SMTP submission",
         }
     }
 
@@ -39,6 +52,23 @@ impl Door {
     pub const fn server_key(self) -> &'static str {
         match self {
             Self::Imap => "imap",
+            Self::Submission => "smtp",
+        }
+    }
+
+    /// The key of a provider's table that lists what may be promised of its server, where there is such.
+    pub const fn promises_key(self) -> Option<&'static str> {
+        match self {
+            Self::Imap => None,
+            Self::Submission => Some("submission_ehlo"),
+        }
+    }
+
+    /// [`Protocol::begin_tls`](super::Protocol::begin_tls) of this door's protocol.
+    pub async fn begin_tls<U: Stream>(self, upstream: &mut Wire<U>) -> Result<(), Refusal> {
+        match self {
+            Self::Imap => Imap::begin_tls(upstream).await,
+            Self::Submission => Submission::begin_tls(upstream).await,
         }
     }
 
@@ -47,16 +77,18 @@ impl Door {
         self,
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Accepted, Refusal> {
         match self {
             Self::Imap => Imap::sign_in(upstream, credential).await,
+            Self::Submission => Submission::sign_in(upstream, credential).await,
         }
     }
 
-    /// [`Protocol::count_folders`](super::Protocol::count_folders) of this door's protocol.
-    pub async fn count_folders<U: Stream>(self, upstream: &mut Wire<U>) -> Result<usize, NotListed> {
+    /// [`Protocol::look_in`](super::Protocol::look_in) of this door's protocol.
+    pub async fn look_in<U: Stream>(self, upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
         match self {
-            Self::Imap => Imap::count_folders(upstream).await,
+            Self::Imap => Imap::look_in(upstream).await,
+            Self::Submission => Submission::look_in(upstream).await,
         }
     }
 }

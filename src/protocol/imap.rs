@@ -16,6 +16,7 @@ pub mod upstream;
 mod watch;
 
 use std::io;
+use std::time::Duration;
 
 use super::{
     Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
@@ -40,6 +41,11 @@ pub struct Imap {
 
 impl Protocol for Imap {
     const DOOR: Door = Door::Imap;
+    /// Mail programs that reconnect close their old session within a moment; longer would only make
+    /// them time out.
+    const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+    /// Exchange counts refusals, and closes; Gmail closes at once.
+    const KEEPS_REFUSED: bool = false;
 
     type Watch = SessionWatch;
 
@@ -125,12 +131,20 @@ impl Protocol for Imap {
         Ok(client.flush().await?)
     }
 
-    async fn sign_in<U: Stream>(upstream: &mut Wire<U>, credential: &Credential<'_>) -> Result<(), Refusal> {
-        sign_in(PROOF_TAG, upstream, credential).await.map(drop)
+    async fn sign_in<U: Stream>(
+        upstream: &mut Wire<U>,
+        credential: &Credential<'_>,
+    ) -> Result<Accepted, Refusal> {
+        sign_in(PROOF_TAG, upstream, credential).await
     }
 
-    async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, NotListed> {
-        count_folders(upstream).await.map_err(NotListed)
+    async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
+        count_folders(upstream).await.map(Some).map_err(NotListed)
+    }
+
+    async fn begin_tls<U: Stream>(_: &mut Wire<U>) -> Result<(), Refusal> {
+        // The configuration has no key for it: IMAP servers of providers speak TLS at once.
+        Err(Refusal::NotAsked)
     }
 }
 

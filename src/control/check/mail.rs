@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::step::{Finding, PATIENCE, Steps};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Names};
 use crate::control::error::Error;
 use crate::control::proof::DOOR;
 use crate::secret::Secret;
@@ -83,8 +83,8 @@ pub(super) async fn opens(
     let found = Finding::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
     steps.done("sign-in", Some(started), Ok(found));
     let started = Instant::now();
-    let found = match timeout(PATIENCE, DOOR.count_folders(&mut session)).await {
-        Ok(Ok(folders)) => Ok(Finding::Folders(folders)),
+    let found = match timeout(PATIENCE, DOOR.look_in(&mut session)).await {
+        Ok(Ok(folders)) => Ok(Finding::Folders(folders.unwrap_or_default())),
         Ok(Err(not_listed)) => Err(not_listed.into()),
         Err(_) => Err(Error::SilentList(endpoint())),
     };
@@ -93,6 +93,10 @@ pub(super) async fn opens(
 
 async fn sign_in(dialler: &Dialler, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
     let mut session = Wire::new(dialler.dial().await?);
-    DOOR.sign_in(&mut session, &dialler.service.credential(mailbox, token)).await?;
+    DOOR.sign_in(
+        &mut session,
+        &dialler.service.credential(Names { mailbox, owner: None, worked: None }, token),
+    )
+    .await?;
     Ok(session)
 }

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::redirect::{AuthorizationCode, Expected, RedirectError};
+use crate::config::scope;
 use crate::config::{Provider, is_loopback};
-use crate::oauth::consent::scope;
 use crate::oauth::http::request;
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};

@@ -1,4 +1,4 @@
-//! Whether the scopes granted hold the mail scopes asked for.
+//! Scopes: which are for mail, and whether those granted hold those asked for.
 //!
 //! Only mail scopes are compared: providers rename or omit the identity ones (`email` comes back as
 //! `https://www.googleapis.com/auth/userinfo.email`, `offline_access` not at all). An answer without
@@ -14,7 +14,8 @@ pub fn missing(asked: &[String], granted: Option<&[String]>) -> Vec<String> {
         .collect()
 }
 
-fn is_for_mail(scope: &str) -> bool {
+/// Whether `scope` opens mail; the others tell who consented, or ask for a refresh token.
+pub fn is_for_mail(scope: &str) -> bool {
     const IDENTITY: [&str; 8] =
         ["openid", "email", "profile", "address", "phone", "offline", "offline_access", "userinfo"];
     !IDENTITY.iter().any(|known| known.eq_ignore_ascii_case(scope))
@@ -23,7 +24,7 @@ fn is_for_mail(scope: &str) -> bool {
 
 /// Case does not count, nor a trailing slash; Microsoft's two names for Outlook are one, and
 /// `.default` stands for whatever the application was given on that host.
-fn covers(granted: &str, asked: &str) -> bool {
+pub fn covers(granted: &str, asked: &str) -> bool {
     let (granted, asked) = (folded(granted), folded(asked));
     match asked.strip_suffix("/.default") {
         Some(resource) => granted.starts_with(resource),
