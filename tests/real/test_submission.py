@@ -91,7 +91,7 @@ class Login(Sending):
         self.assert_sends_mail(password)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         lines = self.dovecot.log().splitlines()[before:]
-        self.assertEqual(len([line for line in lines if "submission-login: Login:" in line]), 1)
+        self.assertEqual(len([line for line in lines if "submission-login: Info: Login:" in line]), 1)
         self.assertNotIn("auth failed", "\n".join(lines))
 
     def test_before_starttls_there_is_no_auth(self):
@@ -132,7 +132,7 @@ class UpstreamStarttls(Sending):
     def test_a_provider_that_has_starttls(self):
         before = self.dovecot.log_position()
         self.assert_sends_mail(self.authorize_and_serve())
-        self.assertIn("TLS", self.dovecot.wait_for_log("submission-login: Login:", since=before))
+        self.assertIn("TLS", self.dovecot.wait_for_log("submission-login: Info: Login:", since=before))
 
 
 class OauthBearer(Sending):
@@ -162,7 +162,7 @@ class Troubles(Sending):
         self.assertEqual(self.oidc.refreshed() - refreshed, 1)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         lines = self.dovecot.log().splitlines()[before:]
-        self.assertNotIn("submission-login: Disconnected", "\n".join(lines))
+        self.assertNotIn("submission-login: Info: Disconnected", "\n".join(lines))
 
     def test_a_grant_that_ended_names_the_command(self):
         password = self.authorize_and_serve()
@@ -191,7 +191,7 @@ class Proof(Sending):
         before = self.dovecot.log_position()
         result = self.authorize()
         self.assertEqual(set(result["protocols"]), {"imap", "submission"})
-        self.dovecot.wait_for_log("submission-login: Login:", since=before)
+        self.dovecot.wait_for_log("submission-login: Info: Login:", since=before)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         self.assertEqual(self.world.sink.waiting(), 0)
 
@@ -199,7 +199,7 @@ class Proof(Sending):
         self.authorize()
         before = self.dovecot.log_position()
         self.proxy.run("check", ALICE, "--protocol", "submission")
-        self.dovecot.wait_for_log("submission-login: Login:", since=before)
+        self.dovecot.wait_for_log("submission-login: Info: Login:", since=before)
         self.assertEqual(self.world.sink.waiting(), 0)
 
 
