@@ -12,39 +12,33 @@ mod draw;
 mod find;
 mod gate;
 mod password;
+mod records;
+mod refusals;
+mod revocation;
 mod sessions;
 mod sketch;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::attempts::{Attempts, Drawn, Key, Standing};
 use self::draw::{Candidate, Draw};
 use self::password::{Effort, Verified};
+use self::records::Notes;
+use self::refusals::Refusals;
 use crate::secret::{Sealer, Secret};
-use crate::store::{AppPassword, LoginNote, LoginRecord, MailboxTrouble, Store, StoreError};
-use crate::trouble::Trouble;
+use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
-pub use crate::store::{Account, Grant, GrantKind, Mailbox, fold};
+pub use crate::store::{Account, Grant, LastRefusal, Mailbox, SignInAs, fold};
 
 pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
-
-/// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
-const NOTE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A revocation holds for running sessions within five seconds: this, and the farewell.
-const REVOCATION_POLL: Duration = Duration::from_secs(1);
-
-/// The longest time without another refresh for a mailbox that the provider keeps refusing.
-const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
 
 /// For the verification of a login that was drawn: no one waits for it, but it has to end.
 const DRAWN_PATIENCE: Duration = Duration::from_secs(60);
@@ -55,8 +49,8 @@ pub struct Accounts {
     passwords: Arc<Passwords>,
     attempts: Arc<Attempts>,
     sessions: Sessions,
-    notes: Mutex<Vec<LoginNote>>,
-    noted: Notify,
+    notes: Notes,
+    refusals: Refusals,
 }
 
 /// What a login comes to.
@@ -96,8 +90,8 @@ impl Accounts {
             passwords,
             attempts: Arc::default(),
             sessions: Sessions::default(),
-            notes: Mutex::default(),
-            noted: Notify::new(),
+            notes: Notes::default(),
+            refusals: Refusals::default(),
         })
     }
 
@@ -127,7 +121,8 @@ impl Accounts {
         let LoginRecord { account, grant, .. } = record;
         self.attempts.succeeded(&key, charged, Instant::now());
         let session = self.sessions.enter(&password, account.grant.as_ref());
-        self.note(LoginNote {
+        self.refusals.read(&account);
+        self.notes.add(LoginNote {
             account: account.id.clone(),
             password,
             at: OffsetDateTime::now_utc(),
@@ -193,104 +188,9 @@ impl Accounts {
         }
     }
 
-    /// Remembers that the provider's mail server does not open this mailbox, although the token was
-    /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
-    /// endpoint.
-    pub async fn refused(&self, account: &Account, trouble: Trouble) {
-        let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
-        let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
-        let at = OffsetDateTime::now_utc();
-        let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
-        self.set_trouble(account, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
-    }
-
-    /// Remembers what the provider said about this account, at a sign-in or in a session; it holds nothing up.
-    pub async fn note_trouble(&self, account: &Account, trouble: Trouble) {
-        let at = OffsetDateTime::now_utc();
-        self.set_trouble(account, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
-    }
-
-    /// Forgets the trouble on record, because a login succeeded.
-    pub async fn accepted(&self, account: &Account) {
-        if account.trouble.is_some() {
-            self.set_trouble(account, None).await;
-        }
-    }
-
-    async fn set_trouble(&self, account: &Account, trouble: Option<&MailboxTrouble>) {
-        if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
-            tracing::warn!(account = account.name, "the account's state was not written: {error}");
-        }
-    }
-
     /// The sessions that are open.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
-    }
-
-    /// Ends the sessions whose password, account or grant is gone, until it is dropped. `sealer` opens what
-    /// it has to know of a database that takes the place of the store's.
-    pub async fn end_revoked(&self, sealer: &Sealer) {
-        let (mut seen, mut failing) = (None, false);
-        loop {
-            match self.look_for_revoked(&mut seen, sealer).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    tracing::warn!("whether sessions were revoked cannot be read: {error}");
-                    failing = true;
-                }
-                Err(_) => {}
-            }
-            tokio::time::sleep(REVOCATION_POLL).await;
-        }
-    }
-
-    async fn look_for_revoked(&self, seen: &mut Option<i64>, sealer: &Sealer) -> Result<(), PasswordError> {
-        // Asked in this order: who enters after this is looked at next time.
-        let entered = self.sessions.has_new();
-        // Forgotten on failure, so that the next look is a whole one.
-        let before = seen.take();
-        self.store.reopen().await?;
-        self.passwords.follow(&*self.store, sealer).await?;
-        let version = self.store.changes().await?;
-        if before == Some(version) && !entered {
-            *seen = before;
-            return Ok(());
-        }
-        let ended = self.sessions.keep_only(&self.store.passwords_in_force().await?);
-        if ended > 0 {
-            tracing::info!("the sessions of {ended} app passwords end: revoked");
-        }
-        *seen = Some(version);
-        Ok(())
-    }
-
-    fn note(&self, note: LoginNote) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.retain(|other| other.password != note.password);
-        notes.push(note);
-        drop(notes);
-        self.noted.notify_one();
-    }
-
-    /// Writes last logins down until it is dropped; call [`Accounts::flush`] at the end.
-    pub async fn keep_notes(&self) {
-        loop {
-            self.noted.notified().await;
-            self.flush().await;
-            tokio::time::sleep(NOTE_INTERVAL).await;
-        }
-    }
-
-    /// Writes down the logins that are not yet.
-    pub async fn flush(&self) {
-        let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
-        if notes.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.note_logins(&notes).await {
-            tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
-        }
     }
 }
 
@@ -324,7 +224,7 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
 mod tests {
     use super::*;
     use crate::secret::Sealer;
-    use crate::store::{Authorization, Granted, Id, Right, Sqlite};
+    use crate::store::{Authorization, Granted, Id, Limits, Right, Sqlite};
 
     const ALICE: &str = "alice@example.com";
 
@@ -340,6 +240,7 @@ mod tests {
             account: account.clone(),
             name: "chosen".to_owned(),
             verifier: accounts.passwords.chosen(&Secret::new(password)).await.unwrap(),
+            limits: Limits::default(),
             created_at: now,
             last_used_at: None,
             last_used_from: None,

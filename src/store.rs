@@ -11,15 +11,17 @@ mod contract;
 mod dates;
 mod directory;
 mod grant;
+mod limits;
 mod sqlite;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::protocol::SignInAs;
 pub use account::{
-    Account, AppPassword, Authorization, Folded, Granted, LoginNote, LoginRecord, Mailbox, MailboxTrouble,
-    Verifier, fold,
+    Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
+    MailboxTrouble, Verifier, fold,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
@@ -30,6 +32,7 @@ pub(crate) use dates::any_date;
 pub use dates::sane_date;
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, Right};
+pub use limits::Limits;
 pub use sqlite::{Judge, Sqlite};
 
 /// Opens the store in `database`, making or migrating it as needed. The caller holds the state directory's

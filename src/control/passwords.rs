@@ -6,7 +6,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::account::generate_password;
 use crate::secret::Secret;
-use crate::store::{Account, AppPassword, Id};
+use crate::store::{Account, AppPassword, Id, Limits};
 use crate::text::is_shown;
 
 /// Anything shorter is guessed, whatever is done about it.
@@ -70,6 +70,7 @@ pub(super) async fn make(
         account: id.clone(),
         name: name.to_owned(),
         verifier,
+        limits: Limits::default(),
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
         last_used_from: None,

@@ -64,6 +64,15 @@ impl Door {
         }
     }
 
+    /// Whether a mailbox that is not the authorising person's own may open with that person's name only: Exchange
+    /// refuses the mailbox's at submission, and wants it everywhere else.
+    pub const fn may_want_owner(self) -> bool {
+        match self {
+            Self::Imap => false,
+            Self::Submission => true,
+        }
+    }
+
     /// [`Protocol::begin_tls`](super::Protocol::begin_tls) of this door's protocol.
     pub async fn begin_tls<U: Stream>(self, upstream: &mut Wire<U>) -> Result<(), Refusal> {
         match self {

@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-use super::{Grant, Id};
+use super::{Grant, Id, Limits};
+use crate::protocol::SignInAs;
 use crate::trouble::Trouble;
 
 /// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
@@ -48,6 +49,25 @@ pub struct Account {
     pub last_login_from: Option<String>,
     /// What the provider's mail server had against this mailbox, until a login succeeds.
     pub trouble: Option<MailboxTrouble>,
+    /// Whether it lets nobody in, whatever the password.
+    pub disabled: bool,
+    /// Whose name the provider took at the last sign-in, where there are two to choose from.
+    pub sign_in_as: Option<SignInAs>,
+    /// What the provider refused in a session that was signed in, until it takes something of the kind.
+    pub refusal: Option<LastRefusal>,
+}
+
+/// Something that the provider refused after the login, such as a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRefusal {
+    /// When.
+    pub at: OffsetDateTime,
+    /// The name of the door.
+    pub protocol: String,
+    /// The provider's code.
+    pub code: String,
+    /// Cause and cure, without an address.
+    pub trouble: Trouble,
 }
 
 /// Why a mailbox did not open although its token was fresh.
@@ -74,6 +94,8 @@ pub struct AppPassword {
     pub name: String,
     /// What verifies it.
     pub verifier: Verifier,
+    /// What it is limited to.
+    pub limits: Limits,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last used.

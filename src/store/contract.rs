@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LoginNote, LoginRecord,
-    MailboxTrouble, StoreError,
+    Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits,
+    LoginNote, LoginRecord, MailboxTrouble, SignInAs, StoreError,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
@@ -32,6 +32,12 @@ pub trait LoginStore: Send + Sync {
 
     /// Writes down, or forgets, what the provider's mail server has against an account.
     async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError>;
+
+    /// Writes down, or forgets, what the provider refused last in a session of an account.
+    async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError>;
+
+    /// Remembers, or forgets, whose name the provider takes for an account.
+    async fn set_sign_in_as(&self, account: &Id, user: Option<SignInAs>) -> Result<(), StoreError>;
 }
 
 /// The rows of grants, and what was told about them.
@@ -55,7 +61,8 @@ pub trait GrantStore: Send + Sync {
     /// returns the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
-    /// Every grant that an account uses, as far as its upkeep has to know it.
+    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it. Disabled
+    /// accounts do not count in it.
     async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
 
     /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
@@ -95,7 +102,8 @@ pub trait AccountStore: Send + Sync {
     /// All accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
 
-    /// Stores an authorisation: the grant, and the account and its aliases where they are new.
+    /// Stores an authorisation: the grant, and the account and its aliases where they are new. What was known of
+    /// the mailbox under another grant is forgotten: its trouble, and whose name was taken.
     async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError>;
 
     /// Removes an account with its passwords and aliases, and its grant where no other account
@@ -116,6 +124,12 @@ pub trait AccountStore: Send + Sync {
 
     /// Removes an app password; false where the account has none of that name.
     async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError>;
+
+    /// Limits an app password to this and nothing else; false where the account has none of that name.
+    async fn limit_password(&self, account: &Id, name: &str, limits: &Limits) -> Result<bool, StoreError>;
+
+    /// Lets an account let nobody in, or ends that.
+    async fn set_disabled(&self, account: &Id, disabled: bool) -> Result<(), StoreError>;
 }
 
 /// Sealed values that are no grant's, and who may change what seals.
@@ -151,8 +165,9 @@ pub trait ChangeStore: Send + Sync {
     /// A number that changes whenever something was written, by whatever process. Cheap.
     async fn changes(&self) -> Result<i64, StoreError>;
 
-    /// The app passwords whose account has a grant in force.
-    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError>;
+    /// The app passwords whose account is not disabled and has a grant in force, without those whose last day
+    /// was before `today` (UTC).
+    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError>;
 
     /// Looks whether the database is still the one that was opened, and opens another one that has taken its
     /// place, where that is a store of ours. Until then, and while there is none, everything else fails.

@@ -10,6 +10,7 @@ mod changes;
 mod grants;
 mod holder;
 mod leases;
+mod limits;
 mod logins;
 mod look;
 mod place;
@@ -43,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "kinds", include_str!("sqlite/migrations/0003_kinds.sql")),
     (4, "rights", include_str!("sqlite/migrations/0004_rights.sql")),
     (5, "causes", include_str!("sqlite/migrations/0005_causes.sql")),
+    (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::store::{
-    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LoginNote,
-    MailboxTrouble, Right, Store, StoreError, Verifier, fold,
+    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal, Limits,
+    LoginNote, MailboxTrouble, Right, SignInAs, Store, StoreError, Verifier, fold,
 };
-use time::{Duration, OffsetDateTime};
+use time::macros::date;
+use time::{Date, Duration, OffsetDateTime};
 
 use super::Database;
 use imap_oauth_proxy::trouble::{Cause, CauseKind, Cure, Trouble, Way};
@@ -28,6 +29,7 @@ fn refused() -> Trouble {
 
 const ALICE: &str = "Alice@Example.com";
 const BOB: &str = "bob@example.com";
+const TODAY: Date = date!(2027 - 02 - 08);
 
 /// Runs the contract against a kind of database, each sentence as a test.
 macro_rules! holds_for {
@@ -37,10 +39,13 @@ macro_rules! holds_for {
             contract::holds_for!($database:
                 a_name_and_an_alias_find_their_account_however_they_are_written,
                 a_login_and_what_a_mail_server_has_against_a_mailbox_are_remembered,
+                a_refusal_in_a_session_is_kept_until_it_is_cleared,
+                whose_name_a_provider_took_is_remembered,
                 a_grant_is_read_as_it_was_written,
                 a_write_that_builds_on_an_old_revision_conflicts,
                 a_persons_grant_and_an_applications_for_one_mailbox_are_two,
                 a_status_tells_what_upkeep_has_to_know,
+                a_status_leaves_out_disabled_accounts,
                 a_telling_is_reserved_by_one_and_again_when_that_ends,
                 a_lease_has_one_holder_until_it_is_given_up,
                 the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted,
@@ -52,11 +57,15 @@ macro_rules! holds_for {
                 a_grant_goes_with_the_last_account_that_uses_it,
                 an_alias_can_be_taken_back_and_the_accounts_own_name_cannot,
                 a_password_has_a_name_of_its_own_in_its_account,
+                a_password_is_limited_to_what_was_said_last,
+                an_account_is_disabled_until_it_is_enabled,
                 the_first_value_of_a_setting_stays_until_it_is_replaced_by_name,
                 sealing_is_done_by_one_at_a_time,
                 an_answer_is_collected_once_and_in_time,
                 the_counter_moves_with_what_others_write,
                 passwords_are_in_force_while_their_accounts_grant_is,
+                a_password_is_in_force_up_to_its_last_day,
+                no_password_of_a_disabled_account_is_in_force,
             );
         }
     };
@@ -85,6 +94,7 @@ fn password(account: &Id, name: &str) -> AppPassword {
         account: account.clone(),
         name: name.to_owned(),
         verifier: Verifier::Generated(b"hash".to_vec()),
+        limits: Limits::default(),
         created_at: now(),
         last_used_at: None,
         last_used_from: None,
@@ -100,6 +110,17 @@ async fn authorize(store: &Arc<dyn Store>, account: &str, aliases: &[&str], gran
         grant,
         password: Some(password(&id, "default")),
         id,
+    };
+    store.authorize(&authorization).await.unwrap()
+}
+
+async fn authorize_again(store: &Arc<dyn Store>, account: &str) -> Account {
+    let authorization = Authorization {
+        account: account.to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::New(Box::new(Grant { provider: "another".to_owned(), ..of(account) })),
+        id: Id::random(),
+        password: None,
     };
     store.authorize(&authorization).await.unwrap()
 }
@@ -147,6 +168,36 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     assert_eq!((read.trouble, read.count, read.at), (closed(), 3, trouble.at));
     store.set_trouble(&account.id, None).await.unwrap();
     assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
+}
+
+pub(crate) async fn a_refusal_in_a_session_is_kept_until_it_is_cleared(on: &impl Database) {
+    let store = on.open().await;
+    let (account, _) = with_account(&store, ALICE).await;
+    assert_eq!(account.refusal, None);
+    let cause = Cause { code: Some("5.7.60".to_owned()), ..closed().cause };
+    for (cause, code) in [(cause, "5.7.60"), (closed().cause, "")] {
+        let trouble = Trouble { cause, cure: Cure::Administrator { text: "ask for it".to_owned() } };
+        let refusal =
+            LastRefusal { at: now(), protocol: "submission".to_owned(), code: code.to_owned(), trouble };
+        store.set_refusal(&account.id, Some(&refusal)).await.unwrap();
+        let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
+        assert_eq!(record.account.refusal.as_ref(), Some(&refusal));
+        assert_eq!(store.accounts().await.unwrap()[0].refusal, Some(refusal));
+    }
+    store.set_refusal(&account.id, None).await.unwrap();
+    assert_eq!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.refusal, None);
+}
+
+pub(crate) async fn whose_name_a_provider_took_is_remembered(on: &impl Database) {
+    let store = on.open().await;
+    let (account, _) = with_account(&store, ALICE).await;
+    for user in [None, Some(SignInAs::Owner), Some(SignInAs::Account), None, Some(SignInAs::Owner)] {
+        store.set_sign_in_as(&account.id, user).await.unwrap();
+        let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
+        assert_eq!(record.account.sign_in_as, user);
+    }
+    let again = authorize_again(&store, ALICE).await;
+    assert_eq!(again.sign_in_as, None, "another person may have consented");
 }
 
 // Grants.
@@ -225,6 +276,18 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     store.update_grant(&grant).await.unwrap();
     let status = store.statuses().await.unwrap().remove(0);
     assert_eq!((status.kind, status.in_force), (GrantKind::Person, false));
+}
+
+pub(crate) async fn a_status_leaves_out_disabled_accounts(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, grant) = with_account(&store, ALICE).await;
+    let bob = authorize(&store, BOB, &[], Granted::Existing(grant.id.clone())).await;
+    store.set_disabled(&alice.id, true).await.unwrap();
+    assert_eq!(store.statuses().await.unwrap()[0].accounts, [BOB]);
+    store.set_disabled(&bob.id, true).await.unwrap();
+    assert!(store.statuses().await.unwrap().is_empty(), "none of its accounts is in use");
+    store.set_disabled(&alice.id, false).await.unwrap();
+    assert_eq!(store.statuses().await.unwrap()[0].accounts, [ALICE]);
 }
 
 pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &impl Database) {
@@ -415,6 +478,47 @@ pub(crate) async fn a_password_has_a_name_of_its_own_in_its_account(on: &impl Da
     assert_eq!(store.passwords(&bob.id).await.unwrap().len(), 2);
 }
 
+pub(crate) async fn a_password_is_limited_to_what_was_said_last(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let (bob, _) = with_account(&store, BOB).await;
+    let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let narrow = Limits {
+        doors: Some(vec!["imap".to_owned(), "submission".to_owned()]),
+        networks: networks(&["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]),
+        last_day: Some(date!(2027 - 02 - 08)),
+    };
+    let one_door = Limits { doors: Some(vec!["imap".to_owned()]), ..Limits::default() };
+    for limits in [&narrow, &one_door, &Limits::default(), &narrow] {
+        assert!(store.limit_password(&alice.id, "default", limits).await.unwrap());
+        assert_eq!(store.passwords(&alice.id).await.unwrap()[0].limits, *limits);
+        let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
+        assert_eq!(record.passwords[0].limits, *limits, "a login reads the same");
+    }
+    assert!(!store.limit_password(&alice.id, "other", &narrow).await.unwrap());
+    assert_eq!(store.passwords(&bob.id).await.unwrap()[0].limits, Limits::default(), "it is not his");
+    let born = AppPassword { limits: narrow.clone(), ..password(&alice.id, "born") };
+    store.add_password(&born).await.unwrap();
+    assert_eq!(store.passwords(&alice.id).await.unwrap()[0].limits, narrow);
+}
+
+pub(crate) async fn an_account_is_disabled_until_it_is_enabled(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let (bob, _) = with_account(&store, BOB).await;
+    assert!(!alice.disabled);
+    for disabled in [true, true, false] {
+        store.set_disabled(&alice.id, disabled).await.unwrap();
+        let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
+        assert_eq!(record.account.disabled, disabled);
+        assert_eq!((record.passwords.len(), record.grant.is_some()), (1, true), "all of it stays");
+        assert!(!store.find(&fold(BOB)).await.unwrap().unwrap().account.disabled);
+    }
+    store.set_disabled(&bob.id, true).await.unwrap();
+    let again = authorize_again(&store, BOB).await;
+    assert!(again.disabled, "an authorisation enables nothing");
+}
+
 // Settings and answers.
 
 pub(crate) async fn the_first_value_of_a_setting_stays_until_it_is_replaced_by_name(on: &impl Database) {
@@ -479,10 +583,38 @@ pub(crate) async fn passwords_are_in_force_while_their_accounts_grant_is(on: &im
     grant.right = Right::Application;
     grant.revision = store.update_grant(&grant).await.unwrap();
     let both = [of_alice.clone(), of_bob.clone()].into();
-    assert_eq!(store.passwords_in_force().await.unwrap(), both);
+    assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), both);
     grant.withdraw(refused(), now());
     store.update_grant(&grant).await.unwrap();
-    assert_eq!(store.passwords_in_force().await.unwrap(), [of_bob].into());
+    assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), [of_bob].into());
     store.remove_account(&bob.id).await.unwrap();
-    assert!(store.passwords_in_force().await.unwrap().is_empty());
+    assert!(store.passwords_in_force(TODAY).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_password_is_in_force_up_to_its_last_day(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let endless = store.passwords(&alice.id).await.unwrap().remove(0);
+    let limits = Limits { last_day: Some(TODAY), ..Limits::default() };
+    let ending = AppPassword { limits, ..password(&alice.id, "ending") };
+    store.add_password(&ending).await.unwrap();
+    let both = [endless.id.clone(), ending.id].into();
+    assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), both);
+    for later in [date!(2027 - 02 - 09), date!(2027 - 10 - 01), date!(2028 - 01 - 01)] {
+        assert_eq!(store.passwords_in_force(later).await.unwrap(), [endless.id.clone()].into());
+    }
+    let limits = Limits { last_day: Some(date!(2026 - 12 - 31)), ..Limits::default() };
+    store.limit_password(&alice.id, "default", &limits).await.unwrap();
+    assert!(store.passwords_in_force(date!(2027 - 02 - 09)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn no_password_of_a_disabled_account_is_in_force(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, grant) = with_account(&store, ALICE).await;
+    let bob = authorize(&store, BOB, &[], Granted::Existing(grant.id)).await;
+    let of_bob = store.passwords(&bob.id).await.unwrap().remove(0).id;
+    store.set_disabled(&alice.id, true).await.unwrap();
+    assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), [of_bob].into(), "they share a grant");
+    store.set_disabled(&alice.id, false).await.unwrap();
+    assert_eq!(store.passwords_in_force(TODAY).await.unwrap().len(), 2);
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded, Grant,
-    GrantKind, GrantStatus, GrantStore, Id, LeaseStore, LoginNote, LoginRecord, LoginStore, MailboxTrouble,
-    SealedSetting, SealingLock, SettingStore, Store, StoreError,
+    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
+    LoginStore, MailboxTrouble, SealedSetting, SealingLock, SettingStore, SignInAs, Store, StoreError,
 };
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
 
 /// Stands before another store, and fails the calls that a test names.
@@ -68,6 +68,8 @@ fails! { LoginStore:
     fn find(name: &Folded) -> Option<LoginRecord>;
     fn note_logins(notes: &[LoginNote]) -> ();
     fn set_trouble(account: &Id, trouble: Option<&MailboxTrouble>) -> ();
+    fn set_refusal(account: &Id, refusal: Option<&LastRefusal>) -> ();
+    fn set_sign_in_as(account: &Id, user: Option<SignInAs>) -> ();
 }
 
 fails! { GrantStore:
@@ -94,6 +96,8 @@ fails! { AccountStore:
     fn passwords(account: &Id) -> Vec<AppPassword>;
     fn add_password(password: &AppPassword) -> ();
     fn remove_password(account: &Id, name: &str) -> bool;
+    fn limit_password(account: &Id, name: &str, limits: &Limits) -> bool;
+    fn set_disabled(account: &Id, disabled: bool) -> ();
 }
 
 fails! { SettingStore:
@@ -115,9 +119,9 @@ impl ChangeStore for Failing {
         self.inner.changes().await
     }
 
-    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         self.meets("passwords_in_force")?;
-        self.inner.passwords_in_force().await
+        self.inner.passwords_in_force(today).await
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use imap_oauth_proxy::config::Config;
 use imap_oauth_proxy::connection::Proxy;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
-    AppPassword, Authorization, Grant, Granted, Id, Mailbox, Right, Sqlite, Store, fold,
+    AppPassword, Authorization, Grant, Granted, Id, Limits, Mailbox, Right, Sqlite, Store, fold,
 };
 use imap_oauth_proxy::token::{TokenFailure, Tokens};
 use imap_oauth_proxy::{oauth, server, shutdown, tls};
@@ -61,6 +61,7 @@ impl Installation {
             account: account.clone(),
             name: "default".to_owned(),
             verifier: passwords.generated(&account, &Secret::new(PASSWORD)),
+            limits: Limits::default(),
             created_at: OffsetDateTime::now_utc(),
             last_used_at: None,
             last_used_from: None,
@@ -170,6 +171,7 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         tokens: here.tokens(),
         providers: HashMap::new(),
         acceptors: HashMap::new(),
+        promises: HashMap::new(),
         limits: here.config.limits.clone(),
     };
     let bound = server::bind(&here.config.listeners).unwrap();

@@ -5,9 +5,10 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::Sqlite;
 use super::grants::put_grant;
+use super::limits::LimitColumns;
 use super::rows::{ACCOUNT_COLUMNS, PASSWORD_COLUMNS, account, password};
 use crate::store::{
-    Account, AccountStore, AppPassword, Authorization, Granted, Id, StoreError, Verifier, fold,
+    Account, AccountStore, AppPassword, Authorization, Granted, Id, Limits, StoreError, Verifier, fold,
 };
 
 #[async_trait]
@@ -96,6 +97,27 @@ impl AccountStore for Sqlite {
         let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool()?).await?;
         Ok(done.rows_affected() == 1)
     }
+
+    async fn limit_password(&self, account: &Id, name: &str, limits: &Limits) -> Result<bool, StoreError> {
+        let columns = LimitColumns::from(limits);
+        let sql = "UPDATE passwords SET protocols = ?, networks = ?, last_day = ? \
+             WHERE account_id = ? AND name = ?";
+        let done = sqlx::query(sql)
+            .bind(columns.protocols)
+            .bind(columns.networks)
+            .bind(columns.last_day)
+            .bind(&account.0)
+            .bind(name)
+            .execute(&self.pool()?)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn set_disabled(&self, account: &Id, disabled: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET disabled = ? WHERE id = ?";
+        sqlx::query(sql).bind(disabled).bind(&account.0).execute(&self.pool()?).await?;
+        Ok(())
+    }
 }
 
 async fn put_account(
@@ -108,7 +130,7 @@ async fn put_account(
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
-    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL \
+    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL, submission_user = NULL \
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
     drop_unused_grants(transaction).await?;
@@ -130,8 +152,9 @@ async fn put_password(
         Verifier::Generated(hash) => (Some(hash), None),
         Verifier::Chosen(hash) => (None, Some(hash)),
     };
-    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at, protocols, networks, last_day) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
+    let limits = LimitColumns::from(&password.limits);
     let done = sqlx::query(sql)
         .bind(&password.id.0)
         .bind(&account.0)
@@ -139,6 +162,9 @@ async fn put_password(
         .bind(generated)
         .bind(chosen)
         .bind(password.created_at.unix_timestamp())
+        .bind(limits.protocols)
+        .bind(limits.networks)
+        .bind(limits.last_day)
         .execute(&mut **transaction)
         .await?;
     match done.rows_affected() {

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use sqlx::{ConnectOptions as _, Row as _};
+use time::Date;
 
 use super::Sqlite;
+use super::limits::day_column;
 use crate::store::{Absence, ChangeStore, Id, StoreError};
 
 #[async_trait]
@@ -27,10 +29,11 @@ impl ChangeStore for Sqlite {
         Ok(epoch.wrapping_shl(32).wrapping_add(version))
     }
 
-    async fn passwords_in_force(&self) -> Result<HashSet<Id>, StoreError> {
+    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         let sql = "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \
-             JOIN grants g ON g.id = a.grant_id WHERE g.in_force";
-        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+             JOIN grants g ON g.id = a.grant_id WHERE g.in_force AND NOT a.disabled \
+             AND (p.last_day IS NULL OR p.last_day >= ?)";
+        let rows = sqlx::query(sql).bind(day_column(today)).fetch_all(&self.pool()?).await?;
         rows.iter().map(|row| Ok(Id(row.try_get(0)?))).collect()
     }
 

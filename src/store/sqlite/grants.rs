@@ -69,7 +69,7 @@ impl GrantStore for Sqlite {
              g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
              g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
              group_concat(a.name, char(10)) AS names \
-             FROM grants g JOIN accounts a ON a.grant_id = g.id GROUP BY g.id";
+             FROM grants g JOIN accounts a ON a.grant_id = g.id WHERE NOT a.disabled GROUP BY g.id";
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         rows.iter().map(status).collect()
     }

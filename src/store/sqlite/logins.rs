@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use super::Sqlite;
 use super::rows::cure_column;
-use crate::store::{Folded, Id, LoginNote, LoginRecord, LoginStore, MailboxTrouble, StoreError};
+use crate::store::{
+    Folded, Id, LastRefusal, LoginNote, LoginRecord, LoginStore, MailboxTrouble, SignInAs, StoreError,
+};
 
 #[async_trait]
 impl LoginStore for Sqlite {
@@ -40,6 +42,29 @@ impl LoginStore for Sqlite {
             .bind(trouble.map(|trouble| trouble.count))
             .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
             .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
+            .bind(&account.0)
+            .execute(&self.pool()?)
+            .await?;
+        Ok(())
+    }
+
+    async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET refusal_at = ?, refusal_protocol = ?, refusal_code = ?, refusal_cause = ?, refusal_cure = ? WHERE id = ?";
+        sqlx::query(sql)
+            .bind(refusal.map(|refusal| refusal.at.unix_timestamp()))
+            .bind(refusal.map(|refusal| &refusal.protocol))
+            .bind(refusal.map(|refusal| &refusal.code))
+            .bind(refusal.and_then(|refusal| serde_json::to_string(&refusal.trouble.cause).ok()))
+            .bind(cure_column(refusal.map(|refusal| &refusal.trouble)))
+            .bind(&account.0)
+            .execute(&self.pool()?)
+            .await?;
+        Ok(())
+    }
+
+    async fn set_sign_in_as(&self, account: &Id, user: Option<SignInAs>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE accounts SET submission_user = ? WHERE id = ?")
+            .bind(user.map(SignInAs::name))
             .bind(&account.0)
             .execute(&self.pool()?)
             .await?;

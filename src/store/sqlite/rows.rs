@@ -5,9 +5,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
+use super::limits::limits;
 use crate::store::dates::sane_date_of;
 use crate::store::{
-    Account, AppPassword, Grant, GrantKind, GrantState, Id, MailboxTrouble, Right, StoreError, Verifier,
+    Account, AppPassword, Grant, GrantKind, GrantState, Id, LastRefusal, MailboxTrouble, Right, SignInAs,
+    StoreError, Verifier,
 };
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
@@ -16,7 +18,9 @@ macro_rules! ACCOUNT_COLUMNS {
     () => {
         "a.id AS a_id, a.name AS a_name, a.grant_id AS a_grant_id, a.last_login_at AS a_last_login_at, \
          a.last_login_from AS a_last_login_from, a.trouble AS a_trouble, a.trouble_cure AS a_trouble_cure, a.trouble_count AS a_trouble_count, \
-         a.trouble_at AS a_trouble_at, a.trouble_retry_at AS a_trouble_retry_at"
+         a.trouble_at AS a_trouble_at, a.trouble_retry_at AS a_trouble_retry_at, a.disabled AS a_disabled, \
+         a.submission_user AS a_submission_user, a.refusal_at AS a_refusal_at, a.refusal_protocol AS a_refusal_protocol, \
+         a.refusal_code AS a_refusal_code, a.refusal_cause AS a_refusal_cause, a.refusal_cure AS a_refusal_cure"
     };
 }
 macro_rules! GRANT_COLUMNS {
@@ -33,7 +37,8 @@ macro_rules! PASSWORD_COLUMNS {
     () => {
         "p.id AS p_id, p.account_id AS p_account_id, p.name AS p_name, p.generated AS p_generated, \
          p.chosen AS p_chosen, p.created_at AS p_created_at, p.last_used_at AS p_last_used_at, \
-         p.last_used_from AS p_last_used_from"
+         p.last_used_from AS p_last_used_from, p.protocols AS p_protocols, p.networks AS p_networks, \
+         p.last_day AS p_last_day"
     };
 }
 pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS};
@@ -70,6 +75,30 @@ pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
         last_login_at: time_of(row, "a_last_login_at")?,
         last_login_from: row.column("a_last_login_from")?,
         trouble: trouble(row)?,
+        disabled: row.column("a_disabled")?,
+        sign_in_as: row.column::<Option<String>>("a_submission_user")?.as_deref().and_then(SignInAs::named),
+        refusal: refusal(row)?,
+    })
+}
+
+fn refusal(row: &impl Columns) -> Result<Option<LastRefusal>, StoreError> {
+    let (Some(at), Some(cause)) =
+        (time_of(row, "a_refusal_at")?, row.column::<Option<String>>("a_refusal_cause")?)
+    else {
+        return Ok(None);
+    };
+    let trouble = Trouble { cause: refusal_cause(&cause), cure: cure(row.column("a_refusal_cure")?) };
+    let column = |name: &str| row.column::<Option<String>>(name).map(Option::unwrap_or_default);
+    let (protocol, code) = (column("a_refusal_protocol")?, column("a_refusal_code")?);
+    Ok(Some(LastRefusal { at, protocol, code, trouble }))
+}
+
+/// A cause that a newer version wrote may be of a kind that this one does not know.
+fn refusal_cause(json: &str) -> Cause {
+    serde_json::from_str(json).unwrap_or_else(|_| {
+        let cause: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        let text = cause.get("text").and_then(serde_json::Value::as_str).unwrap_or_default();
+        Cause { kind: CauseKind::Recorded, code: None, text: text.to_owned() }
     })
 }
 
@@ -161,6 +190,7 @@ pub(super) fn password(row: &impl Columns) -> Result<Option<AppPassword>, StoreE
         account: Id(row.column("p_account_id")?),
         name: row.column("p_name")?,
         verifier,
+        limits: limits(row)?,
         created_at: time_of(row, "p_created_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         last_used_at: time_of(row, "p_last_used_at")?,
         last_used_from: row.column("p_last_used_from")?,

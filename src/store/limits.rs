@@ -1,0 +1,89 @@
+//! What an app password is limited to.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use time::Date;
+
+/// Through which doors, from where and until when an app password opens its account. The default is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The names of the doors that it opens; `None` is all of them, those of later versions included.
+    pub doors: Option<Vec<String>>,
+    /// The networks that it is used from; none is everywhere.
+    pub networks: Vec<IpNet>,
+    /// The last day (UTC) on which it opens anything.
+    pub last_day: Option<Date>,
+}
+
+impl Limits {
+    /// What every password was before there was a second door.
+    pub fn of_before() -> Self {
+        Self { doors: Some(vec!["imap".to_owned()]), ..Self::default() }
+    }
+
+    /// Whether it opens the door of that name.
+    pub fn opens(&self, door: &str) -> bool {
+        self.doors.as_ref().is_none_or(|doors| doors.iter().any(|name| name == door))
+    }
+
+    /// Whether it may be used from that address. An IPv4 client that came in over an IPv6 socket is an IPv4
+    /// client.
+    pub fn admits(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from))
+    }
+
+    /// The day on which it ended, where that is over.
+    pub fn ended(&self, today: Date) -> Option<Date> {
+        self.last_day.filter(|last| *last < today)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::date;
+
+    use super::*;
+
+    #[test]
+    fn no_limit_is_none() {
+        let limits = Limits::default();
+        assert!(limits.opens("imap") && limits.opens("submission"));
+        assert!(limits.admits("192.0.2.7".parse().unwrap()) && limits.admits("2001:db8::1".parse().unwrap()));
+        assert_eq!(limits.ended(date!(2199 - 12 - 31)), None);
+    }
+
+    #[test]
+    fn the_doors_are_those_that_are_named() {
+        let limits = Limits { doors: Some(vec!["submission".to_owned()]), ..Limits::default() };
+        assert!(limits.opens("submission") && !limits.opens("imap"));
+        assert!(Limits::of_before().opens("imap") && !Limits::of_before().opens("submission"));
+    }
+
+    #[test]
+    fn a_network_admits_its_addresses_and_no_other() {
+        let networks = ["192.0.2.0/25", "2001:db8:1::/48"].map(|network| network.parse().unwrap()).to_vec();
+        let limits = Limits { networks, ..Limits::default() };
+        for (address, admitted) in [
+            ("192.0.2.0", true),
+            ("192.0.2.127", true),
+            ("192.0.2.128", false),
+            ("::ffff:192.0.2.7", true),
+            ("::ffff:192.0.2.128", false),
+            ("2001:db8:1:ffff::1", true),
+            ("2001:db8:2::1", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(limits.admits(address.parse().unwrap()), admitted, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_last_day_is_included() {
+        let last = date!(2027 - 02 - 28);
+        let limits = Limits { last_day: Some(last), ..Limits::default() };
+        assert_eq!(limits.ended(last), None);
+        assert_eq!(limits.ended(date!(2027 - 03 - 01)), Some(last));
+    }
+}

@@ -1,0 +1,59 @@
+//! The limits of an app password, as columns.
+//!
+//! What cannot be read is an error, and so a login that is refused: a limit must not be lifted because a row is
+//! damaged.
+
+use ipnet::IpNet;
+use time::Date;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+
+use super::rows::Columns;
+use crate::store::{Limits, StoreError};
+
+const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
+
+/// The columns of limits.
+pub(super) struct LimitColumns {
+    pub(super) protocols: Option<String>,
+    pub(super) networks: Option<String>,
+    pub(super) last_day: Option<String>,
+}
+
+impl From<&Limits> for LimitColumns {
+    fn from(limits: &Limits) -> Self {
+        let networks: Vec<String> = limits.networks.iter().map(IpNet::to_string).collect();
+        Self {
+            protocols: limits.doors.as_ref().map(|doors| doors.join(",")),
+            networks: (!networks.is_empty()).then(|| networks.join(" ")),
+            last_day: limits.last_day.map(day_column),
+        }
+    }
+}
+
+/// A day, as a text that sorts like days.
+pub(super) fn day_column(day: Date) -> String {
+    // A four-digit year, which is all that limits are made with, always has this form.
+    day.format(&DAY).unwrap_or_else(|_| day.to_string())
+}
+
+/// The limits of an app password's row.
+pub(super) fn limits(row: &impl Columns) -> Result<Limits, StoreError> {
+    let column = |name: &str| row.column::<Option<String>>(name);
+    let unreadable =
+        |what: &str| StoreError::Unusable(format!("an app password has the unreadable limit {what:?}"));
+    let protocols = column("p_protocols")?;
+    let networks = column("p_networks")?.unwrap_or_default();
+    let last_day = column("p_last_day")?;
+    Ok(Limits {
+        doors: protocols.map(|names| names.split(',').map(str::to_owned).collect()),
+        networks: networks
+            .split_ascii_whitespace()
+            .map(|network| network.parse().map_err(|_| unreadable(network)))
+            .collect::<Result<_, _>>()?,
+        last_day: match last_day {
+            Some(day) => Some(Date::parse(&day, &DAY).map_err(|_| unreadable(&day))?),
+            None => None,
+        },
+    })
+}
