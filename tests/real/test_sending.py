@@ -8,7 +8,7 @@ import secrets
 import unittest
 
 from letter import ATTACHMENT, RECIPIENTS, SENDER, TEXT, letter, read
-from senders import curl, msmtp, postfix, scripts, smtplib_session, swaks, thunderbird
+from senders import curl, msmtp, neomutt, postfix, scripts, smtplib_session, swaks, thunderbird
 from world import ALICE, RealParts
 
 
@@ -58,6 +58,9 @@ class Programs:
 
     def test_smtplib(self):
         smtplib_session.check(self)
+
+    def test_neomutt(self):
+        neomutt.check(self)
 
     def test_postfix(self):
         postfix.check(self)

@@ -156,6 +156,13 @@ class Proxy:
         self._serve.wait()
         self._end()
 
+    def terminate(self):
+        """SIGTERM alone; `stop` waits for the end."""
+        os.kill(self._serve.pid, signal.SIGTERM)
+
+    def wait_for_log(self, text):
+        return self._serve.err.wait_for(lambda line: text in line)
+
     def stop(self):
         """SIGTERM and the exit code; None where `serve` was not running."""
         if self._serve is None:
