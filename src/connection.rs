@@ -9,6 +9,7 @@ mod denial;
 mod doors;
 mod farewell;
 mod handshake;
+mod live;
 mod places;
 mod reminders;
 mod session;
@@ -23,18 +24,21 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, error_span, info, warn};
 
+use self::live::{LiveGuard, Newcomer};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
+use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
+pub use live::{Live, LiveSession, Moved};
 pub use places::{ConnectionPermit, Full, Places};
 pub use reminders::Reminders;
 
@@ -60,6 +64,8 @@ pub struct Proxy {
     pub promises: HashMap<Door, Arc<Promises>>,
     /// What was said of promises that a provider does not keep.
     pub reminders: Reminders,
+    /// The sessions that have logged in.
+    pub live: Arc<Live>,
     /// Bounds.
     pub limits: LimitSettings,
 }
@@ -70,6 +76,8 @@ pub struct Connection<P> {
     pub proxy: Arc<Proxy>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// See [`connection_id`].
+    pub id: String,
     /// What the listener promises.
     pub security: Security,
     /// When to stop.
@@ -92,6 +100,12 @@ enum Answered {
     Cut,
 }
 
+/// A new connection's id, in each of its lines in the log and, after its login, in the list of sessions: ten hexadecimal
+/// digits, so that it can be typed and is no option of a command.
+pub fn connection_id() -> String {
+    format!("{:010x}", u64::from_be_bytes(random_bytes()) >> 24)
+}
+
 /// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
 pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
     if security != Security::Tls {
@@ -102,7 +116,8 @@ pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
 impl<P: Protocol> Connection<P> {
     /// Serves `tcp` to its end, or until a new connection takes its place.
     pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
-        let span = info_span!("connection", peer = %self.peer);
+        // At every level, so that each line of a connection has the id, however little is logged.
+        let span = error_span!("connection", id = self.id, peer = %self.peer);
         let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         permit.logged_in();
@@ -196,12 +211,14 @@ impl<P: Protocol> Connection<P> {
                             password = admitted.password_name,
                             "logged in"
                         );
+                        let live = self.enter(&admitted, dialogue.client_called());
                         let Admitted { account, session, .. } = *admitted;
                         return Ok(Some(Box::new(HalfJoined {
                             upstream,
                             account,
                             upstream_permit,
                             session,
+                            live,
                         })));
                     }
                     Err(denial) => denial,
@@ -212,6 +229,21 @@ impl<P: Protocol> Connection<P> {
         tokio::time::sleep_until(due).await;
         dialogue.deny(client, &denial).await?;
         Ok(None)
+    }
+
+    /// Counts the session among those that live.
+    fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
+        let Admitted { account, grant, password_name, .. } = admitted;
+        self.proxy.live.enter(Newcomer {
+            id: self.id.clone(),
+            account: &account.name,
+            account_id: &account.id,
+            door: P::DOOR,
+            provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
+            from: self.peer.ip(),
+            password: password_name.clone(),
+            client: client.map(str::to_owned),
+        })
     }
 
     async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {

@@ -11,6 +11,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,6 +39,15 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
 }
 
+/// What a session has moved so far, for others to look at while it goes on.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes from the client to the provider.
+    pub up: AtomicU64,
+    /// Bytes from the provider to the client.
+    pub down: AtomicU64,
+}
+
 /// Two streams to be joined, with what was read from each before.
 pub struct Session<C, U, W, F> {
     /// The mail program's side.
@@ -51,6 +62,8 @@ pub struct Session<C, U, W, F> {
     pub watch: W,
     /// Told what `watch` overheard.
     pub tell: F,
+    /// Counts what is moved.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Why a session is ended from our side.
@@ -109,6 +122,7 @@ pub struct Relay<C, U, W, F> {
     upstream: U,
     watch: W,
     tell: F,
+    traffic: Arc<Traffic>,
     up: Direction,
     down: Direction,
     /// Which side closed first.
@@ -152,13 +166,18 @@ where
 {
     /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
     pub fn new(session: Session<C, U, W, F>) -> Self {
+        let Session { from_client, from_upstream, traffic, .. } = session;
+        let (up, down) = (Direction::new(from_client), Direction::new(from_upstream));
+        traffic.up.fetch_add(up.bytes, Ordering::Relaxed);
+        traffic.down.fetch_add(down.bytes, Ordering::Relaxed);
         Self {
             client: session.client,
             upstream: session.upstream,
             watch: session.watch,
             tell: session.tell,
-            up: Direction::new(session.from_client),
-            down: Direction::new(session.from_upstream),
+            traffic,
+            up,
+            down,
             first_end: None,
             half_closed_idle: None,
         }
@@ -179,7 +198,8 @@ where
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let before = self.up.bytes + self.down.bytes;
-        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
+        let traffic = &*self.traffic;
+        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, &mut |_: &[u8]| {});
         if let Poll::Ready(Err(failure)) = up {
             return Poll::Ready(match failure {
                 Failure::Reader(error) => End::ClientFailed(error.kind()),
@@ -194,7 +214,7 @@ where
                 (self.tell)(overheard);
             }
         };
-        let down = self.down.poll(context, &mut self.upstream, &mut self.client, overhear);
+        let down = self.down.poll(context, &mut self.upstream, &mut self.client, &traffic.down, overhear);
         if let Poll::Ready(Err(failure)) = down {
             return Poll::Ready(match failure {
                 Failure::Reader(error) => End::UpstreamFailed(error.kind()),
@@ -282,6 +302,7 @@ impl Direction {
         context: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
+        moved: &AtomicU64,
         overhear: &mut impl FnMut(&[u8]),
     ) -> Poll<Result<(), Failure>> {
         let before = self.bytes;
@@ -302,7 +323,7 @@ impl Direction {
                 ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
                 self.unflushed = false;
             }
-            match self.poll_copy(context, reader, writer, overhear) {
+            match self.poll_copy(context, reader, writer, moved, overhear) {
                 Poll::Ready(Ok(())) if self.bytes - before >= TURN => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
@@ -348,6 +369,7 @@ impl Direction {
         context: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
+        moved: &AtomicU64,
         overhear: &mut impl FnMut(&[u8]),
     ) -> Poll<Result<(), Failure>> {
         BUFFER.with_borrow_mut(|scratch| {
@@ -359,6 +381,7 @@ impl Direction {
                 return Poll::Ready(Ok(()));
             }
             self.bytes += bytes.len() as u64;
+            moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.remember(bytes);
             if bytes.len() <= SMALL_ANSWER {
                 overhear(bytes);
@@ -411,7 +434,15 @@ mod tests {
         });
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
         let watch = SessionWatch::default();
-        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+        let session = Session {
+            client,
+            upstream,
+            from_client,
+            from_upstream,
+            watch,
+            tell: |_| {},
+            traffic: Arc::default(),
+        };
         let summary = Relay::new(session).run(pin!(farewell)).await;
         assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
         assert_eq!(turns, 3);
@@ -427,7 +458,15 @@ mod tests {
         let (upstream, mut provider) = duplex(4 * SCRATCH);
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
         let watch = SessionWatch::default();
-        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+        let session = Session {
+            client,
+            upstream,
+            from_client,
+            from_upstream,
+            watch,
+            tell: |_| {},
+            traffic: Arc::default(),
+        };
         let mut relay = Relay::new(session);
         let mut never = pin!(pending());
         let data = vec![b'x'; 4 * SCRATCH];

@@ -148,6 +148,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
         let connection = Connection::<P> {
             proxy: proxy.clone(),
             peer,
+            id: connection::connection_id(),
             security: bound.security,
             shutdown: shutdown.clone(),
             protocol: PhantomData,

@@ -38,7 +38,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["connection", "protocol", "config"]),
     (
         "connection",
-        &["command", "protocol", "account", "token", "upstream", "relay", "wire", "tls", "config"],
+        &[
+            "account", "command", "config", "metrics", "protocol", "relay", "secret", "tls", "token",
+            "upstream", "wire",
+        ],
     ),
     ("wire", &["tls"]),
     ("protocol", &["wire", "secret"]),

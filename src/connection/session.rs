@@ -7,6 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
 
+use super::live::LiveGuard;
 use super::{Proxy, denial};
 use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
 use crate::protocol::{Door, Overheard, Protocol};
@@ -19,12 +20,15 @@ use crate::wire::Wire;
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 const REVOKED: &str = "The password or the authorisation of this session was revoked";
 
+const CLOSED: &str = "The administrator of the mail proxy closed this session";
+
 /// The provider's half of a session.
 pub(super) struct HalfJoined {
     pub(super) upstream: Wire<Stream>,
     pub(super) account: Account,
     pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
+    pub(super) live: LiveGuard,
 }
 
 /// Both halves, signed in.
@@ -42,7 +46,7 @@ impl Joined {
 
 /// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
 pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
-    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session } } =
+    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session, live } } =
         joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
@@ -53,6 +57,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         from_upstream,
         watch: P::Watch::default(),
         tell: |overheard| write_down(proxy, &account, P::DOOR, overheard),
+        traffic: live.session.traffic.clone(),
     });
     // Whatever a session's end needs, it gets: the process waits as long.
     let drain = Duration::from_secs(proxy.limits.drain_seconds);
@@ -61,12 +66,13 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
             tokio::select! {
                 () = shutdown.begun() => Farewell { reason: denial::STOPPING, patience: drain },
                 () = session.revoked() => Farewell { reason: REVOKED, patience: REVOCATION_PATIENCE },
+                () = live.session.closed() => Farewell { reason: CLOSED, patience: REVOCATION_PATIENCE },
             }
         });
         relay.run(farewell).await
     };
     drop(relay);
-    drop((upstream_permit, session));
+    drop((upstream_permit, session, live));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }
 

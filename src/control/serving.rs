@@ -175,6 +175,7 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
         promises: promises(config),
         reminders: Reminders::default(),
+        live: Arc::default(),
         limits: config.limits.clone(),
     })
 }

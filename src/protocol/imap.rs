@@ -64,6 +64,10 @@ impl Protocol for Imap {
         dialogue::next(&mut self.dialogue, client).await
     }
 
+    fn client_called(&self) -> Option<&str> {
+        self.dialogue.client_called()
+    }
+
     fn tls_started(&mut self) {
         self.dialogue.tls_started();
     }

@@ -31,6 +31,8 @@ pub struct Dialogue {
     framer: Framer,
     /// The last alert, which the person has read.
     alerted: Option<String>,
+    /// What the client calls itself.
+    called: Option<String>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl ClientDialogue for Dialogue {
             state: State::New,
             framer: Framer::default(),
             alerted: None,
+            called: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl ClientDialogue for Dialogue {
 
     fn tls_started(&mut self) {
         self.channel = Channel::Tls;
+        self.called = None;
         self.framer = Framer::default();
         self.state = State::Command;
     }
@@ -134,6 +138,11 @@ impl ClientDialogue for Dialogue {
 }
 
 impl Dialogue {
+    /// What the client called itself in ID.
+    pub fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
     /// The tag of the login that waits, for the provider.
     pub fn login_tag(&self) -> Option<&[u8]> {
         match &self.state {
@@ -217,7 +226,8 @@ impl Dialogue {
                 write_line(outbox, tag, "OK NOOP completed");
                 None
             }
-            Command::Id => {
+            Command::Id { called } => {
+                self.called = called.or(self.called.take());
                 // RFC 2971 §5: who stands in between shows itself.
                 outbox.push(b"* ID (\"name\" \"imap-oauth-proxy\")\r\n");
                 write_line(outbox, tag, "OK ID completed");
