@@ -75,7 +75,8 @@ async fn a_grant_of_before_the_doors_is_refreshed_with_the_scopes_that_it_holds(
         assert_eq!(tokens[0]["protocols"], json!(["imap"]));
         for mut words in named(&site) {
             let mut expected = before.clone();
-            (words.sort(), expected.sort());
+            words.sort();
+            expected.sort();
             assert_eq!(words, expected, "each once");
         }
         site.sandbox.assert_no_violations();
