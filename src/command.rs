@@ -6,6 +6,18 @@
 use crate::store::{Grant, GrantKind, GrantStatus, fold};
 use crate::text::quoted;
 
+/// Makes a new CA in the place of the old one.
+pub const RENEW_CA: &str = "imap-oauth-proxy certs renew-ca";
+
+/// Writes the CA's certificate for the mail programs.
+pub const EXPORT_CA: &str = "imap-oauth-proxy certs export FILE";
+
+/// Prints every key of the configuration.
+pub const CONFIG_EXAMPLE: &str = "imap-oauth-proxy config example";
+
+/// Prints the key that accounts can be exported to this installation with.
+pub const RECIPIENT: &str = "imap-oauth-proxy keys recipient";
+
 /// Lists every grant with what is wrong with it.
 pub const LIST: &str = "imap-oauth-proxy tokens list";
 
@@ -47,6 +59,14 @@ pub fn authorize_for(grant: &Grant, account: &str, doors: &[&str]) -> String {
 /// An authorising command for these doors, and for no other.
 pub fn with_protocols(command: &str, doors: &[&str]) -> String {
     format!("{command} --protocols {}", doors.join(","))
+}
+
+/// Lists every account and the names that open it.
+pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
+
+/// Makes an app password for `account`.
+pub fn create_password(account: &str) -> String {
+    format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
 }
 
 /// Tries everything on the way to the mail of `account`.

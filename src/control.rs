@@ -22,5 +22,6 @@ pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;
 
-pub(crate) use error::{Error, LeftOut, NameOf, OldName};
+pub(crate) use error::{Error, LeftOut};
 pub(crate) use installation::Installation;
+pub(crate) use names::shape::{NameOf, OldName};

@@ -96,11 +96,7 @@ struct Report {
 impl Report {
     fn hear(&mut self, event: Event<'_>) {
         match event {
-            Event::NoAccounts => {
-                print::words(
-                    "There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.",
-                );
-            }
+            Event::NoAccounts => print::no_account_yet(),
             Event::Account(name) if !self.json => print::data(name),
             Event::Account(_) => {}
             Event::Step(step) => self.push(Line::of(step)),

@@ -19,7 +19,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::{self, Found};
 use crate::config::{Config, Door, Names};
-use crate::store::{Grant, LoginRecord};
+use crate::store::{Grant, LoginRecord, is_of_domain};
 use crate::token::AccessToken;
 use crate::upstream::Dialler;
 
@@ -141,7 +141,7 @@ async fn account_steps(
         return;
     }
     let Some(token) = token(steps, installation, legs, found, grant, own).await else { return };
-    if name.starts_with('@') {
+    if is_of_domain(name) {
         steps.tell(Event::DomainAccount);
         return;
     }

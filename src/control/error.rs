@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub(crate) use unproven::{LeftOut, Unproven};
 
-use super::names::shape::NameFault;
+use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
 use crate::config::{Door, Endpoint};
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
@@ -17,9 +17,9 @@ use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
 use crate::store::{DirectoryError, Grant, StoreError};
-use crate::text::quoted;
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
+use crate::trouble::Cause;
 use crate::upstream::DialError;
 
 /// Why an operation was not done. Nothing was changed, unless the message tells what.
@@ -99,11 +99,11 @@ pub(crate) enum Error {
     /// A surface's mistake.
     #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]
     OtherAnswer,
-    #[error("{}", error.one_line(&quoted(account)))]
+    #[error("{error}")]
     Provider { account: String, error: AuthorizeError },
     #[error("the provider gave no refresh token")]
     NoRefreshToken,
-    #[error("{title} does not accept that refresh token: {}", error.one_line(&quoted(account)))]
+    #[error("{title} does not accept that refresh token: {error}")]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
     AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
@@ -148,7 +148,7 @@ pub(crate) enum Error {
     NothingToMove { account: String },
     #[error("{account} is opened by the application's own key, so there is nothing to move")]
     ApplicationsKey { account: String, provider: String },
-    #[error("the configuration has no [providers.{provider}] any more")]
+    #[error("{}", Cause::provider_unknown(provider))]
     NotConfigured { provider: String },
     #[error("{title} replaces the refresh token at each use, so two hosts with one grant would end it")]
     Rotates { title: String },
@@ -267,25 +267,4 @@ impl Error {
 
 fn why(error: Option<&std::io::Error>) -> String {
     error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
-}
-
-/// A name that is stored from before, and could not be stored today.
-#[derive(Debug, thiserror::Error)]
-#[error("the {of} {name:?} {fault}")]
-pub(crate) struct OldName {
-    pub(crate) account: String,
-    pub(crate) of: NameOf,
-    pub(crate) name: String,
-    pub(crate) fault: NameFault,
-}
-
-/// What a name is in an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NameOf {
-    #[error("account")]
-    Account,
-    #[error("owner of its authorisation")]
-    Owner,
-    #[error("alias")]
-    Alias,
 }

@@ -14,9 +14,9 @@ use crate::account::Found;
 use crate::config::{Door, Provider};
 use crate::forecast::{self, End};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant, GrantState, Mailbox, StoreError};
+use crate::store::{Account, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
-use crate::trouble::{CauseKind, Cure, Trouble};
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 pub(super) use revoke::take;
 pub(crate) use revoke::{AtProvider, revoke};
@@ -101,7 +101,7 @@ fn trouble(
     is_configured: bool,
     scopes_missing: &[String],
 ) -> Option<Trouble> {
-    let authorize = || Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    let authorize = || Cure::authorize_with("run: ", "");
     let Some(grant) = grant else {
         return Some(Trouble::new(CauseKind::NoGrant, "there is no authorisation", authorize()));
     };
@@ -111,9 +111,8 @@ fn trouble(
         return recorded;
     }
     if !is_configured {
-        let key = format!("providers.{}", grant.provider);
-        let cause = format!("the configuration has no [{key}] any more");
-        return Some(Trouble::new(CauseKind::ProviderUnknown, cause, Cure::configure(&key, "")));
+        let cure = Cure::configure(&format!("providers.{}", grant.provider), "");
+        return Some(Trouble { cause: Cause::provider_unknown(&grant.provider), cure });
     }
     let cause = format!("the scope {} was not granted", scopes_missing.join(" "));
     (!scopes_missing.is_empty()).then(|| Trouble::new(CauseKind::ScopeMissing, cause, authorize()))
@@ -130,7 +129,7 @@ pub(crate) async fn refresh(
         return Err(Error::NothingToRefresh { account });
     };
     let provider = installation.config.providers.get(&grant.provider);
-    if account.starts_with('@') && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
+    if is_of_domain(&account) && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
         return Err(Error::TokenForEachMailbox { account });
     }
     let legs = Legs::of_configured(&installation.config)?;

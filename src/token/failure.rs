@@ -5,7 +5,7 @@ use time::Duration;
 use crate::oauth::TokenError;
 use crate::secret::SealError;
 use crate::store::{Grant, GrantState, StoreError};
-use crate::trouble::{CauseKind, Cure, Trouble};
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 /// Why there is no access token.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -96,13 +96,9 @@ impl TokenFailure {
     }
 
     pub(super) fn unknown_provider(provider: &str) -> Self {
-        let cause = format!("the configuration has no provider named {provider:?} any more");
-        let cure = Cure::Authorize {
-            way: None,
-            before: format!("put [providers.{provider}] back, or run: "),
-            after: " --provider NAME".to_owned(),
-        };
-        Self::Misconfigured(Trouble::new(CauseKind::ProviderUnknown, cause, cure))
+        let before = format!("put [providers.{provider}] back, or run: ");
+        let cure = Cure::authorize_with(before, " --provider NAME");
+        Self::Misconfigured(Trouble { cause: Cause::provider_unknown(provider), cure })
     }
 
     pub(super) fn internal() -> Self {

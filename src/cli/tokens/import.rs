@@ -3,9 +3,9 @@
 use crate::cli::authorize::warn;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
+use crate::command;
 use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
-use crate::text::quoted;
 
 /// Far above any provider's; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
@@ -24,7 +24,7 @@ pub(super) async fn import(
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));
-    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&account)));
+    print::words(&format!("  {}", command::create_password(&account)));
     Ok(Done::Well)
 }
 

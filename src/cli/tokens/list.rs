@@ -146,7 +146,7 @@ fn has_several_doors(installation: &Installation) -> bool {
 
 fn show(listed: &[Listed], with_doors: bool) {
     if listed.is_empty() {
-        print::words("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
+        print::no_account_yet();
         return;
     }
     let day = |time: &Option<String>| match time {

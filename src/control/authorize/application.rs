@@ -11,7 +11,7 @@ use crate::config::{AppGrant, Names, Provider};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
-use crate::store::GrantKind;
+use crate::store::{GrantKind, is_of_domain};
 
 /// An application's right that is to be proven.
 pub(super) struct Application {
@@ -36,7 +36,7 @@ impl Application {
             Some(_) => {}
             None => return Err(Error::NoApplication { title, name }),
         }
-        let probe = if account.starts_with('@') { probe } else { Some(account) };
+        let probe = if is_of_domain(account) { probe } else { Some(account) };
         Ok(Self { probe: probe.map(str::to_owned), doors })
     }
 
@@ -73,7 +73,7 @@ impl Application {
             _ => self.doors.untried(),
         };
         // The row holds a token that opens whatever the account stands for.
-        let is_domain = seat.account.starts_with('@');
+        let is_domain = is_of_domain(&seat.account);
         let tokens = tokens.filter(|_| !(is_domain && per_mailbox));
         store(installation, provider, seat, GrantKind::App, tokens, proofs).await
     }

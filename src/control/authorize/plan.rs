@@ -8,6 +8,7 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
+use crate::store;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ impl Plan {
         if let Some(name) = &request.password {
             passwords::check_name(name)?;
         }
-        if request.account.starts_with('@') && !is_app {
+        if store::is_of_domain(&request.account) && !is_app {
             return Err(Error::DomainNeedsApplication { account: request.account });
         }
         if is_app && request.password.is_none() {

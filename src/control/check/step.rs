@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::{Door, Endpoint};
-use crate::control::error::{Error, OldName};
+use crate::control::error::Error;
+use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
 
 /// How long a step is waited for: longer than any takes that works.
