@@ -11,6 +11,7 @@ mod backlog;
 mod draw;
 mod find;
 mod gate;
+mod origin;
 mod password;
 mod records;
 mod refusals;
@@ -25,8 +26,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use self::attempts::{Attempts, Drawn, Key, Standing};
+use self::attempts::{Attempts, Drawn, Standing};
 use self::draw::{Candidate, Draw};
+use self::origin::AttemptKey;
 use self::password::{Effort, Verified};
 use self::records::Notes;
 use self::refusals::Refusals;
@@ -136,7 +138,7 @@ impl Accounts {
         &self,
         known: &'a [AppPassword],
         password: &Secret,
-        key: &Key,
+        key: &AttemptKey,
     ) -> Option<&'a AppPassword> {
         let generated = self.passwords.find_generated(known, password);
         if generated.is_some() || !self.attempts.may_compare(key, Instant::now()) {
@@ -152,7 +154,7 @@ impl Accounts {
         name: &str,
         known: &'a [AppPassword],
         password: &Secret,
-        key: &Key,
+        key: &AttemptKey,
         due: Instant,
     ) -> Result<(&'a AppPassword, bool), Verdict> {
         let candidate =
