@@ -1,11 +1,13 @@
 """Logging in and sending through the proxy: refusals, refreshes, proofs, and one very big message."""
 
 import hashlib
+import json
 import smtplib
+import time
 import unittest
 
 from letter import RECIPIENTS, SENDER, letter
-from parts.child import free_port
+from parts.child import DEADLINE, free_port
 from world import ALICE, BOB, BehindAProxy
 
 MEBIBYTE = 1 << 20
@@ -96,7 +98,7 @@ class Login(Sending):
 
     def test_before_starttls_there_is_no_auth(self):
         password = self.authorize_and_serve()
-        client = smtplib.SMTP(self.proxy.host, self.proxy.submission["starttls"], timeout=60)
+        client = smtplib.SMTP(self.proxy.host, self.proxy.submission["starttls"], timeout=DEADLINE)
         self.addCleanup(client.close)
         client.ehlo()
         self.assertFalse(client.has_extn("auth"))
@@ -203,11 +205,41 @@ class Troubles(Sending):
         self.assert_login_refused(password, 454, "4.7.0")
 
 
+class RefusedMail(Sending):
+    refusal = "554 5.2.252 SendAsDenied; alice@corp.example not allowed to send as boss@corp.example"
+
+    def test_the_client_gets_the_refusal_and_tokens_list_shows_it_until_mail_is_taken(self):
+        password = self.authorize_and_serve()
+        self.world.sink.refuse(self.refusal)
+        client = self.log_in(password)
+        with self.assertRaises(smtplib.SMTPDataError) as refusal:
+            self.send(client)
+        self.assertIn(b"SendAsDenied", refusal.exception.smtp_error)
+        client.quit()
+        shown = self.last_refusal(wanted=True)
+        self.assertEqual((shown["protocol"], shown["code"]), ("submission", "5.2.252"))
+        self.assertNotIn("@", json.dumps(shown))
+        self.assertEqual(self.grant()["state"], "ok")
+
+        self.assert_sends_mail(password)
+        self.last_refusal(wanted=False)
+
+    def last_refusal(self, wanted):
+        """What `tokens list` shows, once it is there or gone: `serve` writes it down behind the session's back."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            shown = self.grant()["last_refusal"]
+            if (shown is not None) == wanted:
+                return shown
+            self.assertLess(time.monotonic(), end, f"tokens list goes on showing {shown}")
+
+
 class Proof(Sending):
     def test_authorize_proves_reading_and_sending_and_sends_nothing(self):
         before = self.dovecot.log_position()
         result = self.authorize()
         self.assertEqual(set(result["protocols"]), {"imap", "submission"})
+        self.assertEqual(result["protocols"]["submission"].keys(), {"host", "port", "security"})
         self.dovecot.wait_for_log("submission-login: Info: Login:", since=before)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         self.assertEqual(self.world.sink.waiting(), 0)
