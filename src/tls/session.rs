@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use self::talk::{FATAL, Talk, WARNING, description_of};
-use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Record, Sealer};
+use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Sealer};
 
 /// What rustls keeps for changing keys and remembering tickets.
 pub(super) enum Keys {
