@@ -191,6 +191,12 @@ impl Accounts {
         }
     }
 
+    /// A mark of a wrong `password` for the log: the same one for the same password in this process, and worth nothing
+    /// elsewhere, because the key that makes it is nowhere but in its memory.
+    pub fn fingerprint(&self, password: &Secret) -> String {
+        self.passwords.fingerprint(password)
+    }
+
     /// The sessions that are open.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions

@@ -10,6 +10,7 @@ mod doors;
 mod farewell;
 mod handshake;
 mod live;
+mod login_line;
 mod places;
 mod reminders;
 mod session;
@@ -26,10 +27,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, error, error_span, info, warn};
 
+use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
+use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
+use crate::metrics::{Abort, Metrics};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
 use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
@@ -39,6 +43,7 @@ use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
 pub use live::{Live, LiveSession, Moved};
+pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
 pub use reminders::Reminders;
 
@@ -66,6 +71,8 @@ pub struct Proxy {
     pub reminders: Reminders,
     /// The sessions that have logged in.
     pub live: Arc<Live>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
 }
@@ -140,7 +147,7 @@ impl<P: Protocol> Connection<P> {
             let answered = tokio::select! {
                 biased;
                 answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
-                ending = &mut ending => farewell::dismiss(ending, &mut dialogue, &mut client).await,
+                ending = &mut ending => self.dismiss(ending, &mut dialogue, &mut client).await,
             };
             match answered {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
@@ -169,8 +176,9 @@ impl<P: Protocol> Connection<P> {
         let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => login,
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
-            Ok(Err(end)) => return over(&end),
+            Ok(Err(end)) => return self.over(&end),
             Err(_) => {
+                self.aborted(Abort::TooLate);
                 info!("no login came within {} s", self.proxy.limits.login_seconds);
                 farewell::last_word(dialogue, client, &denial::too_late()).await;
                 return Answered::Over;
@@ -180,8 +188,9 @@ impl<P: Protocol> Connection<P> {
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
-            Ok(Err(end)) => over(&end),
+            Ok(Err(end)) => self.over(&end),
             Err(_) => {
+                self.aborted(Abort::TooLate);
                 info!("the mail program does not take the answer to its login");
                 Answered::Cut
             }
@@ -199,18 +208,15 @@ impl<P: Protocol> Connection<P> {
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let denial = match self.admit(&login, due, deadline).await {
-            Ok(_) if !permit.keep() => denial::full(),
+        let mut line = self.line(&login.name, dialogue.client_called());
+        let Denied { denial, reason } = match self.admit(&login, due, deadline, &mut line).await {
+            Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
-                        info!(
-                            account = admitted.account.name,
-                            password = admitted.password_name,
-                            "logged in"
-                        );
+                        line.ended(None);
                         let live = self.enter(&admitted, dialogue.client_called());
                         let Admitted { account, session, .. } = *admitted;
                         return Ok(Some(Box::new(HalfJoined {
@@ -221,14 +227,42 @@ impl<P: Protocol> Connection<P> {
                             live,
                         })));
                     }
-                    Err(denial) => denial,
+                    Err(denied) => denied,
                 }
             }
-            Err(denial) => denial,
+            Err(denied) => denied,
         };
+        line.ended(Some(reason));
         tokio::time::sleep_until(due).await;
+        drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
+    }
+
+    /// The dialogue came to an end without a login.
+    fn over(&self, end: &DialogueEnd) -> Answered {
+        match end.is_ordinary() {
+            true => debug!("{end}"),
+            false => warn!("{end}"),
+        }
+        self.aborted(match end {
+            DialogueEnd::Logout => Abort::Logout,
+            DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
+            DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
+            DialogueEnd::Limit(_) => Abort::Limit,
+            DialogueEnd::TlsHello | DialogueEnd::Http(_) => Abort::WrongProtocol,
+        });
+        Answered::Over
+    }
+
+    async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Stream>) -> Answered {
+        self.aborted(ending.reason());
+        farewell::dismiss(ending, dialogue, client).await
+    }
+
+    /// Counts a connection that ends without a login.
+    fn aborted(&self, reason: Abort) {
+        self.proxy.metrics.aborted(P::DOOR, reason);
     }
 
     /// Counts the session among those that live.
@@ -246,50 +280,43 @@ impl<P: Protocol> Connection<P> {
         })
     }
 
-    async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {
-        let name = printable(&login.name);
+    /// The line of a login that has just come.
+    fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
+        LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
+    }
+
+    /// What is learned on the way stands in the `line`.
+    async fn admit(
+        &self,
+        login: &Login,
+        due: Instant,
+        deadline: Instant,
+        line: &mut LoginLine,
+    ) -> Result<Box<Admitted>, Denied> {
         let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due);
         // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!(name, "login refused: the store did not answer in time");
-            return Err(denial::busy());
+            warn!("the store did not answer in time");
+            return Err(Denied::new(Reason::Store, denial::busy()));
         };
         match verdict {
-            Ok(Verdict::Admitted(admitted)) => Ok(admitted),
+            Ok(Verdict::Admitted(admitted)) => {
+                line.password = Some(admitted.password_name.clone());
+                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
+                Ok(admitted)
+            }
             Ok(Verdict::Refused) => {
-                warn!(name, "login refused: unknown account or wrong password");
-                Err(Denial::wrong_password())
+                line.fingerprint = Some(self.proxy.accounts.fingerprint(&login.password));
+                Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
             }
             Ok(Verdict::Throttled(wait)) => {
-                warn!(
-                    name,
-                    "login refused: too many failures from this address, for {} s yet",
-                    wait.as_secs()
-                );
-                Err(denial::throttled(wait))
+                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
             }
-            Ok(Verdict::Busy) => {
-                warn!(name, "login refused: too many passwords wait to be verified");
-                Err(denial::busy())
-            }
+            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
             Err(error) => {
-                error!(name, "login refused: {error}");
-                Err(denial::store_failed())
+                error!("the store failed: {error}");
+                Err(Denied::new(Reason::Store, denial::store_failed()))
             }
         }
     }
-}
-
-/// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.
-fn printable(name: &str) -> String {
-    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    name.chars().take(256).map(visible).collect()
-}
-
-fn over(end: &DialogueEnd) -> Answered {
-    match end.is_ordinary() {
-        true => debug!("{end}"),
-        false => warn!("{end}"),
-    }
-    Answered::Over
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
 
-use super::live::LiveGuard;
+use super::live::{LiveGuard, LiveSession};
 use super::{Proxy, denial};
 use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
+use crate::metrics::Code;
 use crate::protocol::{Door, Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
@@ -56,7 +57,10 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         from_client,
         from_upstream,
         watch: P::Watch::default(),
-        tell: |overheard| write_down(proxy, &account, P::DOOR, overheard),
+        tell: |overheard| {
+            count(proxy, &live.session, &overheard);
+            write_down(proxy, &account, P::DOOR, overheard);
+        },
         traffic: live.session.traffic.clone(),
     });
     // Whatever a session's end needs, it gets: the process waits as long.
@@ -76,8 +80,18 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }
 
+/// Counts what the provider refused.
+fn count(proxy: &Proxy, session: &LiveSession, overheard: &Overheard) {
+    if let Overheard::MessageRefused { code, .. } | Overheard::Refused { code } = overheard {
+        proxy.metrics.upstream_refused(session.door, &session.provider, Code::of_reply(code));
+    }
+}
+
 /// At once, so that the commands show it while the session goes on, and without holding the session up.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
+    if matches!(overheard, Overheard::Refused { .. }) {
+        return;
+    }
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
         match overheard {
@@ -91,6 +105,7 @@ fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Over
                 let refusal = LastRefusal { at, protocol, code, trouble: advice.trouble() };
                 proxy.accounts.note_refusal(&account, refusal).await;
             }
+            Overheard::Refused { .. } => {}
             Overheard::MessageTaken => proxy.accounts.clear_refusal(&account).await,
         }
     };
