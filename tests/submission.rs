@@ -757,3 +757,32 @@ async fn who_consents_to_reading_alone_reads_and_is_told_why_nothing_is_sent() {
     let mut client = serving.submit_as(&settings).await;
     assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
 }
+
+#[tokio::test]
+async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let mut serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    let refusals = [
+        (SubmissionRefusal::SendAsDenied, "5.2.252", "Send As"),
+        (SubmissionRefusal::SendAsDeniedOld, "5.7.60", "Send As"),
+        (SubmissionRefusal::ConcurrentConnections, "4.3.2", "More than three connections"),
+        (SubmissionRefusal::ThreadLimit, "4.3.2", "fewer programs"),
+        (SubmissionRefusal::QuotaExceeded, "5.2.0", "wait until tomorrow"),
+        (SubmissionRefusal::MailboxFull, "5.2.2", "empty the mailbox"),
+        (SubmissionRefusal::BadSender, "5.1.8", "Restricted entities"),
+        (SubmissionRefusal::NoRights, "4.2.0", "FullAccess"),
+        (SubmissionRefusal::DailyLimit, "5.4.5", "24 hours"),
+    ];
+    for (refusal, code, advice) in refusals {
+        site.sandbox.controls().next_step(Step::Message, refusal);
+        let reply = client.mail(ALICE, &[BOB], MESSAGE).await;
+        assert_eq!(reply.lines, refusal.lines());
+        let line = serving.logs("refused a message").await;
+        assert!(line.contains(code) && line.contains(advice), "{refusal:?}: {line}");
+        assert!(!line.contains(BOB) && !line.contains("other@example.com"), "{line}");
+        // What is refused again in the same way is told once, until a message is taken.
+        assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    }
+}
