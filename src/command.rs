@@ -32,6 +32,25 @@ fn renew(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String 
     }
 }
 
+/// Lets the app password `name` of `account` open these doors.
+pub fn open_doors(account: &str, name: &str, doors: &[&str]) -> String {
+    format!("{} --protocols {}", limit(account, name), doors.join(","))
+}
+
+/// Lets the app password `name` of `account` go on to another day.
+pub fn prolong(account: &str, name: &str) -> String {
+    format!("{} --expires DATE", limit(account, name))
+}
+
+fn limit(account: &str, name: &str) -> String {
+    format!("imap-oauth-proxy passwords limit {} --name {}", quoted(account), quoted(name))
+}
+
+/// Lets mail programs in to `account` again.
+pub fn enable(account: &str) -> String {
+    format!("imap-oauth-proxy accounts enable {}", quoted(account))
+}
+
 /// Tries everything on the way to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))
