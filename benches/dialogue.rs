@@ -48,6 +48,8 @@ fn client(bencher: Bencher, form: &str) {
 fn provider(bencher: Bencher) {
     let token = Secret::new("t".repeat(1000));
     let credential = Credential {
+        or_user: None,
+        greeted: true,
         user: "alice@example.com",
         token: &token,
         mechanisms: &[Mechanism::Xoauth2],

@@ -11,6 +11,7 @@ mod place;
 mod preset;
 mod provider;
 pub mod scope;
+mod service;
 mod table;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,8 @@ use std::sync::Arc;
 
 pub use error::ConfigError;
 pub use place::is_loopback;
-pub use provider::{
-    AppGrant, ClientAuthentication, Endpoint, Provider, Quirks, Service, SignInAs, UpstreamSecurity,
-};
+pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+pub use service::{Endpoint, Names, Service, SignInAs, UpstreamSecurity};
 
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;

@@ -9,6 +9,7 @@ mod denial;
 mod farewell;
 mod handshake;
 mod places;
+mod reminders;
 mod session;
 mod sign_in;
 
@@ -34,6 +35,7 @@ use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
 pub use places::{ConnectionPermit, Full, Places};
+pub use reminders::Reminders;
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -55,6 +57,8 @@ pub struct Proxy {
     pub acceptors: HashMap<Door, Acceptor>,
     /// What each door may promise before the provider is known.
     pub promises: HashMap<Door, Arc<Promises>>,
+    /// What was said of promises that a provider does not keep.
+    pub reminders: Reminders,
     /// Bounds.
     pub limits: LimitSettings,
 }

@@ -12,6 +12,8 @@ mod door;
 mod end;
 pub mod imap;
 mod limits;
+mod line;
+mod meter;
 mod promises;
 mod refusal;
 pub mod sasl;
@@ -32,7 +34,7 @@ pub use end::DialogueEnd;
 pub use limits::{Channel, Limits};
 pub use promises::Promises;
 pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
-pub use session::{LastWord, Tail, Watch};
+pub use session::{LastWord, Overheard, Tail, Watch};
 
 /// What a client sent to log in.
 #[derive(Debug)]
@@ -180,7 +182,7 @@ pub trait Protocol: Sized + Send + Sync {
     fn sign_in<U: Stream>(
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
 
     /// The second half: looks into the mailbox just signed in to, as far as the protocol can, and leaves. The
     /// number of its folders, where the protocol has such. The wire is spent afterwards.

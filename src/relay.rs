@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::protocol::{Advice, LastWord, Tail, Watch};
+use crate::protocol::{LastWord, Overheard, Tail, Watch};
 
 /// One read at most: whole TLS records, as many as a stream takes in one system call.
 const SCRATCH: usize = crate::tls::FULL_READ;
@@ -28,8 +28,8 @@ const TURN: u64 = 4 << 20;
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 /// Nothing comes any more: a mail program that stays only keeps its place from another session.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
-/// So long without a byte, the provider may be between two answers: what its protocol takes for one decides.
-const QUIET: Duration = Duration::from_millis(300);
+/// For the last word on its way to a client that may not read.
+const LAST_WORD: Duration = Duration::from_millis(300);
 /// Answers longer than this are bulk, not words; see [`Watch::overhear`].
 const SMALL_ANSWER: usize = 1024;
 
@@ -148,7 +148,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
     W: Watch,
-    F: FnMut(Advice),
+    F: FnMut(Overheard),
 {
     /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
     pub fn new(session: Session<C, U, W, F>) -> Self {
@@ -190,8 +190,8 @@ where
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
-            if let Some(advice) = self.watch.overhear(piece) {
-                (self.tell)(advice);
+            if let Some(overheard) = self.watch.overhear(piece) {
+                (self.tell)(overheard);
             }
         };
         let down = self.down.poll(context, &mut self.upstream, &mut self.client, overhear);
@@ -231,8 +231,8 @@ where
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
         loop {
-            let before = self.down.bytes;
-            let quiet_until = (Instant::now() + QUIET).min(deadline);
+            let before = self.up.bytes + self.down.bytes;
+            let quiet_until = (Instant::now() + W::QUIET).min(deadline);
             if let Ok(end) = tokio::time::timeout_at(quiet_until, poll_fn(|context| self.poll(context))).await
             {
                 return end;
@@ -242,14 +242,15 @@ where
                 LastWord::NotYet | LastWord::Silence => String::new(),
                 LastWord::Say(line) => line,
             };
-            let _ = tokio::time::timeout(QUIET, self.close(&line)).await;
+            let _ = tokio::time::timeout(LAST_WORD, self.close(&line)).await;
             return End::Farewell;
         }
     }
 
     /// What the protocol lets us say, where nothing came since there were `before` bytes.
     fn last_word(&self, before: u64, reason: &str) -> LastWord {
-        match self.down.bytes == before && self.down.pending.is_empty() {
+        let pending = [&self.up.pending, &self.down.pending];
+        match self.up.bytes + self.down.bytes == before && pending.iter().all(|bytes| bytes.is_empty()) {
             true => self.watch.last_word(self.down.tail, reason),
             false => LastWord::NotYet,
         }

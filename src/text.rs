@@ -20,6 +20,17 @@ pub fn is_shown(c: char) -> bool {
             | '\u{e0000}'..='\u{e01ef}')
 }
 
+/// Whether `name` is a domain in the letters-digits-hyphens form (RFC 5321 §4.1.2).
+pub fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
 /// A word as a shell takes it: in a command that is shown, a name is never more than one argument. What cannot
 /// be shown is written as bash, ksh and zsh read it, so that the command can be copied.
 pub fn quoted(word: &str) -> String {

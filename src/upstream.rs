@@ -14,8 +14,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::{Door, Endpoint, Provider, Service};
+use crate::config::{Door, Endpoint, Provider, Service, UpstreamSecurity};
+use crate::protocol::{MendedBy, Refusal};
 use crate::tls::{ConnectError, Connector, Stream};
+use crate::wire::Wire;
 
 /// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -62,7 +64,7 @@ pub struct Dialler {
 }
 
 impl Dialler {
-    /// Connects and finishes the TLS handshake. The deadline is the caller's.
+    /// Connects and finishes the TLS handshake, at once or after STARTTLS. The deadline is the caller's.
     pub async fn dial(&self) -> Result<Stream, DialError> {
         let Endpoint { host, port } = &self.service.endpoint;
         let (door, name) = (self.service.door, || self.service.endpoint.to_string());
@@ -77,7 +79,23 @@ impl Dialler {
             }
         };
         keep_alive(&tcp);
+        let tcp = match self.service.security {
+            UpstreamSecurity::Tls => tcp,
+            UpstreamSecurity::Starttls => self.begin_tls(tcp).await?,
+        };
         Ok(self.connector.connect(host, tcp).await?)
+    }
+
+    /// Asks the server in cleartext to go on in TLS. What it said, and what came behind its consent, is dropped
+    /// unread: an attacker on the line may have written it.
+    async fn begin_tls(&self, tcp: TcpStream) -> Result<TcpStream, DialError> {
+        let (door, endpoint) = (self.service.door, || self.service.endpoint.to_string());
+        let lost = |error| DialError::Connect { endpoint: endpoint(), error };
+        let mut wire = Wire::new(Stream::plain(tcp).map_err(lost)?);
+        let begun = door.begin_tls(&mut wire).await;
+        begun.map_err(|refusal| DialError::BeginTls { endpoint: endpoint(), refusal: Box::new(refusal) })?;
+        let (stream, _) = wire.into_parts();
+        stream.into_plain().map_err(|_| lost(io::ErrorKind::InvalidInput.into()))
     }
 }
 
@@ -217,6 +235,14 @@ pub enum DialError {
         #[source]
         error: io::Error,
     },
+    /// The cleartext before TLS.
+    #[error("{endpoint} did not begin TLS: {refusal}")]
+    BeginTls {
+        /// Host and port as configured.
+        endpoint: String,
+        /// What it said.
+        refusal: Box<Refusal>,
+    },
     /// TLS.
     #[error(transparent)]
     Tls(#[from] ConnectError),
@@ -228,6 +254,7 @@ impl DialError {
         match self {
             Self::NoServer { .. } => false,
             Self::Resolve { .. } | Self::Connect { .. } => true,
+            Self::BeginTls { refusal, .. } => refusal.mended_by() == MendedBy::Time,
             Self::Tls(error) => error.is_transient(),
         }
     }

@@ -47,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("events", &["command", "forecast", "oauth", "store", "config"]),
     ("forecast", &["store", "config"]),
     ("command", &["store"]),
-    ("upstream", &["tls", "config"]),
+    ("upstream", &["protocol", "tls", "config", "wire"]),
     ("relay", &["protocol", "tls"]),
     ("store", &["secret"]),
     ("secret", &[]),

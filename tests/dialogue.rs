@@ -59,6 +59,8 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
     let (mut provider, mut upstream) = Peer::new();
     let token = Secret::new("ya29.TEST");
     let credential = Credential {
+        or_user: None,
+        greeted: true,
         user: "alice@example.com",
         token: &token,
         mechanisms: &[Mechanism::Xoauth2],
@@ -174,6 +176,8 @@ async fn a_provider_that_hangs_up_is_said_so() {
     drop(provider);
     let token = Secret::new("t");
     let credential = Credential {
+        or_user: None,
+        greeted: true,
         user: "u",
         token: &token,
         mechanisms: &[Mechanism::Xoauth2],

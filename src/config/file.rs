@@ -16,6 +16,7 @@ use super::preset;
 use super::table::ProviderFile;
 use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Security, StoreSettings, Tls};
 use crate::secret::KeySource;
+use crate::text::is_domain;
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
 /// connections after 60.
@@ -221,13 +222,7 @@ fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
 
 /// A DNS name in the letters-digits-hyphens form, or an IP address.
 fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.parse::<std::net::IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+    name.parse::<std::net::IpAddr>().is_ok() || is_domain(name)
 }
 
 fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {

@@ -1,16 +1,14 @@
 //! Where mail lives: hosts, endpoints, scopes, quirks, and the OAuth client registered there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
 use url::Url;
 
 use super::scope;
-
-use crate::protocol::sasl::Mechanism;
-use crate::protocol::{Credential, Door};
+use super::service::Service;
+use crate::protocol::Door;
 use crate::secret::Secret;
 
 /// One provider as configured: a preset with the user's changes, or wholly the user's own.
@@ -95,20 +93,23 @@ impl Provider {
     }
 
     /// The scopes that a person is asked for who is to use `doors`: those of the doors, then the provider's own.
+    /// What the provider's own hold already, perhaps spelt differently or as `.default`, is asked for as they do.
     pub fn asked_for(&self, doors: &[Door]) -> Vec<String> {
         let of_doors = self.services.iter().filter(|service| doors.contains(&service.door));
         let mut asked: Vec<String> = Vec::new();
-        for scope in of_doors.flat_map(|service| &service.scopes).chain(&self.scopes) {
-            if !asked.iter().any(|other| scope::covers(other, scope)) {
+        for scope in of_doors.flat_map(|service| &service.scopes) {
+            let known = |other: &String| scope::covers(scope, other);
+            if !asked.iter().chain(&self.scopes).any(known) {
                 asked.push(scope.clone());
             }
         }
+        asked.extend(self.scopes.iter().cloned());
         asked
     }
 
     /// The mail scopes that a grant of the scopes `granted` lacks for `door`.
     pub fn lacking(&self, door: Door, granted: &[String]) -> Vec<String> {
-        scope::missing(&self.asked_for(&[door]), Some(granted))
+        scope::missing(&self.asked_for(&[door]), told(granted))
     }
 
     /// The doors that a grant of the scopes `granted` opens.
@@ -123,7 +124,7 @@ impl Provider {
     pub fn named_in_refresh(&self, granted: &[String]) -> Vec<String> {
         let doors: Vec<Door> = self.doors().collect();
         let asked = self.asked_for(&doors);
-        let missing = scope::missing(&asked, Some(granted));
+        let missing = scope::missing(&asked, told(granted));
         let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
         // The configuration asks for other mail scopes by now; the grant still holds its own.
         if !named.iter().any(|scope| scope::is_for_mail(scope)) {
@@ -136,6 +137,12 @@ impl Provider {
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
+}
+
+/// The scopes of a grant, where they are known. One that came from elsewhere may have none written down, which
+/// tells nothing.
+fn told(granted: &[String]) -> Option<&[String]> {
+    (!granted.is_empty()).then_some(granted)
 }
 
 /// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
@@ -153,66 +160,6 @@ pub struct Quirks {
     pub testing_days: Option<u32>,
     /// An application gets mail access through a service account, and through no client secret (Google).
     pub app_by_service_account: bool,
-}
-
-/// A mail server of a provider.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// What it speaks.
-    pub door: Door,
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// How its connection comes into TLS; none stays without.
-    pub security: UpstreamSecurity,
-    /// SASL mechanisms in order of preference.
-    pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// round trip is spent on asking.
-    pub sasl_ir: Option<bool>,
-    /// Connections that one account may hold at once.
-    pub max_connections_per_account: Option<u32>,
-    /// The scopes asked for besides the provider's own where this door is used.
-    pub scopes: Vec<String>,
-    /// What may be promised to a client on behalf of this server before the client is known: lines of EHLO.
-    pub promises: Vec<String>,
-    /// Whose name to sign in with where the mailbox is another's; `None` finds out.
-    pub sign_in_as: Option<SignInAs>,
-}
-
-/// How a connection to a mail server comes into TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UpstreamSecurity {
-    /// At once.
-    Tls,
-    /// By the protocol's own STARTTLS.
-    Starttls,
-}
-
-/// Whose name opens a mailbox that belongs to another than the person who authorised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SignInAs {
-    /// The mailbox's.
-    Account,
-    /// The name of the person who authorised.
-    Owner,
-}
-
-impl Service {
-    /// How to sign in there as `user`. The only place that makes a credential.
-    pub fn credential<'a>(&'a self, user: &'a str, token: &'a Secret) -> Credential<'a> {
-        Credential {
-            user,
-            or_user: None,
-            greeted: self.security == UpstreamSecurity::Tls,
-            token,
-            mechanisms: &self.mechanisms,
-            host: &self.endpoint.host,
-            port: self.endpoint.port,
-            sasl_ir: self.sasl_ir,
-        }
-    }
 }
 
 /// How the proxy signs in as an application, without a person.
@@ -263,39 +210,67 @@ pub enum ClientAuthentication {
     Basic,
 }
 
-/// A host and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A DNS name or an IP address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+    const IDENTITY: &str = "openid profile email offline_access";
+
+    fn microsoft(own: &str) -> std::sync::Arc<Provider> {
+        let text = format!("state_directory = \"/x\"\n[providers.microsoft365]\nclient_id = \"x\"\n{own}\n");
+        Config::parse(&text, None).unwrap().providers["microsoft365"].clone()
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_person_is_asked_for_the_scopes_of_the_doors_and_for_no_other() {
+        let preset = microsoft("");
+        let [imap, send] =
+            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        for (doors, asked) in [
+            (&[][..], IDENTITY.to_owned()),
+            (&[Door::Imap], format!("{imap} {IDENTITY}")),
+            (&[Door::Submission], format!("{send} {IDENTITY}")),
+            (&Door::ALL, format!("{imap} {send} {IDENTITY}")),
+        ] {
+            assert_eq!(preset.asked_for(doors), words(&asked));
+        }
+        // A list of the user's own is asked for as it is spelt, and holds what `.default` stands for.
+        for (own, asked) in [
+            (
+                "https://outlook.office365.com/IMAP.AccessAsUser.All openid",
+                format!("{send} https://outlook.office365.com/IMAP.AccessAsUser.All openid"),
+            ),
+            (
+                "https://outlook.office.com/.default openid",
+                "https://outlook.office.com/.default openid".to_owned(),
+            ),
+        ] {
+            let own = microsoft(&format!("scopes = {:?}", words(own)));
+            assert_eq!(own.asked_for(&Door::ALL), words(&asked));
         }
     }
-}
 
-impl std::str::FromStr for Endpoint {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "must be host:port, such as \"imap.example.com:993\"";
-        let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
-        let port = port.parse().map_err(|_| SHAPE)?;
-        let host = match host.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
-            None => Some(host).filter(|host| !host.contains(':')),
-        };
-        let plain = |host: &str| host.bytes().all(|b| b.is_ascii_graphic() && !b"/@?#\\\"".contains(&b));
-        match host.filter(|host| !host.is_empty() && plain(host)) {
-            Some(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
-            None => Err(SHAPE),
+    #[test]
+    fn a_refresh_names_what_the_grant_holds_and_an_unknown_grant_opens_everything() {
+        let preset = microsoft("");
+        let [imap, send] =
+            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        for (granted, named, opened) in [
+            (imap.clone(), format!("{imap} {IDENTITY}"), &[Door::Imap][..]),
+            (format!("{send} openid"), format!("{send} {IDENTITY}"), &[Door::Submission]),
+            (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
+            // Of another configuration.
+            ("https://graph.example/Mail".to_owned(), format!("https://graph.example/Mail {IDENTITY}"), &[]),
+            (String::new(), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
+        ] {
+            assert_eq!(preset.named_in_refresh(&words(&granted)), words(&named), "{granted}");
+            assert_eq!(preset.opened_by(&words(&granted)), opened, "{granted}");
         }
+        assert_eq!(preset.lacking(Door::Submission, &words(&imap)), [send]);
     }
 }

@@ -12,7 +12,8 @@ use url::Url;
 
 use super::error::Problem;
 use super::place::{Base, is_loopback};
-use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks, SignInAs, UpstreamSecurity};
+use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+use super::service::{SignInAs, UpstreamSecurity};
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 

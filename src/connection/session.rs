@@ -8,14 +8,12 @@ use tracing::{Instrument as _, info, warn};
 
 use super::{Proxy, denial};
 use crate::account::{Account, SessionGuard, UpstreamPermit};
-use crate::protocol::{Advice, Protocol};
+use crate::protocol::{Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
 use crate::tls::Stream;
 use crate::wire::Wire;
 
-/// How long a session may take to come between two answers when the proxy stops.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 /// A revoked session is to end soon: with the look at the store within five seconds.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 const REVOKED: &str = "The password or the authorisation of this session was revoked";
@@ -53,12 +51,14 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         from_client,
         from_upstream,
         watch: P::Watch::default(),
-        tell: |advice| write_down(proxy, &account, advice),
+        tell: |overheard| write_down(proxy, &account, overheard),
     });
+    // Whatever a session's end needs, it gets: the process waits as long.
+    let drain = Duration::from_secs(proxy.limits.drain_seconds);
     let summary = {
         let farewell = pin!(async {
             tokio::select! {
-                () = shutdown.begun() => Farewell { reason: denial::STOPPING, patience: DRAIN_PATIENCE },
+                () = shutdown.begun() => Farewell { reason: denial::STOPPING, patience: drain },
                 () = session.revoked() => Farewell { reason: REVOKED, patience: REVOCATION_PATIENCE },
             }
         });
@@ -70,11 +70,19 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
 }
 
 /// At once, so that the commands show it while the session goes on, and without holding the session up.
-fn write_down(proxy: &Arc<Proxy>, account: &Account, advice: Advice) {
+fn write_down(proxy: &Arc<Proxy>, account: &Account, overheard: Overheard) {
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
-        proxy.accounts.note_trouble(&account, advice.trouble()).await;
-        warn!(account = account.name, "{advice}");
+        match overheard {
+            Overheard::Trouble(advice) => {
+                proxy.accounts.note_trouble(&account, advice.trouble()).await;
+                warn!(account = account.name, "{advice}");
+            }
+            Overheard::MessageRefused { code, advice } => {
+                warn!(account = account.name, code, "the provider refused a message: {advice}");
+            }
+            Overheard::MessageTaken => {}
+        }
     };
     tokio::spawn(writing.in_current_span());
 }

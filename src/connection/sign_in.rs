@@ -16,7 +16,8 @@ use tracing::warn;
 use super::{ANSWER_RESERVE, Connection, denial};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
-use crate::protocol::{Accepted, Denial, MendedBy, Protocol, Refusal};
+use crate::config::Names;
+use crate::protocol::{Accepted, Credential, Denial, MendedBy, Protocol, Refusal, Said};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::upstream::{DialError, Dialler};
@@ -71,9 +72,10 @@ impl<P: Protocol> Connection<P> {
             has_token: &has_token,
         };
         match timeout_at(deadline, attempt.run()).await {
-            Ok(Ok((accepted, upstream))) => {
+            Ok(Ok((accepted, session))) => {
                 self.proxy.accounts.accepted(account).await;
-                Ok((accepted, upstream, permit))
+                self.warn_of_broken_promises(&upstream.provider.name, &accepted.lacking);
+                Ok((accepted, session, permit))
             }
             Ok(Err(failed)) => {
                 self.remember(account, &failed).await;
@@ -85,6 +87,18 @@ impl<P: Protocol> Connection<P> {
                 warn!(account = account.name, "{}", denial.text);
                 Err(denial)
             }
+        }
+    }
+
+    /// The client has been told that the provider can what it cannot.
+    fn warn_of_broken_promises(&self, provider: &str, lacking: &[String]) {
+        let said = |word: &&String| self.proxy.reminders.is_due(&format!("{provider} {word}"));
+        for word in lacking.iter().filter(said) {
+            let key = P::DOOR.promises_key().unwrap_or_default();
+            warn!(
+                provider,
+                "the provider's server lacks {word}, which clients are promised; remove it from {key} of the provider"
+            );
         }
     }
 
@@ -102,6 +116,13 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
+/// What a provider said to a token.
+enum Tried {
+    In(SignedIn),
+    /// The connection may be good for another one.
+    Refused(Said, Wire<Stream>),
+}
+
 struct Attempt<'a, P> {
     connection: &'a Connection<P>,
     dialogue: &'a P,
@@ -117,12 +138,10 @@ impl<P: Protocol> Attempt<'_, P> {
     async fn run(&self) -> Result<SignedIn, Failed> {
         let tokens = &self.connection.proxy.tokens;
         let (token, upstream) =
-            tokio::try_join!(self.token(tokens.access(self.grant, self.mailbox)), async {
-                self.dialler.dial().await.map_err(Failed::Dial)
-            },)?;
-        let said = match self.authenticate(upstream, &token).await {
-            Err(Refusal::Token(said)) => said,
-            other => return other.map_err(Failed::Refused),
+            tokio::try_join!(self.token(tokens.access(self.grant, self.mailbox)), self.dial())?;
+        let (said, upstream) = match self.authenticate(upstream, true, &token).await? {
+            Tried::In(signed_in) => return Ok(signed_in),
+            Tried::Refused(said, upstream) => (said, upstream),
         };
         if let Some(trouble) = &self.account.trouble
             && trouble.retry_at > OffsetDateTime::now_utc()
@@ -131,20 +150,17 @@ impl<P: Protocol> Attempt<'_, P> {
             return Err(Failed::Refused(Refusal::Token(said)));
         }
         let token = self.token(tokens.replace(self.grant, self.mailbox, &token)).await?;
-        let upstream = self.dialler.dial().await.map_err(Failed::Dial)?;
-        let refusal = match self.authenticate(upstream, &token).await {
-            Ok(signed_in) => return Ok(signed_in),
-            Err(refusal) => refusal,
+        let said = match self.again(upstream, &token).await? {
+            Tried::In(signed_in) => return Ok(signed_in),
+            Tried::Refused(said, _) => said,
         };
-        if let Refusal::Token(said) = &refusal {
-            // A domain account stands for many mailboxes: say which.
-            let mut trouble = said.trouble();
-            if let Mailbox::OfDomain(mailbox) = self.mailbox {
-                trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
-            }
-            self.connection.proxy.accounts.refused(self.account, trouble).await;
+        // A domain account stands for many mailboxes: say which.
+        let mut trouble = said.trouble();
+        if let Mailbox::OfDomain(mailbox) = self.mailbox {
+            trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
         }
-        Err(Failed::Refused(refusal))
+        self.connection.proxy.accounts.refused(self.account, trouble).await;
+        Err(Failed::Refused(Refusal::Token(said)))
     }
 
     async fn token(
@@ -157,11 +173,52 @@ impl<P: Protocol> Attempt<'_, P> {
         Ok(token)
     }
 
-    async fn authenticate(&self, upstream: Stream, token: &AccessToken) -> Result<SignedIn, Refusal> {
-        let mut upstream = Wire::new(upstream);
-        let credential = self.dialler.service.credential(&self.account.name, &token.secret);
-        let accepted = self.dialogue.authenticate(&mut upstream, &credential).await?;
-        Ok((accepted, upstream))
+    async fn dial(&self) -> Result<Wire<Stream>, Failed> {
+        self.dialler.dial().await.map(Wire::new).map_err(Failed::Dial)
+    }
+
+    /// Tries another token: on the connection where the first was refused, if the provider keeps such, else on a
+    /// new one.
+    async fn again(&self, upstream: Wire<Stream>, token: &AccessToken) -> Result<Tried, Failed> {
+        if P::KEEPS_REFUSED {
+            match self.authenticate(upstream, false, token).await {
+                Err(Failed::Refused(Refusal::Closed | Refusal::Io(_))) => {}
+                tried => return tried,
+            }
+        }
+        self.authenticate(self.dial().await?, true, token).await
+    }
+
+    /// Signs in on `upstream`, which is `fresh` or has refused another token.
+    async fn authenticate(
+        &self,
+        mut upstream: Wire<Stream>,
+        fresh: bool,
+        token: &AccessToken,
+    ) -> Result<Tried, Failed> {
+        let mut credential = self.dialler.service.credential(self.names(), &token.secret);
+        let greets = credential.greeted;
+        credential.greeted = fresh && greets;
+        let mut outcome = self.dialogue.authenticate(&mut upstream, &credential).await;
+        // A provider that hangs up after a refusal is asked for the other name on a new connection.
+        if let (Err(Refusal::Closed), Some(user)) = (&outcome, credential.or_user) {
+            upstream = self.dial().await?;
+            let other = Credential { user, or_user: None, greeted: greets, ..credential };
+            outcome = self.dialogue.authenticate(&mut upstream, &other).await;
+            if let Ok(accepted) = &mut outcome {
+                accepted.by_other_name = true;
+            }
+        }
+        match outcome {
+            Ok(accepted) => Ok(Tried::In((accepted, upstream))),
+            Err(Refusal::Token(said)) => Ok(Tried::Refused(said, upstream)),
+            Err(refusal) => Err(Failed::Refused(refusal)),
+        }
+    }
+
+    /// Whose names may open the mailbox.
+    fn names(&self) -> Names<'_> {
+        Names { account: &self.account.name, owner: self.grant.person(), remembered: None }
     }
 }
 

@@ -23,6 +23,7 @@ use super::accounts::canonical_name;
 use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_account, check_login_name};
+use super::proof::DOOR;
 use super::providers::Legs;
 use crate::config::Provider;
 use crate::secret::Secret;
@@ -113,13 +114,15 @@ pub(crate) async fn import(
     let legs = Legs::of(provider)?;
     // A provider that rotates spends the token that was given: from here on there is no way back.
     let _importing = Uninterrupted::begin();
-    let refreshed = legs.client.refresh(&refresh_token, &provider.scopes).await;
+    let asked = provider.asked_for(&[DOOR]);
+    let refreshed = legs.client.refresh(&refresh_token, &asked).await;
     let mut tokens = refreshed.map_err(|error| Error::RefreshTokenRefused {
         title: provider.title.clone(),
         account: account.to_owned(),
         error,
     })?;
     let account = canonical_name(installation, account).await?;
+    tokens.scopes.get_or_insert(asked);
     // Most providers keep the old one valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };

@@ -17,7 +17,7 @@ use super::installation::Installation;
 use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::{self, Found};
-use crate::config::Config;
+use crate::config::{Config, Names};
 use crate::store::LoginRecord;
 
 pub(crate) use step::{Event, Finding, Outcome, Step};
@@ -151,9 +151,10 @@ async fn account_steps(
         missing: missing_scopes(&own.provider, grant),
     };
     steps.done("token", Some(started), Ok(found));
+    let names = Names { account: name, owner: grant.person(), remembered: None };
     if name.starts_with('@') {
         steps.tell(Event::DomainAccount);
-    } else if mail::opens(steps, &own.provider.title, dialler, name, &token.secret).await {
+    } else if mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await {
         let _ = installation.store.set_trouble(&account.id, None).await;
     }
 }

@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use super::error::Error;
 use super::installation::Installation;
+use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::Found;
 use crate::config::Provider;
 use crate::forecast::{self, End};
-use crate::oauth::scope;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant, GrantKind, GrantState, Mailbox, StoreError};
 use crate::token::{AccessToken, TokenFailure};
@@ -120,7 +120,7 @@ fn trouble(
 pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
     match grant.kind() {
         GrantKind::App => Vec::new(),
-        GrantKind::Person => scope::missing(&provider.scopes, Some(&grant.scopes)),
+        GrantKind::Person => provider.lacking(DOOR, &grant.scopes),
     }
 }
 

@@ -16,7 +16,7 @@ use super::providers::Legs;
 use super::{answers, certs};
 use crate::account::{Accounts, Gates};
 use crate::config::{Config, Door, Security};
-use crate::connection::Proxy;
+use crate::connection::{Proxy, Reminders};
 use crate::events::Teller;
 use crate::oauth::Webhook;
 use crate::protocol::Promises;
@@ -26,6 +26,8 @@ use crate::store::{Absence, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity};
 use crate::token::Tokens;
 
+/// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Without its database the process takes no new session, so that it is started again the sooner the better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
 /// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
@@ -99,7 +101,7 @@ impl Serving {
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
     pub(crate) async fn stop(mut self, ending: Ending, again: impl Future<Output = ()>) {
-        let drain = Duration::from_secs(self.proxy.limits.drain_seconds);
+        let drain = Duration::from_secs(self.proxy.limits.drain_seconds) + LAST_WORDS;
         let patience = if ending == Ending::Asked { drain } else { DRAIN_WITHOUT_STORE };
         self.trigger.begin();
         tokio::select! {
@@ -172,6 +174,7 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         providers: legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
         acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
         promises: promises(config),
+        reminders: Reminders::default(),
         limits: config.limits.clone(),
     })
 }

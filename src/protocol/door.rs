@@ -2,7 +2,7 @@
 
 use super::imap::Imap;
 use super::submission::Submission;
-use super::{Credential, NotListed, Protocol as _, Refusal};
+use super::{Accepted, Credential, NotListed, Protocol as _, Refusal};
 use crate::wire::{Stream, Wire};
 
 /// A mail protocol that accounts are used through. A listener opens one door; a provider has a server for
@@ -56,6 +56,23 @@ impl Door {
         }
     }
 
+    /// The key of a provider's table that lists what may be promised of its server, where there is such.
+    pub const fn promises_key(self) -> Option<&'static str> {
+        match self {
+            Self::Imap => None,
+            Self::Submission => Some("submission_ehlo"),
+        }
+    }
+
+    /// Whether a mailbox that is not the authorising person's own may open with that person's name only: Exchange
+    /// refuses the mailbox's at submission, and wants it everywhere else.
+    pub const fn may_want_owner(self) -> bool {
+        match self {
+            Self::Imap => false,
+            Self::Submission => true,
+        }
+    }
+
     /// [`Protocol::begin_tls`](super::Protocol::begin_tls) of this door's protocol.
     pub async fn begin_tls<U: Stream>(self, upstream: &mut Wire<U>) -> Result<(), Refusal> {
         match self {
@@ -69,7 +86,7 @@ impl Door {
         self,
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Accepted, Refusal> {
         match self {
             Self::Imap => Imap::sign_in(upstream, credential).await,
             Self::Submission => Submission::sign_in(upstream, credential).await,

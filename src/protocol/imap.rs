@@ -131,8 +131,11 @@ impl Protocol for Imap {
         Ok(client.flush().await?)
     }
 
-    async fn sign_in<U: Stream>(upstream: &mut Wire<U>, credential: &Credential<'_>) -> Result<(), Refusal> {
-        sign_in(PROOF_TAG, upstream, credential).await.map(drop)
+    async fn sign_in<U: Stream>(
+        upstream: &mut Wire<U>,
+        credential: &Credential<'_>,
+    ) -> Result<Accepted, Refusal> {
+        sign_in(PROOF_TAG, upstream, credential).await
     }
 
     async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {

@@ -101,8 +101,10 @@ pub enum MendedBy {
     Time,
     /// Less use of the account. It passes as well, but comes again, so that a person should hear of it.
     Rest,
-    /// A person: the owner, the administrator of the mailbox, or the one of this proxy.
+    /// A person: the owner, or the administrator of this proxy.
     Person,
+    /// The administrator of the mailbox.
+    Administrator,
 }
 
 impl Refusal {
@@ -134,7 +136,7 @@ impl Refusal {
             _ => return Trouble::new(CauseKind::MailboxRefused, self.to_string(), Cure::Unknown),
         };
         let cause = format!("{what}: {}", said.cause());
-        Trouble::new(CauseKind::MailboxRefused, cause, Cure::advice(said.advice.remedy))
+        Trouble::new(CauseKind::MailboxRefused, cause, said.advice.cure())
     }
 
     /// Whether a fresh token may help.
@@ -193,7 +195,7 @@ impl Said {
 
     /// Cause and cure, as they are remembered of the account.
     pub fn trouble(&self) -> Trouble {
-        Trouble::new(CauseKind::MailboxRefused, self.cause(), Cure::advice(self.advice.remedy))
+        Trouble::new(CauseKind::MailboxRefused, self.cause(), self.advice.cure())
     }
 }
 
@@ -255,12 +257,27 @@ pub struct Advice {
     pub cause: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
+    /// Who does it.
+    pub by: MendedBy,
 }
 
 impl Advice {
+    /// What the person at the mail program, or at its mailbox, can do.
+    pub const fn person(cause: &'static str, remedy: &'static str) -> Self {
+        Self { cause, remedy, by: MendedBy::Person }
+    }
+
+    fn cure(&self) -> Cure {
+        match self.by {
+            MendedBy::Administrator => Cure::Administrator { text: self.remedy.to_owned() },
+            MendedBy::Time => Cure::wait(self.remedy),
+            MendedBy::Rest | MendedBy::Person => Cure::advice(self.remedy),
+        }
+    }
+
     /// The same, as it is remembered of the account.
     pub fn trouble(&self) -> Trouble {
-        Trouble::new(CauseKind::MailboxRefused, self.cause, Cure::advice(self.remedy))
+        Trouble::new(CauseKind::MailboxRefused, self.cause, self.cure())
     }
 }
 

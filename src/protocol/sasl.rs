@@ -6,6 +6,8 @@
 //! quoting, so a `\x01` or a line break in a user name could smuggle a second field in. Everything
 //! that holds a password or a token is wiped when it is dropped.
 
+pub mod exchange;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -52,8 +54,10 @@ pub fn decode_plain(message: &[u8]) -> Result<Login, PlainError> {
     else {
         return Err(PlainError::Malformed);
     };
-    let name = text_of(name);
-    if !authzid.is_empty() && !same_name(&text_of(authzid), &name) {
+    let (authzid, name) = (text_of(authzid), text_of(name));
+    // Some old senders put the one name that they have in the wrong place.
+    let name = if name.is_empty() { authzid.clone() } else { name };
+    if !authzid.is_empty() && !same_name(&authzid, &name) {
         return Err(PlainError::OtherIdentity);
     }
     Ok(Login { name, password: secret_text_of(password) })

@@ -1,5 +1,7 @@
 //! A session after its login, as far as its protocol has a say in it.
 
+use std::time::Duration;
+
 use super::Advice;
 
 /// The last bytes that a provider sent, the newest at the end.
@@ -9,13 +11,32 @@ pub type Tail = [u8; 4];
 ///
 /// One value a session, for as long as that lasts: keep it small.
 pub trait Watch: Default + Send {
+    /// So long without a byte in either direction, the session may be between two answers.
+    const QUIET: Duration;
+
     /// Shown each short piece of what the provider sends, before it is passed on. What it tells about the
     /// session as such is returned, once. It runs within the relay's read, so it must cost next to nothing.
-    fn overhear(&mut self, piece: &[u8]) -> Option<Advice>;
+    fn overhear(&mut self, piece: &[u8]) -> Option<Overheard>;
 
     /// What the client may be told, where the session is to end, all was passed on, and the provider has been
     /// silent for a moment after `tail`. `reason` is one sentence for the person.
     fn last_word(&self, tail: Tail, reason: &str) -> LastWord;
+}
+
+/// What a provider said in a session that is worth remembering.
+#[derive(Debug)]
+pub enum Overheard {
+    /// The session as such is in trouble.
+    Trouble(Advice),
+    /// It refused a message, for a reason that is known and that a person can do something about.
+    MessageRefused {
+        /// Its own code: "5.2.252", or "432".
+        code: String,
+        /// What that means.
+        advice: Advice,
+    },
+    /// It took a message.
+    MessageTaken,
 }
 
 /// What a client may be told at the end of its session.

@@ -1,81 +1,176 @@
-//! Submission (RFC 6409): being written.
+//! Submission: drives the two dialogues over their wires.
+//!
+//! [`client::Dialogue`] and [`upstream::SignIn`] decide everything and know no sockets; the loops here move bytes for
+//! them. A client does not say EHLO again after AUTH, so it is told before its provider is known what all
+//! providers keep ([`Promises`]); the sign-in says which of that its own provider lacks.
 
+pub mod client;
+mod command;
+mod meaning;
+mod reply;
+mod response;
+pub mod upstream;
+mod watch;
+
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Accepted, Advice, Channel, Credential, Denial, DialogueEnd, Door, LastWord, Limits, NotListed, Protocol,
-    Refusal, Request, Tail, Watch,
+    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Promises, Protocol, Refusal,
+    Request,
 };
-use crate::wire::{Stream, Wire};
+use crate::wire::{Buffer, Stream, Wire};
+use client::{Dialogue, Event};
+use upstream::{BeginTls, SignIn, Step};
+
+pub use watch::SessionWatch;
 
 /// The submission dialogue of one connection.
 #[derive(Debug)]
-pub struct Submission;
-
-/// What was overheard of one session.
-#[derive(Debug, Default)]
-pub struct SessionWatch;
-
-impl Watch for SessionWatch {
-    fn overhear(&mut self, _: &[u8]) -> Option<Advice> {
-        None
-    }
-
-    fn last_word(&self, _: Tail, _: &str) -> LastWord {
-        LastWord::Silence
-    }
+pub struct Submission {
+    dialogue: Dialogue,
 }
 
 impl Protocol for Submission {
     const DOOR: Door = Door::Submission;
+    /// Exchange refuses the fourth session of a mailbox at the end of its message; to wait costs a sender less.
     const GATE_PATIENCE: Option<Duration> = None;
+    /// Both Exchange and Dovecot do.
     const KEEPS_REFUSED: bool = true;
 
     type Watch = SessionWatch;
 
-    fn new(_: Channel, _: Limits) -> Self {
-        Self
+    fn new(channel: Channel, limits: Limits) -> Self {
+        Self { dialogue: Dialogue::new(channel, limits) }
     }
 
-    fn turn_away(_: &Denial) -> Vec<u8> {
-        Vec::new()
+    fn promise(&mut self, promises: &Arc<Promises>) {
+        self.dialogue.promise(promises);
     }
 
-    async fn next<S: Stream>(&mut self, _: &mut Wire<S>) -> Result<Request, DialogueEnd> {
-        Err(DialogueEnd::Closed)
+    /// A reply of refusal in the place of a greeting (RFC 5321 §3.1).
+    fn turn_away(denial: &Denial) -> Vec<u8> {
+        let mut line = Buffer::new();
+        reply::write_end(&mut line, denial);
+        line.into_unread()
     }
 
-    fn tls_started(&mut self) {}
+    async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
+        loop {
+            let (inbox, outbox) = client.buffers();
+            let event = self.dialogue.step(inbox, outbox);
+            if matches!(event, Event::StartTls(_)) {
+                // Never interpreted, neither here nor as the beginning of the handshake.
+                inbox.clear();
+            }
+            let flushed = client.flush().await;
+            match event {
+                // The last words may fail to arrive; why it ended is what counts.
+                Event::End(end) => return Err(end),
+                Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
+                Event::StartTls(injected) => {
+                    return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
+                }
+                Event::More => flushed?,
+            }
+            match client.fill().await {
+                Ok(0) => return Err(DialogueEnd::Vanished),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let (_, outbox) = client.buffers();
+                    let end = self.dialogue.too_much(outbox);
+                    let _ = client.flush().await;
+                    return Err(end);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 
-    async fn deny<S: Stream>(&mut self, _: &mut Wire<S>, _: &Denial) -> Result<(), DialogueEnd> {
-        Err(DialogueEnd::Closed)
+    fn tls_started(&mut self) {
+        self.dialogue.tls_started();
+    }
+
+    async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
+        let (_, outbox) = client.buffers();
+        match self.dialogue.denied(denial, outbox) {
+            Some(end) => {
+                let _ = client.flush().await;
+                Err(end)
+            }
+            None => Ok(client.flush().await?),
+        }
     }
 
     async fn authenticate<U: Stream>(
         &self,
-        _: &mut Wire<U>,
-        _: &Credential<'_>,
+        upstream: &mut Wire<U>,
+        credential: &Credential<'_>,
     ) -> Result<Accepted, Refusal> {
-        Err(Refusal::NotAsked)
+        if !self.dialogue.has_login() {
+            return Err(Refusal::NotAsked);
+        }
+        let name = self.dialogue.client_name();
+        let mut sign_in = SignIn::new(credential, name, Some(self.dialogue.promises()))?;
+        run(&mut sign_in, upstream).await
     }
 
-    async fn accept<S: Stream>(&mut self, _: &mut Wire<S>, _: Accepted) -> Result<(), DialogueEnd> {
-        Err(DialogueEnd::Closed)
+    async fn accept<S: Stream>(
+        &mut self,
+        client: &mut Wire<S>,
+        accepted: Accepted,
+    ) -> Result<(), DialogueEnd> {
+        self.dialogue.accepted();
+        Ok(client.send(accepted.lines()).await?)
     }
 
-    async fn bye<S: Stream>(&mut self, _: &mut Wire<S>, _: &Denial) -> Result<(), DialogueEnd> {
-        Ok(())
+    async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
+        let (_, outbox) = client.buffers();
+        self.dialogue.bye(denial, outbox);
+        Ok(client.flush().await?)
     }
 
-    async fn sign_in<U: Stream>(_: &mut Wire<U>, _: &Credential<'_>) -> Result<(), Refusal> {
-        Err(Refusal::NotAsked)
+    async fn sign_in<U: Stream>(
+        upstream: &mut Wire<U>,
+        credential: &Credential<'_>,
+    ) -> Result<Accepted, Refusal> {
+        run(&mut SignIn::new(credential, None, None)?, upstream).await
     }
 
-    async fn look_in<U: Stream>(_: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
+    /// There is nothing to look at: no message is ever sent to see whether one would be taken.
+    async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
+        // A courtesy; its answer is not waited for.
+        let _ = upstream.send(b"QUIT\r\n").await;
         Ok(None)
     }
 
-    async fn begin_tls<U: Stream>(_: &mut Wire<U>) -> Result<(), Refusal> {
-        Err(Refusal::NotAsked)
+    async fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> Result<(), Refusal> {
+        let mut begin_tls = BeginTls::new();
+        loop {
+            let (inbox, outbox) = upstream.buffers();
+            let ready = begin_tls.step(inbox, outbox)?;
+            upstream.flush().await?;
+            if ready {
+                return Ok(());
+            }
+            if upstream.fill().await? == 0 {
+                return Err(Refusal::Closed);
+            }
+        }
+    }
+}
+
+/// Drives a sign-in. Dropped while it waits, it leaves the wire in the middle of an exchange: close it.
+async fn run<U: Stream>(sign_in: &mut SignIn<'_>, upstream: &mut Wire<U>) -> Result<Accepted, Refusal> {
+    loop {
+        let (inbox, outbox) = upstream.buffers();
+        let step = sign_in.step(inbox, outbox)?;
+        upstream.flush().await?;
+        match step {
+            Step::More if upstream.fill().await? == 0 => return Err(Refusal::Closed),
+            Step::More => {}
+            Step::Accepted(accepted) => return Ok(accepted),
+        }
     }
 }

@@ -77,6 +77,11 @@ impl Grant {
         }
     }
 
+    /// The person who gave it; `None` where an application has it.
+    pub fn person(&self) -> Option<&str> {
+        (self.kind() == GrantKind::Person).then_some(&self.owner)
+    }
+
     /// Whether it was neither revoked nor moved.
     pub fn is_in_force(&self) -> bool {
         !matches!(self.right, Right::Withdrawn { .. })

@@ -71,7 +71,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
         };
         pass.report(asked.as_ref().err());
         return match asked {
-            Ok(tokens) => keep(&lease, &provider.client, grant, tokens).await,
+            Ok(tokens) => keep(&lease, grant, tokens).await,
             Err(error) => Err(note(&lease, grant, &error).await),
         };
     }
@@ -125,9 +125,7 @@ async fn ask(
         Right::Application => return Ok(client.app_token(&grant.owner).await),
         Right::Withdrawn { .. } => return Err(TokenFailure::revoked()),
     };
-    // All that were asked for at first: what a provider tells back leaves some out (`offline_access`),
-    // and a narrower request would get no new refresh token.
-    Ok(client.refresh(&refresh_token, &client.provider().scopes).await)
+    Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(&grant.scopes)).await)
 }
 
 fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {
@@ -136,19 +134,14 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 }
 
 /// Puts what the provider gave on disk, then hands it out.
-async fn keep(
-    lease: &Lease<'_>,
-    client: &oauth::Client,
-    mut grant: Grant,
-    tokens: oauth::GrantedTokens,
-) -> Outcome {
+async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Outcome {
     let inner = lease.inner;
     let spent = grant.right.clone();
     let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
-        apply(&mut grant, &tokens, &sealed, client.provider().scopes.as_slice());
+        apply(&mut grant, &tokens, &sealed);
         let written = match inner.store.epoch() == epoch {
             true => inner.store.update_grant(&grant).await,
             // The same revision in another database may be another one.
@@ -226,12 +219,19 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedT
     })
 }
 
-fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, asked: &[String]) {
+/// Brings the grant's row up to date. A mail scope that the grant held and has no more is its trouble; one that it
+/// never held only closes a door.
+fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
     if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
         refresh_token.clone_from(newest);
     }
+    let missing = match grant.right {
+        Right::Person { .. } => oauth::scope::missing(&grant.scopes, tokens.scopes.as_deref()),
+        // Its scopes are the application's own.
+        Right::Application | Right::Withdrawn { .. } => Vec::new(),
+    };
     if let Some(scopes) = &tokens.scopes {
         grant.scopes.clone_from(scopes);
     }
@@ -240,11 +240,6 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
     }
     grant.refreshed_at = Some(OffsetDateTime::now_utc());
     grant.clear_trouble();
-    let missing = match grant.right {
-        Right::Person { .. } => oauth::scope::missing(asked, tokens.scopes.as_deref()),
-        // Its scopes are the application's own.
-        Right::Application | Right::Withdrawn { .. } => Vec::new(),
-    };
     if !missing.is_empty() {
         grant.trouble = Some(Trouble::new(
             CauseKind::ScopeMissing,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::support::{Server, browse, client, id_token, provider, reply};
+use crate::support::{Server, browse, client, id_token, provider, reply, request};
 
 fn query(url: &Url) -> BTreeMap<String, String> {
     url.query_pairs().into_owned().collect()
@@ -74,7 +74,7 @@ impl Endpoint {
         change: impl Fn(&mut Value),
     ) -> Result<GrantedTokens, AuthorizeError> {
         let client = client(provider);
-        let authorization = client.authorization("http://127.0.0.1:1/callback", None).await.unwrap();
+        let authorization = request(&client, "http://127.0.0.1:1/callback", None).await.unwrap();
         let parameters = query(authorization.url());
         let mut answer = google_answer(parameters.get("nonce").map_or("", String::as_str));
         change(&mut answer);
@@ -95,7 +95,7 @@ async fn a_consent_in_the_browser_becomes_a_grant() {
     let client = client(google_like(&endpoint.server));
     let callback = Callback::bind(&Url::parse("http://127.0.0.1/callback").unwrap()).await.unwrap();
     let redirect_uri = callback.redirect_uri();
-    let authorization = client.authorization(&redirect_uri, Some("bob@corp.example")).await.unwrap();
+    let authorization = request(&client, &redirect_uri, Some("bob@corp.example")).await.unwrap();
 
     let asked = query(authorization.url());
     for (name, value) in [
@@ -140,8 +140,8 @@ async fn a_consent_in_the_browser_becomes_a_grant() {
 #[tokio::test]
 async fn each_request_has_its_own_state_nonce_and_verifier() {
     let client = client(google_like(&Endpoint::start().await.server));
-    let one = client.authorization("http://127.0.0.1:1/", None).await.unwrap();
-    let two = client.authorization("http://127.0.0.1:1/", None).await.unwrap();
+    let one = request(&client, "http://127.0.0.1:1/", None).await.unwrap();
+    let two = request(&client, "http://127.0.0.1:1/", None).await.unwrap();
     for name in ["state", "nonce", "code_challenge"] {
         assert_ne!(query(one.url())[name], query(two.url())[name], "{name}");
     }
@@ -154,7 +154,7 @@ async fn what_the_flow_owns_cannot_be_configured_away() {
     for name in ["state", "redirect_uri", "code_challenge", "client_id", "nonce", "scope", "client_secret"] {
         provider.authorize_params.insert(name.to_owned(), "mine".to_owned());
     }
-    let authorization = client(provider).authorization("http://127.0.0.1:1/", None).await.unwrap();
+    let authorization = request(&client(provider), "http://127.0.0.1:1/", None).await.unwrap();
     assert!(authorization.url().query_pairs().all(|(_, value)| value != "mine"));
     let mut names: Vec<_> = authorization.url().query_pairs().map(|(name, _)| name.into_owned()).collect();
     names.sort();
@@ -166,7 +166,7 @@ async fn what_the_flow_owns_cannot_be_configured_away() {
 async fn without_openid_there_is_no_nonce() {
     let endpoint = Endpoint::start().await;
     let authorization =
-        client(provider(&endpoint.server.base())).authorization("http://127.0.0.1:1/", None).await.unwrap();
+        request(&client(provider(&endpoint.server.base())), "http://127.0.0.1:1/", None).await.unwrap();
     assert!(!query(authorization.url()).contains_key("nonce"));
 }
 
@@ -250,7 +250,7 @@ async fn a_refused_code_carries_the_providers_reason_and_no_secret() {
     })
     .await;
     let client = client(google_like(&server));
-    let authorization = client.authorization("http://127.0.0.1:1/", None).await.unwrap();
+    let authorization = request(&client, "http://127.0.0.1:1/", None).await.unwrap();
     let code = judged(&authorization);
     assert!(!format!("{authorization:?} {code:?}").contains("4/0A"));
     let error = client.exchange(authorization, code).await.unwrap_err();
@@ -302,7 +302,7 @@ async fn a_fixed_redirect_is_sent_as_registered_and_its_answer_pasted() {
     {
         let sent = redirect_text(&Url::parse(redirect_uri).unwrap());
         assert_eq!(sent, redirect_uri);
-        let authorization = client.authorization(&sent, None).await.unwrap();
+        let authorization = request(&client, &sent, None).await.unwrap();
         assert_eq!(query(authorization.url())["redirect_uri"], redirect_uri);
         let state = authorization.state().expose();
         let pasted = format!(" '{redirect_uri}?code=4/0A&state={state}&iss=https://accounts.google.com'\n");

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::support::{browse, client, provider, talk};
+use crate::support::{browse, client, provider, request, talk};
 
 struct Waiting {
     redirect_uri: String,
@@ -29,7 +29,7 @@ impl Waiting {
 }
 
 async fn authorization(client: &Client, callback: &Callback) -> AuthorizationRequest {
-    client.authorization(&callback.redirect_uri(), None).await.unwrap()
+    request(client, &callback.redirect_uri(), None).await.unwrap()
 }
 
 async fn waiting(redirect_uri: &str) -> Waiting {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imap_oauth_proxy::oauth::{AuthorizeError, Client, Poll, TokenError};
 use serde_json::{Value, json};
 
-use crate::support::{Server, client, provider, reply};
+use crate::support::{Server, asked, client, provider, reply};
 
 /// A provider that answers each question after the code with the next of `answers`.
 async fn device_flow(answers: Vec<(u16, Value)>) -> (Server, Client) {
@@ -56,7 +56,7 @@ async fn the_person_takes_some_time_and_then_signs_in() {
         ),
     ])
     .await;
-    let mut device = client.device().await.unwrap();
+    let mut device = client.device(&asked(&client)).await.unwrap();
     assert_eq!(device.user_code, "A1B2C3D4E");
     assert_eq!(device.verification_uri.as_str(), "https://microsoft.com/devicelogin");
     assert_eq!(device.interval, Duration::from_secs(5));
@@ -83,7 +83,7 @@ async fn a_refusal_or_the_end_of_the_code_ends_the_flow() {
         (error("bad_verification_code", 70018), "mistyped"),
     ] {
         let (_server, client) = device_flow(vec![answer]).await;
-        let mut device = client.device().await.unwrap();
+        let mut device = client.device(&asked(&client)).await.unwrap();
         let error = client.poll(&mut device).await.unwrap_err();
         assert!(matches!(&error, AuthorizeError::Token(TokenError::NeedsPerson(_))), "{error:?}");
         assert!(error.to_string().contains(meaning), "{error}");
@@ -93,7 +93,7 @@ async fn a_refusal_or_the_end_of_the_code_ends_the_flow() {
 #[tokio::test]
 async fn a_confidential_registration_says_what_to_switch() {
     let (_server, client) = device_flow(vec![(401, error("invalid_client", 7000218).1)]).await;
-    let mut device = client.device().await.unwrap();
+    let mut device = client.device(&asked(&client)).await.unwrap();
     let error = client.poll(&mut device).await.unwrap_err();
     assert!(error.to_string().contains("Allow public client flows"), "{error}");
 }
@@ -101,7 +101,7 @@ async fn a_confidential_registration_says_what_to_switch() {
 #[tokio::test]
 async fn nothing_is_asked_after_the_end() {
     let (server, client) = device_flow(Vec::new()).await;
-    let mut device = client.device().await.unwrap();
+    let mut device = client.device(&asked(&client)).await.unwrap();
     device.expires_at = time::OffsetDateTime::now_utc();
     let error = client.poll(&mut device).await.unwrap_err();
     assert!(error.to_string().contains("not used in time"), "{error}");
@@ -111,7 +111,7 @@ async fn nothing_is_asked_after_the_end() {
 #[tokio::test]
 async fn a_grant_without_refresh_token_is_none() {
     let (_server, client) = device_flow(vec![(200, json!({"access_token": "EwB"}))]).await;
-    let mut device = client.device().await.unwrap();
+    let mut device = client.device(&asked(&client)).await.unwrap();
     assert!(matches!(client.poll(&mut device).await, Err(AuthorizeError::NoRefreshToken { .. })));
 }
 
@@ -120,7 +120,8 @@ async fn a_provider_without_device_flow_names_the_other_way() {
     let mut google = provider("https://login.example");
     google.no_device = Some("Google does not offer mail scopes to the device flow".to_owned());
     for provider in [google, provider("https://login.example")] {
-        let line = client(provider).device().await.unwrap_err().one_line("bob@gmail.com");
+        let client = client(provider);
+        let line = client.device(&asked(&client)).await.unwrap_err().one_line("bob@gmail.com");
         assert!(line.contains("authorize bob@gmail.com --paste"), "{line}");
     }
 }

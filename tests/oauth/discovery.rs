@@ -4,7 +4,7 @@ use imap_oauth_proxy::oauth::TokenError;
 use imap_oauth_proxy::secret::Secret;
 use serde_json::json;
 
-use crate::support::{Seen, Server, client, provider, reply};
+use crate::support::{Seen, Server, client, provider, reply, request};
 
 /// A server whose only configured fact is its issuer.
 async fn discoverable(well_known: &'static str, issuer: Option<&'static str>) -> Server {
@@ -70,7 +70,7 @@ async fn a_failed_discovery_passes_and_is_tried_again() {
 async fn an_issuer_that_publishes_iss_must_send_it() {
     let server = discoverable("/realm/.well-known/openid-configuration", None).await;
     let client = at_issuer(&server);
-    let authorization = client.authorization("http://127.0.0.1:1/callback", None).await.unwrap();
+    let authorization = request(&client, "http://127.0.0.1:1/callback", None).await.unwrap();
     assert_eq!(authorization.url().path(), "/realm/authorize");
     let state = authorization.state().expose();
     assert!(authorization.judge(&format!("state={state}&code=c")).is_err());

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use imap_oauth_proxy::config::{ClientAuthentication, Provider, Quirks};
-use imap_oauth_proxy::oauth::Client;
+use imap_oauth_proxy::oauth::{AuthorizationRequest, Client, TokenError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -159,6 +159,20 @@ pub(crate) fn client(provider: Provider) -> Client {
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
     Client::new(Arc::new(provider), tls).unwrap()
+}
+
+/// What is asked for at a provider without doors: its own scopes.
+pub(crate) fn asked(client: &Client) -> Vec<String> {
+    client.provider().asked_for(&[])
+}
+
+/// A request for consent to those.
+pub(crate) async fn request(
+    client: &Client,
+    redirect_uri: &str,
+    login_hint: Option<&str>,
+) -> Result<AuthorizationRequest, TokenError> {
+    client.authorization(redirect_uri, login_hint, &asked(client)).await
 }
 
 /// An id_token as a provider signs it, without a signature that anyone would check.

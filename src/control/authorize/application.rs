@@ -6,7 +6,7 @@
 use super::plan::{Progress, Tell};
 use super::storing::{Authorized, Proof, Seat, store};
 
-use crate::config::{AppGrant, Provider};
+use crate::config::{AppGrant, Names, Provider};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
@@ -56,7 +56,8 @@ impl Application {
         let proof = match (&tokens, probe) {
             (Some(tokens), Some(mailbox)) => {
                 tell(Progress::Proving(Some(mailbox)));
-                let proven = prove(legs, mailbox, &tokens.access_token).await;
+                let names = Names { account: mailbox, owner: None, remembered: None };
+                let proven = prove(legs, names, &tokens.access_token).await;
                 let folders = proven.map_err(|unproven| Error::NotTheApplications {
                     mailbox: mailbox.to_owned(),
                     unproven: unproven.into(),

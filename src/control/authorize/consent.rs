@@ -13,6 +13,7 @@ use crate::config::Provider;
 use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::proof::DOOR;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
@@ -79,16 +80,18 @@ impl Consent {
         if known.client_id.is_none() {
             return Err(Error::NoPersonsClient { title: known.title.clone(), name: known.name.clone() });
         }
+        let asked = known.asked_for(&[DOOR]);
         let flow = match way {
             Way::Device => {
-                let device = legs.client.device().await;
+                let device = legs.client.device(&asked).await;
                 Flow::Device(device.map_err(|error| Error::provider(&seat.account, error))?)
             }
             Way::Paste => {
-                let authorization = prepare(&legs, &seat, &redirect_text(&known.redirect_uri)).await?;
+                let authorization =
+                    prepare(&legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
                 Flow::Code(authorization, Arrival::Pasted)
             }
-            Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, seconds).await?,
+            Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, &asked, seconds).await?,
         };
         Ok(Self { seat, legs, flow, named, seconds })
     }
@@ -201,16 +204,17 @@ async fn redirect(
     installation: &Installation,
     legs: &Legs,
     seat: &Seat,
+    asked: &[String],
     seconds: u64,
 ) -> Result<Flow, Error> {
     let configured = &legs.provider.redirect_uri;
     match Callback::bind(configured).await {
         Ok(callback) => {
-            let authorization = prepare(legs, seat, &callback.redirect_uri()).await?;
+            let authorization = prepare(legs, seat, &callback.redirect_uri(), asked).await?;
             Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
         }
         Err(CallbackError::NotLoopback(_)) => {
-            let authorization = prepare(legs, seat, &redirect_text(configured)).await?;
+            let authorization = prepare(legs, seat, &redirect_text(configured), asked).await?;
             if installation.config.callback.is_none() {
                 return Err(Error::RedirectElsewhere {
                     redirect_uri: authorization.redirect_uri().to_owned(),
@@ -224,8 +228,13 @@ async fn redirect(
     }
 }
 
-async fn prepare(legs: &Legs, seat: &Seat, redirect_uri: &str) -> Result<AuthorizationRequest, Error> {
-    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner)).await;
+async fn prepare(
+    legs: &Legs,
+    seat: &Seat,
+    redirect_uri: &str,
+    asked: &[String],
+) -> Result<AuthorizationRequest, Error> {
+    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner), asked).await;
     prepared.map_err(|error| Error::provider(&seat.account, error))
 }
 

@@ -65,7 +65,7 @@ impl Reuse {
         legs: &Legs,
         seat: Seat,
     ) -> Result<Authorized, Error> {
-        let folders = match prove(legs, &seat.account, &self.token.secret).await {
+        let folders = match prove(legs, seat.names(), &self.token.secret).await {
             Ok(folders) => folders,
             Err(unproven) => {
                 return Err(Error::NotTheOwners {

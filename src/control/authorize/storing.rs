@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::config::{AppGrant, Provider};
+use crate::config::{Names, Provider};
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::passwords;
@@ -64,7 +64,7 @@ pub(super) async fn prove_and_store(
     tokens: GrantedTokens,
     certainty: Certainty,
 ) -> Result<Authorized, Error> {
-    let proof = match prove(legs, &seat.account, &tokens.access_token).await {
+    let proof = match prove(legs, seat.names(), &tokens.access_token).await {
         Ok(folders) => Proof::Opened { folders },
         Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
         Err(unproven) => {
@@ -99,10 +99,9 @@ pub(super) async fn store(
     };
     let now = OffsetDateTime::now_utc();
     let mut grant = Grant::new(id, &provider.name, &seat.owner, right, now);
-    grant.scopes = match kind {
-        GrantKind::Person => provider.scopes.clone(),
-        GrantKind::App => provider.app.as_ref().map(AppGrant::scopes).unwrap_or_default().to_vec(),
-    };
+    if let (GrantKind::App, Some(app)) = (kind, &provider.app) {
+        grant.scopes = app.scopes().to_vec();
+    }
     if let Some(tokens) = tokens {
         grant.access_token = Some(seal(&Grant::access_context(&grant.id), &tokens.access_token)?);
         grant.access_expires_at = Some(tokens.expires_at);
@@ -116,6 +115,11 @@ pub(super) async fn store(
 }
 
 impl Seat {
+    /// The names that open the mailbox with a person's token.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { account: &self.account, owner: Some(&self.owner), remembered: None }
+    }
+
     /// Lets the account use a grant that is there.
     pub(super) async fn attach(
         self,

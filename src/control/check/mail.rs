@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::step::{Finding, PATIENCE, Steps};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Names};
 use crate::control::error::Error;
 use crate::control::proof::DOOR;
 use crate::secret::Secret;
@@ -70,17 +70,17 @@ pub(super) async fn opens(
     steps: &mut Steps<'_>,
     title: &str,
     dialler: &Dialler,
-    mailbox: &str,
+    names: Names<'_>,
     token: &Secret,
 ) -> bool {
     let endpoint = || dialler.service.endpoint.clone();
     let started = Instant::now();
-    let signed_in = timeout(PATIENCE, sign_in(dialler, mailbox, token)).await;
+    let signed_in = timeout(PATIENCE, sign_in(dialler, names, token)).await;
     let mut session = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
         Ok(session) => session,
         Err(error) => return steps.done("sign-in", Some(started), Err(error)),
     };
-    let found = Finding::SignedIn { title: title.to_owned(), mailbox: mailbox.to_owned() };
+    let found = Finding::SignedIn { title: title.to_owned(), mailbox: names.account.to_owned() };
     steps.done("sign-in", Some(started), Ok(found));
     let started = Instant::now();
     let found = match timeout(PATIENCE, DOOR.look_in(&mut session)).await {
@@ -91,8 +91,8 @@ pub(super) async fn opens(
     steps.done("folders", Some(started), found)
 }
 
-async fn sign_in(dialler: &Dialler, mailbox: &str, token: &Secret) -> Result<Wire<Stream>, Error> {
+async fn sign_in(dialler: &Dialler, names: Names<'_>, token: &Secret) -> Result<Wire<Stream>, Error> {
     let mut session = Wire::new(dialler.dial().await?);
-    DOOR.sign_in(&mut session, &dialler.service.credential(mailbox, token)).await?;
+    DOOR.sign_in(&mut session, &dialler.service.credential(names, token)).await?;
     Ok(session)
 }

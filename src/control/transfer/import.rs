@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::judge;
 use super::parcel::Parcel;
+use crate::config::Names;
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
@@ -115,7 +116,8 @@ impl Imported {
             Ok(token) => token,
             Err(failure) => return Ok(Trial::NoToken(failure)),
         };
-        Ok(match prove(own, self.account(), &token.secret).await {
+        let names = Names { account: self.account(), owner: self.grant.person(), remembered: None };
+        Ok(match prove(own, names, &token.secret).await {
             Ok(folders) => Trial::Opened { folders, token },
             Err(unproven) => Trial::Unproven(unproven),
         })

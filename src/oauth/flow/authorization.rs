@@ -29,6 +29,7 @@ pub struct AuthorizationRequest {
     redirect_uri: String,
     verifier: Secret,
     nonce: Option<Secret>,
+    asked: Vec<String>,
     pub(in crate::oauth) expected: Arc<Expected>,
 }
 
@@ -114,11 +115,13 @@ impl AuthorizeError {
 
 impl Client {
     /// Prepares a request for consent. `redirect_uri` is a [`crate::oauth::Callback`]'s, or
-    /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with.
+    /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with; `asked` are the
+    /// scopes, as [`Provider::asked_for`] gives them.
     pub async fn authorization(
         &self,
         redirect_uri: &str,
         login_hint: Option<&str>,
+        asked: &[String],
     ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
@@ -127,8 +130,7 @@ impl Client {
         let (issuer, publishes_iss) = self.issuer();
         let sends_iss = publishes_iss || provider.quirks.sends_iss;
         let state = random_text::<32>();
-        let nonce =
-            provider.scopes.iter().any(|scope| scope == "openid").then(|| Secret::new(random_text::<32>()));
+        let nonce = asked.iter().any(|scope| scope == "openid").then(|| Secret::new(random_text::<32>()));
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| {
             TokenError::local(
@@ -144,7 +146,7 @@ impl Client {
         let mut builder = client
             .authorize_url(|| CsrfToken::new(state.clone()))
             .set_pkce_challenge(challenge)
-            .add_scopes(provider.scopes.iter().cloned().map(Scope::new));
+            .add_scopes(asked.iter().cloned().map(Scope::new));
         for (name, value) in extra_parameters(provider, login_hint, nonce.as_ref()) {
             builder = builder.add_extra_param(name, value);
         }
@@ -154,6 +156,7 @@ impl Client {
             redirect_uri: redirect_uri.to_owned(),
             verifier: Secret::new(verifier.into_secret()),
             nonce,
+            asked: asked.to_vec(),
             expected: Arc::new(Expected { state: Secret::new(state), issuer, sends_iss }),
         })
     }
@@ -166,17 +169,19 @@ impl Client {
         authorization: AuthorizationRequest,
         code: AuthorizationCode,
     ) -> Result<GrantedTokens, AuthorizeError> {
-        let AuthorizationRequest { redirect_uri, verifier, nonce, .. } = authorization;
+        let AuthorizationRequest { redirect_uri, verifier, nonce, asked, .. } = authorization;
         let request = self.requests().await?.code(&code.0, &verifier, &redirect_uri)?;
         let object = self.object(request).await.map_err(for_code)?;
-        self.accept(&object, nonce.as_ref())
+        self.accept(&object, nonce.as_ref(), &asked)
     }
 
-    /// The checks of a person's new grant.
+    /// The checks of a person's new grant for which `asked` was asked. A mail scope that is missing closes the
+    /// doors that need it, which is for the caller to judge; without any the grant is of no use.
     pub(in crate::oauth) fn accept(
         &self,
         object: &Map<String, Value>,
         nonce: Option<&Secret>,
+        asked: &[String],
     ) -> Result<GrantedTokens, AuthorizeError> {
         let now = OffsetDateTime::now_utc();
         let provider = self.provider();
@@ -185,7 +190,7 @@ impl Client {
         {
             return Err(AuthorizeError::TokenType(text::plain(kind, 40)));
         }
-        let tokens = GrantedTokens::read(object, now)?;
+        let mut tokens = GrantedTokens::read(object, now)?;
         match &tokens.id_claims {
             Some(claims) => {
                 let (issuer, _) = self.issuer();
@@ -199,14 +204,16 @@ impl Client {
             }
             None => {}
         }
-        let missing = scope::missing(&provider.scopes, tokens.scopes.as_deref());
-        if !missing.is_empty() {
+        let missing = scope::missing(asked, tokens.scopes.as_deref());
+        let for_mail = asked.iter().filter(|scope| scope::is_for_mail(scope)).count();
+        if !missing.is_empty() && missing.len() == for_mail {
             return Err(AuthorizeError::ScopesMissing { missing });
         }
         if tokens.refresh_token.is_none() {
-            let reason = no_refresh_token(provider);
+            let reason = no_refresh_token(provider, asked);
             return Err(AuthorizeError::NoRefreshToken { provider: provider.title.clone(), reason });
         }
+        tokens.scopes.get_or_insert_with(|| asked.to_vec());
         Ok(tokens)
     }
 }
@@ -264,8 +271,7 @@ fn for_code(error: TokenError) -> TokenError {
 }
 
 /// Why a provider sends no refresh token, as far as it is known.
-fn no_refresh_token(provider: &Provider) -> &'static str {
-    let asks = |scope: &str| provider.scopes.iter().any(|asked| asked == scope);
+fn no_refresh_token(provider: &Provider, asked: &[String]) -> &'static str {
     let parameter = |name: &str| provider.authorize_params.get(name).map(String::as_str);
     if provider.quirks.offline_by_parameters {
         return match (parameter("access_type"), parameter("prompt")) {
@@ -277,7 +283,7 @@ fn no_refresh_token(provider: &Provider) -> &'static str {
             }
         };
     }
-    match asks("offline_access") {
+    match asked.iter().any(|scope| scope == "offline_access") {
         false => "add offline_access to the scopes and authorise again",
         true => "allow the client refresh tokens (offline access) in its registration and authorise again",
     }

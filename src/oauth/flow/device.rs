@@ -45,6 +45,7 @@ pub struct Device {
     /// How long to wait before the first [`Client::poll`].
     pub interval: Duration,
     device_code: Secret,
+    asked: Vec<String>,
 }
 
 /// What one question brought.
@@ -60,8 +61,10 @@ pub enum Poll {
 }
 
 impl Client {
-    /// Asks for a code (RFC 8628 §3.1).
-    pub async fn device(&self) -> Result<Device, TokenError> {
+    /// Asks for a code (RFC 8628 §3.1) for the scopes `asked`, as [`Provider::asked_for`] gives them.
+    ///
+    /// [`Provider::asked_for`]: crate::config::Provider::asked_for
+    pub async fn device(&self, asked: &[String]) -> Result<Device, TokenError> {
         let provider = self.provider();
         if let Some(reason) = &provider.no_device {
             return Err(no_device(reason.clone()));
@@ -70,8 +73,10 @@ impl Client {
             return Err(no_device(format!("{} has no device flow that is known", provider.title)));
         }
         let url = self.endpoint("device_url", &provider.device_url, |metadata| &metadata.device).await?;
-        let request = self.requests().await?.device(&url)?;
-        read(&self.object(request).await?, OffsetDateTime::now_utc())
+        let request = self.requests().await?.device(&url, asked)?;
+        let mut device = read(&self.object(request).await?, OffsetDateTime::now_utc())?;
+        device.asked = asked.to_vec();
+        Ok(device)
     }
 
     /// Asks once whether the person has signed in (RFC 8628 §3.4, §3.5).
@@ -81,7 +86,7 @@ impl Client {
         }
         let request = self.requests().await?.device_poll(&device.device_code)?;
         match self.object(request).await {
-            Ok(object) => Ok(Poll::Granted(Box::new(self.accept(&object, None)?))),
+            Ok(object) => Ok(Poll::Granted(Box::new(self.accept(&object, None, &device.asked)?))),
             Err(error) => match device.pace(&error) {
                 Some(wait) => Ok(Poll::Pending { wait }),
                 None => Err(error.into()),
@@ -120,6 +125,7 @@ fn read(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Device, Toke
             )),
             interval: interval(object),
             device_code: answer::secret(object, "device_code")?,
+            asked: Vec::new(),
         })
     };
     whole().ok_or_else(|| {

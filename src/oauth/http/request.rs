@@ -112,14 +112,18 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.1.
-    pub(in crate::oauth) fn device(&self, device_url: &Url) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn device(
+        &self,
+        device_url: &Url,
+        scopes: &[String],
+    ) -> Result<EndpointRequest, TokenError> {
         let client = self
             .client
             .clone()
             .set_device_authorization_url(DeviceAuthorizationUrl::from_url(device_url.clone()));
         let built: Result<StandardDeviceAuthorizationResponse, _> = client
             .exchange_device_code()
-            .add_scopes(named(&self.provider.scopes))
+            .add_scopes(named(scopes))
             .request::<_, EmptyExtraDeviceAuthorizationFields>(&keep);
         self.finish(built, [])
     }

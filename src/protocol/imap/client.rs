@@ -14,9 +14,11 @@ mod literal;
 use super::answer::{push_bye, write_denial, write_line};
 use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
+use crate::protocol::line::is_http;
+use crate::protocol::meter::Meter;
+use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
-use exchange::Expects;
 use literal::{Answer, Refused};
 
 /// Why the machine stopped.
@@ -36,13 +38,9 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
-    limits: Limits,
+    meter: Meter,
     state: State,
     framer: Framer,
-    /// Bytes taken, commands begun and passwords refused so far; TLS does not forgive them.
-    bytes: usize,
-    commands: u32,
-    failures: u32,
     /// The last alert, which the person has read.
     alerted: Option<String>,
 }
@@ -65,9 +63,6 @@ enum State {
     End,
 }
 
-/// CR and LF, which no limit counts.
-const LINE_END: usize = 2;
-
 const SYNTAX: &str = "BAD Syntax error in the command's arguments";
 
 impl Dialogue {
@@ -75,12 +70,9 @@ impl Dialogue {
     pub fn new(channel: Channel, limits: Limits) -> Self {
         Self {
             channel,
-            limits,
+            meter: Meter::new(limits),
             state: State::New,
             framer: Framer::default(),
-            bytes: 0,
-            commands: 0,
-            failures: 0,
             alerted: None,
         }
     }
@@ -134,13 +126,10 @@ impl Dialogue {
         if denial.code != Code::AuthenticationFailed {
             return None;
         }
-        self.failures += 1;
-        if self.failures < self.limits.failed_logins {
-            return None;
-        }
+        let end = self.meter.failure()?;
         outbox.push(b"* BYE Too many failed logins\r\n");
         self.state = State::End;
-        Some(DialogueEnd::FailedLogins(self.failures))
+        Some(end)
     }
 
     /// More came than may be held before a login.
@@ -198,16 +187,9 @@ impl Dialogue {
         self.check(inbox.len() + 1, outbox).or(Some(Event::More))
     }
 
-    /// The end, where `size` bytes of one command are too many. Judged by what was sent, not by how it
-    /// was cut on its way.
+    /// The end, where `size` bytes of one command are too many.
     fn check(&mut self, size: usize, outbox: &mut Buffer) -> Option<Event> {
-        if size > self.limits.command + LINE_END {
-            return self.limit("it sent a line that is too long", outbox);
-        }
-        if self.bytes + size > self.limits.bytes {
-            return self.limit("it sent too many bytes without logging in", outbox);
-        }
-        None
+        self.meter.check(size).err().and_then(|what| self.limit(what, outbox))
     }
 
     /// A whole command lies in the inbox.
@@ -302,17 +284,13 @@ impl Dialogue {
 
     /// Takes `count` bytes from the inbox for good; the next command begins behind them.
     fn take(&mut self, count: usize, inbox: &mut Buffer) {
-        self.bytes += count;
+        self.meter.take(count);
         self.framer = Framer::default();
         inbox.consume(count);
     }
 
     fn count_command(&mut self, outbox: &mut Buffer) -> Option<Event> {
-        self.commands += 1;
-        if self.commands > self.limits.commands {
-            return self.limit("it sent too many commands without logging in", outbox);
-        }
-        None
+        self.meter.command().err().and_then(|what| self.limit(what, outbox))
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Option<Event> {
@@ -333,16 +311,4 @@ fn capabilities(channel: Channel) -> &'static str {
         Channel::Tls | Channel::Cleartext => "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
         Channel::StartTls => "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
     }
-}
-
-/// Whether a browser or a probe speaks: `GET / HTTP/1.1`.
-fn is_http(line: &[u8]) -> bool {
-    let mut words = command::trim_end(line).split(|&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return false;
-    };
-    let is_target = matches!(target.first(), Some(b'/' | b'*')) || target.contains(&b':');
-    method.iter().all(u8::is_ascii_uppercase) && is_target && version.starts_with(b"HTTP/")
 }

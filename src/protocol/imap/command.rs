@@ -6,6 +6,7 @@
 //! test and a fuzz target hold that. It is not used itself, because a password that passes
 //! through it leaves copies that cannot be wiped (base64 and escapes decoded into plain `Vec`s).
 
+use crate::protocol::line::trim_end;
 use zeroize::Zeroizing;
 
 /// What may be asked before login, and what it holds.
@@ -101,13 +102,6 @@ pub(super) fn parse(input: &[u8]) -> Option<Command<'_>> {
     };
     reader.end()?;
     Some(command)
-}
-
-/// `text` without its line end and the blanks before that.
-pub(super) fn trim_end(text: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let end = text.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1);
-    text.get(..end).unwrap_or_default()
 }
 
 struct Reader<'a> {

@@ -47,7 +47,7 @@ pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
 }
 
 const fn advice(cause: &'static str, remedy: &'static str) -> Advice {
-    Advice { cause, remedy }
+    Advice::person(cause, remedy)
 }
 
 const TOKEN: Advice = advice(

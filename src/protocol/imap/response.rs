@@ -5,8 +5,7 @@
 //! nothing is read at all.
 
 use crate::protocol::denial::plain_text;
-
-use super::command::trim_end;
+use crate::protocol::line::trim_end;
 
 /// One response.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! An IMAP session after the login: what is overheard of it, and its BYE.
 
+use std::time::Duration;
+
 use memchr::memmem;
 
 use super::advice_on;
-use crate::protocol::{Advice, LastWord, Tail, Watch};
+use crate::protocol::{Advice, LastWord, Overheard, Tail, Watch};
 
 /// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
 const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
@@ -16,10 +18,12 @@ pub struct SessionWatch {
 }
 
 impl Watch for SessionWatch {
-    fn overhear(&mut self, piece: &[u8]) -> Option<Advice> {
+    const QUIET: Duration = Duration::from_millis(300);
+
+    fn overhear(&mut self, piece: &[u8]) -> Option<Overheard> {
         let news = bad_news(piece).filter(|news| self.told != Some(news.cause))?;
         self.told = Some(news.cause);
-        Some(news)
+        Some(Overheard::Trouble(news))
     }
 
     /// A BYE fits between two lines. Where the session is compressed, a line of ours would be noise.

@@ -68,7 +68,7 @@ impl Dialogue {
         if !verb.takes_literals() {
             return Some(Refused::NoLiteral);
         }
-        let room = self.limits.command.saturating_sub(literal.start).min(self.limits.literal);
+        let room = self.meter.limits().command.saturating_sub(literal.start).min(self.meter.limits().literal);
         (literal.size > room as u64).then_some(Refused::TooBig)
     }
 
@@ -79,7 +79,7 @@ impl Dialogue {
             self.state = State::Command;
             return None;
         }
-        if literal.size > self.limits.bytes.saturating_sub(self.bytes) as u64 {
+        if literal.size > self.meter.left() as u64 {
             write_line(outbox, &answer.tag, answer.refusal.text());
             return self.limit("it announced more bytes than it may send without logging in", outbox);
         }

@@ -1,0 +1,62 @@
+//! What a client has cost before it is known, held against its [`Limits`].
+
+use super::{DialogueEnd, Limits};
+
+/// CR and LF, which no limit counts.
+const LINE_END: usize = 2;
+
+/// Bytes taken, commands begun and passwords refused so far on one connection; TLS does not forgive them.
+#[derive(Debug)]
+pub(super) struct Meter {
+    limits: Limits,
+    bytes: usize,
+    commands: u32,
+    failures: u32,
+}
+
+impl Meter {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, bytes: 0, commands: 0, failures: 0 }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The reason for an end, where `size` bytes of one command are too many. Judged by what was sent, not by how
+    /// it was cut on its way.
+    pub(super) fn check(&self, size: usize) -> Result<(), &'static str> {
+        if size > self.limits.command + LINE_END {
+            return Err("it sent a line that is too long");
+        }
+        if self.bytes + size > self.limits.bytes {
+            return Err("it sent too many bytes without logging in");
+        }
+        Ok(())
+    }
+
+    /// Bytes that may still be taken.
+    pub(super) fn left(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.bytes)
+    }
+
+    /// `count` bytes were taken for good.
+    pub(super) fn take(&mut self, count: usize) {
+        self.bytes += count;
+    }
+
+    /// Another command began.
+    pub(super) fn command(&mut self) -> Result<(), &'static str> {
+        self.commands += 1;
+        match self.commands > self.limits.commands {
+            true => Err("it sent too many commands without logging in"),
+            false => Ok(()),
+        }
+    }
+
+    /// Another password was wrong; the end, where that was one too many.
+    pub(super) fn failure(&mut self) -> Option<DialogueEnd> {
+        self.failures += 1;
+        (self.failures >= self.limits.failed_logins).then_some(DialogueEnd::FailedLogins(self.failures))
+    }
+}

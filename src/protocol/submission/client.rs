@@ -1,0 +1,332 @@
+//! The dialogue with a sender, from the greeting to its login: bytes in, events out.
+//!
+//! SMTP (RFC 5321) as far as a submission server (RFC 6409) speaks it before a login, with AUTH (RFC 4954), STARTTLS
+//! (RFC 3207) and enhanced codes (RFC 2034). The machine takes whole lines from the inbox, writes replies to the outbox
+//! and returns when it needs more bytes, or a decision. Behind a login it stands still: what the client pipelined
+//! stays in the inbox, uninterpreted, until the login is denied (then it goes on here) or accepted (then it is the
+//! relay's).
+//!
+//! Old senders are taken as they are: HELO or nothing before AUTH, lower case, a bare LF, `=` for nothing.
+//! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
+
+use std::sync::Arc;
+
+use super::command::{self, Command};
+use super::reply::{NAME, write_denial, write_end, write_reply};
+use crate::protocol::line::{LineSearch, is_http, trim_end};
+use crate::protocol::meter::Meter;
+use crate::protocol::sasl::exchange::{Expects, Turn};
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, Promises};
+use crate::wire::Buffer;
+
+/// Why the machine stopped.
+#[derive(Debug)]
+pub enum Event {
+    /// It needs more bytes than the inbox holds.
+    More,
+    /// A login, which [`Dialogue::denied`] or [`Dialogue::accepted`] answers.
+    Login(Login),
+    /// STARTTLS was agreed to, with so many bytes behind it that must not be interpreted.
+    StartTls(usize),
+    /// The dialogue is over; the outbox holds the last words.
+    End(DialogueEnd),
+}
+
+/// The dialogue's state.
+#[derive(Debug)]
+pub struct Dialogue {
+    channel: Channel,
+    meter: Meter,
+    promises: Arc<Promises>,
+    state: State,
+    search: LineSearch,
+    /// What the client calls itself, where that is a name.
+    name: Option<String>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was said yet.
+    New,
+    /// Between commands, or within one.
+    Command,
+    /// In an AUTH exchange that waits for a line.
+    Sasl(Expects),
+    /// A login was handed out.
+    Login,
+    /// STARTTLS was handed out.
+    StartTls,
+    /// Over.
+    End,
+}
+
+impl Dialogue {
+    /// A dialogue at its very beginning.
+    pub fn new(channel: Channel, limits: Limits) -> Self {
+        Self {
+            channel,
+            meter: Meter::new(limits),
+            promises: Arc::default(),
+            state: State::New,
+            search: LineSearch::default(),
+            name: None,
+        }
+    }
+
+    /// What EHLO may promise.
+    pub fn promise(&mut self, promises: &Arc<Promises>) {
+        self.promises = promises.clone();
+    }
+
+    /// What EHLO promised.
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// What the client called itself in EHLO or HELO, where that is a domain or an address literal.
+    pub fn client_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether a login waits for its answer.
+    pub fn has_login(&self) -> bool {
+        matches!(self.state, State::Login)
+    }
+
+    /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
+    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
+        loop {
+            let event = match &self.state {
+                State::New => {
+                    outbox.push(b"220 ");
+                    outbox.push(NAME.as_bytes());
+                    outbox.push(b" ESMTP ready\r\n");
+                    self.state = State::Command;
+                    None
+                }
+                State::Command | State::Sasl(_) => self.line(inbox, outbox),
+                // The caller did not answer the login: the client still gets an answer.
+                State::Login => {
+                    let denial =
+                        Denial::new(Code::ServerBug, "The login was not decided; please report this");
+                    self.denied(&denial, outbox).map(Event::End)
+                }
+                State::StartTls => Some(Event::StartTls(inbox.len())),
+                State::End => Some(Event::End(DialogueEnd::Closed)),
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
+    }
+
+    /// Goes on in TLS: no greeting, and nothing that was said counts (RFC 3207 §4.2).
+    pub fn tls_started(&mut self) {
+        self.channel = Channel::Tls;
+        self.search = LineSearch::default();
+        self.name = None;
+        self.state = State::Command;
+    }
+
+    /// Refuses the login that waits; `Some` where that was one too many.
+    pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
+        if !self.has_login() {
+            return None;
+        }
+        write_denial(outbox, denial);
+        self.state = State::Command;
+        if denial.code != Code::AuthenticationFailed {
+            return None;
+        }
+        let end = self.meter.failure()?;
+        write_reply(outbox, "421 4.7.0", "Too many failed logins");
+        self.state = State::End;
+        Some(end)
+    }
+
+    /// More came than may be held before a login.
+    pub fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+        match self.limit("it sent more at once than is held before a login", outbox) {
+            Event::End(end) => end,
+            _ => DialogueEnd::Closed,
+        }
+    }
+
+    /// The login that waited was accepted by the provider: nothing is interpreted any more.
+    pub fn accepted(&mut self) {
+        self.state = State::End;
+    }
+
+    /// Ends from our side, with an answer to a login that waits for one.
+    pub fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
+        match std::mem::replace(&mut self.state, State::End) {
+            State::Login => write_denial(outbox, denial),
+            State::New | State::Command | State::Sasl(_) | State::StartTls => {}
+            State::End => return,
+        }
+        write_end(outbox, denial);
+    }
+
+    /// One line, or as much of it as there is.
+    fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
+        if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
+            return Some(self.end(DialogueEnd::TlsHello));
+        }
+        let found = self.search.next(inbox);
+        if found.is_none() && inbox.is_empty() {
+            return Some(Event::More);
+        }
+        // Another read, unless even one more byte would be too many.
+        if let Err(what) = self.meter.check(found.unwrap_or(inbox.len() + 1)) {
+            return Some(self.limit(what, outbox));
+        }
+        let Some(end) = found else { return Some(Event::More) };
+        let line = trim_end(inbox.get(..end).unwrap_or_default());
+        let event = match std::mem::replace(&mut self.state, State::Command) {
+            State::Sasl(expects) => self.sasl(expects, line, outbox),
+            _ => self.command(line, outbox),
+        };
+        self.meter.take(end);
+        inbox.consume(end);
+        // Only known once the command itself is taken.
+        match event {
+            Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
+            other => other,
+        }
+    }
+
+    fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        if is_http(line) {
+            write_reply(outbox, "554 5.7.0", "This is a mail submission server");
+            return Some(self.end(DialogueEnd::Http("a submission port")));
+        }
+        if let Err(what) = self.meter.command() {
+            return Some(self.limit(what, outbox));
+        }
+        match command::parse(line) {
+            Command::Ehlo(name) => {
+                self.name = command::domain(name);
+                self.greet(outbox);
+            }
+            Command::Helo(name) => {
+                self.name = command::domain(name);
+                write_reply(outbox, "250", NAME);
+            }
+            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, outbox),
+            Command::StartTls => return self.start_tls(outbox),
+            Command::StartTlsWithMore => write_reply(outbox, "501 5.5.4", "STARTTLS takes no parameter"),
+            Command::Noop => write_reply(outbox, "250 2.0.0", "OK"),
+            Command::Rset => write_reply(outbox, "250 2.0.0", "Flushed"),
+            Command::Help => write_reply(outbox, "214 2.0.0", "Log in with AUTH PLAIN or AUTH LOGIN"),
+            Command::Quit => {
+                write_reply(outbox, "221 2.0.0", "Closing the connection");
+                return Some(self.end(DialogueEnd::Logout));
+            }
+            Command::AfterLogin => self.refuse_mail(outbox),
+            Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
+        }
+        None
+    }
+
+    /// The reply to EHLO: what every provider keeps whom this client may turn out to be at.
+    fn greet(&self, outbox: &mut Buffer) {
+        let own = match self.channel {
+            Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",
+            Channel::StartTls => "STARTTLS",
+        };
+        for part in ["250-", NAME, "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        let promised = self.promises.lines().iter().map(String::as_str);
+        let mut lines = std::iter::once(own).chain(promised).peekable();
+        while let Some(line) = lines.next() {
+            let mark = if lines.peek().is_some() { "250-" } else { "250 " };
+            for part in [mark, line, "\r\n"] {
+                outbox.push(part.as_bytes());
+            }
+        }
+    }
+
+    fn refuse_mail(&self, outbox: &mut Buffer) {
+        let text = match self.channel {
+            Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
+            Channel::Tls | Channel::Cleartext => "Log in first: set user name and app password in the sender",
+        };
+        write_reply(outbox, "530 5.7.0", text);
+    }
+
+    fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
+        match self.channel {
+            Channel::StartTls => {
+                write_reply(outbox, "220 2.0.0", "Ready to start TLS");
+                self.state = State::StartTls;
+                return Some(Event::StartTls(0));
+            }
+            Channel::Tls => write_reply(outbox, "503 5.5.1", "TLS is active already"),
+            Channel::Cleartext => write_reply(outbox, "502 5.5.1", "STARTTLS is not offered here"),
+        }
+        None
+    }
+
+    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, outbox: &mut Buffer) -> Option<Event> {
+        if self.channel == Channel::StartTls {
+            let text = "Say STARTTLS first: passwords are not read in cleartext here";
+            write_reply(outbox, "530 5.7.0", text);
+            return None;
+        }
+        let Some(expects) = Expects::first_of(mechanism) else {
+            write_reply(outbox, "504 5.5.4", "Only the mechanisms PLAIN and LOGIN are supported here");
+            return None;
+        };
+        match initial {
+            // An empty initial response says nothing that could be a login, so it gets the question.
+            None | Some(b"=") => self.ask(expects, outbox),
+            Some(response) => self.response(expects, response, outbox),
+        }
+    }
+
+    /// Sends the challenge that asks for the next line.
+    fn ask(&mut self, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
+        for part in ["334 ", expects.challenge(), "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        self.state = State::Sasl(expects);
+        None
+    }
+
+    /// A line of an AUTH exchange.
+    fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        match line {
+            b"*" => {
+                write_reply(outbox, "501 5.7.0", "AUTH cancelled");
+                None
+            }
+            _ => self.response(expects, line, outbox),
+        }
+    }
+
+    /// A SASL response in base64, initial or not.
+    fn response(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        match expects.take(line) {
+            Turn::Ask(expects) => self.ask(expects, outbox),
+            Turn::Login(login) => {
+                self.state = State::Login;
+                Some(Event::Login(login))
+            }
+            Turn::Wrong(wrong) => {
+                write_reply(outbox, "501 5.5.2", &wrong.to_string());
+                None
+            }
+        }
+    }
+
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
+        write_reply(outbox, "421 4.7.0", "Too much before login");
+        self.end(DialogueEnd::Limit(what))
+    }
+
+    fn end(&mut self, end: DialogueEnd) -> Event {
+        self.state = State::End;
+        Event::End(end)
+    }
+}

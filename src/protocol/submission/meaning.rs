@@ -1,0 +1,264 @@
+//! What a submission server's refusals mean: those of a sign-in, and those that it gives to mail in a session.
+//!
+//! What Gmail and Exchange are known to say stands in `config/errors.toml`, each with the cause and the cure in plain
+//! words. A reply that is not there is judged by its code (RFC 4954 §6, RFC 3463).
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::response::Reply;
+use crate::protocol::denial::plain_text;
+use crate::protocol::sasl::Challenge;
+use crate::protocol::{Advice, Answers, Door, MendedBy, Refusal, Said};
+
+/// What was heard before the verdict that helps to explain it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The step under way.
+    pub(super) answers: Answers,
+    pub(super) challenge: Option<Box<Challenge>>,
+}
+
+impl Heard {
+    /// Nothing yet, in the step that this answer ends.
+    pub(super) fn while_waiting_for(answers: Answers) -> Self {
+        Self { answers, ..Self::default() }
+    }
+
+    /// What was heard; the next attempt begins anew.
+    pub(super) fn take(&mut self) -> Self {
+        Self { answers: self.answers, challenge: self.challenge.take() }
+    }
+}
+
+/// The provider's server broke the protocol, or is no submission server.
+pub(super) fn violation(what: &'static str) -> Refusal {
+    Refusal::Violation { door: Door::Submission, what }
+}
+
+/// None of the configured mechanisms is among those that are `offered`.
+pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
+    let is_for_passwords = |name: &String| matches!(name.as_str(), "PLAIN" | "LOGIN" | "CRAM-MD5" | "NTLM");
+    match offered.iter().all(is_for_passwords) {
+        true => Refusal::PasswordsOnly(Door::Submission),
+        false => Refusal::NoCommonMechanism(offered.join(", ")),
+    }
+}
+
+/// What the caller does next about a known reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Token,
+    Connections,
+    Throttled,
+    Disabled,
+    WebLogin,
+    Unavailable,
+}
+
+/// A reply that is known.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    /// Reply codes ("432") and enhanced ones ("5.2.252"), one of which it must have; none where the text tells.
+    #[serde(default)]
+    codes: Vec<String>,
+    /// What it must hold, without regard to case.
+    contains: Option<String>,
+    verdict: Verdict,
+    meaning: String,
+    /// Who mends it: "administrator", "wait", "advice".
+    cure: Cure,
+    remedy: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Cure {
+    Administrator,
+    Wait,
+    Advice,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Table {
+    reply: Vec<Known>,
+}
+
+/// The file is part of the program, and a test reads it: it cannot be unreadable here.
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| toml::from_str(include_str!("../../../config/errors.toml")).unwrap_or_default());
+
+impl Known {
+    fn fits(&self, reply: &Reply<'_>, text: &str) -> bool {
+        let code = reply.code.to_string();
+        let by_code = self.codes.is_empty()
+            || self.codes.iter().any(|known| *known == code || Some(known.as_str()) == reply.enhanced());
+        by_code && self.contains.as_ref().is_none_or(|part| contains(text, part))
+    }
+
+    fn advice(&'static self) -> Advice {
+        let by = match self.cure {
+            Cure::Administrator => MendedBy::Administrator,
+            Cure::Wait => MendedBy::Time,
+            Cure::Advice => MendedBy::Person,
+        };
+        Advice { cause: &self.meaning, remedy: &self.remedy, by }
+    }
+}
+
+fn known(reply: &Reply<'_>, text: &str) -> Option<&'static Known> {
+    TABLE.reply.iter().find(|known| known.fits(reply, text))
+}
+
+fn contains(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+}
+
+/// What a reply of 4xx or 5xx within a session means, where it is known.
+pub(super) fn advice_on(reply: &Reply<'_>) -> Option<Advice> {
+    known(reply, &reply.text()).map(Known::advice)
+}
+
+const TOKEN: Advice = Advice::person(
+    "The mail provider did not accept the stored authorisation for sending",
+    "authorise the account again, and check that the mailbox is the one that was authorised",
+);
+const UNAVAILABLE: Advice = Advice::person("The mail provider is busy or down", "try again later");
+const CONNECTIONS: Advice = Advice::person(
+    "The mail provider allows no more connections that send for this account",
+    "let fewer programs send at the same time, or set smtp_max_connections_per_account lower",
+);
+const WEB_LOGIN: Advice = Advice::person(
+    "The mail provider wants you to sign in with a browser first",
+    "sign in there and try again",
+);
+const NOT_ALLOWED: Advice = Advice {
+    cause: "The mail provider does not let this account send",
+    remedy: "ask the administrator of the mailbox",
+    by: MendedBy::Administrator,
+};
+
+/// What a refused AUTH means.
+pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
+    let text = reply.text();
+    let (verdict, advice) = match known(reply, &text) {
+        Some(known) => (known.verdict, known.advice()),
+        None => by_code(reply),
+    };
+    let said = Said { text: plain_text(&text), answers: heard.answers, challenge: heard.challenge, advice };
+    match verdict {
+        Verdict::Token => Refusal::Token(said),
+        Verdict::Connections => Refusal::Connections(said),
+        Verdict::Throttled => Refusal::Throttled { wait: None, said },
+        Verdict::Disabled => Refusal::Disabled(said),
+        Verdict::WebLogin => Refusal::WebLogin { url: first_url(&said.text), said },
+        Verdict::Unavailable => Refusal::Unavailable(said),
+    }
+}
+
+/// What a refusal means that comes instead of a greeting, or before a token was seen.
+pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
+    match refused(reply, heard) {
+        Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
+        other => other,
+    }
+}
+
+fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
+    match (reply.code, reply.enhanced()) {
+        (432, _) => (Verdict::Connections, CONNECTIONS),
+        (400..=499, _) => (Verdict::Unavailable, UNAVAILABLE),
+        (534, _) => (Verdict::WebLogin, WEB_LOGIN),
+        // Exchange's words for a message that it cannot read stand there, too.
+        (501 | 535, _) | (_, Some("5.7.3" | "5.7.8")) => (Verdict::Token, TOKEN),
+        _ => (Verdict::Disabled, NOT_ALLOWED),
+    }
+}
+
+/// The first https URL in `text`, which is plain.
+fn first_url(text: &str) -> Option<String> {
+    let at = text.find("https://")?;
+    text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(reply: &[u8]) -> Refusal {
+        refused(&Reply::read(reply), Heard::default())
+    }
+
+    #[test]
+    fn the_table_is_readable_and_its_texts_are_clauses() {
+        let table: Table = toml::from_str(include_str!("../../../config/errors.toml")).unwrap();
+        assert!(table.reply.len() > 15, "{}", table.reply.len());
+        for known in table.reply {
+            assert!(!known.codes.is_empty() || known.contains.is_some(), "{known:?}");
+            for text in [&known.meaning, &known.remedy] {
+                assert!(
+                    text.is_ascii() && !text.ends_with('.') && !text.contains(char::is_control),
+                    "{text}"
+                );
+                assert!(!text.contains('@'), "an address would be stored: {text}");
+            }
+        }
+    }
+
+    /// The tails of sending.md §1.2: the code is the same, and what to do is not.
+    #[test]
+    fn the_tails_of_exchange_are_told_apart() {
+        let tail = |tail: &str| {
+            refusal(format!("535 5.7.139 Authentication unsuccessful, {tail} [X 2026]\r\n").as_bytes())
+        };
+        for switch in ["Tenant", "Mailbox"] {
+            let refused = tail(&format!(
+                "SmtpClientAuthentication is disabled for the {switch}. Visit https://aka.ms/smtp_auth_disabled for more information."
+            ));
+            let Refusal::Disabled(said) = refused else { panic!("{refused:?}") };
+            assert!(said.advice.remedy.contains("SmtpClientAuthenticationDisabled"), "{said}");
+        }
+        let defaults = tail(
+            "user is locked by your organization's security defaults policy. Contact your administrator.",
+        );
+        assert!(
+            matches!(&defaults, Refusal::Disabled(said) if said.advice.cause.contains("security defaults"))
+        );
+        assert!(tail("the user credentials were incorrect.").is_token());
+        let criteria = "the request did not meet the criteria to be authenticated successfully. Contact your administrator.";
+        assert!(matches!(tail(criteria), Refusal::Disabled(_)));
+        assert!(matches!(tail("account locked. Contact your administrator."), Refusal::Disabled(_)));
+        assert!(matches!(tail("federated STS service was unreachable."), Refusal::Unavailable(_)));
+    }
+
+    #[test]
+    fn what_is_not_known_is_judged_by_its_code() {
+        assert!(refusal(b"535 5.7.3 Authentication unsuccessful [X 2026]\r\n").is_token());
+        assert!(
+            refusal(b"535-5.7.8 Username and Password not accepted. For more\r\n535 5.7.8  https://x\r\n")
+                .is_token()
+        );
+        assert!(matches!(
+            refusal(b"454 4.7.0 Too many login attempts, please try again later.\r\n"),
+            Refusal::Throttled { .. }
+        ));
+        assert!(matches!(
+            refusal(b"454 4.7.0 Cannot authenticate due to a temporary system problem.\r\n"),
+            Refusal::Unavailable(_)
+        ));
+        assert!(matches!(
+            refusal(b"421 4.7.0 Try again later, closing connection.\r\n"),
+            Refusal::Unavailable(_)
+        ));
+        assert!(matches!(refusal(b"432 4.3.2 Whatever\r\n"), Refusal::Connections(_)));
+        assert!(matches!(refusal(b"550 5.7.1 No\r\n"), Refusal::Disabled(_)));
+        let web = refusal(b"534-5.7.14 <https://accounts.google.com/x> Please log in\r\n534 5.7.14 via your web browser\r\n");
+        assert!(
+            matches!(web, Refusal::WebLogin { url: Some(url), .. } if url == "https://accounts.google.com/x")
+        );
+    }
+}

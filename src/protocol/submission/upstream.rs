@@ -1,0 +1,315 @@
+//! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
+//!
+//! greeting -> EHLO -> `AUTH XOAUTH2` -> `334` -> the message -> `235`. **Always in two steps**: a token of a kilobyte
+//! on the AUTH line is refused by Gmail (RFC 4954 §4 bounds the line at 512 octets). A refusing challenge is answered as
+//! the mechanism demands, so that the verdict comes; Exchange sends its verdict at once. Where the verdict is about the
+//! token and there is another name to try ([`Credential::or_user`]), the same token is tried with that name on the same
+//! connection.
+//!
+//! What follows the verdict stays in the inbox for the relay.
+
+use zeroize::Zeroizing;
+
+use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
+use super::reply::NAME;
+use super::response::{Replies, Reply};
+use crate::protocol::promises::keyword;
+use crate::protocol::sasl::{self, Challenge, Mechanism};
+use crate::protocol::{Accepted, Answers, Credential, Promises, Refusal};
+use crate::wire::Buffer;
+
+/// Challenges answered. One is common; a server that goes on after two will never be content.
+const CHALLENGES_LIMIT: u32 = 2;
+
+/// What the machine wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// More bytes than the inbox holds.
+    More,
+    /// Nothing: the provider accepted.
+    Accepted(Accepted),
+}
+
+/// A sign-in under way.
+pub struct SignIn<'a> {
+    credential: &'a Credential<'a>,
+    /// What the proxy calls itself there.
+    name: &'a str,
+    promises: Option<&'a Promises>,
+    state: State,
+    replies: Replies,
+    offer: Offer,
+    heard: Heard,
+    challenges: u32,
+    /// The name that is being tried is [`Credential::or_user`].
+    by_other_name: bool,
+}
+
+enum State {
+    Greeting,
+    /// EHLO is to be said, where no greeting comes before it.
+    Silent,
+    Ehlo,
+    /// AUTH was sent, and its message waits for a `334`.
+    Prompt {
+        mechanism: Mechanism,
+        message: Zeroizing<Vec<u8>>,
+    },
+    /// The message is out.
+    Verdict {
+        mechanism: Mechanism,
+    },
+}
+
+/// What the provider's EHLO said.
+#[derive(Default)]
+struct Offer {
+    /// Names of SASL mechanisms, in capitals.
+    mechanisms: Vec<String>,
+    /// The keyword of each line, in capitals.
+    keywords: Vec<String>,
+}
+
+impl<'a> SignIn<'a> {
+    /// A sign-in by a client that calls itself `name`, and was promised `promises`.
+    pub fn new(
+        credential: &'a Credential<'a>,
+        name: Option<&'a str>,
+        promises: Option<&'a Promises>,
+    ) -> Result<Self, Refusal> {
+        // Before anything is sent.
+        sasl::check_bearer(credential.user, credential.token)?;
+        if let Some(user) = credential.or_user {
+            sasl::check_bearer(user, credential.token)?;
+        }
+        Ok(Self {
+            credential,
+            name: name.unwrap_or(NAME),
+            promises,
+            state: if credential.greeted { State::Greeting } else { State::Silent },
+            replies: Replies::default(),
+            offer: Offer::default(),
+            heard: Heard::while_waiting_for(Answers::Connection),
+            challenges: 0,
+            by_other_name: false,
+        })
+    }
+
+    /// Works through the inbox; lines to send go to the outbox.
+    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        if let State::Silent = self.state {
+            self.say_ehlo(outbox);
+        }
+        while let Some(end) = self.replies.next(inbox)? {
+            let verdict = self.reply(inbox.get(..end).unwrap_or_default(), outbox);
+            inbox.consume(end);
+            if let Some(accepted) = verdict? {
+                return Ok(Step::Accepted(accepted));
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// One reply, judged by the state.
+    fn reply(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        let reply = Reply::read(bytes);
+        match &self.state {
+            State::Greeting => match reply.code {
+                220 => self.say_ehlo(outbox),
+                421 | 450..=599 => return Err(turned_away(&reply, self.heard.take())),
+                _ => return Err(violation("it did not greet as a submission server does")),
+            },
+            State::Silent => {}
+            State::Ehlo => match reply.code {
+                250 => self.authenticate(&reply, outbox)?,
+                400..=599 => return Err(turned_away(&reply, self.heard.take())),
+                _ => return Err(violation("it did not answer EHLO as a submission server does")),
+            },
+            State::Prompt { .. } => match reply.code {
+                334 => self.send_message(outbox),
+                235 => return Err(violation("it accepted a token that it had not seen")),
+                _ => return Err(refused(&reply, self.heard.take())),
+            },
+            State::Verdict { mechanism } => {
+                let mechanism = *mechanism;
+                return self.verdict(bytes, &reply, mechanism, outbox);
+            }
+        }
+        Ok(None)
+    }
+
+    fn say_ehlo(&mut self, outbox: &mut Buffer) {
+        for part in ["EHLO ", self.name, "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        self.heard.answers = Answers::Command("EHLO");
+        self.state = State::Ehlo;
+    }
+
+    /// The provider has said what it offers: sign in with the preferred mechanism among that.
+    fn authenticate(&mut self, ehlo: &Reply<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
+        self.offer = Offer::read(ehlo);
+        self.heard.answers = Answers::SignIn;
+        self.say_auth(self.credential.user, outbox)
+    }
+
+    fn say_auth(&mut self, user: &str, outbox: &mut Buffer) -> Result<(), Refusal> {
+        let Credential { token, host, port, mechanisms, .. } = *self.credential;
+        let offered =
+            |mechanism: &Mechanism| self.offer.mechanisms.iter().any(|name| name == mechanism.name());
+        let chosen = mechanisms.iter().copied().find(offered);
+        let mechanism = chosen.ok_or_else(|| no_mechanism(&self.offer.mechanisms))?;
+        let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
+        for part in ["AUTH ", mechanism.name(), "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        self.challenges = 0;
+        self.state = State::Prompt { mechanism, message };
+        Ok(())
+    }
+
+    /// The message goes out, and its copy here is wiped.
+    fn send_message(&mut self, outbox: &mut Buffer) {
+        if let State::Prompt { mechanism, message } = &self.state {
+            outbox.reserve(message.len() + 2);
+            outbox.push(message);
+            outbox.push(b"\r\n");
+            self.state = State::Verdict { mechanism: *mechanism };
+        }
+    }
+
+    /// The message was sent.
+    fn verdict(
+        &mut self,
+        bytes: &[u8],
+        reply: &Reply<'_>,
+        mechanism: Mechanism,
+        outbox: &mut Buffer,
+    ) -> Result<Option<Accepted>, Refusal> {
+        match reply.code {
+            235 => {
+                let accepted = Accepted {
+                    by_other_name: self.by_other_name,
+                    lacking: self.lacking(),
+                    ..Accepted::new(bytes.to_vec())
+                };
+                Ok(Some(accepted))
+            }
+            334 => self.answer_challenge(reply, mechanism, outbox).map(|()| None),
+            _ => match (refused(reply, self.heard.take()), self.credential.or_user) {
+                (Refusal::Token(_), Some(user)) if !self.by_other_name => {
+                    self.by_other_name = true;
+                    self.say_auth(user, outbox).map(|()| None)
+                }
+                (refusal, _) => Err(refusal),
+            },
+        }
+    }
+
+    /// The token is refused, and the server wants to be told that we heard it.
+    fn answer_challenge(
+        &mut self,
+        reply: &Reply<'_>,
+        mechanism: Mechanism,
+        outbox: &mut Buffer,
+    ) -> Result<(), Refusal> {
+        self.challenges += 1;
+        if self.challenges > CHALLENGES_LIMIT {
+            return Err(violation("it asks for more than the mechanism holds"));
+        }
+        let text = reply.lines().next().unwrap_or_default();
+        self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(text)));
+        outbox.push(sasl::dummy_answer(mechanism));
+        outbox.push(b"\r\n");
+        Ok(())
+    }
+
+    /// What was promised to the client and is not in this provider's EHLO.
+    fn lacking(&self) -> Vec<String> {
+        let kept = |promised: &&str| self.offer.keywords.iter().any(|own| own.eq_ignore_ascii_case(promised));
+        let promised = self.promises.into_iter().flat_map(Promises::keywords);
+        promised.filter(|promised| !kept(promised)).map(str::to_owned).collect()
+    }
+}
+
+impl Offer {
+    /// Reads the lines behind the first, which greets. `AUTH=LOGIN PLAIN` is an old way to write `AUTH LOGIN PLAIN`.
+    fn read(ehlo: &Reply<'_>) -> Self {
+        let mut offer = Self::default();
+        for line in ehlo.lines().skip(1) {
+            let Ok(line) = std::str::from_utf8(line) else { continue };
+            let line = line.to_ascii_uppercase().replacen("AUTH=", "AUTH ", 1);
+            if keyword(&line) == "AUTH" {
+                offer.mechanisms.extend(line.split_whitespace().skip(1).map(str::to_owned));
+            }
+            offer.keywords.push(keyword(&line).to_owned());
+        }
+        offer
+    }
+}
+
+/// The cleartext before TLS on a port of STARTTLS: greeting -> EHLO -> STARTTLS -> `220`.
+pub struct BeginTls {
+    state: TlsState,
+    replies: Replies,
+}
+
+#[derive(Clone, Copy)]
+enum TlsState {
+    Greeting,
+    Ehlo,
+    StartTls,
+}
+
+impl BeginTls {
+    /// At its very beginning.
+    pub fn new() -> Self {
+        Self { state: TlsState::Greeting, replies: Replies::default() }
+    }
+
+    /// Works through the inbox; true once the server waits for the handshake.
+    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
+        while let Some(end) = self.replies.next(inbox)? {
+            let reply = Reply::read(inbox.get(..end).unwrap_or_default());
+            let ready = self.reply(&reply, outbox)?;
+            inbox.consume(end);
+            if ready {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>, outbox: &mut Buffer) -> Result<bool, Refusal> {
+        let answers = match self.state {
+            TlsState::Greeting => Answers::Connection,
+            TlsState::Ehlo => Answers::Command("EHLO"),
+            TlsState::StartTls => Answers::Command("STARTTLS"),
+        };
+        if (400..=599).contains(&reply.code) {
+            return Err(turned_away(reply, Heard::while_waiting_for(answers)));
+        }
+        match (self.state, reply.code) {
+            (TlsState::Greeting, 220) => {
+                for part in ["EHLO ", NAME, "\r\n"] {
+                    outbox.push(part.as_bytes());
+                }
+                self.state = TlsState::Ehlo;
+            }
+            (TlsState::Ehlo, 250) if Offer::read(reply).keywords.iter().any(|word| word == "STARTTLS") => {
+                outbox.push(b"STARTTLS\r\n");
+                self.state = TlsState::StartTls;
+            }
+            (TlsState::Ehlo, 250) => return Err(violation("it offers no STARTTLS")),
+            (TlsState::StartTls, 220) => return Ok(true),
+            _ => return Err(violation("it did not greet as a submission server does")),
+        }
+        Ok(false)
+    }
+}
+
+impl Default for BeginTls {
+    fn default() -> Self {
+        Self::new()
+    }
+}
