@@ -42,6 +42,15 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         E::NoPassword { account, .. } => {
             vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
         }
+        E::NoProtocol { known, .. } => vec![format!("write some of {} with commas between", known.join(", "))],
+        E::ProtocolOfLater { .. } => vec!["leave it out".to_owned()],
+        E::Network { .. } => vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()],
+        E::HostBits { whole, alone, .. } => {
+            vec![format!("write {whole} for the network, {alone} for the one address")]
+        }
+        E::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
+        E::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
+        E::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
         E::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
         E::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
         E::UnknownDomain { account, known } => vec![
@@ -140,6 +149,7 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         E::NoAppPassword { account } => {
             vec![format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))]
         }
+        E::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
         E::OldName(name) => vec![renaming(name)],
         E::DomainOfPerson { account } => vec![removing(account)],
         E::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],

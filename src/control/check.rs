@@ -51,10 +51,23 @@ pub(crate) async fn check(
         // A look-up brings no aliases.
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
         names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
+        if account.disabled {
+            let account = account.name.clone();
+            steps.done("account", None, Ok(Finding::Disabled { account }));
+            continue;
+        }
+        let today = time::OffsetDateTime::now_utc().date();
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
+        } else if passwords.iter().all(|password| password.limits.ended(today).is_some()) {
+            steps.done("app password", None, Err(Error::AppPasswordsOver { account: account.name.clone() }));
         }
         account_steps(&mut steps, &installation, found, &legs).await;
+        if let Some(refusal) = &account.refusal {
+            let (account, grant) = (account.name.clone(), grant.clone().map(Box::new));
+            let found = Finding::LastRefusal { account, grant, refusal: Box::new(refusal.clone()) };
+            steps.done("last refusal", None, Ok(found));
+        }
     }
     Ok(steps.outcome())
 }
