@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use error::ConfigError;
 pub use place::is_loopback;
 pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
-pub use service::{Endpoint, Names, Service, SignInAs, UpstreamSecurity};
+pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;

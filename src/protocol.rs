@@ -59,6 +59,31 @@ pub enum Request {
     },
 }
 
+/// Whose name opens a mailbox that belongs to another than the person who authorised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignInAs {
+    /// The mailbox's.
+    Account,
+    /// The name of the person who authorised.
+    Owner,
+}
+
+impl SignInAs {
+    /// The word in the store and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Owner, Self::Account].into_iter().find(|user| user.name() == name)
+    }
+}
+
 /// How to sign in at the provider.
 #[derive(Debug)]
 pub struct Credential<'a> {

@@ -18,9 +18,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::protocol::SignInAs;
 pub use account::{
     Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
-    MailboxTrouble, SignInAs, Verifier, fold,
+    MailboxTrouble, Verifier, fold,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,

@@ -49,7 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("command", &["store"]),
     ("upstream", &["protocol", "tls", "config", "wire"]),
     ("relay", &["protocol", "tls"]),
-    ("store", &["secret"]),
+    ("store", &["protocol", "secret"]),
     ("secret", &[]),
     ("config", &["protocol", "secret"]),
     ("tls", &["secret"]),

@@ -314,6 +314,8 @@ impl<'a> Provider<'a> {
     fn run(&self, lines: &[String]) {
         let token = Secret::new("ya29.TEST");
         let credential = Credential {
+            or_user: None,
+            greeted: true,
             user: "alice@example.com",
             token: &token,
             mechanisms: &self.mechanisms,

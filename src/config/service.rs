@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::protocol::sasl::Mechanism;
-use crate::protocol::{Credential, Door};
+use crate::protocol::{Credential, Door, SignInAs};
 use crate::secret::Secret;
 
 /// A mail server of a provider.
@@ -42,16 +42,6 @@ pub enum UpstreamSecurity {
     Tls,
     /// By the protocol's own STARTTLS.
     Starttls,
-}
-
-/// Whose name opens a mailbox that belongs to another than the person who authorised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SignInAs {
-    /// The mailbox's.
-    Account,
-    /// The name of the person who authorised.
-    Owner,
 }
 
 /// The names that a mailbox may be signed in to with.

@@ -13,7 +13,8 @@ use url::Url;
 use super::error::Problem;
 use super::place::{Base, is_loopback};
 use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks};
-use super::service::{SignInAs, UpstreamSecurity};
+use super::service::UpstreamSecurity;
+use crate::protocol::SignInAs;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 

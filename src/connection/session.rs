@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
 
 use super::{Proxy, denial};
-use crate::account::{Account, SessionGuard, UpstreamPermit};
-use crate::protocol::{Overheard, Protocol};
+use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
+use crate::protocol::{Door, Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
 use crate::tls::Stream;
@@ -51,7 +52,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         from_client,
         from_upstream,
         watch: P::Watch::default(),
-        tell: |overheard| write_down(proxy, &account, overheard),
+        tell: |overheard| write_down(proxy, &account, P::DOOR, overheard),
     });
     // Whatever a session's end needs, it gets: the process waits as long.
     let drain = Duration::from_secs(proxy.limits.drain_seconds);
@@ -70,7 +71,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
 }
 
 /// At once, so that the commands show it while the session goes on, and without holding the session up.
-fn write_down(proxy: &Arc<Proxy>, account: &Account, overheard: Overheard) {
+fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
         match overheard {
@@ -80,8 +81,11 @@ fn write_down(proxy: &Arc<Proxy>, account: &Account, overheard: Overheard) {
             }
             Overheard::MessageRefused { code, advice } => {
                 warn!(account = account.name, code, "the provider refused a message: {advice}");
+                let (at, protocol) = (OffsetDateTime::now_utc(), door.name().to_owned());
+                let refusal = LastRefusal { at, protocol, code, trouble: advice.trouble() };
+                proxy.accounts.note_refusal(&account, refusal).await;
             }
-            Overheard::MessageTaken => {}
+            Overheard::MessageTaken => proxy.accounts.clear_refusal(&account).await,
         }
     };
     tokio::spawn(writing.in_current_span());

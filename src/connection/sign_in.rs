@@ -210,15 +210,27 @@ impl<P: Protocol> Attempt<'_, P> {
             }
         }
         match outcome {
-            Ok(accepted) => Ok(Tried::In((accepted, upstream))),
+            Ok(accepted) => {
+                self.remember_name(accepted.by_other_name).await;
+                Ok(Tried::In((accepted, upstream)))
+            }
             Err(Refusal::Token(said)) => Ok(Tried::Refused(said, upstream)),
             Err(refusal) => Err(Failed::Refused(refusal)),
         }
     }
 
+    /// Where two names were to be tried, the next login begins with the one that was right.
+    async fn remember_name(&self, by_other_name: bool) {
+        let (first, next) = self.dialler.service.signs_in_as(self.names());
+        let Some(next) = next else { return };
+        let user = if by_other_name { next } else { first };
+        self.connection.proxy.accounts.remember_sign_in_as(self.account, user).await;
+    }
+
     /// Whose names may open the mailbox.
     fn names(&self) -> Names<'_> {
-        Names { account: &self.account.name, owner: self.grant.person(), remembered: None }
+        let Account { name, sign_in_as, .. } = self.account;
+        Names { account: name, owner: self.grant.person(), remembered: *sign_in_as }
     }
 }
 

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{Grant, Id, Limits};
+use crate::protocol::SignInAs;
 use crate::trouble::Trouble;
 
 /// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
@@ -54,30 +55,6 @@ pub struct Account {
     pub sign_in_as: Option<SignInAs>,
     /// What the provider refused in a session that was signed in, until it takes something of the kind.
     pub refusal: Option<LastRefusal>,
-}
-
-/// Whose name a sign-in at the provider is done with, where the mailbox is another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignInAs {
-    /// The name of the person who consented.
-    Owner,
-    /// The account's own name.
-    Account,
-}
-
-impl SignInAs {
-    /// The word in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Account => "account",
-        }
-    }
-
-    /// The one of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Account].into_iter().find(|user| user.name() == name)
-    }
 }
 
 /// Something that the provider refused after the login, such as a message.

@@ -40,6 +40,11 @@ impl Answer {
 
 /// Trusts `ca_file` alone.
 pub fn tls(ca_file: &Path) -> TlsConnector {
+    TlsConnector::from(tls_config(ca_file))
+}
+
+/// The same as a configuration.
+pub fn tls_config(ca_file: &Path) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -47,7 +52,7 @@ pub fn tls(ca_file: &Path) -> TlsConnector {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+    Arc::new(config)
 }
 
 impl Client {

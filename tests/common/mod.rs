@@ -5,6 +5,7 @@
 pub mod client;
 pub mod plain;
 pub mod process;
+pub mod smtp;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -53,10 +54,14 @@ impl Site {
 
     /// Writes the configuration anew.
     pub fn configure(&self, more: &str) {
-        let listeners = match more.contains("[[listeners]]") {
-            true => "",
-            false => "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n",
-        };
+        let mut listeners = String::new();
+        if !more.contains("[[listeners]]") {
+            listeners.push_str("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n");
+            if self.sandbox.has_submission() {
+                listeners
+                    .push_str("[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\n");
+            }
+        }
         let provider = self.sandbox.provider_toml("sandbox");
         let text = format!("state_directory = \"state\"\n{more}\n{listeners}\n{provider}");
         std::fs::write(&self.config, text).unwrap();

@@ -250,6 +250,8 @@ const TAG: &str = "a7";
 fn play_provider(mode: u8, input: &[u8], size: usize) -> Transcript {
     let token = Secret::new("ya29.TEST");
     let credential = Credential {
+        or_user: None,
+        greeted: true,
         user: "alice@example.com",
         token: &token,
         mechanisms: match mode & 4 {

@@ -28,7 +28,7 @@ pub(super) fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Ser
             max_connections_per_account: file.max_connections_per_account,
             scopes: scopes(field, Door::Imap, file.imap_scopes.as_deref())?,
             promises: Vec::new(),
-            sign_in_as: Some(SignInAs::Account),
+            sign_in_as: None,
         });
     }
     if let Some(endpoint) = endpoint(field, Door::Submission, file.smtp.as_deref())? {

@@ -4,17 +4,15 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Map;
 use tokio::net::TcpListener;
 
 use crate::imap::mailbox::Body;
 use crate::imap::mailboxes::Mailboxes;
 use crate::state::{Shared, User};
-use crate::switches::{Greeting, ImapSwitches, OauthSwitches, Rotation};
+use crate::switches::{self, Security};
 use crate::tls::{Authority, Certificate};
-use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth};
+use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, submission};
 
 /// A provider being described; [`Builder::start`] runs it.
 ///
@@ -35,6 +33,8 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
+    /// Whether there is a submission server, and how it speaks TLS where that is not the flavour's way.
+    submission: Option<Option<Security>>,
     seed: bool,
 }
 
@@ -55,6 +55,7 @@ impl Builder {
             huge: Vec::new(),
             http_bind: loopback,
             imap_bind: loopback,
+            submission: None,
             seed: true,
         }
     }
@@ -145,7 +146,20 @@ impl Builder {
         self
     }
 
-    /// Binds both ports and serves. Panics where that is impossible.
+    /// A submission server too, which speaks TLS as the flavour's own does: Exchange after STARTTLS, the others from
+    /// the first octet on.
+    pub fn submission(mut self) -> Self {
+        self.submission = Some(None);
+        self
+    }
+
+    /// A submission server that speaks TLS in this way.
+    pub fn submission_by(mut self, security: Security) -> Self {
+        self.submission = Some(Some(security));
+        self
+    }
+
+    /// Binds the ports and serves. Panics where that is impossible.
     pub async fn start(mut self) -> Sandbox {
         let http = TcpListener::bind(self.http_bind).await.expect("a port for the OAuth server");
         let imap = TcpListener::bind(self.imap_bind).await.expect("a port for the IMAP server");
@@ -154,7 +168,14 @@ impl Builder {
         let vendor = self.vendor.unwrap_or(self.flavour.vendor());
         let scheme = if self.https { "https" } else { "http" };
         let issuer = format!("{scheme}://{http_address}");
-        let shared = Shared::new(vendor, issuer, oauth_switches(vendor), imap_switches(self.flavour));
+        let shared = Shared::new(
+            vendor,
+            issuer,
+            self.submission.is_some(),
+            switches::usual::oauth(vendor),
+            switches::usual::imap(self.flavour),
+            switches::usual::submission(self.flavour),
+        );
 
         if self.clients.is_empty() {
             self.clients.push(default_client(vendor));
@@ -168,13 +189,23 @@ impl Builder {
         let authority = Authority::new();
         let https = self.https.then(|| authority.server(self.certificate, self.tls12_only, &["http/1.1"]));
         let tls = authority.server(self.certificate, self.tls12_only, &["imap"]);
-        let ca_file = write_ca(self.ca_file, &authority.ca_pem);
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
             tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
         ];
+        let mut submits = None;
+        if let Some(security) = self.submission {
+            let security = security.unwrap_or(self.flavour.submission_security());
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the submission server");
+            submits = Some((listener.local_addr().expect("a bound address"), security));
+            let tls = authority.server(self.certificate, self.tls12_only, &[]);
+            let serving = submission::serve(listener, tls, security, Arc::clone(&shared));
+            tasks.push(tokio::spawn(serving).abort_handle());
+        }
+        let ca_file = write_ca(self.ca_file, &authority.ca_pem);
         let controls = Controls::new(shared);
-        Sandbox { controls, http: http_address, imap: imap_address, authority, ca_file, client, tasks }
+        let (http, imap) = (http_address, imap_address);
+        Sandbox { controls, http, imap, submission: submits, authority, ca_file, client, tasks }
     }
 
     fn populate(&mut self, shared: &Shared) {
@@ -223,47 +254,6 @@ fn default_client(vendor: Vendor) -> Client {
         Vendor::Generic => (Some("sandbox-secret".to_owned()), vec![]),
     };
     Client { id: "sandbox-client".to_owned(), secret, redirect_uris, installed: true, keys: Vec::new() }
-}
-
-fn oauth_switches(vendor: Vendor) -> OauthSwitches {
-    OauthSwitches {
-        access_token_life: Duration::from_secs(3599),
-        access_token_length: 200,
-        rotation: match vendor {
-            Vendor::Google => Rotation::Never,
-            Vendor::Microsoft => Rotation::Always,
-            Vendor::Generic => Rotation::Strict,
-        },
-        auto_approve: false,
-        consent_as: None,
-        untick: Vec::new(),
-        deny: false,
-        iss: vendor == Vendor::Google,
-        wrong_iss: None,
-        require_pkce: true,
-        refresh_tokens: true,
-        claims: Map::new(),
-        device_interval: 0,
-        slow_down: 0,
-    }
-}
-
-fn imap_switches(flavour: Flavour) -> ImapSwitches {
-    ImapSwitches {
-        flavour,
-        greeting: Greeting::Normal,
-        capability_only_in_greeting: false,
-        before_continuation: Vec::new(),
-        bare_continuation: false,
-        max_sessions_per_user: None,
-        refuse_list: None,
-        bye_after_commands: None,
-        bye_at_token_expiry: true,
-        segment: 0,
-        record: 0,
-        sink_above: 32 << 20,
-        strict: true,
-    }
 }
 
 fn write_ca(path: Option<PathBuf>, pem: &str) -> CaFile {

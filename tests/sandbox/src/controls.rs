@@ -3,12 +3,15 @@
 //! Waiting is for events, never for time: [`Controls::wait_for`] looks again whenever anything changed and
 //! gives up, with the counters, only after [`PATIENCE`].
 
+mod submission;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::imap::mailbox::{Body, MessageView};
 use crate::oauth::grant;
-use crate::state::{Order, Shared, State, Verdict};
+use crate::state::{Order, Session, Shared, Verdict};
 use crate::switches::{ImapSwitches, LoginFault, OauthSwitches, TokenFault};
 use crate::{LoginRecord, PATIENCE, Stats, Sunk, TokenRequest, Violation};
 
@@ -132,7 +135,7 @@ impl Controls {
 
     /// Grants `user`'s mail to the default client without a browser, and returns the refresh token.
     pub fn grant(&self, user: &str) -> String {
-        let scopes = self.0.vendor.scopes();
+        let scopes = self.0.scopes();
         self.0.change(|state| {
             let client = state.clients.values().find(|client| client.installed).expect("a client").id.clone();
             let id = grant::new_grant(state, Some(user.to_owned()), &client, scopes);
@@ -151,7 +154,12 @@ impl Controls {
 
     /// An access token for `user`'s mail that lives as long as the switch says.
     pub fn access_token(&self, user: &str) -> String {
-        let scopes = self.0.vendor.scopes();
+        self.access_token_for(user, &self.0.scopes())
+    }
+
+    /// An access token of `user`'s for these scopes alone.
+    pub fn access_token_for(&self, user: &str, scopes: &[String]) -> String {
+        let scopes = scopes.to_vec();
         self.0.change(|state| {
             let client = state.clients.values().next().expect("a client").id.clone();
             let id = grant::new_grant(state, Some(user.to_owned()), &client, scopes.clone());
@@ -165,7 +173,7 @@ impl Controls {
             let now = Instant::now();
             state.access_tokens.values_mut().for_each(|token| token.expires = now);
             let strict = state.imap.bye_at_token_expiry;
-            order_sessions(state, None, |_| strict.then_some(Order::TokenExpired));
+            order_sessions(&state.sessions, None, |_| strict.then_some(Order::TokenExpired));
         });
     }
 
@@ -238,7 +246,7 @@ impl Controls {
     }
 
     fn order(&self, user: Option<&str>, order: &Order) {
-        self.0.change(|state| order_sessions(state, user, |_| Some(order.clone())));
+        self.0.change(|state| order_sessions(&state.sessions, user, |_| Some(order.clone())));
     }
 
     // Mail.
@@ -265,16 +273,16 @@ impl Controls {
 }
 
 fn order_sessions(
-    state: &State,
+    sessions: &HashMap<u64, Session>,
     user: Option<&str>,
-    order: impl Fn(&crate::state::Session) -> Option<Order>,
+    order: impl Fn(&Session) -> Option<Order>,
 ) {
-    let meant = |session: &&crate::state::Session| match (user, &session.user) {
+    let meant = |session: &&Session| match (user, &session.user) {
         (None, _) => true,
         (Some(wanted), Some(user)) => wanted.eq_ignore_ascii_case(user),
         (Some(_), None) => false,
     };
-    for session in state.sessions.values().filter(meant) {
+    for session in sessions.values().filter(meant) {
         if let Some(order) = order(session) {
             // A session that has ended takes no orders.
             let _ = session.orders.send(order);

@@ -51,6 +51,14 @@ impl Vendor {
         }
     }
 
+    /// The scope that lets a client send mail.
+    pub fn submission_scope(self) -> &'static str {
+        match self {
+            Self::Microsoft => "https://outlook.office.com/SMTP.Send",
+            Self::Google | Self::Generic => self.mail_scope(),
+        }
+    }
+
     /// The scopes that a client asks for: mail, identity and an offline grant.
     pub fn scopes(self) -> Vec<String> {
         let names: &[&str] = match self {
@@ -71,6 +79,19 @@ impl Vendor {
                 matches!(right, Some("IMAP.AccessAsUser.All" | "IMAP.AccessAsApp" | ".default"))
             }
             Self::Generic => scope.contains("mail") && scope != "email",
+        }
+    }
+
+    /// Whether a token with this scope may send mail by SMTP.
+    pub(crate) fn sends_mail(self, scope: &str) -> bool {
+        match self {
+            Self::Google => scope == self.mail_scope(),
+            Self::Microsoft => {
+                let hosts = ["https://outlook.office.com/", "https://outlook.office365.com/"];
+                let right = hosts.iter().find_map(|host| scope.strip_prefix(host));
+                matches!(right, Some("SMTP.Send" | "SMTP.SendAsApp" | ".default"))
+            }
+            Self::Generic => self.opens_mail(scope),
         }
     }
 }

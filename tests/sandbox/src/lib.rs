@@ -1,5 +1,5 @@
-//! A mail provider for tests, benches and the demo: an OAuth server and an IMAP server that behave like
-//! Gmail's or Outlook's, with every known refusal on a switch.
+//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP server and a submission server that
+//! behave like Gmail's or Outlook's, with every known refusal on a switch.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -23,9 +23,9 @@
 //! * Nothing claims more than `AUTHENTICATE` proves: mail is as open as the token's owner and the list of
 //!   delegates say, scopes included.
 //!
-//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth` and `imap`,
-//! the two servers; [`Browser`], the person who consents; [`Client`](mail::Client), a mail client that speaks
-//! `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap` and
+//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and [`smtp::Client`], mail
+//! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
 
 // A test's helper has nobody to hand an error to: it aborts the test, with the reason.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -35,14 +35,18 @@ mod builder;
 mod canary;
 mod controls;
 mod delay;
+mod describe;
 mod flavour;
 mod gate;
 mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+mod sasl;
+pub mod smtp;
 mod state;
 mod stats;
+mod submission;
 pub mod switches;
 mod tls;
 
@@ -62,8 +66,11 @@ pub use flavour::{Flavour, Vendor};
 pub use gate::Gate;
 pub use imap::mailbox::MessageView;
 pub use state::Client;
-pub use stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
-pub use switches::{Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, TokenFault};
+pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+pub use switches::{
+    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
+    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+};
 pub use tls::Certificate;
 
 /// How long a test waits for what must come; far more than any machine needs, as it only ends failing tests.
@@ -74,6 +81,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
     client: Client,
@@ -99,6 +107,16 @@ impl Sandbox {
     /// The IMAP server, implicit TLS; a certificate for `localhost` and 127.0.0.1.
     pub fn imap_address(&self) -> SocketAddr {
         self.imap
+    }
+
+    /// The submission server, and how it speaks TLS. Panics where [`Builder::submission`] was not asked for one.
+    pub fn submission(&self) -> (SocketAddr, Security) {
+        self.submission.expect("a sandbox that was built with a submission server")
+    }
+
+    /// Whether there is a submission server.
+    pub fn has_submission(&self) -> bool {
+        self.submission.is_some()
     }
 
     /// The OAuth server.
@@ -147,59 +165,6 @@ impl Sandbox {
     /// A person with a browser, for `authorize --no-browser` and the like.
     pub fn browser(&self) -> Browser {
         Browser::new()
-    }
-
-    /// The section `[providers.NAME]` of the proxy's configuration that points here.
-    pub fn provider_toml(&self, name: &str) -> String {
-        self.provider_toml_at(name, self.imap)
-    }
-
-    /// The same with another way to the IMAP server, such as a [`DelayLine`].
-    pub fn provider_toml_at(&self, name: &str, imap: SocketAddr) -> String {
-        let vendor = self.controls.shared().vendor;
-        let quoted = |text: &str| format!("{text:?}");
-        let scopes: Vec<String> = vendor.scopes().iter().map(|scope| quoted(scope)).collect();
-        let mut lines = vec![
-            format!("[providers.{name}]"),
-            format!("imap = \"{imap}\""),
-            format!("authorize_url = {}", quoted(&self.url("/authorize"))),
-            format!("token_url = {}", quoted(&self.url("/token"))),
-            format!("device_url = {}", quoted(&self.url("/device"))),
-            format!("userinfo_url = {}", quoted(&self.url("/userinfo"))),
-            format!("client_id = {}", quoted(&self.client.id)),
-            format!("scopes = [{}]", scopes.join(", ")),
-            format!("domains = [{}]", self.domains().join(", ")),
-            format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
-        ];
-        if let Some(secret) = &self.client.secret {
-            lines.push(format!("client_secret = {}", quoted(secret)));
-        }
-        if vendor != Vendor::Microsoft {
-            lines.push(format!("revoke_url = {}", quoted(&self.url("/revoke"))));
-            lines.push(format!("issuer = {}", quoted(&self.issuer())));
-        } else {
-            lines.push("redirect_uri = \"http://localhost\"".to_owned());
-        }
-        if vendor == Vendor::Google {
-            lines.push("authorize_params = { access_type = \"offline\", prompt = \"consent\" }".to_owned());
-        }
-        if self.controls.shared().look(|state| state.imap.flavour) == Flavour::OauthbearerOnly {
-            lines.push("mechanisms = [\"oauthbearer\"]".to_owned());
-        }
-        lines.join("\n") + "\n"
-    }
-
-    fn domains(&self) -> Vec<String> {
-        let mut domains: Vec<String> = self.controls.shared().look(|state| {
-            let users = state.users.keys();
-            users
-                .filter_map(|address| address.split_once('@'))
-                .map(|(_, domain)| format!("{domain:?}"))
-                .collect()
-        });
-        domains.sort();
-        domains.dedup();
-        domains
     }
 
     /// Panics with the list if the proxy did anything that it must not.

@@ -4,7 +4,9 @@
 //! [`Controls::wait_for`](crate::Controls::wait_for). What a logged-in session does with its mailboxes does not
 //! come here: the hot path has locks of its own in `imap::mailbox`.
 
-use std::collections::{HashMap, HashSet};
+mod records;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -13,16 +15,17 @@ use tokio::sync::{mpsc, watch};
 use crate::canary::Canaries;
 use crate::flavour::Vendor;
 use crate::imap::mailboxes::Mailboxes;
-use crate::stats::{LoginRecord, Stats, Sunk, TokenRequest, Violation};
-use crate::switches::{ImapSwitches, LoginFault, OauthSwitches, Queue, TokenFault};
+use crate::stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+use crate::switches::{
+    ImapSwitches, LoginFault, OauthSwitches, Queue, Step, StepFault, SubmissionSwitches, TokenFault,
+};
 
-/// Records of requests and logins kept; older ones go, so that a soak does not grow.
-const RECORDS: usize = 20_000;
-
-/// What the two servers and the controls share.
+/// What the servers and the controls share.
 pub(crate) struct Shared {
     pub(crate) vendor: Vendor,
     pub(crate) issuer: String,
+    /// Whether there is a submission server, so that clients ask for its scope too.
+    pub(crate) submits: bool,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -35,17 +38,24 @@ pub(crate) struct State {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) oauth: OauthSwitches,
     pub(crate) imap: Arc<ImapSwitches>,
+    pub(crate) submission: Arc<SubmissionSwitches>,
     pub(crate) token_faults: Queue<TokenFault>,
     pub(crate) login_faults: Queue<LoginFault>,
+    pub(crate) step_faults: HashMap<Step, Queue<StepFault>>,
     pub(crate) token_log: Vec<TokenRequest>,
     pub(crate) logins: Vec<LoginRecord>,
     pub(crate) sunk: Vec<Sunk>,
+    pub(crate) submission_logins: Vec<LoginRecord>,
+    pub(crate) submissions: BTreeMap<u64, Submission>,
+    pub(crate) sent: Vec<Sent>,
     pub(crate) codes: HashMap<String, Code>,
     pub(crate) grants: HashMap<u64, Grant>,
     pub(crate) refresh_tokens: HashMap<String, RefreshToken>,
     pub(crate) access_tokens: HashMap<String, AccessToken>,
     pub(crate) devices: HashMap<String, Device>,
     pub(crate) sessions: HashMap<u64, Session>,
+    /// The sessions of the submission server.
+    pub(crate) senders: HashMap<u64, Session>,
     next: u64,
 }
 
@@ -128,7 +138,7 @@ pub(crate) enum Verdict {
     Used,
 }
 
-/// How the controls reach an IMAP session.
+/// How the controls reach a session.
 pub(crate) struct Session {
     pub(crate) user: Option<String>,
     pub(crate) token: Option<String>,
@@ -146,7 +156,14 @@ pub(crate) enum Order {
 }
 
 impl Shared {
-    pub(crate) fn new(vendor: Vendor, issuer: String, oauth: OauthSwitches, imap: ImapSwitches) -> Arc<Self> {
+    pub(crate) fn new(
+        vendor: Vendor,
+        issuer: String,
+        submits: bool,
+        oauth: OauthSwitches,
+        imap: ImapSwitches,
+        submission: SubmissionSwitches,
+    ) -> Arc<Self> {
         let state = State {
             stats: Stats::default(),
             violations: Vec::new(),
@@ -155,20 +172,36 @@ impl Shared {
             clients: HashMap::new(),
             oauth,
             imap: Arc::new(imap),
+            submission: Arc::new(submission),
             token_faults: Queue::default(),
             login_faults: Queue::default(),
+            step_faults: HashMap::new(),
             token_log: Vec::new(),
             logins: Vec::new(),
             sunk: Vec::new(),
+            submission_logins: Vec::new(),
+            submissions: BTreeMap::new(),
+            sent: Vec::new(),
             codes: HashMap::new(),
             grants: HashMap::new(),
             refresh_tokens: HashMap::new(),
             access_tokens: HashMap::new(),
             devices: HashMap::new(),
             sessions: HashMap::new(),
+            senders: HashMap::new(),
             next: 0,
         };
-        Arc::new(Self { vendor, issuer, state: Mutex::new(state), changed: watch::Sender::new(()) })
+        Arc::new(Self { vendor, issuer, submits, state: Mutex::new(state), changed: watch::Sender::new(()) })
+    }
+
+    /// The scopes that a client asks for to use all that is served here.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let mut scopes = self.vendor.scopes();
+        let sending = self.vendor.submission_scope();
+        if self.submits && scopes.iter().all(|scope| scope != sending) {
+            scopes.insert(1, sending.to_owned());
+        }
+        scopes
     }
 
     /// A look at the state.
@@ -221,14 +254,9 @@ impl State {
         self.users.get(&address.to_lowercase())
     }
 
-    pub(crate) fn log_token_request(&mut self, request: TokenRequest) {
-        keep_recent(&mut self.token_log);
-        self.token_log.push(request);
-    }
-
-    pub(crate) fn log_login(&mut self, login: LoginRecord) {
-        keep_recent(&mut self.logins);
-        self.logins.push(login);
+    /// The fault that waits at this step, if one does.
+    pub(crate) fn step_fault(&mut self, step: Step) -> Option<StepFault> {
+        self.step_faults.get_mut(&step)?.take()
     }
 
     /// The live access token of this text.
@@ -236,11 +264,5 @@ impl State {
         let access = self.access_tokens.get(token).filter(|access| access.expires > Instant::now())?;
         let grant = self.grants.get(&access.grant).filter(|grant| !grant.revoked)?;
         Some((access, grant))
-    }
-}
-
-fn keep_recent<T>(records: &mut Vec<T>) {
-    if records.len() >= RECORDS {
-        records.drain(..RECORDS / 2);
     }
 }

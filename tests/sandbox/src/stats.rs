@@ -55,6 +55,26 @@ pub struct Stats {
     pub logouts: u64,
     /// Messages that came by APPEND, those in the sink included.
     pub appends: u64,
+    /// Connections accepted by the submission server (TCP).
+    pub submissions: u64,
+    /// Of these, open now.
+    pub submissions_open: u64,
+    /// The most that were open at once.
+    pub max_submissions_open: u64,
+    /// TLS handshakes that failed on the submission port.
+    pub submission_tls_failures: u64,
+    /// AUTH commands.
+    pub submission_auths: u64,
+    /// Successful logins at the submission server, false successes included.
+    pub submission_logins: u64,
+    /// Refused logins there.
+    pub failed_submission_logins: u64,
+    /// QUIT commands.
+    pub submission_quits: u64,
+    /// Messages taken for delivery.
+    pub messages: u64,
+    /// Messages that came to their end and were not taken.
+    pub refused_messages: u64,
     /// Breaches of discipline; see [`Controls::violations`](crate::Controls::violations).
     pub violations: u64,
 }
@@ -64,6 +84,12 @@ impl Stats {
         self.connections += 1;
         self.open += 1;
         self.max_open = self.max_open.max(self.open);
+    }
+
+    pub(crate) fn submission_opened(&mut self) {
+        self.submissions += 1;
+        self.submissions_open += 1;
+        self.max_submissions_open = self.max_submissions_open.max(self.submissions_open);
     }
 
     pub(crate) fn entered(&mut self) {
@@ -91,7 +117,7 @@ impl TokenRequest {
     }
 }
 
-/// One login that reached the judgement of the IMAP server.
+/// One login that reached the judgement of the IMAP or of the submission server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRecord {
     /// The mechanism, upper case.
@@ -102,7 +128,7 @@ pub struct LoginRecord {
     pub token: String,
     /// Whether the initial response stood on the command line (RFC 4959).
     pub initial_response: bool,
-    /// The tag of the command.
+    /// The tag of the command; empty at the submission server.
     pub tag: String,
     /// Whether it was let in.
     pub accepted: bool,
@@ -117,6 +143,52 @@ pub struct Sunk {
     pub octets: u64,
     /// The first octet that differs from [`pattern`](crate::pattern); `None` where all fit.
     pub first_wrong: Option<u64>,
+}
+
+/// One connection to the submission server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Submission {
+    /// The names in EHLO and HELO, in order.
+    pub names: Vec<String>,
+    /// AUTH commands.
+    pub attempts: u64,
+    /// The users named in SASL messages, in order.
+    pub users: Vec<String>,
+    /// The address of the mailbox that was let in.
+    pub accepted: Option<String>,
+    /// Whether STARTTLS was followed by TLS.
+    pub tls: bool,
+    /// All command lines, as they came. Neither SASL messages nor mail.
+    pub heard: Vec<String>,
+    /// Whether the client said QUIT.
+    pub quit: bool,
+    /// Whether the connection is over.
+    pub ended: bool,
+}
+
+/// A message that came to its end at the submission server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The address of the mailbox that sent it.
+    pub user: String,
+    /// MAIL and the RCPTs that were taken, as they came.
+    pub commands: Vec<String>,
+    /// The address of MAIL.
+    pub from: String,
+    /// The addresses of the RCPTs that were taken.
+    pub recipients: Vec<String>,
+    /// The octets between 354 and the final dot, doubled dots and all; or those of the chunks.
+    pub data: Vec<u8>,
+    /// How many there were; more than in `data` where the message was too big to keep.
+    pub octets: u64,
+    /// Of a message too big to keep: the first octet that differs from [`pattern`](crate::pattern).
+    pub first_wrong: Option<u64>,
+    /// The sizes of the chunks, for a message that came by BDAT.
+    pub chunks: Vec<u64>,
+    /// The first line of the reply at its end; none where there was none.
+    pub reply: Option<String>,
+    /// Whether it was taken for delivery.
+    pub accepted: bool,
 }
 
 /// Something that the proxy must never do.

@@ -1,13 +1,21 @@
 //! Every known misbehaviour of a provider, each one switch.
 //!
-//! A switch either holds until it is set back ([`OauthSwitches`], [`ImapSwitches`], changed through
-//! [`Controls::oauth`](crate::Controls::oauth) and [`Controls::imap`](crate::Controls::imap)), or it is a fault
-//! that meets the next one, the next few or all requests ([`TokenFault`], [`LoginFault`]).
+//! A switch either holds until it is set back ([`OauthSwitches`], [`ImapSwitches`], [`SubmissionSwitches`], changed
+//! through [`Controls::oauth`](crate::Controls::oauth), [`Controls::imap`](crate::Controls::imap) and
+//! [`Controls::submission`](crate::Controls::submission)), or it is a fault that meets the next one, the next few or
+//! all requests ([`TokenFault`], [`LoginFault`], [`StepFault`]).
+
+mod refusal;
+mod submission;
+pub(crate) mod usual;
 
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 use crate::{Flavour, Gate};
+
+pub use refusal::SubmissionRefusal;
+pub use submission::{AuthForm, Security, SharedName, Step, StepFault, SubmissionSwitches};
 
 /// When a refresh answers with a new refresh token, and what becomes of the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +55,9 @@ pub struct OauthSwitches {
     pub refresh_tokens: bool,
     /// Claims that replace those of the id_token and of userinfo; null removes one.
     pub claims: Map<String, Value>,
+    /// A refresh that names a scope that nobody consented to is refused as a missing consent: `invalid_grant` with
+    /// AADSTS65001 at Microsoft. Off, as an invalid scope. Default: by vendor: Microsoft does.
+    pub refuse_unconsented: bool,
     /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
     /// How many device polls are answered `slow_down`, whatever their timing.

@@ -11,15 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::parser::Command;
 use super::session::{Account, Flow, Session};
+use crate::sasl::Claim;
 use crate::state::{Shared, State};
 use crate::stats::LoginRecord;
 use crate::switches::LoginFault;
-
-/// What the SASL message says.
-pub(super) struct Claim {
-    pub(super) user: String,
-    pub(super) token: String,
-}
 
 /// One AUTHENTICATE command, once its message has come.
 pub(super) struct Attempt {
@@ -61,10 +56,7 @@ impl Session {
         if let Some(decoded) = &decoded {
             self.scan(decoded)?;
         }
-        let claim = decoded.and_then(|message| match mechanism.as_str() {
-            "XOAUTH2" => xoauth2(&message),
-            _ => oauthbearer(&message),
-        });
+        let claim = decoded.and_then(|message| Claim::read(&mechanism, &message));
         self.attempt(Attempt { tag: command.tag, mechanism, initial_response, claim }).await
     }
 
@@ -207,50 +199,4 @@ fn admit(shared: &Shared, state: &State, claim: &Claim) -> Option<(Account, Stri
     let mailboxes = Arc::clone(&user.mailboxes);
     let account = Account { mailboxes, expires: access.expires.max(Instant::now()), connected: true };
     Some((account, user.address.clone()))
-}
-
-/// `user=` USER ^A `auth=Bearer ` TOKEN ^A ^A
-fn xoauth2(message: &[u8]) -> Option<Claim> {
-    let text = std::str::from_utf8(message).ok()?.strip_suffix("\x01\x01")?;
-    let (user, auth) = text.split_once('\x01')?;
-    let token = auth.strip_prefix("auth=Bearer ").filter(|token| !token.contains('\x01'))?;
-    Some(Claim { user: user.strip_prefix("user=")?.to_owned(), token: token.to_owned() })
-}
-
-/// RFC 7628 §3.1: a GS2 header with the authzid, then key-value pairs.
-fn oauthbearer(message: &[u8]) -> Option<Claim> {
-    let text = std::str::from_utf8(message).ok()?.strip_suffix("\x01\x01")?;
-    let (header, pairs) = text.split_once('\x01')?;
-    let user = header.strip_prefix("n,a=")?.strip_suffix(',')?;
-    let token = pairs.split('\x01').find_map(|pair| pair.strip_prefix("auth=Bearer "))?;
-    let user = user.replace("=2C", ",").replace("=3D", "=");
-    Some(Claim { user, token: token.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claim(parse: fn(&[u8]) -> Option<Claim>, encoded: &str) -> Option<(String, String)> {
-        parse(&STANDARD.decode(encoded).unwrap()).map(|claim| (claim.user, claim.token))
-    }
-
-    #[test]
-    fn the_golden_vectors() {
-        let alice = Some(("alice@example.com".to_owned(), "ya29.TEST".to_owned()));
-        let vector = "dXNlcj1hbGljZUBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LlRFU1QBAQ==";
-        assert_eq!(claim(xoauth2, vector), alice);
-        let vector = "bixhPWFsaWNlQGV4YW1wbGUuY29tLAFob3N0PWltYXAuZ21haWwuY29tAXBvcnQ9OTkzAWF1dGg9QmVhcmVyIHlhMjkuVEVTVAEB";
-        assert_eq!(claim(oauthbearer, vector), alice);
-        let vector = "bixhPWE9MkNiPTNEY0BleGFtcGxlLmNvbSwBaG9zdD1pbWFwLmV4YW1wbGUuY29tAXBvcnQ9OTkzAWF1dGg9QmVhcmVyIHlhMjkuVEVTVAEB";
-        assert_eq!(
-            claim(oauthbearer, vector),
-            Some(("a,b=c@example.com".to_owned(), "ya29.TEST".to_owned()))
-        );
-    }
-
-    #[test]
-    fn a_message_with_two_tokens_is_refused() {
-        assert!(xoauth2(b"user=a@b\x01auth=Bearer X\x01auth=Bearer Y\x01\x01").is_none());
-    }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     SecretUnwanted,
     AssertionBad,
     ScopeBad,
+    /// A scope that nobody consented to.
+    ConsentMissing,
     GrantTypeUnknown,
     Malformed,
     DevicePending,
@@ -101,6 +103,13 @@ impl Refusal {
                 "Some requested scopes were invalid.",
                 70011,
                 "The provided scope is not valid.",
+            ),
+            Self::ConsentMissing => (
+                "invalid_grant",
+                "Not a valid scope: nobody consented to it.",
+                65001,
+                "The user or administrator has not consented to use the application with ID 'sandbox-client' named \
+                 'Sandbox'. Send an interactive authorization request for this user and resource.",
             ),
             Self::GrantTypeUnknown => {
                 ("unsupported_grant_type", "Invalid grant_type", 70003, "The grant type is not supported.")

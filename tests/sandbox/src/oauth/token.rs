@@ -229,6 +229,7 @@ fn narrowed(state: &Memory, id: u64, fields: &Fields) -> Result<Vec<String>, Ref
     let asked = words(asked);
     match asked.iter().all(|scope| granted.contains(scope)) {
         true => Ok(asked),
+        false if state.oauth.refuse_unconsented => Err(Refusal::ConsentMissing),
         false => Err(Refusal::ScopeBad),
     }
 }

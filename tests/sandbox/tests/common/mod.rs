@@ -4,8 +4,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sandbox::Sandbox;
 use sandbox::mail::Client;
+use sandbox::{Sandbox, Security, smtp};
 use serde_json::Value;
 use url::Url;
 
@@ -92,6 +92,17 @@ pub(crate) fn claims(answer: &Value) -> Value {
 
 pub(crate) async fn imap(sandbox: &Sandbox) -> Client {
     Client::connect(sandbox.imap_address(), &sandbox.tls_client()).await
+}
+
+/// A connection to the submission server, under TLS, that has said EHLO.
+pub(crate) async fn submit(sandbox: &Sandbox) -> smtp::Client {
+    let (address, security) = sandbox.submission();
+    let mut client = match security {
+        Security::Tls => smtp::Client::connect(address, &sandbox.tls_client()).await,
+        Security::StartTls => smtp::Client::starttls(address, &sandbox.tls_client()).await,
+    };
+    client.ehlo().await;
+    client
 }
 
 /// A client assertion (RFC 7523 §2.2), RS256.

@@ -1,0 +1,42 @@
+//! What was seen, for tests to read.
+
+use super::State;
+use crate::stats::{LoginRecord, Sent, Submission, TokenRequest};
+
+/// Records of requests, logins and messages kept; older ones go, so that a soak does not grow.
+const RECORDS: usize = 20_000;
+
+impl State {
+    pub(crate) fn log_token_request(&mut self, request: TokenRequest) {
+        keep_recent(&mut self.token_log);
+        self.token_log.push(request);
+    }
+
+    pub(crate) fn log_login(&mut self, login: LoginRecord) {
+        keep_recent(&mut self.logins);
+        self.logins.push(login);
+    }
+
+    pub(crate) fn log_submission_login(&mut self, login: LoginRecord) {
+        keep_recent(&mut self.submission_logins);
+        self.submission_logins.push(login);
+    }
+
+    pub(crate) fn log_sent(&mut self, sent: Sent) {
+        keep_recent(&mut self.sent);
+        self.sent.push(sent);
+    }
+
+    pub(crate) fn log_submission(&mut self, id: u64, submission: Submission) {
+        if self.submissions.len() >= RECORDS {
+            self.submissions.pop_first();
+        }
+        self.submissions.insert(id, submission);
+    }
+}
+
+fn keep_recent<T>(records: &mut Vec<T>) {
+    if records.len() >= RECORDS {
+        records.drain(..RECORDS / 2);
+    }
+}

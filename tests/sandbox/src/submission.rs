@@ -1,0 +1,97 @@
+//! The submission server: SMTP (RFC 5321, RFC 6409) as Gmail and Exchange speak it, over TLS or after STARTTLS.
+//!
+//! `session` reads like a conversation: greeting, commands until the end; `hello` lists what may be used; `login`
+//! judges AUTH; `message` takes mail in; `malice` is everything that no honest server does; `flavour` has the
+//! words. What a client sends is kept as it came, so that a test can compare octets.
+
+mod ending;
+mod flavour;
+mod hello;
+mod login;
+mod malice;
+mod message;
+mod session;
+mod transport;
+
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::state::{Session as Entry, Shared};
+use crate::stats::Submission;
+use crate::switches::Security;
+use session::Session;
+use transport::Transport;
+
+/// What every session is given.
+#[derive(Clone)]
+struct Server {
+    shared: Arc<Shared>,
+    tls: Arc<ServerConfig>,
+    security: Security,
+}
+
+/// Serves until its task is aborted, and ends all sessions with it.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    security: Security,
+    shared: Arc<Shared>,
+) {
+    let server = Server { shared, tls, security };
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // Out of descriptors, most likely: the next session that ends makes room.
+                let Ok((tcp, _)) = accepted else { tokio::task::yield_now().await; continue };
+                sessions.spawn(connection(tcp, server.clone()));
+            }
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+}
+
+async fn connection(tcp: TcpStream, server: Server) {
+    let _ = tcp.set_nodelay(true);
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let (id, switches) = server.shared.change(|state| {
+        state.stats.submission_opened();
+        let id = state.number();
+        state.senders.insert(id, Entry { user: None, token: None, orders });
+        state.log_submission(id, Submission::default());
+        (id, Arc::clone(&state.submission))
+    });
+    let registered = Registered { shared: Arc::clone(&server.shared), id };
+    let mut transport = Transport::new(tcp, switches.piece);
+    let begun = match server.security {
+        Security::Tls => transport.begin_tls(&server.tls).await,
+        Security::StartTls => Ok(()),
+    };
+    match begun {
+        Ok(()) => Box::pin(Session::new(server, id, switches, transport, inbox).run()).await,
+        Err(_) => server.shared.change(|state| state.stats.submission_tls_failures += 1),
+    }
+    drop(registered);
+}
+
+/// Strikes the session off the list however it ends.
+struct Registered {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shared.change(|state| {
+            state.stats.submissions_open -= 1;
+            state.senders.remove(&self.id);
+            if let Some(submission) = state.submissions.get_mut(&self.id) {
+                submission.ended = true;
+            }
+        });
+    }
+}
