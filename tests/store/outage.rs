@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imap_oauth_proxy::account::{Accounts, Admitted, Gates, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
-use imap_oauth_proxy::connection::Proxy;
+use imap_oauth_proxy::connection::{self, Proxy};
 use imap_oauth_proxy::protocol::Door;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
@@ -173,6 +173,7 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         providers: HashMap::new(),
         acceptors: HashMap::new(),
         promises: HashMap::new(),
+        reminders: connection::Reminders::default(),
         limits: here.config.limits.clone(),
     };
     let bound = server::bind(&here.config.listeners).unwrap();

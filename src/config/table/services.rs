@@ -2,7 +2,7 @@
 
 use super::{Field, ProviderFile};
 use crate::config::error::Problem;
-use crate::config::service::{Endpoint, Service, SignInAs, UpstreamSecurity};
+use crate::config::service::{Endpoint, Service, UpstreamSecurity};
 use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 
