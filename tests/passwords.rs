@@ -95,7 +95,7 @@ async fn a_password_opens_the_doors_that_it_is_limited_to_and_tells_which_comman
 }
 
 #[tokio::test]
-async fn a_right_password_from_another_network_is_answered_as_a_wrong_one() {
+async fn security_row_11_a_right_password_from_another_network_is_answered_as_a_wrong_one() {
     let (site, _) = with_two_doors().await;
     let password = create(&site, "office", &["--from", "127.0.7.0/24", "--from", "2001:db8::/32"]).await;
     let mut serving = site.serve().await;

@@ -178,7 +178,7 @@ async fn a_right_password_is_told_that_it_ended_and_that_its_account_is_disabled
 }
 
 #[tokio::test]
-async fn a_right_password_from_elsewhere_is_a_wrong_one_to_everybody_but_the_log() {
+async fn security_row_11_a_right_password_from_another_network_is_charged_as_a_wrong_one() {
     let directory = tempfile::tempdir().unwrap();
     let accounts = accounts(directory.path(), CHOSEN).await;
     limit(&accounts, Limits { networks: at_home().networks, ..Limits::of_before() }).await;

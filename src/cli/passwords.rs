@@ -56,7 +56,7 @@ pub(super) enum Command {
         /// The password's name
         #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
         name: Option<String>,
-        /// The same
+        /// The password's name
         #[arg(id = "named", long = "name", value_name = "NAME")]
         named: Option<String>,
     },
@@ -64,14 +64,14 @@ pub(super) enum Command {
 
 #[derive(clap::Args)]
 pub(super) struct LimitArguments {
-    /// What it opens: a list of imap and submission, such as "imap,submission" [default: all]
+    /// What it opens: a list of imap and submission, such as "imap,submission". Without this limit: all
     #[arg(long, value_name = "LIST")]
     protocols: Option<String>,
-    /// Where it may be used from, such as 192.168.7.0/24 or one address; can be given several times [default:
-    /// everywhere]
+    /// Where it may be used from, such as 192.168.7.0/24 or one address; can be given several times. Without this
+    /// limit: from everywhere
     #[arg(long, value_name = "NETWORK")]
     from: Vec<String>,
-    /// The last day on which it works (UTC), as YYYY-MM-DD [default: it works on]
+    /// The last day on which it works (UTC), as YYYY-MM-DD. Without this limit: it does not end
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
 }

@@ -48,14 +48,14 @@ pub(crate) async fn check(
     for found in &accounts {
         let LoginRecord { account, grant, passwords } = &found.record;
         steps.tell(Event::Account(&account.name));
-        // A look-up brings no aliases.
-        let listed = all_accounts.iter().find(|listed| listed.id == account.id);
-        names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
         if account.disabled {
             let account = account.name.clone();
             steps.done("account", None, Ok(Finding::Disabled { account }));
             continue;
         }
+        // A look-up brings no aliases.
+        let listed = all_accounts.iter().find(|listed| listed.id == account.id);
+        names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
         let today = time::OffsetDateTime::now_utc().date();
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
