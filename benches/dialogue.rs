@@ -6,8 +6,9 @@
 
 use divan::{AllocProfiler, Bencher};
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
-use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event, ProviderDialogue as _, Step};
+use imap_oauth_proxy::protocol::imap::client::Dialogue;
+use imap_oauth_proxy::protocol::imap::upstream::SignIn;
 use imap_oauth_proxy::protocol::{Channel, Credential, Limits};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;

@@ -38,25 +38,32 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn demo() -> Result<(), Box<dyn Error>> {
-    let sandbox = Sandbox::builder().user(ACCOUNT).start().await;
+    let sandbox = Sandbox::builder().user(ACCOUNT).submission().start().await;
     let home = tempfile::tempdir()?;
+    let submission = free_port(1465)?;
     let config = home.path().join("config.toml");
     std::fs::write(
         &config,
         format!(
-            "state_directory = \"state\"\n\n[[listeners]]\naddresses = [\"127.0.0.1:{}\"]\n\n{}",
-            free_port()?,
+            "state_directory = \"state\"\n\n[[listeners]]\naddresses = [\"127.0.0.1:{}\"]\n\n\
+             [[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:{submission}\"]\n\n{}",
+            free_port(1993)?,
             sandbox.provider_toml("sandbox")
         ),
     )?;
     // It holds a client secret.
     std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    println!("A sandbox provider is up: OAuth at {}, IMAP at {}.", sandbox.issuer(), sandbox.imap_address());
+    println!(
+        "A sandbox provider is up: OAuth at {}, IMAP at {}, submission at {}.",
+        sandbox.issuer(),
+        sandbox.imap_address(),
+        sandbox.submission().0
+    );
 
     let settings = authorize(&config, &sandbox).await?;
     println!("{ACCOUNT} is authorised. Starting the proxy …");
     let mut serving = serve(&config, home.path()).await?;
-    show(&settings);
+    show(&settings, submission);
 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -68,9 +75,9 @@ async fn demo() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The default port where it is free, so that a mail program's settings survive a restart.
-fn free_port() -> Result<u16, Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:1993").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
+/// The door's usual port where it is free, so that a mail program's settings survive a restart.
+fn free_port(usual: u16) -> Result<u16, Box<dyn Error>> {
+    let listener = TcpListener::bind(("127.0.0.1", usual)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
     Ok(listener.local_addr()?.port())
 }
 
@@ -122,16 +129,23 @@ async fn serve(config: &Path, home: &Path) -> Result<Child, Box<dyn Error>> {
     Ok(child)
 }
 
-fn show(settings: &Value) {
+fn show(settings: &Value, submission: u16) {
     let text = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let port = settings.get("port").and_then(Value::as_u64).unwrap_or_default();
     let (host, user, password, ca_file) = (text("host"), text("username"), text("password"), text("ca_file"));
     println!("\nSet a mail program up with:");
     println!("  Protocol   IMAP\n  Server     {host}\n  Port       {port}\n  Security   SSL/TLS");
     println!("  User name  {user}\n  Password   {password}\n  CA file    {ca_file}");
+    println!("And for sending, with the same user name and password:");
+    println!("  Protocol   SMTP\n  Server     {host}\n  Port       {submission}\n  Security   SSL/TLS");
     println!("\nOr read its first message with:");
     println!(
         "  curl --cacert {ca_file} --user '{user}:{password}' 'imaps://{host}:{port}/INBOX;MAILINDEX=1'\n"
+    );
+    println!("And send one with:");
+    println!(
+        "  printf 'From: {user}\\r\\nSubject: Hello\\r\\n\\r\\nHello\\r\\n' | curl --cacert {ca_file} --user '{user}:{password}' \
+         --mail-from {user} --mail-rcpt {user} --upload-file - 'smtps://{host}:{submission}'\n"
     );
     println!("Ctrl-C stops everything and removes it.");
 }

@@ -11,6 +11,7 @@ mod backlog;
 mod draw;
 mod find;
 mod gate;
+mod origin;
 mod password;
 mod records;
 mod refusals;
@@ -26,8 +27,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use self::attempts::{Attempts, Drawn, Key, Standing};
+use self::attempts::{Attempts, Drawn, Standing};
 use self::draw::{Candidate, Draw};
+use self::origin::AttemptKey;
 use self::password::{Effort, Verified};
 use self::records::Notes;
 use self::refusals::Refusals;
@@ -187,7 +189,7 @@ struct Attempt<'a> {
     name: &'a str,
     password: &'a Secret,
     from: IpAddr,
-    key: Key,
+    key: AttemptKey,
     /// The account's passwords that may be used from there.
     known: &'a [AppPassword],
     /// Its other ones.

@@ -17,6 +17,7 @@ mod keys;
 mod options;
 mod passwords;
 mod print;
+mod protocols;
 mod serve;
 mod terminal;
 mod tokens;

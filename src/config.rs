@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigHint};
 pub use place::is_loopback;
 pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};

@@ -6,6 +6,7 @@
 //! deadline; a client that waits for an answer then still gets it.
 
 mod denial;
+mod doors;
 mod farewell;
 mod handshake;
 mod places;

@@ -9,6 +9,7 @@ pub(crate) mod answers;
 pub(crate) mod authorize;
 pub(crate) mod certs;
 pub(crate) mod check;
+mod doors;
 mod error;
 pub(crate) mod grants;
 mod installation;
@@ -22,5 +23,6 @@ pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;
 
-pub(crate) use error::{Error, NameOf, OldName};
+pub(crate) use error::{Error, LeftOut};
 pub(crate) use installation::Installation;
+pub(crate) use names::shape::{NameOf, OldName};

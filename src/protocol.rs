@@ -8,6 +8,7 @@
 //! tag of IMAP's login command, checked to be one, so that the provider's answer fits the client as it is.
 
 mod denial;
+pub mod dialogue;
 mod door;
 mod end;
 pub mod imap;

@@ -30,8 +30,6 @@ const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// For the last word on its way to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
-/// Answers longer than this are bulk, not words; see [`Watch::overhear`].
-const SMALL_ANSWER: usize = 1024;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -47,7 +45,7 @@ pub struct Session<C, U, W, F> {
     pub from_client: Vec<u8>,
     /// Read from the provider already.
     pub from_upstream: Vec<u8>,
-    /// Shown each short piece of what the provider sends, before it is passed on. Bulk is not shown.
+    /// Shown what the provider sends, as far as it listens.
     pub watch: W,
     /// Told what `watch` overheard.
     pub tell: F,
@@ -190,7 +188,8 @@ where
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
-            if let Some(overheard) = self.watch.overhear(piece) {
+            let heard = (piece.len() <= W::LISTENS_TO).then(|| self.watch.overhear(piece)).flatten();
+            if let Some(overheard) = heard {
                 (self.tell)(overheard);
             }
         };
@@ -360,9 +359,7 @@ impl Direction {
             }
             self.bytes += bytes.len() as u64;
             self.remember(bytes);
-            if bytes.len() <= SMALL_ANSWER {
-                overhear(bytes);
-            }
+            overhear(bytes);
             let mut rest = bytes;
             while !rest.is_empty() {
                 match Pin::new(&mut *writer).poll_write(context, rest) {

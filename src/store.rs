@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use crate::protocol::SignInAs;
 pub use account::{
     Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
-    MailboxTrouble, Verifier, fold,
+    MailboxTrouble, Verifier, fold, is_of_domain,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,

@@ -38,7 +38,7 @@ pub use acceptor::{Acceptor, FirstBytes};
 pub use authority::{Authority, AuthorityError};
 pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, IdentityWarning};
 pub use own::OwnCertificateError;
 pub use stream::{FULL_READ, Stream};
 

@@ -19,6 +19,8 @@
 mod app;
 mod endpoint;
 mod failure;
+mod flight;
+mod pause;
 mod refresh;
 mod upkeep;
 
@@ -30,6 +32,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
 use self::endpoint::TokenEndpoint;
+use self::flight::Wanted;
 
 pub use failure::TokenFailure;
 
@@ -205,17 +208,6 @@ impl Tokens {
     }
 }
 
-/// What a joined refresh has to bring.
-#[derive(Clone)]
-enum Wanted {
-    /// A token with a session's worth of life.
-    Fresh,
-    /// Another token than this one, which the provider refused.
-    OtherThan(Arc<AccessToken>),
-    /// A token that ends later than that, before a login has to wait for one.
-    EndingAfter(OffsetDateTime),
-}
-
 /// Never negative: a row may say that its token ended before it was issued.
 fn session_margin(grant: &Grant) -> Duration {
     let issued = grant.refreshed_at.unwrap_or(grant.authorized_at);
@@ -228,16 +220,6 @@ fn session_margin(grant: &Grant) -> Duration {
 /// is ever written down comes from a clock that was wrong, and could last for decades.
 fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
-}
-
-impl Wanted {
-    fn is_met_by(&self, token: &AccessToken, margin: Duration, now: OffsetDateTime) -> bool {
-        match self {
-            Self::Fresh => token.expires_at - now > margin,
-            Self::OtherThan(refused) => token.secret != refused.secret && token.expires_at > now,
-            Self::EndingAfter(time) => token.expires_at > *time && token.expires_at > now,
-        }
-    }
 }
 
 impl Inner {
@@ -275,57 +257,6 @@ impl Inner {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Waits for the refresh of `grant` that is under way, or starts one.
-    async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Outcome {
-        loop {
-            let (mut flight, is_ours) = self.flight(grant, &wanted);
-            let outcome = match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                Err(_) => None,
-            };
-            match (outcome, &wanted) {
-                (None, _) => return Err(TokenFailure::internal()),
-                // That flight had begun before the token was refused, and brought the same one. One that
-                // began for us is final: a provider may answer with the same token again.
-                (Some(Ok(token)), Wanted::OtherThan(refused))
-                    if token.secret == refused.secret && !is_ours => {}
-                (Some(outcome), _) => return outcome,
-            }
-        }
-    }
-
-    /// The flight of `grant`, and whether it was started for this caller.
-    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Outcome>>, bool) {
-        let mut is_ours = false;
-        let new_flight = || {
-            is_ours = true;
-            let (result, flight) = watch::channel(None);
-            let (inner, grant, wanted) = (self.clone(), grant.clone(), wanted.clone());
-            tokio::spawn(async move {
-                let landing = Landing { inner: &inner, grant: &grant };
-                let outcome = refresh::refresh(&inner, &grant, &wanted).await;
-                drop(landing);
-                let _ = result.send(Some(outcome));
-            });
-            flight
-        };
-        let flight = self.flights.entry(grant.clone()).or_insert_with(new_flight).clone();
-        (flight, is_ours)
-    }
-}
-
-/// Takes a flight off the map however its task ends.
-struct Landing<'a> {
-    inner: &'a Inner,
-    grant: &'a Id,
-}
-
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.inner.flights.remove(self.grant);
-        self.inner.landed.notify_waiters();
     }
 }
 

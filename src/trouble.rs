@@ -134,6 +134,14 @@ pub enum Way {
     Paste,
 }
 
+impl Cause {
+    /// The configuration does not have the `provider` of a grant.
+    pub fn provider_unknown(provider: &str) -> Self {
+        let text = format!("the configuration has no [providers.{provider}] any more");
+        Self { kind: CauseKind::ProviderUnknown, code: None, text }
+    }
+}
+
 impl Trouble {
     /// A trouble of the given parts.
     pub fn new(kind: CauseKind, text: impl Into<String>, cure: Cure) -> Self {
@@ -163,6 +171,11 @@ impl Cure {
     /// The person authorises the account again in this `way`: "BEFORErun `COMMAND`AFTER".
     pub fn authorize_by(way: Option<Way>, before: &str, after: &str) -> Self {
         Self::Authorize { way, before: format!("{before}run `"), after: format!("`{after}") }
+    }
+
+    /// The command stands between the two texts as it is, for a line that ends with it: "BEFORECOMMANDAFTER".
+    pub fn authorize_with(before: impl Into<String>, after: &str) -> Self {
+        Self::Authorize { way: None, before: before.into(), after: after.to_owned() }
     }
 
     /// `key` of the configuration is set; `text` says how.
@@ -270,6 +283,45 @@ mod tests {
         );
         let trouble = Trouble::new(CauseKind::NoGrant, "there is no authorisation", Cure::Unknown);
         assert_eq!(trouble.line(COMMAND), "there is no authorisation");
+    }
+
+    #[test]
+    fn the_names_of_kinds_are_those_of_json() {
+        use CauseKind::*;
+        // A new kind has to be given its place in this walk.
+        let next = |kind: &CauseKind| match kind {
+            GrantRefused => Some(ClientRefused),
+            ClientRefused => Some(ProviderUnavailable),
+            ProviderUnavailable => Some(MailboxRefused),
+            MailboxRefused => Some(ScopeMissing),
+            ScopeMissing => Some(NoGrant),
+            NoGrant => Some(Revoked),
+            Revoked => Some(Moved),
+            Moved => Some(ProviderUnknown),
+            ProviderUnknown => Some(Local),
+            Local => Some(Recorded),
+            Recorded => None,
+        };
+        for kind in std::iter::successors(Some(GrantRefused), next) {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(CauseKind::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(CauseKind::from_name("no such kind"), None);
+    }
+
+    #[test]
+    fn the_kinds_of_cures_are_those_of_json() {
+        let next = |cure: &Cure| match cure {
+            Cure::Unknown => Some(Cure::authorize()),
+            Cure::Authorize { .. } => Some(Cure::configure("client_id", "set client_id")),
+            Cure::Configure { .. } => Some(Cure::Administrator { text: "ask the administrator".into() }),
+            Cure::Administrator { .. } => Some(Cure::wait("try again later")),
+            Cure::Wait { .. } => Some(Cure::advice("look again")),
+            Cure::Advice { .. } => None,
+        };
+        for cure in std::iter::successors(Some(Cure::Unknown), next) {
+            assert_eq!(serde_json::to_value(&cure).unwrap()["kind"], cure.kind());
+        }
     }
 
     #[test]

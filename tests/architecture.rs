@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "control",
         &[
             "account",
+            "command",
             "config",
             "connection",
             "events",
@@ -43,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["wire", "secret"]),
     ("account", &["protocol", "store", "secret"]),
     ("token", &["oauth", "store", "secret"]),
-    ("oauth", &["config", "secret"]),
+    ("oauth", &["command", "config", "secret"]),
     ("events", &["command", "forecast", "oauth", "store", "config"]),
     ("forecast", &["store", "config"]),
     ("command", &["store"]),

@@ -10,7 +10,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event};
+use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::{Channel, Limits};
 use imap_oauth_proxy::secret::random_bytes;
 use imap_oauth_proxy::wire::Buffer;

@@ -22,36 +22,39 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::imap::client::{Dialogue, Event};
+use std::sync::Arc;
+
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
 use imap_oauth_proxy::protocol::imap::response_code;
-use imap_oauth_proxy::protocol::imap::upstream::{SignIn, Step};
-use imap_oauth_proxy::protocol::{Channel, Code, Credential, Denial, DialogueEnd, Limits, Refusal};
+use imap_oauth_proxy::protocol::{
+    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, submission,
+};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
 #[test]
 fn logins() {
-    run_clients(include_str!("wire_cases/logins.txt"));
+    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/logins.txt"));
 }
 
 #[test]
 fn authenticate() {
-    run_clients(include_str!("wire_cases/authenticate.txt"));
+    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/authenticate.txt"));
 }
 
 #[test]
 fn commands() {
-    run_clients(include_str!("wire_cases/commands.txt"));
+    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/commands.txt"));
 }
 
 #[test]
 fn bounds() {
-    run_clients(include_str!("wire_cases/bounds.txt"));
+    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/bounds.txt"));
 }
 
 #[test]
 fn channels() {
-    run_clients(include_str!("wire_cases/channels.txt"));
+    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/channels.txt"));
 }
 
 #[test]
@@ -63,10 +66,24 @@ fn providers() {
     }
 }
 
-fn run_clients(file: &str) {
+#[test]
+fn submission_clients() {
+    run_clients::<submission::client::Dialogue>(include_str!("wire_cases/submission.txt"));
+}
+
+#[test]
+fn submission_providers() {
+    for (name, lines) in cases(include_str!("wire_cases/submission_providers.txt")) {
+        for byte_by_byte in [false, true] {
+            Provider::new(&name, byte_by_byte, &lines).run_submission(&lines);
+        }
+    }
+}
+
+fn run_clients<D: ClientDialogue>(file: &str) {
     for (name, lines) in cases(file) {
         for byte_by_byte in [false, true] {
-            Client::new(&name, byte_by_byte).run(&lines);
+            Client::<D>::new(&name, byte_by_byte).run(&lines);
         }
     }
 }
@@ -132,10 +149,7 @@ fn code(name: &str) -> Code {
         Limit,
         Expired,
         PrivacyRequired,
-        InUse,
         ServerBug,
-        ClientBug,
-        Cannot,
     ]
     .into_iter()
     .find(|code| response_code(*code) == name)
@@ -143,10 +157,10 @@ fn code(name: &str) -> Code {
 }
 
 /// A mail program's side, played from a transcript.
-struct Client<'a> {
+struct Client<'a, D> {
     name: &'a str,
     byte_by_byte: bool,
-    dialogue: Dialogue,
+    dialogue: D,
     inbox: Buffer,
     outbox: Buffer,
     events: Vec<String>,
@@ -154,9 +168,9 @@ struct Client<'a> {
     waits: bool,
 }
 
-impl<'a> Client<'a> {
+impl<'a, D: ClientDialogue> Client<'a, D> {
     fn new(name: &'a str, byte_by_byte: bool) -> Self {
-        let dialogue = Dialogue::new(Channel::Tls, Limits::default());
+        let dialogue = D::new(Channel::Tls, Limits::default());
         Self {
             name,
             byte_by_byte,
@@ -178,7 +192,11 @@ impl<'a> Client<'a> {
                     "cleartext" => Channel::Cleartext,
                     _ => Channel::Tls,
                 };
-                self.dialogue = Dialogue::new(channel, Limits::default());
+                self.dialogue = D::new(channel, Limits::default());
+                continue;
+            }
+            if let Some(promises) = text.strip_prefix("promises ").filter(|_| kind.starts_with('=')) {
+                self.dialogue.promise(&promised(promises));
                 continue;
             }
             if !greeted {
@@ -272,6 +290,11 @@ impl<'a> Client<'a> {
     }
 }
 
+fn promised(list: &str) -> Arc<Promises> {
+    let lines: Vec<String> = list.split(',').map(str::to_owned).collect();
+    Arc::new(Promises::common(std::iter::once(lines.as_slice())))
+}
+
 fn end_name(end: &DialogueEnd) -> &'static str {
     match end {
         DialogueEnd::Logout => "logout",
@@ -290,10 +313,13 @@ struct Provider<'a> {
     tag: String,
     mechanisms: Vec<Mechanism>,
     sasl_ir: Option<bool>,
+    or_user: Option<String>,
+    greeted: bool,
+    promises: Option<Arc<Promises>>,
 }
 
 /// The verdict, or none yet.
-type Verdict = Option<Result<Vec<u8>, Refusal>>;
+type Verdict = Option<Result<Accepted, Refusal>>;
 
 impl<'a> Provider<'a> {
     fn new(name: &'a str, byte_by_byte: bool, lines: &[String]) -> Self {
@@ -308,14 +334,39 @@ impl<'a> Provider<'a> {
             _ => vec![Mechanism::Xoauth2],
         };
         let sasl_ir = setting("sasl-ir").map(|text| text == "yes");
-        Self { name, byte_by_byte, tag: setting("tag").unwrap_or("a7".into()), mechanisms, sasl_ir }
+        Self {
+            name,
+            byte_by_byte,
+            tag: setting("tag").unwrap_or("a7".into()),
+            mechanisms,
+            sasl_ir,
+            or_user: setting("or-user"),
+            greeted: setting("greeted").as_deref() != Some("no"),
+            promises: setting("promises").map(|list| promised(&list)),
+        }
     }
 
     fn run(&self, lines: &[String]) {
+        self.with_credential(|credential| {
+            let mut sign_in = imap::upstream::SignIn::new(self.tag.as_bytes(), credential).unwrap();
+            self.play(&mut sign_in, lines);
+        });
+    }
+
+    fn run_submission(&self, lines: &[String]) {
+        let client = lines.iter().find_map(|line| line.strip_prefix("= client "));
+        self.with_credential(|credential| {
+            let promises = self.promises.as_deref();
+            let mut sign_in = submission::upstream::SignIn::new(credential, client, promises).unwrap();
+            self.play(&mut sign_in, lines);
+        });
+    }
+
+    fn with_credential(&self, run: impl FnOnce(&Credential<'_>)) {
         let token = Secret::new("ya29.TEST");
         let credential = Credential {
-            or_user: None,
-            greeted: true,
+            or_user: self.or_user.as_deref(),
+            greeted: self.greeted,
             user: "alice@example.com",
             token: &token,
             mechanisms: &self.mechanisms,
@@ -323,10 +374,17 @@ impl<'a> Provider<'a> {
             port: 993,
             sasl_ir: self.sasl_ir,
         };
-        let mut sign_in = SignIn::new(self.tag.as_bytes(), &credential).unwrap();
+        run(&credential);
+    }
+
+    fn play(&self, sign_in: &mut impl ProviderDialogue, lines: &[String]) {
         let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
         let mut verdict: Verdict = None;
         let mut passed_on = 0;
+        if !self.greeted {
+            let begun = sign_in.step(&mut inbox, &mut outbox);
+            assert!(matches!(begun, Ok(Step::More)), "{}: {begun:?}", self.name);
+        }
         for line in lines {
             let (kind, text) = split(line);
             match kind {
@@ -341,7 +399,7 @@ impl<'a> Provider<'a> {
                         }
                         match sign_in.step(&mut inbox, &mut outbox) {
                             Ok(Step::More) => {}
-                            Ok(Step::Accepted(accepted)) => verdict = Some(Ok(accepted.lines().to_vec())),
+                            Ok(Step::Accepted(accepted)) => verdict = Some(Ok(accepted)),
                             Err(refusal) => verdict = Some(Err(refusal)),
                         }
                     }
@@ -362,19 +420,23 @@ impl<'a> Provider<'a> {
             self.name,
             String::from_utf8_lossy(&outbox)
         );
-        if let Some(Ok(lines)) = verdict {
-            assert_eq!(lines.len(), passed_on, "{}: passed on beyond the transcript", self.name);
+        if let Some(Ok(accepted)) = verdict {
+            assert_eq!(accepted.lines().len(), passed_on, "{}: passed on beyond the transcript", self.name);
         }
     }
 
     fn outcome(&self, text: &str, verdict: &Verdict, inbox: &mut Buffer, passed_on: &mut usize) {
         let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match (word, verdict) {
-            ("tag" | "mechanisms" | "sasl-ir", _) => {}
+            ("tag" | "mechanisms" | "sasl-ir" | "or-user" | "greeted" | "promises" | "client", _) => {}
+            ("lacks", Some(Ok(accepted))) => assert_eq!(accepted.lacking.join(","), rest, "{}", self.name),
+            ("by", Some(Ok(accepted))) => {
+                assert_eq!(accepted.by_other_name, rest == "other", "{}", self.name);
+            }
             ("waits", verdict) => assert!(verdict.is_none(), "{}: {verdict:?}", self.name),
-            ("passes", Some(Ok(lines))) => {
+            ("passes", Some(Ok(accepted))) => {
                 let expected = unescape(rest);
-                let got = lines.get(*passed_on..).unwrap_or_default();
+                let got = accepted.lines().get(*passed_on..).unwrap_or_default();
                 assert!(got.starts_with(&expected), "{}: {:?}", self.name, String::from_utf8_lossy(got));
                 *passed_on += expected.len();
             }

@@ -11,14 +11,15 @@
 //! them, of which the system gives what was written to.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::hash::RandomState;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::draw::{Candidate, Draw, Draws, Ticket};
+use super::origin::AttemptKey;
 use super::sketch::{Buckets, Ticks, duration, ticks};
 
 /// A person mistypes a few times; a mail program with an old password tries a few times at once.
@@ -40,39 +41,6 @@ const PROVEN: usize = 65_536;
 /// An owner who logs in all the time must not keep the bucket full for a guesser beside them.
 const FORGIVEN: u32 = 1;
 const FORGIVEN_INTERVAL: Duration = PAIR_INTERVAL;
-/// Octets of a name that tell one bucket from another: an address has no more (RFC 5321 §4.5.3.1).
-const LONGEST_NAME: usize = 320;
-
-/// The address that a guess is charged to. A client with one IPv6 address has the 2^64 of its network, a
-/// program on this machine has all of 127.0.0.0/8, and an IPv4 client that came in over an IPv6 socket is an
-/// IPv4 client.
-fn neighbour(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(v6) if !v6.is_loopback() => masked(v6, 64),
-        other => other,
-    }
-}
-
-/// What lies around an IPv6 neighbour.
-fn network(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),
-        _ => None,
-    }
-}
-
-fn masked(address: Ipv6Addr, bits: u32) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits))))
-}
-
-/// The buckets of an attempt: hashes under a key that only this process knows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    pair: u64,
-    neighbour: u64,
-    network: Option<u64>,
-}
 
 /// How an attempt stands that takes a verification.
 #[derive(Debug)]
@@ -87,7 +55,7 @@ pub(super) enum Standing {
 /// What a draw came to.
 pub(super) enum Drawn {
     /// It is charged and to be verified, where there is something to verify.
-    Winner(Option<(Key, Candidate)>),
+    Winner(Option<(AttemptKey, Candidate)>),
     /// Another of its buckets is empty: it takes part in the draw of that, which is this one where new.
     Waits(Option<Draw>),
 }
@@ -130,20 +98,13 @@ impl Default for Attempts {
 
 impl Attempts {
     /// The buckets of an attempt from `from` at `account`, a folded name.
-    pub(super) fn key(&self, from: IpAddr, account: &str) -> Key {
-        let neighbour = neighbour(from);
-        let account = account.as_bytes();
-        let account = account.get(..LONGEST_NAME).unwrap_or(account);
-        Key {
-            pair: self.hasher.hash_one((neighbour, account)),
-            neighbour: self.hasher.hash_one(neighbour),
-            network: network(from).map(|network| self.hasher.hash_one((network, "network"))),
-        }
+    pub(super) fn key(&self, from: IpAddr, account: &str) -> AttemptKey {
+        AttemptKey::new(&self.hasher, from, account)
     }
 
     /// Whether an attempt is compared with what is remembered: one that no bucket holds back, and else one of a
     /// pair that was right before and has not come too often since.
-    pub(super) fn may_compare(&self, key: &Key, now: Instant) -> bool {
+    pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
         let state = self.state();
         state.obstacle(key, &now).is_none()
@@ -151,7 +112,7 @@ impl Attempts {
     }
 
     /// A right password was drawn: the pair's next attempts are compared, however often it has come.
-    pub(super) fn won(&self, key: &Key, now: Instant) {
+    pub(super) fn won(&self, key: &AttemptKey, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
         state.prove(key.pair);
@@ -162,7 +123,7 @@ impl Attempts {
     /// that makes it wait longest; `candidate` is asked for where it is kept.
     pub(super) fn charge(
         &self,
-        key: &Key,
+        key: &AttemptKey,
         now: Instant,
         candidate: impl FnOnce() -> Option<Candidate>,
     ) -> Standing {
@@ -193,7 +154,7 @@ impl Attempts {
 
     /// Takes the charge of an attempt back that was `charged` and turned out right, and forgives the pair
     /// one guess more: never all, or a guesser beside an owner who logs in each minute would start anew.
-    pub(super) fn succeeded(&self, key: &Key, charged: bool, now: Instant) {
+    pub(super) fn succeeded(&self, key: &AttemptKey, charged: bool, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
         state.prove(key.pair);
@@ -228,7 +189,7 @@ struct Now {
 
 impl State {
     /// The bucket that makes an attempt wait longest, and how long.
-    fn obstacle(&self, key: &Key, now: &Now) -> Option<(Duration, Draw)> {
+    fn obstacle(&self, key: &AttemptKey, now: &Now) -> Option<(Duration, Draw)> {
         let tiers = [
             (&self.pairs, Some(key.pair)),
             (&self.neighbours, Some(key.neighbour)),
@@ -255,7 +216,7 @@ impl State {
         self.proven.insert(pair);
     }
 
-    fn charge(&mut self, key: &Key, now: &Now) {
+    fn charge(&mut self, key: &AttemptKey, now: &Now) {
         self.pairs.charge(key.pair, now.ticks);
         self.neighbours.charge(key.neighbour, now.ticks);
         if let Some(network) = key.network {
@@ -283,7 +244,7 @@ mod tests {
             Self { now: attempts.began, attempts }
         }
 
-        fn key(&self, from: &str, name: &str) -> Key {
+        fn key(&self, from: &str, name: &str) -> AttemptKey {
             self.attempts.key(from.parse().unwrap(), name)
         }
 

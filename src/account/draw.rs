@@ -11,13 +11,11 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
-use super::attempts::Key;
+use super::origin::{AttemptKey, LONGEST_NAME};
 use crate::secret::{Secret, random_bytes};
 
 /// Draws at once: a megabyte of passwords at most. Attempts beyond them are refused and that is all.
 const DRAWS: usize = 1024;
-/// An address has no more octets (RFC 5321 §4.5.3.1).
-const LONGEST_NAME: usize = 320;
 /// Passwords that people choose are shorter by far.
 const LONGEST_PASSWORD: usize = 1024;
 
@@ -40,7 +38,7 @@ impl Candidate {
 
 /// An attempt in a draw.
 pub(super) struct Ticket {
-    pub(super) key: Key,
+    pub(super) key: AttemptKey,
     /// Absent where there is nothing to verify.
     pub(super) candidate: Option<Candidate>,
 }
@@ -73,7 +71,7 @@ impl Draws {
     pub(super) fn enter(
         &mut self,
         draw: Draw,
-        key: Key,
+        key: AttemptKey,
         candidate: impl FnOnce() -> Option<Candidate>,
     ) -> Option<Draw> {
         if let Some(entry) = self.0.get_mut(&draw.bucket) {

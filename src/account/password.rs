@@ -1,23 +1,19 @@
 //! App passwords: made, hashed, verified.
 
-use std::collections::HashMap;
+mod chosen;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use aws_lc_rs::hmac;
-use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::backlog::{AT_ONCE, Backlog, PLACES};
+use self::chosen::Chosen;
+pub(super) use self::chosen::Effort;
 use crate::secret::{SealError, Sealer, Secret, random_bytes, same_bytes};
 use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
-/// Wrong candidates remembered for one chosen password, so that a mail program with an old password
-/// that tries every minute costs a hash each time, not an argon2id.
-const WRONG_REMEMBERED: usize = 16;
 /// Where the sealed hash key lies in the store.
 const HASH_KEY_SETTING: &str = "password_hash_key";
 /// 24 letters and digits of this 32-letter alphabet carry 120 bits; none looks like another.
@@ -45,30 +41,6 @@ pub struct Passwords {
     chosen: Arc<Chosen>,
 }
 
-/// What is known of chosen passwords, and what is being found out. Runs of argon2id outlive the logins that
-/// asked for them, so that a second try finds what came out.
-struct Chosen {
-    memo: Mutex<HashMap<Id, Memo>>,
-    /// Runs that wait or go on.
-    flights: Mutex<HashMap<Tag, Weak<Flight>>>,
-    backlog: Mutex<Backlog>,
-    argon2: Arc<Semaphore>,
-}
-
-/// A run of argon2id, and later its result.
-type Flight = watch::Sender<Option<bool>>;
-
-/// What a verification may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// A run of argon2id, where there is a chosen password.
-    Any,
-    /// A comparison with what is remembered, or the result of a run that is under way for others.
-    UnderWay,
-    /// The result of a run that is under way for others.
-    Joined,
-}
-
 /// What a verification came to.
 pub(super) enum Verified<'a> {
     Right(&'a AppPassword),
@@ -77,15 +49,7 @@ pub(super) enum Verified<'a> {
     Unfinished,
 }
 
-/// What is remembered of one chosen password.
-#[derive(Default)]
-struct Memo {
-    /// The hash it was verified against: a changed password is another one.
-    verifier: String,
-    right: Option<Tag>,
-    wrong: Vec<Tag>,
-}
-
+/// What a key makes of a row and its password.
 type Tag = [u8; 32];
 
 impl Passwords {
@@ -96,12 +60,7 @@ impl Passwords {
             hash_key: ArcSwap::from_pointee(hash_key(store, sealer).await?),
             epoch: AtomicU64::new(epoch),
             memo_key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
-            chosen: Arc::new(Chosen {
-                memo: Mutex::default(),
-                flights: Mutex::default(),
-                backlog: Mutex::default(),
-                argon2: Arc::new(Semaphore::new(AT_ONCE as usize)),
-            }),
+            chosen: Arc::default(),
         })
     }
 
@@ -111,7 +70,7 @@ impl Passwords {
         let epoch = store.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
             self.hash_key.store(Arc::new(hash_key(store, sealer).await?));
-            lock(&self.chosen.memo).clear();
+            self.chosen.forget();
             self.epoch.store(epoch, Ordering::Release);
         }
         Ok(())
@@ -124,12 +83,7 @@ impl Passwords {
 
     /// What verifies a password that a person chose. Takes some milliseconds.
     pub async fn chosen(&self, password: &Secret) -> Result<Verifier, PasswordError> {
-        let salt = SaltString::encode_b64(&random_bytes::<16>()).map_err(|_| PasswordError::Hash)?;
-        let password = password.clone();
-        let hash = tokio::task::spawn_blocking(move || {
-            Argon2::default().hash_password(password.expose().as_bytes(), &salt).map(|hash| hash.to_string())
-        });
-        hash.await.ok().and_then(Result::ok).map(Verifier::Chosen).ok_or(PasswordError::Hash)
+        chosen::hash(password).await.map(Verifier::Chosen).ok_or(PasswordError::Hash)
     }
 
     /// The one of `known` that `password` is, among those that [`generate_password`] made.
@@ -170,7 +124,7 @@ impl Passwords {
 
     /// Joins the imagined queue of verifications, and tells whether one would be done before `due`.
     pub(super) fn queue_up(&self, due: Instant) -> bool {
-        lock(&self.chosen.backlog).join(Instant::now(), due)
+        self.chosen.queue_up(due)
     }
 
     /// The chosen one of `known` that `password` is, as far as `effort` allows to find out before `due`.
@@ -216,75 +170,6 @@ fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
     })
 }
 
-impl Chosen {
-    fn remembered(&self, id: &Id, verifier: &str, candidate: &Tag) -> Option<bool> {
-        let memo = lock(&self.memo);
-        let memo = memo.get(id).filter(|memo| memo.verifier == verifier)?;
-        match memo.right.is_some_and(|right| same_bytes(&right, candidate)) {
-            true => Some(true),
-            false => memo.wrong.contains(candidate).then_some(false),
-        }
-    }
-
-    fn remember(&self, id: &Id, verifier: &str, candidate: Tag, right: bool) {
-        let mut memo = lock(&self.memo);
-        let memo = memo.entry(id.clone()).or_default();
-        if memo.verifier != verifier {
-            *memo = Memo { verifier: verifier.to_owned(), ..Memo::default() };
-        }
-        match right {
-            true => memo.right = Some(candidate),
-            false if memo.wrong.contains(&candidate) => {}
-            false => {
-                if memo.wrong.len() == WRONG_REMEMBERED {
-                    memo.wrong.remove(0);
-                }
-                memo.wrong.push(candidate);
-            }
-        }
-    }
-
-    /// The run of argon2id for this candidate: the one under way, or a new one where `effort` allows it and
-    /// there is a place.
-    fn flight(
-        self: &Arc<Self>,
-        id: &Id,
-        verifier: &str,
-        password: &Secret,
-        candidate: Tag,
-        effort: Effort,
-    ) -> Option<watch::Receiver<Option<bool>>> {
-        let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(&candidate).and_then(Weak::upgrade) {
-            return Some(flight.subscribe());
-        }
-        if effort != Effort::Any {
-            return None;
-        }
-        flights.retain(|_, flight| flight.strong_count() > 0);
-        if flights.len() >= PLACES as usize {
-            return None;
-        }
-        let (result, flight) = watch::channel(None);
-        let result = Arc::new(result);
-        flights.insert(candidate, Arc::downgrade(&result));
-        let (all, id, verifier, password) = (self.clone(), id.clone(), verifier.to_owned(), password.clone());
-        tokio::spawn(async move {
-            let permit = all.argon2.clone().acquire_owned().await;
-            let begun = Instant::now();
-            let (right, verifier) =
-                tokio::task::spawn_blocking(move || (argon2_accepts(&verifier, &password), verifier))
-                    .await
-                    .ok()?;
-            drop(permit);
-            lock(&all.backlog).took(begun.elapsed());
-            all.remember(&id, &verifier, candidate, right);
-            result.send(Some(right)).ok()
-        });
-        Some(flight)
-    }
-}
-
 /// The key in the store, made where there is none.
 async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
     let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
@@ -292,11 +177,6 @@ async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, Passw
     let kept = store.setting(HASH_KEY_SETTING, &sealed).await?;
     let key = sealer.open(HASH_KEY_SETTING, &kept)?;
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
-}
-
-fn argon2_accepts(verifier: &str, password: &Secret) -> bool {
-    PasswordHash::new(verifier)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
 }
 
 /// Bound to the row, so that two rows with one password do not show it.
@@ -308,10 +188,6 @@ fn tag(key: &hmac::Key, row: &Id, password: &Secret) -> Tag {
     let mut tag = Tag::default();
     tag.copy_from_slice(context.sign().as_ref());
     tag
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why app passwords cannot be handled.

@@ -6,17 +6,18 @@ mod browser;
 mod device;
 mod paste;
 mod summary;
+mod warnings;
 
 use std::time::Duration;
 
 use self::summary::Summary;
+pub(super) use self::warnings::warn;
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
-use crate::control::authorize::{
-    Answer, Authorized, Consent, Pending, Plan, Progress, Proof, Request, Todo, Way, begin,
-};
+use super::{print, protocols};
+use crate::config::Door;
+use crate::control::authorize::{Answer, Consent, Pending, Plan, Progress, Request, Todo, Way, begin};
 use crate::control::{Error, Installation};
 
 #[derive(clap::Args)]
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Take an alias that is another address than the account's without asking
     #[arg(long)]
     yes: bool,
+    /// The protocols that have to work, separated by commas [default: those that do]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
+    protocols: Option<Vec<Door>>,
     /// Print the address to open instead of starting a browser
     #[arg(long, conflicts_with_all = ["paste", "device", "app"])]
     no_browser: bool,
@@ -62,6 +66,9 @@ pub(super) struct Arguments {
     /// Print the result as a JSON object on one line
     #[arg(long)]
     json: bool,
+    /// Print the address to open as a JSON object, too
+    #[arg(long, conflicts_with = "json")]
+    json_lines: bool,
 }
 
 impl Arguments {
@@ -77,6 +84,7 @@ impl Arguments {
             provider: self.provider.clone(),
             owner: self.owner.clone(),
             aliases: self.alias.clone(),
+            protocols: self.protocols.clone(),
             way,
             password: (!self.no_app_password).then(|| self.app_password_name.clone()),
             seconds: self.timeout,
@@ -103,9 +111,9 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     };
     warn(&stored);
     let summary = Summary::new(&installation.config, &provider, &stored, ca_file)?;
-    match arguments.json {
+    match arguments.json || arguments.json_lines {
         true => print::json(&summary)?,
-        false => summary.show(&stored.proof),
+        false => summary.show(&stored.proofs),
     }
     Ok(Done::Well)
 }
@@ -119,10 +127,12 @@ async fn answer(
     let seconds = consent.seconds();
     let answer = async {
         match consent.todo() {
-            Todo::Paste { url, redirect_uri } => paste::answer(consent, url, redirect_uri).await,
+            Todo::Paste { url, redirect_uri } => {
+                paste::answer(consent, url, redirect_uri, arguments.json_lines).await
+            }
             Todo::Open { url, redirect_uri } => {
                 match arguments.no_browser {
-                    true => browser::announce(url, redirect_uri, consent.owner()),
+                    true => browser::announce(url, redirect_uri, consent.owner(), arguments.json_lines),
                     false => browser::open(url, consent.owner(), &installation.config.store.key),
                 }
                 print::words(&format!(
@@ -133,7 +143,7 @@ async fn answer(
             }
             Todo::EnterCode(device) => {
                 let end = device.expires_at;
-                device::show(device, consent.owner(), &consent.provider().title);
+                device::show(device, consent.owner(), &consent.provider().title, arguments.json_lines);
                 device::counting_down(end, consent.wait(installation)).await
             }
         }
@@ -154,21 +164,26 @@ fn progress(progress: Progress<'_>) {
         }
         Progress::SigningIn { title } => format!("Signing in as the application at {title}…"),
         Progress::FetchingTokens => "The sign-in is done; fetching the tokens…".to_owned(),
-        Progress::Proving(None) => "Trying the sign-in at the mail server…".to_owned(),
-        Progress::Proving(Some(mailbox)) => format!("Trying the sign-in to {mailbox} at the mail server…"),
+        Progress::Proving { door, mailbox } => {
+            format!("Trying the sign-in to {mailbox} at the {} server…", door.title())
+        }
     });
 }
 
-/// What the proof left open.
-fn warn(stored: &Authorized) {
-    match &stored.proof {
-        Proof::Opened { .. } => {}
-        Proof::Later(unproven) => {
-            print::words(&format!("warning: the sign-in could not be tried yet: {unproven}"));
+/// What a person has to do, as a surface of the command line's reader takes it.
+#[derive(serde::Serialize)]
+struct ToOpen<'a> {
+    url: &'a str,
+    /// What the page at that address asks for, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+impl ToOpen<'_> {
+    fn show(&self, as_json: bool) {
+        match as_json {
+            true => drop(print::json(self)),
+            false => print::data(self.url),
         }
-        Proof::NoMailbox => print::words(&format!(
-            "warning: no mailbox of {} was tried; name one with --probe ADDRESS to have the proof now",
-            stored.account
-        )),
     }
 }

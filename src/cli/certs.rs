@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
+use crate::command;
 use crate::control::certs;
 use crate::tls::Authority;
 
@@ -31,7 +32,7 @@ pub(super) fn run(options: &Options, command: Command) -> Result<Done, Failure> 
         Command::RenewCa => {
             show(&certs::renew(&config)?)?;
             print::words("A running proxy shows the new certificates within a minute.");
-            print::words("Each mail program has to import the new CA: imap-oauth-proxy certs export FILE");
+            print::words(&format!("Each mail program has to import the new CA: {}", command::EXPORT_CA));
         }
     }
     Ok(Done::Well)

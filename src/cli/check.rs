@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
-use super::{hints, print};
+use super::{hints, print, protocols};
 use crate::command;
+use crate::config::Door;
 use crate::control::check::{Event, Finding, Outcome, Step, check};
 use crate::text::one_line;
 
@@ -16,6 +17,9 @@ use crate::text::one_line;
 pub(super) struct Arguments {
     /// Only this account
     account: Option<String>,
+    /// Only this protocol [default: each that the account opens here]
+    #[arg(long, value_name = "NAME", value_parser = protocols::door)]
+    protocol: Option<Door>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -27,7 +31,9 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     report.push(Line::new(None, "config", &format!("read from {from}")));
-    let checked = check(config, arguments.account.as_deref(), &mut |event| report.hear(event)).await;
+    let checked =
+        check(config, arguments.account.as_deref(), arguments.protocol, &mut |event| report.hear(event))
+            .await;
     report.finish(*checked.as_ref().unwrap_or(&Outcome::Failed))?;
     match checked? {
         Outcome::Well => Ok(Done::Well),
@@ -40,6 +46,8 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
 #[derive(Serialize)]
 struct Line {
     account: Option<String>,
+    /// The protocol that it is about, where it is about one.
+    protocol: Option<&'static str>,
     step: &'static str,
     ok: bool,
     milliseconds: Option<u128>,
@@ -50,17 +58,31 @@ struct Line {
 impl Line {
     /// A step that went well.
     fn new(account: Option<String>, step: &'static str, detail: &str) -> Self {
-        Self { account, step, ok: true, milliseconds: None, detail: one_line(detail), cure: None }
+        Self {
+            account,
+            protocol: None,
+            step,
+            ok: true,
+            milliseconds: None,
+            detail: one_line(detail),
+            cure: None,
+        }
     }
 
     fn of(step: &Step) -> Self {
         let milliseconds = step.took.map(|took| took.as_millis());
-        let account = step.account.clone();
+        let (account, protocol) = (step.account.clone(), step.protocol.map(Door::name));
         match &step.found {
-            Ok(found) => Self { milliseconds, ..Self::new(account, step.name, &detail(found)) },
+            Ok(found) => Self { milliseconds, protocol, ..Self::new(account, step.name, &detail(found)) },
             Err(error) => {
                 let cure = Some(one_line(&hints::cures(error).join("; "))).filter(|cure| !cure.is_empty());
-                Self { milliseconds, ok: false, cure, ..Self::new(account, step.name, &chain(error)) }
+                Self {
+                    milliseconds,
+                    protocol,
+                    ok: false,
+                    cure,
+                    ..Self::new(account, step.name, &chain(error))
+                }
             }
         }
     }
@@ -75,11 +97,7 @@ struct Report {
 impl Report {
     fn hear(&mut self, event: Event<'_>) {
         match event {
-            Event::NoAccounts => {
-                print::words(
-                    "There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.",
-                );
-            }
+            Event::NoAccounts => print::no_account_yet(),
             Event::Account(name) if !self.json => print::data(name),
             Event::Account(_) => {}
             Event::Step(step) => self.push(Line::of(step)),
@@ -94,7 +112,8 @@ impl Report {
             let indent = if line.account.is_some() { "  " } else { "" };
             let mark = if line.ok { "ok  " } else { "FAIL" };
             let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));
-            print::data(&format!("{indent}{mark} {}: {}{time}", line.step, line.detail));
+            let door = line.protocol.map(|door| format!(" ({door})")).unwrap_or_default();
+            print::data(&format!("{indent}{mark} {}{door}: {}{time}", line.step, line.detail));
             if let Some(cure) = &line.cure {
                 print::data(&format!("{indent}     cure: {cure}"));
             }
@@ -158,7 +177,13 @@ fn detail(found: &Finding) -> String {
             };
             format!("good for {minutes} min; {scopes}")
         }
-        Finding::SignedIn { title, mailbox } => format!("{title} accepts the token for {mailbox}"),
+        Finding::SignedIn { title, mailbox, name } if name == mailbox => {
+            format!("{title} accepts the token for {mailbox}")
+        }
+        Finding::SignedIn { title, mailbox, name } => {
+            format!("{title} accepts the token for {mailbox}, with the name of {name}")
+        }
         Finding::Folders(folders) => format!("the mailbox has {folders}"),
+        Finding::Left => "the session is over; no message was sent".to_owned(),
     }
 }

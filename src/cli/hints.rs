@@ -1,98 +1,143 @@
 //! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
 use crate::command;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigHint};
 use crate::control::{Error, NameOf, OldName};
+use crate::secret::bundle::BundleError;
 use crate::store::DirectoryError;
 use crate::text::quoted;
+use crate::tls::IdentityError;
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
     match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
-        (Some(error), _) => error.hint().map(str::to_owned).into_iter().collect(),
+        (Some(error), _) => error.hint().map(of_configuration).into_iter().collect(),
         (None, Some(error)) => cures(error),
         (None, None) => Vec::new(),
     }
 }
 
+fn of_configuration(hint: &ConfigHint) -> String {
+    match hint {
+        ConfigHint::Words(words) => words.clone(),
+        ConfigHint::EveryKey => format!("`{}` shows every key", command::CONFIG_EXAMPLE),
+    }
+}
+
 /// What cures an error of an operation; nothing where its message says so, or nothing does.
 pub(super) fn cures(error: &Error) -> Vec<String> {
-    use Error as E;
+    let kinds = [
+        of_account,
+        of_limits,
+        of_name,
+        of_provider,
+        of_authorizing,
+        of_grant,
+        of_moving,
+        of_keys,
+        of_check,
+        of_machine,
+    ];
+    kinds.iter().flat_map(|cures| cures(error)).collect()
+}
+
+fn of_account(error: &Error) -> Vec<String> {
     match error {
-        E::NoAccount { name } => vec![
-            "imap-oauth-proxy accounts list shows all accounts".to_owned(),
-            format!("imap-oauth-proxy authorize {} makes it", quoted(name)),
+        Error::NoAccount { name } => vec![
+            format!("{} shows all accounts", command::ACCOUNTS),
+            format!("{} makes it", command::authorize_account(name)),
         ],
-        E::OnlyItsDomain { .. } => vec!["imap-oauth-proxy accounts list shows all accounts".to_owned()],
-        E::LoginName(_) => vec![
-            "it must have 1 to 320 characters, no blanks at its ends and no control characters".to_owned(),
-        ],
-        E::PersonsDomain { .. } => {
-            vec!["imap-oauth-proxy authorize @DOMAIN --app makes such an account".to_owned()]
-        }
-        E::AccountName { .. } => vec!["give the mailbox's address, as its provider writes it".to_owned()],
-        E::OwnerName { .. } => {
-            vec!["give the address that the person signs in with at the provider".to_owned()]
-        }
-        E::AliasName { .. } => {
-            vec!["give a plain login name, such as `support` or CORP\\support".to_owned()]
-        }
-        E::AliasOfOwner { .. } => vec!["choose another name".to_owned()],
-        E::NoAlias { .. } => vec!["imap-oauth-proxy accounts list shows all aliases".to_owned()],
-        E::NoPassword { account, .. } => {
+        Error::OnlyItsDomain { .. } => vec![format!("{} shows all accounts", command::ACCOUNTS)],
+        Error::NoAlias { .. } => vec![format!("{} shows all aliases", command::ACCOUNTS)],
+        Error::NoPassword { account, .. } => {
             vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
         }
-        E::NoProtocol { known, .. } => vec![format!("write some of {} with commas between", known.join(", "))],
-        E::ProtocolOfLater { .. } => vec!["leave it out".to_owned()],
-        E::Network { .. } => vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()],
-        E::HostBits { whole, alone, .. } => {
+        Error::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
+        Error::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
+        Error::NoAppPassword { account } => vec![command::create_password(account)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_limits(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoProtocol { known, .. } => {
+            vec![format!("write some of {} with commas between", known.join(", "))]
+        }
+        Error::Network { .. } => {
+            vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()]
+        }
+        Error::HostBits { whole, alone, .. } => {
             vec![format!("write {whole} for the network, {alone} for the one address")]
         }
-        E::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
-        E::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
-        E::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
-        E::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
-        E::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
-        E::UnknownDomain { account, known } => vec![
-            format!("name it: imap-oauth-proxy authorize {} --provider NAME", quoted(account)),
+        Error::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
+        Error::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
+        Error::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn of_name(error: &Error) -> Vec<String> {
+    match error {
+        Error::LoginName(_) => vec![
+            "it must have 1 to 320 characters, no blanks at its ends and no control characters".to_owned(),
+        ],
+        Error::PersonsDomain { .. } => {
+            vec![format!("{} --app makes such an account", command::authorize_account("@DOMAIN"))]
+        }
+        Error::AccountName { .. } => vec!["give the mailbox's address, as its provider writes it".to_owned()],
+        Error::OwnerName { .. } => {
+            vec!["give the address that the person signs in with at the provider".to_owned()]
+        }
+        Error::AliasName { .. } => {
+            vec!["give a plain login name, such as `support` or CORP\\support".to_owned()]
+        }
+        Error::AliasOfOwner { .. } => vec!["choose another name".to_owned()],
+        Error::OldName(name) => vec![renaming(name)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_provider(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
+        Error::UnknownDomain { account, known } => vec![
+            format!("name it: {} --provider NAME", command::authorize_account(account)),
             format!("NAME is one of {}", known.join(", ")),
         ],
-        E::NoClient { registration, .. } => vec![format!("how to get one:\n\n{}", registration.trim())],
-        E::OwnCertificate(_) => {
-            vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
-        }
-        E::Directory(DirectoryError::Foreign { owner, .. }) => {
-            vec![format!("run it as that user: {}", command_line(owner))]
-        }
-        E::Directory(DirectoryError::Failed(..)) => vec![
-            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
-                .to_owned(),
-        ],
-        E::DomainNeedsApplication { account } => {
-            vec![format!("imap-oauth-proxy authorize {} --app", quoted(account))]
-        }
-        E::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
-        E::NoPersonsClient { name, .. } => {
+        Error::NoClient { registration, .. } => vec![format!("how to get one:\n\n{}", registration.trim())],
+        Error::NoPersonsClient { name, .. } => {
             vec![format!("set client_id in [providers.{name}], or authorise with --app")]
         }
-        E::ServiceAccountOnly { name, .. } => vec![format!(
+        Error::ServiceAccountOnly { name, .. } => vec![format!(
             "set service_account_file in [providers.{name}]; docs/google.md tells how to get one"
         )],
-        E::NoApplication { name, .. } => vec![
+        Error::NoApplication { name, .. } => vec![
             format!(
                 "Microsoft: client_secret_file, or app_certificate and app_key, in [providers.{name}]; docs/microsoft.md tells the rest"
             ),
             format!("Google: service_account_file in [providers.{name}]; docs/google.md tells the rest"),
             format!("others: client_secret and app_scopes in [providers.{name}]"),
         ],
-        E::RedirectElsewhere { account, .. } => vec![
-            format!("imap-oauth-proxy authorize {} --paste works without it", quoted(account)),
+        Error::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
+        _ => Vec::new(),
+    }
+}
+
+fn of_authorizing(error: &Error) -> Vec<String> {
+    match error {
+        Error::DomainNeedsApplication { account } => {
+            vec![format!("{} --app", command::authorize_account(account))]
+        }
+        Error::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
+        Error::RedirectElsewhere { account, .. } => vec![
+            format!("{} --paste works without it", command::authorize_account(account)),
             "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
                 .to_owned(),
         ],
-        E::NoConsent { .. } => vec!["run the command again; --timeout SECONDS waits longer".to_owned()],
-        E::AnotherPerson { names, owner, account, provider } => {
-            let mut command = format!("imap-oauth-proxy authorize {}", quoted(account));
+        Error::NoConsent { .. } => vec!["run the command again; --timeout SECONDS waits longer".to_owned()],
+        Error::AnotherPerson { names, owner, account, provider } => {
+            let mut command = command::authorize_account(account);
             if let Some(provider) = provider {
                 command.push_str(&format!(" --provider {}", quoted(provider)));
             }
@@ -102,15 +147,76 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
                 format!("if {} may open {account}: {command} --owner {name}", names.join(" or ")),
             ]
         }
-        E::NotTheOwners { owner, account, .. } => vec![format!(
+        Error::NotTheOwners { owner, account, .. } => vec![format!(
             "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
         )],
-        E::NothingToRefresh { account } | E::NoGrant { account } => vec![format!("imap-oauth-proxy authorize {}", quoted(account))],
-        E::TokenForEachMailbox { account } => vec![format!(
+        Error::NoServerForDoor { name, door, .. } => vec![format!(
+            "leave {} out, or set {} = \"HOST:PORT\" in [providers.{name}]",
+            door.name(),
+            door.server_key()
+        )],
+        Error::NoMailboxToProve { .. } => vec!["name one of them with --probe ADDRESS".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn of_grant(error: &Error) -> Vec<String> {
+    match error {
+        Error::NothingToRefresh { account } | Error::NoGrant { account } => {
+            vec![command::authorize_account(account)]
+        }
+        Error::DoorClosed { account, grant, wanted, .. } => {
+            let doors: Vec<&str> = wanted.iter().map(|door| door.name()).collect();
+            vec![command::authorize_for(grant, account, &doors)]
+        }
+        Error::TokenForEachMailbox { account } => vec![format!(
             "imap-oauth-proxy tokens refresh {} tries one of them",
             quoted(&format!("NAME{account}"))
         )],
-        E::ForeignKeys { current, .. } => vec![
+        Error::DomainOfPerson { account } => vec![removing(account)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_moving(error: &Error) -> Vec<String> {
+    match error {
+        Error::ApplicationsKey { account, provider } => vec![format!(
+            "there: {} --provider {} --app",
+            command::authorize_account(account),
+            quoted(provider)
+        )],
+        Error::Rotates { .. } => vec![
+            "leave --copy out to move it, or authorise the account on the other host by itself".to_owned(),
+        ],
+        Error::ShortPassphrase { .. } => {
+            vec!["several words, or the output of: openssl rand -base64 18".to_owned()]
+        }
+        Error::ProviderMissing { .. } => {
+            vec!["copy that table from the other installation's configuration".to_owned()]
+        }
+        Error::AnotherClient { provider, .. } => vec![
+            "a provider accepts a refresh token from the client that it was issued to, and from no other"
+                .to_owned(),
+            format!("copy [providers.{provider}] from the other installation's configuration"),
+        ],
+        Error::ParcelField { .. } => vec![
+            "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
+                .to_owned(),
+        ],
+        Error::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
+        Error::AlreadyHere { .. } => {
+            vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
+        }
+        Error::Bundle(BundleError::Recipient) => {
+            vec![format!("`{}` on the other host prints it", command::RECIPIENT)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_keys(error: &Error) -> Vec<String> {
+    match error {
+        Error::ForeignKeys { current, .. } => vec![
             format!(
                 "let it hold two lines: `{current} OLD-KEY` and `{} NEW-KEY`; openssl rand -base64 32 makes one",
                 current.saturating_add(1)
@@ -118,61 +224,64 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
             "restart serve where its keys come from the environment or a credential, then run keys rotate again"
                 .to_owned(),
         ],
-        E::ApplicationsKey { account, provider } => vec![format!(
-            "there: imap-oauth-proxy authorize {} --provider {} --app",
-            quoted(account),
-            quoted(provider)
-        )],
-        E::Rotates { .. } => vec![
-            "leave --copy out to move it, or authorise the account on the other host by itself".to_owned(),
-        ],
-        E::ShortPassphrase { .. } => {
-            vec!["several words, or the output of: openssl rand -base64 18".to_owned()]
-        }
-        E::ProviderMissing { .. } => {
-            vec!["copy that table from the other installation's configuration".to_owned()]
-        }
-        E::AnotherClient { provider, .. } => vec![
-            "a provider accepts a refresh token from the client that it was issued to, and from no other"
-                .to_owned(),
-            format!("copy [providers.{provider}] from the other installation's configuration"),
-        ],
-        E::ParcelField { .. } => vec![
-            "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
-                .to_owned(),
-        ],
-        E::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
-        E::AlreadyHere { .. } => {
-            vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
-        }
-        E::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
-        E::NoAppPassword { account } => {
-            vec![format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))]
-        }
-        E::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
-        E::OldName(name) => vec![renaming(name)],
-        E::DomainOfPerson { account } => vec![removing(account)],
-        E::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
-        E::NoAddress { .. } | E::NotFound { .. } => {
-            vec!["check the provider's imap host and this machine's DNS".to_owned()]
-        }
-        E::Unreachable { .. } => {
-            vec!["check this machine's network and firewall, and the port of the provider's imap".to_owned()]
-        }
-        E::NoHandshake(_) => vec!["try again later".to_owned()],
-        E::Refused(_) | E::NotListed(_) if !error.needs_person() => vec!["try again later".to_owned()],
+        Error::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
         _ => Vec::new(),
     }
 }
 
-/// What mends the grant's trouble that an error is about, in the words of its line.
+/// Of the way to the provider's servers.
+fn of_check(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoAddress { .. } | Error::NotFound { .. } => {
+            vec!["check the host of the provider's server and this machine's DNS".to_owned()]
+        }
+        Error::Unreachable { .. } => {
+            vec![
+                "check this machine's network and firewall, and the port of the provider's server".to_owned(),
+            ]
+        }
+        Error::NoHandshake(_) => vec!["try again later".to_owned()],
+        Error::Refused(_) | Error::NotListed(_) if !error.needs_person() => {
+            vec!["try again later".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_machine(error: &Error) -> Vec<String> {
+    match error {
+        Error::OwnCertificate(_) => {
+            vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
+        }
+        Error::Directory(DirectoryError::Foreign { owner, .. }) => {
+            vec![format!("run it as that user: {}", command_line(owner))]
+        }
+        Error::Directory(DirectoryError::Failed(..)) => vec![
+            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
+                .to_owned(),
+        ],
+        Error::Authority(error) | Error::Identity(IdentityError::Authority(error))
+            if error.needs_new_ca() =>
+        {
+            vec![format!("{} makes a new CA", command::RENEW_CA)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
 pub(super) fn mending(error: &Error) -> Option<String> {
-    let (Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure }) =
-        error
-    else {
-        return None;
+    let cure = match error {
+        Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure } => {
+            failure.trouble().cure.words(&command::authorize(grant, account))
+        }
+        Error::Provider { account, error } => error.cure()?.words(&command::authorize_account(account)),
+        Error::RefreshTokenRefused { account, error, .. } => {
+            error.refusal().cure.words(&command::authorize_account(account))
+        }
+        Error::Client(error) => error.refusal().cure.words(&command::authorize_account("ACCOUNT")),
+        _ => return None,
     };
-    let cure = failure.trouble().cure.words(&command::authorize(grant, account));
     (!cure.is_empty()).then_some(cure)
 }
 

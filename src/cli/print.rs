@@ -9,6 +9,7 @@ use std::io::Write as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::command;
 use crate::store::LastRefusal;
 use crate::text::{is_shown, one_line, plain};
 
@@ -35,6 +36,11 @@ pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
 /// One line of words for the person.
 pub(super) fn words(line: &str) {
     block_of_words(&one_line(line));
+}
+
+/// Where there are no accounts: how the first one is made.
+pub(super) fn no_account_yet() {
+    words(&format!("There is no account yet; {} makes one.", command::authorize_account("YOU@EXAMPLE.COM")));
 }
 
 /// Several lines of words of our own making, such as how to register a client.

@@ -10,7 +10,16 @@ pub struct ConfigError {
     line: Option<usize>,
     key: String,
     message: String,
-    hint: Option<String>,
+    hint: Option<ConfigHint>,
+}
+
+/// What mends a mistake, where there is more to say than the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigHint {
+    /// In words.
+    Words(String),
+    /// The keys that there are; a surface names the command that prints them.
+    EveryKey,
 }
 
 impl ConfigError {
@@ -26,8 +35,8 @@ impl ConfigError {
     }
 
     /// What to do about it, where there is more to say than the message.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+    pub fn hint(&self) -> Option<&ConfigHint> {
+        self.hint.as_ref()
     }
 }
 
@@ -54,7 +63,7 @@ impl std::error::Error for ConfigError {}
 pub(super) struct Problem {
     place: Location,
     message: String,
-    hint: Option<String>,
+    hint: Option<ConfigHint>,
 }
 
 enum Location {
@@ -76,7 +85,7 @@ impl Problem {
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(ConfigHint::Words(hint.into()));
         self
     }
 
@@ -97,7 +106,7 @@ impl Problem {
 }
 
 /// For "unknown field `x`, expected one of `a`, `b`": the nearest name, else all of them.
-fn unknown_key_hint(message: &str) -> Option<String> {
+fn unknown_key_hint(message: &str) -> Option<ConfigHint> {
     let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
     let unknown = names.next()?;
     let nearest = names
@@ -105,8 +114,8 @@ fn unknown_key_hint(message: &str) -> Option<String> {
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
         .min();
     Some(match nearest {
-        Some((_, name)) => format!("did you mean `{name}`?"),
-        None => "`imap-oauth-proxy config example` shows every key".to_owned(),
+        Some((_, name)) => ConfigHint::Words(format!("did you mean `{name}`?")),
+        None => ConfigHint::EveryKey,
     })
 }
 

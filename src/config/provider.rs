@@ -107,13 +107,36 @@ impl Provider {
         asked
     }
 
-    /// The mail scopes that a grant of the scopes `granted` lacks for `door`.
-    pub fn lacking(&self, door: Door, granted: &[String]) -> Vec<String> {
-        scope::missing(&self.asked_for(&[door]), told(granted))
+    /// The mail scopes that a grant of the scopes `granted` lacks for `door`; none where they are not known.
+    pub fn lacking(&self, door: Door, granted: Option<&[String]>) -> Vec<String> {
+        scope::missing(&self.asked_for(&[door]), granted)
+    }
+
+    /// The mail scopes that a grant of the scopes `granted` lacks, where it opens no door at all.
+    pub fn missing(&self, granted: Option<&[String]>) -> Vec<String> {
+        match self.opened_by(granted).is_empty() {
+            true => scope::missing(&self.asked_for(&self.doors().collect::<Vec<_>>()), granted),
+            false => Vec::new(),
+        }
+    }
+
+    /// The mail scopes for want of which a grant of the scopes `granted` does not open `door`, where it opens others.
+    /// One that opens none by its scopes is not judged: its provider may call them otherwise than it was asked.
+    pub fn closed(&self, door: Door, granted: Option<&[String]>) -> Vec<String> {
+        match self.opened_by(granted).is_empty() {
+            true => Vec::new(),
+            false => self.lacking(door, granted),
+        }
+    }
+
+    /// The doors that a grant of the scopes `granted` opens, and `door`.
+    pub fn opened_with(&self, door: Door, granted: Option<&[String]>) -> Vec<Door> {
+        let opened = self.opened_by(granted);
+        self.doors().filter(|other| *other == door || opened.contains(other)).collect()
     }
 
     /// The doors that a grant of the scopes `granted` opens.
-    pub fn opened_by(&self, granted: &[String]) -> Vec<Door> {
+    pub fn opened_by(&self, granted: Option<&[String]>) -> Vec<Door> {
         self.doors().filter(|&door| self.lacking(door, granted).is_empty()).collect()
     }
 
@@ -121,14 +144,15 @@ impl Provider {
     /// because a provider may refuse the whole refresh then (AADSTS65001). The others are named as they were asked
     /// for, because a provider leaves some out of what it tells (`offline_access`), and without them it gives no
     /// new refresh token.
-    pub fn named_in_refresh(&self, granted: &[String]) -> Vec<String> {
+    pub fn named_in_refresh(&self, granted: Option<&[String]>) -> Vec<String> {
         let doors: Vec<Door> = self.doors().collect();
         let asked = self.asked_for(&doors);
-        let missing = scope::missing(&asked, told(granted));
+        let missing = scope::missing(&asked, granted);
         let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
         // The configuration asks for other mail scopes by now; the grant still holds its own.
         if !named.iter().any(|scope| scope::is_for_mail(scope)) {
-            named.splice(0..0, granted.iter().filter(|scope| scope::is_for_mail(scope)).cloned());
+            let held = granted.unwrap_or_default().iter().filter(|scope| scope::is_for_mail(scope));
+            named.splice(0..0, held.cloned());
         }
         named
     }
@@ -137,12 +161,6 @@ impl Provider {
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
-}
-
-/// The scopes of a grant, where they are known. One that came from elsewhere may have none written down, which
-/// tells nothing.
-fn told(granted: &[String]) -> Option<&[String]> {
-    (!granted.is_empty()).then_some(granted)
 }
 
 /// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
@@ -266,11 +284,15 @@ mod tests {
             (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
             // Of another configuration.
             ("https://graph.example/Mail".to_owned(), format!("https://graph.example/Mail {IDENTITY}"), &[]),
-            (String::new(), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
         ] {
-            assert_eq!(preset.named_in_refresh(&words(&granted)), words(&named), "{granted}");
-            assert_eq!(preset.opened_by(&words(&granted)), opened, "{granted}");
+            let granted = words(&granted);
+            assert_eq!(preset.named_in_refresh(Some(&granted)), words(&named), "{granted:?}");
+            assert_eq!(preset.opened_by(Some(&granted)), opened, "{granted:?}");
         }
-        assert_eq!(preset.lacking(Door::Submission, &words(&imap)), [send]);
+        assert_eq!(preset.lacking(Door::Submission, Some(&words(&imap))), [send.clone()]);
+        assert_eq!(preset.missing(Some(&words(&imap))), [""; 0]);
+        assert_eq!(preset.missing(Some(&words("openid"))), [imap.clone(), send.clone()]);
+        assert_eq!(preset.named_in_refresh(None), words(&format!("{imap} {send} {IDENTITY}")));
+        assert_eq!(preset.opened_by(None), Door::ALL);
     }
 }

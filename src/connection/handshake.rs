@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::farewell::Ending;
 use super::{Connection, denial, farewell};
+use crate::command;
 use crate::config::Security;
 use crate::protocol::{Channel, Protocol};
 use crate::tls::{AcceptError, FirstBytes, Stream};
@@ -45,16 +46,8 @@ impl<P: Protocol> Connection<P> {
         };
         match shaken {
             Ok(stream) => Some(stream),
-            Err(error) if error.is_noise() => {
-                debug!("{error}");
-                None
-            }
-            Err(error @ (AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent)) => {
-                info!("{error}");
-                None
-            }
             Err(error) => {
-                warn!("{error}");
+                log(&error);
                 None
             }
         }
@@ -94,5 +87,15 @@ impl<P: Protocol> Connection<P> {
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
         Some(Wire::of_client(self.handshake(tcp, deadline, ending).await?))
+    }
+}
+
+/// Says why there is no TLS, as loudly as a person should hear it.
+fn log(error: &AcceptError) {
+    let cure = if error.wants_ca() { format!(": {}", command::EXPORT_CA) } else { String::new() };
+    match error {
+        error if error.is_noise() => debug!("{error}"),
+        AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Silent => info!("{error}{cure}"),
+        error => warn!("{error}{cure}"),
     }
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::{ANSWER_RESERVE, Connection, denial};
+use super::{ANSWER_RESERVE, Connection, denial, doors};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
 use crate::config::Names;
@@ -51,6 +51,9 @@ impl<P: Protocol> Connection<P> {
             return Err(denial::unknown_provider(&grant.provider));
         };
         let dialler = upstream.dialler(P::DOOR).map_err(|error| deny(&Failed::Dial(error)))?;
+        if let Some(denial) = doors::closed(&upstream.provider, P::DOOR, grant, account) {
+            return Err(denial);
+        }
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);

@@ -10,6 +10,7 @@
 
 mod application;
 mod consent;
+mod doors;
 mod plan;
 mod reuse;
 mod storing;
@@ -17,22 +18,24 @@ mod storing;
 use std::sync::Arc;
 
 use self::application::Application;
+use self::doors::{Certainty, Doors};
 use self::reuse::{Reuse, reuse};
-use self::storing::{Certainty, Seat, prove_and_store};
+use self::storing::{Seat, prove_and_store};
 use super::accounts::canonical_name;
 use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_account, check_login_name};
-use super::proof::DOOR;
 use super::providers::Legs;
-use crate::config::Provider;
+use crate::config::{Door, Provider};
+use crate::oauth::{GrantedTokens, TokenError};
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::fold;
+use crate::store::{Grant, GrantKind, fold};
 
 pub(crate) use consent::{Answer, Consent, Todo};
+pub(crate) use doors::Proof;
 pub(crate) use plan::{Judged, Plan, Progress, Request, Tell, Way};
-pub(crate) use storing::{Authorized, Proof};
+pub(crate) use storing::Authorized;
 
 /// A grant on its way.
 pub(crate) enum Pending {
@@ -62,25 +65,49 @@ pub(crate) async fn begin(
     tell: Tell<'_>,
 ) -> Result<Pending, Error> {
     let Judged { account, request, provider } = judged;
-    let Request { provider: named, owner, aliases, way, password, seconds, .. } = request;
+    let Request { provider: named, owner, aliases, protocols, way, password, seconds, .. } = request;
     let legs = Legs::of(&provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let is_another = owner.is_some();
     let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
+    let kind = if matches!(way, Way::App { .. }) { GrantKind::App } else { GrantKind::Person };
+    let known = installation.store.grant_of(&provider.name, &seat.owner, kind).await?;
+    let doors = choose_doors(installation, &provider, &seat, protocols, known.as_ref()).await?;
     let origin = match &way {
         Way::App { probe } => {
-            Some(Origin::Application(Application::new(&provider, &seat.account, probe.as_deref())?))
+            let application = Application::new(&provider, &seat.account, probe.as_deref(), doors.clone())?;
+            Some(Origin::Application(application))
         }
         _ if is_another => {
-            reuse(installation, &provider, &seat, tell).await?.map(|reuse| Origin::OfOwner(Box::new(reuse)))
+            let reused = reuse(installation, &provider, &seat, &doors, known, tell).await?;
+            reused.map(|reuse| Origin::OfOwner(Box::new(reuse)))
         }
         _ => None,
     };
     if let Some(origin) = origin {
         return Ok(Pending::Ready(Box::new(Ready { seat, legs, origin })));
     }
-    let consent = Consent::begin(installation, legs, seat, &way, named, seconds).await?;
+    let consent = Consent::begin(installation, legs, seat, doors, &way, named, seconds).await?;
     Ok(Pending::Consent(Box::new(consent)))
+}
+
+/// The doors that `seat` is authorised for, by the grant `known` where there is one.
+async fn choose_doors(
+    installation: &Installation,
+    provider: &Provider,
+    seat: &Seat,
+    named: Option<Vec<Door>>,
+    known: Option<&Grant>,
+) -> Result<Doors, Error> {
+    let opened = known.map(|grant| provider.opened_by(grant.known_scopes())).unwrap_or_default();
+    if let Some(named) = named {
+        // The owner's grant opens other accounts, too.
+        let kept = if fold(&seat.owner) == fold(&seat.account) { &[][..] } else { &opened };
+        return Ok(Doors::named(provider, named, kept));
+    }
+    let account = installation.known_account(&seat.account).await?;
+    let is_new = account.is_none_or(|known| known.account.name != seat.account);
+    Ok(Doors::unnamed(&installation.config, provider, &opened, is_new))
 }
 
 impl Ready {
@@ -93,7 +120,7 @@ impl Ready {
         let Self { seat, legs, origin } = self;
         match origin {
             Origin::Application(application) => application.finish(installation, &legs, seat, tell).await,
-            Origin::OfOwner(reuse) => reuse.finish(installation, &legs, seat).await,
+            Origin::OfOwner(reuse) => reuse.finish(installation, &legs, seat, tell).await,
         }
     }
 }
@@ -110,23 +137,43 @@ pub(crate) async fn import(
     provider: &Arc<Provider>,
     account: &str,
     refresh_token: Secret,
+    tell: Tell<'_>,
 ) -> Result<Authorized, Error> {
     let legs = Legs::of(provider)?;
     // A provider that rotates spends the token that was given: from here on there is no way back.
     let _importing = Uninterrupted::begin();
-    let asked = provider.asked_for(&[DOOR]);
-    let refreshed = legs.client.refresh(&refresh_token, &asked).await;
-    let mut tokens = refreshed.map_err(|error| Error::RefreshTokenRefused {
-        title: provider.title.clone(),
-        account: account.to_owned(),
-        error,
-    })?;
     let account = canonical_name(installation, account).await?;
-    tokens.scopes.get_or_insert(asked);
+    let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
+    let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
+    let doors = choose_doors(installation, provider, &seat, None, known.as_ref()).await?;
+    let mut tokens = spend(&legs, &doors, &refresh_token).await.map_err(|error| {
+        let (title, account) = (provider.title.clone(), seat.account.clone());
+        Error::RefreshTokenRefused { title, account, error }
+    })?;
     // Most providers keep the old one valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
-    let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
-    prove_and_store(installation, &legs, seat, tokens, Certainty::Unknown).await
+    prove_and_store(installation, &legs, seat, &doors, tokens, Certainty::Unknown, tell).await
+}
+
+/// The first tokens of a refresh token that was got elsewhere. What it opens is not known: where the provider refuses
+/// the scopes of all doors together, and wants scopes named, each door is asked for alone.
+async fn spend(legs: &Legs, doors: &Doors, refresh_token: &Secret) -> Result<GrantedTokens, TokenError> {
+    let ask = async |doors: &Doors| {
+        let asked = doors.scopes(&legs.provider);
+        let mut tokens = legs.client.refresh(refresh_token, &asked).await?;
+        tokens.scopes.get_or_insert(asked);
+        Ok::<_, TokenError>(tokens)
+    };
+    let refused = match ask(doors).await {
+        Err(error) if legs.provider.scope_on_refresh && !error.is_passing() => error,
+        answered => return answered,
+    };
+    for door in doors.each() {
+        if let Ok(tokens) = ask(&door).await {
+            return Ok(tokens);
+        }
+    }
+    Err(refused)
 }
 
 #[cfg(test)]
@@ -141,6 +188,7 @@ mod tests {
             provider: None,
             owner: None,
             aliases: Vec::new(),
+            protocols: None,
             way: Way::Redirect,
             password: None,
             seconds: 60,

@@ -8,24 +8,29 @@ mod names;
 mod step;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::step::Steps;
+use super::doors;
 use super::error::Error;
-use super::grants::{self, Renewal, missing_scopes};
+use super::grants::{self, Renewal};
 use super::installation::Installation;
-use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::{self, Found};
-use crate::config::{Config, Names};
-use crate::store::LoginRecord;
+use crate::config::{Config, Door, Names};
+use crate::store::{Grant, LoginRecord, is_of_domain};
+use crate::token::AccessToken;
+use crate::upstream::Dialler;
 
 pub(crate) use step::{Event, Finding, Outcome, Step};
 
-/// Tries everything for the account called `name`, or for all; each step is told when it is done.
+/// Tries everything for the account called `name`, or for all, at every door in use that it opens or `only` at that
+/// one; each step is told when it is done.
 pub(crate) async fn check(
     config: Config,
     name: Option<&str>,
+    only: Option<Door>,
     tell: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let mut steps = Steps::new(tell);
@@ -62,7 +67,7 @@ pub(crate) async fn check(
         } else if passwords.iter().all(|password| password.limits.ended(today).is_some()) {
             steps.done("app password", None, Err(Error::AppPasswordsOver { account: account.name.clone() }));
         }
-        account_steps(&mut steps, &installation, found, &legs).await;
+        account_steps(&mut steps, &installation, found, &legs, only).await;
         if let Some(refusal) = &account.refusal {
             let (account, grant) = (account.name.clone(), grant.clone().map(Box::new));
             let found = Finding::LastRefusal { account, grant, refusal: Box::new(refusal.clone()) };
@@ -123,6 +128,7 @@ async fn account_steps(
     installation: &Installation,
     found: &Found,
     legs: &HashMap<String, Legs>,
+    only: Option<Door>,
 ) {
     let LoginRecord { account, grant, .. } = &found.record;
     let name = &account.name;
@@ -134,40 +140,89 @@ async fn account_steps(
         steps.done("provider", None, Err(Error::NoProviderWithClient { provider: grant.provider.clone() }));
         return;
     };
-    let dialler = match own.upstream.dialler(DOOR) {
+    let doors = match only {
+        Some(door) => vec![door],
+        None => doors::of_grant(&installation.config, &own.provider, grant),
+    };
+    let mut ways = Vec::new();
+    for &door in &doors {
+        steps.at(Some(door));
+        ways.extend(way(steps, own, name, grant, door).await);
+    }
+    steps.at(None);
+    if ways.is_empty() {
+        return;
+    }
+    let Some(token) = token(steps, installation, legs, found, grant, own).await else { return };
+    if is_of_domain(name) {
+        steps.tell(Event::DomainAccount);
+        return;
+    }
+    let names = Names { account: name, owner: grant.person(), remembered: None };
+    let mut all_opened = ways.len() == doors.len();
+    for dialler in ways {
+        steps.at(Some(dialler.service.door));
+        all_opened &= mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await;
+    }
+    steps.at(None);
+    if all_opened {
+        let _ = installation.store.set_trouble(&account.id, None).await;
+    }
+}
+
+/// The way to the server of `door`, where `grant` opens that and the server answers.
+async fn way<'a>(
+    steps: &mut Steps<'_>,
+    own: &'a Legs,
+    name: &str,
+    grant: &Grant,
+    door: Door,
+) -> Option<&'a Dialler> {
+    let dialler = match own.upstream.dialler(door) {
         Ok(dialler) => dialler,
         Err(error) => {
             steps.done("provider", None, Err(error.into()));
-            return;
+            return None;
         }
     };
-    if !mail::way_is_open(steps, dialler).await {
-        return;
+    let scopes = grant.known_scopes();
+    let lacking = own.provider.closed(door, scopes);
+    if !lacking.is_empty() {
+        let (account, grant) = (name.to_owned(), Box::new(grant.clone()));
+        let wanted = own.provider.opened_with(door, scopes);
+        steps.done("scopes", None, Err(Error::DoorClosed { account, grant, door, lacking, wanted }));
+        return None;
     }
+    mail::way_is_open(steps, dialler).await.then_some(dialler)
+}
+
+async fn token(
+    steps: &mut Steps<'_>,
+    installation: &Installation,
+    legs: &HashMap<String, Legs>,
+    found: &Found,
+    grant: &Grant,
+    own: &Legs,
+) -> Option<Arc<AccessToken>> {
     let started = Instant::now();
     let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
         Ok(Ok(token)) => token,
         Ok(Err(failure)) => {
-            let (account, grant) = (name.to_owned(), Box::new(grant.clone()));
-            let failure = Box::new(failure);
+            let account = found.record.account.name.clone();
+            let (grant, failure) = (Box::new(grant.clone()), Box::new(failure));
             steps.done("token", Some(started), Err(Error::NoToken { account, grant, failure }));
-            return;
+            return None;
         }
         Err(error) => {
             steps.done("token", Some(started), Err(error));
-            return;
+            return None;
         }
     };
-    let found = Finding::Token {
+    let told = Finding::Token {
         minutes: token.minutes_left(),
         scopes: grant.scopes.clone(),
-        missing: missing_scopes(&own.provider, grant),
+        missing: own.provider.missing(grant.known_scopes()),
     };
-    steps.done("token", Some(started), Ok(found));
-    let names = Names { account: name, owner: grant.person(), remembered: None };
-    if name.starts_with('@') {
-        steps.tell(Event::DomainAccount);
-    } else if mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await {
-        let _ = installation.store.set_trouble(&account.id, None).await;
-    }
+    steps.done("token", Some(started), Ok(told));
+    Some(token)
 }

@@ -1,21 +1,25 @@
 //! Why an operation was not done. A message is the cause; what cures it is the surface's to say, which is why all of
 //! them are one enum: a surface renders them in one place.
 
+mod unproven;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::names::shape::NameFault;
+pub(crate) use unproven::{LeftOut, Unproven};
+
+use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
-use crate::config::Endpoint;
+use crate::config::{Door, Endpoint};
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
 use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
 use crate::store::{DirectoryError, Grant, StoreError};
-use crate::text::quoted;
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
+use crate::trouble::Cause;
 use crate::upstream::DialError;
 
 /// Why an operation was not done. Nothing was changed, unless the message tells what.
@@ -55,10 +59,8 @@ pub(crate) enum Error {
     PasswordName,
     #[error("{account} has no password called {name:?}")]
     NoPassword { account: String, name: String },
-    #[error("there is no protocol {name:?}")]
+    #[error("this version does not speak {name:?}")]
     NoProtocol { name: String, known: Vec<&'static str> },
-    #[error("this version does not speak {name}, so no password can be limited to it")]
-    ProtocolOfLater { name: String },
     #[error("{text:?} is no network")]
     Network { text: String },
     #[error("{text:?} is neither a network nor an address: the address goes on behind the mask")]
@@ -109,22 +111,33 @@ pub(crate) enum Error {
     /// A surface's mistake.
     #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]
     OtherAnswer,
-    #[error("{}", error.one_line(&quoted(account)))]
+    #[error("{error}")]
     Provider { account: String, error: AuthorizeError },
     #[error("the provider gave no refresh token")]
     NoRefreshToken,
-    #[error("{title} does not accept that refresh token: {}", error.one_line(&quoted(account)))]
+    #[error("{title} does not accept that refresh token: {error}")]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
     AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
     #[error(
-        "the authorisation of {owner} does not open the mailbox {account}, so nothing is stored: {unproven}"
+        "the authorisation of {owner} does not open the mailbox {account} over {}, so nothing is stored: {why}",
+        door.title()
     )]
-    NotTheOwners { owner: String, account: String, unproven: Box<Unproven> },
-    #[error("the application's token did not open the mailbox {mailbox}, so nothing is stored: {unproven}")]
-    NotTheApplications { mailbox: String, unproven: Box<Unproven> },
-    #[error("the new authorisation did not open the mailbox {account}, so nothing is stored: {unproven}")]
-    NotOpened { account: String, unproven: Box<Unproven> },
+    NotTheOwners { owner: String, account: String, door: Door, why: Box<LeftOut> },
+    #[error(
+        "the application's token did not open the mailbox {mailbox} over {}, so nothing is stored: {why}",
+        door.title()
+    )]
+    NotTheApplications { mailbox: String, door: Door, why: Box<LeftOut> },
+    #[error(
+        "the new authorisation did not open the mailbox {account} over {}, so nothing is stored: {unproven}",
+        door.title()
+    )]
+    NotOpened { account: String, door: Door, unproven: Box<Unproven> },
+    #[error("{title} has no server for {} here", door.title())]
+    NoServerForDoor { title: String, name: String, door: Door },
+    #[error("{} cannot be proven for {account} without one of its mailboxes", door.title())]
+    NoMailboxToProve { account: String, door: Door },
 
     // Grants.
     #[error("the authorisation is gone already")]
@@ -147,7 +160,7 @@ pub(crate) enum Error {
     NothingToMove { account: String },
     #[error("{account} is opened by the application's own key, so there is nothing to move")]
     ApplicationsKey { account: String, provider: String },
-    #[error("the configuration has no [providers.{provider}] any more")]
+    #[error("{}", Cause::provider_unknown(provider))]
     NotConfigured { provider: String },
     #[error("{title} replaces the refresh token at each use, so two hosts with one grant would end it")]
     Rotates { title: String },
@@ -193,6 +206,8 @@ pub(crate) enum Error {
     DomainOfPerson { account: String },
     #[error(transparent)]
     OldName(OldName),
+    #[error("the authorisation lacks the scope {}, without which there is no {}", lacking.join(" "), door.title())]
+    DoorClosed { account: String, grant: Box<Grant>, door: Door, lacking: Vec<String>, wanted: Vec<Door> },
     #[error("the configuration has no provider {provider:?} with a client any more")]
     NoProviderWithClient { provider: String },
     #[error("{host} has no address")]
@@ -207,8 +222,8 @@ pub(crate) enum Error {
     Dial(#[from] DialError),
     #[error("{0} did not answer within 20 s")]
     Silent(Endpoint),
-    #[error("{0} did not answer LIST within 20 s")]
-    SilentList(Endpoint),
+    #[error("{endpoint} did not answer {command} within 20 s")]
+    SilentLook { endpoint: Endpoint, command: &'static str },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -254,7 +269,7 @@ impl Error {
         match self {
             Self::OldName(_) | Self::DomainOfPerson { .. } => true,
             Self::NoAppPassword { .. } | Self::AppPasswordsOver { .. } => true,
-            Self::NoGrant { .. } | Self::NoProviderWithClient { .. } => true,
+            Self::NoGrant { .. } | Self::NoProviderWithClient { .. } | Self::DoorClosed { .. } => true,
             Self::Dial(DialError::NoServer { .. }) => true,
             Self::NoToken { failure, .. } => failure.needs_person(),
             Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
@@ -267,52 +282,4 @@ impl Error {
 
 fn why(error: Option<&std::io::Error>) -> String {
     error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
-}
-
-/// Why a token did not open a mailbox.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unproven {
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The mail server accepted the token and showed no folders.
-    #[error(transparent)]
-    NotListed(#[from] NotListed),
-    #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
-    Silent { endpoint: String, step: &'static str },
-}
-
-impl Unproven {
-    /// Whether it says nothing about the token: the provider could not be asked.
-    pub(crate) fn is_passing(&self) -> bool {
-        match self {
-            Self::Dial(error) => error.is_transient(),
-            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
-                refusal.mended_by() != MendedBy::Person
-            }
-            Self::Silent { .. } => true,
-        }
-    }
-}
-
-/// A name that is stored from before, and could not be stored today.
-#[derive(Debug, thiserror::Error)]
-#[error("the {of} {name:?} {fault}")]
-pub(crate) struct OldName {
-    pub(crate) account: String,
-    pub(crate) of: NameOf,
-    pub(crate) name: String,
-    pub(crate) fault: NameFault,
-}
-
-/// What a name is in an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NameOf {
-    #[error("account")]
-    Account,
-    #[error("owner of its authorisation")]
-    Owner,
-    #[error("alias")]
-    Alias,
 }

@@ -9,15 +9,14 @@ use time::OffsetDateTime;
 
 use super::error::Error;
 use super::installation::Installation;
-use super::proof::DOOR;
 use super::providers::Legs;
 use crate::account::Found;
-use crate::config::Provider;
+use crate::config::{Door, Provider};
 use crate::forecast::{self, End};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant, GrantKind, GrantState, Mailbox, StoreError};
+use crate::store::{Account, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
-use crate::trouble::{CauseKind, Cure, Trouble};
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 pub(super) use revoke::take;
 pub(crate) use revoke::{AtProvider, revoke};
@@ -31,7 +30,9 @@ pub(crate) struct Overview {
     pub(crate) grant: Option<Grant>,
     /// Whether it can be used.
     pub(crate) state: State,
-    /// The scopes that the configuration asks for and the grant lacks.
+    /// The doors that the grant opens, as far as its scopes tell; none where it was revoked.
+    pub(crate) protocols: Vec<Door>,
+    /// The scopes that the configuration asks for and the grant lacks, where it opens no door at all.
     pub(crate) scopes_missing: Vec<String>,
     /// What would end the grant; nothing where it has ended.
     pub(crate) ends: Vec<End>,
@@ -79,9 +80,11 @@ impl Overview {
     fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
         let both = grant.as_ref().zip(provider);
         let scopes_missing =
-            both.map(|(grant, provider)| missing_scopes(provider, grant)).unwrap_or_default();
+            both.map(|(grant, provider)| provider.missing(grant.known_scopes())).unwrap_or_default();
+        let opened = |(grant, provider): (&Grant, &Provider)| provider.opened_by(grant.known_scopes());
         Self {
             state: state(&account, grant.as_ref()),
+            protocols: both.filter(|(grant, _)| grant.is_in_force()).map(opened).unwrap_or_default(),
             ends: both.map(|(grant, provider)| ends(grant, provider)).unwrap_or_default(),
             trouble: trouble(&account, grant.as_ref(), provider.is_some(), &scopes_missing),
             scopes_missing,
@@ -125,7 +128,7 @@ fn trouble(
     is_configured: bool,
     scopes_missing: &[String],
 ) -> Option<Trouble> {
-    let authorize = || Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    let authorize = || Cure::authorize_with("run: ", "");
     let Some(grant) = grant else {
         return Some(Trouble::new(CauseKind::NoGrant, "there is no authorisation", authorize()));
     };
@@ -135,20 +138,11 @@ fn trouble(
         return recorded;
     }
     if !is_configured {
-        let key = format!("providers.{}", grant.provider);
-        let cause = format!("the configuration has no [{key}] any more");
-        return Some(Trouble::new(CauseKind::ProviderUnknown, cause, Cure::configure(&key, "")));
+        let cure = Cure::configure(&format!("providers.{}", grant.provider), "");
+        return Some(Trouble { cause: Cause::provider_unknown(&grant.provider), cure });
     }
     let cause = format!("the scope {} was not granted", scopes_missing.join(" "));
     (!scopes_missing.is_empty()).then(|| Trouble::new(CauseKind::ScopeMissing, cause, authorize()))
-}
-
-/// What the configuration asks a person for and the grant lacks.
-pub(super) fn missing_scopes(provider: &Provider, grant: &Grant) -> Vec<String> {
-    match grant.kind() {
-        GrantKind::App => Vec::new(),
-        GrantKind::Person => provider.lacking(DOOR, &grant.scopes),
-    }
 }
 
 /// A new access token now, whatever is waited for, and the account that it is for.
@@ -162,7 +156,7 @@ pub(crate) async fn refresh(
         return Err(Error::NothingToRefresh { account });
     };
     let provider = installation.config.providers.get(&grant.provider);
-    if account.starts_with('@') && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
+    if is_of_domain(&account) && provider.is_some_and(|provider| provider.app_tokens_are_per_mailbox()) {
         return Err(Error::TokenForEachMailbox { account });
     }
     let legs = Legs::of_configured(&installation.config)?;
@@ -222,7 +216,7 @@ async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Gr
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::store::{Id, Right};
+    use crate::store::{GrantKind, Id, Right};
 
     #[test]
     fn a_grant_that_is_over_has_no_forecast() {

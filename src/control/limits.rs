@@ -11,8 +11,6 @@ use crate::store::Limits;
 
 /// Each is compared at each login.
 const MOST_NETWORKS: usize = 100;
-/// Doors that are planned for a later version, so that a name of theirs is no slip of the pen.
-const LATER: &[&str] = &["pop3"];
 const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
 /// The store's dates end there.
 const LAST_YEAR: i32 = 2199;
@@ -79,10 +77,8 @@ impl Change {
 pub(crate) fn doors(list: &str) -> Result<Vec<Door>, Error> {
     let named = |name: &str| {
         let name = name.trim().to_lowercase();
-        Door::named(&name).ok_or_else(|| match LATER.contains(&name.as_str()) {
-            true => Error::ProtocolOfLater { name },
-            false => Error::NoProtocol { name, known: Door::ALL.map(Door::name).to_vec() },
-        })
+        Door::named(&name)
+            .ok_or_else(|| Error::NoProtocol { name, known: Door::ALL.map(Door::name).to_vec() })
     };
     let mut doors = list.split(',').map(named).collect::<Result<Vec<_>, _>>()?;
     doors.sort();
@@ -180,9 +176,9 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         let refused = |judged: Result<Change, Error>| judged.unwrap_err().to_string();
-        assert!(refused(judged(Some("imap,pop3"), &[], None)).contains("does not speak pop3"));
-        assert!(refused(judged(Some("smtp"), &[], None)).contains("no protocol \"smtp\""));
-        assert!(refused(judged(Some("imap,"), &[], None)).contains("no protocol \"\""));
+        assert!(refused(judged(Some("imap,pop3"), &[], None)).contains("does not speak \"pop3\""));
+        assert!(refused(judged(Some("smtp"), &[], None)).contains("does not speak \"smtp\""));
+        assert!(refused(judged(Some("imap,"), &[], None)).contains("does not speak \"\""));
         for text in ["192.0.2.0/33", "everywhere", "192.0.2", "192.0.2.0/-1", "192.0.2.0 /24", "fe80::1%eth0"]
         {
             assert!(refused(judged(None, &[text], None)).contains("is no network"), "{text}");

@@ -13,7 +13,7 @@ use self::shape::{
 };
 use super::error::Error;
 use super::installation::Installation;
-use crate::store::{Account, fold};
+use crate::store::{Account, fold, is_of_domain};
 
 /// A name that can stand in a login and in the sign-in at a provider.
 pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
@@ -25,7 +25,7 @@ pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
 
 /// An account that is to be made; one that is stored goes on under the name that it has.
 pub(super) async fn check_account(installation: &Installation, name: &str, app: bool) -> Result<(), Error> {
-    if name.starts_with('@') && !app {
+    if is_of_domain(name) && !app {
         return Err(Error::PersonsDomain { name: name.to_owned() });
     }
     let fault = if app { fault_of_app_account(name) } else { fault_of_address(name) };
@@ -57,7 +57,7 @@ pub(super) async fn check_aliases(
     let mut foreign = Vec::new();
     for alias in aliases {
         let bad = |fault| Error::AliasName { name: alias.clone(), fault };
-        if alias.starts_with('@') {
+        if is_of_domain(alias) {
             return Err(bad(NameFault::Domain));
         }
         match installation.known_account(alias).await? {

@@ -15,6 +15,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use super::{answers, certs};
 use crate::account::{Accounts, Gates};
+use crate::command;
 use crate::config::{Config, Door, Security};
 use crate::connection::{Proxy, Reminders};
 use crate::events::Teller;
@@ -152,9 +153,7 @@ fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
     }
     let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
     // The modes of the files are judged with the configuration, too.
-    for warning in identity.warnings().into_iter().filter(|warning| !config.warnings.contains(warning)) {
-        warn!("{warning}");
-    }
+    certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
     Ok(Some(Arc::new(identity)))
 }
 
@@ -163,7 +162,8 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
     let legs = Legs::of_configured(config)?;
     if legs.is_empty() {
         warn!(
-            "no provider has a client_id yet, so that no token can be refreshed; see: imap-oauth-proxy config example"
+            "no provider has a client_id yet, so that no token can be refreshed; see: {}",
+            command::CONFIG_EXAMPLE
         );
     }
     let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
@@ -206,7 +206,7 @@ fn start_upkeep(
     supervisor: &Supervisor,
 ) -> Result<(), Error> {
     if let Some(identity) = identity {
-        supervisor.start("certificate renewal", with(&identity, Identity::keep_fresh));
+        supervisor.start("certificate renewal", with(&identity, certs::keep_fresh));
     }
     let notes = with(proxy, |proxy| async move { proxy.accounts.keep_notes().await });
     supervisor.start("last logins", notes);

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, Listener, Security};
+use serde::Serialize;
+
+use crate::config::{Config, Door, Listener, Security};
 
 /// Where a mail program is told to connect.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Server {
     /// A name that is in the certificate, or an address.
     pub(crate) host: String,
@@ -15,11 +17,11 @@ pub(crate) struct Server {
     pub(crate) security: Security,
 }
 
-/// From the first TLS listener, else the first STARTTLS one, else the first.
-pub(crate) fn server(config: &Config) -> Option<Server> {
-    let first = |security| config.listeners.iter().find(|listener| listener.security == security);
-    let listener =
-        first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| config.listeners.first())?;
+/// What speaks `door`: its first TLS listener, else the first STARTTLS one, else the first.
+pub(crate) fn server(config: &Config, door: Door) -> Option<Server> {
+    let of_door = || config.listeners.iter().filter(|listener| listener.protocol == door);
+    let first = |security| of_door().find(|listener| listener.security == security);
+    let listener = first(Security::Tls).or_else(|| first(Security::Starttls)).or_else(|| of_door().next())?;
     let address = listener.addresses.first()?;
     Some(Server { host: host(config, listener, *address), port: address.port(), security: listener.security })
 }

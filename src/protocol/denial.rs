@@ -56,14 +56,8 @@ pub enum Code {
     Expired,
     /// Not without TLS.
     PrivacyRequired,
-    /// Another session stands in the way.
-    InUse,
     /// Our own fault.
     ServerBug,
-    /// The mail program's fault.
-    ClientBug,
-    /// Can never work here.
-    Cannot,
 }
 
 /// Bytes of text in one line that we write. Long enough for a sentence and a sign-in URL, far

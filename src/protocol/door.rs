@@ -64,6 +64,14 @@ impl Door {
         }
     }
 
+    /// The command that [`Door::look_in`] sends.
+    pub const fn look_command(self) -> &'static str {
+        match self {
+            Self::Imap => "LIST",
+            Self::Submission => "QUIT",
+        }
+    }
+
     /// Whether a mailbox that is not the authorising person's own may open with that person's name only: Exchange
     /// refuses the mailbox's at submission, and wants it everywhere else.
     pub const fn may_want_owner(self) -> bool {

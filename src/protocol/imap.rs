@@ -15,15 +15,15 @@ mod response;
 pub mod upstream;
 mod watch;
 
-use std::io;
 use std::time::Duration;
 
+use super::dialogue::{self, ClientDialogue as _};
 use super::{
     Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
 };
 use crate::wire::{Buffer, Stream, Wire};
-use client::{Dialogue, Event};
-use upstream::{SignIn, Step};
+use client::Dialogue;
+use upstream::SignIn;
 
 pub use answer::response_code;
 pub use meaning::advice_on;
@@ -61,35 +61,7 @@ impl Protocol for Imap {
     }
 
     async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
-        loop {
-            let (inbox, outbox) = client.buffers();
-            let event = self.dialogue.step(inbox, outbox);
-            if matches!(event, Event::StartTls(_)) {
-                // Never interpreted, neither here nor as the beginning of the handshake.
-                inbox.clear();
-            }
-            let flushed = client.flush().await;
-            match event {
-                // The last words may fail to arrive; why it ended is what counts.
-                Event::End(end) => return Err(end),
-                Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
-                Event::StartTls(injected) => {
-                    return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
-                }
-                Event::More => flushed?,
-            }
-            match client.fill().await {
-                Ok(0) => return Err(DialogueEnd::Vanished),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-                    let (_, outbox) = client.buffers();
-                    let end = self.dialogue.too_much(outbox);
-                    let _ = client.flush().await;
-                    return Err(end);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        dialogue::next(&mut self.dialogue, client).await
     }
 
     fn tls_started(&mut self) {
@@ -97,14 +69,7 @@ impl Protocol for Imap {
     }
 
     async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        let (_, outbox) = client.buffers();
-        match self.dialogue.denied(denial, outbox) {
-            Some(end) => {
-                let _ = client.flush().await;
-                Err(end)
-            }
-            None => Ok(client.flush().await?),
-        }
+        dialogue::deny(&mut self.dialogue, client, denial).await
     }
 
     async fn authenticate<U: Stream>(
@@ -126,9 +91,7 @@ impl Protocol for Imap {
     }
 
     async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        let (_, outbox) = client.buffers();
-        self.dialogue.bye(denial, outbox);
-        Ok(client.flush().await?)
+        dialogue::bye(&mut self.dialogue, client, denial).await
     }
 
     async fn sign_in<U: Stream>(
@@ -156,15 +119,5 @@ pub async fn sign_in<U: Stream>(
     upstream: &mut Wire<U>,
     credential: &Credential<'_>,
 ) -> Result<Accepted, Refusal> {
-    let mut sign_in = SignIn::new(tag, credential)?;
-    loop {
-        let (inbox, outbox) = upstream.buffers();
-        let step = sign_in.step(inbox, outbox)?;
-        upstream.flush().await?;
-        match step {
-            Step::More if upstream.fill().await? == 0 => return Err(Refusal::Closed),
-            Step::More => {}
-            Step::Accepted(accepted) => return Ok(accepted),
-        }
-    }
+    dialogue::sign_in(&mut SignIn::new(tag, credential)?, upstream).await
 }

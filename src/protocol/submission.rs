@@ -12,17 +12,17 @@ mod response;
 pub mod upstream;
 mod watch;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dialogue::{self, ClientDialogue as _};
 use super::{
     Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Promises, Protocol, Refusal,
     Request,
 };
 use crate::wire::{Buffer, Stream, Wire};
-use client::{Dialogue, Event};
-use upstream::{BeginTls, SignIn, Step};
+use client::Dialogue;
+use upstream::{BeginTls, SignIn};
 
 pub use watch::SessionWatch;
 
@@ -57,35 +57,7 @@ impl Protocol for Submission {
     }
 
     async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
-        loop {
-            let (inbox, outbox) = client.buffers();
-            let event = self.dialogue.step(inbox, outbox);
-            if matches!(event, Event::StartTls(_)) {
-                // Never interpreted, neither here nor as the beginning of the handshake.
-                inbox.clear();
-            }
-            let flushed = client.flush().await;
-            match event {
-                // The last words may fail to arrive; why it ended is what counts.
-                Event::End(end) => return Err(end),
-                Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
-                Event::StartTls(injected) => {
-                    return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
-                }
-                Event::More => flushed?,
-            }
-            match client.fill().await {
-                Ok(0) => return Err(DialogueEnd::Vanished),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-                    let (_, outbox) = client.buffers();
-                    let end = self.dialogue.too_much(outbox);
-                    let _ = client.flush().await;
-                    return Err(end);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        dialogue::next(&mut self.dialogue, client).await
     }
 
     fn tls_started(&mut self) {
@@ -93,14 +65,7 @@ impl Protocol for Submission {
     }
 
     async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        let (_, outbox) = client.buffers();
-        match self.dialogue.denied(denial, outbox) {
-            Some(end) => {
-                let _ = client.flush().await;
-                Err(end)
-            }
-            None => Ok(client.flush().await?),
-        }
+        dialogue::deny(&mut self.dialogue, client, denial).await
     }
 
     async fn authenticate<U: Stream>(
@@ -113,7 +78,7 @@ impl Protocol for Submission {
         }
         let name = self.dialogue.client_name();
         let mut sign_in = SignIn::new(credential, name, Some(self.dialogue.promises()))?;
-        run(&mut sign_in, upstream).await
+        dialogue::sign_in(&mut sign_in, upstream).await
     }
 
     async fn accept<S: Stream>(
@@ -126,16 +91,14 @@ impl Protocol for Submission {
     }
 
     async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        let (_, outbox) = client.buffers();
-        self.dialogue.bye(denial, outbox);
-        Ok(client.flush().await?)
+        dialogue::bye(&mut self.dialogue, client, denial).await
     }
 
     async fn sign_in<U: Stream>(
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
     ) -> Result<Accepted, Refusal> {
-        run(&mut SignIn::new(credential, None, None)?, upstream).await
+        dialogue::sign_in(&mut SignIn::new(credential, None, None)?, upstream).await
     }
 
     /// There is nothing to look at: no message is ever sent to see whether one would be taken.
@@ -157,20 +120,6 @@ impl Protocol for Submission {
             if upstream.fill().await? == 0 {
                 return Err(Refusal::Closed);
             }
-        }
-    }
-}
-
-/// Drives a sign-in. Dropped while it waits, it leaves the wire in the middle of an exchange: close it.
-async fn run<U: Stream>(sign_in: &mut SignIn<'_>, upstream: &mut Wire<U>) -> Result<Accepted, Refusal> {
-    loop {
-        let (inbox, outbox) = upstream.buffers();
-        let step = sign_in.step(inbox, outbox)?;
-        upstream.flush().await?;
-        match step {
-            Step::More if upstream.fill().await? == 0 => return Err(Refusal::Closed),
-            Step::More => {}
-            Step::Accepted(accepted) => return Ok(accepted),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! files that belong to an administrator. Reading by the file's group is how a service of another user is
 //! given a file of root's, so that is silent. Symbolic links are followed: what counts is the file that is read.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,6 +18,21 @@ use crate::text::quoted;
 pub struct FileAccess {
     mode: u32,
     owner: u32,
+}
+
+/// What is wrong with a file's mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeFault {
+    /// What is wrong, one clause.
+    pub fault: String,
+    /// The command that mends it.
+    pub cure: String,
+}
+
+impl fmt::Display for ModeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; run: {}", self.fault, self.cure)
+    }
 }
 
 impl FileAccess {
@@ -54,22 +70,20 @@ impl FileAccess {
         self.mode & !allowed == 0
     }
 
-    /// The command that mends it, for the file at `path`: a file of another user's stays readable for its group,
-    /// which is how this process reads it.
-    pub fn cure(self, path: &Path) -> String {
-        let own = self.owner == rustix::process::geteuid().as_raw();
-        let mode = if own { "600" } else { "640" };
-        format!("chmod {mode} {}", quoted(&path.to_string_lossy()))
-    }
-
-    /// What is wrong with `what` at `path`, as one clause with the command that mends it.
-    pub fn complaint(self, what: &str, path: &Path) -> String {
+    /// What is wrong with `what` at `path`. A file of another user's stays readable for its group, which is how
+    /// this process reads it.
+    pub fn fault(self, what: &str, path: &Path) -> ModeFault {
         let can = match (self.others_write(), self.group_or_others_write()) {
             (true, _) => "written by others",
             (false, true) => "written by its group",
             (false, false) => "read by others",
         };
-        format!("{what} {} can be {can} (mode {:03o}); run: {}", path.display(), self.mode, self.cure(path))
+        let own = self.owner == rustix::process::geteuid().as_raw();
+        let mode = if own { "600" } else { "640" };
+        ModeFault {
+            fault: format!("{what} {} can be {can} (mode {:03o})", path.display(), self.mode),
+            cure: format!("chmod {mode} {}", quoted(&path.to_string_lossy())),
+        }
     }
 }
 
@@ -106,10 +120,10 @@ mod tests {
         let euid = rustix::process::geteuid().as_raw();
         let own = FileAccess { mode: 0o666, owner: euid };
         assert_eq!(
-            own.complaint("the file", Path::new("/a b")),
+            own.fault("the file", Path::new("/a b")).to_string(),
             "the file /a b can be written by others (mode 666); run: chmod 600 '/a b'"
         );
         let foreign = FileAccess { mode: 0o644, owner: euid + 1 };
-        assert_eq!(foreign.cure(Path::new("/x")), "chmod 640 /x");
+        assert_eq!(foreign.fault("it", Path::new("/x")).cure, "chmod 640 /x");
     }
 }

@@ -181,7 +181,7 @@ pub enum BundleError {
     #[error("the exported account was sealed for another installation, or it was altered")]
     WrongKey,
     /// Not what `keys recipient` prints.
-    #[error("the recipient key is not one; `imap-oauth-proxy keys recipient` on the other host prints it")]
+    #[error("the recipient key is not one")]
     Recipient,
     /// argon2id needs it.
     #[error("the passphrase could not be stretched: argon2id needs 64 MiB of memory")]

@@ -16,6 +16,11 @@ pub fn fold(name: &str) -> Folded {
     Folded(name.to_lowercase())
 }
 
+/// Whether an account of that name stands for a whole domain: `@corp.example`.
+pub fn is_of_domain(name: &str) -> bool {
+    name.starts_with('@')
+}
+
 impl Folded {
     /// The folded text.
     pub fn as_str(&self) -> &str {

@@ -77,6 +77,12 @@ impl Grant {
         }
     }
 
+    /// The scopes that tell which doors it opens. `None` where they tell nothing: those of an application stand for
+    /// whatever it was given, and a grant that came from elsewhere may have none written down.
+    pub fn known_scopes(&self) -> Option<&[String]> {
+        (self.kind() == GrantKind::Person && !self.scopes.is_empty()).then_some(&*self.scopes)
+    }
+
     /// The person who gave it; `None` where an application has it.
     pub fn person(&self) -> Option<&str> {
         (self.kind() == GrantKind::Person).then_some(&self.owner)

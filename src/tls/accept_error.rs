@@ -35,7 +35,7 @@ pub enum AcceptError {
     ForeignAlpn,
     /// The client does not trust the certificate, or not for the name it connected to.
     #[error(
-        "the client refused the certificate ({}); teach it to trust the CA (imap-oauth-proxy certs export FILE), and let it connect to a name in the certificate: localhost, 127.0.0.1, ::1, or one of [tls] hostnames",
+        "the client refused the certificate ({}); let it connect to a name in the certificate (localhost, 127.0.0.1, ::1, or one of [tls] hostnames), and teach it to trust the CA",
         alert_text(*.0)
     )]
     UntrustedByClient(AlertDescription),
@@ -52,7 +52,7 @@ pub enum AcceptError {
     Probe,
     /// Closed in the middle.
     #[error(
-        "the client vanished during the handshake; if it does so each time, it does not trust the certificate: imap-oauth-proxy certs export FILE"
+        "the client vanished during the handshake; if it does so each time, it does not trust the certificate"
     )]
     Vanished,
     /// Not a byte until the deadline: cleartext clients wait for a greeting.
@@ -75,6 +75,12 @@ impl AcceptError {
     /// Whether it is everyday noise that no person needs to see.
     pub fn is_noise(&self) -> bool {
         matches!(self, Self::Probe)
+    }
+
+    /// Whether the client may need the CA's certificate: then the message ends with that, and the log names the
+    /// command that exports it.
+    pub fn wants_ca(&self) -> bool {
+        matches!(self, Self::UntrustedByClient(_) | Self::Vanished)
     }
 }
 

@@ -10,6 +10,8 @@
 //! reads mail today enforces or at least understands them; without them a copied key could
 //! impersonate any site to everyone who trusts this CA. No revocation URLs: Windows waits for them.
 
+mod error;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use time::{Duration, OffsetDateTime};
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
+
+pub use error::AuthorityError;
 
 use super::names::Names;
 use super::{TlsSettings, files};
@@ -271,68 +275,4 @@ fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), AuthorityError
 
 fn unreadable(path: &Path, error: io::Error) -> AuthorityError {
     AuthorityError::Unreadable(path.to_owned(), error)
-}
-
-/// Why there is no CA to sign with. Each is for the administrator; nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// Others can read the key, so it may be known.
-    #[error(
-        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if anybody may have copied it, make a new CA with: imap-oauth-proxy certs renew-ca"
-    )]
-    Exposed(PathBuf, u32),
-    /// Clients may trust this CA, and nothing can be signed with it any more.
-    #[error(
-        "the CA certificate {certificate} is there but its key {key} is missing; restore the key from a backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
-    )]
-    KeyMissing {
-        /// The CA's certificate.
-        certificate: PathBuf,
-        /// Where its key should be.
-        key: PathBuf,
-    },
-    /// A file of another CA, or a renewal that was interrupted.
-    #[error(
-        "the CA key {key} does not belong to the CA certificate {certificate}; restore both from one backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
-    )]
-    Mismatch {
-        /// The CA's certificate.
-        certificate: PathBuf,
-        /// The key that is not its own.
-        key: PathBuf,
-    },
-    /// Not what we wrote.
-    #[error(
-        "the CA file {0} is damaged; restore it from a backup, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
-    )]
-    Damaged(PathBuf),
-    /// Its ten years are over, or the clock is wrong.
-    #[error(
-        "the CA certificate {0} ended on {1}; if this machine's clock is right, make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
-    )]
-    Expired(PathBuf, time::Date),
-    /// `[tls] hostnames` has grown since the CA was made.
-    #[error(
-        "the CA {certificate} may not sign for {name}, because it was made before that name was in [tls] hostnames; take the name out, or make a new CA, which every mail program must then be taught to trust, with: imap-oauth-proxy certs renew-ca"
-    )]
-    NotPermitted {
-        /// The name or address that is not covered.
-        name: String,
-        /// The CA's certificate.
-        certificate: PathBuf,
-    },
-    /// A mistake in the configuration.
-    #[error(
-        "{0:?} in [tls] hostnames is neither a host name nor an IP address; write names in ASCII (xn--… for others), without scheme and port"
-    )]
-    NotAName(String),
-    /// An operating system's refusal.
-    #[error("{0} cannot be read: {1}")]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// An operating system's refusal.
-    #[error("{0} cannot be written: {1}")]
-    Unwritable(PathBuf, #[source] io::Error),
-    /// The crypto library's refusal; no input is known to cause one.
-    #[error("the certificate could not be made: {0}")]
-    Crypto(#[from] rcgen::Error),
 }

@@ -1,9 +1,9 @@
 //! Who we are to mail programs: the certificates that listeners show, kept fresh.
 //!
 //! An [`Identity`] is loaded before anything is bound, so that a mistake in the files stops the
-//! program with one sentence. Afterwards nothing stops it: [`Identity::keep_fresh`] looks at the
-//! files and the wall clock every few seconds (never one long sleep: machines suspend), and what
-//! cannot be loaded is logged while the certificates in use stay. That one mechanism covers the
+//! program with one sentence. Afterwards nothing stops it: [`Identity::changed`] looks at the
+//! files and the wall clock every few seconds (never one long sleep: machines suspend), and while
+//! something cannot be loaded, the certificates in use stay. That one mechanism covers the
 //! renewal of leaves, `certs renew-ca` in another process, and new files of the user's own.
 
 use std::fmt;
@@ -43,7 +43,7 @@ pub(super) struct Shown(Vec<Arc<CertifiedKey>>);
 struct State {
     stamps: Vec<Stamp>,
     look_again_at: OffsetDateTime,
-    warnings: Vec<String>,
+    warnings: Vec<IdentityWarning>,
 }
 
 impl Identity {
@@ -69,7 +69,7 @@ impl Identity {
     }
 
     /// What the administrator should know: an exposed key, an end that is near.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<IdentityWarning> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()
     }
 
@@ -108,24 +108,17 @@ impl Identity {
         }
     }
 
-    /// Refreshes for ever; stop it by dropping the future.
-    pub async fn keep_fresh(self: Arc<Self>) {
+    /// Refreshes until that loads other certificates, or fails.
+    pub async fn changed(self: &Arc<Self>) -> Result<(), IdentityError> {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let identity = Arc::clone(&self);
+            let identity = Arc::clone(self);
             let refreshed = tokio::task::spawn_blocking(move || identity.refresh(OffsetDateTime::now_utc()));
             match refreshed.await {
-                Ok(Ok(true)) => self.log_news(),
-                Ok(Err(error)) => tracing::error!("{error}; the certificate in use stays"),
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
                 Ok(Ok(false)) | Err(_) => {}
             }
-        }
-    }
-
-    fn log_news(&self) {
-        tracing::info!("the listeners' certificates were loaded again");
-        for warning in self.warnings() {
-            tracing::warn!("{warning}");
         }
     }
 }
@@ -161,7 +154,7 @@ impl fmt::Debug for Identity {
 
 struct Loaded {
     keys: Vec<Arc<CertifiedKey>>,
-    warnings: Vec<String>,
+    warnings: Vec<IdentityWarning>,
     /// When to load again although no file changed.
     look_again_at: OffsetDateTime,
 }
@@ -190,7 +183,8 @@ fn load(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, IdentityE
 
 fn load_own(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
     let own = own::load(certificate, key, now)?;
-    Ok(Loaded { keys: vec![own.key], warnings: own.warnings, look_again_at: own.look_again_at })
+    let warnings = own.warnings.into_iter().map(IdentityWarning::Own).collect();
+    Ok(Loaded { keys: vec![own.key], warnings, look_again_at: own.look_again_at })
 }
 
 fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
@@ -204,12 +198,7 @@ fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, Id
     let mut look_again_at = authority.not_after().saturating_sub(CA_EXPIRES_SOON);
     if look_again_at <= now {
         look_again_at = now.saturating_add(Duration::days(1));
-        warnings.push(format!(
-            "the CA certificate {} ends on {}; make a new one in time, which every mail program must then be \
-             taught to trust, with: imap-oauth-proxy certs renew-ca",
-            authority.ca_file().display(),
-            authority.not_after().date()
-        ));
+        warnings.push(IdentityWarning::AuthorityEnds(authority.ca_file(), authority.not_after().date()));
     }
     let look_again_at =
         leaves.iter().filter_map(|leaf| leaf.renew_at).fold(look_again_at, OffsetDateTime::min);
@@ -237,4 +226,33 @@ pub enum IdentityError {
     /// The files of `[tls] certificate` and `key`.
     #[error(transparent)]
     Own(#[from] OwnCertificateError),
+}
+
+impl IdentityError {
+    /// Whether a new CA mends it, if nothing else does.
+    pub fn needs_new_ca(&self) -> bool {
+        matches!(self, Self::Authority(error) if error.needs_new_ca())
+    }
+}
+
+/// What the administrator should know of certificates that are in use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityWarning {
+    /// The user's own pair can be read by others, or ends soon.
+    #[error("{0}")]
+    Own(String),
+    /// Two months are left to visit every mail program.
+    #[error(
+        "the CA certificate {} ends on {}; make a new one in time, which every mail program must then be taught to trust",
+        .0.display(),
+        .1
+    )]
+    AuthorityEnds(PathBuf, time::Date),
+}
+
+impl IdentityWarning {
+    /// Whether a new CA mends it.
+    pub fn needs_new_ca(&self) -> bool {
+        matches!(self, Self::AuthorityEnds(..))
+    }
 }

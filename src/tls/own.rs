@@ -38,7 +38,7 @@ pub(super) fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Resul
     if let Ok(Some(access)) = FileAccess::of(key)
         && (access.others_read() || access.group_or_others_write())
     {
-        warnings.push(access.complaint("the key", key));
+        warnings.push(access.fault("the key", key).to_string());
     }
     let not_after =
         not_after(&chain).ok_or_else(|| OwnCertificateError::NoCertificate(certificate.to_owned()))?;

@@ -8,9 +8,9 @@
 #[cfg(test)]
 mod tests;
 
+mod opening;
 mod talk;
 
-use tokio::io::ReadBuf;
 use tokio_rustls::rustls::client::ClientConnectionData;
 use tokio_rustls::rustls::kernel::KernelConnection;
 use tokio_rustls::rustls::server::ServerConnectionData;
@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use self::talk::{FATAL, Talk, WARNING, description_of};
-use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Record, Sealer};
+use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Sealer};
 
 /// What rustls keeps for changing keys and remembering tickets.
 pub(super) enum Keys {
@@ -135,115 +135,6 @@ impl Session {
     /// Why nothing more is opened.
     pub(super) fn failure(&self) -> Option<&Error> {
         self.failure.as_deref()
-    }
-
-    /// Bytes that are kept of what came.
-    pub(super) fn held(&self) -> usize {
-        self.received.capacity() + self.opened.capacity() + self.talk.held()
-    }
-
-    /// Sealed bytes that wait to be opened.
-    pub(super) fn received(&self) -> &[u8] {
-        &self.received
-    }
-
-    /// The same, to be opened or kept again.
-    pub(super) fn take_received(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.received)
-    }
-
-    /// Bounds what waits here for a reader that takes little at a time.
-    pub(super) fn hold_at_most(&mut self, bytes: usize) {
-        self.may_hold = bytes;
-    }
-
-    /// See [`Session::hold_at_most`].
-    pub(super) fn may_hold(&self) -> usize {
-        self.may_hold
-    }
-
-    /// Whether the record that has begun is longer than what may be held.
-    pub(super) fn is_overfull(&self) -> bool {
-        Record::announced(&self.received).is_some_and(|length| length > self.may_hold)
-    }
-
-    /// Keeps `rest` for the next [`Session::open`].
-    pub(super) fn keep(&mut self, rest: &[u8]) {
-        // A new one each time: what is kept is a part of one record and gone with the next read.
-        self.received = rest.to_vec();
-    }
-
-    /// Opens what was kept, as far as it is whole and `out` has room.
-    pub(super) fn open_received(&mut self, out: &mut ReadBuf<'_>) {
-        let received = self.take_received();
-        let opened = self.open(&received, out);
-        self.keep(received.get(opened..).unwrap_or_default());
-    }
-
-    /// Gives out what was opened before and had no room then; false where there is none.
-    pub(super) fn read_opened(&mut self, out: &mut ReadBuf<'_>) -> bool {
-        if self.opened.is_empty() {
-            return false;
-        }
-        let (now, later) = self.opened.split_at(self.opened.len().min(out.remaining()));
-        out.put_slice(now);
-        // A smaller one each time: what was read is held by its reader.
-        self.opened = Zeroizing::new(later.to_vec());
-        true
-    }
-
-    /// Opens the whole records at the start of `sealed` into `out` while it has room; returns how much of
-    /// `sealed` that was. An error is kept in [`Session::failure`], behind the data before it.
-    pub(super) fn open(&mut self, sealed: &[u8], out: &mut ReadBuf<'_>) -> usize {
-        let mut done = 0;
-        // What the caller read before, as `read_exact` does, is not what this call gives.
-        let before = out.filled().len();
-        while !self.peer_closed && self.failure.is_none() {
-            let rest = sealed.get(done..).unwrap_or_default();
-            match Record::first(rest, self.version) {
-                Ok(None) => return done,
-                Ok(Some(record)) => {
-                    // Room in whole records, or none: a small reader gets one at a time.
-                    if record.room() > out.remaining() && out.filled().len() > before {
-                        return done;
-                    }
-                    done += record.length();
-                    if let Err(error) = self.open_one(&record, out) {
-                        self.fail(error);
-                    }
-                    if !self.opened.is_empty() {
-                        return done;
-                    }
-                }
-                Err(error) => self.fail(error),
-            }
-        }
-        // Nothing that comes after the end is looked at.
-        sealed.len()
-    }
-
-    fn open_one(&mut self, record: &Record<'_>, out: &mut ReadBuf<'_>) -> Result<(), Error> {
-        let room = record.room();
-        if room <= out.remaining() {
-            let (typ, length) = self.opener.open(record, out.initialize_unfilled_to(room))?;
-            if typ == ContentType::ApplicationData {
-                self.take_data(length)?;
-                out.advance(length);
-                return Ok(());
-            }
-            let content = out.initialize_unfilled_to(length).to_vec();
-            return self.take_talk(typ, &content);
-        }
-        let mut plaintext = Zeroizing::new(vec![0; room]);
-        let (typ, length) = self.opener.open(record, &mut plaintext)?;
-        plaintext.truncate(length);
-        if typ == ContentType::ApplicationData {
-            self.take_data(length)?;
-            self.opened = plaintext;
-            self.read_opened(out);
-            return Ok(());
-        }
-        self.take_talk(typ, &plaintext)
     }
 
     /// Changes the key that we seal with, should it be worn. TLS 1.2 has no way to; there the session

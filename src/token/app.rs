@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::{AccessToken, Inner, Outcome, ProviderClient, SESSION_MARGIN, TokenFailure};
 use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
-use crate::text::{one_line, quoted};
+use crate::text::one_line;
 
 /// A mailbox that the provider does not know must not make a collector hammer the token endpoint.
 const FAILURE_PAUSE: Duration = Duration::seconds(60);
@@ -76,7 +76,7 @@ async fn token_of(
         }
         Err(error) => {
             let failure = TokenFailure::of(&error);
-            tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {}", error.one_line(&quoted(mailbox)));
+            tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {error}");
             entry.failed = Some((failure.clone(), now));
             Err(failure)
         }

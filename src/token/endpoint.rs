@@ -2,8 +2,7 @@
 //!
 //! A few requests at once, so that ten thousand logins after an outage reach it one after another; and
 //! a circuit: after a few failures in a row that say nothing about a grant (no connection, 5xx, a web
-//! page), no request is sent for a while, then a single one tries, and its success lets the others in, and its success lets the others in. `Retry-After`
-//! with 429 or 503 opens it at once. No grant's row is touched by waiting here.
+//! page), no request is sent for a while, then a single one tries, and its success lets the others in. `Retry-After` with 429 or 503 opens it at once. No grant's row is touched by waiting here.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::refresh::passing_pause;
+use super::pause::after_failures;
 use crate::oauth::TokenError;
 
 /// Requests at once. A refresh takes a tenth of a second: some hundred a second go through.
@@ -84,7 +83,7 @@ impl Circuit {
 
     fn open(&mut self, wait: Option<Duration>) {
         self.openings = self.openings.saturating_add(1);
-        let own = passing_pause(self.openings).unsigned_abs();
+        let own = after_failures(self.openings).unsigned_abs();
         self.open_until =
             Instant::now().checked_add(wait.unwrap_or_default().min(LONGEST_COMMON_WAIT).max(own));
         self.failures = 0;

@@ -5,7 +5,7 @@ use time::Duration;
 use crate::oauth::TokenError;
 use crate::secret::SealError;
 use crate::store::{Grant, GrantState, StoreError};
-use crate::trouble::{CauseKind, Cure, Trouble};
+use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 /// Why there is no access token.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +44,13 @@ impl TokenFailure {
     pub fn revoked() -> Self {
         let cause = "there is no authorisation for this account";
         Self::NeedsAuthorization(Trouble::new(CauseKind::NoGrant, cause, Cure::authorize()))
+    }
+
+    /// The grant is good, and lacks `scopes`, without which the provider does not take `door`.
+    pub fn lacks_scopes(door: &str, scopes: &[String]) -> Self {
+        let (scopes, which) = (scopes.join(" "), if scopes.len() > 1 { "scopes" } else { "scope" });
+        let cause = format!("the authorisation lacks the {which} {scopes}, without which there is no {door}");
+        Self::NeedsAuthorization(Trouble::new(CauseKind::ScopeMissing, cause, Cure::authorize()))
     }
 
     /// The trouble that the grant's row tells of, while it has to be waited out.
@@ -89,13 +96,9 @@ impl TokenFailure {
     }
 
     pub(super) fn unknown_provider(provider: &str) -> Self {
-        let cause = format!("the configuration has no provider named {provider:?} any more");
-        let cure = Cure::Authorize {
-            way: None,
-            before: format!("put [providers.{provider}] back, or run: "),
-            after: " --provider NAME".to_owned(),
-        };
-        Self::Misconfigured(Trouble::new(CauseKind::ProviderUnknown, cause, cure))
+        let before = format!("put [providers.{provider}] back, or run: ");
+        let cure = Cure::authorize_with(before, " --provider NAME");
+        Self::Misconfigured(Trouble { cause: Cause::provider_unknown(provider), cure })
     }
 
     pub(super) fn internal() -> Self {

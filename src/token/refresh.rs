@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
+use super::pause::after_failures;
 use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
@@ -25,10 +26,6 @@ const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A wrong registration is not tried again before this, unless the process starts anew.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
-/// Back-off of what passes: 1, 2, 4 … 60 s, each with up to half as much again, so that accounts
-/// that failed together do not come back together.
-const PASSING_BACKOFF_SECONDS: u32 = 60;
-
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome {
     loop {
         let grant = match look(inner, id, wanted).await? {
@@ -125,7 +122,7 @@ async fn ask(
         Right::Application => return Ok(client.app_token(&grant.owner).await),
         Right::Withdrawn { .. } => return Err(TokenFailure::revoked()),
     };
-    Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(&grant.scopes)).await)
+    Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(grant.known_scopes())).await)
 }
 
 fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {
@@ -269,7 +266,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);
-            (GrantState::Retrying, asked.max(passing_pause(grant.failures)))
+            (GrantState::Retrying, asked.max(after_failures(grant.failures)))
         }
     };
     tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
@@ -284,26 +281,5 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         // In the row's words, which may know more.
         TokenError::NeedsPerson(_) => TokenFailure::on_record(&grant, pause),
         _ => TokenFailure::of(error),
-    }
-}
-
-pub(super) fn passing_pause(failures: u32) -> Duration {
-    let seconds = 2u32.saturating_pow(failures.saturating_sub(1).min(10)).min(PASSING_BACKOFF_SECONDS);
-    let jitter =
-        f64::from(u16::from_be_bytes(crate::secret::random_bytes::<2>())) / f64::from(u16::MAX) / 2.0;
-    Duration::seconds_f64(f64::from(seconds) * (1.0 + jitter))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passing_trouble_is_tried_again_after_one_to_ninety_seconds() {
-        for (failures, least) in [(1, 1), (2, 2), (3, 4), (7, 60), (100, 60)] {
-            let pause = passing_pause(failures);
-            let least = Duration::seconds(least);
-            assert!(pause >= least && pause <= least * 1.5, "{failures}: {pause}");
-        }
     }
 }

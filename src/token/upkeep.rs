@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
-use crate::store::{GrantKind, GrantState, GrantStatus, Id};
+use crate::store::{GrantKind, GrantState, GrantStatus, Id, is_of_domain};
 
 /// So recent a login means that the next one is near: people look into their mail every day.
 const IN_USE: Duration = Duration::days(1);
@@ -73,7 +73,7 @@ impl Upkeep {
             // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
             if grant.kind == GrantKind::App
                 && known.app_tokens_are_per_mailbox()
-                && grant.owner.starts_with('@')
+                && is_of_domain(&grant.owner)
             {
                 continue;
             }

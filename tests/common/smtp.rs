@@ -10,7 +10,7 @@ use super::client::tls_config;
 pub use sandbox::smtp::{Client, Reply};
 
 impl Serving {
-    /// The address of the first submission listener with this security: `tls`, `starttls` or `cleartext`.
+    /// The address of the first submission listener with this security: `tls`, `starttls` or `none`.
     pub fn submission_of(&self, security: &str) -> SocketAddr {
         let listeners = self.ready["listeners"].as_array().unwrap();
         let found = listeners

@@ -141,7 +141,8 @@ async fn what_a_person_would_cure_is_the_administrators() {
         let app = AppGrant::ServiceAccount { scopes: Vec::new(), key: files.path("service.json") };
         let error = client(with(&server, app)).app_token("bob@corp.example").await.unwrap_err();
         assert!(matches!(error, TokenError::NeedsAdministrator(_)), "{error:?}");
-        assert!(error.to_string().contains(says) && !error.to_string().contains("authorize"), "{error}");
+        let line = error.trouble().line("COMMAND");
+        assert!(line.contains(says) && !line.contains("COMMAND"), "{line}");
     }
 }
 
@@ -177,9 +178,9 @@ async fn a_wrong_file_is_named_and_nothing_is_sent() {
 async fn without_secret_or_app_it_says_what_to_set() {
     let server = endpoint().await;
     let none = client(provider(&server.base())).app_token("bob@corp.example").await.unwrap_err();
-    assert!(none.to_string().contains("[providers.acme]"), "{none}");
+    assert!(none.trouble().line("COMMAND").contains("[providers.acme]"), "{none}");
     let app = AppGrant::ClientSecret { scopes: Vec::new() };
     let error = client(with(&server, app)).app_token("bob@corp.example").await.unwrap_err();
-    assert!(error.to_string().contains("client_secret"), "{error}");
+    assert!(error.trouble().line("COMMAND").contains("client_secret"), "{error}");
     assert!(server.seen().is_empty());
 }

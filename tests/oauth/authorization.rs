@@ -257,10 +257,10 @@ async fn a_refused_code_carries_the_providers_reason_and_no_secret() {
     let AuthorizeError::Token(refused) = &error else { panic!("{error}") };
     assert_eq!(refused.refusal().description.as_deref(), Some("bad [masked] [masked]"));
     assert_eq!(
-        error.one_line("bob@corp.example"),
-        "the provider does not accept the code: it was used already, or too late (invalid_grant, HTTP 400); \
-         run `imap-oauth-proxy authorize bob@corp.example` again"
+        error.to_string(),
+        "the provider does not accept the code: it was used already, or too late (invalid_grant, HTTP 400)"
     );
+    assert_eq!(error.cure().unwrap().words("COMMAND"), "run `COMMAND` again");
     assert!(!format!("{error:?}").contains(&server.seen()[0].form["code_verifier"]));
 }
 

@@ -249,7 +249,7 @@ async fn no_error_holds_what_was_sent() {
     let mut provider = provider(&server.base());
     provider.client_secret = Some(Secret::new("canary-client-secret"));
     let error = client(provider).refresh(&Secret::new(CANARY), &[]).await.unwrap_err();
-    let shown = format!("{error} {error:?} {}", error.one_line("bob@corp.example"));
+    let shown = format!("{error} {error:?} {}", error.trouble().line("COMMAND"));
     assert!(!shown.contains("canary") && !shown.contains('\x1b'), "{shown}");
     assert_eq!(error.refusal().description.as_deref(), Some("token [masked] of client [masked] [2J"));
 }
@@ -259,5 +259,5 @@ async fn a_missing_client_id_says_what_to_do() {
     let mut provider = provider("https://login.example");
     provider.client_id = None;
     let error = client(provider).refresh(&Secret::new(CANARY), &[]).await.unwrap_err();
-    assert!(error.to_string().contains("client_id in [providers.acme]"), "{error}");
+    assert!(error.trouble().line("COMMAND").contains("client_id in [providers.acme]"), "{error}");
 }

@@ -1,13 +1,21 @@
 """The parts without the proxy: what the other tests take for granted about them."""
 
 import imaplib
+import smtplib
 import unittest
 
+from letter import RECIPIENTS, SENDER, letter
+from parts.child import DEADLINE, run
 from world import ALICE, BOB, RealParts, message
 
 
 def xoauth2(user, token):
     return lambda _challenge: f"user={user}\x01auth=Bearer {token}\x01\x01".encode()
+
+
+def smtp_xoauth2(user, token):
+    """The same for smtplib. The answer to a refusal's challenge is empty."""
+    return lambda challenge=None: "" if challenge else f"user={user}\x01auth=Bearer {token}\x01\x01"
 
 
 class OAuthServer(RealParts):
@@ -83,6 +91,83 @@ class MailServer(RealParts):
         client = self.dial(self.dovecot)
         with self.assertRaises(imaplib.IMAP4.error):
             client.authenticate("XOAUTH2", xoauth2(account, token))
+
+
+class SubmissionServer:
+    """A provider to send through; the classes below say which, and at which port."""
+
+    def assert_arrived(self):
+        mail = self.arrived.next()
+        self.assertEqual((mail.sender, mail.recipients), (SENDER, RECIPIENTS))
+        self.assertEqual(mail.as_sent(), letter())
+
+    def test_a_token_sends_mail_that_arrives_as_it_was(self):
+        client = self.dial_submission(self.server, self.security)
+        client.auth("XOAUTH2", smtp_xoauth2(ALICE, self.oidc.sign_in(ALICE)["access_token"]))
+        self.assertEqual(client.sendmail(SENDER, RECIPIENTS, letter(), ["BODY=8BITMIME"]), {})
+        client.quit()
+        self.assert_arrived()
+
+    def test_curl_sends_with_a_token(self):
+        draft = self.work / "draft.eml"
+        draft.write_bytes(letter())
+        scheme = "smtps" if self.security == "tls" else "smtp"
+        run(
+            ["curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", self.server.ca]
+            + ["--user", f"{ALICE}:", "--oauth2-bearer", self.oidc.sign_in(ALICE)["access_token"]]
+            + ["--login-options", "AUTH=XOAUTH2", "--mail-from", SENDER]
+            + [word for recipient in RECIPIENTS for word in ("--mail-rcpt", recipient)]
+            + ["--upload-file", draft, f"{scheme}://{self.server.host}:{self.server.submission[self.security]}"]
+        )
+        self.assert_arrived()
+
+    def test_expired_tokens_and_those_of_somebody_else_are_refused(self):
+        expired = self.oidc.sign_in(ALICE)["access_token"]
+        self.oidc.expire_access_tokens(ALICE)
+        for token in (expired, self.oidc.sign_in(BOB)["access_token"]):
+            with self.assertRaises(smtplib.SMTPAuthenticationError) as refusal:
+                self.dial_submission(self.server, self.security).auth("XOAUTH2", smtp_xoauth2(ALICE, token))
+            self.assertEqual(refusal.exception.smtp_code, 535)
+        self.assertEqual(self.arrived.waiting(), 0)
+
+    def test_a_password_is_refused_and_so_is_mail_without_a_login(self):
+        client = self.dial_submission(self.server, self.security)
+        self.assertNotIn("PLAIN", client.esmtp_features["auth"])
+        with self.assertRaises(smtplib.SMTPException):
+            client.login(ALICE, "any password")
+        client = self.dial_submission(self.server, self.security)
+        self.assertEqual(client.mail(SENDER)[0], 530)
+
+
+class DovecotWithTls(SubmissionServer, RealParts):
+    security = "tls"
+
+    def setUp(self):
+        super().setUp()
+        self.server, self.arrived = self.dovecot, self.world.sink
+
+
+class DovecotWithStarttls(DovecotWithTls):
+    security = "starttls"
+
+
+class SmtpServerWithStarttls(SubmissionServer, RealParts):
+    security = "starttls"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.arrived = cls.world.smtp_server()
+
+    def setUp(self):
+        super().setUp()
+        self.arrived.empty()
+
+    def test_before_starttls_there_is_no_login(self):
+        client = smtplib.SMTP(self.server.host, self.server.submission["starttls"], timeout=DEADLINE)
+        self.addCleanup(client.close)
+        client.ehlo()
+        self.assertEqual(client.docmd("AUTH", "XOAUTH2")[0], 538)
 
 
 if __name__ == "__main__":

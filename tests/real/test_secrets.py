@@ -1,9 +1,10 @@
 """Nothing secret is left behind: not in a log at its loudest, not in a file, not in a command's output."""
 
 import base64
+import smtplib
 import unittest
 
-from world import ALICE, BehindAProxy, message
+from world import ALICE, BOB, BehindAProxy, message
 
 BODY = "canary-in-a-mail-body"
 WRONG = "canary-wrong-password"
@@ -20,6 +21,19 @@ def disguises(secret):
 
 
 class Secrets(BehindAProxy):
+    def sends_through(self):
+        return self.dovecot, "tls"
+
+    def send(self, password):
+        sender = self.dial_submission(self.proxy, "tls")
+        with self.assertRaises(smtplib.SMTPAuthenticationError):
+            sender.login(ALICE, WRONG)
+        sender = self.dial_submission(self.proxy, "starttls")
+        sender.user, sender.password = ALICE, password
+        sender.auth("LOGIN", sender.auth_login)
+        sender.sendmail(ALICE, [BOB], message("canary", BODY + "\r\n"))
+        sender.quit()
+
     def test_no_secret_is_written_anywhere_in_clear(self):
         before = {token["value"] for token in self.oidc.tokens()}
         password = self.authorize_and_serve()
@@ -33,6 +47,7 @@ class Secrets(BehindAProxy):
         client.select("INBOX")
         client.fetch("1", "(BODY[])")
         client.logout()
+        self.send(chosen)
         self.oidc.expire_access_tokens(ALICE)
         self.assert_reads_mail(password)
         self.oidc.revoke_grants(ALICE)

@@ -1,7 +1,8 @@
-"""What every test file stands on: one OAuth server, one Dovecot, and proxies in front of them."""
+"""What every test file stands on: one OAuth server, one Dovecot with a sink behind it, and proxies in front of them."""
 
 import imaplib
 import shutil
+import smtplib
 import ssl
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from parts.child import DEADLINE
 from parts.dovecot import Dovecot
 from parts.oidc import Oidc
 from parts.proxy import Proxy
+from parts.sink import Sink
+from parts.smtp_server import SmtpServer
 
 ALICE = "alice@corp.example"
 BOB = "bob@corp.example"
@@ -29,15 +32,21 @@ class World:
         try:
             self.authority = Authority(self.root)
             self.oidc = self._started(Oidc())
+            self.sink = self._started(Sink())
             self.dovecot = self._started(
-                Dovecot.with_tokens(self.root / "dovecot", self.authority, self.oidc.introspection_url)
+                Dovecot.with_tokens(self.root / "dovecot", self.authority, self.sink, self.oidc.introspection_url)
             )
         except BaseException:
             self.stop()
             raise
 
     def password_dovecot(self, password):
-        return self._started(Dovecot.with_password(self.root / "control", self.authority, password))
+        return self._started(Dovecot.with_password(self.root / "control", self.authority, self.sink, password))
+
+    def smtp_server(self):
+        """Another provider's submission server: STARTTLS alone, XOAUTH2 alone."""
+        directory = self.root / "smtp-server"
+        return self._started(SmtpServer(directory, self.authority, self.oidc.introspection_url))
 
     def proxy(self, **options):
         """A proxy with an empty state directory, not yet running."""
@@ -68,12 +77,27 @@ class RealParts(unittest.TestCase):
         self.work.chmod(0o755)
         self.dovecot.empty(ALICE)
         self.dovecot.empty(BOB)
+        self.world.sink.empty()
 
     def dial(self, server):
         """A connection of Python's imaplib, not yet logged in, closed at the end of the test."""
         trust = ssl.create_default_context(cafile=str(server.ca))
         client = imaplib.IMAP4_SSL(server.host, server.port, ssl_context=trust, timeout=DEADLINE)
         self.addCleanup(client.sock.close)
+        return client
+
+    def dial_submission(self, server, security, greet=True):
+        """A connection of Python's smtplib with TLS, not yet logged in, closed at the end of the test."""
+        trust = ssl.create_default_context(cafile=str(server.ca))
+        port = server.submission[security]
+        if security == "tls":
+            client = smtplib.SMTP_SSL(server.host, port, context=trust, timeout=DEADLINE)
+        else:
+            client = smtplib.SMTP(server.host, port, timeout=DEADLINE)
+            client.starttls(context=trust)
+        self.addCleanup(client.close)
+        if greet:
+            client.ehlo()
         return client
 
     def assert_refused(self, call, *expected):
@@ -93,10 +117,14 @@ class BehindAProxy(RealParts):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.world.proxy(**self.proxy_options)
+        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through())
         self.addCleanup(self.proxy.stop)
         self.oidc.revoke_grants(ALICE)
         self.oidc.revoke_grants(BOB)
+
+    def sends_through(self):
+        """The server to send through and the security there, for tests that send."""
+        return None
 
     def run(self, result=None):
         """When a test fails, what the proxy said is the first thing one asks for."""

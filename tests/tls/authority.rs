@@ -11,6 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 
+use crate::common::Site;
 use crate::harness::{Listener, MailProgram, now, provider, settings, shown};
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -195,7 +196,7 @@ fn the_ca_is_never_replaced_unless_somebody_asks() {
     let good_key = fs::read(&key).unwrap();
     let refused = |what: &str| {
         let error = Authority::open(&settings, now()).err().unwrap();
-        assert!(error.to_string().contains("certs renew-ca"), "{what}: {error}");
+        assert!(error.needs_new_ca() && error.to_string().contains("make a new CA"), "{what}: {error}");
         assert_eq!(fs::read_to_string(&pem).unwrap().contains(&first.pem()), what != "damaged ca.pem");
         error
     };
@@ -248,7 +249,7 @@ fn a_hostname_that_the_ca_may_not_sign_is_an_error_and_renewing_cures_it() {
     assert!(
         matches!(&error, IdentityError::Authority(AuthorityError::NotPermitted { name, .. }) if name == "mail.example")
     );
-    assert!(error.to_string().contains("certs renew-ca"), "{error}");
+    assert!(error.needs_new_ca() && error.to_string().contains("make a new CA"), "{error}");
     Authority::renew(&grown, now()).unwrap();
     Identity::load(grown, now()).unwrap();
     // Fewer names need no new CA.
@@ -306,7 +307,8 @@ fn leaves_end_no_later_than_the_ca_and_are_not_renewed_in_vain() {
     let made = now() - Duration::days(3652 - 40);
     Authority::open(&settings(directory.path()), made).unwrap();
     let identity = Identity::load(settings(directory.path()), now()).unwrap();
-    assert!(identity.warnings()[0].contains("certs renew-ca"), "{:?}", identity.warnings());
+    let warning = identity.warnings().remove(0);
+    assert!(warning.needs_new_ca() && warning.to_string().contains("make a new one in time"), "{warning}");
     let leaf = fs::read(directory.path().join("leaf-ecdsa.pem")).unwrap();
     assert!(identity.refresh(now() + Duration::days(39)).unwrap());
     assert_eq!(fs::read(directory.path().join("leaf-ecdsa.pem")).unwrap(), leaf);
@@ -342,4 +344,29 @@ async fn a_listener_whose_ca_breaks_keeps_what_it_has() {
     listener.next().await.unwrap();
     set_mode(&directory.path().join("ca.key"), 0o600);
     assert!(identity.refresh(now()).unwrap());
+}
+
+/// The library says that a new CA is needed; the commands and the log say how one is made, and exported.
+#[tokio::test]
+async fn the_commands_that_mend_trust_stand_on_the_terminal_and_in_the_log() {
+    let site = Site::new().await;
+    let mut serving = site.serve().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Identity::load(settings(elsewhere.path()), now()).unwrap();
+    let stranger = MailProgram::trusting(&other.ca_file().unwrap());
+    stranger.connect(serving.address(), "localhost").await.unwrap_err();
+    let line = serving.logs("the client refused the certificate").await;
+    assert!(line.contains("trust the CA: imap-oauth-proxy certs export FILE"), "{line}");
+
+    fs::write(site.state().join("ca.key"), "no key").unwrap();
+    let line = serving.logs("the certificate in use stays").await;
+    assert!(line.contains("make a new CA, which every mail program"), "{line}");
+    assert!(line.contains(", with: imap-oauth-proxy certs renew-ca; "), "{line}");
+    let (code, _) = serving.stop().await;
+    assert_eq!(code, 0);
+    for command in [&["certs", "show"][..], &["serve"]] {
+        let ran = site.run(command).await;
+        let hint = "hint: imap-oauth-proxy certs renew-ca makes a new CA";
+        assert!(ran.code == 1 && ran.err.contains(hint), "{command:?}: {ran:?}");
+    }
 }

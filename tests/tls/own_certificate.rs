@@ -129,11 +129,15 @@ fn row_24_an_exposed_key_and_a_near_end_are_warnings() {
     fs::set_permissions(directory.path().join("privkey.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let identity = Identity::load(settings(directory.path()), now()).unwrap();
     assert_eq!(identity.warnings().len(), 1);
-    assert!(identity.warnings()[0].contains("(mode 644)"), "{:?}", identity.warnings());
+    assert!(warning(&identity, 0).contains("(mode 644)"), "{:?}", identity.warnings());
     // No file changes, yet the end comes nearer: thirty days, of which fourteen are soon.
     assert!(!identity.refresh(now() + Duration::days(15)).unwrap());
     assert!(identity.refresh(now() + Duration::days(17)).unwrap());
-    assert!(identity.warnings()[1].contains(" ends on "), "{:?}", identity.warnings());
+    assert!(warning(&identity, 1).contains(" ends on "), "{:?}", identity.warnings());
     assert!(identity.refresh(now() + Duration::days(31)).unwrap());
-    assert!(identity.warnings()[1].contains(" ended on "), "{:?}", identity.warnings());
+    assert!(warning(&identity, 1).contains(" ended on "), "{:?}", identity.warnings());
+}
+
+fn warning(identity: &Identity, index: usize) -> String {
+    identity.warnings()[index].to_string()
 }

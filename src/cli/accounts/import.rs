@@ -10,7 +10,6 @@ use crate::command;
 use crate::control::Installation;
 use crate::control::transfer::{Imported, Parcel, Trial, check};
 use crate::secret::bundle::{self, Kind};
-use crate::text::quoted;
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -47,7 +46,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let tried = imported.try_it(installation).await;
     let done = tried.map(|trial| tell(&imported, &trial));
     print::words("Mail programs need an app password of this installation:");
-    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(account)));
+    print::words(&format!("  {}", command::create_password(account)));
     Ok(done?)
 }
 
@@ -66,9 +65,8 @@ fn tell(imported: &Imported, trial: &Trial) -> Done {
     match trial {
         Trial::Opened { folders, token } => {
             let left = token.minutes_left();
-            print::words(&format!(
-                "The mailbox opened and has {folders} folders; the token is good for {left} min."
-            ));
+            let folders = folders.map(|folders| format!(" and has {folders} folders")).unwrap_or_default();
+            print::words(&format!("The mailbox opened{folders}; the token is good for {left} min."));
             return Done::Well;
         }
         Trial::NoToken(failure) => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::ToOpen;
 use crate::cli::print;
 use crate::secret::KeySource;
 
@@ -13,9 +14,9 @@ use crate::secret::KeySource;
 const OPENER_FAILS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Shows the address to open.
-pub(super) fn announce(url: &Url, redirect_uri: &str, owner: &str) {
+pub(super) fn announce(url: &Url, redirect_uri: &str, owner: &str, as_json: bool) {
     print::words(&format!("Open this address in a browser and sign in as {owner}:"));
-    print::data(url.as_str());
+    ToOpen { url: url.as_str(), code: None }.show(as_json);
     if let Some(port) = loopback_port(redirect_uri) {
         print::words("If the browser runs on another machine, let it reach this one first, there:");
         print::words(&format!("  ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"));

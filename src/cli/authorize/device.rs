@@ -7,17 +7,28 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use time::OffsetDateTime;
 
+use super::ToOpen;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::control::Error;
 use crate::control::authorize::Answer;
 use crate::oauth::Device;
 
-pub(super) fn show(device: &Device, owner: &str, provider: &str) {
+pub(super) fn show(device: &Device, owner: &str, provider: &str, as_json: bool) {
     print::words(&format!("On any device, open this address of {provider} and sign in as {owner}:"));
-    print::data(device.verification_uri.as_str());
-    print::words("It asks for this code:");
-    print::data(&device.user_code);
+    let url = device.verification_uri.as_str();
+    match as_json {
+        true => {
+            ToOpen { url, code: Some(&device.user_code) }.show(true);
+            print::words("It asks for this code:");
+            print::words(&device.user_code);
+        }
+        false => {
+            print::data(url);
+            print::words("It asks for this code:");
+            print::data(&device.user_code);
+        }
+    }
     let target = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
     if let Ok(code) = QrCode::new(target.as_str()) {
         // Light on dark is how terminals are; the margin is what cameras need.

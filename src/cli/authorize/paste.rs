@@ -6,6 +6,7 @@
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::ToOpen;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
@@ -13,12 +14,17 @@ use crate::control::Error;
 use crate::control::authorize::{Answer, Consent};
 use crate::oauth::{AuthorizeError, RedirectError};
 
-pub(super) async fn answer(consent: &Consent, url: &Url, redirect_uri: &str) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    consent: &Consent,
+    url: &Url,
+    redirect_uri: &str,
+    as_json: bool,
+) -> Result<Answer, Failure> {
     let owner = consent.owner();
     // Before anything is shown: nothing that is pasted in haste is echoed either.
     let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
-    print::data(url.as_str());
+    ToOpen { url: url.as_str(), code: None }.show(as_json);
     print::words("2. The browser ends at a page that it may not be able to load. That is right.");
     print::words(&format!("   Copy the whole address from its address bar; it begins with {redirect_uri}"));
     match is_interactive() {

@@ -1,14 +1,15 @@
 //! What to type into the mail program.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::print;
-use crate::config::{Config, Provider, Security};
+use crate::config::{Config, Door, Provider, Security};
 use crate::control::authorize::{Authorized, Proof};
-use crate::control::setup;
+use crate::control::setup::{self, Server};
 use crate::secret::Secret;
 
 /// The result of `authorize`, as its JSON.
@@ -24,6 +25,11 @@ pub(super) struct Summary<'a> {
     /// Null where the account keeps the passwords that it has.
     password: Option<&'a str>,
     ca_file: Option<PathBuf>,
+    /// Where each door that opened is found.
+    protocols: BTreeMap<&'static str, Server>,
+    /// The same for a person, in the order of the doors.
+    #[serde(skip)]
+    shown: Vec<(Door, Server)>,
 }
 
 impl<'a> Summary<'a> {
@@ -33,7 +39,16 @@ impl<'a> Summary<'a> {
         stored: &'a Authorized,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        let server = setup::server(config).ok_or_else(|| Failure::new("no listener is configured"))?;
+        // Where no listener opens a door that opened, the account is of use to others.
+        let first = Door::ALL.into_iter().find_map(|door| Some((door, setup::server(config, door)?)));
+        let (door, server) = first.ok_or_else(|| Failure::new("no listener is configured"))?;
+        let opened = stored.proofs.iter().filter(|(_, proof)| !matches!(proof, Proof::LeftOut(_)));
+        let mut shown: Vec<(Door, Server)> =
+            opened.filter_map(|(door, _)| Some((*door, setup::server(config, *door)?))).collect();
+        let protocols = shown.iter().map(|(door, server)| (door.name(), server.clone())).collect();
+        if shown.is_empty() {
+            shown.push((door, server.clone()));
+        }
         Ok(Self {
             account: &stored.account,
             provider: &provider.name,
@@ -44,39 +59,44 @@ impl<'a> Summary<'a> {
             username: &stored.account,
             password: stored.password.as_ref().map(Secret::expose),
             ca_file,
+            protocols,
+            shown,
         })
     }
 
     /// For a person: words around, data as they are.
-    pub(super) fn show(&self, proof: &Proof) {
+    pub(super) fn show(&self, proofs: &[(Door, Proof)]) {
         let Self { account, .. } = self;
-        match proof {
-            Proof::Opened { folders } => print::words(&format!(
-                "{account} is authorised: the mailbox opened and has {folders} folders."
-            )),
-            _ => print::words(&format!("{account} is authorised.")),
+        let opened: Vec<String> = proofs
+            .iter()
+            .filter_map(|(door, proof)| match proof {
+                Proof::Opened { folders: Some(folders) } => {
+                    Some(format!("the mailbox opened and has {folders} folders"))
+                }
+                Proof::Opened { folders: None } => Some(format!("{} lets it in", door.title())),
+                _ => None,
+            })
+            .collect();
+        match opened.is_empty() {
+            false => print::words(&format!("{account} is authorised: {}.", opened.join(", and "))),
+            true => print::words(&format!("{account} is authorised.")),
         }
         print::words("Set the mail program up with:");
+        for (door, server) in &self.shown {
+            row("Protocol", door.title());
+            row("Server", &server.host);
+            row("Port", &server.port.to_string());
+            row("Security", name_of(server.security));
+        }
         let user_name = match self.username.strip_prefix('@') {
             Some(domain) => format!("NAME@{domain}, each mailbox by its own address"),
             None => self.username.to_owned(),
         };
-        let security = match self.security {
-            Security::Tls => "SSL/TLS",
-            Security::Starttls => "STARTTLS",
-            Security::None => "none",
-        };
-        let password = self.password.unwrap_or("unchanged (imap-oauth-proxy passwords create makes another)");
-        for (name, value) in [
-            ("Protocol", "IMAP"),
-            ("Server", self.host.as_str()),
-            ("Port", self.port.to_string().as_str()),
-            ("Security", security),
-            ("User name", user_name.as_str()),
-            ("Password", password),
-        ] {
-            print::data(&format!("  {name:<10} {value}"));
-        }
+        row("User name", &user_name);
+        row(
+            "Password",
+            self.password.unwrap_or("unchanged (imap-oauth-proxy passwords create makes another)"),
+        );
         if let Some(ca_file) = &self.ca_file {
             print::words("It has to trust the proxy's own CA, which is in:");
             print::words(&format!("  {}", ca_file.display()));
@@ -88,5 +108,17 @@ impl<'a> Summary<'a> {
             );
             print::words("Others: docs/clients.md and certs/README.md.");
         }
+    }
+}
+
+fn row(name: &str, value: &str) {
+    print::data(&format!("  {name:<10} {value}"));
+}
+
+fn name_of(security: Security) -> &'static str {
+    match security {
+        Security::Tls => "SSL/TLS",
+        Security::Starttls => "STARTTLS",
+        Security::None => "none",
     }
 }

@@ -1,10 +1,11 @@
 //! `tokens import`: a refresh token that was got elsewhere proves itself and is stored.
 
+use crate::cli::authorize::warn;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
+use crate::command;
 use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
-use crate::text::quoted;
 
 /// Far above any provider's; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
@@ -17,11 +18,13 @@ pub(super) async fn import(
     authorize::check_import(installation, account).await?;
     let provider = providers::named(&installation.config, provider)?;
     let refresh_token = read_refresh_token().await?;
-    let account = authorize::import(installation, &provider, account, refresh_token).await?.account;
+    let stored = authorize::import(installation, &provider, account, refresh_token, &mut |_| ()).await?;
+    warn(&stored);
+    let account = stored.account;
     print::words(&format!(
         "{account} is authorised with the imported token. Mail programs need an app password:"
     ));
-    print::words(&format!("  imap-oauth-proxy passwords create {} --name NAME", quoted(&account)));
+    print::words(&format!("  {}", command::create_password(&account)));
     Ok(Done::Well)
 }
 

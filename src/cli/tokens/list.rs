@@ -25,6 +25,8 @@ struct Listed {
     state: &'static str,
     #[serde(skip)]
     needs_person: bool,
+    /// The doors that the grant opens.
+    protocols: Vec<&'static str>,
     scopes: Vec<String>,
     scopes_missing: Vec<String>,
     authorized_at: Option<String>,
@@ -106,6 +108,7 @@ impl Listed {
         Self {
             state: overview.state.name(),
             needs_person: overview.state.needs_person(),
+            protocols: overview.protocols.iter().map(|door| door.name()).collect(),
             last_error: trouble.map(|trouble| trouble.line(&authorize)),
             last_error_at: rfc3339(overview.failed_at()),
             cause: trouble.map(|trouble| trouble.cause.clone()),
@@ -164,14 +167,20 @@ pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done
     };
     match json {
         true => print::json(&listed)?,
-        false => show(&listed),
+        false => show(&listed, has_several_doors(installation)),
     }
     Ok(done)
 }
 
-fn show(listed: &[Listed]) {
+/// Whether doors are worth a column: where each provider in use offers one alone, they are not.
+fn has_several_doors(installation: &Installation) -> bool {
+    let mut providers = installation.config.providers.values();
+    providers.any(|provider| provider.is_usable() && provider.doors().count() > 1)
+}
+
+fn show(listed: &[Listed], with_doors: bool) {
     if listed.is_empty() {
-        print::words("There is no account yet; imap-oauth-proxy authorize YOU@EXAMPLE.COM makes one.");
+        print::no_account_yet();
         return;
     }
     let day = |time: &Option<String>| match time {
@@ -182,7 +191,7 @@ fn show(listed: &[Listed]) {
         .iter()
         .map(|grant| {
             let owner = grant.owner.clone().filter(|owner| *owner != grant.account);
-            vec![
+            let mut row = vec![
                 grant.account.clone(),
                 grant.provider.clone().unwrap_or_else(|| "-".to_owned()),
                 owner.unwrap_or_else(|| "itself".to_owned()),
@@ -196,13 +205,28 @@ fn show(listed: &[Listed]) {
                     (None, Some(refusal)) => refusal.line.clone(),
                     (None, None) => grant.ends.first().map(|end| cut(&end.text)).unwrap_or_default(),
                 },
-            ]
+            ];
+            if with_doors {
+                let doors =
+                    if grant.protocols.is_empty() { "-".to_owned() } else { grant.protocols.join(",") };
+                row.insert(4, doors);
+            }
+            row
         })
         .collect();
-    print::table(
-        &["ACCOUNT", "PROVIDER", "OWNER", "STATE", "REFRESHED (UTC)", "LAST LOGIN", "ERROR OR NEAREST END"],
-        &rows,
-    );
+    let mut titles = vec![
+        "ACCOUNT",
+        "PROVIDER",
+        "OWNER",
+        "STATE",
+        "REFRESHED (UTC)",
+        "LAST LOGIN",
+        "ERROR OR NEAREST END",
+    ];
+    if with_doors {
+        titles.insert(4, "PROTOCOLS");
+    }
+    print::table(&titles, &rows);
 }
 
 fn cut(text: &str) -> String {

@@ -2,10 +2,10 @@
 
 use crate::cli::failure::{Done, Failure, chain};
 use crate::cli::print;
+use crate::command;
 use crate::config::Provider;
 use crate::control::grants::{self, AtProvider};
 use crate::control::{Error, Installation};
-use crate::text::quoted;
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let revoked = grants::revoke(installation, name).await?;
@@ -44,7 +44,7 @@ fn in_words(there: &AtProvider, provider: &Provider, owner: &str) -> String {
         }
         AtProvider::Failed(error) => {
             let why = match error {
-                Error::Client(error) => error.one_line(&quoted(owner)),
+                Error::Client(error) => error.trouble().line(&command::authorize_account(owner)),
                 other => chain(other),
             };
             format!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Base, File, Problem};
 use crate::config::is_loopback;
-use crate::secret::FileAccess;
+use crate::secret::{FileAccess, ModeFault};
 
 /// A file that holds a secret, and the key that names it.
 struct SecretFile {
@@ -23,14 +23,12 @@ pub(super) fn judge(file: &File, base: &Base, configuration: Option<&Path>) -> R
         // What is missing is said where it is read.
         let Ok(Some(access)) = FileAccess::of(&path) else { continue };
         let what = if key.last().is_some_and(|key| key.ends_with("key")) { "the key" } else { "the secret" };
-        let complaint = access.complaint(what, &path);
+        let fault = access.fault(what, &path);
         if access.group_or_others_write() {
-            return Err(
-                Problem::at_path(key, refused(&complaint)).hint(format!("run: {}", access.cure(&path)))
-            );
+            return Err(refused(key, fault));
         }
         if access.others_read() {
-            warnings.push(complaint);
+            warnings.push(fault.to_string());
         }
     }
     if let Some(path) = configuration
@@ -39,24 +37,23 @@ pub(super) fn judge(file: &File, base: &Base, configuration: Option<&Path>) -> R
         let secret = inline_secret(file);
         match &secret {
             Some(key) if access.others_write() => {
-                let complaint = access.complaint("it holds a secret, and", path);
-                return Err(Problem::at_path(key.clone(), refused(&complaint))
-                    .hint(format!("run: {}", access.cure(path))));
+                return Err(refused(key.clone(), access.fault("it holds a secret, and", path)));
             }
             Some(key) if access.others_read() || access.group_or_others_write() => {
                 let what = format!("{} is a secret, and the configuration", key.join("."));
-                warnings.push(access.complaint(&what, path));
+                warnings.push(access.fault(&what, path).to_string());
             }
-            None if access.others_write() => warnings.push(access.complaint("the configuration", path)),
+            None if access.others_write() => {
+                warnings.push(access.fault("the configuration", path).to_string());
+            }
             _ => {}
         }
     }
     Ok(warnings)
 }
 
-/// The command stands in the hint.
-fn refused(complaint: &str) -> String {
-    complaint.split("; run: ").next().unwrap_or_default().to_owned()
+fn refused(key: Vec<String>, ModeFault { fault, cure }: ModeFault) -> Problem {
+    Problem::at_path(key, fault).hint(format!("run: {cure}"))
 }
 
 fn secret_files(file: &File, base: &Base) -> Vec<SecretFile> {

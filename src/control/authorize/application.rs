@@ -3,25 +3,31 @@
 //! What guards such a mailbox is the app password alone, so the account and its first password are
 //! stored in one moment, or not at all.
 
+use super::doors::{Certainty, Doors};
 use super::plan::{Progress, Tell};
-use super::storing::{Authorized, Proof, Seat, store};
+use super::storing::{Authorized, Seat, store};
 
 use crate::config::{AppGrant, Names, Provider};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::proof::prove;
 use crate::control::providers::Legs;
-use crate::store::GrantKind;
+use crate::store::{GrantKind, is_of_domain};
 
 /// An application's right that is to be proven.
 pub(super) struct Application {
     /// The mailbox to prove it with.
     probe: Option<String>,
+    doors: Doors,
 }
 
 impl Application {
     /// Judges whether `provider` can give one.
-    pub(super) fn new(provider: &Provider, account: &str, probe: Option<&str>) -> Result<Self, Error> {
+    pub(super) fn new(
+        provider: &Provider,
+        account: &str,
+        probe: Option<&str>,
+        doors: Doors,
+    ) -> Result<Self, Error> {
         let (title, name) = (provider.title.clone(), provider.name.clone());
         match &provider.app {
             Some(AppGrant::ClientSecret { .. }) if provider.quirks.app_by_service_account => {
@@ -30,8 +36,8 @@ impl Application {
             Some(_) => {}
             None => return Err(Error::NoApplication { title, name }),
         }
-        let probe = if account.starts_with('@') { probe } else { Some(account) };
-        Ok(Self { probe: probe.map(str::to_owned) })
+        let probe = if is_of_domain(account) { probe } else { Some(account) };
+        Ok(Self { probe: probe.map(str::to_owned), doors })
     }
 
     pub(super) async fn finish(
@@ -53,22 +59,22 @@ impl Application {
                 Some(tokens.map_err(|error| Error::provider(&seat.account, error))?)
             }
         };
-        let proof = match (&tokens, probe) {
+        let proofs = match (&tokens, probe) {
             (Some(tokens), Some(mailbox)) => {
-                tell(Progress::Proving(Some(mailbox)));
                 let names = Names { account: mailbox, owner: None, remembered: None };
-                let proven = prove(legs, names, &tokens.access_token).await;
-                let folders = proven.map_err(|unproven| Error::NotTheApplications {
+                let token = &tokens.access_token;
+                let proven = self.doors.prove(legs, names, None, token, Certainty::Unknown, tell).await;
+                proven.map_err(|(door, why)| Error::NotTheApplications {
                     mailbox: mailbox.to_owned(),
-                    unproven: unproven.into(),
-                })?;
-                Proof::Opened { folders }
+                    door,
+                    why: why.into(),
+                })?
             }
-            _ => Proof::NoMailbox,
+            _ => self.doors.untried(),
         };
         // The row holds a token that opens whatever the account stands for.
-        let is_domain = seat.account.starts_with('@');
+        let is_domain = is_of_domain(&seat.account);
         let tokens = tokens.filter(|_| !(is_domain && per_mailbox));
-        store(installation, provider, seat, GrantKind::App, tokens, proof).await
+        store(installation, provider, seat, GrantKind::App, tokens, proofs).await
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::doors::{Certainty, Doors};
 use super::plan::{Progress, Tell, Way};
-use super::storing::{Authorized, Certainty, Seat, prove_and_store};
+use super::storing::{Authorized, Seat, prove_and_store};
 
 use crate::config::Provider;
 use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::proof::DOOR;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
@@ -44,6 +44,7 @@ pub(crate) enum Answer {
 /// A consent that is waited for.
 pub(crate) struct Consent {
     seat: Seat,
+    doors: Doors,
     legs: Legs,
     flow: Flow,
     /// The provider, where the request named it.
@@ -72,6 +73,7 @@ impl Consent {
         installation: &Installation,
         legs: Legs,
         seat: Seat,
+        doors: Doors,
         way: &Way,
         named: Option<String>,
         seconds: u64,
@@ -80,7 +82,7 @@ impl Consent {
         if known.client_id.is_none() {
             return Err(Error::NoPersonsClient { title: known.title.clone(), name: known.name.clone() });
         }
-        let asked = known.asked_for(&[DOOR]);
+        let asked = doors.scopes(known);
         let flow = match way {
             Way::Device => {
                 let device = legs.client.device(&asked).await;
@@ -93,7 +95,7 @@ impl Consent {
             }
             Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, &asked, seconds).await?,
         };
-        Ok(Self { seat, legs, flow, named, seconds })
+        Ok(Self { seat, doors, legs, flow, named, seconds })
     }
 
     /// What a person has to do.
@@ -174,7 +176,7 @@ impl Consent {
         answer: Answer,
         tell: Tell<'_>,
     ) -> Result<Authorized, Error> {
-        let Self { seat, legs, flow, named, .. } = self;
+        let Self { seat, doors, legs, flow, named, .. } = self;
         let tokens = match (flow, answer) {
             (Flow::Device(_), Answer::Tokens(tokens)) => *tokens,
             (Flow::Code(authorization, _), Answer::Code(code)) => {
@@ -194,8 +196,7 @@ impl Consent {
                 return Err(Error::AnotherPerson { names, owner, account, provider: named });
             }
         };
-        tell(Progress::Proving(None));
-        prove_and_store(installation, &legs, seat, tokens, certainty).await
+        prove_and_store(installation, &legs, seat, &doors, tokens, certainty, tell).await
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, Provider};
+use crate::config::{Config, Door, Provider};
 use crate::control::accounts::canonical_name;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
+use crate::store;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) owner: Option<String>,
     /// Further login names.
     pub(crate) aliases: Vec<String>,
+    /// The doors that it has to open; `None` leaves them to what is stored and configured.
+    pub(crate) protocols: Option<Vec<Door>>,
     /// How the grant comes.
     pub(crate) way: Way,
     /// The name of the app password to make where the account has none; `None` makes none.
@@ -52,8 +55,8 @@ pub(crate) enum Progress<'a> {
     SigningIn { title: &'a str },
     /// The answer is there, and its code is redeemed.
     FetchingTokens,
-    /// The mail server is asked, for that mailbox where it is not the account's own.
-    Proving(Option<&'a str>),
+    /// The mail server of a door is asked for the mailbox.
+    Proving { door: Door, mailbox: &'a str },
 }
 
 /// A surface that shows progress.
@@ -78,13 +81,22 @@ impl Plan {
         if let Some(name) = &request.password {
             passwords::check_name(name)?;
         }
-        if request.account.starts_with('@') && !is_app {
+        if store::is_of_domain(&request.account) && !is_app {
             return Err(Error::DomainNeedsApplication { account: request.account });
         }
         if is_app && request.password.is_none() {
             return Err(Error::ApplicationNeedsPassword);
         }
         let provider = providers::choose(config, &request.account, request.provider.as_deref())?;
+        for &door in request.protocols.iter().flatten() {
+            if provider.service(door).is_none() {
+                let (title, name) = (provider.title.clone(), provider.name.clone());
+                return Err(Error::NoServerForDoor { title, name, door });
+            }
+            if is_app && request.account.starts_with('@') && probe.is_none() {
+                return Err(Error::NoMailboxToProve { account: request.account, door });
+            }
+        }
         Ok(Self { request, provider })
     }
 

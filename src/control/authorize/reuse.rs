@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
+use super::doors::{Certainty, Doors};
 use super::plan::{Progress, Tell};
-use super::storing::{Authorized, Proof, Seat};
+use super::storing::{Authorized, Seat};
 
 use crate::config::Provider;
 use crate::control::error::Error;
-use crate::control::grants;
 use crate::control::installation::Installation;
-use crate::control::proof::prove;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, GrantKind, GrantState, Mailbox};
+use crate::store::{Grant, GrantState, Mailbox};
 use crate::token::{AccessToken, TokenFailure};
 
 /// The owner's grant, and a token of it.
 pub(super) struct Reuse {
     grant: Grant,
+    doors: Doors,
     token: Arc<AccessToken>,
 }
 
@@ -26,13 +26,14 @@ pub(super) async fn reuse(
     installation: &Installation,
     provider: &Provider,
     seat: &Seat,
+    doors: &Doors,
+    known: Option<Grant>,
     tell: Tell<'_>,
 ) -> Result<Option<Reuse>, Error> {
-    let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
     let Some(grant) = known.filter(|grant| {
         grant.is_in_force()
             && matches!(grant.state, GrantState::Ok | GrantState::Retrying)
-            && grants::missing_scopes(provider, grant).is_empty()
+            && doors.are_opened_by(provider, grant)
     }) else {
         return Ok(None);
     };
@@ -44,7 +45,7 @@ pub(super) async fn reuse(
         installation.tokens(&legs).access(&grant, &Mailbox::Own).await
     };
     match token {
-        Ok(token) => Ok(Some(Reuse { grant, token })),
+        Ok(token) => Ok(Some(Reuse { grant, doors: doors.clone(), token })),
         Err(TokenFailure::NeedsAuthorization { .. }) => {
             tell(Progress::OwnersGrantEnded { owner: &seat.owner });
             Ok(None)
@@ -64,18 +65,18 @@ impl Reuse {
         installation: &Installation,
         legs: &Legs,
         seat: Seat,
+        tell: Tell<'_>,
     ) -> Result<Authorized, Error> {
-        let folders = match prove(legs, seat.names(), &self.token.secret).await {
-            Ok(folders) => folders,
-            Err(unproven) => {
-                return Err(Error::NotTheOwners {
-                    owner: seat.owner,
-                    account: seat.account,
-                    unproven: unproven.into(),
-                });
+        let (scopes, token) = (self.grant.known_scopes(), &self.token.secret);
+        let proven = self.doors.prove(legs, seat.names(), scopes, token, Certainty::Unknown, tell).await;
+        let proofs = match proven {
+            Ok(proofs) => proofs,
+            Err((door, why)) => {
+                let Seat { owner, account, .. } = seat;
+                return Err(Error::NotTheOwners { owner, account, door, why: why.into() });
             }
         };
         let seat = Seat { owner: self.grant.owner, ..seat };
-        seat.attach(installation, self.grant.id, Proof::Opened { folders }).await
+        seat.attach(installation, self.grant.id, proofs).await
     }
 }

@@ -2,25 +2,18 @@
 
 use time::OffsetDateTime;
 
-use crate::config::{Names, Provider};
-use crate::control::error::{Error, Unproven};
+use super::doors::{Certainty, Doors, Proof};
+use super::plan::Tell;
+
+use crate::config::{Door, Names, Provider};
+use crate::control::error::{Error, LeftOut};
 use crate::control::installation::Installation;
 use crate::control::passwords;
-use crate::control::proof::prove;
 use crate::control::providers::Legs;
-use crate::oauth::GrantedTokens;
+use crate::oauth::{AuthorizeError, GrantedTokens};
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
-
-/// How sure it is that the person who consented is the one who was meant.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Certainty {
-    /// The provider said so.
-    Known,
-    /// The provider tells no names: the sign-in has to prove it.
-    Unknown,
-}
 
 /// An account whose grant is stored.
 #[derive(Debug)]
@@ -29,21 +22,10 @@ pub(crate) struct Authorized {
     pub(crate) account: String,
     /// Who consented; the account's name for an application's grant.
     pub(crate) owner: String,
-    /// What the mail server said.
-    pub(crate) proof: Proof,
+    /// What came of each door that was tried.
+    pub(crate) proofs: Vec<(Door, Proof)>,
     /// The app password that was made, where the account had none.
     pub(crate) password: Option<Secret>,
-}
-
-/// What the mail server said about a grant that is stored.
-#[derive(Debug)]
-pub(crate) enum Proof {
-    /// The mailbox opened.
-    Opened { folders: usize },
-    /// It could not be asked; it is known who consented.
-    Later(Unproven),
-    /// There was no mailbox to ask it about.
-    NoMailbox,
 }
 
 /// An account to be, and what it is called.
@@ -61,17 +43,22 @@ pub(super) async fn prove_and_store(
     installation: &Installation,
     legs: &Legs,
     seat: Seat,
+    doors: &Doors,
     tokens: GrantedTokens,
     certainty: Certainty,
+    tell: Tell<'_>,
 ) -> Result<Authorized, Error> {
-    let proof = match prove(legs, seat.names(), &tokens.access_token).await {
-        Ok(folders) => Proof::Opened { folders },
-        Err(unproven) if certainty == Certainty::Known && unproven.is_passing() => Proof::Later(unproven),
-        Err(unproven) => {
-            return Err(Error::NotOpened { account: seat.account, unproven: unproven.into() });
+    let scopes = tokens.scopes.as_deref();
+    let proven = doors.prove(legs, seat.names(), scopes, &tokens.access_token, certainty, tell).await;
+    let proofs = proven.map_err(|(door, why)| match why {
+        LeftOut::NotGranted(missing) => {
+            Error::provider(&seat.account, AuthorizeError::ScopesMissing { missing })
         }
-    };
-    store(installation, &legs.provider, seat, GrantKind::Person, Some(tokens), proof).await
+        LeftOut::Unproven(unproven) => {
+            Error::NotOpened { account: seat.account.clone(), door, unproven: unproven.into() }
+        }
+    })?;
+    store(installation, &legs.provider, seat, GrantKind::Person, Some(tokens), proofs).await
 }
 
 /// Stores a grant in the place of the owner's old one. An application's has a token where one opens all that the
@@ -82,7 +69,7 @@ pub(super) async fn store(
     seat: Seat,
     kind: GrantKind,
     tokens: Option<GrantedTokens>,
-    proof: Proof,
+    proofs: Vec<(Door, Proof)>,
 ) -> Result<Authorized, Error> {
     let _storing = Uninterrupted::begin();
     let _lock = installation.sealing().await?;
@@ -111,7 +98,7 @@ pub(super) async fn store(
             grant.scopes = scopes;
         }
     }
-    seat.put(installation, Granted::New(Box::new(grant)), proof).await
+    seat.put(installation, Granted::New(Box::new(grant)), proofs).await
 }
 
 impl Seat {
@@ -125,10 +112,10 @@ impl Seat {
         self,
         installation: &Installation,
         grant: Id,
-        proof: Proof,
+        proofs: Vec<(Door, Proof)>,
     ) -> Result<Authorized, Error> {
         let _storing = Uninterrupted::begin();
-        self.put(installation, Granted::Existing(grant), proof).await
+        self.put(installation, Granted::Existing(grant), proofs).await
     }
 
     /// Stores the account, its names, its grant and its first password in one moment.
@@ -136,7 +123,7 @@ impl Seat {
         self,
         installation: &Installation,
         grant: Granted,
-        proof: Proof,
+        proofs: Vec<(Door, Proof)>,
     ) -> Result<Authorized, Error> {
         let known = installation.known_account(&self.account).await?;
         let known = known.filter(|known| known.account.name == self.account);
@@ -151,6 +138,6 @@ impl Seat {
         aliases.retain(|alias| fold(alias) != fold(&account));
         let authorization = Authorization { account, aliases, grant, id, password: row };
         let account = installation.store.authorize(&authorization).await?.name;
-        Ok(Authorized { account, owner, proof, password })
+        Ok(Authorized { account, owner, proofs, password })
     }
 }

@@ -1,4 +1,4 @@
-//! The steps on the way to the mail server: DNS, TCP, TLS, sign-in, folders.
+//! The steps on the way to a mail server: DNS, TCP, TLS, sign-in, and a look at what is behind it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use super::step::{Finding, PATIENCE, Steps};
 use crate::config::{Endpoint, Names};
 use crate::control::error::Error;
-use crate::control::proof::DOOR;
 use crate::secret::Secret;
 use crate::tls::Stream;
 use crate::upstream::Dialler;
@@ -65,7 +64,7 @@ async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Findin
     Err(Error::Unreachable { endpoint: endpoint.clone(), error: last })
 }
 
-/// Whether the mailbox opens and lists its folders.
+/// Whether the mailbox opens, and lists its folders where the protocol has such.
 pub(super) async fn opens(
     steps: &mut Steps<'_>,
     title: &str,
@@ -76,23 +75,33 @@ pub(super) async fn opens(
     let endpoint = || dialler.service.endpoint.clone();
     let started = Instant::now();
     let signed_in = timeout(PATIENCE, sign_in(dialler, names, token)).await;
-    let mut session = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
-        Ok(session) => session,
+    let (mut session, name) = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
+        Ok(signed_in) => signed_in,
         Err(error) => return steps.done("sign-in", Some(started), Err(error)),
     };
-    let found = Finding::SignedIn { title: title.to_owned(), mailbox: names.account.to_owned() };
-    steps.done("sign-in", Some(started), Ok(found));
-    let started = Instant::now();
-    let found = match timeout(PATIENCE, DOOR.look_in(&mut session)).await {
-        Ok(Ok(folders)) => Ok(Finding::Folders(folders.unwrap_or_default())),
-        Ok(Err(not_listed)) => Err(not_listed.into()),
-        Err(_) => Err(Error::SilentList(endpoint())),
-    };
-    steps.done("folders", Some(started), found)
+    let (title, mailbox) = (title.to_owned(), names.account.to_owned());
+    steps.done("sign-in", Some(started), Ok(Finding::SignedIn { title, mailbox, name }));
+    let (door, started) = (dialler.service.door, Instant::now());
+    match timeout(PATIENCE, door.look_in(&mut session)).await {
+        Ok(Ok(Some(folders))) => steps.done("folders", Some(started), Ok(Finding::Folders(folders))),
+        Ok(Ok(None)) => steps.done("quit", Some(started), Ok(Finding::Left)),
+        Ok(Err(not_listed)) => steps.done("folders", Some(started), Err(not_listed.into())),
+        Err(_) => {
+            let (endpoint, command) = (endpoint(), door.look_command());
+            steps.done("folders", Some(started), Err(Error::SilentLook { endpoint, command }))
+        }
+    }
 }
 
-async fn sign_in(dialler: &Dialler, names: Names<'_>, token: &Secret) -> Result<Wire<Stream>, Error> {
+/// A session, and the name that opened it.
+async fn sign_in(
+    dialler: &Dialler,
+    names: Names<'_>,
+    token: &Secret,
+) -> Result<(Wire<Stream>, String), Error> {
+    let credential = dialler.service.credential(names, token);
     let mut session = Wire::new(dialler.dial().await?);
-    DOOR.sign_in(&mut session, &dialler.service.credential(names, token)).await?;
-    Ok(session)
+    let accepted = dialler.service.door.sign_in(&mut session, &credential).await?;
+    let name = credential.or_user.filter(|_| accepted.by_other_name).unwrap_or(credential.user);
+    Ok((session, name.to_owned()))
 }

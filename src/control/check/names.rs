@@ -1,15 +1,17 @@
 //! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
 
 use super::step::{Finding, Steps};
-use crate::control::error::{Error, NameOf, OldName};
-use crate::control::names::shape::{NameFault, fault_of_address, fault_of_alias, is_foreign};
-use crate::store::{Account, Grant, GrantKind};
+use crate::control::error::Error;
+use crate::control::names::shape::{
+    NameFault, NameOf, OldName, fault_of_address, fault_of_alias, is_foreign,
+};
+use crate::store::{Account, Grant, GrantKind, is_of_domain};
 use crate::text::is_shown;
 
 pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&Grant>) {
     let name = &account.name;
     let persons = grant.filter(|grant| grant.kind() == GrantKind::Person);
-    match name.starts_with('@') {
+    match is_of_domain(name) {
         true if persons.is_some() => {
             steps.done("name", None, Err(Error::DomainOfPerson { account: name.clone() }));
         }
@@ -34,7 +36,7 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
 fn look(steps: &mut Steps<'_>, account: &str, of: NameOf, name: &str, fault: Option<NameFault>) {
     let Some(fault) = fault else { return };
     let old = OldName { account: account.to_owned(), of, name: name.to_owned(), fault };
-    let found = match name.starts_with('@') || !name.chars().all(is_shown) {
+    let found = match is_of_domain(name) || !name.chars().all(is_shown) {
         true => Err(Error::OldName(old)),
         false => Ok(Finding::OldName(old)),
     };

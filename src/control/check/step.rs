@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::Endpoint;
-use crate::control::error::{Error, OldName};
+use crate::config::{Door, Endpoint};
+use crate::control::error::Error;
+use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
 use crate::store::{Grant, LastRefusal};
 
@@ -40,6 +41,8 @@ pub(crate) enum Event<'a> {
 pub(crate) struct Step {
     /// The account that it is about.
     pub(crate) account: Option<String>,
+    /// The door that it is about.
+    pub(crate) protocol: Option<Door>,
     /// What was tried.
     pub(crate) name: &'static str,
     /// How long it took, where it took its time.
@@ -72,21 +75,24 @@ pub(crate) enum Finding {
     /// There is an access token.
     Token { minutes: i64, scopes: Vec<String>, missing: Vec<String> },
     /// The mail server accepts it.
-    SignedIn { title: String, mailbox: String },
+    SignedIn { title: String, mailbox: String, name: String },
     /// The mailbox opens.
     Folders(usize),
+    /// The server was left, and there is nothing else to look at.
+    Left,
 }
 
 /// The steps so far.
 pub(super) struct Steps<'a> {
     tell: &'a mut (dyn FnMut(Event<'_>) + Send),
     account: Option<String>,
+    protocol: Option<Door>,
     outcome: Outcome,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(tell: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
-        Self { tell, account: None, outcome: Outcome::Well }
+        Self { tell, account: None, protocol: None, outcome: Outcome::Well }
     }
 
     pub(super) fn tell(&mut self, event: Event<'_>) {
@@ -94,6 +100,11 @@ impl<'a> Steps<'a> {
             self.account = Some(name.to_owned());
         }
         (self.tell)(event);
+    }
+
+    /// What follows is about that door, or about none.
+    pub(super) fn at(&mut self, door: Option<Door>) {
+        self.protocol = door;
     }
 
     /// Tells of a step that began at `started`, and whether it went well.
@@ -111,7 +122,13 @@ impl<'a> Steps<'a> {
         };
         self.outcome = self.outcome.max(outcome);
         let took = started.map(|started| started.elapsed());
-        (self.tell)(Event::Step(&Step { account: self.account.clone(), name, took, found }));
+        (self.tell)(Event::Step(&Step {
+            account: self.account.clone(),
+            protocol: self.protocol,
+            name,
+            took,
+            found,
+        }));
         went_well
     }
 

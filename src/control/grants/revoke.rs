@@ -78,7 +78,7 @@ impl Revoked {
 
 /// Why a grant without a refresh token has none.
 fn revoked_here() -> Trouble {
-    let cure = Cure::Authorize { way: None, before: "run: ".to_owned(), after: String::new() };
+    let cure = Cure::authorize_with("run: ", "");
     Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure)
 }
 

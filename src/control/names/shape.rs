@@ -1,6 +1,6 @@
 //! How a name must be shaped to be a new one.
 
-use crate::store::fold;
+use crate::store::{fold, is_of_domain};
 use crate::text::is_shown;
 
 /// RFC 3696 (erratum 1690) allows 254 octets; login names with a domain in front are longer.
@@ -41,6 +41,27 @@ pub(crate) enum NameFault {
     DomainWithoutOne,
 }
 
+/// A name that is stored from before, and could not be stored today.
+#[derive(Debug, thiserror::Error)]
+#[error("the {of} {name:?} {fault}")]
+pub(crate) struct OldName {
+    pub(crate) account: String,
+    pub(crate) of: NameOf,
+    pub(crate) name: String,
+    pub(crate) fault: NameFault,
+}
+
+/// What a name is in an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NameOf {
+    #[error("account")]
+    Account,
+    #[error("owner of its authorisation")]
+    Owner,
+    #[error("alias")]
+    Alias,
+}
+
 /// Whether `name` can stand in a login and in the sign-in at a provider.
 pub(in crate::control) fn is_login_name(name: &str) -> bool {
     name.trim() == name && !name.is_empty() && name.len() <= LONGEST && !name.chars().any(char::is_control)
@@ -62,7 +83,7 @@ fn fault_of_login_name(name: &str) -> Option<NameFault> {
 
 /// What keeps `name` from being an alias.
 pub(in crate::control) fn fault_of_alias(name: &str) -> Option<NameFault> {
-    match name.starts_with('@') {
+    match is_of_domain(name) {
         true => Some(NameFault::Domain),
         false => fault_of_login_name(name),
     }

@@ -136,10 +136,6 @@ fn moved_to(sealed_for: &SealedFor, to: Option<&str>) -> Trouble {
         (None, SealedFor::Passphrase(_)) => "another installation".to_owned(),
     };
     let today = OffsetDateTime::now_utc().date();
-    let cure = Cure::Authorize {
-        way: None,
-        before: "remove it here with accounts remove, or get it back with: ".to_owned(),
-        after: String::new(),
-    };
+    let cure = Cure::authorize_with("remove it here with accounts remove, or get it back with: ", "");
     Trouble::new(CauseKind::Moved, format!("it was moved to {to} on {today}"), cure)
 }

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 
 use super::judge;
 use super::parcel::Parcel;
-use crate::config::Names;
+use crate::config::{Door, Names};
+use crate::control::doors;
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
@@ -62,7 +63,7 @@ pub(crate) enum Trial {
     /// The mailbox did not open.
     Unproven(Unproven),
     /// The mailbox opened.
-    Opened { folders: usize, token: Arc<AccessToken> },
+    Opened { folders: Option<usize>, token: Arc<AccessToken> },
 }
 
 impl Imported {
@@ -128,7 +129,10 @@ impl Imported {
             Err(failure) => return Ok(Trial::NoToken(failure)),
         };
         let names = Names { account: self.account(), owner: self.grant.person(), remembered: None };
-        Ok(match prove(own, names, &token.secret).await {
+        // One door shows that the mailbox is there; the others are the accounts' business when they log in.
+        let door = doors::of_grant(&installation.config, &own.provider, &self.grant);
+        let door = door.first().copied().unwrap_or(Door::Imap);
+        Ok(match prove(own, door, names, &token.secret).await {
             Ok(folders) => Trial::Opened { folders, token },
             Err(unproven) => Trial::Unproven(unproven),
         })

@@ -103,12 +103,12 @@ pub enum AuthorizeError {
 }
 
 impl AuthorizeError {
-    /// One line for a person; `account` names the command that cures it.
-    pub fn one_line(&self, account: &str) -> String {
+    /// What cures it, where the message does not say so.
+    pub fn cure(&self) -> Option<&Cure> {
         match self {
-            Self::Token(error) => error.one_line(account),
-            Self::Redirect(RedirectError::Refused(refusal)) => refusal.one_line(account),
-            other => other.to_string(),
+            Self::Token(error) => Some(&error.refusal().cure),
+            Self::Redirect(RedirectError::Refused(refusal)) => Some(&refusal.cure),
+            _ => None,
         }
     }
 }

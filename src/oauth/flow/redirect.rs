@@ -202,7 +202,7 @@ mod tests {
             (refusal.code.as_str(), refusal.description.as_deref()),
             ("access_denied", Some("no [2Jway"))
         );
-        assert!(refusal.one_line("bob@corp.example").contains("authorize bob@corp.example"));
+        assert!(refusal.cure.words("COMMAND").contains("run `COMMAND`"));
     }
 
     #[test]

@@ -359,7 +359,7 @@ mod tests {
     fn a_missing_client_id_says_what_to_set() {
         let mut provider = testing::provider("https://login.example");
         provider.client_id = None;
-        let line = client_id(&provider).unwrap_err().one_line("bob@corp.example");
+        let line = client_id(&provider).unwrap_err().trouble().line("COMMAND");
         assert!(line.contains("set client_id in [providers.acme]"), "{line}");
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::{knowledge, text};
+use super::knowledge;
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 /// Why a token endpoint, or the way to it, gave no token.
@@ -47,13 +47,8 @@ impl TokenError {
             Self::NeedsAdministrator(refusal) => (CauseKind::ClientRefused, refusal),
             Self::Passing { refusal, .. } => (CauseKind::ProviderUnavailable, refusal),
         };
-        let cause = Cause { kind, code: Some(refusal.code.clone()), text: refusal.cause() };
+        let cause = Cause { kind, code: Some(refusal.code.clone()), text: refusal.to_string() };
         Trouble { cause, cure: refusal.cure.clone() }
-    }
-
-    /// Cause and cure on one line; see [`ProviderRefusal::one_line`].
-    pub fn one_line(&self, account: &str) -> String {
-        self.refusal().one_line(account)
     }
 
     /// Whether waiting can cure it.
@@ -109,39 +104,23 @@ pub struct ProviderRefusal {
 }
 
 impl ProviderRefusal {
-    /// What it means, with the code and the status behind it; without control characters.
-    pub fn cause(&self) -> String {
-        match self.status {
-            Some(status) if !self.code.starts_with("HTTP") => {
-                format!("{} ({}, HTTP {status})", self.meaning, self.code)
-            }
-            _ => format!("{} ({})", self.meaning, self.code),
-        }
-    }
-
-    /// Cause, code and cure on one line; `account` is whom the command that cures it names.
-    pub fn one_line(&self, account: &str) -> String {
-        match self.remedy(account) {
-            cure if cure.is_empty() => self.cause(),
-            cure => format!("{}; {cure}", self.cause()),
-        }
-    }
-
     /// Whether it is `invalid_grant` and nothing more: the word for a dead grant, a bad code and a
     /// refused assertion alike (RFC 6749 §5.2), so that the caller knows better what was refused.
     pub(in crate::oauth) fn is_plain_invalid_grant(&self) -> bool {
         let plain = knowledge::look_up("invalid_grant", None, "").map(|entry| entry.meaning.as_str());
         self.code == "invalid_grant" && plain == Some(&*self.meaning)
     }
-
-    /// The cure alone, for a `hint:` line.
-    pub fn remedy(&self, account: &str) -> String {
-        self.cure.words(&format!("imap-oauth-proxy authorize {}", text::plain(account, 2048)))
-    }
 }
 
+/// What it means, with the code and the status behind it; without control characters. What cures it is beside it,
+/// for a surface to say.
 impl fmt::Display for ProviderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.one_line("ACCOUNT"))
+        match self.status {
+            Some(status) if !self.code.starts_with("HTTP") => {
+                write!(f, "{} ({}, HTTP {status})", self.meaning, self.code)
+            }
+            _ => write!(f, "{} ({})", self.meaning, self.code),
+        }
     }
 }

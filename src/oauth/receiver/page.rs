@@ -8,7 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::oauth::{AuthorizationCode, RedirectError};
+use crate::command;
+use crate::oauth::{AuthorizationCode, ProviderRefusal, RedirectError};
 
 /// A page with its status.
 pub(super) struct Page {
@@ -56,12 +57,18 @@ pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
             StatusCode::OK,
             "No access",
             &html! {
-                p { (refusal.one_line("ACCOUNT")) }
+                p { (refusal) @if let Some(cure) = cure(refusal) { "; " (cure) } }
                 @if let Some(description) = &refusal.description { p { "The provider says: " q { (description) } } }
             },
         ),
         Err(error) => notice(StatusCode::BAD_REQUEST, "No access", &error.to_string()),
     }
+}
+
+/// The page does not tell whose sign-in it is.
+fn cure(refusal: &ProviderRefusal) -> Option<String> {
+    let cure = refusal.cure.words(&command::authorize_account("ACCOUNT"));
+    (!cure.is_empty()).then_some(cure)
 }
 
 /// The page for a request to a path that is no redirect's.

@@ -52,9 +52,6 @@ pub fn response_code(code: Code) -> &'static str {
         Code::Limit => "LIMIT",
         Code::Expired => "EXPIRED",
         Code::PrivacyRequired => "PRIVACYREQUIRED",
-        Code::InUse => "INUSE",
         Code::ServerBug => "SERVERBUG",
-        Code::ClientBug => "CLIENTBUG",
-        Code::Cannot => "CANNOT",
     }
 }

@@ -14,25 +14,13 @@ mod literal;
 use super::answer::{push_bye, write_denial, write_line};
 use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
+use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::is_http;
 use crate::protocol::meter::Meter;
 use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
 use literal::{Answer, Refused};
-
-/// Why the machine stopped.
-#[derive(Debug)]
-pub enum Event {
-    /// It needs more bytes than the inbox holds.
-    More,
-    /// A login, which [`Dialogue::denied`] or [`Dialogue::accepted`] answers.
-    Login(Login),
-    /// STARTTLS was agreed to, with so many bytes behind it that must not be interpreted.
-    StartTls(usize),
-    /// The dialogue is over; the outbox holds the last words.
-    End(DialogueEnd),
-}
 
 /// The dialogue's state.
 #[derive(Debug)]
@@ -65,9 +53,8 @@ enum State {
 
 const SYNTAX: &str = "BAD Syntax error in the command's arguments";
 
-impl Dialogue {
-    /// A dialogue at its very beginning.
-    pub fn new(channel: Channel, limits: Limits) -> Self {
+impl ClientDialogue for Dialogue {
+    fn new(channel: Channel, limits: Limits) -> Self {
         Self {
             channel,
             meter: Meter::new(limits),
@@ -77,8 +64,7 @@ impl Dialogue {
         }
     }
 
-    /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
         loop {
             let event = match &mut self.state {
                 State::New => {
@@ -103,23 +89,13 @@ impl Dialogue {
         }
     }
 
-    /// Goes on in TLS: no greeting, no state (RFC 9051 §6.2.1); the counters stay.
-    pub fn tls_started(&mut self) {
+    fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.framer = Framer::default();
         self.state = State::Command;
     }
 
-    /// The tag of the login that waits, for the provider.
-    pub fn login_tag(&self) -> Option<&[u8]> {
-        match &self.state {
-            State::Login { tag } => Some(tag),
-            _ => None,
-        }
-    }
-
-    /// Refuses the login that waits; `Some` where that was one too many.
-    pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
+    fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
         let State::Login { tag } = &self.state else { return None };
         write_denial(outbox, tag, denial, &mut self.alerted);
         self.state = State::Command;
@@ -132,21 +108,18 @@ impl Dialogue {
         Some(end)
     }
 
-    /// More came than may be held before a login.
-    pub fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+    fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
         match self.limit("it sent more at once than is held before a login", outbox) {
             Some(Event::End(end)) => end,
             _ => DialogueEnd::Closed,
         }
     }
 
-    /// The login that waited was accepted by the provider: nothing is interpreted any more.
-    pub fn accepted(&mut self) {
+    fn accepted(&mut self) {
         self.state = State::End;
     }
 
-    /// Ends from our side, with an answer to a command that waits for one.
-    pub fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
+    fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login { tag }
             | State::Sasl { tag, .. }
@@ -157,6 +130,16 @@ impl Dialogue {
             State::End => return,
         }
         push_bye(outbox, denial);
+    }
+}
+
+impl Dialogue {
+    /// The tag of the login that waits, for the provider.
+    pub fn login_tag(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Login { tag } => Some(tag),
+            _ => None,
+        }
     }
 
     fn greet(&mut self, outbox: &mut Buffer) {

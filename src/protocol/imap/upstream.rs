@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::framer::{Framed, Framer};
 use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status};
+use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::sasl::{self, Challenge, Mechanism};
 use crate::protocol::{Accepted, Answers, Credential, Refusal};
 use crate::wire::Buffer;
@@ -29,15 +30,6 @@ const RESPONSES_LIMIT: u32 = 100;
 
 /// Challenges answered. One is common; a server that goes on after two will never be content.
 const CHALLENGES_LIMIT: u32 = 2;
-
-/// What the machine wants.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// More bytes than the inbox holds.
-    More,
-    /// Nothing: the provider accepted.
-    Accepted(Accepted),
-}
 
 /// A sign-in under way.
 pub struct SignIn<'a> {
@@ -70,6 +62,22 @@ enum State {
     },
 }
 
+impl ProviderDialogue for SignIn<'_> {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        while let Some(end) = self.find_response(inbox)? {
+            let verdict = self.response(inbox.get(..end).unwrap_or_default(), outbox);
+            inbox.consume(end);
+            self.framer = Framer::default();
+            self.bytes += end;
+            self.responses += 1;
+            if let Some(accepted) = verdict? {
+                return Ok(Step::Accepted(accepted));
+            }
+        }
+        Ok(Step::More)
+    }
+}
+
 impl<'a> SignIn<'a> {
     /// A sign-in under `tag`, which must be a valid tag.
     pub fn new(tag: &'a [u8], credential: &'a Credential<'a>) -> Result<Self, Refusal> {
@@ -86,21 +94,6 @@ impl<'a> SignIn<'a> {
             responses: 0,
             challenges: 0,
         })
-    }
-
-    /// Works through the inbox; lines to send go to the outbox.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
-        while let Some(end) = self.find_response(inbox)? {
-            let verdict = self.response(inbox.get(..end).unwrap_or_default(), outbox);
-            inbox.consume(end);
-            self.framer = Framer::default();
-            self.bytes += end;
-            self.responses += 1;
-            if let Some(accepted) = verdict? {
-                return Ok(Step::Accepted(accepted));
-            }
-        }
-        Ok(Step::More)
     }
 
     /// Where the first response in the inbox ends, its literals included.

@@ -13,24 +13,12 @@ use std::sync::Arc;
 
 use super::command::{self, Command};
 use super::reply::{NAME, write_denial, write_end, write_reply};
+use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::Meter;
 use crate::protocol::sasl::exchange::{Expects, Turn};
-use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, Promises};
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
-
-/// Why the machine stopped.
-#[derive(Debug)]
-pub enum Event {
-    /// It needs more bytes than the inbox holds.
-    More,
-    /// A login, which [`Dialogue::denied`] or [`Dialogue::accepted`] answers.
-    Login(Login),
-    /// STARTTLS was agreed to, with so many bytes behind it that must not be interpreted.
-    StartTls(usize),
-    /// The dialogue is over; the outbox holds the last words.
-    End(DialogueEnd),
-}
 
 /// The dialogue's state.
 #[derive(Debug)]
@@ -60,9 +48,8 @@ enum State {
     End,
 }
 
-impl Dialogue {
-    /// A dialogue at its very beginning.
-    pub fn new(channel: Channel, limits: Limits) -> Self {
+impl ClientDialogue for Dialogue {
+    fn new(channel: Channel, limits: Limits) -> Self {
         Self {
             channel,
             meter: Meter::new(limits),
@@ -73,28 +60,11 @@ impl Dialogue {
         }
     }
 
-    /// What EHLO may promise.
-    pub fn promise(&mut self, promises: &Arc<Promises>) {
+    fn promise(&mut self, promises: &Arc<Promises>) {
         self.promises = promises.clone();
     }
 
-    /// What EHLO promised.
-    pub fn promises(&self) -> &Promises {
-        &self.promises
-    }
-
-    /// What the client called itself in EHLO or HELO, where that is a domain or an address literal.
-    pub fn client_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Whether a login waits for its answer.
-    pub fn has_login(&self) -> bool {
-        matches!(self.state, State::Login)
-    }
-
-    /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
         loop {
             let event = match &self.state {
                 State::New => {
@@ -120,16 +90,14 @@ impl Dialogue {
         }
     }
 
-    /// Goes on in TLS: no greeting, and nothing that was said counts (RFC 3207 §4.2).
-    pub fn tls_started(&mut self) {
+    fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.search = LineSearch::default();
         self.name = None;
         self.state = State::Command;
     }
 
-    /// Refuses the login that waits; `Some` where that was one too many.
-    pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
+    fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
         if !self.has_login() {
             return None;
         }
@@ -144,27 +112,41 @@ impl Dialogue {
         Some(end)
     }
 
-    /// More came than may be held before a login.
-    pub fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+    fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
         match self.limit("it sent more at once than is held before a login", outbox) {
             Event::End(end) => end,
             _ => DialogueEnd::Closed,
         }
     }
 
-    /// The login that waited was accepted by the provider: nothing is interpreted any more.
-    pub fn accepted(&mut self) {
+    fn accepted(&mut self) {
         self.state = State::End;
     }
 
-    /// Ends from our side, with an answer to a login that waits for one.
-    pub fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
+    fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login => write_denial(outbox, denial),
             State::New | State::Command | State::Sasl(_) | State::StartTls => {}
             State::End => return,
         }
         write_end(outbox, denial);
+    }
+}
+
+impl Dialogue {
+    /// What EHLO promised.
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// What the client called itself in EHLO or HELO, where that is a domain or an address literal.
+    pub fn client_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether a login waits for its answer.
+    pub fn has_login(&self) -> bool {
+        matches!(self.state, State::Login)
     }
 
     /// One line, or as much of it as there is.

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
+use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::promises::keyword;
 use crate::protocol::sasl::{self, Challenge, Mechanism};
 use crate::protocol::{Accepted, Answers, Credential, Promises, Refusal};
@@ -20,15 +21,6 @@ use crate::wire::Buffer;
 
 /// Challenges answered. One is common; a server that goes on after two will never be content.
 const CHALLENGES_LIMIT: u32 = 2;
-
-/// What the machine wants.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// More bytes than the inbox holds.
-    More,
-    /// Nothing: the provider accepted.
-    Accepted(Accepted),
-}
 
 /// A sign-in under way.
 pub struct SignIn<'a> {
@@ -70,6 +62,22 @@ struct Offer {
     keywords: Vec<String>,
 }
 
+impl ProviderDialogue for SignIn<'_> {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        if let State::Silent = self.state {
+            self.say_ehlo(outbox);
+        }
+        while let Some(end) = self.replies.next(inbox)? {
+            let verdict = self.reply(inbox.get(..end).unwrap_or_default(), outbox);
+            inbox.consume(end);
+            if let Some(accepted) = verdict? {
+                return Ok(Step::Accepted(accepted));
+            }
+        }
+        Ok(Step::More)
+    }
+}
+
 impl<'a> SignIn<'a> {
     /// A sign-in by a client that calls itself `name`, and was promised `promises`.
     pub fn new(
@@ -93,21 +101,6 @@ impl<'a> SignIn<'a> {
             challenges: 0,
             by_other_name: false,
         })
-    }
-
-    /// Works through the inbox; lines to send go to the outbox.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
-        if let State::Silent = self.state {
-            self.say_ehlo(outbox);
-        }
-        while let Some(end) = self.replies.next(inbox)? {
-            let verdict = self.reply(inbox.get(..end).unwrap_or_default(), outbox);
-            inbox.consume(end);
-            if let Some(accepted) = verdict? {
-                return Ok(Step::Accepted(accepted));
-            }
-        }
-        Ok(Step::More)
     }
 
     /// One reply, judged by the state.

@@ -28,13 +28,18 @@ user_pref("services.settings.server", "http://127.0.0.1:9/");
 SCRIPT = (Path(__file__).resolve().parent / "thunderbird.js").read_text()
 
 
-def check(test):
+def start(test):
+    """A Thunderbird with a fresh profile, and the CA in the form in which its calls take one."""
     profile = test.work / "thunderbird"
     profile.mkdir()
     (profile / "user.js").write_text(PREFERENCES)
-    ca = "".join(line for line in Path(test.ca).read_text().splitlines() if not line.startswith("-----"))
     program = Thunderbird(profile, test.environment())
     test.addCleanup(program.kill)
+    return program, "".join(line for line in Path(test.ca).read_text().splitlines() if not line.startswith("-----"))
+
+
+def check(test):
+    program, ca = start(test)
 
     def thunderbird(call, *arguments):
         return program.run(f"{SCRIPT}\nreturn await {call};", *arguments)

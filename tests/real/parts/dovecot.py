@@ -1,9 +1,12 @@
-"""Dovecot in the foreground on a free port, with its mail where the tests can see it.
+"""Dovecot in the foreground on free ports, with its mail where the tests can see it.
 
 Two sorts. `Dovecot.with_tokens` is the provider of the tests: XOAUTH2 and
 OAUTHBEARER alone, each token checked by introspection at the OAuth server.
 `Dovecot.with_password` takes a password for any user: the control group, which
 shows that a mail program's script is right before the proxy stands in between.
+
+Both have the submission service too, on a port with TLS and on one with STARTTLS.
+What they take goes on to a sink.
 """
 
 import grp
@@ -15,7 +18,7 @@ from pathlib import Path
 from .child import Child, free_port
 
 CONFIG = """
-protocols = imap
+protocols = imap submission
 listen = 127.0.0.1
 base_dir = {root}/run
 state_dir = {root}/state
@@ -57,6 +60,21 @@ service imap-login {{
     ssl = yes
   }}
 }}
+
+hostname = relay.test
+submission_relay_host = 127.0.0.1
+submission_relay_port = {relay_port}
+submission_relay_ssl = no
+submission_max_mail_size = 200M
+service submission-login {{
+  inet_listener submission {{
+    port = {starttls_port}
+  }}
+  inet_listener submissions {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
 """
 
 # Without root there is nobody to become and nowhere to chroot to.
@@ -68,6 +86,9 @@ service anvil {{
   chroot =
 }}
 service imap-login {{
+  chroot =
+}}
+service submission-login {{
   chroot =
 }}
 service stats {{
@@ -104,23 +125,27 @@ passdb {{
 
 
 class Dovecot:
-    """`host`, `port` and `ca` are for clients; `deliver` and `messages` go past the server to files of `owner`."""
+    """`host`, `port` (IMAP), `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
+
+    `deliver` and `messages` go past the server to files of `owner`; what is sent arrives in `sink`.
+    """
 
     host = "localhost"
 
     @classmethod
-    def with_tokens(cls, root: Path, authority, introspection_url):
+    def with_tokens(cls, root: Path, authority, sink, introspection_url):
         root.mkdir()
         (root / "oauth2.conf").write_text(INTROSPECTION.format(url=introspection_url))
-        return cls(root, authority, TOKENS.format(root=root))
+        return cls(root, authority, sink, TOKENS.format(root=root))
 
     @classmethod
-    def with_password(cls, root: Path, authority, password):
+    def with_password(cls, root: Path, authority, sink, password):
         root.mkdir()
-        return cls(root, authority, PASSWORD.format(password=password))
+        return cls(root, authority, sink, PASSWORD.format(password=password))
 
-    def __init__(self, root, authority, authentication):
+    def __init__(self, root, authority, sink, authentication):
         self.ca = authority.ca
+        self.sink = sink
         self._mail = root / "mail"
         owner = _mail_owner()
         self.owner, self._uid, self._gid = owner.pw_name, owner.pw_uid, owner.pw_gid
@@ -144,10 +169,19 @@ class Dovecot:
             "user": self.owner,
             "group": grp.getgrgid(os.getegid()).gr_name,
         }
-        # Somebody else may take the port between our look and Dovecot's.
+        # Another program may take a port between our look and Dovecot's.
         for attempt in range(3):
             self.port = free_port()
-            self._config.write_text(self._template.format(port=self.port, **self._values))
+            self.submission = {"tls": free_port(), "starttls": free_port()}
+            self._config.write_text(
+                self._template.format(
+                    port=self.port,
+                    tls_port=self.submission["tls"],
+                    starttls_port=self.submission["starttls"],
+                    relay_port=sink.port,
+                    **self._values,
+                )
+            )
             try:
                 self.start()
                 return
@@ -156,7 +190,7 @@ class Dovecot:
                     raise
 
     def start(self):
-        """Starts, or starts again on the same port with the same mail."""
+        """Starts, or starts again on the same ports with the same mail."""
         self._child = Child(["dovecot", "-F", "-c", self._config])
         # Its sockets listen before it says so.
         try:

@@ -6,6 +6,7 @@ standard output, the configuration keys and the ready file.
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -35,35 +36,61 @@ mechanisms = ["{mechanism}"]
 extra_ca = "{ca}"
 """
 
+# Where the tests send.
+SENDING_LISTENERS = """
+[[listeners]]
+protocol = "submission"
+addresses = ["127.0.0.1:0"]
+security = "tls"
+
+[[listeners]]
+protocol = "submission"
+addresses = ["127.0.0.1:0"]
+security = "starttls"
+"""
+
+SENDING_SERVER = """
+smtp = "{server.host}:{port}"
+smtp_security = "{security}"
+"""
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", REPOSITORY / "target/debug/imap-oauth-proxy")).resolve()
 
 
 class Proxy:
-    """One installation: a configuration file, a state directory, and at most one running `serve`."""
+    """One installation: a configuration file, a state directory, and at most one running `serve`.
+
+    With `sending=(server, security)` it has listeners for programs that send, and that server to send through.
+    """
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None):
+    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None, sending=None):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
-        self.config.write_text(
-            CONFIG.format(
-                imap_host=dovecot.host,
-                imap_port=dovecot.port,
-                oidc=oidc,
-                client=_client(oidc, client_authentication),
-                mechanism=mechanism,
-                ca=dovecot.ca,
-            )
+        text = CONFIG.format(
+            imap_host=dovecot.host,
+            imap_port=dovecot.port,
+            oidc=oidc,
+            client=_client(oidc, client_authentication),
+            mechanism=mechanism,
+            ca=dovecot.ca,
         )
+        if sending is not None:
+            server, security = sending
+            # The provider's table is the file's last.
+            text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
+            text += SENDING_LISTENERS
+        self.config.write_text(text)
         # It holds a client secret.
         self.config.chmod(0o600)
         self._home = root / "home"
         self._home.mkdir()
         self._serve = None
         self.port = None
+        self.submission = {}
         self.ca = None
         # What every process of this installation wrote, for the search for secrets.
         self.logs = []
@@ -95,14 +122,29 @@ class Proxy:
         return code, json.loads(lines[1]) if code == 0 else None, words
 
     def serve(self):
-        """Starts `serve` and waits for its ready file; `port` and `ca` are then set."""
+        """Starts `serve` and waits for its ready file; `port`, `submission` and `ca` are then set."""
         ready_file = self._root / "ready.json"
         ready_file.unlink(missing_ok=True)
         self._serve = Child(self._argv(["serve", "--ready-file", ready_file]), env=self._env())
         ready = json.loads(wait_for_file(ready_file, self._serve))
         self.ready = ready
-        self.port = int(ready["listeners"][0]["address"].rpartition(":")[2])
+        for listener in ready["listeners"]:
+            port = int(listener["address"].rpartition(":")[2])
+            if listener["protocol"] == "imap":
+                self.port = port
+            else:
+                self.submission[listener["security"]] = port
         self.ca = Path(ready["ca_file"])
+
+    def memory(self):
+        """The resident memory of the running `serve`, in bytes."""
+        status = Path(f"/proc/{self._serve.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
+
+    def peak_memory(self):
+        """The most that it ever was, in bytes."""
+        status = Path(f"/proc/{self._serve.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
 
     def log(self):
         """What the running `serve` has said so far."""
@@ -113,6 +155,13 @@ class Proxy:
         os.kill(self._serve.pid, signal.SIGKILL)
         self._serve.wait()
         self._end()
+
+    def terminate(self):
+        """SIGTERM alone; `stop` waits for the end."""
+        os.kill(self._serve.pid, signal.SIGTERM)
+
+    def wait_for_log(self, text):
+        return self._serve.err.wait_for(lambda line: text in line)
 
     def stop(self):
         """SIGTERM and the exit code; None where `serve` was not running."""

@@ -168,6 +168,14 @@ impl Client {
         read.expect("the server answers").map_or(true, <[u8]>::is_empty)
     }
 
+    /// So many octets.
+    pub async fn octets(&mut self, count: usize) -> Vec<u8> {
+        let mut octets = vec![0; count];
+        let read = tokio::time::timeout(self.patience, self.stream.read_exact(&mut octets)).await;
+        read.expect("the server answers").expect("the server sends as much as it should");
+        octets
+    }
+
     /// All that comes until the connection ends.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

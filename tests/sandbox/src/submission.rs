@@ -1,9 +1,10 @@
 //! The submission server: SMTP (RFC 5321, RFC 6409) as Gmail and Exchange speak it, over TLS or after STARTTLS.
 //!
 //! `session` reads like a conversation: greeting, commands until the end; `hello` lists what may be used; `login`
-//! judges AUTH; `message` takes mail in; `malice` is everything that no honest server does; `flavour` has the
+//! judges AUTH; `message` takes mail in and `delivery` hands it on; `malice` is everything that no honest server does; `flavour` has the
 //! words. What a client sends is kept as it came, so that a test can compare octets.
 
+mod delivery;
 mod ending;
 mod flavour;
 mod hello;

@@ -375,6 +375,20 @@ async fn a_message_in_chunks() {
 }
 
 #[tokio::test]
+async fn what_is_sent_arrives_and_stays_with_the_sender() {
+    for (builder, sent) in [(gmail().user(BOB), "[Gmail]/Sent Mail"), (exchange(), "Sent Items")] {
+        let sandbox = builder.start().await;
+        let controls = sandbox.controls();
+        let mut client = signed_in(&sandbox).await;
+        let message = b"Subject: dots\r\n\r\n..\r\n..x\r\n";
+        assert_eq!(client.mail(ALICE, &[BOB, "x@example.org"], message).await.code(), 250);
+        let plain = b"Subject: dots\r\n\r\n.\r\n.x\r\n";
+        assert_eq!(controls.messages(BOB, "INBOX").pop().unwrap().octets, plain);
+        assert_eq!(controls.messages(ALICE, sent).pop().unwrap().octets, plain);
+    }
+}
+
+#[tokio::test]
 async fn commands_out_of_order_and_in_one_write() {
     let sandbox = gmail().start().await;
     let mut client = signed_in(&sandbox).await;

@@ -106,13 +106,13 @@ fn refusals_as_the_providers_write_them() {
 fn a_refusal_reads_as_cause_code_and_cure() {
     let error = refused(400, r#"{"error":"invalid_grant","error_codes":[700082]}"#);
     assert_eq!(
-        error.one_line("bob@corp.example"),
+        error.trouble().line("imap-oauth-proxy authorize bob@corp.example"),
         "the refresh token expired because it was not used for 90 days (AADSTS700082, HTTP 400); \
          run `imap-oauth-proxy authorize bob@corp.example`"
     );
     let error = refused(429, "");
     assert_eq!(
-        error.one_line("bob@corp.example"),
+        error.trouble().line("imap-oauth-proxy authorize bob@corp.example"),
         "the provider asks for fewer requests (HTTP 429); nothing is lost; try again later"
     );
 }
@@ -216,7 +216,7 @@ proptest! {
             Ok(_) => prop_assert!((200..300).contains(&status) && error.is_none()),
             Err(refused) => {
                 prop_assert_eq!(class(&refused), expected(status, error));
-                let line = refused.one_line("bob@corp.example\r\n");
+                let line = refused.trouble().line("COMMAND");
                 prop_assert!(!line.contains(char::is_control), "{}", line);
             }
         }

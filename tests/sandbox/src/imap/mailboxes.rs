@@ -59,6 +59,11 @@ impl Mailboxes {
         Arc::clone(&folders.by_name[&name])
     }
 
+    /// The mailbox of this special use, such as `\\Sent`.
+    pub(crate) fn special(&self, special: &str) -> Option<Arc<Mailbox>> {
+        self.lock().by_name.values().find(|mailbox| mailbox.special == Some(special)).cloned()
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         self.lock().by_name.keys().cloned().collect()
     }

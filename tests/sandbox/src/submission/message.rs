@@ -1,5 +1,6 @@
 //! Mail: MAIL, RCPT, and the message by DATA or by BDAT (RFC 3030), kept octet by octet as it came.
 
+use super::delivery::deliver;
 use super::ending::{Ending, FINAL};
 use super::flavour::{Dialect, Phrase};
 use super::login::is_own;
@@ -251,6 +252,9 @@ impl Session {
             accepted,
         };
         self.server.shared.change(|state| {
+            if accepted {
+                deliver(state, &sent);
+            }
             state.stats.messages += u64::from(accepted);
             state.stats.refused_messages += u64::from(!accepted);
             state.log_sent(sent);

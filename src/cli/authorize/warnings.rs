@@ -1,0 +1,44 @@
+//! What the proof of an authorisation left open.
+
+use crate::cli::print;
+use crate::command;
+use crate::config::Door;
+use crate::control::LeftOut;
+use crate::control::authorize::{Authorized, Proof};
+
+/// Says what was not tried, and which doors are left out for which reason.
+pub(in crate::cli) fn warn(stored: &Authorized) {
+    for (door, proof) in &stored.proofs {
+        match proof {
+            Proof::Opened { .. } => {}
+            Proof::Later(unproven) => print::words(&format!(
+                "warning: the sign-in over {} could not be tried yet: {unproven}",
+                door.title()
+            )),
+            Proof::LeftOut(why) => left_out(stored, *door, why),
+            Proof::NoMailbox => {}
+        }
+    }
+    if stored.proofs.iter().any(|(_, proof)| matches!(proof, Proof::NoMailbox)) {
+        print::words(&format!(
+            "warning: no mailbox of {} was tried; name one with --probe ADDRESS to have the proof now",
+            stored.account
+        ));
+    }
+}
+
+fn left_out(stored: &Authorized, door: Door, why: &LeftOut) {
+    let cure = match why {
+        LeftOut::NotGranted(_) => {
+            let others = stored.proofs.iter().filter(|(_, proof)| !matches!(proof, Proof::LeftOut(_)));
+            let mut doors: Vec<&str> = others.map(|(other, _)| other.name()).collect();
+            doors.push(door.name());
+            let authorize = command::authorize_person(&stored.account, &stored.owner);
+            format!("to have it, run `{}`", command::with_protocols(&authorize, &doors))
+        }
+        LeftOut::Unproven(_) => {
+            format!("to try it again, run `{}`", command::check_at(&stored.account, door.name()))
+        }
+    };
+    print::words(&format!("warning: {} is left out: {why}; {cure}", door.title()));
+}

@@ -1,0 +1,11 @@
+//! Protocols on a command line.
+
+use crate::config::Door;
+
+/// The protocol of that name; the parser of a list's words.
+pub(super) fn door(name: &str) -> Result<Door, String> {
+    Door::named(name).ok_or_else(|| {
+        let spoken = Door::ALL.map(Door::name).join(", ");
+        format!("this version does not speak it; it speaks {spoken}")
+    })
+}

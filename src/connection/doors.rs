@@ -1,0 +1,28 @@
+//! Whether a grant opens the door that a mail program came to.
+//!
+//! A person consents to reading and to sending by scopes of their own, and a grant of before sending was offered may
+//! hold those of reading alone. It stays as good as it was; what it does not open is refused here, before a token is
+//! spent, with the command that asks for more.
+
+use tracing::warn;
+
+use super::denial;
+use crate::account::{Account, Grant};
+use crate::command;
+use crate::config::{Door, Provider};
+use crate::protocol::Denial;
+use crate::token::TokenFailure;
+
+/// What a mail program is told at a door that `grant` does not open.
+pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &Account) -> Option<Denial> {
+    let lacking = provider.closed(door, grant.known_scopes());
+    if lacking.is_empty() {
+        return None;
+    }
+    let failure = TokenFailure::lacks_scopes(door.title(), &lacking);
+    let doors: Vec<&str> =
+        provider.opened_with(door, grant.known_scopes()).into_iter().map(Door::name).collect();
+    let authorize = command::authorize_for(grant, &account.name, &doors);
+    warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
+    Some(denial::no_token(&failure, &authorize))
+}

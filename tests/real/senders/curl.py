@@ -1,0 +1,19 @@
+"""curl: one command a connection, AUTH PLAIN with and without an initial response, and AUTH LOGIN."""
+
+from letter import RECIPIENTS, SENDER, letter
+from parts.child import run
+
+
+def check(test):
+    draft = test.work / "draft.eml"
+    draft.write_bytes(letter())
+    scheme = "smtps" if test.security == "tls" else "smtp"
+    for ways in (["AUTH=PLAIN", "--sasl-ir"], ["AUTH=PLAIN"], ["AUTH=LOGIN"]):
+        run(
+            ["curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", test.ca]
+            + ["--user", f"{test.user}:{test.password}", "--login-options", *ways, "--mail-from", SENDER]
+            + [word for recipient in RECIPIENTS for word in ("--mail-rcpt", recipient)]
+            + ["--upload-file", draft, f"{scheme}://{test.host}:{test.port}"],
+            env=test.environment(),
+        )
+        test.assert_arrived()

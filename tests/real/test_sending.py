@@ -1,0 +1,145 @@
+"""Real programs that send: the same letter straight at Dovecot and through the proxy.
+
+The first kind is the control group, as in test_clients.
+"""
+
+import os
+import secrets
+import unittest
+
+from letter import ATTACHMENT, RECIPIENTS, SENDER, TEXT, letter, read
+from senders import curl, msmtp, neomutt, postfix, scripts, smtplib_session, swaks, thunderbird
+from world import ALICE, RealParts
+
+
+class Programs:
+    """The programs; the classes below say where they log in, and where the letter arrives."""
+
+    user = ALICE
+    subject = "a scan"
+
+    def log_in_at(self, server, password, arrived):
+        self.host, self.port, self.ca = server.host, server.submission[self.security], server.ca
+        self.password = password
+        self.arrived = arrived
+        arrived.empty()
+
+    def environment(self, **extra):
+        """A program's whole environment: nobody's own settings, a home of its own."""
+        clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
+        return {name: str(value) for name, value in clean.items()}
+
+    def next_mail(self):
+        mail = self.arrived.next()
+        self.assertEqual((mail.sender, sorted(mail.recipients)), (SENDER, sorted(RECIPIENTS)))
+        return mail
+
+    def assert_arrived(self):
+        """The letter is there, byte for byte."""
+        self.assertEqual(self.next_mail().as_sent(), letter(self.subject))
+
+    def assert_arrived_as_written(self):
+        """A message of the program's own making is there, with all that it should say."""
+        content = self.next_mail().as_sent()
+        subject, text, attachment = read(content)
+        # Whether the last line ends is a choice of the program.
+        self.assertEqual((subject, text.rstrip("\n")), (self.subject, TEXT.rstrip("\n")))
+        self.assertTrue(attachment == ATTACHMENT, "the attachment was changed")
+        self.assertNotIn(RECIPIENTS[1].encode(), content)
+
+    def test_curl(self):
+        curl.check(self)
+
+    def test_msmtp(self):
+        msmtp.check(self)
+
+    def test_swaks(self):
+        swaks.check(self)
+
+    def test_smtplib(self):
+        smtplib_session.check(self)
+
+    def test_neomutt(self):
+        neomutt.check(self)
+
+    def test_postfix(self):
+        postfix.check(self)
+
+    def test_nodemailer(self):
+        scripts.node(self)
+
+    def test_phpmailer(self):
+        scripts.php(self)
+
+    def test_thunderbird(self):
+        thunderbird.check(self)
+
+
+class StraightAtDovecotWithTls(Programs, RealParts):
+    security = "tls"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.chosen = secrets.token_urlsafe(12)
+        cls.control = cls.world.password_dovecot(cls.chosen)
+
+    def setUp(self):
+        super().setUp()
+        self.log_in_at(self.control, self.chosen, self.world.sink)
+
+
+class StraightAtDovecotWithStarttls(StraightAtDovecotWithTls):
+    security = "starttls"
+
+
+class ThroughTheProxy(Programs):
+    """The classes below say which server the provider has."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        server, security, cls.arriving = cls.provider()
+        cls.proxy = cls.world.proxy(sending=(server, security))
+        code, cls.client, words = cls.proxy.authorize(ALICE)
+        assert code == 0, words
+        cls.proxy.serve()
+
+    def setUp(self):
+        super().setUp()
+        self.log_in_at(self.proxy, self.client["password"], self.arriving)
+
+
+class ToDovecotWithTls(ThroughTheProxy, RealParts):
+    """TLS at either end."""
+
+    security = "tls"
+
+    @classmethod
+    def provider(cls):
+        return cls.world.dovecot, "tls", cls.world.sink
+
+
+class ToDovecotWithStarttls(ThroughTheProxy, RealParts):
+    """STARTTLS at either end."""
+
+    security = "starttls"
+
+    @classmethod
+    def provider(cls):
+        return cls.world.dovecot, "starttls", cls.world.sink
+
+
+class ToSmtpServerFromTls(ThroughTheProxy, RealParts):
+    """A program with TLS, a provider that has STARTTLS alone, as Microsoft is."""
+
+    security = "tls"
+
+    @classmethod
+    def provider(cls):
+        server = cls.world.smtp_server()
+        return server, "starttls", server
+
+
+if __name__ == "__main__":
+    unittest.main()
