@@ -270,8 +270,9 @@ where
 impl Direction {
     fn new(pending: Vec<u8>) -> Self {
         let bytes = pending.len() as u64;
-        // A hand-over happens between two lines.
-        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail: *b"\0\0\r\n" }
+        // A hand-over happens between two lines, and what came with it may end inside one.
+        let tail = after(*b"\0\0\r\n", &pending);
+        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail }
     }
 
     /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
@@ -315,10 +316,7 @@ impl Direction {
     }
 
     fn remember(&mut self, bytes: &[u8]) {
-        for &byte in bytes.get(bytes.len().saturating_sub(self.tail.len())..).unwrap_or_default() {
-            let [_, second, third, fourth] = self.tail;
-            self.tail = [second, third, fourth, byte];
-        }
+        self.tail = after(self.tail, bytes);
     }
 
     fn poll_send_pending(
@@ -382,6 +380,12 @@ impl Direction {
     }
 }
 
+/// The last bytes, where `bytes` come behind those of `tail`.
+fn after(tail: Tail, bytes: &[u8]) -> Tail {
+    let last = bytes.get(bytes.len().saturating_sub(tail.len())..).unwrap_or_default();
+    last.iter().fold(tail, |[_, second, third, fourth], &byte| [second, third, fourth, byte])
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -415,6 +419,26 @@ mod tests {
         let mut came = Vec::new();
         program.read_to_end(&mut came).await.unwrap();
         assert!(came == data);
+    }
+
+    /// The proxy's last word would stand in the middle of the provider's line.
+    #[tokio::test]
+    async fn where_what_is_handed_over_ends_inside_a_line_nothing_is_said_at_the_end() {
+        for (handed_over, said) in
+            [("", "* BYE Enough\r\n"), ("* 3 EXISTS\r\n", "* BYE Enough\r\n"), ("* 3 EXI", "")]
+        {
+            let (client, mut program) = duplex(1000);
+            let (upstream, _provider) = duplex(1000);
+            let (from_client, from_upstream) = (Vec::new(), handed_over.as_bytes().to_vec());
+            let watch = SessionWatch::default();
+            let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+            let farewell = std::future::ready(Farewell { reason: "Enough", patience: Duration::ZERO });
+            let summary = Relay::new(session).run(pin!(farewell)).await;
+            assert_eq!(summary.end, End::Farewell);
+            let mut came = String::new();
+            program.read_to_string(&mut came).await.unwrap();
+            assert_eq!(came, format!("{handed_over}{said}"));
+        }
     }
 
     /// What the mail program does not take stops the provider after one read.

@@ -9,7 +9,7 @@ use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print, protocols};
 use crate::config::Door;
-use crate::control::check::{Event, Finding, Outcome, Step, check};
+use crate::control::check::{CheckEvent, CheckStep, Finding, Outcome, check};
 use crate::text::one_line;
 
 #[derive(clap::Args)]
@@ -68,7 +68,7 @@ impl Line {
         }
     }
 
-    fn of(step: &Step) -> Self {
+    fn of(step: &CheckStep) -> Self {
         let milliseconds = step.took.map(|took| took.as_millis());
         let (account, protocol) = (step.account.clone(), step.protocol.map(Door::name));
         match &step.found {
@@ -94,13 +94,13 @@ struct Report {
 }
 
 impl Report {
-    fn hear(&mut self, event: Event<'_>) {
+    fn hear(&mut self, event: CheckEvent<'_>) {
         match event {
-            Event::NoAccounts => print::no_account_yet(),
-            Event::Account(name) if !self.json => print::data(name),
-            Event::Account(_) => {}
-            Event::Step(step) => self.push(Line::of(step)),
-            Event::DomainAccount => {
+            CheckEvent::NoAccounts => print::no_account_yet(),
+            CheckEvent::Account(name) if !self.json => print::data(name),
+            CheckEvent::Account(_) => {}
+            CheckEvent::CheckStep(step) => self.push(Line::of(step)),
+            CheckEvent::DomainAccount => {
                 print::words("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::{Endpoint, Provider};
 use crate::protocol::{Code, Denial};
 use crate::token::TokenFailure;
-use crate::trouble::Trouble;
+use crate::trouble::{Cause, Trouble};
 use crate::upstream::DialError;
 
 /// Before and after the login.
@@ -66,12 +66,8 @@ pub(super) fn too_many_sessions(limit: u32) -> Denial {
     )
 }
 
-pub(super) fn unknown_provider(name: &str) -> Denial {
-    Denial::new(
-        Code::ContactAdmin,
-        format!("The mail proxy's configuration has no provider named {name} any more"),
-    )
-    .alert()
+pub(super) fn unknown_provider(cause: &Cause) -> Denial {
+    Denial::new(Code::ContactAdmin, format!("The mail proxy has a problem: {cause}")).alert()
 }
 
 /// `authorize` is the command that authorises the account again.

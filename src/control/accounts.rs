@@ -14,7 +14,7 @@ pub(super) async fn canonical_name(installation: &Installation, name: &str) -> R
 
 /// An account with its grant, and how many app passwords it has.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct AccountEntry {
     /// The account.
     pub(crate) account: Account,
     /// Its grant; `None` where it has none.
@@ -24,13 +24,13 @@ pub(crate) struct Entry {
 }
 
 /// All accounts, by name.
-pub(crate) async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountEntry>, Error> {
     let grants = installation.store.grants().await?;
     let mut entries = Vec::new();
     for account in installation.store.accounts().await? {
         let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
         let passwords = installation.store.passwords(&account.id).await?.len();
-        entries.push(Entry { account, grant, passwords });
+        entries.push(AccountEntry { account, grant, passwords });
     }
     Ok(entries)
 }

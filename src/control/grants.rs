@@ -12,7 +12,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::Found;
 use crate::config::{Door, Provider};
-use crate::forecast::{self, End};
+use crate::forecast::{self, GrantEnd};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
@@ -35,7 +35,7 @@ pub(crate) struct Overview {
     /// The scopes that the configuration asks for and the grant lacks, where it opens no door at all.
     pub(crate) scopes_missing: Vec<String>,
     /// What would end the grant; nothing where it has ended.
-    pub(crate) ends: Vec<End>,
+    pub(crate) ends: Vec<GrantEnd>,
     /// What is wrong with it, and what mends that.
     pub(crate) trouble: Option<Trouble>,
 }
@@ -87,7 +87,7 @@ fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
     }
 }
 
-fn ends(grant: &Grant, provider: &Provider) -> Vec<End> {
+fn ends(grant: &Grant, provider: &Provider) -> Vec<GrantEnd> {
     match grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
         true => Vec::new(),
         false => forecast::ends(grant, provider, OffsetDateTime::now_utc()),

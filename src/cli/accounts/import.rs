@@ -9,7 +9,7 @@ use crate::cli::{print, terminal};
 use crate::command;
 use crate::control::Installation;
 use crate::control::transfer::{Imported, Parcel, Trial, check};
-use crate::secret::bundle::{self, Kind};
+use crate::secret::bundle::{self, BundleKind};
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -48,7 +48,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
 }
 
 async fn open(installation: &Installation, arguments: &Arguments, text: &str) -> Result<Parcel, Failure> {
-    if bundle::kind(text)? == Kind::Recipient {
+    if bundle::kind(text)? == BundleKind::Recipient {
         return Ok(Parcel::opened_here(installation, text).await?);
     }
     let passphrase = match &arguments.passphrase_file {

@@ -33,16 +33,16 @@ struct Listed {
     last_login_at: Option<String>,
     last_login_from: Option<String>,
     forecast: Option<String>,
-    ends: Vec<End>,
+    ends: Vec<ListedEnd>,
     last_error: Option<String>,
     last_error_at: Option<String>,
     cause: Option<trouble::Cause>,
-    cure: Option<Cure>,
+    cure: Option<ListedCure>,
 }
 
 /// What mends an account, with the command in it.
 #[derive(Serialize)]
-struct Cure {
+struct ListedCure {
     kind: &'static str,
     /// The key of the configuration, where one is to be set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct Cure {
 
 /// One way in which a grant may end.
 #[derive(Serialize)]
-struct End {
+struct ListedEnd {
     /// The day, where it is known.
     at: Option<String>,
     /// One clause.
@@ -65,8 +65,8 @@ struct End {
 
 impl Listed {
     fn new(overview: Overview, now: OffsetDateTime) -> Self {
-        let end = |end: &forecast::End| End { at: rfc3339(end.at), text: clause(end, now) };
-        let ends: Vec<End> = overview.ends.iter().map(end).collect();
+        let end = |end: &forecast::GrantEnd| ListedEnd { at: rfc3339(end.at), text: clause(end, now) };
+        let ends: Vec<ListedEnd> = overview.ends.iter().map(end).collect();
         let whole: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
         let grant = overview.grant.as_ref();
         let name = &overview.account.name;
@@ -79,7 +79,7 @@ impl Listed {
             last_error: trouble.map(|trouble| trouble.line(&authorize)),
             last_error_at: rfc3339(overview.failed_at()),
             cause: trouble.map(|trouble| trouble.cause.clone()),
-            cure: trouble.map(|trouble| Cure::new(&trouble.cure, &authorize)),
+            cure: trouble.map(|trouble| ListedCure::new(&trouble.cure, &authorize)),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
             kind: grant.map(Grant::kind),
@@ -98,7 +98,7 @@ impl Listed {
     }
 }
 
-impl Cure {
+impl ListedCure {
     fn new(cure: &trouble::Cure, authorize: &str) -> Self {
         let text = cure.words(authorize);
         Self { kind: cure.kind(), key: cure.key().map(str::to_owned), command: cure.command(authorize), text }
@@ -106,7 +106,7 @@ impl Cure {
 }
 
 /// What ends a grant, in one clause.
-fn clause(end: &forecast::End, now: OffsetDateTime) -> String {
+fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
     let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
     match &end.cause {
         EndCause::ClientSecret => {

@@ -24,20 +24,20 @@ pub(crate) enum Outcome {
 
 /// What a surface hears of a check.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Event<'a> {
+pub(crate) enum CheckEvent<'a> {
     /// There is nothing to check.
     NoAccounts,
     /// What follows is about this account.
     Account(&'a str),
     /// A step is done.
-    Step(&'a Step),
+    CheckStep(&'a CheckStep),
     /// The account has no mailbox of its own to try.
     DomainAccount,
 }
 
 /// A step that is done.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct CheckStep {
     /// The account that it is about.
     pub(crate) account: Option<String>,
     /// The door that it is about.
@@ -79,19 +79,19 @@ pub(crate) enum Finding {
 
 /// The steps so far.
 pub(super) struct Steps<'a> {
-    tell: &'a mut (dyn FnMut(Event<'_>) + Send),
+    tell: &'a mut (dyn FnMut(CheckEvent<'_>) + Send),
     account: Option<String>,
     protocol: Option<Door>,
     outcome: Outcome,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(tell: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
+    pub(super) fn new(tell: &'a mut (dyn FnMut(CheckEvent<'_>) + Send)) -> Self {
         Self { tell, account: None, protocol: None, outcome: Outcome::Well }
     }
 
-    pub(super) fn tell(&mut self, event: Event<'_>) {
-        if let Event::Account(name) = event {
+    pub(super) fn tell(&mut self, event: CheckEvent<'_>) {
+        if let CheckEvent::Account(name) = event {
             self.account = Some(name.to_owned());
         }
         (self.tell)(event);
@@ -117,7 +117,7 @@ impl<'a> Steps<'a> {
         };
         self.outcome = self.outcome.max(outcome);
         let took = started.map(|started| started.elapsed());
-        (self.tell)(Event::Step(&Step {
+        (self.tell)(CheckEvent::CheckStep(&CheckStep {
             account: self.account.clone(),
             protocol: self.protocol,
             name,

@@ -11,7 +11,7 @@ use crate::control::installation::Installation;
 use crate::control::keys;
 use crate::control::names::check_aliases;
 use crate::secret::Secret;
-use crate::secret::bundle::{self, Opener};
+use crate::secret::bundle::{self, BundleKey};
 use crate::store::Grant;
 
 /// An account and its grant, on their way.
@@ -70,12 +70,12 @@ impl Parcel {
     /// Opens a bundle that was sealed for this installation.
     pub(crate) async fn opened_here(installation: &Installation, bundle: &str) -> Result<Self, Error> {
         let key = keys::transfer_key(installation).await?;
-        read(&bundle::open(bundle, &Opener::Key(&key))?)
+        read(&bundle::open(bundle, &BundleKey::Key(&key))?)
     }
 
     /// Opens a bundle that was sealed with a passphrase.
     pub(crate) fn opened_with(passphrase: &Secret, bundle: &str) -> Result<Self, Error> {
-        read(&bundle::open(bundle, &Opener::Passphrase(passphrase))?)
+        read(&bundle::open(bundle, &BundleKey::Passphrase(passphrase))?)
     }
 }
 
