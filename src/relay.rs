@@ -28,6 +28,7 @@ const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// For the last word on its way to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
+
 /// Two streams to be joined, with what was read from each before.
 pub struct Session<C, U, W, F> {
     /// The mail program's side.
@@ -38,7 +39,7 @@ pub struct Session<C, U, W, F> {
     pub from_client: Vec<u8>,
     /// Read from the provider already.
     pub from_upstream: Vec<u8>,
-    /// Shown each short piece of what the provider sends, before it is passed on. Bulk is not shown.
+    /// Shown what the provider sends, as far as it listens.
     pub watch: W,
     /// Told what `watch` overheard.
     pub tell: F,
@@ -151,7 +152,8 @@ where
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
-            if let Some(overheard) = self.watch.overhear(piece) {
+            let heard = (piece.len() <= W::LISTENS_TO).then(|| self.watch.overhear(piece)).flatten();
+            if let Some(overheard) = heard {
                 (self.tell)(overheard);
             }
         };

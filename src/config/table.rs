@@ -223,7 +223,7 @@ impl Field<'_> {
 
     fn missing(&self, key: &str) -> Problem {
         self.problem(key, "is missing").hint(format!(
-            "{} is not a preset, so it needs imap or smtp, authorize_url, token_url, client_id and scopes",
+            "{} is not a preset, so it needs smtp or imap, authorize_url, token_url, client_id and scopes",
             self.name
         ))
     }

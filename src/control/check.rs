@@ -145,7 +145,7 @@ async fn account_steps(
         steps.tell(CheckEvent::DomainAccount);
         return;
     }
-    let names = Names { account: name, owner: grant.person(), remembered: None };
+    let names = Names { account: name, owner: grant.person(), remembered: account.sign_in_as };
     let mut all_opened = ways.len() == doors.len();
     for dialler in ways {
         steps.at(Some(dialler.service.door));

@@ -11,10 +11,13 @@ pub type Tail = [u8; 4];
 ///
 /// One value a session, for as long as that lasts: keep it small.
 pub trait Watch: Default + Send {
+    /// The longest piece that it is shown: in some protocols whatever is longer is mail.
+    const LISTENS_TO: usize;
+
     /// So long without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
-    /// Shown each short piece of what the provider sends, before it is passed on. What it tells about the
+    /// Shown each piece of what the provider sends that is not too long, before it is passed on. What it tells about the
     /// session as such is returned, once. It runs within the relay's read, so it must cost next to nothing.
     fn overhear(&mut self, piece: &[u8]) -> Option<Overheard>;
 

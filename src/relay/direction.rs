@@ -14,8 +14,6 @@ use crate::protocol::Tail;
 pub(super) const SCRATCH: usize = crate::tls::FULL_READ;
 /// After so many bytes it is another session's turn.
 pub(super) const TURN: u64 = 4 << 20;
-/// Answers longer than this are bulk, not words; see [`Watch::overhear`].
-const SMALL_ANSWER: usize = 1024;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -158,9 +156,7 @@ impl Direction {
             }
             self.bytes += bytes.len() as u64;
             self.remember(bytes);
-            if bytes.len() <= SMALL_ANSWER {
-                overhear(bytes);
-            }
+            overhear(bytes);
             let mut rest = bytes;
             while !rest.is_empty() {
                 match Pin::new(&mut *writer).poll_write(context, rest) {

@@ -18,6 +18,8 @@ pub struct SessionWatch {
 }
 
 impl Watch for SessionWatch {
+    /// Words are short; bulk is mail.
+    const LISTENS_TO: usize = 1024;
     const QUIET: Duration = Duration::from_millis(300);
 
     fn overhear(&mut self, piece: &[u8]) -> Option<Overheard> {

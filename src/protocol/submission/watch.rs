@@ -22,6 +22,9 @@ pub struct SessionWatch {
 }
 
 impl Watch for SessionWatch {
+    /// The replies to a hundred recipients come in one piece, and none may be missed: the last may be `354`.
+    const LISTENS_TO: usize = usize::MAX;
+
     /// A sender that has moved nothing for so long is between two messages, and not within a chunk (RFC 3030).
     const QUIET: Duration = Duration::from_secs(5);
 
