@@ -293,7 +293,8 @@ impl<P: Protocol> Connection<P> {
         deadline: Instant,
         line: &mut LoginLine,
     ) -> Result<Box<Admitted>, Denied> {
-        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due);
+        let (accounts, from) = (&self.proxy.accounts, self.peer.ip());
+        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, from, due);
         // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
             warn!("the store did not answer in time");
@@ -305,9 +306,19 @@ impl<P: Protocol> Connection<P> {
                 line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
                 Ok(admitted)
             }
-            Ok(Verdict::Refused) => {
-                line.fingerprint = Some(self.proxy.accounts.fingerprint(&login.password));
+            Ok(Verdict::Barred(barred)) => {
+                let denial = denial::barred(&barred, P::DOOR);
+                warn!(account = barred.account, "{}", denial.text);
+                line.password = Some(barred.password);
+                Err(Denied::new(Reason::from(&barred.by), denial))
+            }
+            Ok(Verdict::Refused { elsewhere: None }) => {
+                line.fingerprint = Some(accounts.fingerprint(&login.password));
                 Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
+            }
+            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
+                line.password = Some(password);
+                Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
             }
             Ok(Verdict::Throttled(wait)) => {
                 Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))

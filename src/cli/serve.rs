@@ -11,7 +11,7 @@ use super::options::Options;
 use super::print;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::{Ending, Prepared};
+use crate::control::serving::{Prepared, StopReason};
 use crate::server::Bound;
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -47,7 +47,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     let mut stop = Stop::listen()?;
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
-    let ready = Ready::new(&prepared.bound, prepared.ca_file());
+    let ready = ReadyFile::new(&prepared.bound, prepared.ca_file());
     let serving = prepared.start(&installation).await?;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
@@ -65,9 +65,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
         let _ = std::fs::remove_file(file);
     }
     match ending {
-        Ending::Asked => Ok(Done::Well),
+        StopReason::Asked => Ok(Done::Well),
         // The log has said why.
-        Ending::NoStore => Err(Failure::silent()),
+        StopReason::NoStore => Err(Failure::silent()),
     }
 }
 
@@ -92,7 +92,7 @@ impl Stop {
 
 /// What `--ready-file` holds.
 #[derive(Serialize)]
-struct Ready {
+struct ReadyFile {
     pid: u32,
     listeners: Vec<ReadyListener>,
     admin: Option<String>,
@@ -106,7 +106,7 @@ struct ReadyListener {
     security: &'static str,
 }
 
-impl Ready {
+impl ReadyFile {
     fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
         let listener = |bound: &Bound| ReadyListener {
             protocol: bound.protocol.name(),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::field::{DisplayValue, display};
 use tracing::{Value, info, warn};
 
+use crate::account::Bar;
 use crate::metrics::{Metrics, Outcome};
 use crate::protocol::{Denial, Door, Refusal};
 use crate::token::TokenFailure;
@@ -36,6 +37,14 @@ pub enum Reason {
     WrongPassword,
     /// After too many of those: the password was not looked at.
     TooManyFailures,
+    /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
+    WrongNetwork,
+    /// The app password does not open this door.
+    WrongDoor,
+    /// The app password's last day is over.
+    PasswordEnded,
+    /// The account is disabled.
+    Disabled,
     /// A person has to authorise the account.
     NeedsAuthorization,
     /// An administrator has to change the configuration.
@@ -69,6 +78,10 @@ impl Reason {
     pub const ALL: &[Self] = &[
         Self::WrongPassword,
         Self::TooManyFailures,
+        Self::WrongNetwork,
+        Self::WrongDoor,
+        Self::PasswordEnded,
+        Self::Disabled,
         Self::NeedsAuthorization,
         Self::Misconfigured,
         Self::NoToken,
@@ -89,6 +102,10 @@ impl Reason {
         match self {
             Self::WrongPassword => "wrong_password",
             Self::TooManyFailures => "too_many_failures",
+            Self::WrongNetwork => "wrong_network",
+            Self::WrongDoor => "wrong_door",
+            Self::PasswordEnded => "password_ended",
+            Self::Disabled => "disabled",
             Self::NeedsAuthorization => "needs_authorization",
             Self::Misconfigured => "misconfigured",
             Self::NoToken => "no_token",
@@ -105,11 +122,26 @@ impl Reason {
         }
     }
 
-    /// `refused` only where the client's password is, or was, the matter.
+    /// `refused` only where the matter is the password, or what its owner limited.
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::WrongPassword | Self::TooManyFailures => Outcome::Refused,
+            Self::WrongPassword
+            | Self::TooManyFailures
+            | Self::WrongNetwork
+            | Self::WrongDoor
+            | Self::PasswordEnded
+            | Self::Disabled => Outcome::Refused,
             _ => Outcome::Failed,
+        }
+    }
+}
+
+impl From<&Bar> for Reason {
+    fn from(bar: &Bar) -> Self {
+        match bar {
+            Bar::Disabled => Self::Disabled,
+            Bar::Ended(_) => Self::PasswordEnded,
+            Bar::Door(_) => Self::WrongDoor,
         }
     }
 }

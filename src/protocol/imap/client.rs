@@ -20,7 +20,7 @@ use crate::protocol::meter::Meter;
 use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
-use literal::{Answer, Refused};
+use literal::{OwedAnswer, Refused};
 
 /// The dialogue's state.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ enum State {
     /// Between commands, or within one.
     Command,
     /// Dropping so many bytes of an unwelcome literal and the rest of its command, then answering.
-    Discard { left: u64, answer: Answer },
+    Discard { left: u64, answer: OwedAnswer },
     /// In an AUTHENTICATE exchange that waits for a line.
     Sasl { tag: Vec<u8>, expects: Expects },
     /// A login was handed out.
@@ -92,6 +92,10 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
     fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.called = None;
@@ -127,7 +131,7 @@ impl ClientDialogue for Dialogue {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login { tag }
             | State::Sasl { tag, .. }
-            | State::Discard { answer: Answer { tag, .. }, .. } => {
+            | State::Discard { answer: OwedAnswer { tag, .. }, .. } => {
                 write_denial(outbox, &tag, denial, &mut self.alerted);
             }
             State::New | State::Command | State::StartTls => {}
@@ -138,11 +142,6 @@ impl ClientDialogue for Dialogue {
 }
 
 impl Dialogue {
-    /// What the client called itself in ID.
-    pub fn client_called(&self) -> Option<&str> {
-        self.called.as_deref()
-    }
-
     /// The tag of the login that waits, for the provider.
     pub fn login_tag(&self) -> Option<&[u8]> {
         match &self.state {

@@ -94,6 +94,10 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
     fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.search = LineSearch::default();
@@ -147,11 +151,6 @@ impl Dialogue {
     /// What the client called itself in EHLO or HELO, where that is a domain or an address literal.
     pub fn client_name(&self) -> Option<&str> {
         self.name.as_deref()
-    }
-
-    /// What the client called itself, domain or not.
-    pub fn client_called(&self) -> Option<&str> {
-        self.called.as_deref()
     }
 
     /// Whether a login waits for its answer.
