@@ -302,7 +302,9 @@ mod tests {
             let (upstream, _provider) = duplex(1000);
             let (from_client, from_upstream) = (Vec::new(), handed_over.as_bytes().to_vec());
             let watch = SessionWatch::default();
-            let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+            let traffic = Arc::default();
+            let session =
+                Session { client, upstream, from_client, from_upstream, watch, tell: |_| {}, traffic };
             let farewell = std::future::ready(Farewell { reason: "Enough", patience: Duration::ZERO });
             let summary = Relay::new(session).run(pin!(farewell)).await;
             assert_eq!(summary.end, End::Farewell);
