@@ -124,7 +124,7 @@ impl<P: Protocol> Connection<P> {
     /// Serves `tcp` to its end, or until a new connection takes its place.
     pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
         // At every level, so that each line of a connection has the id, however little is logged.
-        let span = error_span!("connection", id = self.id, peer = %self.peer);
+        let span = error_span!("connection", id = %self.id, peer = %self.peer);
         let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         permit.logged_in();
