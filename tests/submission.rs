@@ -290,6 +290,24 @@ async fn what_a_person_must_mend_is_a_535_with_cause_and_cure() {
     assert!(reply.text().contains(&format!("imap-oauth-proxy authorize {ALICE}")), "{reply:?}");
 }
 
+/// Most tenants have IMAP on and sending off, so a collector's logins must not hide why nothing is sent.
+#[tokio::test]
+async fn a_mail_program_that_reads_does_not_hide_why_another_cannot_send() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    let serving = site.serve().await;
+    controls.next_step(Step::Token, SubmissionRefusal::SmtpAuthDisabledMailbox);
+    let mut sender = serving.submit().await;
+    sign_in(&mut sender, &settings).await;
+    drop(serving.log_in(&settings).await);
+    let (listed, _) = site.tokens().await;
+    let error = listed[0]["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("switched off for this mailbox"), "{listed:#?}");
+    assert!(sign_in(&mut sender, &settings).await.starts_with("235 "));
+    assert!(site.tokens().await.0[0]["last_error"].is_null(), "sending works again");
+}
+
 #[tokio::test]
 async fn a_server_that_breaks_the_protocol_is_refused_before_the_token_is_sent() {
     for flavour in FLAVOURS {
