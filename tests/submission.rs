@@ -786,3 +786,38 @@ async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses(
         assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
     }
 }
+
+/// `last_refusal` of the only account, once it is as wanted: it is written down beside the session.
+async fn last_refusal(site: &Site, is_wanted: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+    within("last_refusal", async {
+        loop {
+            let (tokens, code) = site.tokens().await;
+            assert_eq!((tokens[0]["state"].as_str(), code), (Some("ok"), 0), "{tokens:?}");
+            let refusal = tokens[0].get("last_refusal").cloned();
+            if is_wanted(refusal.as_ref()) {
+                return refusal;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refused_message_is_listed_until_one_is_taken() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    for (refusal, code) in
+        [(SubmissionRefusal::SendAsDenied, "5.2.252"), (SubmissionRefusal::MailboxFull, "5.2.2")]
+    {
+        site.sandbox.controls().next_step(Step::Message, refusal);
+        client.mail(ALICE, &[BOB], MESSAGE).await;
+        let listed = last_refusal(&site, |listed| listed.is_some_and(|it| it["code"] == code)).await.unwrap();
+        assert_eq!(listed["protocol"], "submission");
+        let text = listed.to_string();
+        assert!(!text.contains(BOB) && !text.contains("other@example.com"), "{text}");
+    }
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    last_refusal(&site, |listed| listed.is_none()).await;
+}
