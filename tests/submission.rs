@@ -655,12 +655,12 @@ async fn a_stop_lets_a_message_finish_and_says_421_between_two() {
     assert!(last_words.starts_with("421 4.3.2 ") && new.at_end().await, "{last_words:?}");
     sending.write(b"second half\r\n.\r\n").await;
     gate.arrived(1).await;
-    let last_words = serving.meanwhile(idle.reply()).await;
-    assert!(last_words.starts_with("421 4.3.2 ") && idle.at_end().await, "{last_words:?}");
     gate.open();
     assert_eq!(sending.reply().await.code(), 250, "the reply to the whole message");
-    let last_words = sending.reply().await;
-    assert!(last_words.starts_with("421 4.3.2 ") && sending.at_end().await, "{last_words:?}");
+    for client in [&mut idle, &mut sending] {
+        let last_words = serving.meanwhile(client.reply()).await;
+        assert!(last_words.starts_with("421 4.3.2 ") && client.at_end().await, "{last_words:?}");
+    }
     assert_eq!(site.sandbox.controls().sent()[0].data, b"first half\r\nsecond half\r\n");
     drop((idle, new, sending));
     assert_eq!(serving.stop_waited().await, 0);
@@ -730,4 +730,59 @@ async fn a_gigantic_message_passes_whole() {
     let sent = site.sandbox.controls().sent().pop().unwrap();
     // The line end before the dot is the message's, and no longer the pattern's.
     assert_eq!((sent.octets, sent.first_wrong), (octets + 2, Some(octets)));
+}
+
+#[tokio::test]
+async fn who_consents_to_reading_alone_reads_and_is_told_why_nothing_is_sent() {
+    let site = site(Flavour::Exchange).await;
+    let controls = site.sandbox.controls();
+    let sending = site.sandbox.vendor().submission_scope();
+    controls.oauth(|oauth| oauth.untick = vec![sending.to_owned()]);
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    serving.log_in(&settings).await;
+    let reply = refused_by(&serving, &settings).await;
+    assert!(reply.starts_with("535 5.7.8 "), "{reply:?}");
+    let cure = format!("Run imap-oauth-proxy authorize {ALICE} --protocols imap,submission : ");
+    assert!(reply.text().contains(&cure) && reply.text().contains(sending), "{reply:?}");
+
+    // A refresh names no scope that nobody consented to, which the provider would refuse as a whole.
+    controls.revoke_access_tokens();
+    serving.log_in(&settings).await;
+    assert_eq!(controls.stats().tokens_refused, 0);
+
+    controls.oauth(|oauth| oauth.untick = Vec::new());
+    let ran = site.authorize_with(&[ALICE, "--protocols", "imap,submission"], Some(ALICE)).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let mut client = serving.submit_as(&settings).await;
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+}
+
+#[tokio::test]
+async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let mut serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    let refusals = [
+        (SubmissionRefusal::SendAsDenied, "5.2.252", "Send As"),
+        (SubmissionRefusal::SendAsDeniedOld, "5.7.60", "Send As"),
+        (SubmissionRefusal::ConcurrentConnections, "4.3.2", "More than three connections"),
+        (SubmissionRefusal::ThreadLimit, "4.3.2", "fewer programs"),
+        (SubmissionRefusal::QuotaExceeded, "5.2.0", "wait until tomorrow"),
+        (SubmissionRefusal::MailboxFull, "5.2.2", "empty the mailbox"),
+        (SubmissionRefusal::BadSender, "5.1.8", "Restricted entities"),
+        (SubmissionRefusal::NoRights, "4.2.0", "FullAccess"),
+        (SubmissionRefusal::DailyLimit, "5.4.5", "24 hours"),
+    ];
+    for (refusal, code, advice) in refusals {
+        site.sandbox.controls().next_step(Step::Message, refusal);
+        let reply = client.mail(ALICE, &[BOB], MESSAGE).await;
+        assert_eq!(reply.lines, refusal.lines());
+        let line = serving.logs("refused a message").await;
+        assert!(line.contains(code) && line.contains(advice), "{refusal:?}: {line}");
+        assert!(!line.contains(BOB) && !line.contains("other@example.com"), "{line}");
+        // What is refused again in the same way is told once, until a message is taken.
+        assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print, protocols};
+use crate::command;
 use crate::config::Door;
 use crate::control::check::{CheckEvent, CheckStep, Finding, Outcome, check};
 use crate::text::one_line;
@@ -155,6 +156,16 @@ fn detail(found: &Finding) -> String {
         Finding::ForeignAlias { account, alias } => {
             let ending = hints::unalias(account, alias);
             format!("{alias:?} is another address, and opens this account; {ending} ends that")
+        }
+        Finding::Disabled { account } => {
+            format!("it is disabled, and lets nobody in; {} ends that", command::enable(account))
+        }
+        Finding::LastRefusal { account, grant, refusal } => {
+            let authorize = grant.as_ref().map_or_else(
+                || command::authorize_account(account),
+                |grant| command::authorize(grant, account),
+            );
+            print::refusal(refusal, &authorize)
         }
         Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
         Finding::Answers(endpoint) => format!("{endpoint} answers"),

@@ -58,6 +58,20 @@ pub(crate) async fn alias(
     Ok(account)
 }
 
+/// Lets the account called `name` let nobody in, or ends that; the account, and whether that is new.
+pub(crate) async fn set_disabled(
+    installation: &Installation,
+    name: &str,
+    disabled: bool,
+) -> Result<(Account, bool), Error> {
+    let account = installation.exact_account(name).await?.account;
+    let is_new = account.disabled != disabled;
+    if is_new {
+        installation.store.set_disabled(&account.id, disabled).await?;
+    }
+    Ok((account, is_new))
+}
+
 /// Takes such a name away again.
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;

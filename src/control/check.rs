@@ -53,13 +53,26 @@ pub(crate) async fn check(
     for found in &accounts {
         let LoginRecord { account, grant, passwords } = &found.record;
         steps.tell(CheckEvent::Account(&account.name));
+        if account.disabled {
+            let account = account.name.clone();
+            steps.done("account", None, Ok(Finding::Disabled { account }));
+            continue;
+        }
         // A look-up brings no aliases.
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
         names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
+        let today = time::OffsetDateTime::now_utc().date();
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
+        } else if passwords.iter().all(|password| password.limits.ended(today).is_some()) {
+            steps.done("app password", None, Err(Error::AppPasswordsOver { account: account.name.clone() }));
         }
         account_steps(&mut steps, &installation, found, &legs, only).await;
+        if let Some(refusal) = &account.refusal {
+            let (account, grant) = (account.name.clone(), grant.clone().map(Box::new));
+            let found = Finding::LastRefusal { account, grant, refusal: Box::new(refusal.clone()) };
+            steps.done("last refusal", None, Ok(found));
+        }
     }
     Ok(steps.outcome())
 }

@@ -40,6 +40,9 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let imported = Imported::store(installation, parcel).await?;
     let account = imported.account();
     print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
+    if imported.is_disabled() {
+        print::words(&format!("It is disabled, and lets nobody in; {} ends that.", command::enable(account)));
+    }
     let tried = imported.try_it(installation).await;
     let done = tried.map(|trial| tell(&imported, &trial));
     print::words("Mail programs need an app password of this installation:");

@@ -7,6 +7,7 @@ use crate::config::{Door, Endpoint};
 use crate::control::error::Error;
 use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
+use crate::store::{Grant, LastRefusal};
 
 /// How long a step is waited for: longer than any takes that works.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,6 +62,10 @@ pub(crate) enum Finding {
     OldName(OldName),
     /// An alias that is another address, and opens the account.
     ForeignAlias { account: String, alias: String },
+    /// The account lets nobody in, so nothing was tried.
+    Disabled { account: String },
+    /// What the provider refused in a session. Only a message that it takes says that this is mended.
+    LastRefusal { account: String, grant: Option<Box<Grant>>, refusal: Box<LastRefusal> },
     /// The mail server has addresses.
     Addresses { host: String, count: usize },
     /// A connection was made.
