@@ -19,6 +19,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 pub use error::{ConfigError, ConfigHint};
 pub use place::is_loopback;
 pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
@@ -49,8 +51,12 @@ pub struct Config {
     pub callback: Option<SocketAddr>,
     /// Bounds.
     pub limits: LimitSettings,
+    /// Where what is counted can be read.
+    pub metrics: Metrics,
     /// The log.
     pub log: LogFormat,
+    /// What is logged, unless the command line says so.
+    pub log_filter: Option<String>,
     /// Telling people about grants.
     pub events: Events,
     /// All providers: the presets, changed as configured, and the user's own.
@@ -81,6 +87,8 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.
     pub security: Security,
+    /// The networks that may connect; empty for all.
+    pub from: Vec<IpNet>,
     /// Whether no file names it. One of its addresses that cannot be had is only worth a warning.
     pub is_default: bool,
 }
@@ -157,6 +165,15 @@ impl Events {
     pub fn is_on(&self) -> bool {
         !self.command.is_empty() || self.webhook.is_some()
     }
+}
+
+/// The `[metrics]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served over HTTP, with the answers of `/healthz` and `/readyz`.
+    pub address: Option<SocketAddr>,
+    /// Whether accounts' addresses are labels.
+    pub per_account: bool,
 }
 
 /// How log lines look.

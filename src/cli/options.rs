@@ -26,7 +26,8 @@ impl Options {
     /// Like [`Options::load`], for a command that says the warnings by itself.
     pub(super) fn read(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
-        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
+        let filter = self.log.as_deref().or(config.log_filter.as_deref());
+        crate::logging::start(config.log == LogFormat::Json, filter)?;
         Ok(config)
     }
 

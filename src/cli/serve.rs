@@ -1,6 +1,7 @@
 //! `serve`: listens until told to stop.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,7 +12,7 @@ use super::options::Options;
 use super::print;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::{Ending, Prepared};
+use crate::control::serving::{CommandLine, Ending, Prepared, Running};
 use crate::server::Bound;
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -34,7 +35,8 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
         .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config, arguments))
+    let command_line = CommandLine { config: options.config.clone(), log: options.log.clone() };
+    runtime.block_on(serve(config, command_line, arguments))
 }
 
 /// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
@@ -43,12 +45,13 @@ fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
-async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
+async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) -> Result<Done, Failure> {
     let mut stop = Stop::listen()?;
+    let hangup = signal(SignalKind::hangup())?;
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
-    let ready = Ready::new(&prepared.bound, prepared.ca_file());
-    let serving = prepared.start(&installation).await?;
+    let ready = Ready::new(&prepared);
+    let serving = prepared.start(&installation, command_line).await?;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -57,7 +60,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
+    let reloading = tokio::spawn(reload_at(hangup, serving.running.clone()));
     let ending = serving.until(stop.asked()).await;
+    reloading.abort();
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     serving.stop(ending, stop.asked()).await;
@@ -68,6 +73,13 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
         Ending::Asked => Ok(Done::Well),
         // The log has said why.
         Ending::NoStore => Err(Failure::silent()),
+    }
+}
+
+/// SIGHUP has the configuration loaded again; the log tells what came of it.
+async fn reload_at(mut hangup: Signal, running: Arc<Running>) {
+    while hangup.recv().await.is_some() {
+        let _ = running.reload().await;
     }
 }
 
@@ -96,6 +108,7 @@ struct Ready {
     pid: u32,
     listeners: Vec<ReadyListener>,
     admin: Option<String>,
+    metrics: Option<String>,
     ca_file: Option<PathBuf>,
 }
 
@@ -107,7 +120,7 @@ struct ReadyListener {
 }
 
 impl Ready {
-    fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
+    fn new(prepared: &Prepared) -> Self {
         let listener = |bound: &Bound| ReadyListener {
             protocol: bound.protocol.name(),
             address: bound.address.to_string(),
@@ -115,9 +128,10 @@ impl Ready {
         };
         Self {
             pid: std::process::id(),
-            listeners: bound.iter().map(listener).collect(),
+            listeners: prepared.bound.iter().map(listener).collect(),
             admin: None,
-            ca_file,
+            metrics: prepared.metrics_address().map(|address| format!("http://{address}")),
+            ca_file: prepared.ca_file(),
         }
     }
 

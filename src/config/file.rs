@@ -3,10 +3,11 @@
 mod secrets;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
@@ -14,7 +15,7 @@ use super::error::Problem;
 use super::place::{Base, is_loopback};
 use super::preset;
 use super::table::ProviderFile;
-use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Security, StoreSettings, Tls};
+use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Metrics, Security, StoreSettings, Tls};
 use crate::secret::KeySource;
 use crate::text::is_domain;
 
@@ -42,6 +43,7 @@ pub(super) struct File {
     store: StoreFile,
     callback: CallbackFile,
     limits: LimitsFile,
+    metrics: MetricsFile,
     log: LogFile,
     events: EventsFile,
     providers: BTreeMap<String, ProviderFile>,
@@ -54,6 +56,8 @@ struct ListenerFile {
     addresses: Vec<String>,
     #[serde(default = "implicit_tls")]
     security: Security,
+    #[serde(default)]
+    from: Vec<String>,
 }
 
 fn implicit_tls() -> Security {
@@ -98,6 +102,14 @@ struct LimitsFile {
 #[serde(deny_unknown_fields, default)]
 struct LogFile {
     format: LogFormat,
+    filter: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct MetricsFile {
+    address: Option<String>,
+    per_account: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -132,7 +144,9 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         store: store(file.store, &base, &state_directory)?,
         callback: callback(file.callback)?,
         limits: limits(&file.limits)?,
+        metrics: metrics(&file.metrics)?,
         log: file.log.format,
+        log_filter: file.log.filter,
         events: events(file.events, &base)?,
         providers: providers.into_iter().map(|(name, provider)| (name, Arc::new(provider))).collect(),
         unsupported,
@@ -148,7 +162,7 @@ fn default_listeners() -> Vec<Listener> {
             SocketAddr::from(([127, 0, 0, 1], port)),
             SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
         ];
-        Listener { protocol, addresses, security: Security::Tls, is_default: true }
+        Listener { protocol, addresses, security: Security::Tls, from: Vec::new(), is_default: true }
     };
     Door::ALL.map(listener).to_vec()
 }
@@ -189,7 +203,18 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    Ok(Listener { protocol, addresses, security: file.security, is_default: false })
+    let from = file.from.iter().map(|text| network(index, text)).collect::<Result<_, _>>()?;
+    Ok(Listener { protocol, addresses, security: file.security, from, is_default: false })
+}
+
+/// A network, or an address that stands for itself.
+fn network(index: &str, text: &str) -> Result<IpNet, Problem> {
+    let alone = || text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    text.parse().map(|network: IpNet| network.trunc()).or_else(|_| alone()).map_err(|_| {
+        let message = format!("{text:?} is not a network");
+        Problem::at(["listeners", index, "from"], message)
+            .hint("write from = [\"192.168.7.0/24\", \"2001:db8::/48\"], or leave it out to let all connect")
+    })
 }
 
 fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
@@ -222,7 +247,7 @@ fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
 
 /// A DNS name in the letters-digits-hyphens form, or an IP address.
 fn is_host_name(name: &str) -> bool {
-    name.parse::<std::net::IpAddr>().is_ok() || is_domain(name)
+    name.parse::<IpAddr>().is_ok() || is_domain(name)
 }
 
 fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {
@@ -288,6 +313,17 @@ fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
             Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
         }
     }
+}
+
+fn metrics(file: &MetricsFile) -> Result<Metrics, Problem> {
+    let address = match file.address.as_deref() {
+        None | Some("off") => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            let message = format!("{text:?} is not an IP address with a port");
+            Problem::at(["metrics", "address"], message).hint("write address = \"127.0.0.1:9993\", or \"off\"")
+        })?),
+    };
+    Ok(Metrics { address, per_account: file.per_account })
 }
 
 fn events(file: EventsFile, base: &Base) -> Result<Events, Problem> {

@@ -1,0 +1,79 @@
+//! The running proxy, as those see it who ask it something: the control socket, a signal, a watcher over HTTP.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::parts::{Kept, Shown};
+use crate::config::Config;
+use crate::connection::Proxy;
+use crate::control::answers::Receiver;
+use crate::events::Teller;
+use crate::store::{Store, fold};
+use crate::tls::Identity;
+
+/// A store that takes longer to answer helps no login.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the configuration is read from, and what the command line says instead of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommandLine {
+    /// `--config`.
+    pub(crate) config: Option<PathBuf>,
+    /// `--log`.
+    pub(crate) log: Option<String>,
+}
+
+/// A proxy that accepts connections. It is shared by all that ask it.
+pub(crate) struct Running {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) command_line: CommandLine,
+    /// What only a start sets.
+    pub(super) started: Config,
+    pub(super) kept: Arc<Kept>,
+    /// What connections that come now get.
+    pub(super) proxy: Arc<ArcSwap<Proxy>>,
+    pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
+    pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
+    pub(super) receiver: Option<Arc<Receiver>>,
+    pub(super) shown: Mutex<Shown>,
+    /// Seconds; sessions keep the limits that they began with.
+    pub(super) longest_drain: AtomicU64,
+    pub(super) stopping: AtomicBool,
+}
+
+/// Why the proxy takes no login just now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unready {
+    #[error("it is stopping: sessions end at their next pause, and no new ones are taken")]
+    Stopping,
+    #[error("its store does not answer: {0}")]
+    Store(String),
+}
+
+impl Running {
+    /// Whether a login can succeed here: connections are accepted, and the store answers.
+    pub(crate) async fn readiness(&self) -> Result<(), Unready> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Unready::Stopping);
+        }
+        if let Some(absence) = self.store.absence() {
+            return Err(Unready::Store(format!("{}; {}", absence.cause, absence.cure)));
+        }
+        // As a login does, under a name that no account has.
+        let nobody = fold("");
+        match tokio::time::timeout(STORE_PATIENCE, self.store.find(&nobody)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Unready::Store(error.to_string())),
+            Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
+        }
+    }
+
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
