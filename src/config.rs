@@ -246,6 +246,18 @@ fn specificity(domains: &[String], domain: &str) -> Option<usize> {
         .max()
 }
 
+/// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a
+/// running process is asked there, which goes on with what it read before.
+pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    let default = || default_files().into_iter().find(|path| path.exists());
+    let file = explicit.map(Path::to_owned).or_else(default);
+    let text = match &file {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?,
+        None => String::new(),
+    };
+    file::state_directory(&text, file.as_deref()).map_err(|problem| problem.in_file(file.as_deref(), &text))
+}
+
 /// Where a configuration is looked for, the person's before the machine's.
 pub fn default_files() -> Vec<PathBuf> {
     let own = std::env::var_os("XDG_CONFIG_HOME")

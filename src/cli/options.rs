@@ -31,6 +31,12 @@ impl Options {
         Ok(config)
     }
 
+    /// Where a running `serve` is asked. Nothing of the store is opened, and a configuration with a mistake in it
+    /// must not keep anybody from asking.
+    pub(super) fn state_directory(&self) -> Result<PathBuf, Failure> {
+        Ok(crate::config::state_directory(self.config.as_deref())?)
+    }
+
     /// Reads the configuration, starts the log and opens what is configured.
     pub(super) async fn open(&self) -> Result<Installation, Failure> {
         Ok(Installation::open(self.load()?).await?)

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
+use crate::admin::Desk;
 use crate::config::Config;
 use crate::control::Installation;
 use crate::control::serving::{CommandLine, Ending, Prepared, Running};
@@ -51,7 +52,7 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
     let ready = Ready::new(&prepared);
-    let serving = prepared.start(&installation, command_line).await?;
+    let mut serving = prepared.start(&installation, command_line).await?;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -60,12 +61,14 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
+    let desk = Desk::open(&serving.running, serving.metrics.take()).await;
     let reloading = tokio::spawn(reload_at(hangup, serving.running.clone()));
     let ending = serving.until(stop.asked()).await;
     reloading.abort();
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     serving.stop(ending, stop.asked()).await;
+    desk.close().await;
     if let Some(file) = &arguments.ready_file {
         let _ = std::fs::remove_file(file);
     }

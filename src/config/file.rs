@@ -126,15 +126,7 @@ pub(super) fn parse(text: &str) -> Result<File, Problem> {
 
 pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Problem> {
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
-    let state_directory = file
-        .state_directory
-        .clone()
-        .map(|directory| base.resolve(directory))
-        .or_else(super::default_state_directory)
-        .ok_or_else(|| {
-            Problem::at(["state_directory"], "there is no default for it, because HOME is not set")
-                .hint("write state_directory = \"/path\" into the configuration, or set HOME")
-        })?;
+    let state_directory = resolved_state_directory(file.state_directory.clone(), &base)?;
     let warnings = secrets::judge(&file, &base, path)?;
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     Ok(Config {
@@ -153,6 +145,22 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         state_directory,
         warnings,
     })
+}
+
+fn resolved_state_directory(written: Option<PathBuf>, base: &Base) -> Result<PathBuf, Problem> {
+    let resolved = written.map(|directory| base.resolve(directory)).or_else(super::default_state_directory);
+    resolved.ok_or_else(|| {
+        Problem::at(["state_directory"], "there is no default for it, because HOME is not set")
+            .hint("write state_directory = \"/path\" into the configuration, or set HOME")
+    })
+}
+
+/// The state directory of `text`, which may have mistakes elsewhere.
+pub(super) fn state_directory(text: &str, path: Option<&Path>) -> Result<PathBuf, Problem> {
+    let (table, _) = toml::de::DeTable::parse_recoverable(text);
+    let written = table.get_ref().get("state_directory").and_then(|value| value.get_ref().as_str());
+    let base = Base(path.and_then(Path::parent).map(Path::to_owned));
+    resolved_state_directory(written.map(PathBuf::from), &base)
 }
 
 fn default_listeners() -> Vec<Listener> {

@@ -108,8 +108,9 @@ impl Prepared {
         if let Some(receiver) = &receiver {
             supervisor.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
-        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
+        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor.clone(), shutdown));
         let running = Arc::new(Running {
+            supervisor,
             store: installation.store.clone(),
             command_line,
             started: config.clone(),

@@ -84,6 +84,7 @@ fails! { GrantStore:
 
 fails! { LeaseStore:
     fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
 }
 

@@ -20,7 +20,7 @@ use crate::logging;
 use crate::tls::Identity;
 
 /// What came of a reload that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reloaded {
     /// The keys whose new values hold only after a restart.
     pub(crate) needs_restart: Vec<String>,

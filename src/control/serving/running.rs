@@ -1,6 +1,6 @@
 //! The running proxy, as those see it who ask it something: the control socket, a signal, a watcher over HTTP.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::connection::Proxy;
 use crate::control::answers::Receiver;
 use crate::events::Teller;
-use crate::store::{Store, fold};
+use crate::shutdown::Supervisor;
+use crate::store::{Store, StoreError, fold};
 use crate::tls::Identity;
 
 /// A store that takes longer to answer helps no login.
@@ -30,6 +31,8 @@ pub(crate) struct CommandLine {
 
 /// A proxy that accepts connections. It is shared by all that ask it.
 pub(crate) struct Running {
+    /// What is kept running, counted for all to see.
+    pub(crate) supervisor: Arc<Supervisor>,
     pub(super) store: Arc<dyn Store>,
     pub(super) command_line: CommandLine,
     /// What only a start sets.
@@ -58,7 +61,7 @@ pub(crate) enum Unready {
 impl Running {
     /// Whether a login can succeed here: connections are accepted, and the store answers.
     pub(crate) async fn readiness(&self) -> Result<(), Unready> {
-        if self.stopping.load(Ordering::Relaxed) {
+        if self.is_stopping() {
             return Err(Unready::Stopping);
         }
         if let Some(absence) = self.store.absence() {
@@ -71,6 +74,21 @@ impl Running {
             Ok(Err(error)) => Err(Unready::Store(error.to_string())),
             Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
         }
+    }
+
+    /// Whether the stop has begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The name of this process among those that use the store.
+    pub(crate) async fn holder(&self) -> Result<String, StoreError> {
+        self.store.holder().await
+    }
+
+    /// Where the process keeps what it has to.
+    pub(crate) fn state_directory(&self) -> &Path {
+        &self.started.state_directory
     }
 
     pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {

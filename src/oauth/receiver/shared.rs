@@ -15,7 +15,7 @@ use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::page::{self, Page};
-use super::server;
+use crate::http;
 use crate::oauth::state_of;
 
 /// A listener for the redirects of all sign-ins.
@@ -61,7 +61,7 @@ impl SharedCallback {
             };
             received(kept)
         });
-        server::serve_always(std::slice::from_ref(&self.listener), &router).await;
+        http::serve_always(std::slice::from_ref(&self.listener), &router).await;
     }
 }
 
