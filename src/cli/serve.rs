@@ -53,6 +53,8 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     let prepared = Prepared::new(&installation.config)?;
     let ready = Ready::new(&prepared);
     let mut serving = prepared.start(&installation, command_line).await?;
+    // Who waits for the ready file may ask at once.
+    let desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -61,7 +63,6 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    let desk = Desk::open(&serving.running, serving.metrics.take()).await;
     let reloading = tokio::spawn(reload_at(hangup, serving.running.clone()));
     let ending = serving.until(stop.asked()).await;
     reloading.abort();
