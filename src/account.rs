@@ -18,6 +18,7 @@ mod refusals;
 mod revocation;
 mod sessions;
 mod sketch;
+mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use self::origin::AttemptKey;
 use self::password::{Effort, Verified};
 use self::records::Notes;
 use self::refusals::Refusals;
+use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
@@ -41,6 +43,7 @@ pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
+pub use verdict::{Admitted, Bar, Barred, Verdict};
 
 /// For the verification of a login that was drawn: no one waits for it, but it has to end.
 const DRAWN_PATIENCE: Duration = Duration::from_secs(60);
@@ -53,34 +56,6 @@ pub struct Accounts {
     sessions: Sessions,
     notes: Notes,
     refusals: Refusals,
-}
-
-/// What a login comes to.
-#[derive(Debug)]
-pub enum Verdict {
-    /// The password is right.
-    Admitted(Box<Admitted>),
-    /// Unknown account or wrong password; the client does not learn which.
-    Refused,
-    /// Too many failures from this address for this name: not even looked at.
-    Throttled(Duration),
-    /// It would not be, or was not, verified in time; a second try may find what came of it.
-    Busy,
-}
-
-/// A login whose password is right.
-#[derive(Debug)]
-pub struct Admitted {
-    /// The account.
-    pub account: Account,
-    /// Its grant, where it has one.
-    pub grant: Option<Grant>,
-    /// Which of its mailboxes was asked for.
-    pub mailbox: Mailbox,
-    /// The name of the app password that was used.
-    pub password_name: String,
-    /// Counts it among the sessions.
-    pub session: SessionGuard,
 }
 
 impl Accounts {
@@ -97,31 +72,37 @@ impl Accounts {
         })
     }
 
-    /// Whether `password` opens the account called `name`, asked from `from`. It is answered before `due`:
-    /// what is not verified by then goes on, and is remembered.
+    /// Whether `password` opens the account called `name` at this `door`, asked from `from`. It is answered before
+    /// `due`: what is not verified by then goes on, and is remembered.
     pub async fn verify(
         &self,
         name: &str,
         password: &Secret,
+        door: Door,
         from: IpAddr,
         due: Instant,
     ) -> Result<Verdict, StoreError> {
-        let found = find(&*self.store, name).await?;
+        let mut found = find(&*self.store, name).await?;
         // Guesses at a domain account count together, under whatever mailbox they come.
         let key = found.as_ref().map_or_else(|| fold(name), |found| found.key.clone());
         let key = self.attempts.key(from, key.as_str());
-        let known = found.as_ref().map(|found| found.record.passwords.as_slice()).unwrap_or_default();
-        let (used, charged) = match self.find_at_once(known, password, &key) {
+        let mut known = found.as_mut().map(|found| std::mem::take(&mut found.record.passwords));
+        let (known, elsewhere) = admitted_from(from, known.as_deref_mut().unwrap_or_default());
+        let attempt = Attempt { name, password, from, key, known, elsewhere, due };
+        let (used, charged) = match self.find_at_once(&attempt) {
             Some(used) => (used, false),
-            None => match self.find(name, known, password, &key, due).await {
+            None => match self.find(&attempt).await {
                 Ok(found) => found,
                 Err(refusal) => return Ok(refusal),
             },
         };
-        let (password, password_name) = (used.id.clone(), used.name.clone());
-        let Some(Found { record, mailbox, .. }) = found else { return Ok(Verdict::Refused) };
-        let LoginRecord { account, grant, .. } = record;
+        let Some(found) = found else { return Ok(Verdict::Refused { elsewhere: None }) };
         self.attempts.succeeded(&key, charged, Instant::now());
+        if let Some(barred) = Barred::of(&found, used, door, OffsetDateTime::now_utc().date()) {
+            return Ok(Verdict::Barred(barred));
+        }
+        let Found { record: LoginRecord { account, grant, .. }, mailbox, .. } = found;
+        let (password, password_name) = (used.id.clone(), used.name.clone());
         let session = self.sessions.enter(&password, account.grant.as_ref());
         self.refusals.read(&account);
         self.notes.add(LoginNote {
@@ -133,13 +114,9 @@ impl Accounts {
         Ok(Verdict::Admitted(Box::new(Admitted { account, grant, mailbox, password_name, session })))
     }
 
-    /// The app password that `password` is, where finding it takes no verification.
-    fn find_at_once<'a>(
-        &self,
-        known: &'a [AppPassword],
-        password: &Secret,
-        key: &AttemptKey,
-    ) -> Option<&'a AppPassword> {
+    /// The app password that was given, where finding it takes no verification.
+    fn find_at_once<'a>(&self, attempt: &Attempt<'a>) -> Option<&'a AppPassword> {
+        let Attempt { known, password, key, .. } = attempt;
         let generated = self.passwords.find_generated(known, password);
         if generated.is_some() || !self.attempts.may_compare(key, Instant::now()) {
             return generated;
@@ -147,24 +124,22 @@ impl Accounts {
         self.passwords.find_remembered(known, password)
     }
 
-    /// The app password that `password` is, and whether the attempt was charged. An attempt at an account
-    /// that has no chosen password, or at none, is charged, drawn and answered like any other.
-    async fn find<'a>(
-        &self,
-        name: &str,
-        known: &'a [AppPassword],
-        password: &Secret,
-        key: &AttemptKey,
-        due: Instant,
-    ) -> Result<(&'a AppPassword, bool), Verdict> {
-        let candidate =
-            || self.passwords.is_open(known, password).then(|| Candidate::new(name, password)).flatten();
-        match self.attempts.charge(key, Instant::now(), candidate) {
+    /// The app password that was given, and whether the attempt was charged. An attempt at an account that has no
+    /// chosen password, or at none, is charged, drawn and answered like any other.
+    async fn find<'a>(&self, attempt: &Attempt<'a>) -> Result<(&'a AppPassword, bool), Verdict> {
+        let Attempt { name, password, from, key, known, due, .. } = *attempt;
+        let candidate = || {
+            let is_open = self.passwords.is_open(known, password);
+            is_open.then(|| Candidate::new(name, password, from)).flatten()
+        };
+        match self.attempts.charge(&key, Instant::now(), candidate) {
             Standing::Free => {
                 let in_time = self.passwords.queue_up(due);
                 match self.passwords.verify(known, password, Effort::Any, due).await {
                     Verified::Right(used) => Ok((used, true)),
-                    Verified::Wrong if in_time => Err(Verdict::Refused),
+                    Verified::Wrong if in_time => {
+                        Err(Verdict::Refused { elsewhere: self.find_elsewhere(attempt).await })
+                    }
                     Verified::Wrong | Verified::Unfinished => Err(Verdict::Busy),
                 }
             }
@@ -178,7 +153,7 @@ impl Accounts {
                     ));
                 }
                 // A crowd with one password is verified once.
-                let effort = match self.attempts.may_compare(key, Instant::now()) {
+                let effort = match self.attempts.may_compare(&key, Instant::now()) {
                     true => Effort::UnderWay,
                     false => Effort::Joined,
                 };
@@ -190,10 +165,43 @@ impl Accounts {
         }
     }
 
+    /// The name of the app password that was given, where it is limited to networks that the client is not in.
+    /// That is for the log; the attempt was charged as wrong, and its answer waits for `due` in any case.
+    async fn find_elsewhere(&self, attempt: &Attempt<'_>) -> Option<String> {
+        let Attempt { elsewhere, password, due, .. } = *attempt;
+        if let Some(generated) = self.passwords.find_generated(elsewhere, password) {
+            return Some(generated.name.clone());
+        }
+        match self.passwords.verify(elsewhere, password, Effort::Any, due).await {
+            Verified::Right(chosen) => Some(chosen.name.clone()),
+            Verified::Wrong | Verified::Unfinished => None,
+        }
+    }
+
     /// The sessions that are open.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
+}
+
+/// A login that is being verified.
+struct Attempt<'a> {
+    name: &'a str,
+    password: &'a Secret,
+    from: IpAddr,
+    key: AttemptKey,
+    /// The account's passwords that may be used from there.
+    known: &'a [AppPassword],
+    /// Its other ones.
+    elsewhere: &'a [AppPassword],
+    due: Instant,
+}
+
+/// Those of `passwords` that may be used from `from`, and the others. To a client from elsewhere a password does not
+/// exist: whatever it costs to find out that one is wrong, it costs the same.
+fn admitted_from(from: IpAddr, passwords: &mut [AppPassword]) -> (&[AppPassword], &[AppPassword]) {
+    passwords.sort_by_key(|password| !password.limits.admits(from));
+    passwords.split_at(passwords.partition_point(|password| password.limits.admits(from)))
 }
 
 /// Waits for the time of `draw` and verifies who is drawn, so that the next try is let in at once.
@@ -209,10 +217,11 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
     let due = Instant::now() + DRAWN_PATIENCE;
     // Known or not, it takes its turn in the imagined queue.
     passwords.queue_up(due);
-    let Some((key, Candidate { name, password })) = winner else { return };
+    let Some((key, Candidate { name, password, from })) = winner else { return };
     match find(&*store, &name).await {
-        Ok(Some(found)) => {
-            let verified = passwords.verify(&found.record.passwords, &password, Effort::Any, due).await;
+        Ok(Some(mut found)) => {
+            let (known, _) = admitted_from(from, &mut found.record.passwords);
+            let verified = passwords.verify(known, &password, Effort::Any, due).await;
             if let Verified::Right(_) = verified {
                 attempts.won(&key, Instant::now());
             }
@@ -223,80 +232,4 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret::Sealer;
-    use crate::store::{Authorization, Granted, Id, Limits, Right, Sqlite};
-
-    const ALICE: &str = "alice@example.com";
-
-    /// Accounts with Alice in them, whose password a person chose.
-    async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("store.sqlite")).await.unwrap());
-        let sealer = Sealer::new([(1, zeroize::Zeroizing::new([7; 32]))]).unwrap();
-        let accounts = Accounts::open(store.clone(), &sealer).await.unwrap();
-        let now = OffsetDateTime::now_utc();
-        let account = Id::random();
-        let chosen = AppPassword {
-            id: Id::random(),
-            account: account.clone(),
-            name: "chosen".to_owned(),
-            verifier: accounts.passwords.chosen(&Secret::new(password)).await.unwrap(),
-            limits: Limits::default(),
-            created_at: now,
-            last_used_at: None,
-            last_used_from: None,
-        };
-        let authorization = Authorization {
-            account: ALICE.to_owned(),
-            aliases: Vec::new(),
-            grant: Granted::New(Box::new(Grant::new(Id::random(), "gmail", ALICE, Right::Application, now))),
-            id: account,
-            password: Some(chosen),
-        };
-        store.authorize(&authorization).await.unwrap();
-        accounts
-    }
-
-    async fn verdict(accounts: &Accounts, name: &str, password: &str, from: &str) -> Verdict {
-        let due = Instant::now() + Duration::from_millis(500);
-        accounts.verify(name, &Secret::new(password), from.parse().unwrap(), due).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn security_row_32_behind_a_long_queue_every_failure_is_busy_and_the_right_password_gets_in() {
-        let directory = tempfile::tempdir().unwrap();
-        let accounts = accounts(directory.path(), "correct-horse-battery").await;
-        for name in [ALICE, "nobody@example.com"] {
-            assert!(matches!(verdict(&accounts, name, "wrong", "192.0.2.1").await, Verdict::Refused));
-        }
-        // As after a crowd of unknown names: no run of argon2id, but the queue is as long as it gets.
-        let later = Instant::now() + Duration::from_secs(3600);
-        while accounts.passwords.queue_up(later) {}
-        for (name, from) in [(ALICE, "192.0.2.2"), ("nobody@example.com", "192.0.2.3"), ("x", "192.0.2.4")] {
-            let verdict = verdict(&accounts, name, "another", from).await;
-            assert!(matches!(verdict, Verdict::Busy), "{name}: {verdict:?}");
-            while accounts.passwords.queue_up(later) {}
-        }
-        let right = verdict(&accounts, ALICE, "correct-horse-battery", "192.0.2.5").await;
-        assert!(matches!(right, Verdict::Admitted(_)), "{right:?}");
-    }
-
-    #[tokio::test]
-    async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next_try() {
-        let directory = tempfile::tempdir().unwrap();
-        let accounts = accounts(directory.path(), "correct-horse-battery").await;
-        let from = "192.0.2.1".parse().unwrap();
-        let right = Secret::new("correct-horse-battery");
-        let first = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
-        assert!(matches!(first, Verdict::Busy), "{first:?}");
-        let patience = Instant::now() + Duration::from_secs(60);
-        let record = accounts.store.find(&fold(ALICE)).await.unwrap().unwrap();
-        while accounts.passwords.find_remembered(&record.passwords, &right).is_none() {
-            assert!(Instant::now() < patience, "the run did not go on");
-            tokio::task::yield_now().await;
-        }
-        let second = accounts.verify(ALICE, &right, from, Instant::now()).await.unwrap();
-        assert!(matches!(second, Verdict::Admitted(_)), "{second:?}");
-    }
-}
+mod tests;

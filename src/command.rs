@@ -61,6 +61,25 @@ pub fn with_protocols(command: &str, doors: &[&str]) -> String {
     format!("{command} --protocols {}", doors.join(","))
 }
 
+/// Lets the app password `name` of `account` open these doors.
+pub fn open_doors(account: &str, name: &str, doors: &[&str]) -> String {
+    format!("{} --protocols {}", limit(account, name), doors.join(","))
+}
+
+/// Lets the app password `name` of `account` go on to another day.
+pub fn prolong(account: &str, name: &str) -> String {
+    format!("{} --expires DATE", limit(account, name))
+}
+
+fn limit(account: &str, name: &str) -> String {
+    format!("imap-oauth-proxy passwords limit {} --name {}", quoted(account), quoted(name))
+}
+
+/// Lets mail programs in to `account` again.
+pub fn enable(account: &str) -> String {
+    format!("imap-oauth-proxy accounts enable {}", quoted(account))
+}
+
 /// Lists every account and the names that open it.
 pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
 

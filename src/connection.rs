@@ -221,7 +221,8 @@ impl<P: Protocol> Connection<P> {
 
     async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {
         let name = printable(&login.name);
-        let verdict = self.proxy.accounts.verify(&login.name, &login.password, self.peer.ip(), due);
+        let (accounts, from) = (&self.proxy.accounts, self.peer.ip());
+        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, from, due);
         // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
             warn!(name, "login refused: the store did not answer in time");
@@ -229,8 +230,17 @@ impl<P: Protocol> Connection<P> {
         };
         match verdict {
             Ok(Verdict::Admitted(admitted)) => Ok(admitted),
-            Ok(Verdict::Refused) => {
+            Ok(Verdict::Barred(barred)) => {
+                let denial = denial::barred(&barred, P::DOOR);
+                warn!(name, password = barred.password, "login refused: {}", denial.text);
+                Err(denial)
+            }
+            Ok(Verdict::Refused { elsewhere: None }) => {
                 warn!(name, "login refused: unknown account or wrong password");
+                Err(Denial::wrong_password())
+            }
+            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
+                warn!(name, password, "login refused: the app password is limited to other networks");
                 Err(Denial::wrong_password())
             }
             Ok(Verdict::Throttled(wait)) => {

@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod grants;
 mod installation;
 pub(crate) mod keys;
+pub(crate) mod limits;
 mod names;
 pub(crate) mod passwords;
 mod proof;

@@ -14,7 +14,7 @@ use crate::store::{Grant, GrantKind, GrantStatus, sane_date};
 
 /// One way in which a grant may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct GrantEnd {
     /// When, where it is known.
     pub at: Option<OffsetDateTime>,
     /// What ends it.
@@ -80,7 +80,7 @@ impl From<&GrantStatus> for Life {
 }
 
 /// The ends of a grant at `provider` that is in force.
-pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> Vec<End> {
+pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> Vec<GrantEnd> {
     let life = life.into();
     let after = |from: OffsetDateTime, days: u32| from.saturating_add(Duration::days(days.into()));
     let secret = (provider.client_secret_expires.map(sane_date), EndCause::ClientSecret);
@@ -100,11 +100,11 @@ pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> 
 fn in_order(
     dated: impl IntoIterator<Item = (Option<OffsetDateTime>, EndCause)>,
     undated: impl IntoIterator<Item = EndCause>,
-) -> Vec<End> {
+) -> Vec<GrantEnd> {
     let known = dated.into_iter().filter(|(at, _)| at.is_some());
-    let mut ends: Vec<End> = known.map(|(at, cause)| End { at, cause }).collect();
+    let mut ends: Vec<GrantEnd> = known.map(|(at, cause)| GrantEnd { at, cause }).collect();
     ends.sort_by_key(|end| end.at);
-    ends.extend(undated.into_iter().map(|cause| End { at: None, cause }));
+    ends.extend(undated.into_iter().map(|cause| GrantEnd { at: None, cause }));
     ends
 }
 

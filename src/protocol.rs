@@ -25,6 +25,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::dialogue::ClientDialogue;
 use self::sasl::Mechanism;
 use crate::secret::Secret;
 use crate::wire::{Stream, Wire};
@@ -151,12 +152,20 @@ pub trait Protocol: Sized + Send + Sync {
     /// What is heard and said of a session after the login.
     type Watch: Watch;
 
+    /// What is said with the client up to its login.
+    type Dialogue: ClientDialogue + Send + Sync;
+
     /// The dialogue of a connection that was just accepted.
     fn new(channel: Channel, limits: Limits) -> Self;
 
+    /// The same, to go on with.
+    fn dialogue(&mut self) -> &mut Self::Dialogue;
+
     /// Tells the dialogue, before it begins, what may be said of every provider that the client may turn out to
     /// be at. A protocol whose client asks again after its login has no use for it.
-    fn promise(&mut self, _promises: &Arc<Promises>) {}
+    fn promise(&mut self, promises: &Arc<Promises>) {
+        self.dialogue().promise(promises);
+    }
 
     /// What a connection gets that is turned away before any dialogue: a greeting that says why.
     fn turn_away(denial: &Denial) -> Vec<u8>;
@@ -165,10 +174,14 @@ pub trait Protocol: Sized + Send + Sync {
     fn next<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
-    ) -> impl Future<Output = Result<Request, DialogueEnd>> + Send;
+    ) -> impl Future<Output = Result<Request, DialogueEnd>> + Send {
+        dialogue::next(self.dialogue(), client)
+    }
 
     /// Goes on in TLS after [`Request::StartTls`]: nothing said in cleartext counts any more.
-    fn tls_started(&mut self);
+    fn tls_started(&mut self) {
+        self.dialogue().tls_started();
+    }
 
     /// Refuses the login that [`Protocol::next`] returned. [`Code::AuthenticationFailed`] counts
     /// against the connection, which ends after too many of them; otherwise `next` goes on with whatever
@@ -177,7 +190,9 @@ pub trait Protocol: Sized + Send + Sync {
         &mut self,
         client: &mut Wire<S>,
         denial: &Denial,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send;
+    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
+        dialogue::deny(self.dialogue(), client, denial)
+    }
 
     /// Signs in at the provider on behalf of the login that [`Protocol::next`] returned, on a
     /// fresh connection. May be called again, on another connection, after a refusal.
@@ -193,7 +208,10 @@ pub trait Protocol: Sized + Send + Sync {
         &mut self,
         client: &mut Wire<S>,
         accepted: Accepted,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send;
+    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
+        self.dialogue().accepted();
+        async move { Ok(client.send(accepted.lines()).await?) }
+    }
 
     /// Ends the dialogue from our side: a command that waits for its answer is refused with
     /// `denial`, and the client is told that the connection closes.
@@ -201,7 +219,9 @@ pub trait Protocol: Sized + Send + Sync {
         &mut self,
         client: &mut Wire<S>,
         denial: &Denial,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send;
+    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
+        dialogue::bye(self.dialogue(), client, denial)
+    }
 
     /// Signs in at the provider without a client, on a fresh connection: the first half of a proof that a token
     /// opens a mailbox. The wire is for [`Protocol::look_in`] then.

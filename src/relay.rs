@@ -6,7 +6,8 @@
 //! what was read is on its way before anything waits; an idle session holds no buffer, because reads
 //! go through a scratch buffer of the worker thread, and only what the writer would not take is kept.
 
-use std::cell::RefCell;
+mod direction;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -14,15 +15,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use crate::protocol::{LastWord, Overheard, Tail, Watch};
+use self::direction::Direction;
+use crate::protocol::{LastWord, Overheard, Watch};
 
-/// One read at most: whole TLS records, as many as a stream takes in one system call.
-const SCRATCH: usize = crate::tls::FULL_READ;
-/// After so many bytes it is another session's turn.
-const TURN: u64 = 4 << 20;
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks. A
 /// mail program may take its time with what it asked for before it closed its own.
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
@@ -30,10 +28,6 @@ const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// For the last word on its way to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
-
-thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
-}
 
 /// Two streams to be joined, with what was read from each before.
 pub struct Session<C, U, W, F> {
@@ -114,33 +108,6 @@ pub struct Relay<C, U, W, F> {
     half_closed_idle: Option<Pin<Box<Sleep>>>,
 }
 
-/// One direction's copy.
-struct Direction {
-    /// Read, and not yet taken by the writer.
-    pending: Vec<u8>,
-    sent: usize,
-    state: State,
-    bytes: u64,
-    /// Whether the writer may still hold bytes that only a flush sends.
-    unflushed: bool,
-    /// The last bytes passed on.
-    tail: Tail,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    /// The reader is at its end; the writer is to be closed.
-    Closing,
-    Closed,
-}
-
-/// Which side failed.
-enum Failure {
-    Reader(io::Error),
-    Writer(io::Error),
-}
-
 impl<C, U, W, F> Relay<C, U, W, F>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -179,12 +146,9 @@ where
         let before = self.up.bytes + self.down.bytes;
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
         if let Poll::Ready(Err(failure)) = up {
-            return Poll::Ready(match failure {
-                Failure::Reader(error) => End::ClientFailed(error.kind()),
-                Failure::Writer(error) => End::UpstreamFailed(error.kind()),
-            });
+            return Poll::Ready(failure.end(End::ClientFailed, End::UpstreamFailed));
         }
-        if self.up.state != State::Open {
+        if self.up.has_ended() {
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
@@ -195,15 +159,12 @@ where
         };
         let down = self.down.poll(context, &mut self.upstream, &mut self.client, overhear);
         if let Poll::Ready(Err(failure)) = down {
-            return Poll::Ready(match failure {
-                Failure::Reader(error) => End::UpstreamFailed(error.kind()),
-                Failure::Writer(error) => End::ClientFailed(error.kind()),
-            });
+            return Poll::Ready(failure.end(End::UpstreamFailed, End::ClientFailed));
         }
-        if self.down.state != State::Open {
+        if self.down.has_ended() {
             self.first_end.get_or_insert(End::Upstream);
         }
-        if self.up.state == State::Closed && self.down.state == State::Closed {
+        if self.up.is_closed() && self.down.is_closed() {
             return Poll::Ready(self.first_end.take().unwrap_or(End::Client));
         }
         if self.first_end.is_some() {
@@ -267,121 +228,6 @@ where
     }
 }
 
-impl Direction {
-    fn new(pending: Vec<u8>) -> Self {
-        let bytes = pending.len() as u64;
-        // A hand-over happens between two lines.
-        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail: *b"\0\0\r\n" }
-    }
-
-    /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
-    /// been passed on.
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        reader: &mut (impl AsyncRead + Unpin),
-        writer: &mut (impl AsyncWrite + Unpin),
-        overhear: &mut impl FnMut(&[u8]),
-    ) -> Poll<Result<(), Failure>> {
-        let before = self.bytes;
-        loop {
-            ready!(self.poll_send_pending(context, writer)).map_err(Failure::Writer)?;
-            match self.state {
-                State::Closed => return Poll::Ready(Ok(())),
-                State::Closing => {
-                    ready!(Pin::new(&mut *writer).poll_shutdown(context)).map_err(Failure::Writer)?;
-                    self.state = State::Closed;
-                    return Poll::Ready(Ok(()));
-                }
-                State::Open => {}
-            }
-            // What the writer holds back because its peer is slow must be gone before more is read;
-            // otherwise this costs nothing.
-            if self.unflushed {
-                ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
-                self.unflushed = false;
-            }
-            match self.poll_copy(context, reader, writer, overhear) {
-                Poll::Ready(Ok(())) if self.bytes - before >= TURN => {
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                // The source ran dry, and all that came is on its way.
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    fn remember(&mut self, bytes: &[u8]) {
-        for &byte in bytes.get(bytes.len().saturating_sub(self.tail.len())..).unwrap_or_default() {
-            let [_, second, third, fourth] = self.tail;
-            self.tail = [second, third, fourth, byte];
-        }
-    }
-
-    fn poll_send_pending(
-        &mut self,
-        context: &mut Context<'_>,
-        writer: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<io::Result<()>> {
-        while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            let sent = ready!(Pin::new(&mut *writer).poll_write(context, rest))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += sent;
-            self.unflushed = true;
-        }
-        if self.sent > 0 {
-            self.pending = Vec::new();
-            self.sent = 0;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// One read, and as much of it written as the writer takes; the rest is pending.
-    fn poll_copy(
-        &mut self,
-        context: &mut Context<'_>,
-        reader: &mut (impl AsyncRead + Unpin),
-        writer: &mut (impl AsyncWrite + Unpin),
-        overhear: &mut impl FnMut(&[u8]),
-    ) -> Poll<Result<(), Failure>> {
-        BUFFER.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *reader).poll_read(context, &mut read)).map_err(Failure::Reader)?;
-            let bytes = read.filled();
-            if bytes.is_empty() {
-                self.state = State::Closing;
-                return Poll::Ready(Ok(()));
-            }
-            self.bytes += bytes.len() as u64;
-            self.remember(bytes);
-            overhear(bytes);
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                match Pin::new(&mut *writer).poll_write(context, rest) {
-                    Poll::Ready(Ok(0)) => {
-                        return Poll::Ready(Err(Failure::Writer(io::ErrorKind::WriteZero.into())));
-                    }
-                    Poll::Ready(Ok(sent)) => {
-                        rest = rest.get(sent..).unwrap_or_default();
-                        self.unflushed = true;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Writer(error))),
-                    Poll::Pending => {
-                        self.pending = rest.to_vec();
-                        break;
-                    }
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -389,6 +235,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
+    use super::direction::{SCRATCH, TURN};
     use super::*;
     use crate::protocol::imap::SessionWatch;
 
@@ -415,6 +262,26 @@ mod tests {
         let mut came = Vec::new();
         program.read_to_end(&mut came).await.unwrap();
         assert!(came == data);
+    }
+
+    /// The proxy's last word would stand in the middle of the provider's line.
+    #[tokio::test]
+    async fn where_what_is_handed_over_ends_inside_a_line_nothing_is_said_at_the_end() {
+        for (handed_over, said) in
+            [("", "* BYE Enough\r\n"), ("* 3 EXISTS\r\n", "* BYE Enough\r\n"), ("* 3 EXI", "")]
+        {
+            let (client, mut program) = duplex(1000);
+            let (upstream, _provider) = duplex(1000);
+            let (from_client, from_upstream) = (Vec::new(), handed_over.as_bytes().to_vec());
+            let watch = SessionWatch::default();
+            let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+            let farewell = std::future::ready(Farewell { reason: "Enough", patience: Duration::ZERO });
+            let summary = Relay::new(session).run(pin!(farewell)).await;
+            assert_eq!(summary.end, End::Farewell);
+            let mut came = String::new();
+            program.read_to_string(&mut came).await.unwrap();
+            assert_eq!(came, format!("{handed_over}{said}"));
+        }
     }
 
     /// What the mail program does not take stops the provider after one read.

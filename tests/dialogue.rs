@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod pipe;
+
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::imap::{self, Imap};
 use imap_oauth_proxy::protocol::{
@@ -9,38 +11,11 @@ use imap_oauth_proxy::protocol::{
 };
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Wire;
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex,
-};
+use pipe::Peer;
+use tokio::io::DuplexStream;
 
 const GREETING: &str =
     "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] imap-oauth-proxy ready\r\n";
-
-/// A mail program or a provider: what it says is said at once, what it hears is awaited.
-struct Peer(BufReader<DuplexStream>);
-
-impl Peer {
-    fn new() -> (Self, Wire<DuplexStream>) {
-        let (theirs, ours) = duplex(1 << 20);
-        (Self(BufReader::new(theirs)), Wire::new(ours))
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    async fn hears(&mut self, expected: &str) {
-        let mut line = String::new();
-        self.0.read_line(&mut line).await.unwrap();
-        assert_eq!(line, expected);
-    }
-
-    async fn hears_rest(mut self) -> String {
-        let mut rest = String::new();
-        self.0.read_to_string(&mut rest).await.unwrap();
-        rest
-    }
-}
 
 async fn login(imap: &mut Imap, client: &mut Wire<DuplexStream>) -> (String, String) {
     match imap.next(client).await.unwrap() {

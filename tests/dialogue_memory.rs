@@ -1,6 +1,7 @@
-//! Security row 12: once a login is dropped, no copy of its password is left in the process.
+//! Security row 12: once a login is dropped, no copy of its password is left in the process, nor of the token that a
+//! provider was sent.
 //!
-//! The process reads its own memory and looks for the password, which the test itself keeps only
+//! The process reads its own memory and looks for the secret, which the test itself keeps only
 //! masked. A test binary of its own, so that nothing else runs meanwhile.
 
 #![cfg(target_os = "linux")]
@@ -10,10 +11,10 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event};
-use imap_oauth_proxy::protocol::imap::client::Dialogue;
-use imap_oauth_proxy::protocol::{Channel, Limits};
-use imap_oauth_proxy::secret::random_bytes;
+use imap_oauth_proxy::config::Mechanism;
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue as _, Step};
+use imap_oauth_proxy::protocol::{Channel, Credential, Limits, imap, submission};
+use imap_oauth_proxy::secret::{Secret, random_bytes};
 use imap_oauth_proxy::wire::Buffer;
 use zeroize::Zeroizing;
 
@@ -32,49 +33,80 @@ fn security_row_12_no_copy_of_a_password_lingers() {
     log_in("atom, in pieces", b"a LOGIN alice ", b"\r\n", 7);
     log_in("literal", b"a LOGIN alice {32+}\r\n", b"\r\n", 100);
     log_in("behind other commands", b"a NOOP\r\nb CAPABILITY\r\nc LOGIN alice ", b"\r\n", 50);
-    log_in_plain();
+    log_in_base64::<imap::client::Dialogue>(b"a AUTHENTICATE PLAIN ", b"\0alice\0", 9);
+    log_in_base64::<submission::client::Dialogue>(b"EHLO x\r\nAUTH PLAIN ", b"\0alice\0", 9);
+    log_in_base64::<submission::client::Dialogue>(b"AUTH PLAIN\r\n", b"\0alice\0", 1);
+    log_in_base64::<submission::client::Dialogue>(b"auth login YWxpY2U=\r\n", b"", 100);
+    sign_in();
 }
 
 /// Logs in with a fresh password, drops everything, and searches.
 fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
     let secret = Masked::new();
     {
-        let password = secret.reveal();
-        let mut line = Zeroizing::new(Vec::with_capacity(before.len() + password.len() + after.len()));
-        for part in [before, &password, after] {
-            line.extend_from_slice(part);
-        }
-        assert_eq!(play(&line, piece), 1, "{form}");
+        let line = joined(&[before, &secret.reveal(), after]);
+        assert_eq!(play::<imap::client::Dialogue>(&line, piece), 1, "{form}");
     }
     assert!(!secret.is_in_memory(), "{form}");
 }
 
-/// The same through AUTHENTICATE PLAIN: neither the password nor its base64 stays.
-fn log_in_plain() {
-    const COMMAND: &[u8] = b"a AUTHENTICATE PLAIN ";
+/// The same through a SASL message, which begins with `before`: neither the password nor its base64 stays.
+fn log_in_base64<D: ClientDialogue>(command: &[u8], before: &[u8], piece: usize) {
     let secret = Masked::new();
     let encoded = {
-        let password = secret.reveal();
-        let mut message = Zeroizing::new(Vec::with_capacity(64));
-        for part in [b"\0alice\0", &password[..]] {
-            message.extend_from_slice(part);
-        }
-        let mut encoded = Zeroizing::new(vec![0; 128]);
-        let length = STANDARD.encode_slice(&*message, &mut encoded).unwrap();
-        let mut line = Zeroizing::new(Vec::with_capacity(256));
-        for part in [COMMAND, &encoded[..length], b"\r\n"] {
-            line.extend_from_slice(part);
-        }
-        assert_eq!(play(&line, 9), 1);
-        Masked::of(&encoded[16..48])
+        let encoded = base64(&joined(&[before, &secret.reveal()]));
+        assert_eq!(play::<D>(&joined(&[command, &encoded, b"\r\n"]), piece), 1);
+        Masked::of(&encoded[encoded.len() - 34..])
+    };
+    assert!(!secret.is_in_memory(), "{}", command.escape_ascii());
+    assert!(!encoded.is_in_memory(), "{}", command.escape_ascii());
+}
+
+/// Signs in at a submission server: neither the token nor its base64 stays.
+fn sign_in() {
+    let secret = Masked::new();
+    let encoded = {
+        let plain = secret.reveal();
+        let token = Secret::new(std::str::from_utf8(&plain).unwrap().to_owned());
+        let credential = Credential {
+            or_user: None,
+            greeted: true,
+            user: "alice",
+            token: &token,
+            mechanisms: &[Mechanism::Xoauth2],
+            host: "smtp.example.com",
+            port: 465,
+            sasl_ir: None,
+        };
+        let mut sign_in = submission::upstream::SignIn::new(&credential, None, None).unwrap();
+        let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
+        inbox.push(b"220 x\r\n250-x\r\n250 AUTH XOAUTH2\r\n334 \r\n235 OK\r\n");
+        let step = sign_in.step(&mut inbox, &mut outbox).unwrap();
+        assert!(matches!(step, Step::Accepted(_)));
+        let message = base64(&joined(&[b"user=alice\x01auth=Bearer ", &plain, b"\x01\x01"]));
+        assert!(outbox.ends_with(&joined(&[&message, b"\r\n"])));
+        Masked::of(&message[message.len() - 36..])
     };
     assert!(!secret.is_in_memory());
     assert!(!encoded.is_in_memory());
 }
 
+/// Everything in one allocation, which is wiped.
+fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let mut all = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| all.extend_from_slice(part));
+    all
+}
+
+fn base64(message: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut encoded = Zeroizing::new(vec![0; message.len().div_ceil(3) * 4]);
+    STANDARD.encode_slice(message, &mut encoded).unwrap();
+    encoded
+}
+
 /// Plays a client that says `line`; the number of logins that came of it.
-fn play(line: &[u8], piece: usize) -> usize {
-    let mut dialogue = Dialogue::new(Channel::Tls, Limits::default());
+fn play<D: ClientDialogue>(line: &[u8], piece: usize) -> usize {
+    let mut dialogue = D::new(Channel::Tls, Limits::default());
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut logins = 0;
     for piece in line.chunks(piece) {

@@ -88,6 +88,8 @@ async fn security_row_39_no_command_leaves_a_core_dump_or_can_be_traced() {
         "accounts import",
         "passwords create alice@example.com --name x",
         "passwords list",
+        "passwords limit alice@example.com --name x --expires 2199-12-31",
+        "accounts disable alice@example.com",
         "check",
         "keys rotate",
         "keys recipient",

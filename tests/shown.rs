@@ -34,9 +34,12 @@ async fn hostile_store() -> (Site, Value) {
         "UPDATE grants SET owner = owner || ?1, scopes = scopes || ' ' || ?1, last_error = ?1 WHERE owner LIKE 'alice%'",
         "UPDATE accounts SET last_login_from = ?1, trouble = ?1, trouble_count = 1, trouble_at = 1700000000, \
          trouble_retry_at = 1700000000 WHERE name LIKE 'alice%'",
+        "UPDATE accounts SET refusal_at = 1700000000, refusal_protocol = ?1, refusal_code = ?1, \
+         refusal_cause = json_object('kind', 'recorded', 'text', ?1), \
+         refusal_cure = json_object('kind', 'advice', 'text', ?1) WHERE name LIKE 'alice%'",
         "UPDATE accounts SET name = name || ?1 WHERE name LIKE 'bob%'",
         "UPDATE login_names SET name = name || ?1 WHERE name LIKE 'bob%'",
-        "UPDATE passwords SET name = name || ?1, last_used_from = ?1",
+        "UPDATE passwords SET name = name || ?1, last_used_from = ?1, protocols = 'imap,' || ?1",
         "INSERT INTO login_names (folded, name, account_id) SELECT 'hostile', ?1, id FROM accounts WHERE name LIKE 'alice%'",
     ] {
         assert_ne!(store.execute(sql, [HOSTILE]).unwrap(), 0, "{sql}");

@@ -583,3 +583,206 @@ async fn a_provider_of_either_security_is_spoken_to_as_configured() {
         site.sandbox.assert_no_violations();
     }
 }
+
+#[tokio::test]
+async fn ehlo_promises_what_every_provider_keeps_and_a_broken_promise_is_logged() {
+    let site = site(Flavour::Gmail).await;
+    site.configure_provider(
+        "submission_ehlo = [\"SIZE 35882577\", \"PIPELINING\", \"8BITMIME\", \"SMTPUTF8\"]",
+    );
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    controls.submission(|submission| submission.without = vec!["SMTPUTF8".to_owned()]);
+    let mut serving = site.serve().await;
+    let mut client = serving.submit().await;
+    let ehlo = client.ehlo().await;
+    for line in ["AUTH PLAIN LOGIN", "SIZE 35882577", "PIPELINING", "8BITMIME", "SMTPUTF8"] {
+        assert!(ehlo.lists(line), "{line}: {ehlo:?}");
+    }
+    for word in ["CHUNKING", "DSN", "BINARYMIME", "STARTTLS"] {
+        assert!(ehlo.listed(word).is_none(), "{word}: {ehlo:?}");
+    }
+    assert_eq!(sign_in(&mut client, &settings).await.code(), 235);
+    let warning = serving.logs("lacks SMTPUTF8").await;
+    assert!(warning.contains("submission_ehlo"), "{warning}");
+}
+
+#[tokio::test]
+async fn a_session_too_many_waits_for_its_turn_and_is_told_so_in_the_end() {
+    let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).submission();
+    let site = Site::with_config(provider, "[limits]\nlogin_seconds = 5\n").await;
+    site.configure_provider("smtp_max_connections_per_account = 1");
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    controls.submission(|submission| submission.max_sending = Some(1));
+    let serving = site.serve().await;
+    let mut first = serving.submit_as(&settings).await;
+    // Reading has its own places.
+    serving.log_in(&settings).await;
+    let (waiting, ()) = tokio::join!(serving.submit_as(&settings), async {
+        assert_eq!(first.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+        assert_eq!(first.command("QUIT").await.code(), 221);
+        drop(first);
+    });
+    let mut second = waiting;
+    assert_eq!(second.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    let reply = refused_by(&serving, &settings).await;
+    assert!(reply.starts_with("454 4.7.0 "), "{reply:?}");
+    assert_eq!(controls.stats().refused_messages, 0);
+}
+
+async fn refused_by(serving: &common::Serving, settings: &Value) -> Reply {
+    let mut client = serving.submit().await;
+    sign_in(&mut client, settings).await
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_message_finish_and_says_421_between_two() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let gate = Gate::new();
+    site.sandbox.controls().next_step(Step::Message, StepFault::HoldReply(gate.clone()));
+    let mut serving = site.serve().await;
+    let mut idle = serving.submit_as(&settings).await;
+    let mut new = serving.submit().await;
+    let mut sending = serving.submit_as(&settings).await;
+    sending.command("MAIL FROM:<alice@example.com>").await;
+    sending.command("RCPT TO:<bob@example.com>").await;
+    assert_eq!(sending.command("DATA").await.code(), 354);
+    sending.write(b"first half\r\n").await;
+    serving.terminate();
+    let last_words = new.reply().await;
+    assert!(last_words.starts_with("421 4.3.2 ") && new.at_end().await, "{last_words:?}");
+    sending.write(b"second half\r\n.\r\n").await;
+    gate.arrived(1).await;
+    gate.open();
+    assert_eq!(sending.reply().await.code(), 250, "the reply to the whole message");
+    for client in [&mut idle, &mut sending] {
+        let last_words = serving.meanwhile(client.reply()).await;
+        assert!(last_words.starts_with("421 4.3.2 ") && client.at_end().await, "{last_words:?}");
+    }
+    assert_eq!(site.sandbox.controls().sent()[0].data, b"first half\r\nsecond half\r\n");
+    drop((idle, new, sending));
+    assert_eq!(serving.stop_waited().await, 0);
+}
+
+#[tokio::test]
+async fn the_providers_end_is_the_clients_end() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    site.sandbox.controls().end_submissions(None, "421 4.4.2 Connection timed out");
+    assert_eq!(client.reply().await.lines, ["421 4.4.2 Connection timed out"]);
+    assert!(client.at_end().await);
+    let mut client = serving.submit_as(&settings).await;
+    site.sandbox.controls().next_step(Step::Message, StepFault::Close);
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await, Reply::default(), "no reply is made up");
+
+    let client = serving.submit_as(&settings).await;
+    drop(client);
+    let stats = site.sandbox.controls().wait_for(|stats| stats.submissions_open == 0).await;
+    assert_eq!(stats.messages, 0);
+    assert!(!last(&site).quit, "no QUIT is made up");
+}
+
+#[tokio::test]
+async fn what_comes_before_a_login_is_bounded() {
+    let site = site(Flavour::Gmail).await;
+    let serving = site.serve().await;
+    let mut client = serving.submit().await;
+    client.write(&vec![b'x'; 100_000]).await;
+    let reply = client.reply().await;
+    assert!(reply.starts_with("421 4.7.0 ") && client.at_end().await, "{reply:?}");
+    let mut client = serving.submit().await;
+    let reply = client.command("GET / HTTP/1.1").await;
+    assert!(reply.starts_with("554 5.7.0 ") && client.at_end().await, "{reply:?}");
+    let mut client = serving.submit().await;
+    for line in ["AUTH CRAM-MD5", "AUTH XOAUTH2 x"] {
+        assert_eq!(client.command(line).await.code(), 504, "{line}");
+    }
+    assert_eq!(client.command("AUTH PLAIN !!!").await.code(), 501);
+    client.command("AUTH LOGIN").await;
+    assert_eq!(client.command("*").await.code(), 501);
+    assert_eq!(client.command("STARTTLS").await.code(), 503);
+    assert_eq!(client.command("XYZZY").await.code(), 500);
+    assert_eq!(client.command("QUIT").await.code(), 221);
+    assert!(client.at_end().await);
+}
+
+#[tokio::test]
+async fn a_gigantic_message_passes_whole() {
+    let site = site(Flavour::Gmail).await;
+    let settings = site.authorize(ALICE).await;
+    site.sandbox.controls().submission(|submission| submission.sink_above = 0);
+    let serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    client.command("MAIL FROM:<alice@example.com>").await;
+    client.command("RCPT TO:<bob@example.com>").await;
+    client.command("DATA").await;
+    let mut octets = 0;
+    while octets < 32 << 20 {
+        let chunk = sandbox::pattern::chunk(octets, u64::MAX);
+        client.write(chunk).await;
+        octets += chunk.len() as u64;
+    }
+    assert_eq!(client.command("\r\n.").await.code(), 250);
+    let sent = site.sandbox.controls().sent().pop().unwrap();
+    // The line end before the dot is the message's, and no longer the pattern's.
+    assert_eq!((sent.octets, sent.first_wrong), (octets + 2, Some(octets)));
+}
+
+#[tokio::test]
+async fn who_consents_to_reading_alone_reads_and_is_told_why_nothing_is_sent() {
+    let site = site(Flavour::Exchange).await;
+    let controls = site.sandbox.controls();
+    let sending = site.sandbox.vendor().submission_scope();
+    controls.oauth(|oauth| oauth.untick = vec![sending.to_owned()]);
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    serving.log_in(&settings).await;
+    let reply = refused_by(&serving, &settings).await;
+    assert!(reply.starts_with("535 5.7.8 "), "{reply:?}");
+    let cure = format!("Run imap-oauth-proxy authorize {ALICE} --protocols imap,submission : ");
+    assert!(reply.text().contains(&cure) && reply.text().contains(sending), "{reply:?}");
+
+    // A refresh names no scope that nobody consented to, which the provider would refuse as a whole.
+    controls.revoke_access_tokens();
+    serving.log_in(&settings).await;
+    assert_eq!(controls.stats().tokens_refused, 0);
+
+    controls.oauth(|oauth| oauth.untick = Vec::new());
+    let ran = site.authorize_with(&[ALICE, "--protocols", "imap,submission"], Some(ALICE)).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let mut client = serving.submit_as(&settings).await;
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+}
+
+#[tokio::test]
+async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let mut serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    let refusals = [
+        (SubmissionRefusal::SendAsDenied, "5.2.252", "Send As"),
+        (SubmissionRefusal::SendAsDeniedOld, "5.7.60", "Send As"),
+        (SubmissionRefusal::ConcurrentConnections, "4.3.2", "More than three connections"),
+        (SubmissionRefusal::ThreadLimit, "4.3.2", "fewer programs"),
+        (SubmissionRefusal::QuotaExceeded, "5.2.0", "wait until tomorrow"),
+        (SubmissionRefusal::MailboxFull, "5.2.2", "empty the mailbox"),
+        (SubmissionRefusal::BadSender, "5.1.8", "Restricted entities"),
+        (SubmissionRefusal::NoRights, "4.2.0", "FullAccess"),
+        (SubmissionRefusal::DailyLimit, "5.4.5", "24 hours"),
+    ];
+    for (refusal, code, advice) in refusals {
+        site.sandbox.controls().next_step(Step::Message, refusal);
+        let reply = client.mail(ALICE, &[BOB], MESSAGE).await;
+        assert_eq!(reply.lines, refusal.lines());
+        let line = serving.logs("refused a message").await;
+        assert!(line.contains(code) && line.contains(advice), "{refusal:?}: {line}");
+        assert!(!line.contains(BOB) && !line.contains("other@example.com"), "{line}");
+        // What is refused again in the same way is told once, until a message is taken.
+        assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    }
+}

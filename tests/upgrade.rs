@@ -16,6 +16,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use base64::Engine as _;
 use common::Site;
 use sandbox::{Client, Sandbox};
 use serde_json::{Value, json};
@@ -115,7 +116,7 @@ async fn after_an_upgrade_every_command_lists_the_same() {
         let before = command["out"].as_str().unwrap();
         match words.contains(&"--json") {
             true => lists(&ran.json(), &serde_json::from_str(before).unwrap()),
-            false => assert_eq!(ran.out, before),
+            false => shows(&ran.out, before),
         }
     }
     let ran = site.run(&["check", "alice@example.com", "--json"]).await;
@@ -132,6 +133,54 @@ fn lists(now: &Value, before: &Value) {
             assert_eq!(&now[key], value, "{key} of {now}");
         }
     }
+}
+
+/// Columns that are new, behind the others, do not count.
+fn shows(now: &str, before: &str) {
+    assert_eq!(now.lines().count(), before.lines().count(), "{now}");
+    for (now, before) in now.lines().zip(before.lines()) {
+        let more = now.strip_prefix(before).unwrap_or_else(|| panic!("{now:?} was {before:?}"));
+        assert!(more.is_empty() || more.starts_with("  "), "{now:?} was {before:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_an_upgrade_passwords_open_what_they_opened_before() {
+    let (site, expected) = left_behind().await;
+    let listed = site.run(&["passwords", "list", "--json"]).await.json();
+    let listed = listed.as_array().unwrap();
+    assert!(listed.len() > 10, "{listed:?}");
+    for password in listed {
+        let limits = ["protocols", "from", "expires"].map(|key| &password[key]);
+        assert_eq!(limits, [&json!(["imap"]), &json!([]), &Value::Null], "{password}");
+    }
+    let config = std::fs::read_to_string(&site.config).unwrap();
+    let doors =
+        "[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
+    std::fs::write(&site.config, config.replacen("[[listeners]]", &format!("{doors}[[listeners]]"), 1))
+        .unwrap();
+    let password = expected["passwords"]["alice@example.com"].as_str().unwrap();
+    let plain = base64::engine::general_purpose::STANDARD.encode(format!("\0alice@example.com\0{password}"));
+    let send = async || {
+        let serving = site.serve().await;
+        let mut client = serving.plain("none").await;
+        client.line().await;
+        client.send(format!("EHLO scanner.example\r\nAUTH PLAIN {plain}\r\n")).await;
+        loop {
+            let line = client.line().await;
+            if !line.starts_with("2") {
+                return line;
+            }
+        }
+    };
+    let answer = send().await;
+    let cure =
+        "imap-oauth-proxy passwords limit alice@example.com --name default --protocols imap,submission";
+    assert!(answer.starts_with("535 5.7.8 ") && answer.ends_with(cure), "{answer}");
+    let widened = site.run(&cure.split(' ').skip(1).collect::<Vec<_>>()).await;
+    assert_eq!(widened.code, 0, "{widened:?}");
+    let answer = send().await;
+    assert!(!answer.contains("passwords limit"), "the password opens it: {answer}");
 }
 
 #[tokio::test]

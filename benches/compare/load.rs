@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox::mail::Client;
-use sandbox::pattern;
+use sandbox::{pattern, smtp};
 use tokio::task::JoinSet;
 
 use super::measure::{Tree, percentile};
-use super::peers::Peer;
+use super::peers::{Login, Peer};
 
 /// The size of the one message in `Huge`.
 pub const HUGE: u64 = 64 << 20;
 /// Messages in `Small`, and their size.
 pub const SMALL_COUNT: u64 = 64;
 pub const SMALL: u64 = 32 << 10;
+/// A message with attachments, as it is sent.
+pub const LARGE: u64 = 8 << 20;
 
 const GIB: f64 = (1u64 << 30) as f64;
 
@@ -27,10 +29,10 @@ async fn sessions(peer: &Peer, count: usize) -> Vec<Client> {
 }
 
 /// Runs `work` once a session, all at once, and returns the CPU seconds that it cost `tree`.
-async fn cost<F: Future<Output = ()> + Send + 'static>(
+async fn cost<C, F: Future<Output = ()> + Send + 'static>(
     tree: Tree,
-    clients: Vec<Client>,
-    work: impl Fn(Client) -> F,
+    clients: Vec<C>,
+    work: impl Fn(C) -> F,
 ) -> f64 {
     let before = tree.cpu();
     let running: JoinSet<()> = clients.into_iter().map(work).collect();
@@ -108,6 +110,42 @@ pub async fn small(peer: &Peer, octets: u64) -> f64 {
     spent / ((each * 8 * SMALL) as f64 / GIB)
 }
 
+/// CPU seconds a GiB in messages of `size` that are sent over 8 connections.
+pub async fn send(peer: &Peer, octets: u64, size: u64) -> f64 {
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = peer.connect_to_send().await;
+        peer.say_auth(&mut client).await;
+        clients.push(client);
+    }
+    let each = (octets / size / 8).max(1);
+    let spent = cost(peer.tree(), clients, move |mut client| async move {
+        for _ in 0..each {
+            send_one(&mut client, size).await;
+        }
+    })
+    .await;
+    spent / ((each * 8 * size) as f64 / GIB)
+}
+
+/// As senders do where PIPELINING is promised (RFC 2920): the envelope in one write, then the message.
+async fn send_one(client: &mut smtp::Client, size: u64) {
+    let (from, to) = (super::common::ALICE, super::common::BOB);
+    client.write(format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n").as_bytes()).await;
+    for code in [250, 250, 354] {
+        let reply = client.reply().await;
+        assert_eq!(reply.code(), code, "{reply:?}");
+    }
+    let mut sent = 0;
+    while sent < size {
+        let piece = pattern::chunk(sent, size - sent);
+        client.write(piece).await;
+        sent += piece.len() as u64;
+    }
+    let reply = client.command("\r\n.").await;
+    assert_eq!(reply.code(), 250, "{reply:?}");
+}
+
 /// NOOPs over `connections`: CPU µs each, and the round trip's mean, median and 99th percentile in µs.
 pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
     let clients = sessions(peer, connections).await;
@@ -134,16 +172,37 @@ pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
 /// CPU ms a login, eight at a time, each on a fresh connection with a full handshake: ours with the
 /// password and the sign-in, a relay's up to the provider's greeting.
 pub async fn login(peer: &Arc<Peer>, count: usize) -> f64 {
+    logins(peer, count, |peer| async move {
+        let mut client = peer.connect().await;
+        if let Login::Password(_) = peer.login {
+            peer.say_login(&mut client).await;
+        }
+    })
+    .await
+}
+
+/// The same for a sender.
+pub async fn login_to_send(peer: &Arc<Peer>, count: usize) -> f64 {
+    logins(peer, count, |peer| async move {
+        let mut client = peer.connect_to_send().await;
+        if let Login::Password(_) = peer.login {
+            peer.say_auth(&mut client).await;
+        }
+    })
+    .await
+}
+
+async fn logins<F>(peer: &Arc<Peer>, count: usize, log_in: fn(Arc<Peer>) -> F) -> f64
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let before = peer.tree().cpu();
     let mut running = JoinSet::new();
     for _ in 0..8 {
         let peer = peer.clone();
         running.spawn(async move {
             for _ in 0..count / 8 {
-                let mut client = peer.connect().await;
-                if let super::peers::Login::Password(_) = peer.login {
-                    peer.say_login(&mut client).await;
-                }
+                log_in(peer.clone()).await;
             }
         });
     }

@@ -63,8 +63,11 @@ async fn site() -> (Site, String) {
         load::SMALL_COUNT as usize,
         load::SMALL as usize,
     );
+    let builder = builder.submission();
     let limits = "[limits]\nconnections = 20000\nconnections_per_address = 20000\n";
     let site = Site::with_config(builder, limits).await;
+    // Messages that are sent are counted and not kept.
+    site.sandbox.controls().submission(|submission| submission.sink_above = 0);
     let settings = site.authorize(ALICE).await;
     let password = settings["password"].as_str().unwrap().to_owned();
     (site, password)
@@ -90,7 +93,10 @@ async fn ours(what: &str) {
             "noop" => load::noop(&peer, 32, 400).await[0],
             "login" => load::login(&peer, setting("LOGINS", 800) as usize).await,
             "idle" => load::idle(&peer, setting("IDLE", 2000) as usize).await,
-            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle"),
+            "send" => load::send(&peer, octets / 4, load::SMALL).await,
+            "send8m" => load::send(&peer, octets, load::LARGE).await,
+            "auth" => load::login_to_send(&peer, setting("LOGINS", 800) as usize).await,
+            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle, send, send8m, auth"),
         };
         println!("round {round}: {cost:.3}");
     }
@@ -117,6 +123,9 @@ async fn table() {
         ("NOOP round trip p50, 32 connections, µs", 1.0),
         ("NOOP round trip p99, 32 connections, µs", 1.0),
         ("CPU-ms per login", 0.6),
+        ("CPU-s per GiB sent in 32 KiB messages", 0.65),
+        ("CPU-s per GiB sent in 8 MiB messages", 0.65),
+        ("CPU-ms per login of a sender", 0.6),
     ];
     let mut rows: Vec<Row> =
         names.iter().map(|&(name, goal)| Row { name, goal, figures: vec![Vec::new(); all.len()] }).collect();
@@ -137,6 +146,9 @@ async fn table() {
                 p50,
                 p99,
                 load::login(peer, logins).await,
+                load::send(peer, octets / 4, load::SMALL).await,
+                load::send(peer, octets, load::LARGE).await,
+                load::login_to_send(peer, logins).await,
             ];
             eprintln!("round {round} of {rounds}, {}: {figures:.2?}", peer.name);
             rows.iter_mut().zip(figures).for_each(|(row, figure)| row.figures[at].push(figure));

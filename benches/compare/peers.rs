@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sandbox::mail::Client;
+use sandbox::smtp;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Peer {
     pub name: &'static str,
     pub address: SocketAddr,
+    /// Where mail is sent.
+    pub submission: SocketAddr,
     pub tls: Arc<ClientConfig>,
     /// What to say after the greeting.
     pub login: Login,
@@ -71,6 +74,23 @@ impl Peer {
             line => Err(line.cloned().unwrap_or_default()),
         }
     }
+
+    /// A sender's connection, greeted.
+    pub async fn connect_to_send(&self) -> smtp::Client {
+        let client = smtp::Client::connect_patiently(self.submission, &self.tls, PATIENCE).await;
+        assert_eq!(client.greeting.code(), 220, "{}: {:?}", self.name, client.greeting);
+        client
+    }
+
+    /// EHLO and AUTH.
+    pub async fn say_auth(&self, client: &mut smtp::Client) {
+        client.ehlo().await;
+        let reply = match &self.login {
+            Login::Password(password) => client.auth_plain(ALICE, password).await,
+            Login::Token(token) => client.xoauth2(ALICE, token).await,
+        };
+        assert_eq!(reply.code(), 235, "{}: {reply:?}", self.name);
+    }
 }
 
 impl Drop for Peer {
@@ -104,9 +124,12 @@ pub async fn proxy(site: &Site, password: &str) -> Peer {
     let ready: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
     let ca = CertificateDer::from_pem_file(ready["ca_file"].as_str().unwrap()).unwrap();
+    let listener = |at: usize| ready["listeners"][at]["address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(ready["listeners"][1]["protocol"], "submission");
     Peer {
         name: "ours",
-        address: ready["listeners"][0]["address"].as_str().unwrap().parse().unwrap(),
+        address: listener(0),
+        submission: listener(1),
         tls: trusting(ca),
         login: Login::Password(password.to_owned()),
         child,
@@ -119,38 +142,55 @@ pub async fn relays(site: &Site) -> Vec<Peer> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(directory.join("relay.pem"), cert.pem() + &signing_key.serialize_pem()).unwrap();
-    let upstream = site.sandbox.imap_address();
+    let providers = [site.sandbox.imap_address(), site.sandbox.submission().0];
     let ca = site.sandbox.ca_file().display().to_string();
     let here = directory.display().to_string();
     let mut peers = Vec::new();
 
-    let port = free_port();
+    let ports = [free_port(), free_port()];
+    let servers: String = ports
+        .iter()
+        .zip(&providers)
+        .map(|(port, provider)| {
+            format!(
+                " server {{\n  listen 127.0.0.1:{port} ssl;\n  ssl_certificate {here}/relay.pem;\n\
+                 \x20 ssl_certificate_key {here}/relay.pem;\n  ssl_session_cache shared:tls:10m;\n\
+                 \x20 ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_pass {provider};\n  proxy_ssl on;\n\
+                 \x20 proxy_ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_ssl_verify on;\n  proxy_ssl_name localhost;\n\
+                 \x20 proxy_ssl_trusted_certificate {ca};\n  proxy_timeout 1h;\n }}\n"
+            )
+        })
+        .collect();
     let nginx = format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
          worker_processes auto;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
-         daemon off;\nevents {{ worker_connections 16384; }}\n\
-         stream {{\n server {{\n  listen 127.0.0.1:{port} ssl;\n  ssl_certificate {here}/relay.pem;\n\
-         \x20 ssl_certificate_key {here}/relay.pem;\n  ssl_session_cache shared:tls:10m;\n\
-         \x20 ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_pass {upstream};\n  proxy_ssl on;\n\
-         \x20 proxy_ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_ssl_verify on;\n  proxy_ssl_name localhost;\n\
-         \x20 proxy_ssl_trusted_certificate {ca};\n  proxy_timeout 1h;\n }}\n}}\n"
+         daemon off;\nevents {{ worker_connections 16384; }}\nstream {{\n{servers}}}\n"
     );
     let arguments = ["-c", "nginx.conf", "-p", &here];
     let file = directory.join("nginx.conf");
     std::fs::write(&file, nginx).unwrap();
-    peers.extend(start("nginx", "nginx", &arguments, directory, port, cert.der(), site).await);
+    peers.extend(start("nginx", "nginx", &arguments, directory, ports, cert.der(), site).await);
 
-    let port = free_port();
+    let ports = [free_port(), free_port()];
+    let services: String = ["imap", "smtp"]
+        .iter()
+        .zip(ports.iter().zip(&providers))
+        .map(|(name, (port, provider))| {
+            format!(
+                "frontend {name}\n bind 127.0.0.1:{port} ssl crt {here}/relay.pem\n default_backend {name}-provider\n\
+                 backend {name}-provider\n\
+                 \x20server provider {provider} ssl verify required ca-file {ca} verifyhost localhost\n"
+            )
+        })
+        .collect();
     let haproxy = format!(
         "global\n maxconn 9000\n stats timeout 1h\n\
-         defaults\n mode tcp\n timeout connect 10s\n timeout client 1h\n timeout server 1h\n\
-         frontend mail\n bind 127.0.0.1:{port} ssl crt {here}/relay.pem\n default_backend provider\n\
-         backend provider\n server provider {upstream} ssl verify required ca-file {ca} verifyhost localhost\n"
+         defaults\n mode tcp\n timeout connect 10s\n timeout client 1h\n timeout server 1h\n{services}"
     );
     let file = directory.join("haproxy.cfg");
     std::fs::write(&file, haproxy).unwrap();
     let file = file.display().to_string();
-    peers.extend(start("HAProxy", "haproxy", &["-f", &file], directory, port, cert.der(), site).await);
+    peers.extend(start("HAProxy", "haproxy", &["-f", &file], directory, ports, cert.der(), site).await);
     peers
 }
 
@@ -159,7 +199,7 @@ async fn start(
     program: &str,
     arguments: &[&str],
     directory: &Path,
-    port: u16,
+    ports: [u16; 2],
     certificate: &CertificateDer<'static>,
     site: &Site,
 ) -> Option<Peer> {
@@ -174,9 +214,9 @@ async fn start(
         println!("{program} is not installed and left out");
         return None;
     };
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let [address, submission] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let login = Login::Token(site.sandbox.controls().access_token(ALICE));
-    let mut peer = Peer { name, address, tls: trusting(certificate.clone()), login, child };
+    let mut peer = Peer { name, address, submission, tls: trusting(certificate.clone()), login, child };
     while tokio::net::TcpStream::connect(address).await.is_err() {
         if let Some(status) = peer.child.try_wait().unwrap() {
             let words = std::fs::read_to_string(directory.join(format!("{program}.err"))).unwrap();

@@ -6,4 +6,4 @@
 #[path = "../../tests/invariants/mod.rs"]
 mod invariants;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| invariants::client(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| invariants::imap::client(input));

@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn by(candidate: &str) -> impl FnOnce() -> Option<Candidate> {
-        move || Candidate::new(candidate, &Secret::new("password"))
+        move || Candidate::new(candidate, &Secret::new("password"), ATTACKER.parse().unwrap())
     }
 
     #[test]
@@ -489,7 +489,8 @@ mod tests {
             }
         }
         assert_eq!(begun, 1024);
-        assert!(Candidate::new(&"x".repeat(321), &Secret::new("y")).is_none());
-        assert!(Candidate::new("x", &Secret::new("y".repeat(1025))).is_none());
+        let from = ATTACKER.parse().unwrap();
+        assert!(Candidate::new(&"x".repeat(321), &Secret::new("y"), from).is_none());
+        assert!(Candidate::new("x", &Secret::new("y".repeat(1025)), from).is_none());
     }
 }

@@ -7,6 +7,7 @@
 //! whether or not there is such an account.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use tokio::time::Instant;
 
@@ -23,13 +24,15 @@ pub(super) struct Candidate {
     /// As the client sent it; the account is looked up anew, because it may be gone by then.
     pub(super) name: String,
     pub(super) password: Secret,
+    /// Where it came from: a password may be limited to networks.
+    pub(super) from: IpAddr,
 }
 
 impl Candidate {
     /// `None` where it is too long to be kept.
-    pub(super) fn new(name: &str, password: &Secret) -> Option<Self> {
+    pub(super) fn new(name: &str, password: &Secret, from: IpAddr) -> Option<Self> {
         let short = name.len() <= LONGEST_NAME && password.expose().len() <= LONGEST_PASSWORD;
-        short.then(|| Self { name: name.to_owned(), password: password.clone() })
+        short.then(|| Self { name: name.to_owned(), password: password.clone(), from })
     }
 }
 

@@ -61,3 +61,54 @@ impl Accounts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use time::macros::date;
+
+    use super::*;
+    use crate::account::{Accounts, Grant};
+    use crate::store::{AppPassword, Authorization, Granted, Id, Limits, Right, Sqlite, Store, Verifier};
+
+    #[tokio::test]
+    async fn sessions_end_with_the_last_day_of_their_password_though_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap());
+        let sealer = Sealer::new([(1, zeroize::Zeroizing::new([7; 32]))]).unwrap();
+        let accounts = Accounts::open(store.clone(), &sealer).await.unwrap();
+        let last = date!(2027 - 02 - 28);
+        let (id, now) = (Id::random(), OffsetDateTime::now_utc());
+        let password = AppPassword {
+            id: Id::random(),
+            account: id.clone(),
+            name: "default".to_owned(),
+            verifier: Verifier::Generated(b"hash".to_vec()),
+            limits: Limits { last_day: Some(last), ..Limits::default() },
+            created_at: now,
+            last_used_at: None,
+            last_used_from: None,
+        };
+        let grant = Grant::new(Id::random(), "acme", "alice", Right::Application, now);
+        let authorization = Authorization {
+            account: "alice".to_owned(),
+            aliases: Vec::new(),
+            grant: Granted::New(Box::new(grant)),
+            id,
+            password: Some(password.clone()),
+        };
+        store.authorize(&authorization).await.unwrap();
+
+        let session = accounts.sessions.enter(&password.id, None);
+        let mut seen = None;
+        for day in [last, last] {
+            accounts.look_for_revoked(&mut seen, day, &sealer).await.unwrap();
+        }
+        let goes_on = tokio::time::timeout(Duration::from_millis(20), session.revoked()).await;
+        assert!(goes_on.is_err(), "the last day is included");
+        accounts.look_for_revoked(&mut seen, date!(2027 - 03 - 01), &sealer).await.unwrap();
+        session.revoked().await;
+    }
+}

@@ -10,6 +10,7 @@ use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print::{self, rfc3339};
+use crate::command;
 use crate::control::{Installation, accounts};
 
 #[derive(clap::Subcommand)]
@@ -42,6 +43,19 @@ pub(super) enum Command {
         /// The other name
         name: String,
     },
+    /// Let nobody in to an account, with any password, until it is enabled again
+    ///
+    /// Its sessions end within seconds. Its passwords and its authorisation stay; it is not renewed ahead of time
+    /// while no other account uses it, and no event tells of it.
+    Disable {
+        /// The account
+        account: String,
+    },
+    /// Let mail programs in to a disabled account again
+    Enable {
+        /// The account
+        account: String,
+    },
     /// Move an account's authorisation to another installation: prints it, sealed
     Export(export::Arguments),
     /// Take an account that another installation exported, from standard input
@@ -64,6 +78,23 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
                 account.name
             ));
         }
+        Command::Disable { account } => {
+            let (account, is_new) = accounts::set_disabled(&installation, &account, true).await?;
+            let (name, enable) = (&account.name, command::enable(&account.name));
+            print::words(&match is_new {
+                true => {
+                    format!("{name} lets nobody in from now on, and its sessions end; {enable} ends that.")
+                }
+                false => format!("{name} is disabled already; {enable} ends that."),
+            });
+        }
+        Command::Enable { account } => {
+            let (account, is_new) = accounts::set_disabled(&installation, &account, false).await?;
+            print::words(&match is_new {
+                true => format!("{} lets mail programs in again.", account.name),
+                false => format!("{} was not disabled.", account.name),
+            });
+        }
         Command::Alias { account, name, yes } => {
             let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
             let account = with_leave(yes, alias).await?;
@@ -84,6 +115,7 @@ struct Listed {
     provider: Option<String>,
     owner: Option<String>,
     passwords: usize,
+    disabled: bool,
     last_login_at: Option<String>,
     last_login_from: Option<String>,
 }
@@ -95,6 +127,7 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
         provider: entry.grant.as_ref().map(|grant| grant.provider.clone()),
         owner: entry.grant.map(|grant| grant.owner),
         passwords: entry.passwords,
+        disabled: entry.account.disabled,
         last_login_at: rfc3339(entry.account.last_login_at),
         last_login_from: entry.account.last_login_from,
     });
@@ -112,9 +145,10 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
                 account.last_login_at.unwrap_or_else(|| "never".to_owned()),
                 account.last_login_from.unwrap_or_else(|| "-".to_owned()),
                 account.aliases.join(", "),
+                if account.disabled { "disabled" } else { "enabled" }.to_owned(),
             ]
         })
         .collect();
-    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES"], &rows);
+    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES", "STATE"], &rows);
     Ok(())
 }

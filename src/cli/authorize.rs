@@ -10,14 +10,16 @@ mod warnings;
 
 use std::time::Duration;
 
-use self::summary::Summary;
+use self::summary::SetUp;
 pub(super) use self::warnings::warn;
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, protocols};
 use crate::config::Door;
-use crate::control::authorize::{Answer, Consent, Pending, Plan, Progress, Request, Todo, Way, begin};
+use crate::control::authorize::{
+    Answer, AuthorizeRequest, Consent, ConsentWay, Pending, Plan, Progress, Todo, begin,
+};
 use crate::control::{Error, Installation};
 
 #[derive(clap::Args)]
@@ -72,14 +74,14 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    fn request(&self) -> Request {
+    fn request(&self) -> AuthorizeRequest {
         let way = match (self.app, self.device, self.paste) {
-            (true, ..) => Way::App { probe: self.probe.clone() },
-            (_, true, _) => Way::Device,
-            (.., true) => Way::Paste,
-            _ => Way::Redirect,
+            (true, ..) => ConsentWay::App { probe: self.probe.clone() },
+            (_, true, _) => ConsentWay::Device,
+            (.., true) => ConsentWay::Paste,
+            _ => ConsentWay::Redirect,
         };
-        Request {
+        AuthorizeRequest {
             account: self.account.clone(),
             provider: self.provider.clone(),
             owner: self.owner.clone(),
@@ -110,7 +112,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
         },
     };
     warn(&stored);
-    let summary = Summary::new(&installation.config, &provider, &stored, ca_file)?;
+    let summary = SetUp::new(&installation.config, &provider, &stored, ca_file)?;
     match arguments.json || arguments.json_lines {
         true => print::json(&summary)?,
         false => summary.show(&stored.proofs),

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::failure::{Done, Failure, chain};
 use super::options::Options;
 use super::{hints, print, protocols};
+use crate::command;
 use crate::config::Door;
-use crate::control::check::{Event, Finding, Outcome, Step, check};
+use crate::control::check::{CheckEvent, CheckStep, Finding, Outcome, check};
 use crate::text::one_line;
 
 #[derive(clap::Args)]
@@ -68,7 +69,7 @@ impl Line {
         }
     }
 
-    fn of(step: &Step) -> Self {
+    fn of(step: &CheckStep) -> Self {
         let milliseconds = step.took.map(|took| took.as_millis());
         let (account, protocol) = (step.account.clone(), step.protocol.map(Door::name));
         match &step.found {
@@ -94,13 +95,13 @@ struct Report {
 }
 
 impl Report {
-    fn hear(&mut self, event: Event<'_>) {
+    fn hear(&mut self, event: CheckEvent<'_>) {
         match event {
-            Event::NoAccounts => print::no_account_yet(),
-            Event::Account(name) if !self.json => print::data(name),
-            Event::Account(_) => {}
-            Event::Step(step) => self.push(Line::of(step)),
-            Event::DomainAccount => {
+            CheckEvent::NoAccounts => print::no_account_yet(),
+            CheckEvent::Account(name) if !self.json => print::data(name),
+            CheckEvent::Account(_) => {}
+            CheckEvent::CheckStep(step) => self.push(Line::of(step)),
+            CheckEvent::DomainAccount => {
                 print::words("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
             }
         }
@@ -155,6 +156,16 @@ fn detail(found: &Finding) -> String {
         Finding::ForeignAlias { account, alias } => {
             let ending = hints::unalias(account, alias);
             format!("{alias:?} is another address, and opens this account; {ending} ends that")
+        }
+        Finding::Disabled { account } => {
+            format!("it is disabled, and lets nobody in; {} ends that", command::enable(account))
+        }
+        Finding::LastRefusal { account, grant, refusal } => {
+            let authorize = grant.as_ref().map_or_else(
+                || command::authorize_account(account),
+                |grant| command::authorize(grant, account),
+            );
+            print::refusal(refusal, &authorize)
         }
         Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
         Finding::Answers(endpoint) => format!("{endpoint} answers"),

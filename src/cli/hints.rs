@@ -36,6 +36,7 @@ fn of_configuration(hint: &ConfigHint) -> String {
 pub(super) fn cures(error: &Error) -> Vec<String> {
     let kinds = [
         of_account,
+        of_limits,
         of_name,
         of_provider,
         of_authorizing,
@@ -59,8 +60,27 @@ fn of_account(error: &Error) -> Vec<String> {
         Error::NoPassword { account, .. } => {
             vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
         }
+        Error::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
         Error::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
         Error::NoAppPassword { account } => vec![command::create_password(account)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_limits(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoProtocol { known, .. } => {
+            vec![format!("write some of {} with commas between", known.join(", "))]
+        }
+        Error::Network { .. } => {
+            vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()]
+        }
+        Error::HostBits { whole, alone, .. } => {
+            vec![format!("write {whole} for the network, {alone} for the one address")]
+        }
+        Error::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
+        Error::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
+        Error::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
         _ => Vec::new(),
     }
 }

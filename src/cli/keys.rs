@@ -3,7 +3,7 @@
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
-use crate::control::keys::{self, Rotated, Step};
+use crate::control::keys::{self, Rotated, RotationStep};
 use crate::secret::bundle;
 
 #[derive(clap::Subcommand)]
@@ -24,11 +24,11 @@ pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Fa
     Ok(Done::Well)
 }
 
-fn progress(step: Step<'_>) {
+fn progress(step: RotationStep<'_>) {
     print::words(&match step {
-        Step::Added(id, source) => format!("Key {id} is added to {source}."),
-        Step::GoingOn(id, source) => format!("Sealing with key {id}, the newest of {source}."),
-        Step::Resealed(count, id) => format!("{count} values are sealed with key {id} now."),
+        RotationStep::Added(id, source) => format!("Key {id} is added to {source}."),
+        RotationStep::GoingOn(id, source) => format!("Sealing with key {id}, the newest of {source}."),
+        RotationStep::Resealed(count, id) => format!("{count} values are sealed with key {id} now."),
     });
 }
 

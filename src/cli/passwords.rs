@@ -1,12 +1,14 @@
 //! `passwords`: what mail programs log in with.
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, terminal};
+use crate::control::limits::Limiting;
 use crate::control::{Installation, passwords};
-use crate::store::Verifier;
+use crate::store::{Limits, Verifier};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -20,14 +22,29 @@ pub(super) enum Command {
         /// Take the password from standard input instead of making one
         #[arg(long)]
         stdin: bool,
+        #[command(flatten)]
+        limits: LimitArguments,
         /// Print a JSON object
         #[arg(long)]
         json: bool,
     },
-    /// List an account's passwords by name, with their last use
-    List {
-        /// The account
+    /// Limit a password: each limit that is given takes the place of the one that it had
+    ///
+    /// The others stay as they are. An empty value lifts a limit: --protocols "", --from "", --expires "".
+    #[command(group = clap::ArgGroup::new("limits").args(["protocols", "from", "expires"]).multiple(true).required(true))]
+    Limit {
+        /// The account that it opens
         account: String,
+        /// The password's name
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        limits: LimitArguments,
+    },
+    /// List passwords by name, with their last use and what they are limited to
+    List {
+        /// Only those of this account
+        account: Option<String>,
         /// Print a JSON array
         #[arg(long)]
         json: bool,
@@ -37,18 +54,49 @@ pub(super) enum Command {
         /// The account
         account: String,
         /// The password's name
-        name: String,
+        #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
+        name: Option<String>,
+        /// The password's name
+        #[arg(id = "named", long = "name", value_name = "NAME")]
+        named: Option<String>,
     },
+}
+
+#[derive(clap::Args)]
+pub(super) struct LimitArguments {
+    /// What it opens: a list of imap and submission, such as "imap,submission". Without this limit: all
+    #[arg(long, value_name = "LIST")]
+    protocols: Option<String>,
+    /// Where it may be used from, such as 192.168.7.0/24 or one address; can be given several times. Without this
+    /// limit: from everywhere
+    #[arg(long, value_name = "NETWORK")]
+    from: Vec<String>,
+    /// The last day on which it works (UTC), as YYYY-MM-DD. Without this limit: it does not end
+    #[arg(long, value_name = "DATE")]
+    expires: Option<String>,
+}
+
+impl From<LimitArguments> for Limiting {
+    fn from(arguments: LimitArguments) -> Self {
+        let LimitArguments { protocols, from, expires } = arguments;
+        Self { protocols, from, expires }
+    }
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let installation = Installation::open(options.load()?).await?;
     match command {
-        Command::Create { account, name, stdin, json } => {
-            create(&installation, &account, &name, stdin, json).await?;
+        Command::Create { account, name, stdin, limits, json } => {
+            create(&installation, &account, &name, stdin, &limits.into(), json).await?;
         }
-        Command::List { account, json } => list(&installation, &account, json).await?,
-        Command::Revoke { account, name } => revoke(&installation, &account, &name).await?,
+        Command::Limit { account, name, limits } => {
+            limit(&installation, &account, &name, &limits.into()).await?;
+        }
+        Command::List { account, json } => list(&installation, account.as_deref(), json).await?,
+        Command::Revoke { account, name, named } => {
+            let name = name.or(named).unwrap_or_default();
+            revoke(&installation, &account, &name).await?;
+        }
     }
     Ok(Done::Well)
 }
@@ -65,16 +113,18 @@ async fn create(
     account: &str,
     name: &str,
     stdin: bool,
+    limits: &Limiting,
     json: bool,
 ) -> Result<(), Failure> {
     let account = installation.exact_account(account).await?.account;
     passwords::check_name(name)?;
+    let limits = limits.judge()?;
     let chosen = match stdin {
         // One more byte than fits, and a line end.
         true => Some(passwords::chosen(&terminal::read_stdin(passwords::LONGEST_CHOSEN as u64 + 2).await?)?),
         false => None,
     };
-    let password = passwords::create(installation, &account, name, chosen).await?;
+    let password = passwords::create(installation, &account, name, chosen, limits).await?;
     if json {
         print::json(&Created { account: &account.name, name, password: password.expose() })?;
         return Ok(());
@@ -92,20 +142,42 @@ async fn create(
     Ok(())
 }
 
+async fn limit(
+    installation: &Installation,
+    account: &str,
+    name: &str,
+    limits: &Limiting,
+) -> Result<(), Failure> {
+    let (account, limits) = passwords::limit(installation, account, name, limits.judge()?).await?;
+    let words = clauses(&limits);
+    let words = if words.is_empty() { "without any limit".to_owned() } else { words.join(", ") };
+    print::words(&format!("The password called {name:?} opens {} from now on: {words}.", account.name));
+    Ok(())
+}
+
 #[derive(Serialize)]
 struct Listed {
+    account: String,
     name: String,
     kind: &'static str,
     created_at: Option<String>,
     last_used_at: Option<String>,
     last_used_from: Option<String>,
+    /// Null where it opens all.
+    protocols: Option<Vec<String>>,
+    /// Empty where it works from everywhere.
+    from: Vec<String>,
+    expires: Option<String>,
+    /// In words, for the table.
+    #[serde(skip)]
+    limits: String,
 }
 
-async fn list(installation: &Installation, account: &str, json: bool) -> Result<(), Failure> {
-    let listed: Vec<Listed> = passwords::list(installation, account)
-        .await?
-        .into_iter()
-        .map(|password| Listed {
+impl Listed {
+    fn new(entry: passwords::Entry) -> Self {
+        let passwords::Entry { account, password } = entry;
+        Self {
+            account,
             kind: match password.verifier {
                 Verifier::Generated(_) => "generated",
                 Verifier::Chosen(_) => "chosen",
@@ -114,8 +186,29 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
             created_at: print::rfc3339(Some(password.created_at)),
             last_used_at: print::rfc3339(password.last_used_at),
             last_used_from: password.last_used_from,
-        })
-        .collect();
+            limits: clauses(&password.limits).join(", "),
+            protocols: password.limits.doors,
+            from: password.limits.networks.iter().map(ToString::to_string).collect(),
+            expires: password.limits.last_day.map(|day| day.to_string()),
+        }
+    }
+}
+
+/// Each limit in a few words.
+fn clauses(limits: &Limits) -> Vec<String> {
+    let Limits { doors, networks, last_day } = limits;
+    let doors = doors.as_ref().map(|doors| format!("{} only", doors.join(" and ")));
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    let networks = (!networks.is_empty()).then(|| format!("from {}", networks.join(" and ")));
+    let is_over = limits.ended(OffsetDateTime::now_utc().date()).is_some();
+    let until = if is_over { "ended on" } else { "until" };
+    let last_day = last_day.map(|day| format!("{until} {day}"));
+    [doors, networks, last_day].into_iter().flatten().collect()
+}
+
+async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<(), Failure> {
+    let entries = passwords::list(installation, account).await?;
+    let listed: Vec<Listed> = entries.into_iter().map(Listed::new).collect();
     if json {
         return Ok(print::json(&listed)?);
     }
@@ -123,17 +216,25 @@ async fn list(installation: &Installation, account: &str, json: bool) -> Result<
     let rows: Vec<Vec<String>> = listed
         .iter()
         .map(|password| {
-            let from = password.last_used_from.clone().unwrap_or_default();
-            vec![
+            let mut row = vec![
                 password.name.clone(),
                 password.kind.to_owned(),
                 or_never(&password.created_at),
                 or_never(&password.last_used_at),
-                from,
-            ]
+                password.last_used_from.clone().unwrap_or_default(),
+                password.limits.clone(),
+            ];
+            if account.is_none() {
+                row.insert(0, password.account.clone());
+            }
+            row
         })
         .collect();
-    print::table(&["NAME", "KIND", "CREATED", "LAST USED", "FROM"], &rows);
+    let mut heads = vec!["NAME", "KIND", "CREATED", "LAST USED", "FROM", "LIMITS"];
+    if account.is_none() {
+        heads.insert(0, "ACCOUNT");
+    }
+    print::table(&heads, &rows);
     Ok(())
 }
 

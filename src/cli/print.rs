@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::command;
+use crate::store::LastRefusal;
 use crate::text::{is_shown, one_line, plain};
 
 /// One line of data.
@@ -66,6 +67,16 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Erro
 pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
     let at = at?.to_offset(time::UtcOffset::UTC);
     at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+}
+
+/// What a provider refused in a session, as one clause.
+/// `authorize` is the command that authorises the account again.
+pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {
+    let LastRefusal { at, protocol, code, trouble } = refusal;
+    let at = rfc3339(Some(*at)).unwrap_or_default().replace('T', " ");
+    let at = at.get(..16).unwrap_or_default();
+    let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+    format!("at {at} UTC the provider refused {protocol}{code}: {}", trouble.line(authorize))
 }
 
 /// A table with aligned columns; the last one is as long as it is.

@@ -13,7 +13,7 @@ use super::print;
 use crate::admin::Desk;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::{CommandLine, Ending, Prepared, Running};
+use crate::control::serving::{CommandLine, Prepared, Running, StopReason};
 use crate::server::Bound;
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -51,7 +51,7 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     let hangup = signal(SignalKind::hangup())?;
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
-    let ready = Ready::new(&prepared);
+    let ready = ReadyFile::new(&prepared);
     let mut serving = prepared.start(&installation, command_line).await?;
     // Who waits for the ready file may ask at once.
     let desk = Desk::open(&serving.running, serving.metrics.take()).await;
@@ -74,9 +74,9 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
         let _ = std::fs::remove_file(file);
     }
     match ending {
-        Ending::Asked => Ok(Done::Well),
+        StopReason::Asked => Ok(Done::Well),
         // The log has said why.
-        Ending::NoStore => Err(Failure::silent()),
+        StopReason::NoStore => Err(Failure::silent()),
     }
 }
 
@@ -108,7 +108,7 @@ impl Stop {
 
 /// What `--ready-file` holds.
 #[derive(Serialize)]
-struct Ready {
+struct ReadyFile {
     pid: u32,
     listeners: Vec<ReadyListener>,
     admin: Option<String>,
@@ -123,7 +123,7 @@ struct ReadyListener {
     security: &'static str,
 }
 
-impl Ready {
+impl ReadyFile {
     fn new(prepared: &Prepared) -> Self {
         let listener = |bound: &Bound| ReadyListener {
             protocol: bound.protocol.name(),

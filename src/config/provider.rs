@@ -289,7 +289,7 @@ mod tests {
             assert_eq!(preset.named_in_refresh(Some(&granted)), words(&named), "{granted:?}");
             assert_eq!(preset.opened_by(Some(&granted)), opened, "{granted:?}");
         }
-        assert_eq!(preset.lacking(Door::Submission, Some(&words(&imap))), [send.clone()]);
+        assert_eq!(preset.lacking(Door::Submission, Some(&words(&imap))), std::slice::from_ref(&send));
         assert_eq!(preset.missing(Some(&words(&imap))), [""; 0]);
         assert_eq!(preset.missing(Some(&words("openid"))), [imap.clone(), send.clone()]);
         assert_eq!(preset.named_in_refresh(None), words(&format!("{imap} {send} {IDENTITY}")));

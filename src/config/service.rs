@@ -116,7 +116,7 @@ impl std::str::FromStr for Endpoint {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHAPE: &str = "must be host:port, such as \"imap.example.com:993\"";
+        const SHAPE: &str = "must be host:port, such as \"mail.example.com:993\"";
         let (host, port) = text.rsplit_once(':').ok_or(SHAPE)?;
         let port = port.parse().map_err(|_| SHAPE)?;
         let host = match host.strip_prefix('[') {

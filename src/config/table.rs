@@ -1,18 +1,18 @@
 //! A provider's table as it is written, in the configuration or as a preset, and its way into a [`Provider`].
 
+mod client;
+mod field;
 mod services;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use time::format_description::well_known::{Iso8601, Rfc3339};
-use time::{Date, OffsetDateTime};
-use url::Url;
 
+use self::field::Field;
 use super::error::Problem;
-use super::place::{Base, is_loopback};
-use super::provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+use super::place::Base;
+use super::provider::{ClientAuthentication, Provider, Quirks};
 use super::service::UpstreamSecurity;
 use crate::protocol::SignInAs;
 use crate::protocol::sasl::Mechanism;
@@ -154,21 +154,16 @@ pub(super) fn build(
     };
     let optional =
         |key, value: &Option<String>| value.as_deref().map(|text| field.url(key, text)).transpose();
-    let client_id = file.client_id.filter(|id| !id.trim().is_empty());
+    let client_id = file.client_id.clone().filter(|id| !id.trim().is_empty());
     if client_id.is_none() && preset.is_none() {
         return Err(field.missing("client_id"));
     }
-    let client_secret = client_secret(&field, file.client_secret, file.client_secret_file, base)?;
-    let app = app_grant(
-        &field,
-        file.app_scopes.unwrap_or_default(),
-        file.app_certificate.map(|path| base.resolve(path)),
-        file.app_key.map(|path| base.resolve(path)),
-        file.service_account_file.map(|path| base.resolve(path)),
-        client_secret.is_some(),
-    )?;
+    let client_secret = client::secret(&field, &file, base)?;
+    let app = client::application(&field, &file, base, client_secret.is_some())?;
     let scopes = file.scopes.ok_or_else(|| field.missing("scopes"))?;
     field.check_scopes("scopes", &scopes)?;
+    let expires = file.client_secret_expires.as_deref();
+    let expires = expires.map(|text| field.date("client_secret_expires", text)).transpose()?;
     Ok(Provider {
         is_preset: preset == Some(name),
         title: file.title.unwrap_or_else(|| name.to_owned()),
@@ -187,18 +182,11 @@ pub(super) fn build(
         scopes,
         client_id,
         client_secret,
-        client_secret_expires: file
-            .client_secret_expires
-            .as_deref()
-            .map(|text| field.date("client_secret_expires", text))
-            .transpose()?,
+        client_secret_expires: expires,
         client_authentication: file.client_authentication.unwrap_or_default(),
         domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),
         authorize_params: file.authorize_params.unwrap_or_default(),
-        redirect_uri: redirect_uri(
-            &field,
-            file.redirect_uri.as_deref().unwrap_or("http://127.0.0.1/callback"),
-        )?,
+        redirect_uri: field.redirect_uri(file.redirect_uri.as_deref())?,
         extra_ca: file.extra_ca.map(|path| base.resolve(path)),
         scope_on_refresh: file.scope_on_refresh.unwrap_or(false),
         rotates: file.rotates.unwrap_or(false),
@@ -208,112 +196,4 @@ pub(super) fn build(
         app,
         name: name.to_owned(),
     })
-}
-
-/// Errors and values of one provider's table.
-struct Field<'a> {
-    name: &'a str,
-    tenant: Option<&'a str>,
-}
-
-impl Field<'_> {
-    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        Problem::at(["providers", self.name, key], message)
-    }
-
-    fn missing(&self, key: &str) -> Problem {
-        self.problem(key, "is missing").hint(format!(
-            "{} is not a preset, so it needs imap or smtp, authorize_url, token_url, client_id and scopes",
-            self.name
-        ))
-    }
-
-    fn check_scopes(&self, key: &str, scopes: &[String]) -> Result<(), Problem> {
-        let wrong = |scope: &&String| scope.is_empty() || scope.contains(char::is_whitespace);
-        match scopes.iter().find(wrong) {
-            Some(scope) => Err(self
-                .problem(key, format!("{scope:?} is not one scope"))
-                .hint("write each scope as a string of its own")),
-            None => Ok(()),
-        }
-    }
-
-    fn with_tenant(&self, text: &str) -> String {
-        text.replace("{tenant}", self.tenant.unwrap_or("common"))
-    }
-
-    /// `2027-03-01`, which is the beginning of that day (UTC), or a whole RFC 3339 time.
-    fn date(&self, key: &str, text: &str) -> Result<OffsetDateTime, Problem> {
-        let day = || Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc());
-        OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
-            self.problem(key, format!("{text:?} is not a date"))
-                .hint(format!("write it as {key} = \"2027-03-01\""))
-        })
-    }
-
-    /// An absolute URL: https, or http on a loopback host, where no network is between.
-    fn url(&self, key: &str, text: &str) -> Result<Url, Problem> {
-        let url = Url::parse(&self.with_tenant(text))
-            .map_err(|error| self.problem(key, format!("{text:?} is not a URL: {error}")))?;
-        match url.scheme() {
-            "https" if url.has_host() => Ok(url),
-            "http" if is_loopback(&url) => Ok(url),
-            "http" => Err(self
-                .problem(key, "http would send secrets in clear over the network")
-                .hint("write an https URL; http is for loopback hosts only")),
-            scheme => Err(self.problem(key, format!("must be an https URL, not {scheme}"))),
-        }
-    }
-}
-
-fn redirect_uri(field: &Field<'_>, text: &str) -> Result<Url, Problem> {
-    let url = field.url("redirect_uri", text)?;
-    match url.fragment() {
-        Some(_) => Err(field.problem("redirect_uri", "must not have a fragment (RFC 6749 §3.1.2)")),
-        None => Ok(url),
-    }
-}
-
-fn client_secret(
-    field: &Field<'_>,
-    secret: Option<Secret>,
-    file: Option<PathBuf>,
-    base: &Base,
-) -> Result<Option<Secret>, Problem> {
-    let Some(path) = file else { return Ok(secret.filter(|secret| !secret.is_empty())) };
-    if secret.is_some() {
-        return Err(field
-            .problem("client_secret_file", "stands beside client_secret")
-            .hint("keep one of the two"));
-    }
-    let path = base.resolve(path);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        field.problem("client_secret_file", format!("{} cannot be read: {error}", path.display()))
-    })?;
-    match text.trim() {
-        "" => Err(field.problem("client_secret_file", format!("{} is empty", path.display()))),
-        secret => Ok(Some(Secret::new(secret))),
-    }
-}
-
-fn app_grant(
-    field: &Field<'_>,
-    scopes: Vec<String>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    service_account: Option<PathBuf>,
-    has_secret: bool,
-) -> Result<Option<AppGrant>, Problem> {
-    match (service_account, certificate, key) {
-        (Some(key), None, None) => Ok(Some(AppGrant::ServiceAccount { scopes, key })),
-        (None, Some(certificate), Some(key)) => Ok(Some(AppGrant::Certificate { scopes, certificate, key })),
-        (None, None, None) => {
-            Ok((has_secret && !scopes.is_empty()).then_some(AppGrant::ClientSecret { scopes }))
-        }
-        (None, Some(_), None) => Err(field.problem("app_certificate", "needs app_key beside it")),
-        (None, None, Some(_)) => Err(field.problem("app_key", "needs app_certificate beside it")),
-        (Some(_), ..) => {
-            Err(field.problem("service_account_file", "stands beside app_certificate or app_key"))
-        }
-    }
 }

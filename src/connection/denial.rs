@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use crate::account::{Bar, Barred};
+use crate::command;
 use crate::config::{Endpoint, Provider};
-use crate::protocol::{Code, Denial};
+use crate::protocol::{Code, Denial, Door};
 use crate::token::TokenFailure;
-use crate::trouble::Trouble;
+use crate::trouble::{Cause, Trouble};
 use crate::upstream::DialError;
 
 /// Before and after the login.
@@ -20,6 +22,29 @@ pub(super) fn throttled(wait: Duration) -> Denial {
         Code::Limit,
         format!("Too many failed logins from this address; wait {seconds} s and check the password"),
     )
+}
+
+/// The password was right, so cause and cure may be told. Another one helps only where this one has ended, which
+/// EXPIRED says.
+pub(super) fn barred(barred: &Barred, door: Door) -> Denial {
+    let Barred { account, password, by } = barred;
+    let (code, text) = match by {
+        Bar::Disabled => {
+            let enable = command::enable(account);
+            (Code::ContactAdmin, format!("The account {account} is disabled in the mail proxy; run {enable}"))
+        }
+        Bar::Ended(day) => {
+            let prolong = command::prolong(account, password);
+            let cause = format!("The app password {password} of {account} ended on {day}");
+            (Code::Expired, format!("{cause}; use another one, or run {prolong}"))
+        }
+        Bar::Door(doors) => {
+            let open = command::open_doors(account, password, doors);
+            let cause = format!("The app password {password} of {account} does not open {}", door.title());
+            (Code::ContactAdmin, format!("{cause}; run {open}"))
+        }
+    };
+    Denial::new(code, text).alert()
 }
 
 pub(super) fn store_failed() -> Denial {
@@ -66,12 +91,8 @@ pub(super) fn too_many_sessions(limit: u32) -> Denial {
     )
 }
 
-pub(super) fn unknown_provider(name: &str) -> Denial {
-    Denial::new(
-        Code::ContactAdmin,
-        format!("The mail proxy's configuration has no provider named {name} any more"),
-    )
-    .alert()
+pub(super) fn unknown_provider(cause: &Cause) -> Denial {
+    Denial::new(Code::ContactAdmin, format!("The mail proxy has a problem: {cause}")).alert()
 }
 
 /// `authorize` is the command that authorises the account again.

@@ -20,6 +20,7 @@ use crate::config::Names;
 use crate::protocol::{Accepted, Credential, Denial, MendedBy, Protocol, Refusal, Said};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
+use crate::trouble::Cause;
 use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
@@ -44,11 +45,9 @@ impl<P: Protocol> Connection<P> {
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
         let Some(upstream) = self.proxy.providers.get(&grant.provider) else {
-            warn!(
-                account = account.name,
-                "the configuration has no provider named {} any more", grant.provider
-            );
-            return Err(denial::unknown_provider(&grant.provider));
+            let cause = Cause::provider_unknown(&grant.provider);
+            warn!(account = account.name, "{cause}");
+            return Err(denial::unknown_provider(&cause));
         };
         let dialler = upstream.dialler(P::DOOR).map_err(|error| deny(&Failed::Dial(error)))?;
         if let Some(denial) = doors::closed(&upstream.provider, P::DOOR, grant, account) {

@@ -14,7 +14,7 @@ pub(super) async fn canonical_name(installation: &Installation, name: &str) -> R
 
 /// An account with its grant, and how many app passwords it has.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct AccountEntry {
     /// The account.
     pub(crate) account: Account,
     /// Its grant; `None` where it has none.
@@ -24,13 +24,13 @@ pub(crate) struct Entry {
 }
 
 /// All accounts, by name.
-pub(crate) async fn list(installation: &Installation) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountEntry>, Error> {
     let grants = installation.store.grants().await?;
     let mut entries = Vec::new();
     for account in installation.store.accounts().await? {
         let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
         let passwords = installation.store.passwords(&account.id).await?.len();
-        entries.push(Entry { account, grant, passwords });
+        entries.push(AccountEntry { account, grant, passwords });
     }
     Ok(entries)
 }
@@ -56,6 +56,20 @@ pub(crate) async fn alias(
     check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
     installation.store.add_alias(&account.id, alias).await?;
     Ok(account)
+}
+
+/// Lets the account called `name` let nobody in, or ends that; the account, and whether that is new.
+pub(crate) async fn set_disabled(
+    installation: &Installation,
+    name: &str,
+    disabled: bool,
+) -> Result<(Account, bool), Error> {
+    let account = installation.exact_account(name).await?.account;
+    let is_new = account.disabled != disabled;
+    if is_new {
+        installation.store.set_disabled(&account.id, disabled).await?;
+    }
+    Ok((account, is_new))
 }
 
 /// Takes such a name away again.

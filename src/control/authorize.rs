@@ -34,7 +34,7 @@ use crate::store::{Grant, GrantKind, fold};
 
 pub(crate) use consent::{Answer, Consent, Todo};
 pub(crate) use doors::Proof;
-pub(crate) use plan::{Judged, Plan, Progress, Request, Tell, Way};
+pub(crate) use plan::{AuthorizeRequest, ConsentWay, Judged, Plan, Progress, Tell};
 pub(crate) use storing::Authorized;
 
 /// A grant on its way.
@@ -65,16 +65,16 @@ pub(crate) async fn begin(
     tell: Tell<'_>,
 ) -> Result<Pending, Error> {
     let Judged { account, request, provider } = judged;
-    let Request { provider: named, owner, aliases, protocols, way, password, seconds, .. } = request;
+    let AuthorizeRequest { provider: named, owner, aliases, protocols, way, password, seconds, .. } = request;
     let legs = Legs::of(&provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let is_another = owner.is_some();
     let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
-    let kind = if matches!(way, Way::App { .. }) { GrantKind::App } else { GrantKind::Person };
+    let kind = if matches!(way, ConsentWay::App { .. }) { GrantKind::App } else { GrantKind::Person };
     let known = installation.store.grant_of(&provider.name, &seat.owner, kind).await?;
     let doors = choose_doors(installation, &provider, &seat, protocols, known.as_ref()).await?;
     let origin = match &way {
-        Way::App { probe } => {
+        ConsentWay::App { probe } => {
             let application = Application::new(&provider, &seat.account, probe.as_deref(), doors.clone())?;
             Some(Origin::Application(application))
         }
@@ -183,13 +183,13 @@ mod tests {
 
     /// An account at a provider whose answers a running `serve` receives.
     async fn waiting(installation: &Installation) -> Box<Consent> {
-        let request = Request {
+        let request = AuthorizeRequest {
             account: "bob@acme.example".to_owned(),
             provider: None,
             owner: None,
             aliases: Vec::new(),
             protocols: None,
-            way: Way::Redirect,
+            way: ConsentWay::Redirect,
             password: None,
             seconds: 60,
         };

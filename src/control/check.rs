@@ -23,7 +23,7 @@ use crate::store::{Grant, LoginRecord, is_of_domain};
 use crate::token::AccessToken;
 use crate::upstream::Dialler;
 
-pub(crate) use step::{Event, Finding, Outcome, Step};
+pub(crate) use step::{CheckEvent, CheckStep, Finding, Outcome};
 
 /// Tries everything for the account called `name`, or for all, at every door in use that it opens or `only` at that
 /// one; each step is told when it is done.
@@ -31,7 +31,7 @@ pub(crate) async fn check(
     config: Config,
     name: Option<&str>,
     only: Option<Door>,
-    tell: &mut (dyn FnMut(Event<'_>) + Send),
+    tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let mut steps = Steps::new(tell);
     let Some(installation) = open(&mut steps, config).await else { return Ok(steps.outcome()) };
@@ -46,20 +46,33 @@ pub(crate) async fn check(
         None => all(&installation).await?,
     };
     if accounts.is_empty() {
-        steps.tell(Event::NoAccounts);
+        steps.tell(CheckEvent::NoAccounts);
     }
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
     for found in &accounts {
         let LoginRecord { account, grant, passwords } = &found.record;
-        steps.tell(Event::Account(&account.name));
+        steps.tell(CheckEvent::Account(&account.name));
+        if account.disabled {
+            let account = account.name.clone();
+            steps.done("account", None, Ok(Finding::Disabled { account }));
+            continue;
+        }
         // A look-up brings no aliases.
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
         names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
+        let today = time::OffsetDateTime::now_utc().date();
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
+        } else if passwords.iter().all(|password| password.limits.ended(today).is_some()) {
+            steps.done("app password", None, Err(Error::AppPasswordsOver { account: account.name.clone() }));
         }
         account_steps(&mut steps, &installation, found, &legs, only).await;
+        if let Some(refusal) = &account.refusal {
+            let (account, grant) = (account.name.clone(), grant.clone().map(Box::new));
+            let found = Finding::LastRefusal { account, grant, refusal: Box::new(refusal.clone()) };
+            steps.done("last refusal", None, Ok(found));
+        }
     }
     Ok(steps.outcome())
 }
@@ -142,10 +155,10 @@ async fn account_steps(
     }
     let Some(token) = token(steps, installation, legs, found, grant, own).await else { return };
     if is_of_domain(name) {
-        steps.tell(Event::DomainAccount);
+        steps.tell(CheckEvent::DomainAccount);
         return;
     }
-    let names = Names { account: name, owner: grant.person(), remembered: None };
+    let names = Names { account: name, owner: grant.person(), remembered: account.sign_in_as };
     let mut all_opened = ways.len() == doors.len();
     for dialler in ways {
         steps.at(Some(dialler.service.door));

@@ -60,6 +60,18 @@ pub(crate) enum Error {
     PasswordName,
     #[error("{account} has no password called {name:?}")]
     NoPassword { account: String, name: String },
+    #[error("this version does not speak {name:?}")]
+    NoProtocol { name: String, known: Vec<&'static str> },
+    #[error("{text:?} is no network")]
+    Network { text: String },
+    #[error("{text:?} is neither a network nor an address: the address goes on behind the mask")]
+    HostBits { text: String, whole: String, alone: String },
+    #[error("the networks are too many, {most} at most")]
+    TooManyNetworks { most: usize },
+    #[error("{text:?} is no day")]
+    Day { text: String },
+    #[error("{day} is over")]
+    DayOver { day: time::Date },
     #[error("the password must be one line, without NUL")]
     PasswordLine,
     #[error("the password must have {least} to {most} characters")]
@@ -189,6 +201,8 @@ pub(crate) enum Error {
     NotSealedHere { what: String, error: SealError },
     #[error("it has none, so no mail program can log in")]
     NoAppPassword { account: String },
+    #[error("all that it has are over, so no mail program can log in")]
+    AppPasswordsOver { account: String },
     #[error("an account for a whole domain must be the application's own, and this one is a person's")]
     DomainOfPerson { account: String },
     #[error(transparent)]
@@ -260,7 +274,8 @@ impl Error {
     /// Whether a step that fails so waits for a person; else it passes, or the machine's owner mends it.
     pub(crate) fn needs_person(&self) -> bool {
         match self {
-            Self::OldName(_) | Self::DomainOfPerson { .. } | Self::NoAppPassword { .. } => true,
+            Self::OldName(_) | Self::DomainOfPerson { .. } => true,
+            Self::NoAppPassword { .. } | Self::AppPasswordsOver { .. } => true,
             Self::NoGrant { .. } | Self::NoProviderWithClient { .. } | Self::DoorClosed { .. } => true,
             Self::Dial(DialError::NoServer { .. }) => true,
             Self::NoToken { failure, .. } => failure.needs_person(),

@@ -12,7 +12,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::Found;
 use crate::config::{Door, Provider};
-use crate::forecast::{self, End};
+use crate::forecast::{self, GrantEnd};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
@@ -29,15 +29,39 @@ pub(crate) struct Overview {
     /// Its grant; `None` where it has none.
     pub(crate) grant: Option<Grant>,
     /// Whether it can be used.
-    pub(crate) state: GrantState,
+    pub(crate) state: State,
     /// The doors that the grant opens, as far as its scopes tell; none where it was revoked.
     pub(crate) protocols: Vec<Door>,
     /// The scopes that the configuration asks for and the grant lacks, where it opens no door at all.
     pub(crate) scopes_missing: Vec<String>,
     /// What would end the grant; nothing where it has ended.
-    pub(crate) ends: Vec<End>,
+    pub(crate) ends: Vec<GrantEnd>,
     /// What is wrong with it, and what mends that.
     pub(crate) trouble: Option<Trouble>,
+}
+
+/// Whether an account can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// As its grant can, or as its mailbox was found.
+    Of(GrantState),
+    /// It lets nobody in, whatever its grant is worth.
+    Disabled,
+}
+
+impl State {
+    /// The word in JSON and in lists.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Of(state) => state.name(),
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Whether it stays so until a person acts, who may not know of it.
+    pub(crate) fn needs_person(self) -> bool {
+        matches!(self, Self::Of(state) if state.needs_person())
+    }
 }
 
 /// All accounts, by name.
@@ -76,18 +100,21 @@ impl Overview {
     }
 }
 
-fn state(account: &Account, grant: Option<&Grant>) -> GrantState {
+fn state(account: &Account, grant: Option<&Grant>) -> State {
+    if account.disabled {
+        return State::Disabled;
+    }
     let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
-        return GrantState::NeedsAuthorization;
+        return State::Of(GrantState::NeedsAuthorization);
     };
     let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
     match grant.state == GrantState::Ok && refused {
-        true => GrantState::Misconfigured,
-        false => grant.state,
+        true => State::Of(GrantState::Misconfigured),
+        false => State::Of(grant.state),
     }
 }
 
-fn ends(grant: &Grant, provider: &Provider) -> Vec<End> {
+fn ends(grant: &Grant, provider: &Provider) -> Vec<GrantEnd> {
     match grant.state == GrantState::NeedsAuthorization || !grant.is_in_force() {
         true => Vec::new(),
         false => forecast::ends(grant, provider, OffsetDateTime::now_utc()),

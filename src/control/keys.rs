@@ -13,7 +13,7 @@ const TRANSFER_KEY: &str = "transfer_key";
 
 /// A step of a rotation that is done.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step<'a> {
+pub(crate) enum RotationStep<'a> {
     /// A new key is in the source.
     Added(u32, &'a KeySource),
     /// The source had a new key already, and holds old ones beside it.
@@ -53,7 +53,7 @@ pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Err
 /// nothing needs it.
 pub(crate) async fn rotate<'a>(
     installation: &'a Installation,
-    done: &mut (dyn FnMut(Step<'_>) + Send),
+    done: &mut (dyn FnMut(RotationStep<'_>) + Send),
 ) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
     // Commands that seal wait until this is done.
@@ -63,17 +63,17 @@ pub(crate) async fn rotate<'a>(
     match source.add()? {
         Some(id) => {
             sealer.reload()?;
-            done(Step::Added(id, source));
+            done(RotationStep::Added(id, source));
         }
         None if sealer.key_ids().len() < 2 => {
             return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
         }
-        None => done(Step::GoingOn(sealer.current_key(), source)),
+        None => done(RotationStep::GoingOn(sealer.current_key(), source)),
     }
     let settings = reseal_settings(installation).await?;
     let grants = reseal_grants(installation).await?;
     let current = sealer.current_key();
-    done(Step::Resealed(settings + grants, current));
+    done(RotationStep::Resealed(settings + grants, current));
     let old = still_needed(installation).await?;
     if !old.is_empty() {
         return Err(Error::KeysStillNeeded(old));

@@ -4,9 +4,10 @@ use time::OffsetDateTime;
 
 use super::error::Error;
 use super::installation::Installation;
+use super::limits::Change;
 use crate::account::generate_password;
 use crate::secret::Secret;
-use crate::store::{Account, AppPassword, Id, Limits};
+use crate::store::{Account, AppPassword, Id, Limits, LoginRecord};
 use crate::text::is_shown;
 
 /// Anything shorter is guessed, whatever is done about it.
@@ -34,14 +35,16 @@ pub(crate) fn chosen(text: &str) -> Result<Secret, Error> {
     }
 }
 
-/// Stores a password for `account`, `chosen` or a new one, and returns it.
+/// Stores a password for `account`, `chosen` or a new one, limited as asked, and returns it.
 pub(crate) async fn create(
     installation: &Installation,
     account: &Account,
     name: &str,
     chosen: Option<Secret>,
+    change: Change,
 ) -> Result<Secret, Error> {
-    let (password, row) = make(installation, &account.id, name, chosen).await?;
+    let (password, mut row) = make(installation, &account.id, name, chosen).await?;
+    change.apply(&mut row.limits);
     installation.store.add_password(&row).await?;
     Ok(password)
 }
@@ -78,10 +81,47 @@ pub(super) async fn make(
     Ok((password, row))
 }
 
-/// The passwords of the account called `account`, by name.
-pub(crate) async fn list(installation: &Installation, account: &str) -> Result<Vec<AppPassword>, Error> {
-    let account = installation.exact_account(account).await?.account;
-    Ok(installation.store.passwords(&account.id).await?)
+/// An app password, with the name of its account.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The account's name.
+    pub(crate) account: String,
+    /// The password.
+    pub(crate) password: AppPassword,
+}
+
+/// The passwords of the account called `account`, or of all, by account and name.
+pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> Result<Vec<Entry>, Error> {
+    let accounts = match account {
+        Some(name) => vec![installation.exact_account(name).await?.account],
+        None => installation.store.accounts().await?,
+    };
+    let mut entries = Vec::new();
+    for account in accounts {
+        let passwords = installation.store.passwords(&account.id).await?;
+        let entry = |password| Entry { account: account.name.clone(), password };
+        entries.extend(passwords.into_iter().map(entry));
+    }
+    Ok(entries)
+}
+
+/// Limits a password; the account that it opens, and all its limits as they are now.
+pub(crate) async fn limit(
+    installation: &Installation,
+    account: &str,
+    name: &str,
+    change: Change,
+) -> Result<(Account, Limits), Error> {
+    let LoginRecord { account, passwords, .. } = installation.exact_account(account).await?;
+    let Some(password) = passwords.into_iter().find(|password| password.name == name) else {
+        return Err(Error::NoPassword { account: account.name, name: name.to_owned() });
+    };
+    let mut limits = password.limits;
+    change.apply(&mut limits);
+    match installation.store.limit_password(&account.id, name, &limits).await? {
+        true => Ok((account, limits)),
+        false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
+    }
 }
 
 /// Makes a password useless from now on; the account that it opened.

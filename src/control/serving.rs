@@ -133,7 +133,7 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Why the proxy stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum StopReason {
     /// It was told to.
     Asked,
     /// It has had no database for too long.
@@ -143,17 +143,17 @@ pub(crate) enum Ending {
 impl Serving {
     /// Ends when the proxy has to stop: when it is `asked` to, or when there has been no database for so long that
     /// it is not about to be put back.
-    pub(crate) async fn until(&self, asked: impl Future<Output = ()>) -> Ending {
+    pub(crate) async fn until(&self, asked: impl Future<Output = ()>) -> StopReason {
         tokio::select! {
-            () = asked => Ending::Asked,
-            () = without_store(&*self.running.store) => Ending::NoStore,
+            () = asked => StopReason::Asked,
+            () = without_store(&*self.running.store) => StopReason::NoStore,
         }
     }
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
-    pub(crate) async fn stop(mut self, ending: Ending, again: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, ending: StopReason, again: impl Future<Output = ()>) {
         let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
-        let patience = if ending == Ending::Asked { drain } else { DRAIN_WITHOUT_STORE };
+        let patience = if ending == StopReason::Asked { drain } else { DRAIN_WITHOUT_STORE };
         self.running.stopping.store(true, Ordering::Relaxed);
         self.trigger.begin();
         tokio::select! {

@@ -18,9 +18,7 @@ mod watch;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{
-    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal, Request,
-};
+use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
 use crate::wire::{Buffer, Stream, Wire};
 use client::Dialogue;
 use upstream::SignIn;
@@ -48,9 +46,14 @@ impl Protocol for Imap {
     const KEEPS_REFUSED: bool = false;
 
     type Watch = SessionWatch;
+    type Dialogue = Dialogue;
 
     fn new(channel: Channel, limits: Limits) -> Self {
         Self { dialogue: Dialogue::new(channel, limits) }
+    }
+
+    fn dialogue(&mut self) -> &mut Dialogue {
+        &mut self.dialogue
     }
 
     /// A BYE in the place of a greeting (RFC 3501 §7.1.5).
@@ -60,18 +63,6 @@ impl Protocol for Imap {
         line.into_unread()
     }
 
-    async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
-        dialogue::next(&mut self.dialogue, client).await
-    }
-
-    fn tls_started(&mut self) {
-        self.dialogue.tls_started();
-    }
-
-    async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        dialogue::deny(&mut self.dialogue, client, denial).await
-    }
-
     async fn authenticate<U: Stream>(
         &self,
         upstream: &mut Wire<U>,
@@ -79,19 +70,6 @@ impl Protocol for Imap {
     ) -> Result<Accepted, Refusal> {
         let tag = self.dialogue.login_tag().ok_or(Refusal::NotAsked)?;
         sign_in(tag, upstream, credential).await
-    }
-
-    async fn accept<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-        accepted: Accepted,
-    ) -> Result<(), DialogueEnd> {
-        self.dialogue.accepted();
-        Ok(client.send(accepted.lines()).await?)
-    }
-
-    async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        dialogue::bye(&mut self.dialogue, client, denial).await
     }
 
     async fn sign_in<U: Stream>(

@@ -12,14 +12,10 @@ mod response;
 pub mod upstream;
 mod watch;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{
-    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Promises, Protocol, Refusal,
-    Request,
-};
+use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
 use crate::wire::{Buffer, Stream, Wire};
 use client::Dialogue;
 use upstream::{BeginTls, SignIn};
@@ -40,13 +36,14 @@ impl Protocol for Submission {
     const KEEPS_REFUSED: bool = true;
 
     type Watch = SessionWatch;
+    type Dialogue = Dialogue;
 
     fn new(channel: Channel, limits: Limits) -> Self {
         Self { dialogue: Dialogue::new(channel, limits) }
     }
 
-    fn promise(&mut self, promises: &Arc<Promises>) {
-        self.dialogue.promise(promises);
+    fn dialogue(&mut self) -> &mut Dialogue {
+        &mut self.dialogue
     }
 
     /// A reply of refusal in the place of a greeting (RFC 5321 §3.1).
@@ -54,18 +51,6 @@ impl Protocol for Submission {
         let mut line = Buffer::new();
         reply::write_end(&mut line, denial);
         line.into_unread()
-    }
-
-    async fn next<S: Stream>(&mut self, client: &mut Wire<S>) -> Result<Request, DialogueEnd> {
-        dialogue::next(&mut self.dialogue, client).await
-    }
-
-    fn tls_started(&mut self) {
-        self.dialogue.tls_started();
-    }
-
-    async fn deny<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        dialogue::deny(&mut self.dialogue, client, denial).await
     }
 
     async fn authenticate<U: Stream>(
@@ -79,19 +64,6 @@ impl Protocol for Submission {
         let name = self.dialogue.client_name();
         let mut sign_in = SignIn::new(credential, name, Some(self.dialogue.promises()))?;
         dialogue::sign_in(&mut sign_in, upstream).await
-    }
-
-    async fn accept<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-        accepted: Accepted,
-    ) -> Result<(), DialogueEnd> {
-        self.dialogue.accepted();
-        Ok(client.send(accepted.lines()).await?)
-    }
-
-    async fn bye<S: Stream>(&mut self, client: &mut Wire<S>, denial: &Denial) -> Result<(), DialogueEnd> {
-        dialogue::bye(&mut self.dialogue, client, denial).await
     }
 
     async fn sign_in<U: Stream>(

@@ -31,7 +31,7 @@ const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 
 /// What opens a bundle.
-pub enum Opener<'a> {
+pub enum BundleKey<'a> {
     /// The passphrase that it was sealed under.
     Passphrase(&'a Secret),
     /// The private key that it was sealed for.
@@ -40,7 +40,7 @@ pub enum Opener<'a> {
 
 /// Which of the two a bundle needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum BundleKind {
     /// A passphrase.
     Passphrase,
     /// The recipient's key.
@@ -75,22 +75,22 @@ pub fn seal_for_recipient(text: &[u8], recipient: &str) -> Result<String, Bundle
 }
 
 /// What `bundle` needs to be opened.
-pub fn kind(bundle: &str) -> Result<Kind, BundleError> {
+pub fn kind(bundle: &str) -> Result<BundleKind, BundleError> {
     match decode(bundle)?.get(1) {
-        Some(&FOR_PASSPHRASE) => Ok(Kind::Passphrase),
-        _ => Ok(Kind::Recipient),
+        Some(&FOR_PASSPHRASE) => Ok(BundleKind::Passphrase),
+        _ => Ok(BundleKind::Recipient),
     }
 }
 
 /// Opens what one of the two above sealed.
-pub fn open(bundle: &str, opener: &Opener<'_>) -> Result<Zeroizing<Vec<u8>>, BundleError> {
+pub fn open(bundle: &str, opener: &BundleKey<'_>) -> Result<Zeroizing<Vec<u8>>, BundleError> {
     let bytes = decode(bundle)?;
     let (key, header_length) = match opener {
-        Opener::Passphrase(passphrase) => {
+        BundleKey::Passphrase(passphrase) => {
             let salt = bytes.get(2..2 + SALT_LENGTH).ok_or(BundleError::Malformed)?;
             (stretch(passphrase, salt)?, 2 + SALT_LENGTH)
         }
-        Opener::Key(ours) => {
+        BundleKey::Key(ours) => {
             let theirs = bytes.get(2..2 + PUBLIC_KEY_LENGTH).ok_or(BundleError::Malformed)?;
             let ours = PrivateKey::from_private_key(&X25519, &***ours).map_err(|_| BundleError::Recipient)?;
             let public = ours.compute_public_key().map_err(|_| BundleError::Recipient)?;
@@ -103,8 +103,8 @@ pub fn open(bundle: &str, opener: &Opener<'_>) -> Result<Zeroizing<Vec<u8>>, Bun
     let cipher = XChaCha20Poly1305::new((&*key).into());
     let opened = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg, aad: header });
     opened.map(Zeroizing::new).map_err(|_| match opener {
-        Opener::Passphrase(_) => BundleError::WrongPassphrase,
-        Opener::Key(_) => BundleError::WrongKey,
+        BundleKey::Passphrase(_) => BundleError::WrongPassphrase,
+        BundleKey::Key(_) => BundleError::WrongKey,
     })
 }
 
@@ -196,10 +196,10 @@ mod tests {
     fn a_bundle_opens_with_its_passphrase_alone() {
         let passphrase = Secret::new("correct horse");
         let bundle = seal_with_passphrase(b"text", &passphrase).unwrap();
-        assert_eq!(kind(&bundle), Ok(Kind::Passphrase));
+        assert_eq!(kind(&bundle), Ok(BundleKind::Passphrase));
         let wrapped = format!("> hello\r\n{}\r\n-- \r\n", bundle.replace('\n', "\r\n"));
-        assert_eq!(*open(&wrapped, &Opener::Passphrase(&passphrase)).unwrap(), b"text");
-        let wrong = open(&bundle, &Opener::Passphrase(&Secret::new("wrong")));
+        assert_eq!(*open(&wrapped, &BundleKey::Passphrase(&passphrase)).unwrap(), b"text");
+        let wrong = open(&bundle, &BundleKey::Passphrase(&Secret::new("wrong")));
         assert_eq!(wrong.unwrap_err(), BundleError::WrongPassphrase);
     }
 
@@ -207,9 +207,9 @@ mod tests {
     fn a_bundle_opens_with_the_recipients_key_alone() {
         let key = Zeroizing::new([7; 32]);
         let bundle = seal_for_recipient(b"text", &recipient(&key).unwrap()).unwrap();
-        assert_eq!(kind(&bundle), Ok(Kind::Recipient));
-        assert_eq!(*open(&bundle, &Opener::Key(&key)).unwrap(), b"text");
-        let wrong = open(&bundle, &Opener::Key(&Zeroizing::new([8; 32])));
+        assert_eq!(kind(&bundle), Ok(BundleKind::Recipient));
+        assert_eq!(*open(&bundle, &BundleKey::Key(&key)).unwrap(), b"text");
+        let wrong = open(&bundle, &BundleKey::Key(&Zeroizing::new([8; 32])));
         assert_eq!(wrong.unwrap_err(), BundleError::WrongKey);
         assert_eq!(seal_for_recipient(b"text", "age1xyz").unwrap_err(), BundleError::Recipient);
     }
@@ -219,11 +219,11 @@ mod tests {
         let key = Zeroizing::new([7; 32]);
         let bundle = seal_for_recipient(b"text", &recipient(&key).unwrap()).unwrap();
         for end in 0..bundle.len() {
-            assert!(open(&bundle[..end], &Opener::Key(&key)).is_err(), "{end}");
+            assert!(open(&bundle[..end], &BundleKey::Key(&key)).is_err(), "{end}");
         }
         let mut lines: Vec<String> = bundle.lines().map(str::to_owned).collect();
         let other = if lines[1].as_bytes()[8] == b'A' { "B" } else { "A" };
         lines[1].replace_range(8..9, other);
-        assert!(open(&lines.join("\n"), &Opener::Key(&key)).is_err());
+        assert!(open(&lines.join("\n"), &BundleKey::Key(&key)).is_err());
     }
 }

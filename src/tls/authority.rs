@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 pub use error::AuthorityError;
 
-use super::names::Names;
+use super::names::HostNames;
 use super::{TlsSettings, files};
 use crate::secret::random_bytes;
 
@@ -57,7 +57,7 @@ impl Authority {
     ///
     /// Blocks on files, and on another process that is making it at this moment.
     pub fn open(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
-        let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+        let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
         let directory = &settings.state_directory;
         let _lock = lock(directory)?;
         let authority = match (exists(&certificate_path(directory))?, exists(&key_path(directory))?) {
@@ -78,7 +78,7 @@ impl Authority {
     ///
     /// Every client must be taught to trust the new `ca.pem`. A running `serve` notices.
     pub fn renew(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
-        let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+        let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
         let _lock = lock(&settings.state_directory)?;
         Self::create(&settings.state_directory, &names, now)
     }
@@ -123,7 +123,7 @@ impl Authority {
         &self.facts.key_id
     }
 
-    fn create(directory: &Path, names: &Names, now: OffsetDateTime) -> Result<Self, AuthorityError> {
+    fn create(directory: &Path, names: &HostNames, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
         let certificate = parameters(names, now).self_signed(&key)?;
         let both = Zeroizing::new(format!("{}{}", *Zeroizing::new(key.serialize_pem()), certificate.pem()));
@@ -169,7 +169,7 @@ impl Authority {
         Ok(Self { directory: directory.to_owned(), certificate, issuer, facts })
     }
 
-    fn check(&self, names: &Names, now: OffsetDateTime) -> Result<(), AuthorityError> {
+    fn check(&self, names: &HostNames, now: OffsetDateTime) -> Result<(), AuthorityError> {
         if self.facts.not_after <= now {
             return Err(AuthorityError::Expired(self.ca_file(), self.facts.not_after.date()));
         }
@@ -186,7 +186,7 @@ impl Authority {
 }
 
 /// What a CA certificate is made of (RFC 5280 §4.2.1).
-fn parameters(names: &Names, now: OffsetDateTime) -> CertificateParams {
+fn parameters(names: &HostNames, now: OffsetDateTime) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name()));

@@ -28,7 +28,7 @@ use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use super::sessions::Sessions;
+use super::sessions::Resumable;
 use super::{ConnectError, Stream, crypto_provider, handshake};
 
 /// Connects to one provider's servers. Cheap to clone; clones share sessions.
@@ -53,7 +53,7 @@ impl Connector {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.resumption = Resumption::store(Arc::new(Sessions::new()));
+        config.resumption = Resumption::store(Arc::new(Resumable::new()));
         // The keys go to our own records; see `handshake`.
         config.enable_secret_extraction = true;
         Ok(Self { config: Arc::new(config) })
@@ -78,7 +78,7 @@ impl Connector {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.enable_secret_extraction = false;
         // Not shared: a ticket of a mail host means nothing to a token endpoint.
-        config.resumption = Resumption::store(Arc::new(Sessions::new()));
+        config.resumption = Resumption::store(Arc::new(Resumable::new()));
         config
     }
 }

@@ -19,8 +19,8 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use super::TlsSettings;
 use super::authority::{Authority, AuthorityError};
 use super::files::Stamp;
-use super::leaf::{self, Algorithm};
-use super::names::Names;
+use super::leaf::{self, KeyKind};
+use super::names::HostNames;
 use super::own::{self, OwnCertificateError};
 
 /// So long a running proxy may show what `certs renew-ca` has replaced, and resume sessions from before;
@@ -189,8 +189,8 @@ fn load_own(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Loade
 
 fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, IdentityError> {
     let authority = Authority::open(settings, now)?;
-    let names = Names::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
-    let leaves = Algorithm::ALL
+    let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+    let leaves = KeyKind::ALL
         .map(|algorithm| leaf::ensure(&settings.state_directory, &authority, &names, algorithm, now));
     let leaves = leaves.into_iter().collect::<Result<Vec<_>, _>>()?;
 
@@ -210,7 +210,7 @@ fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
         Some((certificate, key)) => vec![Stamp::of(certificate), Stamp::of(key)],
         None => {
             let directory = &settings.state_directory;
-            let leaves = Algorithm::ALL.map(|algorithm| algorithm.path(directory));
+            let leaves = KeyKind::ALL.map(|algorithm| algorithm.path(directory));
             let authority = [directory.join("ca.pem"), directory.join("ca.key")];
             authority.iter().chain(&leaves).map(|path| Stamp::of(path)).collect()
         }

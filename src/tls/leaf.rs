@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, AuthorityError, CLOCK_SKEW, serial_number};
-use super::names::Names;
+use super::names::HostNames;
 use super::{crypto_provider, files};
 
 /// From the day before it is made; the strictest limit that any client knows is 398 days.
@@ -30,12 +30,12 @@ const LIFETIME: Duration = Duration::days(397);
 
 /// The kind of key of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub(super) enum KeyKind {
     Ecdsa,
     Rsa,
 }
 
-impl Algorithm {
+impl KeyKind {
     /// In order of preference: a P-256 signature costs a twentieth of an RSA one.
     pub(super) const ALL: [Self; 2] = [Self::Ecdsa, Self::Rsa];
 
@@ -76,8 +76,8 @@ pub(super) struct Leaf {
 pub(super) fn ensure(
     directory: &Path,
     authority: &Authority,
-    names: &Names,
-    algorithm: Algorithm,
+    names: &HostNames,
+    algorithm: KeyKind,
     now: OffsetDateTime,
 ) -> Result<Leaf, AuthorityError> {
     let path = algorithm.path(directory);
@@ -99,8 +99,8 @@ pub(super) fn ensure(
 
 fn parameters(
     authority: &Authority,
-    names: &Names,
-    algorithm: Algorithm,
+    names: &HostNames,
+    algorithm: KeyKind,
     now: OffsetDateTime,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut parameters = CertificateParams::default();
@@ -122,7 +122,7 @@ fn parameters(
 fn read(
     path: &Path,
     authority: &Authority,
-    names: &Names,
+    names: &HostNames,
     now: OffsetDateTime,
 ) -> Result<Option<Leaf>, AuthorityError> {
     let unreadable = |error| AuthorityError::Unreadable(path.to_owned(), error);
@@ -143,7 +143,7 @@ fn parse(text: &[u8]) -> Option<CertifiedKey> {
     CertifiedKey::from_der(chain, key, &crypto_provider()).ok()
 }
 
-fn fitting(key: CertifiedKey, authority: &Authority, names: &Names, now: OffsetDateTime) -> Option<Leaf> {
+fn fitting(key: CertifiedKey, authority: &Authority, names: &HostNames, now: OffsetDateTime) -> Option<Leaf> {
     let (_, certificate) = X509Certificate::from_der(key.cert.first()?).ok()?;
     let signed_by_it = certificate.iter_extensions().any(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => {

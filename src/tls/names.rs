@@ -13,12 +13,12 @@ use x509_parser::extensions::GeneralName;
 
 /// DNS names (lower case, perhaps with a leading `*.`) and addresses, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(super) struct HostNames {
     dns: Vec<String>,
     addresses: Vec<IpAddr>,
 }
 
-impl Names {
+impl HostNames {
     /// The loopback names and `hostnames`; the error is the entry that is no name.
     pub(super) fn new(hostnames: &[String]) -> Result<Self, String> {
         let mut names = Self {
@@ -122,8 +122,8 @@ fn octets_of(address: IpAddr) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn names(hostnames: &[&str]) -> Result<Names, String> {
-        Names::new(&hostnames.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    fn names(hostnames: &[&str]) -> Result<HostNames, String> {
+        HostNames::new(&hostnames.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]

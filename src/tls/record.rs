@@ -74,7 +74,7 @@ impl<'a> Record<'a> {
         HEADER + self.body.len()
     }
 
-    /// Room that [`Opener::open`] needs: a little more than the content turns out to be.
+    /// Room that [`RecordOpener::open`] needs: a little more than the content turns out to be.
     pub(super) fn room(&self) -> usize {
         self.body.len()
     }
@@ -156,9 +156,9 @@ impl AsRef<[u8]> for AdditionalData {
 }
 
 /// Opens what the peer sealed.
-pub(super) struct Opener(Key);
+pub(super) struct RecordOpener(Key);
 
-impl Opener {
+impl RecordOpener {
     /// `secrets` with the number of the next record.
     pub(super) fn new(
         secrets: (u64, ConnectionTrafficSecrets),
@@ -219,13 +219,13 @@ fn inner_type(plaintext: &[u8]) -> Result<(ContentType, usize), Error> {
 }
 
 /// Seals what we send.
-pub(super) struct Sealer {
+pub(super) struct RecordSealer {
     key: Key,
     /// How many records one key may seal.
     limit: u64,
 }
 
-impl Sealer {
+impl RecordSealer {
     /// `secrets` with the number of the next record; `limit` is the cipher's.
     pub(super) fn new(
         secrets: (u64, ConnectionTrafficSecrets),

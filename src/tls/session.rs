@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use self::talk::{FATAL, Talk, WARNING, description_of};
-use super::record::{MAX_PLAINTEXT, OVERHEAD, Opener, Sealer};
+use super::record::{MAX_PLAINTEXT, OVERHEAD, RecordOpener, RecordSealer};
 
 /// What rustls keeps for changing keys and remembering tickets.
 pub(super) enum Keys {
@@ -63,8 +63,8 @@ pub(super) struct Session {
     version: ProtocolVersion,
     suite: SupportedCipherSuite,
     resumed: bool,
-    opener: Opener,
-    sealer: Sealer,
+    opener: RecordOpener,
+    sealer: RecordSealer,
     /// TLS 1.3 alone changes keys and sends tickets after the handshake.
     keys: Option<Box<Keys>>,
     is_server: bool,
@@ -97,8 +97,8 @@ impl Session {
             version,
             suite,
             resumed,
-            opener: Opener::new(secrets.rx, version)?,
-            sealer: Sealer::new(secrets.tx, version, confidentiality_limit(suite))?,
+            opener: RecordOpener::new(secrets.rx, version)?,
+            sealer: RecordSealer::new(secrets.tx, version, confidentiality_limit(suite))?,
             is_server: matches!(keys, Keys::Server(_)),
             keys: (version == ProtocolVersion::TLSv1_3).then(|| Box::new(keys)),
             received,
@@ -155,7 +155,7 @@ impl Session {
         let next = keys.next_own()?;
         self.keys = Some(keys);
         self.key_changed = true;
-        self.sealer = Sealer::new(next, self.version, confidentiality_limit(self.suite))?;
+        self.sealer = RecordSealer::new(next, self.version, confidentiality_limit(self.suite))?;
         Ok(())
     }
 

@@ -21,18 +21,18 @@ const REMEMBERED: usize = 8 * 16;
 
 /// The sessions of one connector, newest last. They hold key material and never leave memory.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct Resumable {
     tickets: Mutex<VecDeque<(ServerName<'static>, Tls13ClientSessionValue)>>,
     others: ClientSessionMemoryCache,
 }
 
-impl Sessions {
+impl Resumable {
     pub(super) fn new() -> Self {
         Self { tickets: Mutex::default(), others: ClientSessionMemoryCache::new(REMEMBERED) }
     }
 }
 
-impl ClientSessionStore for Sessions {
+impl ClientSessionStore for Resumable {
     fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         if tickets.len() == TICKETS {

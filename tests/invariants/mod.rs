@@ -1,26 +1,32 @@
-//! What holds for every input of both dialogues. The property tests and the fuzz targets share it.
+//! What holds for every input of the dialogues. The property tests and the fuzz targets share it.
 //!
 //! * However the bytes are cut on their way, the answers, the events and the unread rest are the same.
 //! * Every line that we write is a line: printable ASCII, CRLF, and of a kind that we write.
-//! * What imap-codec, an independent reader, accepts as a command reads the same here.
+//! * IMAP: what imap-codec, an independent reader, accepts as a command reads the same here.
+//! * Submission: every reply of ours is one (RFC 5321 §4.2), and nothing that a client says before its login is said
+//!   to its provider, but for the name in EHLO where that is a domain or an address literal.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use imap_codec::CommandCodec;
-use imap_codec::decode::Decoder as _;
-use imap_codec::imap_types::auth::AuthMechanism;
-use imap_codec::imap_types::command::{Command, CommandBody};
-use imap_codec::imap_types::core::{AString, IString, NString};
-use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event, ProviderDialogue as _, Step};
-use imap_oauth_proxy::protocol::imap::client::Dialogue;
-use imap_oauth_proxy::protocol::imap::upstream::SignIn;
-use imap_oauth_proxy::protocol::{Channel, Code, Credential, Denial, DialogueEnd, Limits, sasl};
-use imap_oauth_proxy::secret::Secret;
+pub(crate) mod imap;
+pub(crate) mod submission;
+
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
+use imap_oauth_proxy::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Refusal};
 use imap_oauth_proxy::wire::Buffer;
 
 /// Bounds small enough to be met by small inputs.
 const SMALL: Limits = Limits { command: 300, literal: 64, bytes: 1500, commands: 12, failed_logins: 3 };
+
+/// Whom the tests sign in.
+const ALICE: &str = "alice@example.com";
+const TOKEN: &str = "ya29.TEST";
+
+/// Channel and limits of a client, by one byte.
+fn channel_and_limits(mode: u8) -> (Channel, Limits) {
+    let channel = [Channel::Tls, Channel::StartTls, Channel::Cleartext][usize::from(mode % 3)];
+    (channel, if mode & 0x80 == 0 { Limits::default() } else { SMALL })
+}
 
 /// All that came of an input.
 #[derive(Default, PartialEq, Eq)]
@@ -37,35 +43,51 @@ impl std::fmt::Debug for Transcript {
     }
 }
 
-/// Holds the mail program's side to all of it. The first byte chooses channel and limits, the second how the
-/// input is cut.
-pub(crate) fn client(input: &[u8]) {
-    let [mode, cut, bytes @ ..] = input else { return };
-    let channel = [Channel::Tls, Channel::StartTls, Channel::Cleartext][usize::from(mode % 3)];
-    let limits = if mode & 0x80 == 0 { Limits::default() } else { SMALL };
-    let whole = play_client(channel, limits, bytes, bytes.len());
-    let cut = play_client(channel, limits, bytes, usize::from(*cut).max(1));
-    assert_eq!(whole, cut);
-    check_client_lines(&whole.said);
+/// What `play` makes of `bytes`: the same in one piece and in pieces of `size`.
+fn the_same_in_pieces(bytes: &[u8], size: u8, play: impl Fn(&[&[u8]]) -> Transcript) -> Transcript {
+    let whole = play(&[bytes]);
+    let pieces: Vec<_> = bytes.chunks(usize::from(size).max(1)).collect();
+    assert_eq!(whole, play(&pieces), "in pieces of {size}");
+    whole
 }
 
-fn play_client(channel: Channel, limits: Limits, input: &[u8], size: usize) -> Transcript {
-    let mut dialogue = Dialogue::new(channel, limits);
+/// The same, cut in two at every byte, and in pieces of every size.
+fn the_same_at_every_cut(bytes: &[u8], play: impl Fn(&[&[u8]]) -> Transcript) -> Transcript {
+    let whole = play(&[bytes]);
+    for at in 1..=bytes.len() {
+        let (before, behind) = bytes.split_at(at);
+        assert_eq!(whole, play(&[before, behind]), "cut at {at}");
+        let pieces: Vec<_> = bytes.chunks(at).collect();
+        assert_eq!(whole, play(&pieces), "in pieces of {at}");
+    }
+    whole
+}
+
+/// Plays a client that says `pieces` and then waits until the proxy ends the connection. What `at_login` tells of
+/// the dialogue at a login is an event, too.
+fn play_client<D: ClientDialogue>(
+    mut dialogue: D,
+    pieces: &[&[u8]],
+    at_login: impl Fn(&D) -> Option<String>,
+) -> Transcript {
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut transcript = Transcript::default();
-    let mut rest = input.chunks(size.max(1));
+    let mut rest = pieces.iter();
     loop {
-        let event = dialogue.step(&mut inbox, &mut outbox);
-        let over = match &event {
+        let over = match dialogue.step(&mut inbox, &mut outbox) {
             Event::More => match rest.next() {
                 Some(piece) => {
                     inbox.push(piece);
-                    continue;
+                    false
                 }
-                None => break,
+                None => {
+                    dialogue.bye(&Denial::new(Code::Unavailable, "Enough\r\n* OK"), &mut outbox);
+                    true
+                }
             },
             Event::Login(login) => {
                 transcript.events.push(format!("{:?} {:?}", login.name, login.password.expose()));
+                transcript.events.extend(at_login(&dialogue));
                 match decide(&login.name, login.password.expose()) {
                     Some(denial) => match dialogue.denied(&denial, &mut outbox) {
                         Some(end) => {
@@ -85,7 +107,7 @@ fn play_client(channel: Channel, limits: Limits, input: &[u8], size: usize) -> T
                 true
             }
             Event::End(end) => {
-                transcript.events.push(name(end));
+                transcript.events.push(name(&end));
                 true
             }
         };
@@ -104,9 +126,11 @@ fn play_client(channel: Channel, limits: Limits, input: &[u8], size: usize) -> T
 
 /// A decision that depends on the login alone, and text from outside in its answer.
 fn decide(name: &str, password: &str) -> Option<Denial> {
-    match (name.len() + password.len()) % 3 {
+    let text = || format!("{name}\r\n* BYE {password}\r\n235 2.7.0 Accepted");
+    match (name.len() + password.len()) % 4 {
         0 => Some(Denial::wrong_password()),
-        1 => Some(Denial::new(Code::Unavailable, format!("{name}\r\n* BYE {password}")).alert()),
+        1 => Some(Denial::new(Code::Unavailable, text()).alert()),
+        2 => Some(Denial::new(Code::AuthorizationFailed, text())),
         _ => None,
     }
 }
@@ -119,20 +143,41 @@ fn name(end: &DialogueEnd) -> String {
     }
 }
 
-fn check_client_lines(said: &[u8]) {
-    for line in lines(said) {
-        let mut words = line.splitn(3, ' ');
-        let (first, second) = (words.next().unwrap(), words.next().unwrap_or_default());
-        let known = match first {
-            "*" => ["OK", "BAD", "NO", "BYE", "CAPABILITY", "ID"].contains(&second),
-            "+" => ["", "Go", "VXNlcm5hbWU6", "UGFzc3dvcmQ6"].contains(&second),
-            _ => ["OK", "NO", "BAD"].contains(&second),
-        };
-        assert!(known, "{line:?}");
-        // RFC 5530 codes, and a text behind them.
-        let third = words.next().unwrap_or_default();
-        assert!(second != "NO" || (third.starts_with('[') && third.contains("] ")), "{line:?}");
+/// Plays a provider that says `pieces`.
+fn play_provider(mut sign_in: impl ProviderDialogue, pieces: &[&[u8]]) -> Transcript {
+    let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
+    let mut transcript = Transcript::default();
+    let mut rest = pieces.iter();
+    loop {
+        match sign_in.step(&mut inbox, &mut outbox) {
+            Ok(Step::More) => match rest.next() {
+                Some(piece) => inbox.push(piece),
+                None => break,
+            },
+            Ok(Step::Accepted(accepted)) => {
+                let passed_on = accepted.lines();
+                assert!(passed_on.ends_with(b"\n"));
+                let beside = (accepted.by_other_name, &accepted.lacking);
+                transcript.events.push(format!("accepted {} {beside:?}", passed_on.escape_ascii()));
+                transcript.unread = inbox.to_vec();
+                rest.for_each(|piece| transcript.unread.extend_from_slice(piece));
+                break;
+            }
+            Err(refusal) => {
+                transcript.events.push(told(&refusal));
+                break;
+            }
+        }
     }
+    transcript.said = outbox.to_vec();
+    transcript
+}
+
+/// What the log has of a refusal; neither that nor what the client is told can hold a line end.
+fn told(refusal: &Refusal) -> String {
+    let (log, denial) = (refusal.to_string(), refusal.denial());
+    assert!(log.bytes().chain(denial.text.bytes()).all(|byte| (b' '..=b'~').contains(&byte)));
+    log
 }
 
 /// The lines of what we said, each checked to be one.
@@ -147,159 +192,4 @@ fn lines(said: &[u8]) -> Vec<&str> {
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
     }
     lines
-}
-
-/// Whatever imap-codec takes for a command before login, the dialogue takes for the same.
-pub(crate) fn command(input: &[u8]) {
-    let Ok((rest, Command { tag, body })) = CommandCodec::default().decode(input) else { return };
-    let bytes = &input[..input.len() - rest.len()];
-    let limits = Limits::default();
-    if tag.as_ref().len() > 1024 || bytes.len() > limits.literal {
-        return;
-    }
-    let mut dialogue = Dialogue::new(Channel::Tls, limits);
-    let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
-    dialogue.step(&mut inbox, &mut outbox);
-    outbox.clear();
-    inbox.push(bytes);
-    let event = dialogue.step(&mut inbox, &mut outbox);
-    let said = String::from_utf8_lossy(&outbox).into_owned();
-    let answered = |answer: &str| {
-        let line = format!("{} {answer}", tag.as_ref());
-        assert!(said.split("\r\n").any(|said| said.starts_with(&line)), "{line:?} for {bytes:?}: {said:?}");
-    };
-    match body {
-        CommandBody::Capability => answered("OK CAPABILITY"),
-        CommandBody::Noop => answered("OK NOOP"),
-        CommandBody::Logout => answered("OK LOGOUT"),
-        CommandBody::StartTLS => answered("BAD TLS"),
-        CommandBody::Id { parameters } => {
-            let ok = parameters.is_none_or(|pairs| is_within_bounds(&pairs));
-            answered(if ok { "OK ID" } else { "BAD" });
-        }
-        CommandBody::Login { username, password } => {
-            is_login(&event, astring(&username), astring(password.declassify()));
-        }
-        CommandBody::Authenticate { mechanism, initial_response } => {
-            let response = initial_response.as_ref().map(|response| response.declassify().as_ref());
-            // A blank at the end is not an empty response to us: that is `=`.
-            let response = response.filter(|bytes| !bytes.is_empty() || input_has_equals(input));
-            match (mechanism, response) {
-                (AuthMechanism::Plain, Some(message)) => match sasl::decode_plain(message) {
-                    Ok(login) => {
-                        is_login(&event, login.name.as_bytes(), login.password.expose().as_bytes());
-                    }
-                    Err(sasl::PlainError::Malformed) => answered("BAD"),
-                    Err(sasl::PlainError::OtherIdentity) => answered("NO [AUTHORIZATIONFAILED]"),
-                },
-                (AuthMechanism::Plain, None) => assert_eq!(said, "+ \r\n"),
-                (AuthMechanism::Login, None | Some(b"")) => assert_eq!(said, "+ VXNlcm5hbWU6\r\n"),
-                (AuthMechanism::Login, Some(_)) => assert_eq!(said, "+ UGFzc3dvcmQ6\r\n"),
-                _ => answered("NO [CANNOT]"),
-            }
-        }
-        _ => answered("BAD"),
-    }
-}
-
-fn input_has_equals(input: &[u8]) -> bool {
-    let line = input.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    line.ends_with(b" =")
-}
-
-fn is_login(event: &Event, name: &[u8], password: &[u8]) {
-    let Event::Login(login) = event else { panic!("{event:?} instead of a login") };
-    assert_eq!(login.name, sasl::text_of(name));
-    assert_eq!(login.password.expose(), sasl::text_of(password));
-}
-
-fn astring<'a>(text: &'a AString<'_>) -> &'a [u8] {
-    match text {
-        AString::Atom(atom) => atom.as_ref().as_bytes(),
-        AString::String(string) => istring(string),
-    }
-}
-
-fn istring<'a>(string: &'a IString<'_>) -> &'a [u8] {
-    match string {
-        IString::Literal(literal) => literal.as_ref(),
-        IString::Quoted(quoted) => quoted.as_ref().as_bytes(),
-    }
-}
-
-fn is_within_bounds(pairs: &[(IString<'_>, NString<'_>)]) -> bool {
-    let fields: Vec<_> = pairs.iter().map(|(field, _)| istring(field).to_ascii_lowercase()).collect();
-    let repeated = fields.iter().enumerate().any(|(at, field)| fields[..at].contains(field));
-    let short = pairs.iter().all(|(field, value)| {
-        istring(field).len() <= 30 && value.0.as_ref().is_none_or(|value| istring(value).len() <= 1024)
-    });
-    pairs.len() <= 30 && short && !repeated
-}
-
-/// Holds the provider's side to all of it. The first byte chooses what is known beforehand, the second how the
-/// input is cut.
-pub(crate) fn provider(input: &[u8]) {
-    let [mode, cut, bytes @ ..] = input else { return };
-    let whole = play_provider(*mode, bytes, bytes.len());
-    let cut = play_provider(*mode, bytes, usize::from(*cut).max(1));
-    assert_eq!(whole, cut);
-    check_provider_lines(&whole.said);
-}
-
-const TAG: &str = "a7";
-
-fn play_provider(mode: u8, input: &[u8], size: usize) -> Transcript {
-    let token = Secret::new("ya29.TEST");
-    let credential = Credential {
-        or_user: None,
-        greeted: true,
-        user: "alice@example.com",
-        token: &token,
-        mechanisms: match mode & 4 {
-            0 => &[Mechanism::Xoauth2, Mechanism::Oauthbearer],
-            _ => &[Mechanism::Oauthbearer],
-        },
-        host: "imap.example.com",
-        port: 993,
-        sasl_ir: [None, Some(true), Some(false), None][usize::from(mode & 3)],
-    };
-    let mut sign_in = SignIn::new(TAG.as_bytes(), &credential).unwrap();
-    let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
-    let mut transcript = Transcript::default();
-    let mut rest = input.chunks(size.max(1));
-    loop {
-        match sign_in.step(&mut inbox, &mut outbox) {
-            Ok(Step::More) => match rest.next() {
-                Some(piece) => inbox.push(piece),
-                None => break,
-            },
-            Ok(Step::Accepted(accepted)) => {
-                let passed_on = accepted.lines();
-                assert!(passed_on.ends_with(b"\n"));
-                transcript.events.push(format!("accepted {}", passed_on.escape_ascii()));
-                transcript.unread = inbox.to_vec();
-                rest.by_ref().for_each(|piece| transcript.unread.extend_from_slice(piece));
-                break;
-            }
-            Err(refusal) => {
-                let (log, denial) = (refusal.to_string(), refusal.denial());
-                assert!(log.bytes().chain(denial.text.bytes()).all(|byte| (b' '..=b'~').contains(&byte)));
-                transcript.events.push(log);
-                break;
-            }
-        }
-    }
-    transcript.said = outbox.to_vec();
-    transcript
-}
-
-/// Nothing goes up but the lines that a sign-in consists of.
-fn check_provider_lines(said: &[u8]) {
-    for line in lines(said) {
-        let known = matches!(line, "" | "AQ==" | "P1 CAPABILITY")
-            || line.starts_with("a7 AUTHENTICATE XOAUTH2")
-            || line.starts_with("a7 AUTHENTICATE OAUTHBEARER")
-            || sasl::decode_base64(line.as_bytes()).is_some_and(|message| message.ends_with(b"\x01\x01"));
-        assert!(known, "{line:?}");
-    }
 }

@@ -11,7 +11,7 @@ class Authorize(BehindAProxy):
         result = self.authorize()
         self.assertEqual(
             result.keys(),
-            {"account", "provider", "owner", "host", "port", "security", "username", "password", "ca_file"},
+            {"account", "provider", "owner", "host", "port", "security", "username", "password", "ca_file", "protocols"},
         )
         self.assertEqual((result["account"], result["provider"], result["owner"]), (ALICE, "acme", ALICE))
         self.assertEqual((result["username"], result["security"]), (ALICE, "tls"))

@@ -19,6 +19,19 @@ class Demo(unittest.TestCase):
         self.assertIn(b"Subject: Welcome", read.stdout)
         self.assertEqual(demo.stop(), 0)
 
+    def test_the_line_that_sends_works_as_printed(self):
+        demo = Child([DEMO])
+        self.addCleanup(demo.kill)
+        read = demo.out.wait_for(lambda line: line.startswith("  curl "))
+        send = demo.out.wait_for(lambda line: line.startswith("  printf "))
+        sent = subprocess.run(["sh", "-c", send], capture_output=True, timeout=DEADLINE)
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        # Three messages are there from the start.
+        read = read.replace("MAILINDEX=1", "MAILINDEX=4")
+        read = subprocess.run(["sh", "-c", read], capture_output=True, timeout=DEADLINE)
+        self.assertIn(b"Subject: Hello", read.stdout)
+        self.assertEqual(demo.stop(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,11 +1,13 @@
 """Logging in and sending through the proxy: refusals, refreshes, proofs, and one very big message."""
 
 import hashlib
+import json
 import smtplib
+import time
 import unittest
 
 from letter import RECIPIENTS, SENDER, letter
-from parts.child import free_port
+from parts.child import DEADLINE, free_port
 from world import ALICE, BOB, BehindAProxy
 
 MEBIBYTE = 1 << 20
@@ -19,12 +21,12 @@ class Sending(BehindAProxy):
     def sends_through(self):
         return self.dovecot, self.upstream_security
 
-    def dial(self, security="tls", greet=True):
+    def dial_to_send(self, security="tls", greet=True):
         return self.dial_submission(self.proxy, security, greet)
 
-    def log_in(self, password, user=ALICE, security="tls"):
+    def log_in_to_send(self, password, user=ALICE, security="tls"):
         """A session that is logged in through the proxy."""
-        client = self.dial(security)
+        client = self.dial_to_send(security)
         client.login(user, password, initial_response_ok=True)
         return client
 
@@ -38,14 +40,14 @@ class Sending(BehindAProxy):
         return mail
 
     def assert_sends_mail(self, password):
-        client = self.log_in(password)
+        client = self.log_in_to_send(password)
         self.send(client)
         client.quit()
         return self.assert_arrived()
 
-    def assert_login_refused(self, password, code, *expected, user=ALICE):
+    def assert_sending_refused(self, password, code, *expected, user=ALICE):
         """A login on a connection of its own ends in `code` and a text that holds each of `expected`; returns the text."""
-        client = self.dial()
+        client = self.dial_to_send()
         with self.assertRaises(smtplib.SMTPAuthenticationError) as refusal:
             client.login(user, password)
         text = refusal.exception.smtp_error.decode()
@@ -59,7 +61,7 @@ class Sending(BehindAProxy):
 class Login(Sending):
     def test_mail_before_a_login_is_refused_and_the_login_still_works(self):
         password = self.authorize_and_serve()
-        client = self.dial()
+        client = self.dial_to_send()
         code, text = client.mail(SENDER)
         self.assertEqual((code, text[:5]), (530, b"5.7.0"))
         client.login(ALICE, password)
@@ -69,7 +71,7 @@ class Login(Sending):
 
     def test_a_wrong_password_leaves_three_more_tries(self):
         password = self.authorize_and_serve()
-        client = self.dial()
+        client = self.dial_to_send()
         for _ in range(3):
             with self.assertRaises(smtplib.SMTPAuthenticationError) as refusal:
                 client.user, client.password = ALICE, "wrong"
@@ -80,14 +82,14 @@ class Login(Sending):
 
     def test_an_unknown_account_is_answered_like_a_wrong_password(self):
         self.authorize_and_serve()
-        wrong = self.assert_login_refused("wrong", 535)
-        unknown = self.assert_login_refused("wrong", 535, user="carol@corp.example")
+        wrong = self.assert_sending_refused("wrong", 535)
+        unknown = self.assert_sending_refused("wrong", 535, user="carol@corp.example")
         self.assertEqual(wrong, unknown)
 
     def test_wrong_passwords_never_reach_the_provider(self):
         password = self.authorize_and_serve()
         before = self.dovecot.log_position()
-        self.assert_login_refused("wrong", 535)
+        self.assert_sending_refused("wrong", 535)
         self.assert_sends_mail(password)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         lines = self.dovecot.log().splitlines()[before:]
@@ -96,7 +98,7 @@ class Login(Sending):
 
     def test_before_starttls_there_is_no_auth(self):
         password = self.authorize_and_serve()
-        client = smtplib.SMTP(self.proxy.host, self.proxy.submission["starttls"], timeout=60)
+        client = smtplib.SMTP(self.proxy.host, self.proxy.submission["starttls"], timeout=DEADLINE)
         self.addCleanup(client.close)
         client.ehlo()
         self.assertFalse(client.has_extn("auth"))
@@ -106,7 +108,7 @@ class Login(Sending):
 
     def test_the_provider_hears_the_name_with_which_the_client_greeted(self):
         password = self.authorize_and_serve()
-        client = self.dial(greet=False)
+        client = self.dial_to_send(greet=False)
         client.ehlo("scanner.corp.example")
         client.login(ALICE, password)
         self.send(client)
@@ -116,7 +118,7 @@ class Login(Sending):
 
     def test_several_messages_of_several_sessions_at_once(self):
         password = self.authorize_and_serve()
-        sessions = [self.log_in(password) for _ in range(5)]
+        sessions = [self.log_in_to_send(password) for _ in range(5)]
         for client in sessions + sessions:
             self.send(client)
         for client in sessions:
@@ -129,7 +131,7 @@ class Login(Sending):
 class Stopping(Sending):
     def test_sigterm_in_the_middle_of_a_message_lets_it_arrive(self):
         password = self.authorize_and_serve()
-        client = self.log_in(password)
+        client = self.log_in_to_send(password)
         client.mail(SENDER)
         client.rcpt(BOB)
         self.assertEqual(client.docmd("DATA")[0], 354)
@@ -184,7 +186,7 @@ class Troubles(Sending):
     def test_a_grant_that_ended_names_the_command(self):
         password = self.authorize_and_serve()
         self.oidc.revoke_grants(ALICE)
-        self.assert_login_refused(password, 535, "5.7.8", f"imap-oauth-proxy authorize {ALICE}")
+        self.assert_sending_refused(password, 535, "5.7.8", f"imap-oauth-proxy authorize {ALICE}")
         self.authorize()
         self.assert_sends_mail(password)
 
@@ -194,13 +196,55 @@ class Troubles(Sending):
         self.oidc.down()
         self.addCleanup(self.oidc.up)
         # The access token in memory still looks good, and Dovecot knows better.
-        self.assert_login_refused(password, 454, "4.7.0")
+        self.assert_sending_refused(password, 454, "4.7.0")
 
     def test_a_provider_that_is_down_is_a_454(self):
         password = self.authorize_and_serve()
         self.dovecot.stop()
         self.addCleanup(self.dovecot.start)
-        self.assert_login_refused(password, 454, "4.7.0")
+        self.assert_sending_refused(password, 454, "4.7.0")
+
+
+class Passwords(Sending):
+    def test_a_password_for_sending_alone_opens_no_mail(self):
+        self.authorize_and_serve()
+        made = self.proxy.json("passwords", "create", ALICE, "--name", "scanner", "--protocols", "submission")
+        self.assert_sends_mail(made["password"])
+        reader = self.dial(self.proxy)
+        self.assert_refused(lambda: reader.login(ALICE, made["password"]), "submission")
+
+        self.proxy.run("passwords", "limit", ALICE, "--name", "scanner", "--protocols", "imap,submission")
+        self.assert_reads_mail(made["password"])
+        self.assert_sends_mail(made["password"])
+
+
+class RefusedMail(Sending):
+    refusal = "554 5.2.252 SendAsDenied; alice@corp.example not allowed to send as boss@corp.example"
+
+    def test_the_client_gets_the_refusal_and_tokens_list_shows_it_until_mail_is_taken(self):
+        password = self.authorize_and_serve()
+        self.world.sink.refuse(self.refusal)
+        client = self.log_in_to_send(password)
+        with self.assertRaises(smtplib.SMTPDataError) as refusal:
+            self.send(client)
+        self.assertIn(b"SendAsDenied", refusal.exception.smtp_error)
+        client.quit()
+        shown = self.last_refusal(wanted=True)
+        self.assertEqual((shown["protocol"], shown["code"]), ("submission", "5.2.252"))
+        self.assertNotIn("@", json.dumps(shown))
+        self.assertEqual(self.grant()["state"], "ok")
+
+        self.assert_sends_mail(password)
+        self.last_refusal(wanted=False)
+
+    def last_refusal(self, wanted):
+        """What `tokens list` shows, once it is there or gone: `serve` writes it down behind the session's back."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            shown = self.grant().get("last_refusal")
+            if (shown is not None) == wanted:
+                return shown
+            self.assertLess(time.monotonic(), end, f"tokens list goes on showing {shown}")
 
 
 class Proof(Sending):
@@ -208,6 +252,7 @@ class Proof(Sending):
         before = self.dovecot.log_position()
         result = self.authorize()
         self.assertEqual(set(result["protocols"]), {"imap", "submission"})
+        self.assertEqual(result["protocols"]["submission"].keys(), {"host", "port", "security"})
         self.dovecot.wait_for_log("submission-login: Info: Login:", since=before)
         self.dovecot.wait_for_log("Disconnected: Logged out", since=before)
         self.assertEqual(self.world.sink.waiting(), 0)
@@ -248,7 +293,7 @@ class Big(Sending):
         # Warm: everything that a first session allocates is there.
         self.assert_sends_mail(password)
         before = self.proxy.memory()
-        client = self.log_in(password)
+        client = self.log_in_to_send(password)
         client.mail(SENDER)
         client.rcpt(BOB)
         self.assertEqual(client.docmd("DATA")[0], 354)

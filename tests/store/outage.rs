@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use imap_oauth_proxy::account::{Accounts, Admitted, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
 use imap_oauth_proxy::connection::{self, Proxy};
+use imap_oauth_proxy::protocol::Door;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
     AppPassword, Authorization, Grant, Granted, Id, Limits, Mailbox, Right, Sqlite, Store, fold,
@@ -105,7 +106,7 @@ impl Installation {
 }
 
 async fn admitted(accounts: &Accounts) -> Box<Admitted> {
-    match accounts.verify(ALICE, &Secret::new(PASSWORD), FROM, soon()).await.unwrap() {
+    match accounts.verify(ALICE, &Secret::new(PASSWORD), Door::Imap, FROM, soon()).await.unwrap() {
         Verdict::Admitted(admitted) => admitted,
         refused => panic!("{refused:?}"),
     }
@@ -201,11 +202,11 @@ async fn a_password_that_could_not_be_looked_up_is_no_guess() {
     let accounts = here.accounts().await;
     here.store.fail(&["find"]);
     for _ in 0..30 {
-        accounts.verify(ALICE, &Secret::new("wrong"), FROM, soon()).await.unwrap_err();
+        accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, FROM, soon()).await.unwrap_err();
     }
     here.store.heal();
-    let wrong = accounts.verify(ALICE, &Secret::new("wrong"), FROM, soon()).await.unwrap();
-    assert!(matches!(wrong, Verdict::Refused), "{wrong:?}");
+    let wrong = accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, FROM, soon()).await.unwrap();
+    assert!(matches!(wrong, Verdict::Refused { elsewhere: None }), "{wrong:?}");
     admitted(&accounts).await;
 }
 

@@ -9,7 +9,7 @@ use crate::cli::{print, terminal};
 use crate::command;
 use crate::control::Installation;
 use crate::control::transfer::{Imported, Parcel, Trial, check};
-use crate::secret::bundle::{self, Kind};
+use crate::secret::bundle::{self, BundleKind};
 
 /// Far above any bundle.
 const LONGEST_BUNDLE: u64 = 256 * 1024;
@@ -40,6 +40,9 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let imported = Imported::store(installation, parcel).await?;
     let account = imported.account();
     print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
+    if imported.is_disabled() {
+        print::words(&format!("It is disabled, and lets nobody in; {} ends that.", command::enable(account)));
+    }
     let tried = imported.try_it(installation).await;
     let done = tried.map(|trial| tell(&imported, &trial));
     print::words("Mail programs need an app password of this installation:");
@@ -48,7 +51,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
 }
 
 async fn open(installation: &Installation, arguments: &Arguments, text: &str) -> Result<Parcel, Failure> {
-    if bundle::kind(text)? == Kind::Recipient {
+    if bundle::kind(text)? == BundleKind::Recipient {
         return Ok(Parcel::opened_here(installation, text).await?);
     }
     let passphrase = match &arguments.passphrase_file {

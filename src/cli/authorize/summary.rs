@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 /// The result of `authorize`, as its JSON.
 #[derive(Serialize)]
-pub(super) struct Summary<'a> {
+pub(super) struct SetUp<'a> {
     account: &'a str,
     provider: &'a str,
     owner: &'a str,
@@ -32,7 +32,7 @@ pub(super) struct Summary<'a> {
     shown: Vec<(Door, Server)>,
 }
 
-impl<'a> Summary<'a> {
+impl<'a> SetUp<'a> {
     pub(super) fn new(
         config: &Config,
         provider: &'a Provider,

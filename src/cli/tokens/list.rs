@@ -9,7 +9,7 @@ use crate::command;
 use crate::control::Installation;
 use crate::control::grants::{self, Overview};
 use crate::forecast::{self, EndCause};
-use crate::store::{Grant, GrantKind, GrantState};
+use crate::store::{self, Grant, GrantKind};
 use crate::trouble;
 
 /// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
@@ -22,7 +22,9 @@ struct Listed {
     provider: Option<String>,
     owner: Option<String>,
     kind: Option<GrantKind>,
-    state: GrantState,
+    state: &'static str,
+    #[serde(skip)]
+    needs_person: bool,
     /// The doors that the grant opens.
     protocols: Vec<&'static str>,
     scopes: Vec<String>,
@@ -33,16 +35,46 @@ struct Listed {
     last_login_at: Option<String>,
     last_login_from: Option<String>,
     forecast: Option<String>,
-    ends: Vec<End>,
+    ends: Vec<ListedEnd>,
     last_error: Option<String>,
     last_error_at: Option<String>,
     cause: Option<trouble::Cause>,
-    cure: Option<Cure>,
+    cure: Option<ListedCure>,
+    /// What the provider refused after a login. It says nothing about the state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_refusal: Option<LastRefusal>,
+}
+
+/// Something that the provider refused in a session that was signed in.
+#[derive(Serialize)]
+struct LastRefusal {
+    at: Option<String>,
+    protocol: String,
+    code: String,
+    cause: trouble::Cause,
+    cure: ListedCure,
+    /// All of it, for the table.
+    #[serde(skip)]
+    line: String,
+}
+
+impl LastRefusal {
+    fn new(refusal: &store::LastRefusal, authorize: &str) -> Self {
+        let store::LastRefusal { at, protocol, code, trouble } = refusal;
+        Self {
+            at: rfc3339(Some(*at)),
+            protocol: protocol.clone(),
+            code: code.clone(),
+            cause: trouble.cause.clone(),
+            cure: ListedCure::new(&trouble.cure, authorize),
+            line: print::refusal(refusal, authorize),
+        }
+    }
 }
 
 /// What mends an account, with the command in it.
 #[derive(Serialize)]
-struct Cure {
+struct ListedCure {
     kind: &'static str,
     /// The key of the configuration, where one is to be set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +88,7 @@ struct Cure {
 
 /// One way in which a grant may end.
 #[derive(Serialize)]
-struct End {
+struct ListedEnd {
     /// The day, where it is known.
     at: Option<String>,
     /// One clause.
@@ -65,8 +97,8 @@ struct End {
 
 impl Listed {
     fn new(overview: Overview, now: OffsetDateTime) -> Self {
-        let end = |end: &forecast::End| End { at: rfc3339(end.at), text: clause(end, now) };
-        let ends: Vec<End> = overview.ends.iter().map(end).collect();
+        let end = |end: &forecast::GrantEnd| ListedEnd { at: rfc3339(end.at), text: clause(end, now) };
+        let ends: Vec<ListedEnd> = overview.ends.iter().map(end).collect();
         let whole: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
         let grant = overview.grant.as_ref();
         let name = &overview.account.name;
@@ -74,12 +106,14 @@ impl Listed {
             grant.map_or_else(|| command::authorize_account(name), |grant| command::authorize(grant, name));
         let trouble = overview.trouble.as_ref();
         Self {
-            state: overview.state,
+            state: overview.state.name(),
+            needs_person: overview.state.needs_person(),
             protocols: overview.protocols.iter().map(|door| door.name()).collect(),
             last_error: trouble.map(|trouble| trouble.line(&authorize)),
             last_error_at: rfc3339(overview.failed_at()),
             cause: trouble.map(|trouble| trouble.cause.clone()),
-            cure: trouble.map(|trouble| Cure::new(&trouble.cure, &authorize)),
+            cure: trouble.map(|trouble| ListedCure::new(&trouble.cure, &authorize)),
+            last_refusal: overview.account.refusal.as_ref().map(|it| LastRefusal::new(it, &authorize)),
             provider: grant.map(|grant| grant.provider.clone()),
             owner: grant.map(|grant| grant.owner.clone()),
             kind: grant.map(Grant::kind),
@@ -98,7 +132,7 @@ impl Listed {
     }
 }
 
-impl Cure {
+impl ListedCure {
     fn new(cure: &trouble::Cure, authorize: &str) -> Self {
         let text = cure.words(authorize);
         Self { kind: cure.kind(), key: cure.key().map(str::to_owned), command: cure.command(authorize), text }
@@ -106,7 +140,7 @@ impl Cure {
 }
 
 /// What ends a grant, in one clause.
-fn clause(end: &forecast::End, now: OffsetDateTime) -> String {
+fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
     let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
     match &end.cause {
         EndCause::ClientSecret => {
@@ -127,7 +161,7 @@ pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done
     let now = OffsetDateTime::now_utc();
     let overviews = grants::list(installation).await?;
     let listed: Vec<Listed> = overviews.into_iter().map(|overview| Listed::new(overview, now)).collect();
-    let done = match listed.iter().any(|grant| grant.state.needs_person()) {
+    let done = match listed.iter().any(|grant| grant.needs_person) {
         true => Done::NeedsPerson,
         false => Done::Well,
     };
@@ -161,13 +195,15 @@ fn show(listed: &[Listed], with_doors: bool) {
                 grant.account.clone(),
                 grant.provider.clone().unwrap_or_else(|| "-".to_owned()),
                 owner.unwrap_or_else(|| "itself".to_owned()),
-                grant.state.name().to_owned(),
+                grant.state.to_owned(),
                 day(&grant.refreshed_at),
                 day(&grant.last_login_at),
-                match &grant.last_error {
-                    // What a person has to do is not cut.
-                    Some(error) => error.clone(),
-                    None => grant.ends.first().map(|end| cut(&end.text)).unwrap_or_default(),
+                // What a person has to do is not cut.
+                match (&grant.last_error, &grant.last_refusal) {
+                    (Some(error), Some(refusal)) => format!("{error}; {}", refusal.line),
+                    (Some(error), None) => error.clone(),
+                    (None, Some(refusal)) => refusal.line.clone(),
+                    (None, None) => grant.ends.first().map(|end| cut(&end.text)).unwrap_or_default(),
                 },
             ];
             if with_doors {

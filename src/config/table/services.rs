@@ -1,6 +1,7 @@
 //! The mail servers of a provider's table, one for each door that it offers.
 
-use super::{Field, ProviderFile};
+use super::ProviderFile;
+use super::field::Field;
 use crate::config::error::Problem;
 use crate::config::service::{Endpoint, Service, UpstreamSecurity};
 use crate::protocol::Door;

@@ -67,7 +67,7 @@ impl Application {
                 proven.map_err(|(door, why)| Error::NotTheApplications {
                     mailbox: mailbox.to_owned(),
                     door,
-                    why: why.into(),
+                    why,
                 })?
             }
             _ => self.doors.untried(),

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::doors::{Certainty, Doors};
-use super::plan::{Progress, Tell, Way};
+use super::plan::{ConsentWay, Progress, Tell};
 use super::storing::{Authorized, Seat, prove_and_store};
 
 use crate::config::Provider;
@@ -74,7 +74,7 @@ impl Consent {
         legs: Legs,
         seat: Seat,
         doors: Doors,
-        way: &Way,
+        way: &ConsentWay,
         named: Option<String>,
         seconds: u64,
     ) -> Result<Self, Error> {
@@ -84,16 +84,18 @@ impl Consent {
         }
         let asked = doors.scopes(known);
         let flow = match way {
-            Way::Device => {
+            ConsentWay::Device => {
                 let device = legs.client.device(&asked).await;
                 Flow::Device(device.map_err(|error| Error::provider(&seat.account, error))?)
             }
-            Way::Paste => {
+            ConsentWay::Paste => {
                 let authorization =
                     prepare(&legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
                 Flow::Code(authorization, Arrival::Pasted)
             }
-            Way::Redirect | Way::App { .. } => redirect(installation, &legs, &seat, &asked, seconds).await?,
+            ConsentWay::Redirect | ConsentWay::App { .. } => {
+                redirect(installation, &legs, &seat, &asked, seconds).await?
+            }
         };
         Ok(Self { seat, doors, legs, flow, named, seconds })
     }

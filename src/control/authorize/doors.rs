@@ -38,6 +38,9 @@ pub(crate) enum Proof {
     LeftOut(LeftOut),
 }
 
+/// What came of each door that was tried.
+pub(crate) type Proofs = Vec<(Door, Proof)>;
+
 /// How much a proof has to prove.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certainty {
@@ -85,7 +88,7 @@ impl Doors {
     }
 
     /// All of them, without a mailbox to try.
-    pub(super) fn untried(&self) -> Vec<(Door, Proof)> {
+    pub(super) fn untried(&self) -> Proofs {
         self.proven.iter().map(|&door| (door, Proof::NoMailbox)).collect()
     }
 
@@ -99,7 +102,7 @@ impl Doors {
         token: &Secret,
         certainty: Certainty,
         tell: Tell<'_>,
-    ) -> Result<Vec<(Door, Proof)>, (Door, LeftOut)> {
+    ) -> Result<Proofs, (Door, Box<LeftOut>)> {
         let mut tried = Vec::new();
         for &door in &self.proven {
             let lacking = legs.provider.lacking(door, scopes);
@@ -111,7 +114,7 @@ impl Doors {
                 false => Err(LeftOut::NotGranted(lacking)),
             };
             match outcome {
-                Err(why) if self.named => return Err((door, why)),
+                Err(why) if self.named => return Err((door, why.into())),
                 outcome => tried.push((door, outcome)),
             }
         }
@@ -123,7 +126,7 @@ impl Doors {
 fn judge(
     tried: Vec<(Door, Result<Option<usize>, LeftOut>)>,
     certainty: Certainty,
-) -> Result<Vec<(Door, Proof)>, (Door, LeftOut)> {
+) -> Result<Proofs, (Door, Box<LeftOut>)> {
     let opened = tried.iter().any(|(_, outcome)| outcome.is_ok());
     let waits = |why: &LeftOut| match why {
         LeftOut::Unproven(unproven) => !opened && certainty == Certainty::Known && unproven.is_passing(),
@@ -135,7 +138,7 @@ fn judge(
     for (door, outcome) in tried {
         let proof = match outcome {
             Ok(folders) => Proof::Opened { folders },
-            Err(why) if !enough => return Err((door, why)),
+            Err(why) if !enough => return Err((door, why.into())),
             Err(LeftOut::Unproven(unproven)) if !opened && unproven.is_passing() => Proof::Later(unproven),
             Err(why) => Proof::LeftOut(why),
         };

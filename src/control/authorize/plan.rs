@@ -12,8 +12,8 @@ use crate::store;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
-    /// The mailbox's address; with [`Way::App`] also `@DOMAIN`.
+pub(crate) struct AuthorizeRequest {
+    /// The mailbox's address; with [`ConsentWay::App`] also `@DOMAIN`.
     pub(crate) account: String,
     /// The provider's name, where the address does not tell.
     pub(crate) provider: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Request {
     /// The doors that it has to open; `None` leaves them to what is stored and configured.
     pub(crate) protocols: Option<Vec<Door>>,
     /// How the grant comes.
-    pub(crate) way: Way,
+    pub(crate) way: ConsentWay,
     /// The name of the app password to make where the account has none; `None` makes none.
     pub(crate) password: Option<String>,
     /// How long a person has, in seconds.
@@ -33,7 +33,7 @@ pub(crate) struct Request {
 
 /// How a grant comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum ConsentWay {
     /// A browser ends at an address that is listened on.
     Redirect,
     /// A person brings the address that a browser ended at.
@@ -65,15 +65,15 @@ pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 /// A request that makes sense, and its provider.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    request: Request,
+    request: AuthorizeRequest,
     provider: Arc<Provider>,
 }
 
 impl Plan {
     /// Judges names, and finds the provider. Nothing is opened or asked yet.
-    pub(crate) fn new(config: &Config, request: Request) -> Result<Self, Error> {
-        let is_app = matches!(request.way, Way::App { .. });
-        let probe = if let Way::App { probe } = &request.way { probe.as_ref() } else { None };
+    pub(crate) fn new(config: &Config, request: AuthorizeRequest) -> Result<Self, Error> {
+        let is_app = matches!(request.way, ConsentWay::App { .. });
+        let probe = if let ConsentWay::App { probe } = &request.way { probe.as_ref() } else { None };
         let names = [Some(&request.account), request.owner.as_ref(), probe];
         for name in names.into_iter().flatten().chain(&request.aliases) {
             check_login_name(name)?;
@@ -106,7 +106,7 @@ impl Plan {
         let Self { request, provider } = self;
         installation.verify_key().await?;
         let account = canonical_name(installation, &request.account).await?;
-        check_account(installation, &account, matches!(request.way, Way::App { .. })).await?;
+        check_account(installation, &account, matches!(request.way, ConsentWay::App { .. })).await?;
         if let Some(owner) = &request.owner {
             check_owner(installation, owner).await?;
         }
@@ -120,7 +120,7 @@ impl Plan {
 pub(crate) struct Judged {
     /// As it is stored, where it is.
     pub(super) account: String,
-    pub(super) request: Request,
+    pub(super) request: AuthorizeRequest,
     /// The account's provider, which has a client.
     pub(crate) provider: Arc<Provider>,
 }

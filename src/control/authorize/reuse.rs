@@ -73,7 +73,7 @@ impl Reuse {
             Ok(proofs) => proofs,
             Err((door, why)) => {
                 let Seat { owner, account, .. } = seat;
-                return Err(Error::NotTheOwners { owner, account, door, why: why.into() });
+                return Err(Error::NotTheOwners { owner, account, door, why });
             }
         };
         let seat = Seat { owner: self.grant.owner, ..seat };

@@ -2,10 +2,10 @@
 
 use time::OffsetDateTime;
 
-use super::doors::{Certainty, Doors, Proof};
+use super::doors::{Certainty, Doors, Proofs};
 use super::plan::Tell;
 
-use crate::config::{Door, Names, Provider};
+use crate::config::{Names, Provider};
 use crate::control::error::{Error, LeftOut};
 use crate::control::installation::Installation;
 use crate::control::passwords;
@@ -23,7 +23,7 @@ pub(crate) struct Authorized {
     /// Who consented; the account's name for an application's grant.
     pub(crate) owner: String,
     /// What came of each door that was tried.
-    pub(crate) proofs: Vec<(Door, Proof)>,
+    pub(crate) proofs: Proofs,
     /// The app password that was made, where the account had none.
     pub(crate) password: Option<Secret>,
 }
@@ -50,7 +50,7 @@ pub(super) async fn prove_and_store(
 ) -> Result<Authorized, Error> {
     let scopes = tokens.scopes.as_deref();
     let proven = doors.prove(legs, seat.names(), scopes, &tokens.access_token, certainty, tell).await;
-    let proofs = proven.map_err(|(door, why)| match why {
+    let proofs = proven.map_err(|(door, why)| match *why {
         LeftOut::NotGranted(missing) => {
             Error::provider(&seat.account, AuthorizeError::ScopesMissing { missing })
         }
@@ -69,7 +69,7 @@ pub(super) async fn store(
     seat: Seat,
     kind: GrantKind,
     tokens: Option<GrantedTokens>,
-    proofs: Vec<(Door, Proof)>,
+    proofs: Proofs,
 ) -> Result<Authorized, Error> {
     let _storing = Uninterrupted::begin();
     let _lock = installation.sealing().await?;
@@ -112,7 +112,7 @@ impl Seat {
         self,
         installation: &Installation,
         grant: Id,
-        proofs: Vec<(Door, Proof)>,
+        proofs: Proofs,
     ) -> Result<Authorized, Error> {
         let _storing = Uninterrupted::begin();
         self.put(installation, Granted::Existing(grant), proofs).await
@@ -123,7 +123,7 @@ impl Seat {
         self,
         installation: &Installation,
         grant: Granted,
-        proofs: Vec<(Door, Proof)>,
+        proofs: Proofs,
     ) -> Result<Authorized, Error> {
         let known = installation.known_account(&self.account).await?;
         let known = known.filter(|known| known.account.name == self.account);

@@ -7,6 +7,7 @@ use crate::config::{Door, Endpoint};
 use crate::control::error::Error;
 use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
+use crate::store::{Grant, LastRefusal};
 
 /// How long a step is waited for: longer than any takes that works.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,20 +25,20 @@ pub(crate) enum Outcome {
 
 /// What a surface hears of a check.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Event<'a> {
+pub(crate) enum CheckEvent<'a> {
     /// There is nothing to check.
     NoAccounts,
     /// What follows is about this account.
     Account(&'a str),
     /// A step is done.
-    Step(&'a Step),
+    CheckStep(&'a CheckStep),
     /// The account has no mailbox of its own to try.
     DomainAccount,
 }
 
 /// A step that is done.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct CheckStep {
     /// The account that it is about.
     pub(crate) account: Option<String>,
     /// The door that it is about.
@@ -61,6 +62,10 @@ pub(crate) enum Finding {
     OldName(OldName),
     /// An alias that is another address, and opens the account.
     ForeignAlias { account: String, alias: String },
+    /// The account lets nobody in, so nothing was tried.
+    Disabled { account: String },
+    /// What the provider refused in a session. Only a message that it takes says that this is mended.
+    LastRefusal { account: String, grant: Option<Box<Grant>>, refusal: Box<LastRefusal> },
     /// The mail server has addresses.
     Addresses { host: String, count: usize },
     /// A connection was made.
@@ -79,19 +84,19 @@ pub(crate) enum Finding {
 
 /// The steps so far.
 pub(super) struct Steps<'a> {
-    tell: &'a mut (dyn FnMut(Event<'_>) + Send),
+    tell: &'a mut (dyn FnMut(CheckEvent<'_>) + Send),
     account: Option<String>,
     protocol: Option<Door>,
     outcome: Outcome,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(tell: &'a mut (dyn FnMut(Event<'_>) + Send)) -> Self {
+    pub(super) fn new(tell: &'a mut (dyn FnMut(CheckEvent<'_>) + Send)) -> Self {
         Self { tell, account: None, protocol: None, outcome: Outcome::Well }
     }
 
-    pub(super) fn tell(&mut self, event: Event<'_>) {
-        if let Event::Account(name) = event {
+    pub(super) fn tell(&mut self, event: CheckEvent<'_>) {
+        if let CheckEvent::Account(name) = event {
             self.account = Some(name.to_owned());
         }
         (self.tell)(event);
@@ -117,7 +122,7 @@ impl<'a> Steps<'a> {
         };
         self.outcome = self.outcome.max(outcome);
         let took = started.map(|started| started.elapsed());
-        (self.tell)(Event::Step(&Step {
+        (self.tell)(CheckEvent::CheckStep(&CheckStep {
             account: self.account.clone(),
             protocol: self.protocol,
             name,

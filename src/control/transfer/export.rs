@@ -101,14 +101,14 @@ impl Export {
         let accounts = installation.store.accounts().await?;
         let own = accounts.iter().find(|other| other.id == self.account.id);
         let aliases = own.map(|own| own.aliases.clone()).unwrap_or_default();
-        let account = self.account.name;
+        let account = self.account.name.clone();
         let _moving = Uninterrupted::begin();
         let moved = async {
             let leased = installation.lease(&self.grant.id, LEASE).await?;
             let grant = leased.ok_or(Error::GrantGone)?;
             let Right::Person { refresh_token: sealed } = &grant.right else { return Err(Error::GrantGone) };
             let token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
-            let parcel = Parcel::new(&account, aliases, &self.provider, &grant, &token);
+            let parcel = Parcel::new(&self.account, aliases, &self.provider, &grant, &token);
             let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
             let text = text.map_err(Error::Io)?;
             write(&sealed_for.seal(&text)?).map_err(Error::NotWritten)?;

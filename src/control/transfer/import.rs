@@ -51,6 +51,7 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
 pub(crate) struct Imported {
     parcel: Parcel,
     grant: Grant,
+    is_disabled: bool,
 }
 
 /// What a stored parcel is good for. Whatever it is, the account stays.
@@ -88,9 +89,14 @@ impl Imported {
             id: Id::random(),
             password: None,
         };
-        store.authorize(&authorization).await?;
+        let account = store.authorize(&authorization).await?;
+        // What is disabled here stays so.
+        if parcel.disabled && !account.disabled {
+            store.set_disabled(&account.id, true).await?;
+        }
+        let is_disabled = parcel.disabled || account.disabled;
         let grant = store.grant(&id).await?.ok_or(Error::RemovedAgain)?;
-        Ok(Self { parcel, grant })
+        Ok(Self { parcel, grant, is_disabled })
     }
 
     /// The account's name.
@@ -101,6 +107,11 @@ impl Imported {
     /// Who consented.
     pub(crate) fn owner(&self) -> &str {
         &self.parcel.owner
+    }
+
+    /// Whether it lets nobody in.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.is_disabled
     }
 
     /// What was stored.

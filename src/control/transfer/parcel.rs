@@ -11,8 +11,8 @@ use crate::control::installation::Installation;
 use crate::control::keys;
 use crate::control::names::check_aliases;
 use crate::secret::Secret;
-use crate::secret::bundle::{self, Opener};
-use crate::store::Grant;
+use crate::secret::bundle::{self, BundleKey};
+use crate::store::{Account, Grant};
 
 /// An account and its grant, on their way.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub(crate) struct Parcel {
     pub(super) refreshed_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::timestamp::option")]
     pub(super) refresh_expires_at: Option<OffsetDateTime>,
+    /// Whether it lets nobody in; bundles of before do not say, and their accounts do.
+    #[serde(default)]
+    pub(super) disabled: bool,
 }
 
 impl Drop for Parcel {
@@ -42,14 +45,14 @@ impl Drop for Parcel {
 
 impl Parcel {
     pub(super) fn new(
-        account: &str,
+        account: &Account,
         aliases: Vec<String>,
         provider: &Provider,
         grant: &Grant,
         refresh_token: &Secret,
     ) -> Self {
         Self {
-            account: account.to_owned(),
+            account: account.name.clone(),
             aliases,
             provider: grant.provider.clone(),
             client_id: provider.client_id.clone(),
@@ -59,6 +62,7 @@ impl Parcel {
             authorized_at: grant.authorized_at,
             refreshed_at: grant.refreshed_at,
             refresh_expires_at: grant.refresh_expires_at,
+            disabled: account.disabled,
         }
     }
 
@@ -70,12 +74,12 @@ impl Parcel {
     /// Opens a bundle that was sealed for this installation.
     pub(crate) async fn opened_here(installation: &Installation, bundle: &str) -> Result<Self, Error> {
         let key = keys::transfer_key(installation).await?;
-        read(&bundle::open(bundle, &Opener::Key(&key))?)
+        read(&bundle::open(bundle, &BundleKey::Key(&key))?)
     }
 
     /// Opens a bundle that was sealed with a passphrase.
     pub(crate) fn opened_with(passphrase: &Secret, bundle: &str) -> Result<Self, Error> {
-        read(&bundle::open(bundle, &Opener::Passphrase(passphrase))?)
+        read(&bundle::open(bundle, &BundleKey::Passphrase(passphrase))?)
     }
 }
 

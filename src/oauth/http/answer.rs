@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
-use crate::oauth::meaning::knowledge::{self, Class, Entry};
+use crate::oauth::meaning::knowledge::{self, Class, KnownError};
 use crate::oauth::meaning::text;
 use crate::oauth::{ProviderRefusal, TokenError};
 use crate::secret::Secret;
@@ -119,7 +119,7 @@ fn refusal(error: &str, object: &Map<String, Value>, reply: &Reply, sent: &[Secr
     let listed = object.get("error_codes").and_then(Value::as_array).into_iter().flatten();
     let words = Words { error, subtype, description: text_of("error_description") };
     let (entry, refusal) = words.explain(listed.filter_map(Value::as_u64), Some(reply.status), sent);
-    let wait = retry_after(reply).or_else(|| entry.and_then(Entry::retry_after));
+    let wait = retry_after(reply).or_else(|| entry.and_then(KnownError::retry_after));
     match entry.map(|entry| entry.class) {
         Some(Class::Person) => TokenError::NeedsPerson(refusal),
         Some(Class::Administrator) => TokenError::NeedsAdministrator(refusal),
@@ -143,7 +143,7 @@ impl Words<'_> {
         listed: impl Iterator<Item = u64>,
         status: Option<u16>,
         sent: &[Secret],
-    ) -> (Option<&'static Entry>, Box<ProviderRefusal>) {
+    ) -> (Option<&'static KnownError>, Box<ProviderRefusal>) {
         let numbers: Vec<String> = listed
             .take(8)
             .chain(number_in(self.description))

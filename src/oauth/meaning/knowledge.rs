@@ -26,7 +26,7 @@ pub enum Class {
 /// One row of the table.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Row")]
-pub struct Entry {
+pub struct KnownError {
     /// `error` values, or `AADSTS` with a number.
     pub codes: Vec<String>,
     /// Who can cure it.
@@ -58,7 +58,7 @@ struct Row {
     retry_after: Option<u64>,
 }
 
-impl TryFrom<Row> for Entry {
+impl TryFrom<Row> for KnownError {
     type Error = String;
 
     fn try_from(row: Row) -> Result<Self, String> {
@@ -88,7 +88,7 @@ fn authorize(remedy: &str) -> Result<Cure, String> {
     Ok(Cure::authorize_by(way, before, after))
 }
 
-impl Entry {
+impl KnownError {
     /// How long to wait where the answer does not say.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after.map(Duration::from_secs)
@@ -110,7 +110,7 @@ impl Entry {
 
 #[derive(Default, Deserialize)]
 struct Table {
-    error: Vec<Entry>,
+    error: Vec<KnownError>,
 }
 
 /// The file is part of the program, and a test reads it: it cannot be unreadable here.
@@ -118,7 +118,7 @@ static TABLE: LazyLock<Table> =
     LazyLock::new(|| toml::from_str(include_str!("../../../config/errors.toml")).unwrap_or_default());
 
 /// What is known about `code`: the most specific entry.
-pub fn look_up(code: &str, subtype: Option<&str>, description: &str) -> Option<&'static Entry> {
+pub fn look_up(code: &str, subtype: Option<&str>, description: &str) -> Option<&'static KnownError> {
     let fitting = TABLE
         .error
         .iter()

@@ -20,7 +20,7 @@ use crate::protocol::meter::Meter;
 use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
-use literal::{Answer, Refused};
+use literal::{OwedAnswer, Refused};
 
 /// The dialogue's state.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ enum State {
     /// Between commands, or within one.
     Command,
     /// Dropping so many bytes of an unwelcome literal and the rest of its command, then answering.
-    Discard { left: u64, answer: Answer },
+    Discard { left: u64, answer: OwedAnswer },
     /// In an AUTHENTICATE exchange that waits for a line.
     Sasl { tag: Vec<u8>, expects: Expects },
     /// A login was handed out.
@@ -123,7 +123,7 @@ impl ClientDialogue for Dialogue {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login { tag }
             | State::Sasl { tag, .. }
-            | State::Discard { answer: Answer { tag, .. }, .. } => {
+            | State::Discard { answer: OwedAnswer { tag, .. }, .. } => {
                 write_denial(outbox, &tag, denial, &mut self.alerted);
             }
             State::New | State::Command | State::StartTls => {}

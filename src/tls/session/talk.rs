@@ -8,7 +8,7 @@ use tokio_rustls::rustls::{
     AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerMisbehaved, ProtocolVersion,
 };
 
-use super::{Keys, Opener, Session};
+use super::{Keys, RecordOpener, Session};
 
 /// A peer may say so many things in a row that are not data, and then it is only wasting our time.
 const MAX_TALK: u8 = 32;
@@ -221,7 +221,7 @@ impl Session {
                 let &[asks @ (0 | 1)] = message.body.as_slice() else {
                     return Err(InvalidMessage::InvalidKeyUpdate.into());
                 };
-                self.opener = Opener::new(keys.next_peers()?, self.version)?;
+                self.opener = RecordOpener::new(keys.next_peers()?, self.version)?;
                 // One answer is enough for all who asked before it could be sent. Data that waits does not
                 // stand in for it, and behind our end nothing is said.
                 match asks == 1 && !self.key_changed && !self.closed {

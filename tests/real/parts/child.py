@@ -146,12 +146,13 @@ def free_port():
 
 
 def wait_for_file(path, child):
-    """The text of a file that appears atomically, or a failure if the child ends first."""
+    """The text of a file that is written at one stroke, or a failure if the child ends first."""
     end = time.monotonic() + DEADLINE
-    while not Path(path).exists():
+    # Thunderbird makes its file before it writes it.
+    while not (Path(path).exists() and (text := Path(path).read_text())):
         if not child.running():
             raise AssertionError(f"{child.argv[0]} ended before it was ready:\n{child.err.drained()}")
         if time.monotonic() > end:
             raise AssertionError(f"{child.argv[0]} is not ready after {DEADLINE:.0f} s:\n{child.err.text()}")
         time.sleep(0.01)
-    return Path(path).read_text()
+    return text

@@ -44,6 +44,7 @@ class Sink:
         self._mails = queue.Queue()
         self._server = _Server(("127.0.0.1", 0), _Session)
         self._server.kept = self._mails
+        self._server.refusals = queue.Queue()
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -62,6 +63,10 @@ class Sink:
         """Forgets what came."""
         while not self._mails.empty():
             self._mails.get()
+
+    def refuse(self, reply):
+        """The next message gets this reply at its end, and is not kept."""
+        self._server.refusals.put(reply)
 
     def stop(self):
         self._server.shutdown()
@@ -99,14 +104,20 @@ class _Session(socketserver.StreamRequestHandler):
                     content = self._content()
                     if content is None:
                         return
-                    self.server.kept.put(Mail(sender, tuple(recipients), content))
+                    self._judge(Mail(sender, tuple(recipients), content))
                     sender, recipients = None, []
-                    self._say("250 2.0.0 kept")
                 case "QUIT":
                     self._say("221 2.0.0 bye")
                     return
                 case _:
                     self._say("502 5.5.1 not known here")
+
+    def _judge(self, mail):
+        try:
+            self._say(self.server.refusals.get_nowait())
+        except queue.Empty:
+            self.server.kept.put(mail)
+            self._say("250 2.0.0 kept")
 
     def _content(self):
         """All up to the line with one dot; None where the connection ends before it."""

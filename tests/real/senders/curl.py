@@ -1,4 +1,4 @@
-"""curl: one command a connection, AUTH PLAIN with and without an initial response, and AUTH LOGIN."""
+"""curl: one command a connection; its own choice, AUTH PLAIN with and without an initial response, and AUTH LOGIN."""
 
 from letter import RECIPIENTS, SENDER, letter
 from parts.child import run
@@ -8,10 +8,11 @@ def check(test):
     draft = test.work / "draft.eml"
     draft.write_bytes(letter())
     scheme = "smtps" if test.security == "tls" else "smtp"
-    for ways in (["AUTH=PLAIN", "--sasl-ir"], ["AUTH=PLAIN"], ["AUTH=LOGIN"]):
+    login = "--login-options"
+    for ways in ([], [login, "AUTH=PLAIN", "--sasl-ir"], [login, "AUTH=PLAIN"], [login, "AUTH=LOGIN"]):
         run(
             ["curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", test.ca]
-            + ["--user", f"{test.user}:{test.password}", "--login-options", *ways, "--mail-from", SENDER]
+            + ["--user", f"{test.user}:{test.password}", *ways, "--mail-from", SENDER]
             + [word for recipient in RECIPIENTS for word in ("--mail-rcpt", recipient)]
             + ["--upload-file", draft, f"{scheme}://{test.host}:{test.port}"],
             env=test.environment(),

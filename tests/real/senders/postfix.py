@@ -74,14 +74,16 @@ class Postfix:
     def __init__(self, test, root):
         for directory in (root / "etc", root / "spool", root / "data"):
             directory.mkdir(parents=True)
-        run([*AS_ROOT, "chown", "postfix", root / "data"])
-        run([*AS_ROOT, "chown", "root", root / "spool", root / "etc"])
         self.port = free_port()
         wrappermode = "yes" if test.security == "tls" else "no"
         config = root / "etc"
         (config / "main.cf").write_text(MAIN.format(test=test, root=root, wrappermode=wrappermode))
         (config / "master.cf").write_text(MASTER.format(port=self.port))
         (config / "sasl_passwd").write_text(f"[127.0.0.1]:{test.port} {test.user}:{test.password}\n")
+        # Postfix takes no configuration and no queue of another user than root.
+        run([*AS_ROOT, "chown", "-R", "root", config, root / "spool"])
+        run([*AS_ROOT, "chown", "postfix", root / "data"])
+        self._root = root
         self._postfix = [*AS_ROOT, "postfix", "-c", config]
         self._child = Child([*self._postfix, "start-fg"])
         self.wait_for_log("daemon started")
@@ -96,3 +98,5 @@ class Postfix:
         # Its master is in a session of its own, where the end of the child does not reach it.
         run([*self._postfix, "stop"], check=False)
         self._child.kill()
+        # What is root's, only root can take away.
+        run([*AS_ROOT, "rm", "-rf", self._root])

@@ -135,10 +135,14 @@ impl Controls {
 
     /// Grants `user`'s mail to the default client without a browser, and returns the refresh token.
     pub fn grant(&self, user: &str) -> String {
-        let scopes = self.0.scopes();
+        self.grant_of(user, &self.0.scopes())
+    }
+
+    /// The same, of these scopes alone.
+    pub fn grant_of(&self, user: &str, scopes: &[String]) -> String {
         self.0.change(|state| {
             let client = state.clients.values().find(|client| client.installed).expect("a client").id.clone();
-            let id = grant::new_grant(state, Some(user.to_owned()), &client, scopes);
+            let id = grant::new_grant(state, Some(user.to_owned()), &client, scopes.to_vec());
             grant::new_refresh_token(state, self.0.vendor, id)
         })
     }

@@ -67,7 +67,13 @@ impl Client {
     /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and takes its
     /// greeting.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
+        Self::connect_patiently(address, tls, crate::PATIENCE).await
+    }
+
+    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
         let mut client = Self::silent(address).await;
+        client.patience = patience;
         client.begin_tls(tls).await.expect("a TLS handshake");
         client.greeting = client.reply().await;
         client

@@ -10,7 +10,7 @@ use crate::wire::Buffer;
 
 /// A tagged answer that waits for the end of its command.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct OwedAnswer {
     pub(super) tag: Vec<u8>,
     pub(super) refusal: Refused,
 }
@@ -56,7 +56,7 @@ impl Dialogue {
             self.framer.skip(literal);
             return None;
         };
-        let answer = Answer { tag: tag.to_vec(), refusal };
+        let answer = OwedAnswer { tag: tag.to_vec(), refusal };
         self.take(literal.start, inbox);
         self.count_command(outbox).or_else(|| self.refuse(literal, answer, outbox))
     }
@@ -73,7 +73,7 @@ impl Dialogue {
     }
 
     /// Answers at once where the client waits, and behind the literal where it does not.
-    fn refuse(&mut self, literal: &Literal, answer: Answer, outbox: &mut Buffer) -> Option<Event> {
+    fn refuse(&mut self, literal: &Literal, answer: OwedAnswer, outbox: &mut Buffer) -> Option<Event> {
         if literal.waits {
             write_line(outbox, &answer.tag, answer.refusal.text());
             self.state = State::Command;

@@ -1,0 +1,186 @@
+//! One direction's copy: what is read goes out before more is read, and the end is passed on.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::End;
+use crate::protocol::Tail;
+
+/// One read at most: whole TLS records, as many as a stream takes in one system call.
+pub(super) const SCRATCH: usize = crate::tls::FULL_READ;
+/// After so many bytes it is another session's turn.
+pub(super) const TURN: u64 = 4 << 20;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// One direction's copy.
+pub(super) struct Direction {
+    /// Read, and not yet taken by the writer.
+    pub(super) pending: Vec<u8>,
+    sent: usize,
+    state: State,
+    pub(super) bytes: u64,
+    /// Whether the writer may still hold bytes that only a flush sends.
+    unflushed: bool,
+    /// The last bytes passed on.
+    pub(super) tail: Tail,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The reader is at its end; the writer is to be closed.
+    Closing,
+    Closed,
+}
+
+/// Which side failed.
+pub(super) enum Failure {
+    Reader(io::Error),
+    Writer(io::Error),
+}
+
+impl Failure {
+    /// What the session ends with, where `reader` and `writer` are what a failure of either side is.
+    pub(super) fn end(self, reader: fn(io::ErrorKind) -> End, writer: fn(io::ErrorKind) -> End) -> End {
+        match self {
+            Self::Reader(error) => reader(error.kind()),
+            Self::Writer(error) => writer(error.kind()),
+        }
+    }
+}
+
+impl Direction {
+    pub(super) fn new(pending: Vec<u8>) -> Self {
+        let bytes = pending.len() as u64;
+        // A hand-over happens between two lines, and what came with it may end inside one.
+        let tail = after(*b"\0\0\r\n", &pending);
+        Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail }
+    }
+
+    /// Whether its reader is at its end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state != State::Open
+    }
+
+    /// Whether that has been passed on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
+    /// been passed on.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        overhear: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Failure>> {
+        let before = self.bytes;
+        loop {
+            ready!(self.poll_send_pending(context, writer)).map_err(Failure::Writer)?;
+            match self.state {
+                State::Closed => return Poll::Ready(Ok(())),
+                State::Closing => {
+                    ready!(Pin::new(&mut *writer).poll_shutdown(context)).map_err(Failure::Writer)?;
+                    self.state = State::Closed;
+                    return Poll::Ready(Ok(()));
+                }
+                State::Open => {}
+            }
+            // What the writer holds back because its peer is slow must be gone before more is read;
+            // otherwise this costs nothing.
+            if self.unflushed {
+                ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
+                self.unflushed = false;
+            }
+            match self.poll_copy(context, reader, writer, overhear) {
+                Poll::Ready(Ok(())) if self.bytes - before >= TURN => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                // The source ran dry, and all that came is on its way.
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        self.tail = after(self.tail, bytes);
+    }
+
+    fn poll_send_pending(
+        &mut self,
+        context: &mut Context<'_>,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let sent = ready!(Pin::new(&mut *writer).poll_write(context, rest))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+            self.unflushed = true;
+        }
+        if self.sent > 0 {
+            self.pending = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One read, and as much of it written as the writer takes; the rest is pending.
+    fn poll_copy(
+        &mut self,
+        context: &mut Context<'_>,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        overhear: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Failure>> {
+        BUFFER.with_borrow_mut(|scratch| {
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *reader).poll_read(context, &mut read)).map_err(Failure::Reader)?;
+            let bytes = read.filled();
+            if bytes.is_empty() {
+                self.state = State::Closing;
+                return Poll::Ready(Ok(()));
+            }
+            self.bytes += bytes.len() as u64;
+            self.remember(bytes);
+            overhear(bytes);
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                match Pin::new(&mut *writer).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Failure::Writer(io::ErrorKind::WriteZero.into())));
+                    }
+                    Poll::Ready(Ok(sent)) => {
+                        rest = rest.get(sent..).unwrap_or_default();
+                        self.unflushed = true;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Writer(error))),
+                    Poll::Pending => {
+                        self.pending = rest.to_vec();
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+/// The last bytes, where `bytes` come behind those of `tail`.
+fn after(tail: Tail, bytes: &[u8]) -> Tail {
+    let last = bytes.get(bytes.len().saturating_sub(tail.len())..).unwrap_or_default();
+    last.iter().fold(tail, |[_, second, third, fourth], &byte| [second, third, fourth, byte])
+}
