@@ -6,6 +6,7 @@
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
 mod error;
+mod every;
 mod file;
 mod place;
 mod preset;
@@ -202,6 +203,28 @@ impl Config {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::parse(&text, Some(path))
+    }
+
+    /// Every mistake of the file that [`Config::load`] would read, and what is left of it without them, where that is
+    /// known.
+    pub fn mistakes(explicit: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
+        let default = || default_files().into_iter().find(|path| path.exists());
+        let path = explicit.map(Path::to_owned).or_else(default);
+        let text = match &path {
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => return (vec![ConfigError::unreadable(path, &error)], None),
+            },
+            None => String::new(),
+        };
+        every::mistakes(&text, path.as_deref())
+    }
+
+    /// What is wrong outside of the file with what `key` says.
+    pub fn fault(&self, key: &[&str], message: impl Into<String>) -> ConfigError {
+        let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let key = key.iter().map(|part| (*part).to_owned()).collect();
+        error::Problem::at_path(key, message).in_file(self.file.as_deref(), &text)
     }
 
     /// Validates `text`; `path` is where it came from, for messages and relative paths.

@@ -118,7 +118,9 @@ fn quiet_dependencies(filter: &str) -> String {
 
 /// A filter that is not one.
 #[derive(Debug, thiserror::Error)]
-#[error("--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\"")]
+#[error(
+    "--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\""
+)]
 pub struct LogFilterError(String);
 
 #[cfg(test)]

@@ -75,8 +75,19 @@ pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
     }
 }
 
+/// Whether `address` could be listened on just now.
+pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
+    socket(address).map(drop).map_err(|error| BindError::new(address, error))
+}
+
 /// One listening socket, for both families as configured.
 pub fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // [::] must not take 0.0.0.0 as well: each address is configured by itself.
@@ -85,9 +96,8 @@ pub fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for the old connections' TIME-WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -98,7 +108,12 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
-pub async fn serve(bound: Vec<Bound>, proxy: Arc<ArcSwap<Proxy>>, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
+pub async fn serve(
+    bound: Vec<Bound>,
+    proxy: Arc<ArcSwap<Proxy>>,
+    supervisor: Arc<Supervisor>,
+    shutdown: Shutdown,
+) {
     let admission = Arc::new(Admission::new(&proxy.load()));
     let open = |bound| {
         let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());

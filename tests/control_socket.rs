@@ -94,7 +94,9 @@ async fn security_row_47_the_socket_is_its_owners_alone() {
         s.sendall(b'{\"do\":\"reload\"}\\n')\nprint(s.recv(100))\n";
     let mut python = tokio::process::Command::new("python3");
     let asked = python.uid(65534).gid(65534).args(["-c", script]).arg(socket).output().await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "b''", "{asked:?}");
+    // Closed before its request is read, or after.
+    let got = String::from_utf8_lossy(&asked.stdout);
+    assert!(["", "b''"].contains(&got.trim()), "{asked:?}");
     serving.logs("the user 65534 may not use the control socket").await;
 }
 
@@ -128,16 +130,8 @@ async fn garbage_gets_one_error_and_disturbs_nobody() {
     let socket = &sockets(&site)[0];
     let long = vec![b'x'; 100_000];
     let deep = "[".repeat(8000) + "\n";
-    let requests: [&[u8]; 8] = [
-        b"\n",
-        b"reload\n",
-        b"{}\n",
-        b"{\"do\":\"export\"}\n",
-        b"{\"do\":\"health\",\"more\":1}\n",
-        b"\xff\xfe\x00\n",
-        deep.as_bytes(),
-        &long,
-    ];
+    let requests: [&[u8]; 7] =
+        [b"\n", b"reload\n", b"{}\n", b"{\"do\":\"export\"}\n", b"\xff\xfe\x00\n", deep.as_bytes(), &long];
     for request in requests {
         let replies = answer(socket, request).await;
         let shown = String::from_utf8_lossy(&request[..request.len().min(40)]);

@@ -44,7 +44,10 @@ pub(crate) async fn all_running(
     let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
     let mut answers = Vec::new();
     for path in sockets {
-        match timeout(PATIENCE, ask(&path, request)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        match timeout(PATIENCE, ask(&path, request))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        {
             Ok(replies) => answers.push(replies),
             Err(error) if is_stale(&error) => drop(std::fs::remove_file(&path)),
             // It has ended since it was listed.
@@ -58,9 +61,15 @@ pub(crate) async fn all_running(
     }
 }
 
+/// Whether a `serve` listens in `state_directory`.
+pub(crate) fn is_any_running(state_directory: &Path) -> bool {
+    let sockets = all(state_directory).unwrap_or_default();
+    sockets.iter().any(|path| std::os::unix::net::UnixStream::connect(path).is_ok())
+}
+
 /// The owner is named, where the directory is another user's.
 fn not_ours(state_directory: &Path, error: io::Error) -> AskError {
-    AskError::Directory(match StateDirectory::open(state_directory) {
+    AskError::Directory(match StateDirectory::judge(state_directory) {
         Err(error) => error,
         Ok(_) => DirectoryError::Failed(state_directory.to_owned(), error),
     })

@@ -28,9 +28,10 @@ impl Desk {
             if let Ok(address) = listener.local_addr() {
                 info!("metrics are on http://{address}/metrics");
             }
-            let task = running.supervisor.until(&shutdown).start("metrics", move || {
-                watch::serve(listener.clone(), router.clone())
-            });
+            let task = running
+                .supervisor
+                .until(&shutdown)
+                .start("metrics", move || watch::serve(listener.clone(), router.clone()));
             desk.tasks.push(task);
         }
         desk
@@ -44,9 +45,10 @@ impl Desk {
         match socket {
             Ok(socket) => {
                 let (socket, asked) = (Arc::new(socket), running.clone());
-                let task = running.supervisor.until(shutdown).start("control socket", move || {
-                    socket.clone().serve(asked.clone())
-                });
+                let task = running
+                    .supervisor
+                    .until(shutdown)
+                    .start("control socket", move || socket.clone().serve(asked.clone()));
                 self.tasks.push(task);
             }
             Err(error) => warn!(

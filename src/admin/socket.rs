@@ -121,13 +121,16 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
         }
     }
     let (input, mut output) = stream.into_split();
-    let request = match timeout(REQUEST_PATIENCE, talk::line(&mut BufReader::new(input), LONGEST_REQUEST)).await {
-        Ok(Ok(Some(line))) => serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")),
-        // It looked whether somebody is here.
-        Ok(Ok(None)) => return,
-        Ok(Err(error)) => Err(format!("not a request: {error}")),
-        Err(_) => Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs())),
-    };
+    let request =
+        match timeout(REQUEST_PATIENCE, talk::line(&mut BufReader::new(input), LONGEST_REQUEST)).await {
+            Ok(Ok(Some(line))) => {
+                serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}"))
+            }
+            // It looked whether somebody is here.
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Err(format!("not a request: {error}")),
+            Err(_) => Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs())),
+        };
     let replies = match request {
         Ok(request) => answer(&running, request).await,
         Err(fault) => vec![Reply::Failed(fault)],

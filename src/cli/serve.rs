@@ -1,5 +1,6 @@
 //! `serve`: listens until told to stop.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ fn worker_threads() -> usize {
 
 async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) -> Result<Done, Failure> {
     let mut stop = Stop::listen()?;
-    let hangup = signal(SignalKind::hangup())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
     let ready = ReadyFile::new(&prepared);
@@ -63,9 +64,13 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    let reloading = tokio::spawn(reload_at(hangup, serving.running.clone()));
-    let ending = serving.until(stop.asked()).await;
-    reloading.abort();
+    let asked = async {
+        tokio::select! {
+            () = stop.asked() => {}
+            () = reload_at(&mut hangup, &serving.running) => {}
+        }
+    };
+    let ending = serving.until(asked).await;
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     serving.stop(ending, stop.asked()).await;
@@ -80,11 +85,17 @@ async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) 
     }
 }
 
-/// SIGHUP has the configuration loaded again; the log tells what came of it.
-async fn reload_at(mut hangup: Signal, running: Arc<Running>) {
+/// SIGHUP has the configuration loaded again; the log tells what came of it. Ends where the signal means that the
+/// terminal, which `serve` was started in, is gone.
+async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
+    let in_terminal = std::io::stdin().is_terminal();
     while hangup.recv().await.is_some() {
+        if in_terminal && !std::io::stdin().is_terminal() {
+            return;
+        }
         let _ = running.reload().await;
     }
+    std::future::pending().await
 }
 
 /// SIGTERM, SIGINT.

@@ -20,9 +20,9 @@ use tracing::{error, info, warn};
 
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
+use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use super::answers;
 use crate::config::Config;
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};

@@ -79,12 +79,7 @@ impl Running {
         Ok(Reloaded { needs_restart, warnings: config.warnings })
     }
 
-    fn replace(
-        &self,
-        proxy: Proxy,
-        identity: Option<Arc<Identity>>,
-        teller: Option<Arc<Teller>>,
-    ) {
+    fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {
         self.proxy.store(Arc::new(proxy));
         self.teller.send_replace(teller);
         self.identity.send_if_modified(|current| {
