@@ -180,12 +180,12 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_private_and_what_a_killed_process_left_is_swept() {
         let state = tempfile::tempdir().unwrap();
-        let left = ControlSocket::bind(state.path(), "left").unwrap();
-        let left_path = left.path.clone();
-        drop(left.listener);
+        let left = ControlSocket::bind(state.path(), "left").unwrap().path.clone();
+        drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+        assert!(left.exists());
         let living = ControlSocket::bind(state.path(), "living").unwrap();
         let other = ControlSocket::bind(state.path(), "other").unwrap();
-        assert!(!left_path.exists());
+        assert!(!left.exists());
         assert_eq!(all(state.path()).unwrap(), [living.path.clone(), other.path.clone()]);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&living.path), mode(living.path.parent().unwrap())), (0o600, 0o700));
