@@ -105,6 +105,11 @@ impl Problem {
         self.message.starts_with("unknown field")
     }
 
+    /// Whether a table lacks a key.
+    pub(super) fn is_missing_key(&self) -> bool {
+        self.message.starts_with("missing field")
+    }
+
     pub(super) fn in_file(self, file: Option<&Path>, text: &str) -> ConfigError {
         let (line, key) = match self.place {
             Location::Offset(offset) => (offset.map(|offset| line_of(text, offset)), String::new()),

@@ -29,20 +29,35 @@ pub(super) fn mistakes(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Op
         return (errors, None);
     }
     let mut found: Vec<ConfigError> = Vec::new();
-    while found.len() < MOST {
+    // Tables that have lost a key which others may need.
+    let mut lacking: Vec<Vec<String>> = Vec::new();
+    for _ in 0..MOST {
         let read = file::read(table.clone()).and_then(|file| file::validate(file, path));
         let problem = match read {
             Ok(config) => return (found, Some(config)),
             Err(problem) => problem,
         };
-        let place = match problem.place() {
-            Location::Key(key) => key.clone(),
-            Location::Offset(Some(offset)) => key_at(table.get_ref(), *offset),
-            Location::Offset(None) => Vec::new(),
+        let (key, is_of_form) = match problem.place() {
+            Location::Key(key) => (key.clone(), false),
+            Location::Offset(offset) => {
+                (offset.map(|offset| key_at(table.get_ref(), offset)).unwrap_or_default(), true)
+            }
         };
-        let is_unknown = problem.is_unknown_key();
-        found.push(problem.in_file(path, text));
-        if !take_out(table.get_mut(), &place, is_unknown) {
+        let part = part_of(&key);
+        let is_consequence = (!is_of_form || problem.is_missing_key()) && lacking.contains(&part);
+        let is_taken_out = match is_of_form && !is_consequence {
+            true => {
+                if !problem.is_unknown_key() {
+                    lacking.push(part.clone());
+                }
+                remove(table.get_mut(), &key) || take_out(table.get_mut(), &part)
+            }
+            false => take_out(table.get_mut(), &part),
+        };
+        if !is_consequence {
+            found.push(problem.in_file(path, text));
+        }
+        if !is_taken_out {
             break;
         }
     }
@@ -87,26 +102,29 @@ fn holds(span: &Range<usize>, offset: usize) -> bool {
     span.contains(&offset)
 }
 
-/// Takes the part out that has the mistake at `key`; false where there is none.
-fn take_out(table: &mut DeTable<'_>, key: &[String], is_unknown: bool) -> bool {
-    let key: Vec<&str> = key.iter().map(String::as_str).collect();
-    match key.as_slice() {
+/// The smallest part around `key` whose keys mean nothing to those outside of it.
+fn part_of(key: &[String]) -> Vec<String> {
+    let length = match key.first().map(String::as_str) {
+        Some("tls" | "store") => 1,
+        _ => 2,
+    };
+    key.iter().take(length).cloned().collect()
+}
+
+/// Takes that part out; false where it is not there.
+fn take_out(table: &mut DeTable<'_>, part: &[String]) -> bool {
+    match part {
+        [section, index] if section == "listeners" => spare_listener(table, index),
+        [section, ..] => remove(table, part) || remove(table, std::slice::from_ref(section)),
         [] => false,
-        // An unknown key means nothing to any other.
-        whole if is_unknown => remove(table, whole),
-        ["providers", name, ..] => remove(table, &["providers", name]),
-        ["listeners", index, ..] => spare_listener(table, index),
-        [section @ ("tls" | "store"), ..] => remove(table, &[section]),
-        [section, key, ..] => remove(table, &[section, key]) || remove(table, &[section]),
-        [section] => remove(table, &[section]),
     }
 }
 
-fn remove(table: &mut DeTable<'_>, key: &[&str]) -> bool {
+fn remove(table: &mut DeTable<'_>, key: &[String]) -> bool {
     match key {
         [] => false,
-        [last] => table.remove(*last).is_some(),
-        [first, rest @ ..] => match table.get_mut(*first).map(Spanned::get_mut) {
+        [last] => table.remove(last.as_str()).is_some(),
+        [first, rest @ ..] => match table.get_mut(first.as_str()).map(Spanned::get_mut) {
             Some(DeValue::Table(inner)) => remove(inner, rest),
             Some(DeValue::Array(array)) => {
                 let element = rest.first().and_then(|index| index.parse::<usize>().ok());
@@ -122,7 +140,7 @@ fn remove(table: &mut DeTable<'_>, key: &[&str]) -> bool {
 
 fn spare_listener(table: &mut DeTable<'_>, index: &str) -> bool {
     let Some(DeValue::Array(listeners)) = table.get_mut("listeners").map(Spanned::get_mut) else {
-        return remove(table, &["listeners"]);
+        return table.remove("listeners").is_some();
     };
     let listener = index.parse::<usize>().ok().and_then(|index| listeners.get_mut(index));
     let (Some(listener), Ok(spare)) = (listener, DeTable::parse(SOME_LISTENER)) else { return false };
