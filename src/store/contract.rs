@@ -30,8 +30,13 @@ pub trait LoginStore: Send + Sync {
     /// Remembers logins.
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
 
-    /// Writes down, or forgets, what the provider's mail server has against an account.
-    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError>;
+    /// Writes down, or forgets, what the provider's mail server for the door of that name has against an account.
+    async fn set_trouble(
+        &self,
+        account: &Id,
+        door: &str,
+        trouble: Option<&MailboxTrouble>,
+    ) -> Result<(), StoreError>;
 
     /// Writes down, or forgets, what the provider refused last in a session of an account.
     async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError>;

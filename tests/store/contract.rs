@@ -157,17 +157,24 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: from.clone() };
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
     let trouble = MailboxTrouble { trouble: closed(), count: 3, at: now(), retry_at: now() };
-    store.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+    store.set_trouble(&account.id, "imap", Some(&trouble)).await.unwrap();
 
     let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
     assert_eq!(record.account.last_login_at, Some(note.at));
     assert_eq!(record.account.last_login_from.as_ref(), Some(&from));
     assert_eq!(record.passwords[0].last_used_at, Some(note.at));
     assert_eq!(record.passwords[0].last_used_from, Some(from));
-    let read = record.account.trouble.unwrap();
-    assert_eq!((read.trouble, read.count, read.at), (closed(), 3, trouble.at));
-    store.set_trouble(&account.id, None).await.unwrap();
-    assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
+    assert_eq!(record.account.troubles.get("imap"), Some(&trouble));
+
+    // Each door's is its own.
+    let lesser = MailboxTrouble { count: 0, ..trouble.clone() };
+    store.set_trouble(&account.id, "submission", Some(&lesser)).await.unwrap();
+    let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+    assert_eq!(account.troubles.get("submission"), Some(&lesser));
+    assert_eq!(account.trouble(), Some(&trouble), "a refused token is worse than a remark");
+    store.set_trouble(&account.id, "imap", None).await.unwrap();
+    let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+    assert_eq!(account.troubles.keys().collect::<Vec<_>>(), ["submission"]);
 }
 
 pub(crate) async fn a_refusal_in_a_session_is_kept_until_it_is_cleared(on: &impl Database) {
@@ -356,7 +363,7 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     let (one, other) = (on.open().await, on.open().await);
     let (account, refreshing) = with_account(&one, ALICE).await;
     let trouble = MailboxTrouble { trouble: closed(), count: 1, at: now(), retry_at: now() };
-    one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+    one.set_trouble(&account.id, "submission", Some(&trouble)).await.unwrap();
     let until = now() + Duration::hours(1);
     assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());
 
@@ -372,7 +379,7 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     assert_eq!((&same.id, same.name.as_str()), (&account.id, ALICE), "the account stays, and its name");
     let record = other.find(&fold(ALICE)).await.unwrap().unwrap();
     assert_eq!(record.passwords.len(), 1, "its passwords stay");
-    assert!(record.account.trouble.is_none());
+    assert!(record.account.troubles.is_empty());
     let read = record.grant.unwrap();
     assert_eq!(read.provider, "another");
     assert!(read.revision > refreshing.revision);

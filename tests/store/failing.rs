@@ -67,7 +67,7 @@ macro_rules! fails {
 fails! { LoginStore:
     fn find(name: &Folded) -> Option<LoginRecord>;
     fn note_logins(notes: &[LoginNote]) -> ();
-    fn set_trouble(account: &Id, trouble: Option<&MailboxTrouble>) -> ();
+    fn set_trouble(account: &Id, door: &str, trouble: Option<&MailboxTrouble>) -> ();
     fn set_refusal(account: &Id, refusal: Option<&LastRefusal>) -> ();
     fn set_sign_in_as(account: &Id, user: Option<SignInAs>) -> ();
 }

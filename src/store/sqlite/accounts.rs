@@ -130,7 +130,7 @@ async fn put_account(
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
-    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL, submission_user = NULL \
+    let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL \
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
     drop_unused_grants(transaction).await?;
