@@ -221,10 +221,10 @@ impl Config {
     }
 
     /// What is wrong outside of the file with what `key` says.
-    pub fn fault(&self, key: &[&str], message: impl Into<String>) -> ConfigError {
+    pub fn fault(&self, key: &[&str], message: &dyn std::fmt::Display) -> ConfigError {
         let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         let key = key.iter().map(|part| (*part).to_owned()).collect();
-        error::Problem::at_path(key, message).in_file(self.file.as_deref(), &text)
+        error::Problem::at_path(key, message.to_string()).in_file(self.file.as_deref(), &text)
     }
 
     /// Validates `text`; `path` is where it came from, for messages and relative paths.

@@ -95,7 +95,7 @@ async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
         }
         let _ = running.reload().await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// SIGTERM, SIGINT.

@@ -154,7 +154,7 @@ mod tests {
 
     fn said(text: &str) -> Vec<String> {
         let (mistakes, _) = mistakes(&format!("state_directory = \"/x\"\n{text}"), Some(Path::new("F")));
-        mistakes.iter().map(|mistake| mistake.to_string()).collect()
+        mistakes.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -39,8 +39,8 @@ struct Obstacles<'a> {
 }
 
 impl Obstacles<'_> {
-    fn add(&mut self, key: &[&str], message: impl ToString) {
-        let fault = self.config.fault(key, message.to_string());
+    fn add(&mut self, key: &[&str], message: impl std::fmt::Display) {
+        let fault = self.config.fault(key, &message);
         self.found.push(fault);
     }
 
@@ -66,7 +66,7 @@ impl Obstacles<'_> {
             // The first command makes both.
             Ok(false) => return,
             Err(error) => {
-                self.add(&key, format!("the database {} cannot be used: {error}", database.display()))
+                self.add(&key, format!("the database {} cannot be used: {error}", database.display()));
             }
         }
         let key = match source {

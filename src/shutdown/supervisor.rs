@@ -30,11 +30,14 @@ const PACE: Pace = Pace {
     good_run: Duration::from_secs(300),
 };
 
+/// Each task's name, and how often it was started again.
+type Tasks = Vec<(String, Arc<AtomicU64>)>;
+
 /// Starts tasks, and starts them again until the stop begins. It does not hold the stop up.
 pub struct Supervisor {
     stopping: watch::Receiver<bool>,
     pace: Pace,
-    tasks: Arc<Mutex<Vec<(String, Arc<AtomicU64>)>>>,
+    tasks: Arc<Mutex<Tasks>>,
 }
 
 impl Supervisor {

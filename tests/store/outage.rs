@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use imap_oauth_proxy::account::{Accounts, Admitted, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
-use imap_oauth_proxy::connection::{self, Proxy};
+use imap_oauth_proxy::connection::Proxy;
 use imap_oauth_proxy::protocol::Door;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{

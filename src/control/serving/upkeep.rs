@@ -74,6 +74,6 @@ async fn tell(mut tellers: watch::Receiver<Option<Arc<Teller>>>) {
 /// Ends when another value has taken the place; never, where none will.
 async fn replaced<T>(values: &mut watch::Receiver<T>) {
     if values.changed().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
