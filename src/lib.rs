@@ -23,6 +23,7 @@ pub mod events;
 pub mod forecast;
 mod http;
 pub mod logging;
+pub mod metrics;
 pub mod oauth;
 pub mod protocol;
 pub mod relay;

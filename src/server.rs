@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 
 use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
+use crate::metrics::Rejection;
 use crate::protocol::imap::Imap;
 use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
@@ -167,13 +168,18 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
             debug!("{peer} is closed: its address is none of the listener's `from`");
             continue;
         }
-        let Some(permit) = admission.enter(peer.ip(), &proxy.limits) else {
-            connection::turn_away::<P>(&tcp, bound.security);
-            continue;
+        let permit = match admission.enter(peer.ip(), &proxy.limits) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                proxy.metrics.rejected(P::DOOR, rejection);
+                connection::turn_away::<P>(&tcp, bound.security);
+                continue;
+            }
         };
         let connection = Connection::<P> {
             proxy,
             peer,
+            id: connection::connection_id(),
             security: bound.security,
             shutdown: shutdown.clone(),
             protocol: PhantomData,
@@ -214,27 +220,29 @@ impl Admission {
         }
     }
 
-    /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Option<ConnectionPermit> {
+    /// A place for a connection from `address`; none where a limit is reached.
+    fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Result<ConnectionPermit, Rejection> {
         self.places.limit_to(limits.connections, limits.connections_per_address);
-        let complaint = match self.places.enter(address) {
+        let (rejection, complaint) = match self.places.enter(address) {
             Ok((permit, displaced)) => {
                 if let Some(displaced) = displaced {
                     self.complain(&format!(
                         "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
                     ));
                 }
-                return Some(permit);
+                return Ok(permit);
             }
-            Err(Full::All(limit)) => {
-                format!("{limit} connections are open, and limits.connections allows no more")
-            }
-            Err(Full::Address(address, limit)) => {
-                format!("{address} has {limit} connections that have not logged in; no more are taken")
-            }
+            Err(Full::All(limit)) => (
+                Rejection::Full,
+                format!("{limit} connections are open, and limits.connections allows no more"),
+            ),
+            Err(Full::Address(address, limit)) => (
+                Rejection::Address,
+                format!("{address} has {limit} connections that have not logged in; no more are taken"),
+            ),
         };
         self.complain(&complaint);
-        None
+        Err(rejection)
     }
 
     fn complain(&self, complaint: &str) {

@@ -6,18 +6,25 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits,
-    LoginNote, LoginRecord, MailboxTrouble, SignInAs, StoreError,
+    Account, AppPassword, Authorization, CountStore, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal,
+    Limits, LoginNote, LoginRecord, MailboxTrouble, SignInAs, StoreError,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
 pub trait Store:
-    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore + CountStore
 {
 }
 
 impl<T> Store for T where
-    T: LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+    T: LoginStore
+        + GrantStore
+        + LeaseStore
+        + AccountStore
+        + SettingStore
+        + AnswerStore
+        + ChangeStore
+        + CountStore
 {
 }
 

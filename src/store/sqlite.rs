@@ -7,6 +7,7 @@
 mod accounts;
 mod answers;
 mod changes;
+mod counts;
 mod grants;
 mod holder;
 mod leases;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded, Grant,
-    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
-    LoginStore, MailboxTrouble, SealedSetting, SealingLock, SettingStore, SignInAs, Store, StoreError,
+    Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, CountStore, Folded,
+    Grant, GrantCount, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote,
+    LoginRecord, LoginStore, MailboxTrouble, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
+    StoreError,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -80,6 +81,10 @@ fails! { GrantStore:
     fn statuses() -> Vec<GrantStatus>;
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn set_told(grant: &Id, told: Option<&str>) -> ();
+}
+
+fails! { CountStore:
+    fn grant_counts() -> Vec<GrantCount>;
 }
 
 fails! { LeaseStore:

@@ -11,12 +11,13 @@ use tracing::warn;
 use crate::account::{Accounts, Gates};
 use crate::command;
 use crate::config::{Config, Door, Security};
-use crate::connection::{Proxy, Reminders};
+use crate::connection::{Live, Proxy, Reminders};
 use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::events::Teller;
+use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::store::Store;
@@ -29,16 +30,23 @@ pub(super) struct Kept {
     pub(super) tokens: Arc<Tokens>,
     gates: Arc<Gates>,
     reminders: Arc<Reminders>,
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Kept {
     pub(super) async fn new(installation: &Installation) -> Result<Self, Error> {
         let Installation { store, sealer, .. } = installation;
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), None));
+        let tokens = Tokens::new(store.clone(), sealer.clone(), HashMap::new());
+        tokens.count_in(metrics.clone());
         Ok(Self {
             accounts: Arc::new(Accounts::open(store.clone(), sealer).await?),
-            tokens: Arc::new(Tokens::new(store.clone(), sealer.clone(), HashMap::new())),
+            tokens: Arc::new(tokens),
             gates: Arc::default(),
             reminders: Arc::default(),
+            live: Arc::default(),
+            metrics,
         })
     }
 }
@@ -82,6 +90,8 @@ impl Parts {
             acceptors,
             promises: promises(config),
             reminders: kept.reminders.clone(),
+            live: kept.live.clone(),
+            metrics: kept.metrics.clone(),
             limits: config.limits.clone(),
             sources,
         }
