@@ -11,4 +11,4 @@ mod talk;
 mod watch;
 
 pub(crate) use desk::Desk;
-pub(crate) use talk::{Reply, Request};
+pub(crate) use talk::{Reply, Request, SessionRow};

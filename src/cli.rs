@@ -21,6 +21,7 @@ mod print;
 mod protocols;
 mod reload;
 mod serve;
+mod sessions;
 mod terminal;
 mod tokens;
 
@@ -51,6 +52,9 @@ struct Cli {
 enum Command {
     /// Listen for mail programs until told to stop
     Serve(serve::Arguments),
+    /// Show who is logged in at the running serve, or end sessions
+    #[command(subcommand)]
+    Sessions(sessions::Command),
     /// Have the running serve load its configuration again; exit 3 when something needs a restart
     Reload,
     /// Say whether logins can succeed at the running serve
@@ -92,6 +96,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let options = Options { config, log };
     let done = match command {
         Command::Serve(arguments) => serve::run(&options, arguments),
+        Command::Sessions(command) => wait(sessions::run(&options, command)),
         Command::Reload => wait(reload::run(&options)),
         Command::Health => wait(health::run(&options)),
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),

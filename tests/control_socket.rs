@@ -7,7 +7,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use common::{ALICE, Site, set_mode, within};
+use common::{ALICE, BOB, Site, set_mode, within};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -38,7 +38,7 @@ async fn answer(socket: &Path, bytes: &[u8]) -> Vec<Value> {
 async fn without_a_running_serve_commands_say_so_in_one_sentence() {
     let site = Site::new().await;
     let said = format!("error: no serve is running on the state directory {}\n", site.state().display());
-    for words in [&["reload"][..], &["health"]] {
+    for words in [&["reload"][..], &["health"], &["sessions", "list"], &["sessions", "close", ALICE]] {
         let ran = site.run(words).await;
         assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (1, said.as_str(), ""));
     }
@@ -165,4 +165,46 @@ async fn slow_peers_lose_their_answer_and_hold_up_nobody_for_long() {
     within("the end of a silent peer", silent[0].read_to_string(&mut said)).await.unwrap();
     assert!(said.contains("no request came within 5 s"), "{said}");
     serving.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_of_all_serves_are_listed_and_closed() {
+    let site = Site::new().await;
+    let (alice, bob) = (site.authorize(ALICE).await, site.authorize(BOB).await);
+    let (one, other) = (site.serve().await, site.serve().await);
+    let list = async || site.run(&["sessions", "list", "--json"]).await.json().as_array().unwrap().clone();
+    assert_eq!(list().await, Vec::<Value>::new());
+    assert!(site.run(&["sessions", "list"]).await.err.contains("No mail program is logged in."));
+
+    let mut first = one.client().await;
+    first.command("ID (\"name\" \"Quick Mail\" \"version\" \"7\")").await;
+    assert!(first.command(&common::login(&alice)).await.is_ok());
+    let mut second = other.log_in(&alice).await;
+    let mut third = other.log_in(&bob).await;
+    assert!(third.command("NOOP").await.is_ok());
+    let sessions = list().await;
+    assert_eq!(sessions.len(), 3);
+    let keys: Vec<_> = sessions[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected =
+        ["account", "bytes_down", "bytes_up", "client_id", "from", "id", "password", "protocol", "since"];
+    assert_eq!(keys, expected);
+    let of = |account: &str| sessions.iter().filter(move |session| session["account"] == account);
+    assert_eq!((of(ALICE).count(), of(BOB).count()), (2, 1));
+    let bobs = of(BOB).next().unwrap();
+    assert_eq!((&bobs["protocol"], &bobs["from"]), (&"imap".into(), &"127.0.0.1".into()));
+    assert!(bobs["bytes_up"].as_u64().unwrap() > 0 && bobs["bytes_down"].as_u64().unwrap() > 0, "{bobs}");
+    assert!(of(ALICE).any(|session| session["client_id"].as_str().is_some_and(|id| id.contains("Quick Mail"))));
+    assert!(site.run(&["sessions", "list"]).await.out.contains(BOB));
+
+    let id = bobs["id"].as_str().unwrap();
+    assert_eq!(site.run(&["sessions", "close", id]).await.code, 0);
+    assert!(within("the last word", third.line()).await.starts_with("* BYE "));
+    let closed = site.run(&["sessions", "close", ALICE]).await;
+    assert!(closed.code == 0 && closed.err.contains("2 sessions are told to end."), "{closed:?}");
+    for session in [&mut first, &mut second] {
+        assert!(within("the last word", session.line()).await.starts_with("* BYE "));
+    }
+    within("an empty list", async { while !list().await.is_empty() {} }).await;
+    let again = site.run(&["sessions", "close", ALICE]).await;
+    assert!(again.code == 1 && again.err.contains("none is of an account of that name"), "{again:?}");
 }

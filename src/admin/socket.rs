@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -17,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::talk::{self, LONGEST_REQUEST, Reply, Request};
-use crate::control::serving::{Running, Unready};
+use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
+use crate::control::serving::{Running, Session, Unready};
 
 /// Where the sockets are, in the state directory.
 const DIRECTORY: &str = "control";
@@ -145,6 +146,8 @@ fn is_trusted(peer: u32, owner: u32) -> bool {
 
 async fn answer(running: &Arc<Running>, request: Request) -> Vec<Reply> {
     match request {
+        Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
+        Request::Close { of } => vec![Reply::Closed(running.close(&of))],
         Request::Reload if running.is_stopping() => vec![Reply::Stopping {}],
         Request::Reload => vec![match running.reload().await {
             Ok(reloaded) => Reply::Reloaded(reloaded),
@@ -155,6 +158,21 @@ async fn answer(running: &Arc<Running>, request: Request) -> Vec<Reply> {
             Err(Unready::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),
         }],
+    }
+}
+
+fn row(session: &Session) -> SessionRow {
+    let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
+    SessionRow {
+        id: session.id.clone(),
+        account: session.account.clone(),
+        protocol: session.door.name().to_owned(),
+        from: session.from.to_string(),
+        since: since.format(&Rfc3339).unwrap_or_default(),
+        password: session.password.clone(),
+        client_id: session.client.clone(),
+        bytes_up: session.up(),
+        bytes_down: session.down(),
     }
 }
 

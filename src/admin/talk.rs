@@ -15,6 +15,13 @@ pub(super) const LONGEST_REPLY: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
+    /// The sessions: a [`Reply::Session`] for each.
+    Sessions,
+    /// That sessions end: how many, in [`Reply::Closed`].
+    Close {
+        /// A session's id, or an account's name.
+        of: String,
+    },
     /// A new configuration: [`Reply::Reloaded`].
     Reload,
     /// Whether a login can succeed: [`Reply::Ready`].
@@ -25,6 +32,10 @@ pub(crate) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
+    /// One session.
+    Session(SessionRow),
+    /// So many sessions are told to end.
+    Closed(usize),
     /// The configuration was taken.
     Reloaded(Reloaded),
     /// Logins can succeed.
@@ -35,6 +46,21 @@ pub(crate) enum Reply {
     Failed(String),
     /// All was said.
     End {},
+}
+
+/// A session, as `sessions list --json` shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionRow {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) protocol: String,
+    pub(crate) from: String,
+    /// RFC 3339, UTC.
+    pub(crate) since: String,
+    pub(crate) password: String,
+    pub(crate) client_id: Option<String>,
+    pub(crate) bytes_up: u64,
+    pub(crate) bytes_down: u64,
 }
 
 /// The next line without its end, of `longest` bytes at most; `None` at the end of what is sent.
@@ -71,6 +97,7 @@ mod tests {
     fn a_request_is_what_it_says_and_nothing_more() {
         let read = serde_json::from_str::<Request>;
         assert_eq!(read(r#"{"do":"health"}"#).unwrap(), Request::Health);
+        assert_eq!(read(r#"{"do":"close","of":"a@b"}"#).unwrap(), Request::Close { of: "a@b".into() });
         for wrong in [r#"{"do":"export"}"#, r#"{"do":"close"}"#, r#"{"do":"close","of":1}"#, "[]", "1", ""] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -31,7 +31,7 @@ use crate::tls::Identity;
 use crate::token::Tokens;
 
 pub(crate) use reload::Reloaded;
-pub(crate) use running::{CommandLine, Running, Unready};
+pub(crate) use running::{CommandLine, Running, Session, Unready};
 
 /// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tracing::info;
 
 use super::parts::{Kept, Shown};
 use crate::config::Config;
 use crate::connection::Proxy;
+pub(crate) use crate::connection::LiveSession as Session;
 use crate::control::answers::Receiver;
 use crate::events::Teller;
 use crate::shutdown::Supervisor;
@@ -74,6 +76,20 @@ impl Running {
             Ok(Err(error)) => Err(Unready::Store(error.to_string())),
             Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
         }
+    }
+
+    /// The sessions that are logged in here, the oldest first.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.kept.live.list()
+    }
+
+    /// Has the session of that id end, or all of the account of that name; how many these are.
+    pub(crate) fn close(&self, of: &str) -> usize {
+        let closed = self.kept.live.close(of);
+        if closed > 0 {
+            info!(of, closed, "sessions are closed, as a person asked");
+        }
+        closed
     }
 
     /// Whether the stop has begun.
