@@ -245,6 +245,11 @@ impl Config {
             .map(|(_, provider)| provider)
     }
 
+    /// The names of the providers that have a client.
+    pub fn usable_providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.values().filter(|provider| provider.is_usable()).map(|provider| provider.name.as_str())
+    }
+
     /// Why `account`'s provider cannot work at all, where that is known.
     pub fn unsupported(&self, account: &str) -> Option<&Unsupported> {
         let domain = domain_of(account)?;

@@ -188,12 +188,14 @@ async fn sessions_of_all_serves_are_listed_and_closed() {
     let expected =
         ["account", "bytes_down", "bytes_up", "client_id", "from", "id", "password", "protocol", "since"];
     assert_eq!(keys, expected);
-    let of = |account: &str| sessions.iter().filter(move |session| session["account"] == account);
+    let of = |account: &'static str| sessions.iter().filter(move |session| session["account"] == account);
     assert_eq!((of(ALICE).count(), of(BOB).count()), (2, 1));
     let bobs = of(BOB).next().unwrap();
     assert_eq!((&bobs["protocol"], &bobs["from"]), (&"imap".into(), &"127.0.0.1".into()));
     assert!(bobs["bytes_up"].as_u64().unwrap() > 0 && bobs["bytes_down"].as_u64().unwrap() > 0, "{bobs}");
-    assert!(of(ALICE).any(|session| session["client_id"].as_str().is_some_and(|id| id.contains("Quick Mail"))));
+    assert!(
+        of(ALICE).any(|session| session["client_id"].as_str().is_some_and(|id| id.contains("Quick Mail")))
+    );
     assert!(site.run(&["sessions", "list"]).await.out.contains(BOB));
 
     let id = bobs["id"].as_str().unwrap();

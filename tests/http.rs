@@ -105,3 +105,35 @@ async fn an_address_that_cannot_be_had_stops_the_start_in_one_sentence() {
     let said = format!("error: metrics.address {address} cannot be listened on: ");
     assert!(ran.error().contains(&said), "{ran:?}");
 }
+
+#[tokio::test]
+async fn what_is_counted_and_what_is_looked_up_is_shown_and_no_address_unless_wanted() {
+    let site = Site::new().await;
+    site.configure(ON);
+    let alice = site.authorize(common::ALICE).await;
+    let serving = site.serve().await;
+    let session = serving.log_in(&alice).await;
+    assert_eq!(site.run(&["reload"]).await.code, 0);
+    let answer = get(&serving, "/metrics").await;
+    assert!(answer.contains("content-type: application/openmetrics-text"), "{answer}");
+    let has = |text: &str, line: &str| assert!(text.contains(line), "{line} is not in {text}");
+    for line in [
+        "imap_oauth_proxy_sessions{protocol=\"imap\",provider=\"sandbox\"} 1",
+        "imap_oauth_proxy_grants{provider=\"sandbox\",state=\"ok\"} 1",
+        "imap_oauth_proxy_grants{provider=\"sandbox\",state=\"needs_authorization\"} 0",
+        "imap_oauth_proxy_store_up 1",
+        "imap_oauth_proxy_config_reload_total{result=\"ok\"} 1",
+        "imap_oauth_proxy_task_restarts_total{task=\"control socket\"} 0",
+        "imap_oauth_proxy_task_restarts_total{task=\"metrics\"} 0",
+        "imap_oauth_proxy_certificate_expiry_timestamp_seconds{listener=\"127.0.0.1:",
+        "# EOF",
+    ] {
+        has(&answer, line);
+    }
+    assert!(!answer.contains('@'), "{answer}");
+    site.configure(&format!("{ON}per_account = true\n"));
+    assert_eq!(site.run(&["reload"]).await.code, 0);
+    has(&get(&serving, "/metrics").await, common::ALICE);
+    drop(session);
+    serving.stop().await;
+}

@@ -12,17 +12,24 @@ use tokio::net::TcpListener;
 
 use crate::control::serving::Running;
 use crate::http;
+use crate::metrics::CONTENT_TYPE;
 
 pub(super) fn router(running: &Arc<Running>) -> Router {
     Router::new()
         .route("/healthz", get(async || plain(StatusCode::OK, "the process is up")))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
         .with_state(running.clone())
 }
 
 /// Answers until it is dropped.
 pub(super) async fn serve(listener: Arc<TcpListener>, router: Router) {
     http::serve_always(std::slice::from_ref(&*listener), &router).await;
+}
+
+async fn metrics(State(running): State<Arc<Running>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (headers, running.metrics().await).into_response()
 }
 
 async fn readyz(State(running): State<Arc<Running>>) -> Response {

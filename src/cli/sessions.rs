@@ -31,7 +31,9 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 
 async fn list(options: &Options, json: bool) -> Result<(), Failure> {
     let mut sessions: Vec<SessionRow> = Vec::new();
-    for reply in ask::all_running(&options.state_directory()?, &Request::Sessions).await?.into_iter().flatten() {
+    for reply in
+        ask::all_running(&options.state_directory()?, &Request::Sessions).await?.into_iter().flatten()
+    {
         match reply {
             Reply::Session(session) => sessions.push(session),
             Reply::Failed(failure) => return Err(Failure::new(failure)),
@@ -53,7 +55,8 @@ async fn list(options: &Options, json: bool) -> Result<(), Failure> {
 }
 
 fn row(session: SessionRow) -> Vec<String> {
-    let SessionRow { id, account, protocol, from, since, password, client_id, bytes_up, bytes_down } = session;
+    let SessionRow { id, account, protocol, from, since, password, client_id, bytes_up, bytes_down } =
+        session;
     let client = client_id.unwrap_or_else(|| "-".to_owned());
     vec![id, account, protocol, from, since, password, bytes_up.to_string(), bytes_down.to_string(), client]
 }
@@ -69,9 +72,14 @@ async fn close(options: &Options, of: String) -> Result<(), Failure> {
         }
     }
     match closed {
-        0 => Err(Failure::new(format!("no session has the id {of:?}, and none is of an account of that name"))
-            .hint("imap-oauth-proxy sessions list shows all")),
-        1 => Ok(print::words("1 session is told to end.")),
-        more => Ok(print::words(&format!("{more} sessions are told to end."))),
+        0 => {
+            return Err(Failure::new(format!(
+                "no session has the id {of:?}, and none is of an account of that name"
+            ))
+            .hint("imap-oauth-proxy sessions list shows all"));
+        }
+        1 => print::words("1 session is told to end."),
+        more => print::words(&format!("{more} sessions are told to end.")),
     }
+    Ok(())
 }

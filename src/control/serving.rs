@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,7 +24,8 @@ use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use crate::config::Config;
+use super::watching::Watcher;
+use crate::config::{Config, Security};
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, Store};
@@ -100,6 +102,10 @@ impl Prepared {
         let proxy = parts.proxy(config, &kept, acceptors.clone(), sources);
         let proxy = Arc::new(ArcSwap::from_pointee(proxy));
 
+        kept.metrics.know_providers(config.usable_providers());
+        kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
+        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
+
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
         let replaced = Replaced { identity: identities, teller: tellers };
@@ -109,7 +115,16 @@ impl Prepared {
             supervisor.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor.clone(), shutdown));
+        let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
+            watcher: Watcher::new(
+                kept.metrics.clone(),
+                kept.live.clone(),
+                installation.store.clone(),
+                supervisor.clone(),
+            ),
+            config: ArcSwap::from_pointee(config.clone()),
+            tls_addresses: tls.map(|(address, _)| *address).collect(),
             supervisor,
             store: installation.store.clone(),
             command_line,

@@ -176,6 +176,8 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         promises: HashMap::new(),
         reminders: Arc::default(),
         limits: here.config.limits.clone(),
+        live: Arc::default(),
+        metrics: Arc::new(imap_oauth_proxy::metrics::Metrics::new("0", None)),
         sources: Vec::new(),
     };
     let bound = server::bind(&here.config.listeners).unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
+use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
 use super::parts::{Parts, Shown};
@@ -34,6 +35,7 @@ impl Running {
         let running = self.clone();
         let reloading = tokio::task::spawn_blocking(move || running.reload_now());
         let outcome = reloading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
+        self.kept.metrics.config_reloaded(outcome.is_ok(), OffsetDateTime::now_utc().unix_timestamp());
         match &outcome {
             Ok(Reloaded { needs_restart, warnings }) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -68,6 +70,7 @@ impl Running {
         // From here on nothing fails.
         log.apply();
         self.kept.tokens.replace_clients(parts.clients());
+        self.kept.metrics.know_providers(config.usable_providers());
         self.longest_drain.fetch_max(config.limits.drain_seconds, Ordering::Relaxed);
         if let Some(receiver) = &self.receiver {
             receiver.follow(&config);
@@ -76,7 +79,9 @@ impl Running {
         let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), sources);
         self.replace(proxy, new.identity.clone(), teller);
         *shown = new;
-        Ok(Reloaded { needs_restart, warnings: config.warnings })
+        let warnings = config.warnings.clone();
+        self.config.store(Arc::new(config));
+        Ok(Reloaded { needs_restart, warnings })
     }
 
     fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {

@@ -1,19 +1,22 @@
 //! The running proxy, as those see it who ask it something: the control socket, a signal, a watcher over HTTP.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tracing::info;
 
 use super::parts::{Kept, Shown};
 use crate::config::Config;
-use crate::connection::Proxy;
 pub(crate) use crate::connection::LiveSession as Session;
+use crate::connection::Proxy;
 use crate::control::answers::Receiver;
+use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::shutdown::Supervisor;
 use crate::store::{Store, StoreError, fold};
@@ -49,6 +52,11 @@ pub(crate) struct Running {
     /// Seconds; sessions keep the limits that they began with.
     pub(super) longest_drain: AtomicU64,
     pub(super) stopping: AtomicBool,
+    pub(super) watcher: Watcher,
+    /// As read last, with what only a start sets.
+    pub(super) config: ArcSwap<Config>,
+    /// Of the listeners that show a certificate.
+    pub(super) tls_addresses: Vec<SocketAddr>,
 }
 
 /// Why the proxy takes no login just now.
@@ -105,6 +113,19 @@ impl Running {
     /// Where the process keeps what it has to.
     pub(crate) fn state_directory(&self) -> &Path {
         &self.started.state_directory
+    }
+
+    /// Everything that is counted, as text for Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let config = self.config.load_full();
+        self.watcher.text(&config, self.certificates(), config.metrics.per_account).await
+    }
+
+    /// When the certificate of each listener ends.
+    fn certificates(&self) -> Vec<(String, i64)> {
+        let ends = self.identity.borrow().as_ref().and_then(|identity| identity.ends_at());
+        let Some(ends) = ends.map(OffsetDateTime::unix_timestamp) else { return Vec::new() };
+        self.tls_addresses.iter().map(|address| (address.to_string(), ends)).collect()
     }
 
     pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
