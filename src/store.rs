@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
 pub use account::{
-    Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
-    MailboxTrouble, Verifier, fold, is_of_domain,
+    Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
+    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
@@ -31,7 +31,7 @@ pub use contract::{
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
 pub use directory::{DirectoryError, Lock, StateDirectory};
-pub use grant::{Grant, GrantKind, GrantState, GrantStatus, Right};
+pub use grant::{Grant, GrantKind, GrantState, GrantStatus, NextLook, Right, Watch};
 pub use limits::Limits;
 pub use sqlite::{Judge, Sqlite};
 

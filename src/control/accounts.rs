@@ -4,7 +4,10 @@ use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_aliases, check_login_name};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant};
+use crate::store::{Account, AccountRow};
+
+/// Accounts that are read at once.
+const PAGE: u32 = 500;
 
 /// The account's name as it is stored, where `name` is an account or an alias; else `name`.
 pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Error> {
@@ -12,27 +15,17 @@ pub(super) async fn canonical_name(installation: &Installation, name: &str) -> R
     Ok(known.map_or_else(|| name.to_owned(), |known| known.account.name))
 }
 
-/// An account with its grant, and how many app passwords it has.
-#[derive(Debug)]
-pub(crate) struct AccountEntry {
-    /// The account.
-    pub(crate) account: Account,
-    /// Its grant; `None` where it has none.
-    pub(crate) grant: Option<Grant>,
-    /// How many app passwords open it.
-    pub(crate) passwords: usize,
-}
-
 /// All accounts, by name.
-pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountEntry>, Error> {
-    let grants = installation.store.grants().await?;
-    let mut entries = Vec::new();
-    for account in installation.store.accounts().await? {
-        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
-        let passwords = installation.store.passwords(&account.id).await?.len();
-        entries.push(AccountEntry { account, grant, passwords });
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountRow>, Error> {
+    let mut all: Vec<AccountRow> = Vec::new();
+    loop {
+        let after = all.last().map(|row| row.account.name.as_str());
+        let page = installation.store.account_page(after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
     }
-    Ok(entries)
 }
 
 /// Removes an account, its passwords, and its grant where no other account uses it.

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits,
-    LoginNote, LoginRecord, MailboxTrouble, SignInAs, StoreError,
+    Account, AccountRow, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal,
+    Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
@@ -61,9 +61,26 @@ pub trait GrantStore: Send + Sync {
     /// returns the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
-    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it. Disabled
-    /// accounts do not count in it.
-    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it; by identity,
+    /// those behind `after`, `limit` at most. Disabled accounts do not count in it.
+    async fn statuses(
+        &self,
+        watch: Watch,
+        after: Option<&Id>,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// The grants that `watch` has to look at by `now`, `limit` at most: those that were written since the last
+    /// look, and those whose time has come. One that only disabled accounts use is among them, without a name.
+    async fn due(
+        &self,
+        watch: Watch,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Writes down when `watch` looks at grants again. One that was written since it was read stays due.
+    async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<(), StoreError>;
 
     /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
     /// that; false where it is not, or another process is telling.
@@ -75,8 +92,8 @@ pub trait GrantStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
-    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
+    /// Writes down what the administrator has been told about `grants`, and ends the reservations.
+    async fn set_told(&self, grants: &[&Id], told: Option<&str>) -> Result<(), StoreError>;
 }
 
 /// The right to refresh a grant, which one process has at a time.
@@ -101,6 +118,10 @@ pub trait LeaseStore: Send + Sync {
 pub trait AccountStore: Send + Sync {
     /// All accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Accounts with their grants and how many app passwords they have, by name: those behind the one called
+    /// `after`, `limit` at most.
+    async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError>;
 
     /// Stores an authorisation: the grant, and the account and its aliases where they are new. What was known of
     /// the mailbox under another grant is forgotten: its trouble, and whose name was taken.

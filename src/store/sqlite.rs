@@ -45,6 +45,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "rights", include_str!("sqlite/migrations/0004_rights.sql")),
     (5, "causes", include_str!("sqlite/migrations/0005_causes.sql")),
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
+    (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded, Grant,
-    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
-    LoginStore, MailboxTrouble, SealedSetting, SealingLock, SettingStore, SignInAs, Store, StoreError,
+    Absence, Account, AccountRow, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded,
+    Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
+    LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
+    StoreError, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -77,9 +78,11 @@ fails! { GrantStore:
     fn grant(id: &Id) -> Option<Grant>;
     fn grant_of(provider: &str, owner: &str, kind: GrantKind) -> Option<Grant>;
     fn update_grant(grant: &Grant) -> i64;
-    fn statuses() -> Vec<GrantStatus>;
+    fn statuses(watch: Watch, after: Option<&Id>, limit: u32) -> Vec<GrantStatus>;
+    fn due(watch: Watch, now: OffsetDateTime, limit: u32) -> Vec<GrantStatus>;
+    fn look_again(watch: Watch, looks: &[NextLook]) -> ();
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
-    fn set_told(grant: &Id, told: Option<&str>) -> ();
+    fn set_told(grants: &[&Id], told: Option<&str>) -> ();
 }
 
 fails! { LeaseStore:
@@ -89,6 +92,7 @@ fails! { LeaseStore:
 
 fails! { AccountStore:
     fn accounts() -> Vec<Account>;
+    fn account_page(after: Option<&str>, limit: u32) -> Vec<AccountRow>;
     fn authorize(authorization: &Authorization) -> Account;
     fn remove_account(account: &Id) -> ();
     fn add_alias(account: &Id, alias: &str) -> ();

@@ -7,7 +7,7 @@ use crate::cli::failure::{Done, Failure};
 use crate::cli::print::{self, rfc3339};
 use crate::command;
 use crate::control::Installation;
-use crate::control::grants::{self, Overview};
+use crate::control::grants::{Overview, Pages};
 use crate::forecast::{self, EndCause};
 use crate::store::{self, Grant, GrantKind};
 use crate::trouble;
@@ -159,15 +159,26 @@ fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
 
 pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
     let now = OffsetDateTime::now_utc();
-    let overviews = grants::list(installation).await?;
-    let listed: Vec<Listed> = overviews.into_iter().map(|overview| Listed::new(overview, now)).collect();
-    let done = match listed.iter().any(|grant| grant.needs_person) {
-        true => Done::NeedsPerson,
-        false => Done::Well,
-    };
-    match json {
-        true => print::json(&listed)?,
-        false => show(&listed, has_several_doors(installation)),
+    let (mut done, mut pages, mut rows) = (Done::Well, Pages::default(), Vec::new());
+    let mut array = json.then(print::JsonArray::begin);
+    loop {
+        let page = pages.next(installation).await?;
+        if page.is_empty() {
+            break;
+        }
+        for listed in page.into_iter().map(|overview| Listed::new(overview, now)) {
+            if listed.needs_person {
+                done = Done::NeedsPerson;
+            }
+            match &mut array {
+                Some(array) => array.push(&listed)?,
+                None => rows.push(listed),
+            }
+        }
+    }
+    match array {
+        Some(array) => array.end(),
+        None => show(&rows, has_several_doors(installation)),
     }
     Ok(done)
 }
