@@ -22,7 +22,7 @@ use self::news::{Event, News};
 use crate::config::{Events, Provider};
 use crate::forecast::{self, EndCause};
 use crate::oauth::Webhook;
-use crate::store::{GrantStatus, Id, NextLook, Store, StoreError, Watch};
+use crate::store::{Act, Actor, GrantStatus, Id, NextLook, Store, StoreError, Watch};
 
 /// How soon after a change of a grant it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -190,10 +190,14 @@ impl Teller {
             accounts = event.accounts.len(),
             "telling"
         );
-        match self.delivery.deliver(&event).await {
-            true => self.remember(&claimed).await,
-            false => Ok(()),
+        if !self.delivery.deliver(&event).await {
+            return Ok(());
         }
+        self.remember(&claimed).await?;
+        let actor = Actor { surface: "serve".to_owned(), user: None, uid: None };
+        let deed = event.event.to_owned();
+        let act = Act { deed, accounts: event.accounts, about: event.reason, actor };
+        self.store.record(&act, now).await
     }
 
     /// Writes down that all `members`, which have one cause, are told.

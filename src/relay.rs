@@ -26,6 +26,8 @@ use crate::protocol::{LastWord, Overheard, Watch};
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
 /// Nothing comes any more: a mail program that stays only keeps its place from another session.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
+/// How often a session that is to end is looked at.
+const LOOK: Duration = Duration::from_millis(300);
 /// For the last word on its way to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
@@ -143,7 +145,7 @@ where
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        let before = self.up.bytes + self.down.bytes;
+        let before = self.moved();
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
         if let Poll::Ready(Err(failure)) = up {
             return Poll::Ready(failure.end(End::ClientFailed, End::UpstreamFailed));
@@ -168,7 +170,7 @@ where
             return Poll::Ready(self.first_end.take().unwrap_or(End::Client));
         }
         if self.first_end.is_some() {
-            ready!(self.poll_half_closed(context, self.up.bytes + self.down.bytes != before));
+            ready!(self.poll_half_closed(context, self.moved() != before));
             return Poll::Ready(End::HalfClosedIdle);
         }
         Poll::Pending
@@ -190,14 +192,17 @@ where
     /// After the farewell's patience it ends in any case.
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
+        // What moved before is not known: it may have been just now.
+        let (mut moved, mut still_since) = (self.moved(), Instant::now());
         loop {
-            let before = self.up.bytes + self.down.bytes;
-            let quiet_until = (Instant::now() + W::QUIET).min(deadline);
-            if let Ok(end) = tokio::time::timeout_at(quiet_until, poll_fn(|context| self.poll(context))).await
-            {
+            let look = (Instant::now() + LOOK.min(W::QUIET)).min(deadline);
+            if let Ok(end) = tokio::time::timeout_at(look, poll_fn(|context| self.poll(context))).await {
                 return end;
             }
-            let line = match self.last_word(before, farewell.reason) {
+            if std::mem::replace(&mut moved, self.moved()) != self.moved() {
+                still_since = Instant::now();
+            }
+            let line = match self.last_word(still_since.elapsed() >= W::QUIET, farewell.reason) {
                 LastWord::NotYet if Instant::now() < deadline => continue,
                 LastWord::NotYet | LastWord::Silence => String::new(),
                 LastWord::Say(line) => line,
@@ -207,13 +212,19 @@ where
         }
     }
 
-    /// What the protocol lets us say, where nothing came since there were `before` bytes.
-    fn last_word(&self, before: u64, reason: &str) -> LastWord {
+    /// What the protocol lets us say, where nothing has moved for long enough.
+    fn last_word(&self, is_still: bool, reason: &str) -> LastWord {
         let pending = [&self.up.pending, &self.down.pending];
-        match self.up.bytes + self.down.bytes == before && pending.iter().all(|bytes| bytes.is_empty()) {
-            true => self.watch.last_word(self.down.tail, reason),
-            false => LastWord::NotYet,
+        match pending.iter().all(|bytes| bytes.is_empty()) {
+            // The provider has said all that it will ever say.
+            true if self.down.is_closed() => LastWord::Silence,
+            true if is_still => self.watch.last_word(self.down.tail, reason),
+            _ => LastWord::NotYet,
         }
+    }
+
+    fn moved(&self) -> u64 {
+        self.up.bytes + self.down.bytes
     }
 
     async fn close(&mut self, last_word: &str) -> io::Result<()> {

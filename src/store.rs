@@ -13,6 +13,7 @@ mod directory;
 mod grant;
 mod limits;
 mod sqlite;
+mod trail;
 
 use std::fmt;
 use std::path::Path;
@@ -25,15 +26,16 @@ pub use account::{
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
-    SealingLock, SettingStore, Store,
+    SealingLock, SettingStore, Store, TrailStore,
 };
 #[cfg(test)]
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
-pub use directory::{DirectoryError, Lock, StateDirectory};
+pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, NextLook, Right, Watch};
 pub use limits::Limits;
-pub use sqlite::{Judge, Sqlite};
+pub use sqlite::{Judge, RestoreError, Sqlite, restore};
+pub use trail::{Act, Actor, TrailEntry};
 
 /// Opens the store in `database`, making or migrating it as needed. The caller holds the state directory's
 /// lock, so that two processes never migrate at once.

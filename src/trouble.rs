@@ -137,7 +137,7 @@ pub enum Way {
 impl Cause {
     /// The configuration does not have the `provider` of a grant.
     pub fn provider_unknown(provider: &str) -> Self {
-        let text = format!("the configuration has no [providers.{provider}] any more");
+        let text = format!("the configuration has no provider named {provider} any more");
         Self { kind: CauseKind::ProviderUnknown, code: None, text }
     }
 }

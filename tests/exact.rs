@@ -8,12 +8,15 @@ mod common;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::client::Client;
 use common::plain::Plain;
 use common::{ALICE, Serving, Site, login};
 use flate2::Compression;
 use flate2::write::{DeflateDecoder, DeflateEncoder};
 use sandbox::{Flavour, LoginFault, Sandbox, pattern};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 const CLEARTEXT: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
@@ -103,6 +106,74 @@ async fn security_row_2_an_ok_with_data_behind_it_split_at_every_byte() {
         let got = client.read_exact(expected.len()).await;
         assert_eq!(String::from_utf8_lossy(&got), expected, "records of {cut}");
     }
+}
+
+#[tokio::test]
+async fn security_row_2_a_senders_login_with_a_message_behind_it_split_at_every_byte() {
+    let (site, settings) = sending().await;
+    let controls = site.sandbox.controls();
+    controls.forbid(settings["password"].as_str().unwrap());
+    let serving = site.serve().await;
+    let said =
+        [&hello(&settings), "MAIL FROM:<alice@example.com>\r\nRCPT TO:<x@example.org>\r\nDATA\r\n"].concat();
+    let said = [&said, "Subject: dots\r\n\r\n..\r\n.\r\nQUIT\r\n"].concat();
+    let expected = codes(&conversation(&serving, &[said.as_bytes()]).await);
+    assert_eq!(expected[expected.len() - 6..], ["235 ", "250 ", "250 ", "354 ", "250 ", "221 "]);
+
+    let mut running = JoinSet::new();
+    for cut in 1..said.len() {
+        if running.len() == ABREAST {
+            running.join_next().await.unwrap().unwrap();
+        }
+        let (address, said, expected) = (serving.address(), said.clone(), expected.clone());
+        running.spawn(async move {
+            let (head, tail) = said.as_bytes().split_at(cut);
+            let heard = talk(Plain::connect(address).await, &[head, tail]).await;
+            assert_eq!(codes(&heard), expected, "cut at {cut}: {heard}");
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+    let octets: Vec<&[u8]> = said.as_bytes().chunks(1).collect();
+    assert_eq!(codes(&conversation(&serving, &octets).await), expected, "octet by octet");
+    assert_eq!(controls.stats().messages, said.len() as u64 + 1);
+    assert!(controls.sent().iter().all(|sent| sent.data == b"Subject: dots\r\n\r\n..\r\n"));
+    site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+async fn security_row_2_a_submission_servers_replies_split_at_every_byte() {
+    let (site, settings) = sending().await;
+    let serving = site.serve().await;
+    let said = [&hello(&settings), "NOOP\r\nHELP\r\nQUIT\r\n"].concat();
+    let expected = codes(&conversation(&serving, &[said.as_bytes()]).await);
+    // As long as the longest thing that the server says at once.
+    for piece in 1..=250 {
+        site.sandbox.controls().submission(|submission| submission.piece = piece);
+        let heard = conversation(&serving, &[said.as_bytes()]).await;
+        assert_eq!(codes(&heard), expected, "pieces of {piece}: {heard}");
+    }
+    site.sandbox.assert_no_violations();
+}
+
+/// A site where Alice can send, over a listener in cleartext; and her settings.
+async fn sending() -> (Site, Value) {
+    let listener = CLEARTEXT.replace("[[listeners]]", "[[listeners]]\nprotocol = \"submission\"");
+    let site = Site::with_config(Sandbox::builder().user(ALICE).submission(), &listener).await;
+    let settings = site.authorize(ALICE).await;
+    (site, settings)
+}
+
+/// EHLO and AUTH with `settings`.
+fn hello(settings: &Value) -> String {
+    let password = settings["password"].as_str().unwrap();
+    format!("EHLO x\r\nAUTH PLAIN {}\r\n", STANDARD.encode(format!("\0{ALICE}\0{password}")))
+}
+
+/// The code and the mark of each line: the texts of a provider hold the time.
+fn codes(heard: &str) -> Vec<String> {
+    heard.lines().map(|line| line.chars().take(4).collect()).collect()
 }
 
 // Size.

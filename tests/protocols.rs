@@ -145,6 +145,19 @@ async fn a_door_that_nobody_named_and_that_does_not_open_is_left_out_with_its_cu
 }
 
 #[tokio::test]
+async fn a_door_that_cannot_be_asked_now_waits() {
+    let site = microsoft().await;
+    site.sandbox.controls().every_step(Step::Greeting, StepFault::Close);
+    let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
+    assert_eq!((ran.code, doors(&ran)), (0, vec!["imap".to_owned()]), "{ran:?}");
+    assert!(ran.err.contains("the sign-in over SMTP submission could not be tried yet"), "{ran:?}");
+    assert_eq!(opened(&site, ALICE).await, json!(["imap", "submission"]));
+    site.sandbox.controls().heal_steps();
+    let serving = site.serve().await;
+    serving.submit_as(&ran.json()).await;
+}
+
+#[tokio::test]
 async fn a_door_that_was_named_is_proven_or_nothing_is_stored() {
     for named in ["imap,submission", "submission"] {
         let site = microsoft().await;

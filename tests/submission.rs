@@ -290,6 +290,24 @@ async fn what_a_person_must_mend_is_a_535_with_cause_and_cure() {
     assert!(reply.text().contains(&format!("imap-oauth-proxy authorize {ALICE}")), "{reply:?}");
 }
 
+/// Most tenants have IMAP on and sending off, so a collector's logins must not hide why nothing is sent.
+#[tokio::test]
+async fn a_mail_program_that_reads_does_not_hide_why_another_cannot_send() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    let serving = site.serve().await;
+    controls.next_step(Step::Token, SubmissionRefusal::SmtpAuthDisabledMailbox);
+    let mut sender = serving.submit().await;
+    sign_in(&mut sender, &settings).await;
+    drop(serving.log_in(&settings).await);
+    let (listed, _) = site.tokens().await;
+    let error = listed[0]["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("switched off for this mailbox"), "{listed:#?}");
+    assert!(sign_in(&mut sender, &settings).await.starts_with("235 "));
+    assert!(site.tokens().await.0[0]["last_error"].is_null(), "sending works again");
+}
+
 #[tokio::test]
 async fn a_server_that_breaks_the_protocol_is_refused_before_the_token_is_sent() {
     for flavour in FLAVOURS {
@@ -785,4 +803,39 @@ async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses(
         // What is refused again in the same way is told once, until a message is taken.
         assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
     }
+}
+
+/// `last_refusal` of the only account, once it is as wanted: it is written down beside the session.
+async fn last_refusal(site: &Site, is_wanted: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+    within("last_refusal", async {
+        loop {
+            let (tokens, code) = site.tokens().await;
+            assert_eq!((tokens[0]["state"].as_str(), code), (Some("ok"), 0), "{tokens:?}");
+            let refusal = tokens[0].get("last_refusal").cloned();
+            if is_wanted(refusal.as_ref()) {
+                return refusal;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refused_message_is_listed_until_one_is_taken() {
+    let site = site(Flavour::Exchange).await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut client = serving.submit_as(&settings).await;
+    for (refusal, code) in
+        [(SubmissionRefusal::SendAsDenied, "5.2.252"), (SubmissionRefusal::MailboxFull, "5.2.2")]
+    {
+        site.sandbox.controls().next_step(Step::Message, refusal);
+        client.mail(ALICE, &[BOB], MESSAGE).await;
+        let listed = last_refusal(&site, |listed| listed.is_some_and(|it| it["code"] == code)).await.unwrap();
+        assert_eq!(listed["protocol"], "submission");
+        let text = listed.to_string();
+        assert!(!text.contains(BOB) && !text.contains("other@example.com"), "{text}");
+    }
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
+    last_refusal(&site, |listed| listed.is_none()).await;
 }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use super::Accounts;
+use crate::protocol::Door;
 use crate::store::{Account, LoginNote, MailboxTrouble, SignInAs};
 use crate::trouble::Trouble;
 
@@ -41,29 +42,31 @@ impl Accounts {
     /// Remembers that the provider's mail server does not open this mailbox, although the token was
     /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
     /// endpoint.
-    pub async fn refused(&self, account: &Account, trouble: Trouble) {
-        let count = account.trouble.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
+    pub async fn refused(&self, account: &Account, door: Door, trouble: Trouble) {
+        let before = account.troubles.get(door.name());
+        let count = before.map_or(1, |trouble| trouble.count.saturating_add(1));
         let minutes = 2u32.saturating_pow(count - 1).min(LONGEST_REFUSAL_PAUSE_MINUTES);
         let at = OffsetDateTime::now_utc();
         let retry_at = at.saturating_add(time::Duration::minutes(minutes.into()));
-        self.set_trouble(account, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
+        self.set_trouble(account, door, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
     }
 
-    /// Remembers what the provider said about this account, at a sign-in or in a session; it holds nothing up.
-    pub async fn note_trouble(&self, account: &Account, trouble: Trouble) {
+    /// Remembers what the provider said about this account at that door, at a sign-in or in a session; it holds
+    /// nothing up.
+    pub async fn note_trouble(&self, account: &Account, door: Door, trouble: Trouble) {
         let at = OffsetDateTime::now_utc();
-        self.set_trouble(account, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
+        self.set_trouble(account, door, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
     }
 
-    /// Forgets the trouble on record, because a login succeeded.
-    pub async fn accepted(&self, account: &Account) {
-        if account.trouble.is_some() {
-            self.set_trouble(account, None).await;
+    /// Forgets the trouble on record for that door, because a login there succeeded.
+    pub async fn accepted(&self, account: &Account, door: Door) {
+        if account.troubles.contains_key(door.name()) {
+            self.set_trouble(account, door, None).await;
         }
     }
 
-    async fn set_trouble(&self, account: &Account, trouble: Option<&MailboxTrouble>) {
-        if let Err(error) = self.store.set_trouble(&account.id, trouble).await {
+    async fn set_trouble(&self, account: &Account, door: Door, trouble: Option<&MailboxTrouble>) {
+        if let Err(error) = self.store.set_trouble(&account.id, door.name(), trouble).await {
             tracing::warn!(account = account.name, "the account's state was not written: {error}");
         }
     }

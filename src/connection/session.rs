@@ -76,7 +76,7 @@ fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Over
     let writing = async move {
         match overheard {
             Overheard::Trouble(advice) => {
-                proxy.accounts.note_trouble(&account, advice.trouble()).await;
+                proxy.accounts.note_trouble(&account, door, advice.trouble()).await;
                 warn!(account = account.name, "{advice}");
             }
             Overheard::MessageRefused { code, advice } => {

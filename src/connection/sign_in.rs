@@ -75,7 +75,7 @@ impl<P: Protocol> Connection<P> {
         };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, session))) => {
-                self.proxy.accounts.accepted(account).await;
+                self.proxy.accounts.accepted(account, P::DOOR).await;
                 self.warn_of_broken_promises(&upstream.provider.name, &accepted.lacking);
                 Ok((accepted, session, permit))
             }
@@ -109,11 +109,11 @@ impl<P: Protocol> Connection<P> {
         let Failed::Refused(refusal) = failed else { return };
         let trouble = refusal.trouble();
         // Once, and never in the place of a refused token, whose record holds refreshes back.
-        let is_news =
-            account.trouble.as_ref().is_none_or(|known| known.count == 0 && known.trouble != trouble);
+        let known = account.troubles.get(P::DOOR.name());
+        let is_news = known.is_none_or(|known| known.count == 0 && known.trouble != trouble);
         // What a refused token means is written down by [`Attempt::run`].
         if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
-            self.proxy.accounts.note_trouble(account, trouble).await;
+            self.proxy.accounts.note_trouble(account, P::DOOR, trouble).await;
         }
     }
 }
@@ -145,7 +145,7 @@ impl<P: Protocol> Attempt<'_, P> {
             Tried::In(signed_in) => return Ok(signed_in),
             Tried::Refused(said, upstream) => (said, upstream),
         };
-        if let Some(trouble) = &self.account.trouble
+        if let Some(trouble) = self.account.troubles.get(P::DOOR.name())
             && trouble.retry_at > OffsetDateTime::now_utc()
         {
             warn!(account = self.account.name, "refused again, and no other token is tried yet: {said}");
@@ -161,7 +161,7 @@ impl<P: Protocol> Attempt<'_, P> {
         if let Mailbox::OfDomain(mailbox) = self.mailbox {
             trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
         }
-        self.connection.proxy.accounts.refused(self.account, trouble).await;
+        self.connection.proxy.accounts.refused(self.account, P::DOOR, trouble).await;
         Err(Failed::Refused(Refusal::Token(said)))
     }
 

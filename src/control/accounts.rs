@@ -1,5 +1,6 @@
 //! What mail programs log in to.
 
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_aliases, check_login_name};
@@ -33,6 +34,7 @@ pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Ac
     let account = installation.exact_account(name).await?.account;
     let _removing = Uninterrupted::begin();
     installation.store.remove_account(&account.id).await?;
+    installation.record(Deed::Removed, &[&account.name], None).await;
     Ok(account)
 }
 
@@ -48,6 +50,7 @@ pub(crate) async fn alias(
     let account = installation.exact_account(name).await?.account;
     check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
     installation.store.add_alias(&account.id, alias).await?;
+    installation.record(Deed::AliasAdded, &[&account.name], Some(alias)).await;
     Ok(account)
 }
 
@@ -61,6 +64,8 @@ pub(crate) async fn set_disabled(
     let is_new = account.disabled != disabled;
     if is_new {
         installation.store.set_disabled(&account.id, disabled).await?;
+        let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
+        installation.record(deed, &[&account.name], None).await;
     }
     Ok((account, is_new))
 }
@@ -69,7 +74,10 @@ pub(crate) async fn set_disabled(
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     match installation.store.remove_alias(&account.id, alias).await? {
-        true => Ok(account),
+        true => {
+            installation.record(Deed::AliasRemoved, &[&account.name], Some(alias)).await;
+            Ok(account)
+        }
         false => Err(Error::NoAlias { account: account.name, name: alias.to_owned() }),
     }
 }

@@ -159,15 +159,14 @@ async fn account_steps(
         return;
     }
     let names = Names { account: name, owner: grant.person(), remembered: account.sign_in_as };
-    let mut all_opened = ways.len() == doors.len();
     for dialler in ways {
-        steps.at(Some(dialler.service.door));
-        all_opened &= mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await;
+        let door = dialler.service.door;
+        steps.at(Some(door));
+        if mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await {
+            let _ = installation.store.set_trouble(&account.id, door.name(), None).await;
+        }
     }
     steps.at(None);
-    if all_opened {
-        let _ = installation.store.set_trouble(&account.id, None).await;
-    }
 }
 
 /// The way to the server of `door`, where `grant` opens that and the server answers.

@@ -109,7 +109,7 @@ impl Overview {
     /// When what is on record happened last.
     pub(crate) fn failed_at(&self) -> Option<OffsetDateTime> {
         let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);
-        of_grant.or(self.account.trouble.as_ref().map(|trouble| trouble.at))
+        of_grant.or(self.account.trouble().map(|trouble| trouble.at))
     }
 }
 
@@ -120,7 +120,7 @@ fn state(account: &Account, grant: Option<&Grant>) -> State {
     let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
         return State::Of(GrantState::NeedsAuthorization);
     };
-    let refused = account.trouble.as_ref().is_some_and(|trouble| trouble.count > 0);
+    let refused = account.trouble().is_some_and(|trouble| trouble.count > 0);
     match grant.state == GrantState::Ok && refused {
         true => State::Of(GrantState::Misconfigured),
         false => State::Of(grant.state),
@@ -145,7 +145,7 @@ fn trouble(
     let Some(grant) = grant else {
         return Some(Trouble::new(CauseKind::NoGrant, "there is no authorisation", authorize()));
     };
-    let of_mailbox = || account.trouble.as_ref().map(|known| known.trouble.clone());
+    let of_mailbox = || account.trouble().map(|known| known.trouble.clone());
     let recorded = grant.trouble.clone().or_else(of_mailbox);
     if recorded.is_some() {
         return recorded;

@@ -98,7 +98,7 @@ pub(super) struct Event {
     owner: String,
     provider: String,
     state: GrantState,
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     cure: Option<String>,
     at: Option<String>,
 }

@@ -1,5 +1,8 @@
 //! Accounts, their login names and app passwords, as rows of the store.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{Grant, Id, Limits};
@@ -52,8 +55,8 @@ pub struct Account {
     pub last_login_at: Option<OffsetDateTime>,
     /// The address it came from.
     pub last_login_from: Option<String>,
-    /// What the provider's mail server had against this mailbox, until a login succeeds.
-    pub trouble: Option<MailboxTrouble>,
+    /// What the provider's mail servers had against this mailbox, by the door's name, until a login there succeeds.
+    pub troubles: BTreeMap<String, MailboxTrouble>,
     /// Whether it lets nobody in, whatever the password.
     pub disabled: bool,
     /// Whose name the provider took at the last sign-in, where there are two to choose from.
@@ -75,16 +78,25 @@ pub struct LastRefusal {
     pub trouble: Trouble,
 }
 
-/// Why a mailbox did not open although its token was fresh.
-#[derive(Clone, Debug)]
+impl Account {
+    /// The worst of its troubles: a refused token before a remark, the newer before the older.
+    pub fn trouble(&self) -> Option<&MailboxTrouble> {
+        self.troubles.values().max_by_key(|trouble| (trouble.count > 0, trouble.at))
+    }
+}
+
+/// Why a door of a mailbox did not open although its token was fresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxTrouble {
     /// Cause and cure.
     pub trouble: Trouble,
     /// Times in a row.
     pub count: u32,
     /// When it was last met.
+    #[serde(with = "time::serde::timestamp")]
     pub at: OffsetDateTime,
-    /// No other token is fetched for this mailbox before this.
+    /// No other token is fetched for this door of the mailbox before this.
+    #[serde(with = "time::serde::timestamp")]
     pub retry_at: OffsetDateTime,
 }
 

@@ -1,23 +1,32 @@
 //! What every store does, cut by who asks for it. `tests/store` holds each store to it.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal,
-    Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
+    Account, AccountRow, Act, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id,
+    LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError, TrailEntry,
+    Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
 pub trait Store:
-    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore + TrailStore
 {
 }
 
 impl<T> Store for T where
-    T: LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore
+    T: LoginStore
+        + GrantStore
+        + LeaseStore
+        + AccountStore
+        + SettingStore
+        + AnswerStore
+        + ChangeStore
+        + TrailStore
 {
 }
 
@@ -30,8 +39,13 @@ pub trait LoginStore: Send + Sync {
     /// Remembers logins.
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
 
-    /// Writes down, or forgets, what the provider's mail server has against an account.
-    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError>;
+    /// Writes down, or forgets, what the provider's mail server for the door of that name has against an account.
+    async fn set_trouble(
+        &self,
+        account: &Id,
+        door: &str,
+        trouble: Option<&MailboxTrouble>,
+    ) -> Result<(), StoreError>;
 
     /// Writes down, or forgets, what the provider refused last in a session of an account.
     async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError>;
@@ -180,6 +194,21 @@ pub trait AnswerStore: Send + Sync {
     async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// The audit trail, which is kept for 400 days, and the newest 100,000 entries of it.
+#[async_trait]
+pub trait TrailStore: Send + Sync {
+    /// Writes down what was done, and forgets what is too old.
+    async fn record(&self, act: &Act, now: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// What was written down from `since` on behind the entry `after`, in order, `limit` at most.
+    async fn trail(
+        &self,
+        since: Option<OffsetDateTime>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<TrailEntry>, StoreError>;
+}
+
 /// What other processes did to the store, and to the database that it is kept in.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
@@ -195,6 +224,9 @@ pub trait ChangeStore: Send + Sync {
     async fn reopen(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Writes a copy of the store, as it is at one moment, to `file`, which must not exist; others go on meanwhile.
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError>;
 
     /// Changes when another database has taken the place of the one that was open: what is remembered of
     /// rows that were read before means nothing any more.

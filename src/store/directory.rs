@@ -26,7 +26,7 @@ impl StateDirectory {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(DirectoryError::Foreign { path: path.to_owned(), owner: owner_name(metadata.uid()) });
+            return Err(DirectoryError::Foreign { path: path.to_owned(), owner: user_name(metadata.uid()) });
         }
         if metadata.mode() & 0o077 != 0 {
             tracing::warn!(directory = %path.display(), "the state directory was open to others; its mode is now 0700");
@@ -61,7 +61,7 @@ impl Lock {
 }
 
 /// The user's name, else `#UID` as sudo takes it.
-fn owner_name(uid: u32) -> String {
+pub fn user_name(uid: u32) -> String {
     std::fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|users| {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+mod backup;
 mod changes;
 mod grants;
 mod holder;
@@ -16,6 +17,7 @@ mod look;
 mod place;
 mod rows;
 mod settings;
+mod trail;
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ use self::look::Looks;
 use self::place::Place;
 use super::{Absence, StoreError};
 
+pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[

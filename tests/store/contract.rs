@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::store::{
-    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal, Limits,
-    LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier, Watch, fold,
+    Account, Act, Actor, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal,
+    Limits, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier, Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
@@ -50,6 +50,8 @@ macro_rules! holds_for {
                 what_wrote_meanwhile_is_not_overwritten_by_a_later_look,
                 what_was_told_goes_on_with_the_grant_that_takes_the_place,
                 accounts_are_read_page_by_page_with_all_that_belongs_to_them,
+                the_trail_is_in_order_and_keeps_what_is_not_too_old,
+                a_copy_is_a_store_by_itself_and_overwrites_nothing,
                 a_telling_is_reserved_by_one_and_again_when_that_ends,
                 a_lease_has_one_holder_until_it_is_given_up,
                 the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted,
@@ -161,17 +163,24 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: from.clone() };
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
     let trouble = MailboxTrouble { trouble: closed(), count: 3, at: now(), retry_at: now() };
-    store.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+    store.set_trouble(&account.id, "imap", Some(&trouble)).await.unwrap();
 
     let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
     assert_eq!(record.account.last_login_at, Some(note.at));
     assert_eq!(record.account.last_login_from.as_ref(), Some(&from));
     assert_eq!(record.passwords[0].last_used_at, Some(note.at));
     assert_eq!(record.passwords[0].last_used_from, Some(from));
-    let read = record.account.trouble.unwrap();
-    assert_eq!((read.trouble, read.count, read.at), (closed(), 3, trouble.at));
-    store.set_trouble(&account.id, None).await.unwrap();
-    assert!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.trouble.is_none());
+    assert_eq!(record.account.troubles.get("imap"), Some(&trouble));
+
+    // Each door's is its own.
+    let lesser = MailboxTrouble { count: 0, ..trouble.clone() };
+    store.set_trouble(&account.id, "submission", Some(&lesser)).await.unwrap();
+    let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+    assert_eq!(account.troubles.get("submission"), Some(&lesser));
+    assert_eq!(account.trouble(), Some(&trouble), "a refused token is worse than a remark");
+    store.set_trouble(&account.id, "imap", None).await.unwrap();
+    let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+    assert_eq!(account.troubles.keys().collect::<Vec<_>>(), ["submission"]);
 }
 
 pub(crate) async fn a_refusal_in_a_session_is_kept_until_it_is_cleared(on: &impl Database) {
@@ -386,6 +395,43 @@ pub(crate) async fn accounts_are_read_page_by_page_with_all_that_belongs_to_them
     assert!(store.account_page(Some(BOB), 9).await.unwrap().is_empty());
 }
 
+pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &impl Database) {
+    let (store, other) = (on.open().await, on.open().await);
+    let actor = Actor { surface: "cli".into(), user: Some("root".into()), uid: Some(0) };
+    let act = |deed: &str, accounts: &[&str]| Act {
+        deed: deed.into(),
+        accounts: accounts.iter().map(ToString::to_string).collect(),
+        about: (deed == "two").then(|| "it".into()),
+        actor: actor.clone(),
+    };
+    let (one, two) = (act("one", &[]), act("two", &[ALICE, BOB]));
+    store.record(&one, now()).await.unwrap();
+    other.record(&two, now() + Duration::days(1)).await.unwrap();
+    let trail = store.trail(None, 0, 9).await.unwrap();
+    assert_eq!(trail.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&one, &two]);
+    assert_eq!(trail[0].at, now());
+    assert_eq!(store.trail(None, 0, 1).await.unwrap(), trail[..1]);
+    assert_eq!(store.trail(None, trail[0].number, 9).await.unwrap(), trail[1..]);
+    assert_eq!(store.trail(Some(now() + Duration::hours(1)), 0, 9).await.unwrap(), trail[1..]);
+    store.record(&one, now() + Duration::days(401)).await.unwrap();
+    let left = store.trail(None, 0, 9).await.unwrap();
+    assert_eq!(left.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&two, &one], "400 days");
+}
+
+pub(crate) async fn a_copy_is_a_store_by_itself_and_overwrites_nothing(on: &impl Database) {
+    let store = on.open().await;
+    with_account(&store, ALICE).await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("copy");
+    store.copy_to(&file).await.unwrap();
+    with_account(&store, BOB).await;
+    let names = |accounts: Vec<Account>| accounts.into_iter().map(|it| it.name).collect::<Vec<_>>();
+    let copy = imap_oauth_proxy::store::Sqlite::open(&file).await.unwrap();
+    assert_eq!(names(imap_oauth_proxy::store::AccountStore::accounts(&copy).await.unwrap()), [ALICE]);
+    assert!(matches!(store.copy_to(&file).await, Err(StoreError::Unusable(_))));
+    assert!(store.copy_to(&home.path().join("no/such")).await.is_err());
+}
+
 pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &impl Database) {
     let (one, other) = (on.open().await, on.open().await);
     let (_, grant) = with_account(&one, ALICE).await;
@@ -452,7 +498,7 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     let (one, other) = (on.open().await, on.open().await);
     let (account, refreshing) = with_account(&one, ALICE).await;
     let trouble = MailboxTrouble { trouble: closed(), count: 1, at: now(), retry_at: now() };
-    one.set_trouble(&account.id, Some(&trouble)).await.unwrap();
+    one.set_trouble(&account.id, "submission", Some(&trouble)).await.unwrap();
     let until = now() + Duration::hours(1);
     assert!(one.take_lease(&refreshing.id, now(), until).await.unwrap());
 
@@ -468,7 +514,7 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     assert_eq!((&same.id, same.name.as_str()), (&account.id, ALICE), "the account stays, and its name");
     let record = other.find(&fold(ALICE)).await.unwrap().unwrap();
     assert_eq!(record.passwords.len(), 1, "its passwords stay");
-    assert!(record.account.trouble.is_none());
+    assert!(record.account.troubles.is_empty());
     let read = record.grant.unwrap();
     assert_eq!(read.provider, "another");
     assert!(read.revision > refreshing.revision);

@@ -1,14 +1,15 @@
 //! A store that fails on purpose.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountRow, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, Folded,
-    Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
-    LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
-    StoreError, Watch,
+    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
+    Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote,
+    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
+    Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ macro_rules! fails {
 fails! { LoginStore:
     fn find(name: &Folded) -> Option<LoginRecord>;
     fn note_logins(notes: &[LoginNote]) -> ();
-    fn set_trouble(account: &Id, trouble: Option<&MailboxTrouble>) -> ();
+    fn set_trouble(account: &Id, door: &str, trouble: Option<&MailboxTrouble>) -> ();
     fn set_refusal(account: &Id, refusal: Option<&LastRefusal>) -> ();
     fn set_sign_in_as(account: &Id, user: Option<SignInAs>) -> ();
 }
@@ -116,6 +117,11 @@ fails! { AnswerStore:
     fn collect(key: &str, now: OffsetDateTime) -> Option<Vec<u8>>;
 }
 
+fails! { TrailStore:
+    fn record(act: &Act, now: OffsetDateTime) -> ();
+    fn trail(since: Option<OffsetDateTime>, after: i64, limit: u32) -> Vec<TrailEntry>;
+}
+
 #[async_trait]
 impl ChangeStore for Failing {
     async fn changes(&self) -> Result<i64, StoreError> {
@@ -126,6 +132,11 @@ impl ChangeStore for Failing {
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         self.meets("passwords_in_force")?;
         self.inner.passwords_in_force(today).await
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        self.meets("copy_to")?;
+        self.inner.copy_to(file).await
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

@@ -216,7 +216,7 @@ async fn bookkeeping_that_fails_keeps_nobody_out() {
     let alice = admitted(&accounts).await;
     accounts.flush().await;
     let closed = Trouble::new(CauseKind::MailboxRefused, "closed", Cure::Unknown);
-    accounts.refused(&alice.account, closed).await;
+    accounts.refused(&alice.account, Door::Imap, closed).await;
     here.store.has_failed("note_logins", 1).await;
     here.store.has_failed("set_trouble", 1).await;
     here.store.heal();
@@ -224,7 +224,7 @@ async fn bookkeeping_that_fails_keeps_nobody_out() {
     accounts.flush().await;
     let store: &dyn Store = &*here.store;
     let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
-    assert!(account.last_login_at.is_some() && account.trouble.is_none());
+    assert!(account.last_login_at.is_some() && account.troubles.is_empty());
 }
 
 // Sessions.

@@ -25,9 +25,9 @@ pub(super) struct SetUp<'a> {
     /// Null where the account keeps the passwords that it has.
     password: Option<&'a str>,
     ca_file: Option<PathBuf>,
-    /// Where each door that opened is found.
+    /// Where each door that was proven is found.
     protocols: BTreeMap<&'static str, Server>,
-    /// The same for a person, in the order of the doors.
+    /// The same for a person, in the order of the doors, with those that could not be tried.
     #[serde(skip)]
     shown: Vec<(Door, Server)>,
 }
@@ -42,10 +42,13 @@ impl<'a> SetUp<'a> {
         // Where no listener opens a door that opened, the account is of use to others.
         let first = Door::ALL.into_iter().find_map(|door| Some((door, setup::server(config, door)?)));
         let (door, server) = first.ok_or_else(|| Failure::new("no listener is configured"))?;
-        let opened = stored.proofs.iter().filter(|(_, proof)| !matches!(proof, Proof::LeftOut(_)));
-        let mut shown: Vec<(Door, Server)> =
-            opened.filter_map(|(door, _)| Some((*door, setup::server(config, *door)?))).collect();
-        let protocols = shown.iter().map(|(door, server)| (door.name(), server.clone())).collect();
+        let servers = |which: fn(&Proof) -> bool| {
+            let doors = stored.proofs.iter().filter(move |(_, proof)| which(proof));
+            doors.filter_map(|(door, _)| Some((*door, setup::server(config, *door)?)))
+        };
+        let proven = servers(|proof| matches!(proof, Proof::Opened { .. }));
+        let protocols = proven.map(|(door, server)| (door.name(), server)).collect();
+        let mut shown: Vec<(Door, Server)> = servers(|proof| !matches!(proof, Proof::LeftOut(_))).collect();
         if shown.is_empty() {
             shown.push((door, server.clone()));
         }

@@ -30,7 +30,7 @@ pub(super) struct Doors {
 pub(crate) enum Proof {
     /// It opened; the number of folders, where the protocol has such.
     Opened { folders: Option<usize> },
-    /// It could not be asked; it is known who consented.
+    /// It could not be asked, and it is known whose grant it is.
     Later(Unproven),
     /// There was no mailbox to ask it about.
     NoMailbox,
@@ -122,24 +122,22 @@ impl Doors {
     }
 }
 
-/// Of doors that nobody named one is enough.
+/// Of doors that nobody named one is enough. One that could not be asked can wait, once it is known whose grant it is:
+/// because the provider said so, or because another door opened.
 fn judge(
     tried: Vec<(Door, Result<Option<usize>, LeftOut>)>,
     certainty: Certainty,
 ) -> Result<Proofs, (Door, Box<LeftOut>)> {
     let opened = tried.iter().any(|(_, outcome)| outcome.is_ok());
-    let waits = |why: &LeftOut| match why {
-        LeftOut::Unproven(unproven) => !opened && certainty == Certainty::Known && unproven.is_passing(),
-        LeftOut::NotGranted(_) => false,
-    };
-    let good = |outcome: &Result<_, LeftOut>| outcome.as_ref().map_or_else(waits, |_| true);
-    let enough = tried.iter().any(|(_, outcome)| good(outcome));
+    let may_wait = opened || certainty == Certainty::Known;
+    let waits = |why: &LeftOut| matches!(why, LeftOut::Unproven(unproven) if unproven.is_passing());
+    let enough = opened || (may_wait && tried.iter().any(|(_, outcome)| outcome.as_ref().is_err_and(waits)));
     let mut proofs = Vec::new();
     for (door, outcome) in tried {
         let proof = match outcome {
             Ok(folders) => Proof::Opened { folders },
             Err(why) if !enough => return Err((door, why.into())),
-            Err(LeftOut::Unproven(unproven)) if !opened && unproven.is_passing() => Proof::Later(unproven),
+            Err(LeftOut::Unproven(unproven)) if may_wait && unproven.is_passing() => Proof::Later(unproven),
             Err(why) => Proof::LeftOut(why),
         };
         proofs.push((door, proof));

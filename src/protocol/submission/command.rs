@@ -60,7 +60,7 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let text = text.get(text.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default();
-    let end = text.iter().position(|byte| blank(byte)).unwrap_or(text.len());
+    let end = text.iter().position(blank).unwrap_or(text.len());
     let (first, rest) = text.split_at_checked(end).unwrap_or((text, b""));
     (first, rest.get(rest.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default())
 }

@@ -171,7 +171,7 @@ async fn put_account(
          AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
          WHERE id = ?2 AND told IS NULL";
     sqlx::query(sql).bind(fold(name).as_str()).bind(&grant.0).execute(&mut **transaction).await?;
-    let sql = "UPDATE accounts SET grant_id = ?, trouble = NULL, submission_user = NULL \
+    let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL \
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
     drop_unused_grant(transaction, known.and_then(|account| account.grant).as_ref()).await?;

@@ -1,6 +1,7 @@
 //! What other processes did to the store. This is asked every second, so it reads no token.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -47,6 +48,10 @@ impl ChangeStore for Sqlite {
                 in_force.insert(Id(row.try_get(0)?));
             }
         }
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        self.write_copy(file).await
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

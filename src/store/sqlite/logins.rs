@@ -34,17 +34,25 @@ impl LoginStore for Sqlite {
         Ok(transaction.commit().await?)
     }
 
-    async fn set_trouble(&self, account: &Id, trouble: Option<&MailboxTrouble>) -> Result<(), StoreError> {
-        let sql = "UPDATE accounts SET trouble = ?, trouble_cure = ?, trouble_count = ?, trouble_at = ?, trouble_retry_at = ? WHERE id = ?";
-        sqlx::query(sql)
-            .bind(trouble.map(|known| &known.trouble.cause.text))
-            .bind(cure_column(trouble.map(|known| &known.trouble)))
-            .bind(trouble.map(|trouble| trouble.count))
-            .bind(trouble.map(|trouble| trouble.at.unix_timestamp()))
-            .bind(trouble.map(|trouble| trouble.retry_at.unix_timestamp()))
-            .bind(&account.0)
-            .execute(&self.pool()?)
-            .await?;
+    async fn set_trouble(
+        &self,
+        account: &Id,
+        door: &str,
+        trouble: Option<&MailboxTrouble>,
+    ) -> Result<(), StoreError> {
+        // In the database, so that what another login writes about another door is not lost.
+        let json = trouble.map(serde_json::to_string).transpose();
+        let json = json.map_err(|error| StoreError::Failed(error.into()))?;
+        let sql = match json {
+            Some(_) => "UPDATE accounts SET troubles = json_set(troubles, '$.' || ?, json(?)) WHERE id = ?",
+            None => "UPDATE accounts SET troubles = json_remove(troubles, '$.' || ?) WHERE id = ?2",
+        };
+        let query = sqlx::query(sql).bind(door);
+        let query = match &json {
+            Some(json) => query.bind(json),
+            None => query,
+        };
+        query.bind(&account.0).execute(&self.pool()?).await?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Rows of the database as records.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::FromSql;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row as _, Sqlite, Type};
@@ -17,8 +19,7 @@ use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 macro_rules! ACCOUNT_COLUMNS {
     () => {
         "a.id AS a_id, a.name AS a_name, a.grant_id AS a_grant_id, a.last_login_at AS a_last_login_at, \
-         a.last_login_from AS a_last_login_from, a.trouble AS a_trouble, a.trouble_cure AS a_trouble_cure, a.trouble_count AS a_trouble_count, \
-         a.trouble_at AS a_trouble_at, a.trouble_retry_at AS a_trouble_retry_at, a.disabled AS a_disabled, \
+         a.last_login_from AS a_last_login_from, a.troubles AS a_troubles, a.disabled AS a_disabled, \
          a.submission_user AS a_submission_user, a.refusal_at AS a_refusal_at, a.refusal_protocol AS a_refusal_protocol, \
          a.refusal_code AS a_refusal_code, a.refusal_cause AS a_refusal_cause, a.refusal_cure AS a_refusal_cure"
     };
@@ -74,7 +75,7 @@ pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
         grant: row.column::<Option<String>>("a_grant_id")?.map(Id),
         last_login_at: time_of(row, "a_last_login_at")?,
         last_login_from: row.column("a_last_login_from")?,
-        trouble: trouble(row)?,
+        troubles: troubles(row)?,
         disabled: row.column("a_disabled")?,
         sign_in_as: row.column::<Option<String>>("a_submission_user")?.as_deref().and_then(SignInAs::named),
         refusal: refusal(row)?,
@@ -102,17 +103,13 @@ fn refusal_cause(json: &str) -> Cause {
     })
 }
 
-fn trouble(row: &impl Columns) -> Result<Option<MailboxTrouble>, StoreError> {
-    let Some(text) = row.column("a_trouble")? else { return Ok(None) };
-    let cause = Cause { kind: CauseKind::MailboxRefused, code: None, text };
-    let cure = cure(row.column("a_trouble_cure")?);
-    let (at, retry_at) = (time_of(row, "a_trouble_at")?, time_of(row, "a_trouble_retry_at")?);
-    Ok(Some(MailboxTrouble {
-        trouble: Trouble { cause, cure },
-        count: row.column("a_trouble_count")?,
-        at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        retry_at: retry_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-    }))
+/// One by one, so that what a newer version wrote, and this one cannot read, hides nothing else.
+fn troubles(row: &impl Columns) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
+    let json: String = row.column("a_troubles")?;
+    let all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).unwrap_or_default();
+    let known =
+        all.into_iter().filter_map(|(door, trouble)| Some((door, serde_json::from_value(trouble).ok()?)));
+    Ok(known.collect())
 }
 
 /// The grant of a row, where an outer join found one.

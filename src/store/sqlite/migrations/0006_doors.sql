@@ -10,6 +10,20 @@ UPDATE passwords SET protocols = 'imap';
 ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
 -- Whose name the provider's submission server took: 'owner' or 'account'.
 ALTER TABLE accounts ADD COLUMN submission_user TEXT;
+-- What the mail servers of the provider have against an account, one by one: a JSON object of one member a door, each
+-- with "cause" and "cure" as in src/trouble.rs, "count", "at" and "retry_at". What was there came from IMAP.
+ALTER TABLE accounts ADD COLUMN troubles TEXT NOT NULL DEFAULT '{}';
+UPDATE accounts SET troubles = json_object('imap', json_object(
+        'trouble', json_object(
+            'cause', json_object('kind', 'mailbox_refused', 'text', trouble),
+            'cure', json(coalesce(trouble_cure, '{"kind":"unknown"}'))),
+        'count', coalesce(trouble_count, 0), 'at', coalesce(trouble_at, 0), 'retry_at', coalesce(trouble_retry_at, 0)))
+    WHERE trouble IS NOT NULL;
+ALTER TABLE accounts DROP COLUMN trouble;
+ALTER TABLE accounts DROP COLUMN trouble_cure;
+ALTER TABLE accounts DROP COLUMN trouble_count;
+ALTER TABLE accounts DROP COLUMN trouble_at;
+ALTER TABLE accounts DROP COLUMN trouble_retry_at;
 -- What the provider refused last in a session that was signed in: all five columns, or none. Cause and cure are JSON,
 -- as in src/trouble.rs.
 ALTER TABLE accounts ADD COLUMN refusal_at INTEGER;

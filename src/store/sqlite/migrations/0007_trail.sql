@@ -25,3 +25,17 @@ END;
 
 -- Lists go through the accounts by name, page by page.
 CREATE INDEX accounts_by_name ON accounts (name);
+
+-- What was done to this installation, by whom, and what people were told. Names and no secret. `accounts` are names with
+-- line feeds between; `surface` is where it was done; `user` and `uid` are the operating system's, where there are any.
+CREATE TABLE trail (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    deed TEXT NOT NULL,
+    accounts TEXT NOT NULL,
+    about TEXT,
+    surface TEXT NOT NULL,
+    user TEXT,
+    uid INTEGER
+) STRICT;
+CREATE INDEX trail_by_time ON trail (at);
