@@ -7,9 +7,11 @@
 mod accounts;
 mod aliases;
 mod authorize;
+mod backup;
 mod certs;
 mod check;
 mod config;
+mod events;
 mod failure;
 mod health;
 mod hints;
@@ -22,6 +24,7 @@ mod protocols;
 mod reload;
 mod serve;
 mod sessions;
+mod span;
 mod terminal;
 mod tokens;
 
@@ -78,6 +81,13 @@ enum Command {
     /// Look after the certificate that mail programs see
     #[command(subcommand)]
     Certs(certs::Command),
+    /// Write the store to a file, while `serve` runs; the key is not in it
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the store, while nothing uses it
+    Restore(backup::RestoreArguments),
+    /// See what happened to this installation, and who did it
+    #[command(subcommand)]
+    Events(events::Command),
     /// Check the configuration, or show all of it
     #[command(subcommand)]
     Config(config::Command),
@@ -106,6 +116,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => wait(check::run(&options, arguments)),
         Command::Keys(command) => wait(keys::run(&options, &command)),
         Command::Certs(command) => certs::run(&options, command),
+        Command::Backup(arguments) => wait(backup::backup(&options, arguments)),
+        Command::Restore(arguments) => wait(backup::restore(&options, arguments)),
+        Command::Events(command) => wait(events::run(&options, command)),
         Command::Config(command) => config::run(&options, &command),
     };
     crate::logging::flush();

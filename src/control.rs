@@ -6,7 +6,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod answers;
+pub(crate) mod audit;
 pub(crate) mod authorize;
+pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
 mod doors;

@@ -14,6 +14,7 @@ mod directory;
 mod grant;
 mod limits;
 mod sqlite;
+mod trail;
 
 use std::fmt;
 use std::path::Path;
@@ -21,21 +22,22 @@ use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
 pub use account::{
-    Account, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord, Mailbox,
-    MailboxTrouble, Verifier, fold, is_of_domain,
+    Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
+    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
-    SealingLock, SettingStore, Store,
+    SealingLock, SettingStore, Store, TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
-pub use directory::{DirectoryError, Lock, StateDirectory};
-pub use grant::{Grant, GrantKind, GrantState, GrantStatus, Right};
+pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
+pub use grant::{Grant, GrantKind, GrantState, GrantStatus, NextLook, Right, Watch};
 pub use limits::Limits;
-pub use sqlite::{Judge, Sqlite};
+pub use sqlite::{Judge, RestoreError, Sqlite, restore};
+pub use trail::{Act, Actor, TrailEntry};
 
 /// Opens the store in `database`, making or migrating it as needed. The caller holds the state directory's
 /// lock, so that two processes never migrate at once.

@@ -518,6 +518,89 @@ async fn a_near_end_is_told_before_it_comes() {
     assert_eq!(next_event(&mut posted).await["event"], "healed");
 }
 
+/// Forty-nine accounts beside Alice's, each with a grant of its own.
+const FORTY_NINE_MORE: &str = "
+    CREATE TEMP TABLE more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 49) SELECT i FROM n;
+    INSERT INTO grants (id, revision, provider, owner, owner_folded, scopes, refresh_token, state, authorized_at, refreshed_at)
+        SELECT 'g' || i, 1, provider, 'user' || i, 'user' || i, scopes, refresh_token, state, authorized_at, unixepoch()
+        FROM grants, more;
+    INSERT INTO accounts (id, name, grant_id) SELECT 'a' || i, 'user' || i || '@example.com', 'g' || i FROM more;
+    INSERT INTO login_names (folded, name, account_id) SELECT name, name, id FROM accounts WHERE id LIKE 'a%' AND name LIKE 'user%'";
+
+/// Waits until something is written down as told of so many grants.
+async fn all_told(site: &Site, count: i64) {
+    let store = site.state().join("store.sqlite");
+    let mut database = sqlx::sqlite::SqliteConnectOptions::new().filename(store).connect().await.unwrap();
+    let told = async {
+        let sql = "SELECT count(*) FROM grants WHERE told IS NOT NULL";
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut database).await.unwrap() != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("what was told to be written down", told).await;
+    database.close().await.unwrap();
+}
+
+/// How many accounts an event names, and its word.
+fn named(event: &Value) -> (&str, usize) {
+    (event["event"].as_str().unwrap(), event["accounts"].as_array().unwrap().len())
+}
+
+#[tokio::test]
+async fn a_client_secret_of_fifty_accounts_that_ends_is_one_event_and_so_is_its_successor() {
+    let (url, mut posted) = webhook().await;
+    let site = Site::new().await;
+    site.configure(&format!("[events]\nwebhook = \"{url}\"\n"));
+    site.authorize(ALICE).await;
+    tamper(&site, FORTY_NINE_MORE).await;
+    let soon = (OffsetDateTime::now_utc() + time::Duration::days(3)).date();
+    let before = std::fs::read_to_string(&site.config).unwrap();
+    site.configure_provider(&format!("client_secret_expires = \"{soon}\""));
+    let serving = site.serve().await;
+    let event = next_event(&mut posted).await;
+    assert_eq!(named(&event), ("about_to_need_person", 50));
+    assert!(event["cure"].as_str().unwrap().contains("[providers.sandbox]"), "{event}");
+    all_told(&site, 50).await;
+    serving.stop().await;
+
+    std::fs::write(&site.config, before).unwrap();
+    let serving = site.serve().await;
+    assert_eq!(named(&next_event(&mut posted).await), ("healed", 50));
+    all_told(&site, 0).await;
+    serving.stop().await;
+    assert!(posted.try_recv().is_err(), "one event each");
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_is_told_of_once_and_healed_when_no_account_meets_it_any_more() {
+    let (url, mut posted) = webhook().await;
+    let site = Site::new().await;
+    site.configure(&format!("[events]\nwebhook = \"{url}\"\n"));
+    site.authorize(ALICE).await;
+    tamper(&site, FORTY_NINE_MORE).await;
+    let serving = site.serve().await;
+    tamper(
+        &site,
+        "UPDATE grants SET state = 'misconfigured', failed_at = unixepoch(), last_error = 'the secret is wrong', \
+         cause_kind = 'client_refused', cause_code = 'invalid_client' WHERE id IN ('g1', 'g2')",
+    )
+    .await;
+    assert_eq!(named(&next_event(&mut posted).await), ("needs_person", 50), "whom it affects");
+    tamper(
+        &site,
+        "UPDATE grants SET state = 'misconfigured', failed_at = unixepoch(), last_error = 'the secret is wrong', \
+         cause_kind = 'client_refused', cause_code = 'invalid_client' WHERE id IN ('g3', 'g4')",
+    )
+    .await;
+    all_told(&site, 4).await;
+    tamper(&site, "UPDATE grants SET state = 'ok', last_error = NULL, cause_kind = NULL, cause_code = NULL")
+        .await;
+    assert_eq!(named(&next_event(&mut posted).await), ("healed", 4));
+    all_told(&site, 0).await;
+    serving.stop().await;
+    assert!(posted.try_recv().is_err(), "one event each");
+}
+
 #[tokio::test]
 async fn a_mail_scope_that_a_refresh_no_longer_grants_is_said() {
     let (site, settings) = with_an_ended_token(Rotation::Never).await;

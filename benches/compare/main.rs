@@ -2,12 +2,13 @@
 //!
 //! `cargo bench --bench compare` prints what a hop costs with each of them, in turn and several times,
 //! medians and ratios; `-- --crowd` how cost grows up to 10,000 sessions, and what 10,000 logins at once
-//! after an outage come to; `-- --soak SECONDS` runs mixed sessions and fails where memory or
+//! after an outage come to; `-- --accounts` what grows with the accounts in the store; `-- --soak SECONDS` runs mixed sessions and fails where memory or
 //! descriptors are not flat. `scripts/bench` and `scripts/soak` install what is missing first.
 //! Everything is on the loopback interface and gone at the end.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench that fails stops")]
 #![allow(unreachable_pub, missing_docs, clippy::large_futures, reason = "a program of its own")]
 
+mod accounts;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod crowd;
@@ -45,13 +46,14 @@ async fn main() {
     match words.as_slice() {
         [] => table().await,
         ["--crowd"] => crowd::run().await,
+        ["--accounts"] => accounts::run().await,
         ["--ours", what] => ours(what).await,
         ["--distance"] => {
             let (site, password) = site().await;
             distance(&site, &password).await;
         }
         ["--soak", seconds] => soak::run(Duration::from_secs(seconds.parse().unwrap())).await,
-        _ => panic!("usage: compare [--crowd | --ours FIGURE | --distance | --soak SECONDS]"),
+        _ => panic!("usage: compare [--crowd | --accounts | --ours FIGURE | --distance | --soak SECONDS]"),
     }
 }
 

@@ -56,6 +56,10 @@ impl Sessions {
         lock(&self.by_password).values().filter_map(|opened| opened.grant.clone()).collect()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.by_password).is_empty()
+    }
+
     pub(super) fn has_new(&self) -> bool {
         self.entered.swap(false, Ordering::AcqRel)
     }

@@ -5,7 +5,7 @@ use crate::command;
 use crate::config::{ConfigError, ConfigHint};
 use crate::control::{Error, NameOf, OldName};
 use crate::secret::bundle::BundleError;
-use crate::store::DirectoryError;
+use crate::store::{DirectoryError, RestoreError};
 use crate::text::quoted;
 use crate::tls::IdentityError;
 
@@ -260,6 +260,9 @@ fn of_machine(error: &Error) -> Vec<String> {
     match error {
         Error::OwnCertificate(_) => {
             vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
+        }
+        Error::Restore(RestoreError::InUse(_)) => {
+            vec!["stop serve, and wait for the commands that are running".to_owned()]
         }
         Error::Directory(DirectoryError::Foreign { owner, .. }) => {
             vec![as_that_user(owner)]

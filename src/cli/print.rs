@@ -49,18 +49,52 @@ pub(super) fn block_of_words(lines: &str) {
     let _ = writeln!(out, "{}", plain(lines));
 }
 
-/// A value as one line of JSON, with an escape for what a terminal would obey: the value is the same.
+/// A value as one line of JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
+    data(&escaped(value)?);
+    Ok(())
+}
+
+/// JSON with an escape for what a terminal would obey: the value is the same.
+fn escaped(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(value)?;
+    if json.chars().all(is_shown) {
+        return Ok(json);
+    }
     let mut line = String::new();
-    for c in serde_json::to_string(value)?.chars() {
+    for c in json.chars() {
         match is_shown(c) {
             true => line.push(c),
             // Such characters stand in strings only, and all of them fit into one unit of UTF-16.
             false => line.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
-    data(&line);
-    Ok(())
+    Ok(line)
+}
+
+/// A JSON array on one line, written element by element: it may be longer than memory.
+pub(super) struct JsonArray {
+    out: std::io::BufWriter<std::io::Stdout>,
+    is_empty: bool,
+}
+
+impl JsonArray {
+    pub(super) fn begin() -> Self {
+        Self { out: std::io::BufWriter::new(std::io::stdout()), is_empty: true }
+    }
+
+    pub(super) fn push(&mut self, value: &impl serde::Serialize) -> Result<(), serde_json::Error> {
+        let comma: &[u8] = if std::mem::take(&mut self.is_empty) { b"[" } else { b"," };
+        let line = escaped(value)?;
+        let _ = self.out.write_all(comma).and_then(|()| self.out.write_all(line.as_bytes()));
+        Ok(())
+    }
+
+    /// Without it the array has no end, which tells the reader that something failed.
+    pub(super) fn end(mut self) {
+        let end: &[u8] = if self.is_empty { b"[]\n" } else { b"]\n" };
+        let _ = self.out.write_all(end).and_then(|()| self.out.flush());
+    }
 }
 
 /// A time as RFC 3339 in UTC, whole seconds.

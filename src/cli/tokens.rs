@@ -13,6 +13,12 @@ use crate::control::{Installation, grants};
 pub(super) enum Command {
     /// List every grant with its state and what would end it; exit 3 when one needs a person
     List {
+        /// Only accounts that need a person
+        #[arg(long)]
+        needs_person: bool,
+        /// Only grants that will end within this time, such as 14d, whatever is done or left undone
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        ends_within: Option<time::Duration>,
         /// Print a JSON array
         #[arg(long)]
         json: bool,
@@ -40,7 +46,9 @@ pub(super) enum Command {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let installation = options.open().await?;
     match command {
-        Command::List { json } => list::list(&installation, json).await,
+        Command::List { needs_person, ends_within, json } => {
+            list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
+        }
         Command::Refresh { account } => refresh(&installation, &account).await,
         Command::Import { account, provider } => {
             installation.verify_key().await?;
@@ -48,6 +56,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
         Command::Revoke { account } => revoke::revoke(&installation, &account).await,
     }
+}
+
+fn span(text: &str) -> Result<time::Duration, String> {
+    super::span::parse(text).ok_or_else(|| "write a number of days or hours: 14d, 12h".to_owned())
 }
 
 async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {

@@ -1,10 +1,14 @@
 //! What mail programs log in to.
 
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use super::names::{check_aliases, check_login_name};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant};
+use crate::store::{Account, AccountRow};
+
+/// Accounts that are read at once.
+const PAGE: u32 = 500;
 
 /// The account's name as it is stored, where `name` is an account or an alias; else `name`.
 pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Error> {
@@ -12,27 +16,17 @@ pub(super) async fn canonical_name(installation: &Installation, name: &str) -> R
     Ok(known.map_or_else(|| name.to_owned(), |known| known.account.name))
 }
 
-/// An account with its grant, and how many app passwords it has.
-#[derive(Debug)]
-pub(crate) struct AccountEntry {
-    /// The account.
-    pub(crate) account: Account,
-    /// Its grant; `None` where it has none.
-    pub(crate) grant: Option<Grant>,
-    /// How many app passwords open it.
-    pub(crate) passwords: usize,
-}
-
 /// All accounts, by name.
-pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountEntry>, Error> {
-    let grants = installation.store.grants().await?;
-    let mut entries = Vec::new();
-    for account in installation.store.accounts().await? {
-        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
-        let passwords = installation.store.passwords(&account.id).await?.len();
-        entries.push(AccountEntry { account, grant, passwords });
+pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountRow>, Error> {
+    let mut all: Vec<AccountRow> = Vec::new();
+    loop {
+        let after = all.last().map(|row| row.account.name.as_str());
+        let page = installation.store.account_page(after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
     }
-    Ok(entries)
 }
 
 /// Removes an account, its passwords, and its grant where no other account uses it.
@@ -40,6 +34,7 @@ pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Ac
     let account = installation.exact_account(name).await?.account;
     let _removing = Uninterrupted::begin();
     installation.store.remove_account(&account.id).await?;
+    installation.record(Deed::Removed, &[&account.name], None).await;
     Ok(account)
 }
 
@@ -55,6 +50,7 @@ pub(crate) async fn alias(
     let account = installation.exact_account(name).await?.account;
     check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
     installation.store.add_alias(&account.id, alias).await?;
+    installation.record(Deed::AliasAdded, &[&account.name], Some(alias)).await;
     Ok(account)
 }
 
@@ -68,6 +64,8 @@ pub(crate) async fn set_disabled(
     let is_new = account.disabled != disabled;
     if is_new {
         installation.store.set_disabled(&account.id, disabled).await?;
+        let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
+        installation.record(deed, &[&account.name], None).await;
     }
     Ok((account, is_new))
 }
@@ -76,7 +74,10 @@ pub(crate) async fn set_disabled(
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     match installation.store.remove_alias(&account.id, alias).await? {
-        true => Ok(account),
+        true => {
+            installation.record(Deed::AliasRemoved, &[&account.name], Some(alias)).await;
+            Ok(account)
+        }
         false => Err(Error::NoAlias { account: account.name, name: alias.to_owned() }),
     }
 }

@@ -17,7 +17,7 @@ use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
-use crate::store::{DirectoryError, Grant, StoreError};
+use crate::store::{DirectoryError, Grant, RestoreError, StoreError};
 use crate::tls::{AuthorityError, ConnectorError, IdentityError};
 use crate::token::TokenFailure;
 use crate::trouble::Cause;
@@ -251,6 +251,8 @@ pub(crate) enum Error {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]

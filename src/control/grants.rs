@@ -14,12 +14,15 @@ use crate::account::Found;
 use crate::config::{Door, Provider};
 use crate::forecast::{self, GrantEnd};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Account, Grant, GrantState, Mailbox, StoreError, is_of_domain};
+use crate::store::{Account, AccountRow, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
 pub(super) use revoke::take;
 pub(crate) use revoke::{AtProvider, revoke};
+
+/// Accounts that are read at once.
+const PAGE: u32 = 500;
 
 /// An account with its grant.
 #[derive(Debug)]
@@ -64,16 +67,26 @@ impl State {
     }
 }
 
-/// All accounts, by name.
-pub(crate) async fn list(installation: &Installation) -> Result<Vec<Overview>, Error> {
-    let grants = installation.store.grants().await?;
-    let accounts = installation.store.accounts().await?;
-    let overview = |account: Account| {
-        let grant = grants.iter().find(|grant| Some(&grant.id) == account.grant.as_ref()).cloned();
-        let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
-        Overview::new(account, grant, provider.map(|provider| &**provider))
-    };
-    Ok(accounts.into_iter().map(overview).collect())
+/// All accounts, by name, read page by page: memory does not grow with them.
+#[derive(Default)]
+pub(crate) struct Pages {
+    after: Option<String>,
+}
+
+impl Pages {
+    /// The next accounts; none at the end.
+    pub(crate) async fn next(&mut self, installation: &Installation) -> Result<Vec<Overview>, Error> {
+        let page = installation.store.account_page(self.after.as_deref(), PAGE).await?;
+        if let Some(last) = page.last() {
+            self.after = Some(last.account.name.clone());
+        }
+        let overview = |AccountRow { account, grant, .. }: AccountRow| {
+            let provider =
+                grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
+            Overview::new(account, grant, provider.map(|provider| &**provider))
+        };
+        Ok(page.into_iter().map(overview).collect())
+    }
 }
 
 impl Overview {

@@ -123,7 +123,7 @@ impl Installation {
 }
 
 /// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
-fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
+pub(super) fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
     for SealedSetting { key, value } in settings {
         if sealer.open(key, value).is_err() {
             sealer.reload().map_err(|error| error.to_string())?;

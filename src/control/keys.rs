@@ -1,5 +1,6 @@
 //! The keys that seal the store, and the one that bundles for this installation are sealed for.
 
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, Sealer, random_bytes};
@@ -80,6 +81,7 @@ pub(crate) async fn rotate<'a>(
     }
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
     let removed = source.retain(&[current])?;
+    installation.record(Deed::KeysRotated, &[], Some(&format!("key {current}"))).await;
     Ok(Rotated { current, retired, source, removed })
 }
 

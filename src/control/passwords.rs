@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use super::limits::Change;
@@ -46,6 +47,7 @@ pub(crate) async fn create(
     let (password, mut row) = make(installation, &account.id, name, chosen).await?;
     change.apply(&mut row.limits);
     installation.store.add_password(&row).await?;
+    installation.record(Deed::PasswordCreated, &[&account.name], Some(name)).await;
     Ok(password)
 }
 
@@ -119,7 +121,10 @@ pub(crate) async fn limit(
     let mut limits = password.limits;
     change.apply(&mut limits);
     match installation.store.limit_password(&account.id, name, &limits).await? {
-        true => Ok((account, limits)),
+        true => {
+            installation.record(Deed::PasswordLimited, &[&account.name], Some(name)).await;
+            Ok((account, limits))
+        }
         false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
     }
 }
@@ -128,7 +133,10 @@ pub(crate) async fn limit(
 pub(crate) async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(account).await?.account;
     match installation.store.remove_password(&account.id, name).await? {
-        true => Ok(account),
+        true => {
+            installation.record(Deed::PasswordRevoked, &[&account.name], Some(name)).await;
+            Ok(account)
+        }
         false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
     }
 }

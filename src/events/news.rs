@@ -1,5 +1,7 @@
 //! What is worth telling about a grant, and how it is said.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -7,9 +9,13 @@ use time::format_description::well_known::Rfc3339;
 use crate::command;
 use crate::forecast::EndCause;
 use crate::store::{GrantState, GrantStatus, fold};
+use crate::trouble::{CauseKind, Trouble};
 
 /// What the row remembers of an end that was told.
 const ABOUT_TO: &str = "about_to_need_person";
+
+/// What the row remembers where the provider refused its client.
+const CLIENT: &str = "misconfigured_client";
 
 /// Why a grant ends that is not refreshed.
 const UNUSED: &str = "it has not been refreshed for long, and the provider ends grants that are not used";
@@ -19,6 +25,8 @@ const UNUSED: &str = "it has not been refreshed for long, and the provider ends 
 pub(super) enum News {
     /// It cannot be used until a person does something.
     NeedsPerson(GrantState),
+    /// The same, because the provider does not take the client, with which all its grants are refreshed.
+    ClientRefused,
     /// It will end on that day.
     AboutTo(OffsetDateTime, EndCause),
     /// What was told is over.
@@ -34,6 +42,7 @@ impl News {
         }
         let told = grant.told.as_deref();
         let news = match (grant.state, end) {
+            (GrantState::Misconfigured, _) if is_clients(grant) => Self::ClientRefused,
             (state, _) if state.needs_person() => Self::NeedsPerson(state),
             // It says nothing about what was told before.
             (GrantState::Retrying, _) if told.is_some() => return None,
@@ -41,42 +50,73 @@ impl News {
             (GrantState::Ok, None) if told.is_some() => Self::Healed,
             _ => return None,
         };
-        (news.mark() != told).then_some(news)
+        // Earlier versions remembered the state alone.
+        let is_told = news.mark() == told
+            || (news == Self::ClientRefused && told == Some(GrantState::Misconfigured.name()));
+        (!is_told).then_some(news)
     }
 
     /// What the row remembers once it is told.
     pub(super) fn mark(&self) -> Option<&'static str> {
         match self {
             Self::NeedsPerson(state) => Some(state.name()),
+            Self::ClientRefused => Some(CLIENT),
             Self::AboutTo(..) => Some(ABOUT_TO),
             Self::Healed => None,
         }
     }
 }
 
+/// Whether what is wrong with `grant` is wrong with the client.
+fn is_clients(grant: &GrantStatus) -> bool {
+    grant.trouble.as_ref().is_some_and(|Trouble { cause, cure }| {
+        let of_client =
+            cure.key().is_some_and(|key| key.ends_with("client_secret") || key.ends_with("client_id"));
+        cause.kind == CauseKind::ClientRefused
+            && (of_client || cause.code.as_deref() == Some("invalid_client"))
+    })
+}
+
+/// Whether people were told that the client is refused, by which `grant` is still affected.
+pub(super) fn is_told_of_client(grant: &GrantStatus) -> bool {
+    was_told_of_client(grant) && grant.state == GrantState::Misconfigured
+}
+
+/// Whether that is what was told about `grant` last.
+pub(super) fn was_told_of_client(grant: &GrantStatus) -> bool {
+    grant.told.as_deref() == Some(CLIENT)
+}
+
 /// What is delivered.
 #[derive(Debug, Serialize)]
 pub(super) struct Event {
     pub(super) event: &'static str,
-    /// The owner's own account where there is one.
+    /// The owner's own account where there is one; of several grants the first one's.
     pub(super) account: String,
-    /// All that use the grant.
-    accounts: Vec<String>,
+    /// All that are affected.
+    pub(super) accounts: Vec<String>,
     owner: String,
     provider: String,
     state: GrantState,
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     cure: Option<String>,
     at: Option<String>,
 }
 
 impl Event {
+    /// Names the accounts that are affected, each once.
+    pub(super) fn name(&mut self, accounts: impl Iterator<Item = String>) {
+        let names: BTreeSet<String> = accounts.collect();
+        self.accounts = names.into_iter().collect();
+    }
+
     pub(super) fn new(grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Self {
         let own = grant.accounts.iter().find(|name| fold(name) == fold(&grant.owner));
         let account = own.or(grant.accounts.first()).unwrap_or(&grant.owner).clone();
         let authorize = command::authorize_again(grant, &account);
         let (event, reason, cure) = match news {
-            News::NeedsPerson(state) => {
+            News::NeedsPerson(_) | News::ClientRefused => {
+                let state = &grant.state;
                 let trouble = grant.trouble.as_ref();
                 let reason = trouble.map_or("the provider refused it", |trouble| trouble.cause.text.as_str());
                 let cure = match (state, trouble.map(|trouble| trouble.cure.words(&authorize))) {
@@ -121,7 +161,7 @@ mod tests {
     use crate::config::{Config, Provider};
     use crate::forecast;
     use crate::store::{GrantKind, Id, any_date};
-    use crate::trouble::{CauseKind, Cure, Trouble};
+    use crate::trouble::Cure;
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
         let cure = Cure::configure("client_secret", "set client_secret for acme");
@@ -142,6 +182,7 @@ mod tests {
             last_login_at: None,
             accounts: vec!["shared@corp.example".into()],
             told: told.map(str::to_owned),
+            look: 0,
         }
     }
 
@@ -154,7 +195,8 @@ mod tests {
             (Ok, None, None, None),
             (NeedsAuthorization, None, None, Some(News::NeedsPerson(NeedsAuthorization))),
             (NeedsAuthorization, Some("needs_authorization"), end(), None),
-            (Misconfigured, Some("needs_authorization"), None, Some(News::NeedsPerson(Misconfigured))),
+            (Misconfigured, Some("needs_authorization"), None, Some(News::ClientRefused)),
+            (Misconfigured, Some("misconfigured"), None, None),
             (Retrying, Some("misconfigured"), end(), None),
             (Retrying, None, end(), about_to()),
             (Ok, Some("misconfigured"), None, Some(News::Healed)),

@@ -141,6 +141,17 @@ pub struct LoginRecord {
     pub grant: Option<Grant>,
 }
 
+/// An account as lists show it.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// The account.
+    pub account: Account,
+    /// Its grant.
+    pub grant: Option<Grant>,
+    /// How many app passwords open it.
+    pub passwords: usize,
+}
+
 /// A login that succeeded, to be remembered.
 #[derive(Clone, Debug)]
 pub struct LoginNote {

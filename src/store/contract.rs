@@ -1,18 +1,28 @@
 //! What every store does, cut by who asks for it. `tests/store` holds each store to it.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AppPassword, Authorization, CountStore, Folded, Grant, GrantKind, GrantStatus, Id, LastRefusal,
-    Limits, LoginNote, LoginRecord, MailboxTrouble, SignInAs, StoreError,
+    Account, AccountRow, Act, AppPassword, Authorization, CountStore, Folded, Grant, GrantKind, GrantStatus,
+    Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError,
+    TrailEntry, Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
 pub trait Store:
-    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore + CountStore
+    LoginStore
+    + GrantStore
+    + LeaseStore
+    + AccountStore
+    + SettingStore
+    + AnswerStore
+    + ChangeStore
+    + CountStore
+    + TrailStore
 {
 }
 
@@ -25,6 +35,7 @@ impl<T> Store for T where
         + AnswerStore
         + ChangeStore
         + CountStore
+        + TrailStore
 {
 }
 
@@ -73,9 +84,26 @@ pub trait GrantStore: Send + Sync {
     /// returns the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
-    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it. Disabled
-    /// accounts do not count in it.
-    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError>;
+    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it; by identity,
+    /// those behind `after`, `limit` at most. Disabled accounts do not count in it.
+    async fn statuses(
+        &self,
+        watch: Watch,
+        after: Option<&Id>,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// The grants that `watch` has to look at by `now`, `limit` at most: those that were written since the last
+    /// look, and those whose time has come. One that only disabled accounts use is among them, without a name.
+    async fn due(
+        &self,
+        watch: Watch,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError>;
+
+    /// Writes down when `watch` looks at grants again. One that was written since it was read stays due.
+    async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<(), StoreError>;
 
     /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
     /// that; false where it is not, or another process is telling.
@@ -87,8 +115,8 @@ pub trait GrantStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Writes down what the administrator has been told about `grant`, and ends the reservation.
-    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError>;
+    /// Writes down what the administrator has been told about `grants`, and ends the reservations.
+    async fn set_told(&self, grants: &[&Id], told: Option<&str>) -> Result<(), StoreError>;
 }
 
 /// The right to refresh a grant, which one process has at a time.
@@ -116,6 +144,10 @@ pub trait LeaseStore: Send + Sync {
 pub trait AccountStore: Send + Sync {
     /// All accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Accounts with their grants and how many app passwords they have, by name: those behind the one called
+    /// `after`, `limit` at most.
+    async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError>;
 
     /// Stores an authorisation: the grant, and the account and its aliases where they are new. What was known of
     /// the mailbox under another grant is forgotten: its trouble, and whose name was taken.
@@ -174,6 +206,21 @@ pub trait AnswerStore: Send + Sync {
     async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// The audit trail, which is kept for 400 days, and the newest 100,000 entries of it.
+#[async_trait]
+pub trait TrailStore: Send + Sync {
+    /// Writes down what was done, and forgets what is too old.
+    async fn record(&self, act: &Act, now: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// What was written down from `since` on behind the entry `after`, in order, `limit` at most.
+    async fn trail(
+        &self,
+        since: Option<OffsetDateTime>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<TrailEntry>, StoreError>;
+}
+
 /// What other processes did to the store, and to the database that it is kept in.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
@@ -189,6 +236,9 @@ pub trait ChangeStore: Send + Sync {
     async fn reopen(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Writes a copy of the store, as it is at one moment, to `file`, which must not exist; others go on meanwhile.
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError>;
 
     /// Changes when another database has taken the place of the one that was open: what is remembered of
     /// rows that were read before means nothing any more.

@@ -37,7 +37,7 @@ impl StateDirectory {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
         if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(DirectoryError::Foreign { path: path.to_owned(), owner: owner_name(metadata.uid()) });
+            return Err(DirectoryError::Foreign { path: path.to_owned(), owner: user_name(metadata.uid()) });
         }
         Ok(metadata)
     }
@@ -68,7 +68,7 @@ impl Lock {
 }
 
 /// The user's name, else `#UID` as sudo takes it.
-fn owner_name(uid: u32) -> String {
+pub fn user_name(uid: u32) -> String {
     std::fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|users| {

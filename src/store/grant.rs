@@ -245,4 +245,26 @@ pub struct GrantStatus {
     pub accounts: Vec<String>,
     /// What the administrator was told last.
     pub told: Option<String>,
+    /// When a watch looks at it again, as it was read: [`NextLook::seen`]. Which watch depends on who asked.
+    pub look: i64,
+}
+
+/// Who looks at grants again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// What renews tokens ahead of time.
+    Upkeep,
+    /// What tells people.
+    News,
+}
+
+/// When a grant is to be looked at again.
+#[derive(Clone, Debug)]
+pub struct NextLook {
+    /// The grant.
+    pub grant: Id,
+    /// The [`GrantStatus::look`] that this was worked out from.
+    pub seen: i64,
+    /// When.
+    pub at: OffsetDateTime,
 }

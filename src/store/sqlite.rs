@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+mod backup;
 mod changes;
 mod counts;
 mod grants;
@@ -17,6 +18,7 @@ mod look;
 mod place;
 mod rows;
 mod settings;
+mod trail;
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ use self::look::Looks;
 use self::place::Place;
 use super::{Absence, StoreError};
 
+pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -46,6 +49,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "rights", include_str!("sqlite/migrations/0004_rights.sql")),
     (5, "causes", include_str!("sqlite/migrations/0005_causes.sql")),
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
+    (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

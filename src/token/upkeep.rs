@@ -3,8 +3,9 @@
 //! Grants in use get a new token a little before a login would ask for one; idle ones are refreshed once
 //! a week, so that none dies of disuse; refused ones are asked about now and then, in case the provider
 //! or an administrator has mended it. When something is due follows from the row and the wall clock alone,
-//! looked at every few seconds: a machine that slept catches up, and several processes on one store
-//! agree, since each refresh is done under the lease and a process that comes later finds it done.
+//! kept in the store beside the row: a look reads only the grants whose time has come, or that were written
+//! since. A machine that slept catches up, and several processes on one store agree, since each refresh is done
+//! under the lease and a process that comes later finds it done.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::clients::Clients;
 use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
-use crate::store::{GrantKind, GrantState, GrantStatus, Id, is_of_domain};
+use crate::store::{GrantKind, GrantState, GrantStatus, Id, NextLook, StoreError, Watch, is_of_domain};
 
 /// So recent a login means that the next one is near: people look into their mail every day.
 const IN_USE: Duration = Duration::days(1);
@@ -28,9 +30,18 @@ const MISCONFIGURED_RETRY: Duration = Duration::hours(1);
 const CLOCK_SKEW: Duration = Duration::hours(1);
 /// Background refreshes at once: logins come first.
 const AT_ONCE: usize = 4;
-/// The pause between two looks at the store.
+/// The pause between two looks at the store: while there is something to do, else, and after a failure.
 const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+const IDLE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+/// Grants that are read at once.
+const PAGE: u32 = 200;
+/// Refreshes that wait for a slot: with more, nothing else is read.
+const MOST_WAITING: usize = 200;
+/// When a grant is looked at again that is being refreshed: no answer takes longer.
+const UNDER_WAY: Duration = Duration::seconds(45);
+/// The longest time between two looks at a grant, should a clock have been wrong at one of them.
+const LONGEST_LOOK: Duration = Duration::days(1);
 
 pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
     let mut upkeep = Upkeep {
@@ -38,10 +49,12 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
         slots: Arc::new(Semaphore::new(AT_ONCE)),
         under_way: HashMap::new(),
         tasks: JoinSet::new(),
+        unread: Some(None),
+        clients: inner.clients.load_full(),
     };
     loop {
-        let pause = match inner.store.statuses().await {
-            Ok(grants) => upkeep.begin(&grants, &in_use()),
+        let pause = match upkeep.look(&in_use).await {
+            Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!("no token is renewed ahead of time: {error}");
                 LONGEST_PAUSE
@@ -57,35 +70,74 @@ struct Upkeep {
     under_way: HashMap<Id, AbortHandle>,
     /// They end with this; the refreshes that they wait for go on.
     tasks: JoinSet<()>,
+    /// Of the configuration in force.
+    clients: Arc<Clients>,
+    /// Up to which grant all were read since the start, or since the configuration changed. What is due also follows
+    /// from the configuration, which may be another one than when the times in the store were worked out; `None`
+    /// once all were.
+    unread: Option<Option<Id>>,
 }
 
 impl Upkeep {
-    /// Starts what is due, and returns how long nothing else will be.
-    fn begin(&mut self, grants: &[GrantStatus], in_use: &HashSet<Id>) -> std::time::Duration {
+    /// Starts what is due, and returns how long to wait before the next look.
+    async fn look(&mut self, in_use: &impl Fn() -> HashSet<Id>) -> Result<std::time::Duration, StoreError> {
         while self.tasks.try_join_next().is_some() {}
         // However they ended: one that panicked must not keep its grant from being renewed.
         self.under_way.retain(|_, task| !task.is_finished());
-        let now = OffsetDateTime::now_utc();
-        let mut pause = LONGEST_PAUSE;
         let clients = self.inner.clients.load_full();
+        if !Arc::ptr_eq(&clients, &self.clients) {
+            self.clients = clients;
+            self.unread = Some(None);
+        }
+        if self.under_way.len() >= MOST_WAITING {
+            return Ok(SHORTEST_PAUSE);
+        }
+        let (store, in_use, now) = (self.inner.store.clone(), in_use(), OffsetDateTime::now_utc());
+        if let Some(after) = &self.unread {
+            let grants = store.statuses(Watch::Upkeep, after.as_ref(), PAGE).await?;
+            let sooner = self.begin(&grants, &in_use, now);
+            store.look_again(Watch::Upkeep, &sooner).await?;
+            self.unread = grants.last().map(|last| Some(last.id.clone()));
+        }
+        let grants = store.due(Watch::Upkeep, now, PAGE).await?;
+        let looks = self.begin(&grants, &in_use, now);
+        store.look_again(Watch::Upkeep, &looks).await?;
+        Ok(if grants.is_empty() && self.unread.is_none() { IDLE_PAUSE } else { SHORTEST_PAUSE })
+    }
+
+    /// Starts what is due of `grants`, and returns when to look at them again, where that is not written yet.
+    fn begin(&mut self, grants: &[GrantStatus], in_use: &HashSet<Id>, now: OffsetDateTime) -> Vec<NextLook> {
+        let mut looks = Vec::new();
         for grant in grants {
-            let Some(provider) = clients.get(&grant.provider) else { continue };
-            let known = provider.client.provider();
-            // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
-            if grant.kind == GrantKind::App
-                && known.app_tokens_are_per_mailbox()
-                && is_of_domain(&grant.owner)
-            {
-                continue;
-            }
-            let idle_days = known.idle_days;
-            match due(grant, in_use.contains(&grant.id), idle_days, now) {
-                Some(at) if at <= now => self.renew(grant),
-                Some(at) => pause = pause.min((at - now).unsigned_abs()),
-                None => {}
+            let at = match self.due(grant, in_use.contains(&grant.id), now) {
+                Some(at) if at <= now => {
+                    self.renew(grant);
+                    // Its end is written to the row, which is due then; this is for one that ends without.
+                    now.saturating_add(UNDER_WAY)
+                }
+                Some(at) => at.min(now.saturating_add(LONGEST_LOOK)),
+                None => now.saturating_add(LONGEST_LOOK),
+            };
+            if grant.look <= now.unix_timestamp() || at.unix_timestamp() < grant.look {
+                looks.push(NextLook { grant: grant.id.clone(), seen: grant.look, at });
             }
         }
-        pause.max(SHORTEST_PAUSE)
+        looks
+    }
+
+    /// When `grant` is to be refreshed in the background, as far as its row and the configuration tell.
+    fn due(&self, grant: &GrantStatus, has_sessions: bool, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        // Disabled accounts get no token ahead of time.
+        if grant.accounts.is_empty() {
+            return None;
+        }
+        let provider = self.clients.get(&grant.provider)?;
+        let known = provider.client.provider();
+        // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
+        if grant.kind == GrantKind::App && known.app_tokens_are_per_mailbox() && is_of_domain(&grant.owner) {
+            return None;
+        }
+        due(grant, has_sessions, known.idle_days, now)
     }
 
     fn renew(&mut self, grant: &GrantStatus) {
@@ -200,6 +252,7 @@ mod tests {
             last_login_at: None,
             accounts: Vec::new(),
             told: None,
+            look: 0,
         }
     }
 

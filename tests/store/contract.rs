@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::store::{
-    Account, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal, Limits,
-    LoginNote, MailboxTrouble, Right, SignInAs, Store, StoreError, Verifier, fold,
+    Account, Act, Actor, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal,
+    Limits, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier, Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
@@ -46,6 +46,12 @@ macro_rules! holds_for {
                 a_persons_grant_and_an_applications_for_one_mailbox_are_two,
                 a_status_tells_what_upkeep_has_to_know,
                 a_status_leaves_out_disabled_accounts,
+                a_grant_is_due_when_it_was_written_and_at_the_time_that_was_set,
+                what_wrote_meanwhile_is_not_overwritten_by_a_later_look,
+                what_was_told_goes_on_with_the_grant_that_takes_the_place,
+                accounts_are_read_page_by_page_with_all_that_belongs_to_them,
+                the_trail_is_in_order_and_keeps_what_is_not_too_old,
+                a_copy_is_a_store_by_itself_and_overwrites_nothing,
                 a_telling_is_reserved_by_one_and_again_when_that_ends,
                 a_lease_has_one_holder_until_it_is_given_up,
                 the_lease_of_a_holder_that_died_is_free_and_its_grant_is_interrupted,
@@ -269,9 +275,9 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
     grant.refreshed_at = Some(now());
     grant.revision = store.update_grant(&grant).await.unwrap();
-    store.set_told(&grant.id, Some("something")).await.unwrap();
+    store.set_told(&[&grant.id], Some("something")).await.unwrap();
 
-    let status = store.statuses().await.unwrap().remove(0);
+    let status = store.statuses(Watch::Upkeep, None, 9).await.unwrap().remove(0);
     assert_eq!((status.id, status.kind, status.in_force), (grant.id.clone(), GrantKind::Person, true));
     assert_eq!((Some(status.renewed_at), status.last_login_at), (grant.refreshed_at, Some(note.at)));
     assert_eq!(status.told.as_deref(), Some("something"));
@@ -281,7 +287,7 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
 
     grant.withdraw(refused(), now());
     store.update_grant(&grant).await.unwrap();
-    let status = store.statuses().await.unwrap().remove(0);
+    let status = store.statuses(Watch::Upkeep, None, 9).await.unwrap().remove(0);
     assert_eq!((status.kind, status.in_force), (GrantKind::Person, false));
 }
 
@@ -290,11 +296,140 @@ pub(crate) async fn a_status_leaves_out_disabled_accounts(on: &impl Database) {
     let (alice, grant) = with_account(&store, ALICE).await;
     let bob = authorize(&store, BOB, &[], Granted::Existing(grant.id.clone())).await;
     store.set_disabled(&alice.id, true).await.unwrap();
-    assert_eq!(store.statuses().await.unwrap()[0].accounts, [BOB]);
+    assert_eq!(store.statuses(Watch::Upkeep, None, 9).await.unwrap()[0].accounts, [BOB]);
     store.set_disabled(&bob.id, true).await.unwrap();
-    assert!(store.statuses().await.unwrap().is_empty(), "none of its accounts is in use");
+    assert!(
+        store.statuses(Watch::Upkeep, None, 9).await.unwrap().is_empty(),
+        "none of its accounts is in use"
+    );
     store.set_disabled(&alice.id, false).await.unwrap();
-    assert_eq!(store.statuses().await.unwrap()[0].accounts, [ALICE]);
+    assert_eq!(store.statuses(Watch::Upkeep, None, 9).await.unwrap()[0].accounts, [ALICE]);
+}
+
+/// Has both watches look at `grant` again at `at`.
+async fn put_off(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) {
+    for watch in [Watch::Upkeep, Watch::News] {
+        let due = store.due(watch, now(), 9).await.unwrap();
+        let seen = due.iter().find(|status| status.id == *grant).unwrap().look;
+        store.look_again(watch, &[NextLook { grant: grant.clone(), seen, at }]).await.unwrap();
+    }
+}
+
+/// Which watches are to look at `grant` by `at`.
+async fn due_at(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) -> [bool; 2] {
+    let mut is_due = [false; 2];
+    for (due, watch) in is_due.iter_mut().zip([Watch::Upkeep, Watch::News]) {
+        *due = store.due(watch, at, 9).await.unwrap().iter().any(|status| status.id == *grant);
+    }
+    is_due
+}
+
+pub(crate) async fn a_grant_is_due_when_it_was_written_and_at_the_time_that_was_set(on: &impl Database) {
+    let store = on.open().await;
+    let (account, mut grant) = with_account(&store, ALICE).await;
+    let (id, later) = (grant.id.clone(), now() + Duration::hours(1));
+    let used = store.passwords(&account.id).await.unwrap().remove(0);
+    put_off(&store, &id, later).await;
+    assert_eq!(due_at(&store, &id, now()).await, [false, false]);
+    assert_eq!(due_at(&store, &id, later).await, [true, true]);
+    assert_eq!(due_at(&store, &id, now() - Duration::days(400)).await, [true, true], "a clock was wrong");
+
+    grant.revision = store.update_grant(&grant).await.unwrap();
+    assert_eq!(due_at(&store, &id, now()).await, [true, true], "it was written");
+    put_off(&store, &id, later).await;
+    store.set_told(&[&id], Some("something")).await.unwrap();
+    assert_eq!(due_at(&store, &id, now()).await, [false, true], "upkeep tells nothing");
+    store.look_again(Watch::News, &[]).await.unwrap();
+    let seen = store.due(Watch::News, now(), 9).await.unwrap()[0].look;
+    store.look_again(Watch::News, &[NextLook { grant: id.clone(), seen, at: later }]).await.unwrap();
+    let note = LoginNote { account: account.id.clone(), password: used.id, at: now(), from: String::new() };
+    store.note_logins(std::slice::from_ref(&note)).await.unwrap();
+    assert_eq!(due_at(&store, &id, now()).await, [true, false], "it is in use now");
+    put_off_upkeep(&store, &id, later).await;
+    store.note_logins(&[LoginNote { at: now() + Duration::minutes(5), ..note }]).await.unwrap();
+    assert_eq!(due_at(&store, &id, now()).await, [false, false], "it was in use before");
+    store.set_disabled(&account.id, true).await.unwrap();
+    assert_eq!(due_at(&store, &id, now()).await, [true, true]);
+    assert!(store.due(Watch::Upkeep, now(), 9).await.unwrap()[0].accounts.is_empty());
+    assert!(store.due(Watch::Upkeep, now(), 0).await.unwrap().is_empty(), "no more than the limit");
+}
+
+async fn put_off_upkeep(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) {
+    let seen = store.due(Watch::Upkeep, now(), 9).await.unwrap()[0].look;
+    store.look_again(Watch::Upkeep, &[NextLook { grant: grant.clone(), seen, at }]).await.unwrap();
+}
+
+pub(crate) async fn what_wrote_meanwhile_is_not_overwritten_by_a_later_look(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, grant) = with_account(&one, ALICE).await;
+    one.update_grant(&grant).await.unwrap();
+    let seen = one.due(Watch::Upkeep, now(), 9).await.unwrap()[0].look;
+    let grant = one.grant(&grant.id).await.unwrap().unwrap();
+    other.update_grant(&grant).await.unwrap();
+    let look = NextLook { grant: grant.id.clone(), seen, at: now() + Duration::hours(1) };
+    one.look_again(Watch::Upkeep, &[look]).await.unwrap();
+    assert_eq!(due_at(&one, &grant.id, now()).await, [true, true]);
+}
+
+pub(crate) async fn what_was_told_goes_on_with_the_grant_that_takes_the_place(on: &impl Database) {
+    let store = on.open().await;
+    let (_, grant) = with_account(&store, ALICE).await;
+    store.set_told(&[&grant.id], Some("about_to_need_person")).await.unwrap();
+    let account = authorize_again(&store, ALICE).await;
+    assert!(store.grant(&grant.id).await.unwrap().is_none());
+    let status = store.statuses(Watch::News, None, 9).await.unwrap().remove(0);
+    assert_eq!((Some(status.id), status.told.as_deref()), (account.grant, Some("about_to_need_person")));
+}
+
+pub(crate) async fn accounts_are_read_page_by_page_with_all_that_belongs_to_them(on: &impl Database) {
+    let store = on.open().await;
+    let (_, grant) = with_account(&store, ALICE).await;
+    authorize(&store, BOB, &["z-bob", "a-bob"], Granted::Existing(grant.id.clone())).await;
+    let first = store.account_page(None, 1).await.unwrap();
+    assert_eq!(first.iter().map(|row| row.account.name.as_str()).collect::<Vec<_>>(), [ALICE]);
+    let rest = store.account_page(Some(ALICE), 9).await.unwrap();
+    assert_eq!((rest.len(), rest[0].account.name.as_str()), (1, BOB));
+    assert_eq!(rest[0].account.aliases, ["a-bob", "z-bob"]);
+    assert_eq!(rest[0].grant.as_ref().map(|grant| &grant.id), Some(&grant.id));
+    assert_eq!((first[0].passwords, rest[0].passwords), (1, 1));
+    assert!(store.account_page(Some(BOB), 9).await.unwrap().is_empty());
+}
+
+pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &impl Database) {
+    let (store, other) = (on.open().await, on.open().await);
+    let actor = Actor { surface: "cli".into(), user: Some("root".into()), uid: Some(0) };
+    let act = |deed: &str, accounts: &[&str]| Act {
+        deed: deed.into(),
+        accounts: accounts.iter().map(ToString::to_string).collect(),
+        about: (deed == "two").then(|| "it".into()),
+        actor: actor.clone(),
+    };
+    let (one, two) = (act("one", &[]), act("two", &[ALICE, BOB]));
+    store.record(&one, now()).await.unwrap();
+    other.record(&two, now() + Duration::days(1)).await.unwrap();
+    let trail = store.trail(None, 0, 9).await.unwrap();
+    assert_eq!(trail.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&one, &two]);
+    assert_eq!(trail[0].at, now());
+    assert_eq!(store.trail(None, 0, 1).await.unwrap(), trail[..1]);
+    assert_eq!(store.trail(None, trail[0].number, 9).await.unwrap(), trail[1..]);
+    assert_eq!(store.trail(Some(now() + Duration::hours(1)), 0, 9).await.unwrap(), trail[1..]);
+    store.record(&one, now() + Duration::days(401)).await.unwrap();
+    let left = store.trail(None, 0, 9).await.unwrap();
+    assert_eq!(left.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&two, &one], "400 days");
+}
+
+pub(crate) async fn a_copy_is_a_store_by_itself_and_overwrites_nothing(on: &impl Database) {
+    let store = on.open().await;
+    with_account(&store, ALICE).await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("copy");
+    store.copy_to(&file).await.unwrap();
+    with_account(&store, BOB).await;
+    let names = |accounts: Vec<Account>| accounts.into_iter().map(|it| it.name).collect::<Vec<_>>();
+    let copy = imap_oauth_proxy::store::Sqlite::open(&file).await.unwrap();
+    assert_eq!(names(imap_oauth_proxy::store::AccountStore::accounts(&copy).await.unwrap()), [ALICE]);
+    assert!(matches!(store.copy_to(&file).await, Err(StoreError::Unusable(_))));
+    assert!(store.copy_to(&home.path().join("no/such")).await.is_err());
 }
 
 pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &impl Database) {
@@ -305,7 +440,7 @@ pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &i
     assert!(one.claim_telling(id, None, now(), until).await.unwrap());
     assert!(!other.claim_telling(id, None, now(), until).await.unwrap());
     assert!(other.claim_telling(id, None, until, until + Duration::minutes(5)).await.unwrap());
-    other.set_told(id, Some("news")).await.unwrap();
+    other.set_told(&[id], Some("news")).await.unwrap();
     assert!(!one.claim_telling(id, None, now(), until).await.unwrap(), "it has been told");
     assert!(one.claim_telling(id, Some("news"), now(), until).await.unwrap());
 }

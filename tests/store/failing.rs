@@ -1,14 +1,15 @@
 //! A store that fails on purpose.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountStore, AnswerStore, AppPassword, Authorization, ChangeStore, CountStore, Folded,
-    Grant, GrantCount, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
-    StoreError,
+    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
+    CountStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore,
+    Limits, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock,
+    SettingStore, SignInAs, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -78,9 +79,11 @@ fails! { GrantStore:
     fn grant(id: &Id) -> Option<Grant>;
     fn grant_of(provider: &str, owner: &str, kind: GrantKind) -> Option<Grant>;
     fn update_grant(grant: &Grant) -> i64;
-    fn statuses() -> Vec<GrantStatus>;
+    fn statuses(watch: Watch, after: Option<&Id>, limit: u32) -> Vec<GrantStatus>;
+    fn due(watch: Watch, now: OffsetDateTime, limit: u32) -> Vec<GrantStatus>;
+    fn look_again(watch: Watch, looks: &[NextLook]) -> ();
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
-    fn set_told(grant: &Id, told: Option<&str>) -> ();
+    fn set_told(grants: &[&Id], told: Option<&str>) -> ();
 }
 
 fails! { CountStore:
@@ -95,6 +98,7 @@ fails! { LeaseStore:
 
 fails! { AccountStore:
     fn accounts() -> Vec<Account>;
+    fn account_page(after: Option<&str>, limit: u32) -> Vec<AccountRow>;
     fn authorize(authorization: &Authorization) -> Account;
     fn remove_account(account: &Id) -> ();
     fn add_alias(account: &Id, alias: &str) -> ();
@@ -118,6 +122,11 @@ fails! { AnswerStore:
     fn collect(key: &str, now: OffsetDateTime) -> Option<Vec<u8>>;
 }
 
+fails! { TrailStore:
+    fn record(act: &Act, now: OffsetDateTime) -> ();
+    fn trail(since: Option<OffsetDateTime>, after: i64, limit: u32) -> Vec<TrailEntry>;
+}
+
 #[async_trait]
 impl ChangeStore for Failing {
     async fn changes(&self) -> Result<i64, StoreError> {
@@ -128,6 +137,11 @@ impl ChangeStore for Failing {
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         self.meets("passwords_in_force")?;
         self.inner.passwords_in_force(today).await
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        self.meets("copy_to")?;
+        self.inner.copy_to(file).await
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

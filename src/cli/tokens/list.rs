@@ -1,13 +1,13 @@
 //! `tokens list`: each grant's state, and what would end it.
 
 use serde::Serialize;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print::{self, rfc3339};
 use crate::command;
 use crate::control::Installation;
-use crate::control::grants::{self, Overview};
+use crate::control::grants::{Overview, Pages};
 use crate::forecast::{self, EndCause};
 use crate::store::{self, Grant, GrantKind};
 use crate::trouble;
@@ -23,8 +23,6 @@ struct Listed {
     owner: Option<String>,
     kind: Option<GrantKind>,
     state: &'static str,
-    #[serde(skip)]
-    needs_person: bool,
     /// The doors that the grant opens.
     protocols: Vec<&'static str>,
     scopes: Vec<String>,
@@ -107,7 +105,6 @@ impl Listed {
         let trouble = overview.trouble.as_ref();
         Self {
             state: overview.state.name(),
-            needs_person: overview.state.needs_person(),
             protocols: overview.protocols.iter().map(|door| door.name()).collect(),
             last_error: trouble.map(|trouble| trouble.line(&authorize)),
             last_error_at: rfc3339(overview.failed_at()),
@@ -157,17 +154,56 @@ fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
     }
 }
 
-pub(super) async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
+/// Which accounts are listed.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) needs_person: bool,
+    pub(super) ends_within: Option<Duration>,
+}
+
+impl Wanted {
+    /// Whether any account may be left out.
+    fn is_some(self) -> bool {
+        self.needs_person || self.ends_within.is_some()
+    }
+
+    fn holds(self, overview: &Overview, now: OffsetDateTime) -> bool {
+        let ends = |span: Duration| {
+            let certain = overview.ends.iter().filter(|end| end.cause.is_certain());
+            certain.filter_map(|end| end.at).any(|at| at <= now.saturating_add(span))
+        };
+        (!self.needs_person || overview.state.needs_person()) && self.ends_within.is_none_or(ends)
+    }
+}
+
+pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool) -> Result<Done, Failure> {
     let now = OffsetDateTime::now_utc();
-    let overviews = grants::list(installation).await?;
-    let listed: Vec<Listed> = overviews.into_iter().map(|overview| Listed::new(overview, now)).collect();
-    let done = match listed.iter().any(|grant| grant.needs_person) {
-        true => Done::NeedsPerson,
-        false => Done::Well,
-    };
-    match json {
-        true => print::json(&listed)?,
-        false => show(&listed, has_several_doors(installation)),
+    let (mut done, mut pages, mut rows) = (Done::Well, Pages::default(), Vec::new());
+    let mut array = json.then(print::JsonArray::begin);
+    loop {
+        let page = pages.next(installation).await?;
+        if page.is_empty() {
+            break;
+        }
+        for overview in page {
+            // Exit 3 tells of all accounts, whichever are listed.
+            if overview.state.needs_person() {
+                done = Done::NeedsPerson;
+            }
+            if !wanted.holds(&overview, now) {
+                continue;
+            }
+            let listed = Listed::new(overview, now);
+            match &mut array {
+                Some(array) => array.push(&listed)?,
+                None => rows.push(listed),
+            }
+        }
+    }
+    match array {
+        Some(array) => array.end(),
+        None if rows.is_empty() && wanted.is_some() => print::words("No account is like that."),
+        None => show(&rows, has_several_doors(installation)),
     }
     Ok(done)
 }

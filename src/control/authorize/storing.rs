@@ -6,6 +6,7 @@ use super::doors::{Certainty, Doors, Proofs};
 use super::plan::Tell;
 
 use crate::config::{Names, Provider};
+use crate::control::audit::Deed;
 use crate::control::error::{Error, LeftOut};
 use crate::control::installation::Installation;
 use crate::control::passwords;
@@ -138,6 +139,10 @@ impl Seat {
         aliases.retain(|alias| fold(alias) != fold(&account));
         let authorization = Authorization { account, aliases, grant, id, password: row };
         let account = installation.store.authorize(&authorization).await?.name;
+        installation.record(Deed::Authorized, &[&account], Some(&owner)).await;
+        if let Some(made) = &authorization.password {
+            installation.record(Deed::PasswordCreated, &[&account], Some(&made.name)).await;
+        }
         Ok(Authorized { account, owner, proofs, password })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::config::Provider;
+use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
@@ -50,6 +51,7 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Re
     };
     let _revoking = Uninterrupted::begin();
     let token = take(installation, &grant.id, revoked_here()).await?;
+    installation.record(Deed::Revoked, &[&account], Some(&grant.owner)).await;
     let others = installation.others_with(&grant.id, &account).await?;
     let kind = grant.kind();
     let provider = installation.config.providers.get(&grant.provider).cloned();

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::parcel::Parcel;
 use crate::config::Provider;
+use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::control::grants;
 use crate::control::installation::Installation;
@@ -122,7 +123,10 @@ impl Export {
         };
         let closed: Result<_, Error> = moved.await;
         installation.store.release_lease(&self.grant.id).await?;
-        Ok(Exported { closed: closed?, account })
+        let closed = closed?;
+        let deed = if self.keeps { Deed::Copied } else { Deed::Exported };
+        installation.record(deed, &[&account], to).await;
+        Ok(Exported { closed, account })
     }
 }
 

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::judge;
 use super::parcel::Parcel;
 use crate::config::{Door, Names};
+use crate::control::audit::Deed;
 use crate::control::doors;
 use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
@@ -90,6 +91,7 @@ impl Imported {
             password: None,
         };
         let account = store.authorize(&authorization).await?;
+        installation.record(Deed::Imported, &[&account.name], Some(owner)).await;
         // What is disabled here stays so.
         if parcel.disabled && !account.disabled {
             store.set_disabled(&account.id, true).await?;

@@ -1,14 +1,18 @@
 //! Accounts, their login names and their app passwords.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::Sqlite;
 use super::grants::put_grant;
 use super::limits::LimitColumns;
-use super::rows::{ACCOUNT_COLUMNS, PASSWORD_COLUMNS, account, password};
+use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
 use crate::store::{
-    Account, AccountStore, AppPassword, Authorization, Granted, Id, Limits, StoreError, Verifier, fold,
+    Account, AccountRow, AccountStore, AppPassword, Authorization, Granted, Id, Limits, StoreError, Verifier,
+    fold,
 };
 
 #[async_trait]
@@ -20,14 +24,41 @@ impl AccountStore for Sqlite {
         let names = sqlx::query("SELECT name, account_id FROM login_names ORDER BY folded")
             .fetch_all(&self.pool()?)
             .await?;
+        let mut by_id: HashMap<String, &mut Account> =
+            accounts.iter_mut().map(|account| (account.id.0.clone(), account)).collect();
         for row in names {
             let (name, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            let owner = accounts.iter_mut().find(|account| account.id.0 == id && account.name != name);
-            if let Some(account) = owner {
+            if let Some(account) = by_id.get_mut(&id).filter(|account| account.name != name) {
                 account.aliases.push(name);
             }
         }
         Ok(accounts)
+    }
+
+    async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
+        // Names hold no control characters, so the line feed parts them.
+        let sql = concat!(
+            "SELECT ",
+            ACCOUNT_COLUMNS!(),
+            ", ",
+            GRANT_COLUMNS!(),
+            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
+             (SELECT group_concat(name, char(10)) FROM (SELECT n.name FROM login_names n \
+             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
+             FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id WHERE a.name > ? ORDER BY a.name LIMIT ?"
+        );
+        let rows = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit).fetch_all(&self.pool()?).await?;
+        let read = |row: &SqliteRow| {
+            let aliases: Option<String> = row.try_get("aliases")?;
+            let aliases = aliases.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect();
+            let passwords: i64 = row.try_get("passwords")?;
+            Ok(AccountRow {
+                account: Account { aliases, ..account(row)? },
+                grant: grant(row)?,
+                passwords: usize::try_from(passwords).unwrap_or(0),
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
@@ -57,8 +88,11 @@ impl AccountStore for Sqlite {
 
     async fn remove_account(&self, account: &Id) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
+        let sql = "SELECT grant_id FROM accounts WHERE id = ?";
+        let row = sqlx::query(sql).bind(&account.0).fetch_optional(&mut *transaction).await?;
+        let used = row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten();
         sqlx::query("DELETE FROM accounts WHERE id = ?").bind(&account.0).execute(&mut *transaction).await?;
-        drop_unused_grants(&mut transaction).await?;
+        drop_unused_grant(&mut transaction, used.map(Id).as_ref()).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -125,21 +159,33 @@ async fn put_account(
     Authorization { account: name, id, .. }: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
-    if find_account(transaction, name).await?.is_none() {
+    let known = find_account(transaction, name).await?;
+    if known.is_none() {
         let sql = "INSERT INTO accounts (id, name) VALUES (?, ?)";
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
+    // What was told about a grant that goes is over with the new one, and only the new one's row can say so.
+    let sql = "UPDATE grants SET told = (SELECT g.told FROM grants g JOIN accounts a ON a.grant_id = g.id \
+         JOIN login_names n ON n.account_id = a.id WHERE n.folded = ?1 \
+         AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
+         WHERE id = ?2 AND told IS NULL";
+    sqlx::query(sql).bind(fold(name).as_str()).bind(&grant.0).execute(&mut **transaction).await?;
     let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL \
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
-    drop_unused_grants(transaction).await?;
+    drop_unused_grant(transaction, known.and_then(|account| account.grant).as_ref()).await?;
     find_account(transaction, name).await?.ok_or(StoreError::Conflict)
 }
 
-async fn drop_unused_grants(transaction: &mut Transaction<'_, Database>) -> Result<(), StoreError> {
-    let sql = "DELETE FROM grants WHERE id NOT IN (SELECT grant_id FROM accounts WHERE grant_id IS NOT NULL)";
-    sqlx::query(sql).execute(&mut **transaction).await?;
+/// Removes the grant that an account used until now, where no account uses it any more.
+async fn drop_unused_grant(
+    transaction: &mut Transaction<'_, Database>,
+    used: Option<&Id>,
+) -> Result<(), StoreError> {
+    let Some(id) = used else { return Ok(()) };
+    let sql = "DELETE FROM grants WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = ?1)";
+    sqlx::query(sql).bind(&id.0).execute(&mut **transaction).await?;
     Ok(())
 }
 

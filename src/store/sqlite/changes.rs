@@ -1,6 +1,7 @@
 //! What other processes did to the store. This is asked every second, so it reads no token.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,9 @@ use time::Date;
 use super::Sqlite;
 use super::limits::day_column;
 use crate::store::{Absence, ChangeStore, Id, StoreError};
+
+/// Rows that are read at once.
+const PAGE: u32 = 2000;
 
 #[async_trait]
 impl ChangeStore for Sqlite {
@@ -32,9 +36,22 @@ impl ChangeStore for Sqlite {
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         let sql = "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \
              JOIN grants g ON g.id = a.grant_id WHERE g.in_force AND NOT a.disabled \
-             AND (p.last_day IS NULL OR p.last_day >= ?)";
-        let rows = sqlx::query(sql).bind(day_column(today)).fetch_all(&self.pool()?).await?;
-        rows.iter().map(|row| Ok(Id(row.try_get(0)?))).collect()
+             AND (p.last_day IS NULL OR p.last_day >= ?) AND p.id > ? ORDER BY p.id LIMIT ?";
+        let (pool, mut in_force, mut last) = (self.pool()?, HashSet::new(), String::new());
+        loop {
+            // Page by page: rows take several times the memory of what they hold.
+            let rows =
+                sqlx::query(sql).bind(day_column(today)).bind(&last).bind(PAGE).fetch_all(&pool).await?;
+            let Some(end) = rows.last() else { return Ok(in_force) };
+            last = end.try_get(0)?;
+            for row in &rows {
+                in_force.insert(Id(row.try_get(0)?));
+            }
+        }
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        self.write_copy(file).await
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

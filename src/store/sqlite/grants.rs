@@ -7,7 +7,44 @@ use time::OffsetDateTime;
 
 use super::Sqlite;
 use super::rows::{GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, seconds, time_of};
-use crate::store::{Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, Right, StoreError, fold};
+use crate::store::{
+    Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, NextLook, Right, StoreError, Watch, fold,
+};
+
+/// No look is put off longer than a day. One that is later was written under a wrong clock.
+const LONGEST_LOOK: time::Duration = time::Duration::days(2);
+
+// Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
+macro_rules! STATUS {
+    ($look:literal) => {
+        concat!(
+            "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
+             g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
+             g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
+             group_concat(a.name, char(10)) AS names, ",
+            "g.",
+            $look,
+            " AS look FROM grants g LEFT JOIN accounts a ON a.grant_id = g.id AND NOT a.disabled"
+        )
+    };
+}
+macro_rules! page_by {
+    ($column:literal) => {
+        concat!(STATUS!($column), " WHERE g.id > ? GROUP BY g.id HAVING names NOT NULL ORDER BY g.id LIMIT ?")
+    };
+}
+macro_rules! due_by {
+    ($column:literal) => {
+        concat!(
+            STATUS!($column),
+            " WHERE g.id IN (SELECT id FROM grants WHERE ",
+            $column,
+            " <= ?1 UNION ALL SELECT id FROM grants WHERE ",
+            $column,
+            " > ?2 LIMIT ?3) GROUP BY g.id"
+        )
+    };
+}
 
 #[async_trait]
 impl GrantStore for Sqlite {
@@ -64,14 +101,54 @@ impl GrantStore for Sqlite {
         }
     }
 
-    async fn statuses(&self) -> Result<Vec<GrantStatus>, StoreError> {
-        let sql = "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
-             g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
-             g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
-             group_concat(a.name, char(10)) AS names \
-             FROM grants g JOIN accounts a ON a.grant_id = g.id WHERE NOT a.disabled GROUP BY g.id";
-        let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
+    async fn statuses(
+        &self,
+        watch: Watch,
+        after: Option<&Id>,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError> {
+        let sql = match watch {
+            Watch::Upkeep => page_by!("upkeep_at"),
+            Watch::News => page_by!("news_at"),
+        };
+        let after = after.map_or("", |id| id.0.as_str());
+        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.pool()?).await?;
         rows.iter().map(status).collect()
+    }
+
+    async fn due(
+        &self,
+        watch: Watch,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<GrantStatus>, StoreError> {
+        let sql = match watch {
+            Watch::Upkeep => due_by!("upkeep_at"),
+            Watch::News => due_by!("news_at"),
+        };
+        let rows = sqlx::query(sql)
+            .bind(now.unix_timestamp())
+            .bind(now.saturating_add(LONGEST_LOOK).unix_timestamp())
+            .bind(limit)
+            .fetch_all(&self.pool()?)
+            .await?;
+        rows.iter().map(status).collect()
+    }
+
+    async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<(), StoreError> {
+        if looks.is_empty() {
+            return Ok(());
+        }
+        let sql = match watch {
+            Watch::Upkeep => "UPDATE grants SET upkeep_at = ? WHERE id = ? AND upkeep_at = ?",
+            Watch::News => "UPDATE grants SET news_at = ? WHERE id = ? AND news_at = ?",
+        };
+        let mut transaction = self.write().await?;
+        for NextLook { grant, seen, at } in looks {
+            let at = at.unix_timestamp();
+            sqlx::query(sql).bind(at).bind(&grant.0).bind(seen).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     async fn claim_telling(
@@ -93,10 +170,13 @@ impl GrantStore for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn set_told(&self, grant: &Id, told: Option<&str>) -> Result<(), StoreError> {
+    async fn set_told(&self, grants: &[&Id], told: Option<&str>) -> Result<(), StoreError> {
         let sql = "UPDATE grants SET told = ?, telling_until = NULL WHERE id = ?";
-        sqlx::query(sql).bind(told).bind(&grant.0).execute(&self.pool()?).await?;
-        Ok(())
+        let mut transaction = self.write().await?;
+        for grant in grants {
+            sqlx::query(sql).bind(told).bind(&grant.0).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 }
 
@@ -183,5 +263,6 @@ fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
         last_login_at: time_of(row, "last_login_at")?,
         accounts: names.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect(),
         told: row.try_get("told")?,
+        look: row.try_get("look")?,
     })
 }

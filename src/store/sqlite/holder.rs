@@ -88,6 +88,12 @@ impl Drop for Holders {
     }
 }
 
+/// Whether any process lives that has entered itself as a holder at `database`.
+pub(super) fn any_is_alive(database: &Path) -> bool {
+    let entries = std::fs::read_dir(&Holders::new(database).directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| File::open(entry.path()).is_ok_and(|file| is_locked(&file)))
+}
+
 fn is_locked(file: &File) -> bool {
     flock(file, FlockOperation::NonBlockingLockShared).is_err()
 }

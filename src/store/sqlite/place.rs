@@ -21,8 +21,8 @@ use crate::store::{Absence, SealedSetting, StoreError};
 const LET_GO: Duration = Duration::from_secs(5);
 
 /// What SQLite calls its write-ahead log, and the index of it that processes share.
-const LOG: &str = "-wal";
-const LOG_INDEX: &str = "-shm";
+pub(super) const LOG: &str = "-wal";
+pub(super) const LOG_INDEX: &str = "-shm";
 
 /// Says why the sealed values of a database that has taken the place of ours are not to be used.
 pub type Judge = Box<dyn Fn(&[SealedSetting]) -> Result<(), String> + Send + Sync>;
@@ -130,7 +130,7 @@ impl Sqlite {
     async fn judge(&self) -> Result<(), String> {
         let (path, judge) = (self.path.clone(), self.judge.clone());
         let judging = tokio::task::spawn_blocking(move || {
-            let settings = settings_of(&path)?;
+            let settings = settings_of(&path, Release::This)?;
             judge.as_ref().map_or(Ok(()), |judge| judge(&settings))
         });
         judging.await.map_err(|error| error.to_string())?
@@ -180,14 +180,23 @@ fn in_use() -> String {
 }
 
 /// SQLite's file of this ending beside a database.
-fn beside(database: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// The sealed settings of a database that is whole and has exactly our tables.
-fn settings_of(path: &Path) -> Result<Vec<SealedSetting>, String> {
+/// Whose tables a database may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// Exactly ours.
+    This,
+    /// Those of before, too, which the next start changes.
+    ThisOrEarlier,
+}
+
+/// The sealed settings of a database that is whole and has our tables.
+pub(super) fn settings_of(path: &Path, release: Release) -> Result<Vec<SealedSetting>, String> {
     let read = || -> rusqlite::Result<_> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -210,8 +219,15 @@ fn settings_of(path: &Path) -> Result<Vec<SealedSetting>, String> {
         return Err("it is damaged".to_owned());
     }
     let ours: Vec<_> = migrator().iter().map(|step| (step.version, step.checksum.to_vec())).collect();
-    match made == ours {
-        true => Ok(settings),
-        false => Err("it is of another version of this program, and is changed at a start only".to_owned()),
+    let is_ours = match release {
+        Release::This => made == ours,
+        Release::ThisOrEarlier => !made.is_empty() && ours.starts_with(&made),
+    };
+    match (is_ours, release) {
+        (true, _) => Ok(settings),
+        (false, Release::ThisOrEarlier) => Err("it is of a newer version of this program".to_owned()),
+        (false, Release::This) => {
+            Err("it is of another version of this program, and is changed at a start only".to_owned())
+        }
     }
 }

@@ -1,0 +1,45 @@
+//! `backup` and `restore`: the store in one file, and back.
+
+use std::path::PathBuf;
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::control::backup::{self, NeededKey};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The file; it must not exist yet
+    file: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(super) struct RestoreArguments {
+    /// A file that `backup` wrote
+    file: PathBuf,
+}
+
+pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    let installation = options.open().await?;
+    installation.verify_key().await?;
+    let file = &arguments.file;
+    let NeededKey { id, source } = backup::backup(&installation, file).await?;
+    print::words(&format!("The store is in {}.", file.display()));
+    print::words(&format!(
+        "Only key {id} of {source} opens it, and it is not in there: keep a copy of it in another place."
+    ));
+    Ok(Done::Well)
+}
+
+pub(super) async fn restore(options: &Options, arguments: RestoreArguments) -> Result<Done, Failure> {
+    let file = &arguments.file;
+    let kept = backup::restore(options.load()?, file).await?;
+    print::words(&format!("The store is as it was in {}.", file.display()));
+    if let Some(kept) = kept {
+        print::words(&format!("The one that it replaces is kept as {}.", kept.display()));
+    }
+    print::words(
+        "What was revoked since the backup holds again. A provider that gives a new refresh token at each use may not take the old one: imap-oauth-proxy check shows which accounts have to be authorised again.",
+    );
+    Ok(Done::Well)
+}

@@ -1,0 +1,169 @@
+//! A copy of the store while it is in use, and a copy in the place of the store.
+//!
+//! A copy is one moment of the store: SQLite writes it from one read transaction, which keeps no writer waiting. What
+//! takes the place of the store is judged before anything is moved, and only where no process has the store open: a
+//! process that goes on with the replaced file would write what no other one sees.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::holder;
+use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
+use super::{Judge, Sqlite};
+use crate::store::StoreError;
+
+/// Why a copy did not take the place of the store. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// A process has the store open.
+    #[error("the store {0} is in use")]
+    InUse(PathBuf),
+    /// The file is not what it should be.
+    #[error("{file} cannot take the place of the store: {why}")]
+    Unfit {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// An operating system's refusal.
+    #[error("{path} cannot be used: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Sqlite {
+    /// Writes a copy to `file`, which must not exist.
+    pub(super) async fn write_copy(&self, file: &Path) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::Unusable(format!("{}: {error}", file.display()));
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                StoreError::Unusable(format!("{} exists already", file.display()))
+            }
+            _ => failed(error),
+        })?;
+        let unfinished = Unfinished(Some(file));
+        let name = file.to_str().ok_or_else(|| {
+            StoreError::Unusable(format!("{} is a name that SQLite cannot write to", file.display()))
+        })?;
+        sqlx::query("VACUUM INTO ?").bind(name).execute(&self.pool()?).await?;
+        sync(file).map_err(failed)?;
+        unfinished.keep();
+        Ok(())
+    }
+}
+
+/// Removes a file that was not finished.
+struct Unfinished<'a>(Option<&'a Path>);
+
+impl Unfinished<'_> {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0 {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Puts a copy of `file` in the place of `database`, once `judge` has looked at what is sealed in it; where the replaced
+/// database lies now. The caller holds the state directory's lock.
+pub fn restore(file: &Path, database: &Path, judge: &Judge) -> Result<Option<PathBuf>, RestoreError> {
+    // Beside the database, so that one rename puts it there; and judged as it lies there.
+    let new = with_ending(database, ".restoring");
+    let _ = std::fs::remove_file(&new);
+    let unfinished = Unfinished(Some(&new));
+    copy(file, &new)?;
+    let unfit = |why: String| RestoreError::Unfit { file: file.to_owned(), why };
+    let settings = settings_of(&new, Release::ThisOrEarlier);
+    for ending in [LOG, LOG_INDEX] {
+        let _ = std::fs::remove_file(beside(&new, ending));
+    }
+    let settings = settings.map_err(unfit)?;
+    judge(&settings).map_err(unfit)?;
+    let kept = keep(database)?;
+    std::fs::rename(&new, database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
+    unfinished.keep();
+    sync(database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
+    Ok(kept)
+}
+
+fn copy(file: &Path, new: &Path) -> Result<(), RestoreError> {
+    let of = |path: &Path| {
+        let path = path.to_owned();
+        move |error| RestoreError::Io { path, error }
+    };
+    let mut from = File::open(file).map_err(of(file))?;
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(of(new))?;
+    io::copy(&mut from, &mut to).map_err(of(new))?;
+    to.sync_all().map_err(of(new))
+}
+
+/// Moves the database out of the way, with its log where that could not be emptied.
+fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
+    let in_use = || RestoreError::InUse(database.to_owned());
+    if holder::any_is_alive(database) {
+        return Err(in_use());
+    }
+    if !database.exists() {
+        return Ok(None);
+    }
+    // Held until the database has moved: a process that comes meanwhile waits, or fails.
+    let _alone = match alone_with(database) {
+        Ok(connection) => Some(connection),
+        Err(error) if is_busy(&error) => return Err(in_use()),
+        // A damaged one is what a backup is for.
+        Err(_) => None,
+    };
+    let format = format_description!("[year][month][day]-[hour][minute][second]");
+    let now = OffsetDateTime::now_utc().format(format).unwrap_or_default();
+    let kept = with_ending(database, &format!(".before-{now}"));
+    let moved = std::fs::rename(database, &kept);
+    moved.map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
+    for ending in [LOG, LOG_INDEX] {
+        let _ = std::fs::rename(beside(database, ending), beside(&kept, ending));
+    }
+    Ok(Some(kept))
+}
+
+/// A connection beside which there is no other one, its log emptied.
+fn alone_with(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT")?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// The file and its name reach the disk.
+fn sync(file: &Path) -> io::Result<()> {
+    File::open(file)?.sync_all()?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

@@ -1,0 +1,69 @@
+//! The audit trail, which is bounded: by days, and by rows should something write without end.
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use time::{Duration, OffsetDateTime};
+
+use super::Sqlite;
+use super::rows::time_of;
+use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
+
+/// Long enough for the yearly question who did it.
+const LONGEST: Duration = Duration::days(400);
+/// Some 20 MiB.
+const MOST: i64 = 100_000;
+
+#[async_trait]
+impl TrailStore for Sqlite {
+    async fn record(&self, act: &Act, now: OffsetDateTime) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO trail (at, deed, accounts, about, surface, user, uid) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let mut transaction = self.write().await?;
+        sqlx::query(sql)
+            .bind(now.unix_timestamp())
+            .bind(&act.deed)
+            .bind(act.accounts.join("\n"))
+            .bind(&act.about)
+            .bind(&act.actor.surface)
+            .bind(&act.actor.user)
+            .bind(act.actor.uid)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM trail WHERE at < ? OR id <= (SELECT max(id) FROM trail) - ?")
+            .bind(now.saturating_sub(LONGEST).unix_timestamp())
+            .bind(MOST)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn trail(
+        &self,
+        since: Option<OffsetDateTime>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<TrailEntry>, StoreError> {
+        let sql = "SELECT id, at, deed, accounts, about, surface, user, uid FROM trail \
+             WHERE id > ? AND at >= ? ORDER BY id LIMIT ?";
+        let since = since.map_or(i64::MIN, OffsetDateTime::unix_timestamp);
+        let rows = sqlx::query(sql).bind(after).bind(since).bind(limit).fetch_all(&self.pool()?).await?;
+        rows.iter().map(entry).collect()
+    }
+}
+
+fn entry(row: &SqliteRow) -> Result<TrailEntry, StoreError> {
+    let names: String = row.try_get("accounts")?;
+    let actor =
+        Actor { surface: row.try_get("surface")?, user: row.try_get("user")?, uid: row.try_get("uid")? };
+    Ok(TrailEntry {
+        number: row.try_get("id")?,
+        at: time_of(row, "at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        act: Act {
+            deed: row.try_get("deed")?,
+            accounts: names.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            about: row.try_get("about")?,
+            actor,
+        },
+    })
+}
