@@ -50,8 +50,9 @@ impl Teller {
         Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
     }
 
-    /// Tells until it is dropped.
-    pub async fn watch(&self) {
+    /// Tells until it is `replaced`, which cuts no delivery.
+    pub async fn watch(&self, replaced: impl Future<Output = ()>) {
+        let mut replaced = std::pin::pin!(replaced);
         let (mut seen, mut looks) = (None, 0);
         loop {
             let look = self.look(&mut seen, looks % CALENDAR_POLL == 0).await;
@@ -59,7 +60,10 @@ impl Teller {
                 tracing::warn!("whether somebody must be told about a grant cannot be read: {error}");
             }
             looks = looks.wrapping_add(1);
-            tokio::time::sleep(CHANGE_POLL).await;
+            tokio::select! {
+                () = &mut replaced => return,
+                () = tokio::time::sleep(CHANGE_POLL) => {}
+            }
         }
     }
 

@@ -67,8 +67,9 @@ impl Upkeep {
         self.under_way.retain(|_, task| !task.is_finished());
         let now = OffsetDateTime::now_utc();
         let mut pause = LONGEST_PAUSE;
+        let clients = self.inner.clients.load_full();
         for grant in grants {
-            let Some(provider) = self.inner.providers.get(&grant.provider) else { continue };
+            let Some(provider) = clients.get(&grant.provider) else { continue };
             let known = provider.client.provider();
             // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
             if grant.kind == GrantKind::App
