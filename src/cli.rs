@@ -27,6 +27,7 @@ mod sessions;
 mod span;
 mod terminal;
 mod tokens;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
     Sessions(sessions::Command),
     /// Have the running serve load its configuration again; exit 3 when something needs a restart
     Reload,
+    /// Let the installed program take over from the running `serve`, without a lost session
+    Upgrade,
     /// Say whether logins can succeed at the running serve
     Health,
     /// Let a person authorise an account at its provider
@@ -108,6 +111,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&options, arguments),
         Command::Sessions(command) => wait(sessions::run(&options, command)),
         Command::Reload => wait(reload::run(&options)),
+        Command::Upgrade => wait(upgrade::run(&options)),
         Command::Health => wait(health::run(&options)),
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),

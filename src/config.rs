@@ -8,6 +8,7 @@
 mod error;
 mod every;
 mod file;
+mod network;
 mod place;
 mod preset;
 mod provider;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigHint};
+pub use network::{NetworkProxy, ProxyKind};
 pub use place::is_loopback;
 pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
@@ -50,6 +52,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Where `serve` receives the answers of sign-ins whose redirect URI is not on this machine.
     pub callback: Option<SocketAddr>,
+    /// What connections to other machines go through; those to this one never do.
+    pub network_proxy: Option<Arc<NetworkProxy>>,
     /// Bounds.
     pub limits: LimitSettings,
     /// Where what is counted can be read.
@@ -148,6 +152,8 @@ pub struct LimitSettings {
     pub failed_logins: u32,
     /// Seconds that sessions have to come to their end when the proxy stops.
     pub drain_seconds: u64,
+    /// Seconds that sessions may go on after an upgrade has taken over.
+    pub takeover_seconds: u64,
 }
 
 /// The `[events]` table.

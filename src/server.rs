@@ -4,6 +4,9 @@
 //! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
 //! descriptor table pauses accepting and does not spin.
 
+mod sockets;
+mod successor;
+
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +22,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+pub use sockets::Sockets;
+pub use successor::{Successor, UpgradeError};
+
 use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
@@ -27,8 +33,6 @@ use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
 
-/// Connections that the kernel keeps for us while the loop is busy.
-const BACKLOG: i32 = 4096;
 /// No descriptor, no memory: until some connection has ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A flood is one line in the log each time, not one a connection.
@@ -47,12 +51,12 @@ pub struct Bound {
     pub security: Security,
 }
 
-/// Binds every address of `listeners`, or none. Of the addresses that no file names one is enough.
-pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
+/// Binds every address of `listeners` that `sockets` do not have yet, or none. Of the addresses that no file names one is enough.
+pub fn bind(listeners: &[Listener], sockets: &Sockets) -> Result<Vec<Bound>, BindError> {
     let (mut bound, mut given_up) = (Vec::new(), None);
     for (number, listener) in listeners.iter().enumerate() {
         for &address in &listener.addresses {
-            match bind_one(address) {
+            match sockets.listen(address) {
                 Ok(tcp) => {
                     let address = tcp.local_addr().map_err(|error| BindError::new(address, error))?;
                     let &Listener { protocol, security, .. } = listener;
@@ -81,13 +85,6 @@ pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
     socket(address).map(drop).map_err(|error| BindError::new(address, error))
 }
 
-/// One listening socket, for both families as configured.
-pub fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
@@ -107,18 +104,18 @@ fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
-/// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
+/// Accepts on all of `bound` until the stop of `doors` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
 pub async fn serve(
     bound: Vec<Bound>,
     proxy: Arc<ArcSwap<Proxy>>,
-    supervisor: Arc<Supervisor>,
+    doors: Arc<Supervisor>,
     shutdown: Shutdown,
 ) {
     let admission = Arc::new(Admission::new(&proxy.load()));
     let open = |bound| {
         let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());
-        start(&supervisor, Arc::new(Listening { bound, proxy, admission, shutdown }))
+        start(&doors, Arc::new(Listening { bound, proxy, admission, shutdown }))
     };
     let loops: Vec<_> = bound.into_iter().map(open).collect();
     for accepting in loops {
@@ -136,11 +133,11 @@ struct Listening {
 }
 
 /// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
-fn start(supervisor: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
+fn start(doors: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
     let name = format!("listener {}", listening.bound.address);
     match listening.bound.protocol {
-        Door::Imap => supervisor.start(&name, move || accept::<Imap>(listening.clone())),
-        Door::Submission => supervisor.start(&name, move || accept::<Submission>(listening.clone())),
+        Door::Imap => doors.start(&name, move || accept::<Imap>(listening.clone())),
+        Door::Submission => doors.start(&name, move || accept::<Submission>(listening.clone())),
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! The addresses of a host are raced (RFC 8305), so that a broken IPv6 costs a quarter of a second and
 //! not a minute. What comes out is verified TLS to the configured host, never to a name learnt from DNS.
+//! Where `network.proxy` is set, the proxy is told the host's name and finds the way; hosts that are this machine
+//! are reached without it.
+
+mod error;
+mod proxied;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,9 +19,11 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::{Door, Endpoint, Provider, Service, UpstreamSecurity};
-use crate::protocol::{MendedBy, Refusal};
-use crate::tls::{ConnectError, Connector, Stream};
+pub use error::DialError;
+pub use proxied::ProxyError;
+
+use crate::config::{Door, Endpoint, NetworkProxy, Provider, Service, UpstreamSecurity};
+use crate::tls::{Connector, Stream};
 use crate::wire::Wire;
 
 /// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
@@ -37,10 +44,11 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The ways to `provider`, with the trust of `connector`.
-    pub fn new(provider: Arc<Provider>, connector: &Connector) -> Self {
+    /// The ways to `provider`, through `proxy` where they leave this machine, with the trust of `connector`.
+    pub fn new(provider: Arc<Provider>, connector: &Connector, proxy: Option<&Arc<NetworkProxy>>) -> Self {
         let dialler = |service: &Service| Dialler {
             service: service.clone(),
+            proxy: proxy.filter(|_| !service.endpoint.is_loopback()).cloned(),
             connector: connector.clone(),
             known: Addresses::default(),
         };
@@ -59,16 +67,56 @@ impl Upstream {
 pub struct Dialler {
     /// The server.
     pub service: Service,
+    proxy: Option<Arc<NetworkProxy>>,
     connector: Connector,
+    /// Those of the proxy, where there is one.
     known: Addresses,
 }
 
 impl Dialler {
     /// Connects and finishes the TLS handshake, at once or after STARTTLS. The deadline is the caller's.
     pub async fn dial(&self) -> Result<Stream, DialError> {
-        let Endpoint { host, port } = &self.service.endpoint;
-        let (door, name) = (self.service.door, || self.service.endpoint.to_string());
-        let look_up = async || Ok(tokio::net::lookup_host((host.as_str(), *port)).await?.collect());
+        let tcp = self.connect().await?;
+        let tcp = match self.service.security {
+            UpstreamSecurity::Tls => tcp,
+            UpstreamSecurity::Starttls => self.begin_tls(tcp).await?,
+        };
+        Ok(self.connector.connect(&self.service.endpoint.host, tcp).await?)
+    }
+
+    /// What is on the way, where that is not the network alone.
+    pub fn proxy(&self) -> Option<&NetworkProxy> {
+        self.proxy.as_deref()
+    }
+
+    /// Connects, and says nothing yet.
+    pub async fn connect(&self) -> Result<TcpStream, DialError> {
+        match &self.proxy {
+            Some(proxy) => self.dial_through(proxy).await,
+            None => self.reach(&self.service.endpoint).await,
+        }
+    }
+
+    /// A connection to the server that `proxy` made.
+    async fn dial_through(&self, proxy: &NetworkProxy) -> Result<TcpStream, DialError> {
+        let failed = |error| DialError::Proxy {
+            endpoint: self.service.endpoint.to_string(),
+            proxy: proxy.to_string(),
+            error,
+        };
+        let unreached = |error| match error {
+            DialError::Resolve { error, .. } | DialError::Connect { error, .. } => failed(error.into()),
+            other => other,
+        };
+        let tcp = self.reach(&proxy.endpoint).await.map_err(unreached)?;
+        proxied::ask(proxy, tcp, &self.service.endpoint).await.map_err(failed)
+    }
+
+    /// A TCP connection to `endpoint`: the server, or the proxy.
+    async fn reach(&self, endpoint: &Endpoint) -> Result<TcpStream, DialError> {
+        let (door, name) = (self.service.door, || endpoint.to_string());
+        let look_up =
+            async || Ok(tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await?.collect());
         let addresses = self.known.get(Instant::now(), look_up).await;
         let addresses = addresses.map_err(|error| DialError::Resolve { door, endpoint: name(), error })?;
         let tcp = match race(interleave(addresses)).await {
@@ -79,11 +127,7 @@ impl Dialler {
             }
         };
         keep_alive(&tcp);
-        let tcp = match self.service.security {
-            UpstreamSecurity::Tls => tcp,
-            UpstreamSecurity::Starttls => self.begin_tls(tcp).await?,
-        };
-        Ok(self.connector.connect(host, tcp).await?)
+        Ok(tcp)
     }
 
     /// Asks the server in cleartext to go on in TLS. What it said, and what came behind its consent, is dropped
@@ -193,69 +237,6 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                 Err(_) => {}
             },
             () = tokio::time::sleep(ATTEMPT_DELAY), if more_waiting => {}
-        }
-    }
-}
-
-/// Why there is no connection to a provider.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// The configuration.
-    #[error(
-        "the provider {provider} has no {} server; write {} = \"host:port\" into [providers.{provider}]",
-        .door.title(),
-        .door.server_key()
-    )]
-    NoServer {
-        /// Which server it would be.
-        door: Door,
-        /// As configured.
-        provider: String,
-    },
-    /// DNS.
-    #[error(
-        "the address of {endpoint} was not found: {error}; check the provider's {} host and this machine's DNS",
-        .door.server_key()
-    )]
-    Resolve {
-        /// Which server it is.
-        door: Door,
-        /// Host and port as configured.
-        endpoint: String,
-        /// The resolver's word.
-        #[source]
-        error: io::Error,
-    },
-    /// TCP.
-    #[error("{endpoint} cannot be reached: {error}; check this machine's network and firewall")]
-    Connect {
-        /// Host and port as configured.
-        endpoint: String,
-        /// The operating system's word.
-        #[source]
-        error: io::Error,
-    },
-    /// The cleartext before TLS.
-    #[error("{endpoint} did not begin TLS: {refusal}")]
-    BeginTls {
-        /// Host and port as configured.
-        endpoint: String,
-        /// What it said.
-        refusal: Box<Refusal>,
-    },
-    /// TLS.
-    #[error(transparent)]
-    Tls(#[from] ConnectError),
-}
-
-impl DialError {
-    /// Whether trying again later may help, with nothing changed.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::NoServer { .. } => false,
-            Self::Resolve { .. } | Self::Connect { .. } => true,
-            Self::BeginTls { refusal, .. } => refusal.mended_by() == MendedBy::Time,
-            Self::Tls(error) => error.is_transient(),
         }
     }
 }

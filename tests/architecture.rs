@@ -75,8 +75,10 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum", &["admin", "http", "oauth"]),
     ("chacha20poly1305", &["secret"]),
     ("clap", &["cli"]),
+    ("command_fds", &["server"]),
     ("dashmap", &["token"]),
     ("hyper_util", &["http"]),
+    ("listenfd", &["server"]),
     ("oauth2", &["oauth"]),
     ("prometheus_client", &["metrics"]),
     ("rcgen", &["tls"]),
@@ -84,6 +86,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ring", &["tls"]),
     ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
+    ("tokio_socks", &["upstream"]),
 ];
 
 /// What prints to a person's terminal. `logging` may name standard error, where the log goes.

@@ -1,6 +1,7 @@
 //! Where a running `serve` can be asked: its control socket and its HTTP address, until its last session has ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -10,29 +11,36 @@ use super::watch;
 use crate::control::serving::Running;
 use crate::shutdown::{self, Shutdown, Trigger};
 
+/// A command reads its answer at once, or is not there.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// Both, for as long as it is held. They outlast the begin of the stop: sessions go on for a while, and can be
 /// listed and closed.
 pub(crate) struct Desk {
+    running: Arc<Running>,
     trigger: Trigger,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// What ends the telling of metrics alone.
+    metrics: Option<(Trigger, tokio::task::JoinHandle<()>)>,
 }
 
 impl Desk {
     /// Opens them. A control socket that cannot be had is a warning: mail does not depend on it.
     pub(crate) async fn open(running: &Arc<Running>, metrics: Option<TcpListener>) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let mut desk = Self { trigger, tasks: Vec::new() };
+        let mut desk = Self { running: running.clone(), trigger, tasks: Vec::new(), metrics: None };
         desk.listen_for_commands(running, &shutdown).await;
         if let Some(listener) = metrics {
             let (listener, running, router) = (Arc::new(listener), running.clone(), watch::router(running));
             if let Ok(address) = listener.local_addr() {
                 info!("metrics are on http://{address}/metrics");
             }
+            let (trigger, shutdown) = shutdown::channel();
             let task = running
                 .supervisor
                 .until(&shutdown)
                 .start("metrics", move || watch::serve(listener.clone(), router.clone()));
-            desk.tasks.push(task);
+            desk.metrics = Some((trigger, task));
         }
         desk
     }
@@ -57,8 +65,19 @@ impl Desk {
         }
     }
 
+    /// Closes the HTTP address: from here on it is another process's.
+    pub(crate) async fn leave_metrics(&mut self) {
+        if let Some((trigger, task)) = self.metrics.take() {
+            trigger.begin();
+            let _ = task.await;
+        }
+    }
+
     /// Closes both.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
+        self.leave_metrics().await;
+        // Such as the one that another process has taken over.
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.running.all_answered()).await;
         self.trigger.begin();
         for task in self.tasks {
             let _ = task.await;

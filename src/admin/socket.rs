@@ -126,6 +126,7 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
     }
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::new(input);
+    let _answering = running.answering();
     let replies = match request(&mut input).await {
         Some(Ok(request)) => answer(&running, request).await,
         Some(Err(fault)) => vec![Reply::Failed(fault)],
@@ -163,6 +164,8 @@ async fn answer(running: &Arc<Running>, request: Request) -> Vec<Reply> {
             Ok(reloaded) => Reply::Reloaded(reloaded),
             Err(error) => Reply::Failed(error.to_string()),
         }],
+        Request::Upgrade if running.is_stopping() => vec![Reply::Stopping {}],
+        Request::Upgrade => vec![running.upgrade().await.map_or_else(Reply::Failed, Reply::TakenOver)],
         Request::Health => vec![match running.readiness().await {
             Ok(()) => Reply::Ready {},
             Err(Unready::Stopping) => Reply::Stopping {},

@@ -24,6 +24,8 @@ pub(crate) enum Request {
     },
     /// A new configuration: [`Reply::Reloaded`].
     Reload,
+    /// That the program on disk takes over: [`Reply::TakenOver`].
+    Upgrade,
     /// Whether a login can succeed: [`Reply::Ready`].
     Health,
 }
@@ -38,6 +40,8 @@ pub(crate) enum Reply {
     Closed(usize),
     /// The configuration was taken.
     Reloaded(Reloaded),
+    /// The process with this id has taken over.
+    TakenOver(u32),
     /// Logins can succeed.
     Ready {},
     /// Not that: this process ends.

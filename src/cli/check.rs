@@ -169,6 +169,9 @@ fn detail(found: &Finding) -> String {
         }
         Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
         Finding::Answers(endpoint) => format!("{endpoint} answers"),
+        Finding::AnswersThrough { endpoint, proxy } => {
+            format!("{endpoint} answers through network.proxy ({proxy})")
+        }
         Finding::Certificate { host } => format!("the certificate is good for {host}"),
         Finding::Token { minutes, scopes, missing } => {
             let scopes = match missing.is_empty() {

@@ -1,10 +1,13 @@
-//! `serve`: listens until told to stop.
+//! `serve`: listens until told to stop, or until another process has taken over.
+
+mod takeover;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -14,8 +17,8 @@ use super::print;
 use crate::admin::Desk;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::{CommandLine, Prepared, Running, StopReason};
-use crate::server::Bound;
+use crate::control::serving::{CommandLine, Prepared, Running, Serving, StopReason};
+use crate::server::{Bound, Sockets, Successor};
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
 /// pause before. The longest turn of a busy session takes some five milliseconds.
@@ -29,6 +32,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    let sockets = Sockets::inherited()?;
     let config = options.read()?;
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
     raise_descriptor_limit(&config);
@@ -38,7 +42,7 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
         .enable_all()
         .build()?;
     let command_line = CommandLine { config: options.config.clone(), log: options.log.clone() };
-    runtime.block_on(serve(config, command_line, arguments))
+    runtime.block_on(serve(config, command_line, arguments, &sockets))
 }
 
 /// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
@@ -47,42 +51,99 @@ fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
-async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) -> Result<Done, Failure> {
-    let mut stop = Stop::listen()?;
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn serve(
+    config: Config,
+    command_line: CommandLine,
+    arguments: Arguments,
+    sockets: &Sockets,
+) -> Result<Done, Failure> {
+    let mut told = Told::listen()?;
     let installation = Installation::open(config).await?;
-    let prepared = Prepared::new(&installation.config)?;
+    let prepared = Prepared::new(&installation.config, sockets)?;
     let ready = ReadyFile::new(&prepared);
-    let mut serving = prepared.start(&installation, command_line).await?;
+    let mut serving = prepared.start(&installation, command_line, sockets).await?;
+    sockets.close_unused();
     // Who waits for the ready file may ask at once.
-    let desk = Desk::open(&serving.running, serving.metrics.take()).await;
+    told.upgrades.asked = serving.upgrades.take();
+    let mut desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
     for listener in &ready.listeners {
         info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    // After an upgrade systemd hears from the process before this one, and listens to no other.
+    if !sockets.tell_predecessor() {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
 
-    let asked = async {
-        tokio::select! {
-            () = stop.asked() => {}
-            () = reload_at(&mut hangup, &serving.running) => {}
+    let ending = match run_until_told(&serving, &mut told, sockets).await {
+        Next::Stop(reason) => reason,
+        Next::Outlive(successor) => {
+            sockets.let_go();
+            desk.leave_metrics().await;
+            takeover::outlive(&mut serving, &mut told, successor).await
         }
     };
-    let ending = serving.until(asked).await;
-    info!("stopping: no new connections; sessions end at their next pause");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    serving.stop(ending, stop.asked()).await;
+    if ending != StopReason::TakenOver {
+        info!("stopping: no new connections; sessions end at their next pause");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    }
+    serving.stop(ending, told.stop.told()).await;
     desk.close().await;
-    if let Some(file) = &arguments.ready_file {
+    if let Some(file) = arguments.ready_file.as_ref().filter(|file| ReadyFile::is_ours(file)) {
         let _ = std::fs::remove_file(file);
     }
     match ending {
-        StopReason::Asked => Ok(Done::Well),
+        StopReason::Asked | StopReason::TakenOver => Ok(Done::Well),
         // The log has said why.
-        StopReason::NoStore => Err(Failure::silent()),
+        StopReason::NoStore | StopReason::SuccessorLost => Err(Failure::silent()),
     }
+}
+
+/// How the accepting ends.
+enum Next {
+    Stop(StopReason),
+    Outlive(Successor),
+}
+
+async fn run_until_told(serving: &Serving, told: &mut Told, sockets: &Sockets) -> Next {
+    loop {
+        let Told { stop, hangup, upgrades } = told;
+        let asked = tokio::select! {
+            ending = serving.until(to_stop(stop, hangup, &serving.running)) => return Next::Stop(ending),
+            asked = upgrades.next() => asked,
+        };
+        if let Some(next) = takeover::begin(serving, told, sockets, asked).await {
+            return next;
+        }
+    }
+}
+
+/// What a person, or the system, tells this process.
+struct Told {
+    stop: Stop,
+    hangup: Signal,
+    upgrades: takeover::Upgrades,
+}
+
+impl Told {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            stop: Stop::listen()?,
+            hangup: signal(SignalKind::hangup())?,
+            upgrades: takeover::Upgrades::listen()?,
+        })
+    }
+}
+
+/// Ends when this process is told to stop; reloads when it is told that.
+async fn to_stop(stop: &mut Stop, hangup: &mut Signal, running: &Arc<Running>) -> StopReason {
+    tokio::select! {
+        () = stop.told() => {}
+        () = reload_at(hangup, running) => {}
+    }
+    StopReason::Asked
 }
 
 /// SIGHUP has the configuration loaded again; the log tells what came of it. Ends where the signal means that the
@@ -109,7 +170,7 @@ impl Stop {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn asked(&mut self) {
+    async fn told(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -148,6 +209,12 @@ impl ReadyFile {
             metrics: prepared.metrics_address().map(|address| format!("http://{address}")),
             ca_file: prepared.ca_file(),
         }
+    }
+
+    /// Whether `file` tells of this process, and not of one that took over.
+    fn is_ours(file: &Path) -> bool {
+        let told = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        told.is_some_and(|told| told.get("pid") == Some(&std::process::id().into()))
     }
 
     /// Atomically: a program that waits for the file finds all of it.

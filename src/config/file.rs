@@ -13,6 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::Problem;
+use super::network::NetworkProxy;
 use super::place::{Base, is_loopback};
 use super::preset;
 use super::table::ProviderFile;
@@ -32,6 +33,7 @@ pub(super) struct File {
     tls: TlsFile,
     store: StoreFile,
     callback: CallbackFile,
+    network: NetworkFile,
     limits: LimitsFile,
     metrics: MetricsFile,
     log: LogFile,
@@ -80,12 +82,19 @@ struct CallbackFile {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct NetworkFile {
+    proxy: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct LimitsFile {
     login_seconds: Option<u64>,
     connections: Option<usize>,
     connections_per_address: Option<usize>,
     failed_logins: Option<u32>,
     drain_seconds: Option<u64>,
+    takeover_seconds: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -130,6 +139,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         tls: listeners::tls(file.tls, &base)?,
         store: store(file.store, &base, &state_directory)?,
         callback: callback(file.callback)?,
+        network_proxy: file.network.proxy.as_deref().map(NetworkProxy::parse).transpose()?.map(Arc::new),
         limits: limits::limits(&file.limits)?,
         metrics: metrics(&file.metrics)?,
         log: file.log.format,

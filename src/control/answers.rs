@@ -14,6 +14,7 @@ use super::installation::Installation;
 use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::secret::{Sealer, Secret};
+use crate::server::Sockets;
 use crate::store::{Store, answer_key};
 
 /// A code lives ten minutes at most providers.
@@ -65,7 +66,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// Listens for answers, where the configuration says so.
-    pub(super) async fn listen(installation: &Installation) -> Result<Option<Self>, Error> {
+    pub(super) fn listen(installation: &Installation, sockets: &Sockets) -> Result<Option<Self>, Error> {
         let Some(address) = installation.config.callback else { return Ok(None) };
         let paths = paths(&installation.config);
         if paths.is_empty() {
@@ -74,7 +75,7 @@ impl Receiver {
             );
         }
         let failed = |error| Error::CallbackAddress { address, error };
-        let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
+        let callback = SharedCallback::new(sockets.listen(address).map_err(failed)?, paths);
         info!("sign-ins are received on {}", callback.address()?);
         Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
     }

@@ -66,7 +66,7 @@ pub(crate) async fn begin(
 ) -> Result<Pending, Error> {
     let Judged { account, request, provider } = judged;
     let AuthorizeRequest { provider: named, owner, aliases, protocols, way, password, seconds, .. } = request;
-    let legs = Legs::of(&provider)?;
+    let legs = Legs::of(&installation.config, &provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let is_another = owner.is_some();
     let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
@@ -139,7 +139,7 @@ pub(crate) async fn import(
     refresh_token: Secret,
     tell: Tell<'_>,
 ) -> Result<Authorized, Error> {
-    let legs = Legs::of(provider)?;
+    let legs = Legs::of(&installation.config, provider)?;
     // A provider that rotates spends the token that was given: from here on there is no way back.
     let _importing = Uninterrupted::begin();
     let account = canonical_name(installation, account).await?;
@@ -180,6 +180,7 @@ async fn spend(legs: &Legs, doors: &Doors, refresh_token: &Secret) -> Result<Gra
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::server::Sockets;
 
     /// An account at a provider whose answers a running `serve` receives.
     async fn waiting(installation: &Installation) -> Box<Consent> {
@@ -225,7 +226,8 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process leaves the answer, and `wait` collects it.
-        let receiver = super::super::answers::Receiver::listen(&installation).await.unwrap().unwrap();
+        let receiver =
+            super::super::answers::Receiver::listen(&installation, &Sockets::default()).unwrap().unwrap();
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
         assert!(receiver.keep(&state(&one), &query(&one)).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));

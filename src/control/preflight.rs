@@ -151,7 +151,7 @@ impl Obstacles<'_> {
 
     fn look_at_provider(&mut self, provider: &std::sync::Arc<Provider>) {
         let name = provider.name.as_str();
-        if let Err(error) = Legs::of(provider) {
+        if let Err(error) = Legs::of(self.config, provider) {
             let key = if matches!(error, Error::Connector(_)) { "extra_ca" } else { "client_id" };
             self.add(&["providers", name, key], error);
         }

@@ -59,16 +59,17 @@ pub(crate) struct Legs {
 
 impl Legs {
     /// Of one provider. Nothing is sent yet.
-    pub(crate) fn of(provider: &Arc<Provider>) -> Result<Self, Error> {
+    pub(crate) fn of(config: &Config, provider: &Arc<Provider>) -> Result<Self, Error> {
+        let proxy = config.network_proxy.as_ref();
         let connector = Connector::new(provider.extra_ca.as_deref())?;
-        let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config())?);
-        let upstream = Upstream::new(provider.clone(), &connector);
+        let client = Arc::new(oauth::Client::new(provider.clone(), connector.http_config(), proxy)?);
+        let upstream = Upstream::new(provider.clone(), &connector, proxy);
         Ok(Self { provider: provider.clone(), upstream, client })
     }
 
     /// Of every provider that a client is configured for, by name.
     pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
         let usable = config.providers.values().filter(|provider| provider.is_usable());
-        usable.map(|provider| Ok((provider.name.clone(), Self::of(provider)?))).collect()
+        usable.map(|provider| Ok((provider.name.clone(), Self::of(config, provider)?))).collect()
     }
 }

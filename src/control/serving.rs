@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -26,14 +26,14 @@ use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
 use crate::config::{Config, Security};
-use crate::server::{self, Bound};
+use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, Store};
 use crate::tls::Identity;
 use crate::token::Tokens;
 
 pub(crate) use reload::Reloaded;
-pub(crate) use running::{CommandLine, Running, Session, Unready};
+pub(crate) use running::{CommandLine, Running, Session, Unready, UpgradeAsked};
 
 /// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -62,16 +62,20 @@ pub(crate) struct Serving {
     pub(crate) running: Arc<Running>,
     /// Where it is to tell what it counts.
     pub(crate) metrics: Option<TcpListener>,
+    /// What others ask for, to be taken by what does it.
+    pub(crate) upgrades: Option<mpsc::Receiver<UpgradeAsked>>,
     trigger: Trigger,
+    /// Ends the accepting alone.
+    doors: Trigger,
     accepting: JoinHandle<()>,
 }
 
 impl Prepared {
-    /// Loads the certificate, then binds.
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+    /// Loads the certificate, then binds what `sockets` do not have yet.
+    pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         let identity = parts::load_identity(config)?;
-        let metrics = config.metrics.address.map(bind_metrics).transpose()?;
-        Ok(Self { bound: server::bind(&config.listeners)?, metrics, identity })
+        let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
+        Ok(Self { bound: server::bind(&config.listeners, sockets)?, metrics, identity })
     }
 
     /// The file of the CA that clients have to trust, where it is the proxy's own.
@@ -89,6 +93,7 @@ impl Prepared {
         self,
         installation: &Installation,
         command_line: CommandLine,
+        sockets: &Sockets,
     ) -> Result<Serving, Error> {
         let Self { bound, metrics, identity } = self;
         let config = &installation.config;
@@ -108,13 +113,16 @@ impl Prepared {
 
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
+        let (doors, closing) = shutdown::channel();
+        let supervised_doors = Arc::new(supervisor.until(&closing));
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
-        let receiver = answers::Receiver::listen(installation).await?.map(Arc::new);
+        let receiver = answers::Receiver::listen(installation, sockets)?.map(Arc::new);
         if let Some(receiver) = &receiver {
-            supervisor.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
+            supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
-        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor.clone(), shutdown));
+        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
+        let (upgrades, upgrades_asked) = mpsc::channel(1);
         let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
             watcher: Watcher::new(
@@ -137,13 +145,15 @@ impl Prepared {
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),
+            upgrades,
+            answers: watch::Sender::default(),
         });
-        Ok(Serving { running, metrics, trigger, accepting })
+        Ok(Serving { running, metrics, upgrades: Some(upgrades_asked), trigger, doors, accepting })
     }
 }
 
-fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
-    server::bind_one(address).map_err(|error| Error::MetricsAddress { address, error })
+fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
+    sockets.listen(address).map_err(|error| Error::MetricsAddress { address, error })
 }
 
 /// Why the proxy stops.
@@ -153,24 +163,48 @@ pub(crate) enum StopReason {
     Asked,
     /// It has had no database for too long.
     NoStore,
+    /// Another process has taken over, and its own sessions have ended or have had their time.
+    TakenOver,
+    /// The process that took over has died, and a supervisor has to start another.
+    SuccessorLost,
 }
 
 impl Serving {
     /// Ends when the proxy has to stop: when it is `asked` to, or when there has been no database for so long that
     /// it is not about to be put back.
-    pub(crate) async fn until(&self, asked: impl Future<Output = ()>) -> StopReason {
+    pub(crate) async fn until(&self, asked: impl Future<Output = StopReason>) -> StopReason {
         tokio::select! {
-            () = asked => StopReason::Asked,
+            reason = asked => reason,
             () = without_store(&*self.running.store) => StopReason::NoStore,
+        }
+    }
+
+    /// Accepts nothing more and goes on with the sessions that there are, until the last has ended, or it is
+    /// `asked` to stop, or they have had their time.
+    pub(crate) async fn outlive(&mut self, asked: impl Future<Output = StopReason>) -> StopReason {
+        self.running.stopping.store(true, Ordering::Relaxed);
+        self.doors.begin();
+        let _ = (&mut self.accepting).await;
+        let longest = Duration::from_secs(self.running.config.load().limits.takeover_seconds);
+        tokio::select! {
+            biased;
+            () = self.trigger.completed() => StopReason::TakenOver,
+            reason = asked => reason,
+            () = without_store(&*self.running.store) => StopReason::NoStore,
+            () = tokio::time::sleep(longest) => {
+                info!("the sessions of before the upgrade have had limits.takeover_seconds and end now");
+                StopReason::TakenOver
+            }
         }
     }
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
     pub(crate) async fn stop(mut self, ending: StopReason, again: impl Future<Output = ()>) {
         let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
-        let patience = if ending == StopReason::Asked { drain } else { DRAIN_WITHOUT_STORE };
+        let patience = if ending == StopReason::NoStore { DRAIN_WITHOUT_STORE } else { drain };
         self.running.stopping.store(true, Ordering::Relaxed);
         self.trigger.begin();
+        self.doors.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),
             () = tokio::time::sleep(patience) => {
@@ -178,7 +212,10 @@ impl Serving {
             }
             () = again => warn!("asked to stop again: sessions are cut"),
         }
-        let _ = self.accepting.await;
+        // It may have been waited for before.
+        if !self.accepting.is_finished() {
+            let _ = self.accepting.await;
+        }
         settle(&self.running.kept.tokens).await;
         self.running.kept.accounts.flush().await;
     }

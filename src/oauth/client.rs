@@ -14,7 +14,7 @@ use super::http::discovery::{self, Metadata};
 use super::http::request::{EndpointRequest, Requests};
 use super::http::transport::Transport;
 use super::{GrantedTokens, TokenError};
-use crate::config::Provider;
+use crate::config::{NetworkProxy, Provider};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
@@ -26,9 +26,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for `provider` that trusts what `tls` trusts. Nothing is sent yet.
-    pub fn new(provider: Arc<Provider>, tls: rustls::ClientConfig) -> Result<Self, TokenError> {
-        Ok(Self { provider, transport: Transport::new(tls)?, discovered: OnceCell::new() })
+    /// A client for `provider` that trusts what `tls` trusts and goes through `proxy`. Nothing is sent yet.
+    pub fn new(
+        provider: Arc<Provider>,
+        tls: rustls::ClientConfig,
+        proxy: Option<&Arc<NetworkProxy>>,
+    ) -> Result<Self, TokenError> {
+        Ok(Self { provider, transport: Transport::new(tls, proxy)?, discovered: OnceCell::new() })
     }
 
     /// The provider that it speaks to.

@@ -79,7 +79,11 @@ impl Site {
     }
 
     fn command_with_config(&self, config: &Path, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
+        self.command_of(env!("CARGO_BIN_EXE_imap-oauth-proxy").as_ref(), config, words)
+    }
+
+    fn command_of(&self, program: &Path, config: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .env_remove("STATE_DIRECTORY")
             .env_remove("IMAP_OAUTH_PROXY_CONFIG")
@@ -148,7 +152,25 @@ impl Site {
     pub async fn serve_with(&self, words: &[&str]) -> Serving {
         let ready_file = self.home.path().join(format!("ready-{}.json", unique()));
         let mut command = self.command(&["serve", "--ready-file"]);
-        let mut child = command.arg(&ready_file).args(words).spawn().unwrap();
+        command.arg(&ready_file).args(words);
+        Self::start(command, &ready_file).await
+    }
+
+    /// Starts `serve` of the program under another path.
+    pub async fn serve_from(
+        &self,
+        program: &Path,
+        ready_file: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Serving {
+        let mut command = self.command_of(program, &self.config, &["serve", "--ready-file"]);
+        command.arg(ready_file);
+        prepare(&mut command);
+        Self::start(command, ready_file).await
+    }
+
+    async fn start(mut command: Command, ready_file: &Path) -> Serving {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         loop {
@@ -159,7 +181,7 @@ impl Site {
                 break;
             }
         }
-        let ready = std::fs::read_to_string(&ready_file).unwrap();
+        let ready = std::fs::read_to_string(ready_file).unwrap();
         Serving { child, log, said, ready: serde_json::from_str(&ready).unwrap() }
     }
 

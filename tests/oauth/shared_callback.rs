@@ -24,9 +24,8 @@ struct Receiver {
 
 /// A receiver at `/oauth` whose keeping of an answer takes a permit of `pace`; only `s-1` is waited for.
 async fn receiver(pace: Arc<Semaphore>) -> Receiver {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let callback = SharedCallback::bind(address, vec!["/oauth".to_owned(), "/{odd}/*path".to_owned()]).await;
-    let callback = callback.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let callback = SharedCallback::new(listener, vec!["/oauth".to_owned(), "/{odd}/*path".to_owned()]);
     let address = callback.address().unwrap();
     let (sender, states) = mpsc::unbounded_channel();
     let (keeper, kept) = mpsc::unbounded_channel();

@@ -158,7 +158,7 @@ pub(crate) fn client(provider: Provider) -> Client {
         .unwrap()
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    Client::new(Arc::new(provider), tls).unwrap()
+    Client::new(Arc::new(provider), tls, None).unwrap()
 }
 
 /// What is asked for at a provider without doors: its own scopes.

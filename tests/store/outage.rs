@@ -83,7 +83,7 @@ impl Installation {
     fn tokens(&self) -> Tokens {
         let provider = self.config.providers["sandbox"].clone();
         let connector = tls::Connector::new(provider.extra_ca.as_deref()).unwrap();
-        let client = oauth::Client::new(provider, connector.http_config()).unwrap();
+        let client = oauth::Client::new(provider, connector.http_config(), None).unwrap();
         let clients = HashMap::from([("sandbox".to_owned(), Arc::new(client))]);
         Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
@@ -180,7 +180,7 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         metrics: Arc::new(imap_oauth_proxy::metrics::Metrics::new("0", None)),
         sources: Vec::new(),
     };
-    let bound = server::bind(&here.config.listeners).unwrap();
+    let bound = server::bind(&here.config.listeners, &server::Sockets::default()).unwrap();
     let address = bound[0].address;
     let (_trigger, shutdown) = shutdown::channel();
     let supervisor = Arc::new(shutdown::Supervisor::new(&shutdown));

@@ -15,7 +15,7 @@ pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Do
         print::words(&format!("It also opened {}, which is closed now, too.", revoked.others.join(", ")));
     }
     print::words(&match &revoked.provider {
-        Ok(provider) => in_words(&revoked.at(provider).await, provider, owner),
+        Ok(provider) => in_words(&revoked.at(&installation.config, provider).await, provider, owner),
         Err(name) => format!(
             "The provider {name} is no longer configured, so nothing was done there: withdraw the access in its account settings."
         ),

@@ -13,6 +13,8 @@ const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 const FAILED_LOGINS: u32 = 4;
 /// A message is on its way within this, mostly; then nothing holds the process any more.
 const DRAIN_SECONDS: u64 = 25;
+/// A mail program that runs day and night is away from its server once a day, mostly.
+const TAKEOVER_SECONDS: u64 = 24 * 60 * 60;
 const DRAIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=3600;
 /// As written, each within what makes sense.
 pub(super) fn limits(file: &LimitsFile) -> Result<LimitSettings, Problem> {
@@ -33,6 +35,7 @@ pub(super) fn limits(file: &LimitsFile) -> Result<LimitSettings, Problem> {
         )?,
         failed_logins: at_least_one("failed_logins", file.failed_logins, FAILED_LOGINS)?,
         drain_seconds: drain_seconds(file.drain_seconds)?,
+        takeover_seconds: file.takeover_seconds.unwrap_or(TAKEOVER_SECONDS),
     })
 }
 

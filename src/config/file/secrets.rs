@@ -79,6 +79,10 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     if let Some((name, _)) = provider {
         return Some(["providers", name, "client_secret"].map(str::to_owned).to_vec());
     }
+    let proxy = file.network.proxy.as_deref().and_then(|proxy| url::Url::parse(proxy).ok());
+    if proxy.is_some_and(|proxy| proxy.password().is_some()) {
+        return Some(["network", "proxy"].map(str::to_owned).to_vec());
+    }
     let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
     let is_bare = webhook.path() == "/" && webhook.query().is_none();
     let has_user = !webhook.username().is_empty() || webhook.password().is_some();

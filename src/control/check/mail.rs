@@ -1,4 +1,4 @@
-//! The steps on the way to a mail server: DNS, TCP, TLS, sign-in, and a look at what is behind it.
+//! The steps on the way to a mail server: DNS and TCP, or the proxy that does both; TLS, sign-in, and a look at what is behind it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -17,6 +17,34 @@ use crate::wire::Wire;
 /// Whether a TLS connection to the mail server can be made.
 pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> bool {
     let endpoint = &dialler.service.endpoint;
+    let is_reached = match dialler.proxy() {
+        Some(proxy) => {
+            let started = Instant::now();
+            let found = match timeout(PATIENCE, dialler.connect()).await {
+                Ok(Ok(_)) => {
+                    Ok(Finding::AnswersThrough { endpoint: endpoint.clone(), proxy: proxy.to_string() })
+                }
+                Ok(Err(error)) => Err(Error::Dial(error)),
+                Err(_) => Err(Error::Unreachable { endpoint: proxy.endpoint.clone(), error: None }),
+            };
+            steps.done("proxy", Some(started), found)
+        }
+        None => is_reached(steps, endpoint).await,
+    };
+    if !is_reached {
+        return false;
+    }
+    let started = Instant::now();
+    let found = match timeout(PATIENCE, dialler.dial()).await {
+        Ok(Ok(_)) => Ok(Finding::Certificate { host: endpoint.host.clone() }),
+        Ok(Err(error)) => Err(Error::Dial(error)),
+        Err(_) => Err(Error::NoHandshake(endpoint.clone())),
+    };
+    steps.done("tls", Some(started), found)
+}
+
+/// Whether the network leads there.
+async fn is_reached(steps: &mut Steps<'_>, endpoint: &Endpoint) -> bool {
     let started = Instant::now();
     let (addresses, found) = match look_up(endpoint).await {
         Ok(addresses) => {
@@ -29,16 +57,7 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> boo
         return false;
     }
     let started = Instant::now();
-    if !steps.done("tcp", Some(started), connect(endpoint, &addresses).await) {
-        return false;
-    }
-    let started = Instant::now();
-    let found = match timeout(PATIENCE, dialler.dial()).await {
-        Ok(Ok(_)) => Ok(Finding::Certificate { host: endpoint.host.clone() }),
-        Ok(Err(error)) => Err(Error::Dial(error)),
-        Err(_) => Err(Error::NoHandshake(endpoint.clone())),
-    };
-    steps.done("tls", Some(started), found)
+    steps.done("tcp", Some(started), connect(endpoint, &addresses).await)
 }
 
 async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {

@@ -70,6 +70,8 @@ pub(crate) enum Finding {
     Addresses { host: String, count: usize },
     /// A connection was made.
     Answers(Endpoint),
+    /// A connection was made by the proxy.
+    AnswersThrough { endpoint: Endpoint, proxy: String },
     /// The mail server's certificate is good.
     Certificate { host: String },
     /// There is an access token.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use crate::config::Provider;
+use crate::config::{Config, Provider};
 use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -61,12 +61,12 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Re
 
 impl Revoked {
     /// Takes it back at `provider`, which is its own, where that is possible.
-    pub(crate) async fn at(&self, provider: &Arc<Provider>) -> AtProvider {
+    pub(crate) async fn at(&self, config: &Config, provider: &Arc<Provider>) -> AtProvider {
         if self.kind == GrantKind::App {
             return AtProvider::Application;
         }
         let Some(token) = &self.token else { return AtProvider::NotOpened };
-        let revoked = match Legs::of(provider) {
+        let revoked = match Legs::of(config, provider) {
             Ok(legs) => legs.client.revoke(token).await.map_err(Error::from),
             Err(error) => Err(error),
         };

@@ -176,7 +176,10 @@ fn teller(config: &Config, store: &Arc<dyn Store>) -> Result<Option<Teller>, Err
         return Ok(None);
     }
     let webhook = match &config.events.webhook {
-        Some(url) => Some(Webhook::new(url.clone(), Connector::new(None)?.http_config())?),
+        Some(url) => {
+            let proxy = config.network_proxy.as_ref();
+            Some(Webhook::new(url.clone(), Connector::new(None)?.http_config(), proxy)?)
+        }
         None => None,
     };
     Ok(Some(Teller::new(store.clone(), config.events.clone(), webhook, config.providers.clone())))

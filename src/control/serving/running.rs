@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
 use super::parts::{Kept, Shown};
@@ -52,12 +52,18 @@ pub(crate) struct Running {
     /// Seconds; sessions keep the limits that they began with.
     pub(super) longest_drain: AtomicU64,
     pub(super) stopping: AtomicBool,
+    pub(super) upgrades: mpsc::Sender<UpgradeAsked>,
+    /// Each answer under way holds a receiver.
+    pub(super) answers: watch::Sender<()>,
     pub(super) watcher: Watcher,
     /// As read last, with what only a start sets.
     pub(super) config: ArcSwap<Config>,
     /// Of the listeners that show a certificate.
     pub(super) tls_addresses: Vec<SocketAddr>,
 }
+
+/// Where one who asks for an upgrade is told the new process's id, or why there is none.
+pub(crate) type UpgradeAsked = oneshot::Sender<Result<u32, String>>;
 
 /// Why the proxy takes no login just now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +104,24 @@ impl Running {
             info!(of, closed, "sessions are closed, as a person asked");
         }
         closed
+    }
+
+    /// To be held while a command is answered: the end of the process waits for that.
+    pub(crate) fn answering(&self) -> watch::Receiver<()> {
+        self.answers.subscribe()
+    }
+
+    /// Ends when no command is being answered.
+    pub(crate) async fn all_answered(&self) {
+        self.answers.closed().await;
+    }
+
+    /// Has the program on disk take over; its process id.
+    pub(crate) async fn upgrade(&self) -> Result<u32, String> {
+        let stopping = || "it is stopping".to_owned();
+        let (tell, told) = oneshot::channel();
+        self.upgrades.send(tell).await.map_err(|_| stopping())?;
+        told.await.unwrap_or_else(|_| Err(stopping()))
     }
 
     /// Whether the stop has begun.

@@ -1,11 +1,12 @@
 //! The way to a provider's HTTP endpoints.
 //!
 //! TLS trust comes from outside. No redirect is followed, so that no secret travels further than to
-//! the endpoint configured; no proxy of the environment is used, as the mail leg uses none either; an
+//! the endpoint configured; no proxy but `network.proxy` is used, as on the mail leg, and none for this machine; an
 //! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http
 //! on a loopback host. Errors name the host and the cause, never a URL's query or a body.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
 use super::request::{EndpointRequest, malformed};
-use crate::config::is_loopback;
+use crate::config::{NetworkProxy, ProxyKind, is_loopback};
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
 use crate::secret::Secret;
@@ -32,24 +33,37 @@ const LONGEST_BODY: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("imap-oauth-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests and reads answers.
-pub(in crate::oauth) struct Transport(reqwest::Client);
+pub(in crate::oauth) struct Transport {
+    client: reqwest::Client,
+    proxy: Option<Arc<NetworkProxy>>,
+}
 
 impl Transport {
-    pub(in crate::oauth) fn new(tls: rustls::ClientConfig) -> Result<Self, TokenError> {
-        Self::within(tls, TOTAL_TIMEOUT)
+    pub(in crate::oauth) fn new(
+        tls: rustls::ClientConfig,
+        proxy: Option<&Arc<NetworkProxy>>,
+    ) -> Result<Self, TokenError> {
+        Self::within(tls, proxy, TOTAL_TIMEOUT)
     }
 
-    fn within(tls: rustls::ClientConfig, total: Duration) -> Result<Self, TokenError> {
-        let client = reqwest::Client::builder()
+    fn within(
+        tls: rustls::ClientConfig,
+        proxy: Option<&Arc<NetworkProxy>>,
+        total: Duration,
+    ) -> Result<Self, TokenError> {
+        let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(total)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(USER_AGENT)
-            .build();
-        client.map(Self).map_err(|error| {
+            .user_agent(USER_AGENT);
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(through(proxy)?);
+        }
+        let proxy = proxy.cloned();
+        builder.build().map(|client| Self { client, proxy }).map_err(|error| {
             TokenError::local(
                 "tls",
                 format!("HTTPS cannot be set up: {}", root_cause(&error)),
@@ -69,7 +83,7 @@ impl Transport {
         url: &Url,
         bearer: Option<&Secret>,
     ) -> Result<Reply, TokenError> {
-        let mut builder = self.0.get(url.clone()).header(ACCEPT, "application/json");
+        let mut builder = self.client.get(url.clone()).header(ACCEPT, "application/json");
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
         }
@@ -79,7 +93,7 @@ impl Transport {
 
     /// A POST of a JSON text.
     pub(in crate::oauth) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
-        let builder = self.0.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
+        let builder = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
         let request = builder.build().map_err(|_| malformed())?;
         self.execute(request).await
     }
@@ -93,7 +107,8 @@ impl Transport {
                 Cure::configure("token_url", "use an https address; http is for loopback hosts alone"),
             ));
         }
-        let mut response = self.0.execute(request).await.map_err(|error| unreachable(&url, &error))?;
+        let mut response =
+            self.client.execute(request).await.map_err(|error| self.unreachable(&url, &error))?;
         let status = response.status().as_u16();
         tracing::debug!(host = %host_of(&url), status, "answered");
         let retry_after =
@@ -109,6 +124,20 @@ impl Transport {
         };
         Ok(Reply { status, retry_after, body })
     }
+
+    fn unreachable(&self, url: &Url, error: &reqwest::Error) -> TokenError {
+        let proxy = self.proxy.as_ref().filter(|_| !is_loopback(url));
+        let way = proxy.map(|proxy| format!(" through network.proxy ({proxy})")).unwrap_or_default();
+        let host = host_of(url);
+        let mut meaning = match error.is_timeout() {
+            true => format!("{host} did not answer in time{way}"),
+            false => format!("{host} cannot be reached{way}: {}", text::plain(&root_cause(error), 200)),
+        };
+        if proxy.is_some() {
+            meaning.push_str("; check that the proxy runs and allows it, and NAME:PASSWORD@ before its host");
+        }
+        TokenError::passing("network", meaning, None)
+    }
 }
 
 /// Whether a secret may be sent there: https, or http that stays on this machine.
@@ -120,13 +149,28 @@ pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
     }
 }
 
-fn unreachable(url: &Url, error: &reqwest::Error) -> TokenError {
-    let host = host_of(url);
-    let meaning = match error.is_timeout() {
-        true => format!("{host} did not answer in time"),
-        false => format!("{host} cannot be reached: {}", text::plain(&root_cause(error), 200)),
+/// The way of everything that does not stay on this machine.
+fn through(proxy: &NetworkProxy) -> Result<reqwest::Proxy, TokenError> {
+    // With "h" the proxy is told the name, and not an address that this machine's DNS knows.
+    let scheme = match proxy.kind {
+        ProxyKind::Socks5 => "socks5h",
+        ProxyKind::Http => "http",
     };
-    TokenError::passing("network", meaning, None)
+    let url = Url::parse(&format!("{scheme}://{}", proxy.endpoint)).map_err(|_| ()).and_then(|mut url| {
+        if let Some((user, password)) = &proxy.credentials {
+            url.set_username(user)?;
+            url.set_password(Some(password.expose()))?;
+        }
+        Ok(url)
+    });
+    let url = url.map_err(|()| {
+        TokenError::local(
+            "proxy",
+            format!("{proxy} cannot be used for HTTPS"),
+            Cure::configure("network.proxy", "correct network.proxy"),
+        )
+    })?;
+    Ok(reqwest::Proxy::custom(move |target| (!is_loopback(target)).then(|| url.clone())))
 }
 
 /// The innermost cause ("Connection refused", "invalid peer certificate: …"): the outer ones only
@@ -167,18 +211,50 @@ mod tests {
         }
     }
 
+    fn trusts_nobody() -> rustls::ClientConfig {
+        rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth()
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_gives_no_connection_is_named_without_its_password() {
+        use sandbox::proxy::{Answers, ELSEWHERE, Proxy, Speaks};
+        let garbage = || Answers::With(b"SSH-2.0-canary\r\n".to_vec());
+        let url = Url::parse(&format!("https://{ELSEWHERE}:8443/token?canary")).unwrap();
+        for (scheme, speaks, refusal) in [("socks5", Speaks::Socks5, 2), ("http", Speaks::Http, 403)] {
+            for (answers, total) in [
+                (Answers::No(refusal), TOTAL_TIMEOUT),
+                (Answers::To("anna", "right"), TOTAL_TIMEOUT),
+                (garbage(), TOTAL_TIMEOUT),
+                (Answers::Nothing, Duration::from_millis(50)),
+            ] {
+                let proxy = Proxy::start(speaks, answers.clone()).await;
+                let text = format!(
+                    "state_directory = \"/x\"\n[network]\nproxy = \"{scheme}://anna:canary@{}\"\n",
+                    proxy.address
+                );
+                let config = crate::config::Config::parse(&text, None).unwrap();
+                let transport =
+                    Transport::within(trusts_nobody(), config.network_proxy.as_ref(), total).unwrap();
+                let error = transport.get(&url, None).await.err().unwrap();
+                let said = error.to_string();
+                assert!(error.is_passing());
+                let named = format!("through network.proxy ({scheme}://{})", proxy.address);
+                assert!(said.contains(&named) && said.contains("check that the proxy runs"), "{said}");
+                assert!(!format!("{error:?}{said}").contains("canary"), "{answers:?}: {said}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn an_endpoint_that_is_silent_or_stalls_is_given_up_in_time() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         use tokio::net::TcpListener;
 
-        let tls =
-            rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-        let transport = Transport::within(tls, Duration::from_millis(50)).unwrap();
+        let transport = Transport::within(trusts_nobody(), None, Duration::from_millis(50)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/token?canary", listener.local_addr().unwrap())).unwrap();
 

@@ -1,10 +1,13 @@
 //! Posts JSON to an address that the administrator chose. It is here because everything that speaks
 //! HTTP is; it follows no redirect, and no text of an error holds its path or query, which may be secret.
 
+use std::sync::Arc;
+
 use tokio_rustls::rustls;
 use url::Url;
 
 use super::transport::Transport;
+use crate::config::NetworkProxy;
 use crate::oauth::TokenError;
 
 /// One address.
@@ -15,8 +18,12 @@ pub struct Webhook {
 
 impl Webhook {
     /// `url` is https, or http on a loopback host.
-    pub fn new(url: Url, tls: rustls::ClientConfig) -> Result<Self, TokenError> {
-        Ok(Self { transport: Transport::new(tls)?, url })
+    pub fn new(
+        url: Url,
+        tls: rustls::ClientConfig,
+        proxy: Option<&Arc<NetworkProxy>>,
+    ) -> Result<Self, TokenError> {
+        Ok(Self { transport: Transport::new(tls, proxy)?, url })
     }
 
     /// Sends `json`; any answer but 2xx is an error.

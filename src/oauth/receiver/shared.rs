@@ -25,12 +25,9 @@ pub struct SharedCallback {
 }
 
 impl SharedCallback {
-    /// Listens on `address` for requests to `paths`.
-    pub async fn bind(address: SocketAddr, paths: Vec<String>) -> io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind(address).await?,
-            paths: Arc::new(ArcSwap::from_pointee(paths)),
-        })
+    /// Takes requests to `paths` on `listener`.
+    pub fn new(listener: TcpListener, paths: Vec<String>) -> Self {
+        Self { listener, paths: Arc::new(ArcSwap::from_pointee(paths)) }
     }
 
     /// Takes requests to `paths` from now on, and to no others.

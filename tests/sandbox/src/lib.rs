@@ -25,7 +25,7 @@
 //!
 //! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap` and
 //! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and [`smtp::Client`], mail
-//! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`pattern`], gigabytes without memory.
+//! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`proxy::Proxy`], a SOCKS5 or CONNECT proxy; [`pattern`], gigabytes without memory.
 
 // A test's helper has nobody to hand an error to: it aborts the test, with the reason.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -42,6 +42,7 @@ mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+pub mod proxy;
 mod sasl;
 pub mod smtp;
 mod state;

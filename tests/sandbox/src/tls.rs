@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 /// Which certificate the provider shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
-    /// For `localhost`, 127.0.0.1 and ::1, signed by the sandbox's authority.
+    /// For `localhost`, 127.0.0.1, ::1 and [`ELSEWHERE`](crate::proxy::ELSEWHERE), signed by the sandbox's authority.
     #[default]
     Good,
     /// Signed by the authority, for another host.
@@ -91,7 +91,7 @@ impl Authority {
 fn leaf(certificate: Certificate) -> CertificateParams {
     let names: &[&str] = match certificate {
         Certificate::WrongName => &["mail.elsewhere.example"],
-        _ => &["localhost", "127.0.0.1", "::1"],
+        _ => &["localhost", "127.0.0.1", "::1", crate::proxy::ELSEWHERE],
     };
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).expect("plain names");

@@ -1,0 +1,120 @@
+//! Sockets that listen: those that another process passed to this one (systemd, or the process that this one takes
+//! over from), and its own.
+//!
+//! They are passed as systemd does it: from descriptor 3 on, as many as `LISTEN_FDS` says. An upgrade passes one
+//! more, a datagram socket on which this process says that it is ready. A copy of each is kept, to be passed on:
+//! the connections that wait in a socket's queue wait for whichever process accepts next, so none is lost.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use listenfd::ListenFd;
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use super::socket;
+
+/// Connections that the kernel keeps for us while the loop is busy.
+const BACKLOG: i32 = 4096;
+/// What a process that takes over says to the one before it.
+pub(super) const READY: &[u8] = b"ready";
+
+/// The sockets of this process.
+#[derive(Default)]
+pub struct Sockets {
+    /// Passed to us, and not asked for yet.
+    passed: Mutex<Vec<StdListener>>,
+    /// Copies of those that are listened on.
+    in_use: Mutex<Vec<StdListener>>,
+    predecessor: Option<UnixDatagram>,
+}
+
+impl Sockets {
+    /// Takes what was passed to this process. Called before there are threads, because it takes the variables
+    /// out of the environment, where they would mislead the programs that this one starts.
+    pub fn inherited() -> io::Result<Self> {
+        let mut sockets = Self::default();
+        let mut passed = ListenFd::from_env();
+        for index in 0..passed.len() {
+            if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
+                if !SockRef::from(&listener).is_listener()? {
+                    return Err(io::Error::other("a socket that was passed to serve does not listen"));
+                }
+                listener.set_nonblocking(true)?;
+                lock(&sockets.passed).push(listener);
+            } else if let Ok(Some(predecessor)) = passed.take_unix_datagram(index) {
+                sockets.predecessor = Some(predecessor);
+            } else {
+                return Err(io::Error::other("serve was passed something that is not a TCP socket"));
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// Listens on `address`: on the socket that was passed for it, else on a new one.
+    pub fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let listener = match self.take_passed(address) {
+            Some(passed) => passed,
+            None => bind(address)?,
+        };
+        lock(&self.in_use).push(listener.try_clone()?);
+        TcpListener::from_std(listener)
+    }
+
+    /// For port 0, where the system chooses, the first of that address will do: the order is the configuration's.
+    fn take_passed(&self, address: SocketAddr) -> Option<StdListener> {
+        let mut passed = lock(&self.passed);
+        let fits = |listener: &StdListener| {
+            listener
+                .local_addr()
+                .is_ok_and(|bound| bound == address || (address.port() == 0 && bound.ip() == address.ip()))
+        };
+        let index = passed.iter().position(fits)?;
+        Some(passed.remove(index))
+    }
+
+    /// Closes what was passed and is not used; each is said, because its clients find nobody there.
+    pub fn close_unused(&self) {
+        for listener in lock(&self.passed).drain(..) {
+            if let Ok(address) = listener.local_addr() {
+                warn!(
+                    "a socket for {address} was passed to serve, but no listener of the configuration has that \
+                     address; it is closed"
+                );
+            }
+        }
+    }
+
+    /// Tells the process that this one takes over from that this one accepts connections; whether there is one.
+    pub fn tell_predecessor(&self) -> bool {
+        let told = self.predecessor.as_ref().map(|socket| socket.send(READY));
+        if let Some(Err(error)) = &told {
+            warn!("the process that started this one for an upgrade is not there any more: {error}");
+        }
+        told.is_some()
+    }
+
+    /// A copy of each, to pass on.
+    pub(super) fn copies(&self) -> io::Result<Vec<OwnedFd>> {
+        lock(&self.in_use).iter().map(|listener| Ok(listener.try_clone()?.into())).collect()
+    }
+
+    /// Forgets the copies: another process has its own.
+    pub fn let_go(&self) {
+        lock(&self.in_use).clear();
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = socket(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

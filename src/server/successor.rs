@@ -1,0 +1,150 @@
+//! The process that takes over: the program as it is on disk now, with this process's sockets.
+//!
+//! It is started as this process was, with the same path and the same arguments, and has taken over once it says
+//! that it accepts connections. Until then nothing has changed for anybody; a start that fails is an error and
+//! leaves no process behind.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use tokio::net::UnixDatagram;
+use tokio::process::{Child, Command};
+
+use super::sockets::{READY, Sockets};
+
+/// systemd's first descriptor (`SD_LISTEN_FDS_START`).
+const FIRST: i32 = 3;
+/// A start takes a fraction of a second; a database that is busy, or a key program that asks, takes longer. The
+/// command that asks for it waits a minute.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// A process that has taken over.
+pub struct Successor {
+    /// Its process id.
+    pub pid: u32,
+    child: Child,
+}
+
+impl Successor {
+    /// Starts it and waits until it is ready. Dropping the future ends the process that was started.
+    pub async fn start(sockets: &Sockets) -> Result<Self, UpgradeError> {
+        let (program, mut command, told) = command(sockets)?;
+        let failed = |error| UpgradeError::Start { program: program.clone(), error };
+        let mut starting = Starting(Some(command.spawn().map_err(failed)?));
+        // The copies of the sockets are closed with it.
+        drop(command);
+        let mut word = [0; 16];
+        let ready = async {
+            loop {
+                let length = told.recv(&mut word).await?;
+                if word.get(..length) == Some(READY) {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            ready = tokio::time::timeout(PATIENCE, ready) => match ready {
+                Ok(ready) => ready.map_err(UpgradeError::Sockets)?,
+                Err(_) => return Err(UpgradeError::Slow { program }),
+            },
+            ended = starting.ended() => {
+                return Err(UpgradeError::Ended { program, status: ended.map_err(UpgradeError::Sockets)? });
+            }
+        }
+        starting.stands()
+    }
+
+    /// Ends when the process has.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+}
+
+/// A process that is not ready yet, and is killed when it is given up.
+struct Starting(Option<Child>);
+
+impl Starting {
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        match &mut self.0 {
+            Some(child) => child.wait().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn stands(mut self) -> Result<Successor, UpgradeError> {
+        let gone = || UpgradeError::Sockets(io::ErrorKind::NotFound.into());
+        let child = self.0.take().ok_or_else(gone)?;
+        let pid = child.id().ok_or_else(gone)?;
+        Ok(Successor { pid, child })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.start_kill();
+        }
+    }
+}
+
+/// The program's name, how it is started, and where it says that it is ready.
+fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), UpgradeError> {
+    let mut words = std::env::args_os();
+    let path: OsString = words.next().ok_or(UpgradeError::NoName)?;
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().map_err(UpgradeError::Sockets)?;
+    ours.set_nonblocking(true).map_err(UpgradeError::Sockets)?;
+    let mut passed = sockets.copies().map_err(UpgradeError::Sockets)?;
+    passed.push(OwnedFd::from(theirs));
+    let count = passed.len();
+    let mut command = std::process::Command::new(&path);
+    command
+        .args(words)
+        .env("LISTEN_FDS", count.to_string())
+        // It stands for a process id that is not known yet, or for another process.
+        .env_remove("LISTEN_PID")
+        .env_remove("LISTEN_FDNAMES")
+        .env_remove("LISTEN_FDS_FIRST_FD");
+    let mapped = (FIRST..).zip(passed).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+    command.fd_mappings(mapped.collect()).map_err(|error| UpgradeError::Sockets(io::Error::other(error)))?;
+    let told = UnixDatagram::from_std(ours).map_err(UpgradeError::Sockets)?;
+    Ok((path.to_string_lossy().into_owned(), Command::from(command), told))
+}
+
+/// Why no other process has taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// The process was started without a name.
+    #[error("this process does not know by which path it was started; restart it instead")]
+    NoName,
+    /// There is no such program, or it cannot be run.
+    #[error("{program} cannot be started: {error}; install it again")]
+    Start {
+        /// The path.
+        program: String,
+        /// The operating system's word.
+        #[source]
+        error: io::Error,
+    },
+    /// It gave up.
+    #[error("the new process ({program}) ended before it was ready ({status}); it has said why")]
+    Ended {
+        /// The path.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// It does not say that it is ready.
+    #[error("the new process ({program}) was not ready after {} s and is ended", PATIENCE.as_secs())]
+    Slow {
+        /// The path.
+        program: String,
+    },
+    /// The operating system.
+    #[error("the sockets cannot be passed on: {0}")]
+    Sockets(#[source] io::Error),
+}

@@ -1,0 +1,416 @@
+//! Upgrades and passed sockets: a `serve` that is replaced while mail programs are at work, by a program that is
+//! good, broken, slow, or dies. The program on disk is a link, which a test points elsewhere.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use common::client::tls_config;
+use common::{ALICE, Serving, Site, set_mode, within};
+use sandbox::mail::Client;
+use sandbox::{PATIENCE, Sandbox};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_imap-oauth-proxy");
+
+/// An installation whose program can be exchanged.
+struct Installed {
+    site: Site,
+    alice: Value,
+}
+
+impl Installed {
+    async fn new(more: &str) -> Self {
+        let site = Site::with_config(Sandbox::builder().user(ALICE).submission(), more).await;
+        let alice = site.authorize(ALICE).await;
+        let installed = Self { site, alice };
+        installed.link(Path::new(PROGRAM));
+        installed
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.site.home.path().join(name)
+    }
+
+    /// Puts `program` where the old one was, at once.
+    fn link(&self, program: &Path) {
+        let new = self.path("new");
+        symlink(program, &new).unwrap();
+        std::fs::rename(new, self.path("program")).unwrap();
+    }
+
+    fn install_script(&self, text: &str) {
+        let script = self.path("script");
+        std::fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
+        set_mode(&script, 0o755);
+        self.link(&script);
+    }
+
+    async fn serve(&self) -> Serving {
+        self.serve_with(|_| ()).await
+    }
+
+    async fn serve_with(&self, prepare: impl FnOnce(&mut tokio::process::Command)) -> Serving {
+        self.site.serve_from(&self.path("program"), &self.path("ready.json"), prepare).await
+    }
+
+    fn ready(&self) -> Value {
+        serde_json::from_str(&std::fs::read_to_string(self.path("ready.json")).unwrap()).unwrap()
+    }
+
+    /// The process that has taken over; it ends with the test.
+    fn successor(&self, serving: &Serving) -> Process {
+        let pid = self.ready()["pid"].as_u64().unwrap();
+        assert_ne!(pid, u64::from(serving.child.id().unwrap()));
+        Process(pid)
+    }
+
+    /// A mail program that has logged in.
+    async fn log_in(&self, serving: &Serving) -> Client {
+        let mut client = Client::connect(serving.address(), &tls_config(&serving.ca_file())).await;
+        let text = |key: &str| self.alice[key].as_str().unwrap().to_owned();
+        let answer = client.login(&text("username"), &text("password")).await;
+        assert!(answer.last().unwrap().contains(" OK "), "{answer:?}");
+        client
+    }
+}
+
+/// As mail programs do it: they close the connection, too.
+async fn log_out(mut client: Client) {
+    assert!(client.command("l1", "LOGOUT").await.last().unwrap().contains(" OK "));
+}
+
+struct Process(u64);
+
+impl Process {
+    fn signal(&self, signal: &str) {
+        kill(signal, self.0);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-KILL", &self.0.to_string()]).output();
+    }
+}
+
+fn kill(signal: &str, pid: u64) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+fn upgrade(serving: &Serving) {
+    kill("-USR2", serving.child.id().unwrap().into());
+}
+
+async fn exit_code(serving: &mut Serving) -> i32 {
+    within("the end of the old process", serving.child.wait()).await.unwrap().code().unwrap_or(-1)
+}
+
+#[tokio::test]
+async fn mail_programs_work_through_an_upgrade() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let mut reader = installed.log_in(&serving).await;
+    reader.command("s1", "SELECT INBOX").await;
+    reader.send("i1 IDLE").await;
+    assert!(reader.line().await.starts_with('+'));
+    let mut sender = serving.submit_as(&installed.alice).await;
+    sender.command(&format!("MAIL FROM:<{ALICE}>")).await;
+    sender.command("RCPT TO:<bob@example.com>").await;
+    assert_eq!(sender.command("DATA").await.code(), 354);
+    sender.write(b"Subject: half\r\n\r\nfirst\r\n").await;
+
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let successor = installed.successor(&serving);
+    assert_eq!(installed.ready()["listeners"], serving.ready["listeners"], "the same ports");
+    installed.log_in(&serving).await;
+
+    sender.write(b"second\r\n").await;
+    assert_eq!(sender.command(".").await.code(), 250);
+    reader.send("DONE").await;
+    assert!(reader.until_tagged("i1").await.last().unwrap().contains(" OK "));
+    assert!(reader.command("n1", "NOOP").await.last().unwrap().contains(" OK "));
+    assert!(serving.child.try_wait().unwrap().is_none(), "it has sessions");
+    assert_eq!(sender.command("QUIT").await.code(), 221);
+    drop(sender);
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+
+    assert_eq!(installed.ready()["pid"], successor.0, "the ready file is the new one's");
+    installed.log_in(&serving).await;
+    successor.signal("-TERM");
+    serving.logs("all sessions have ended").await;
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_start_changes_nothing() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let mut reader = installed.log_in(&serving).await;
+    for (script, cause) in [(Some("exit 7"), "exit status: 7"), (None, "No such file")] {
+        match script {
+            Some(script) => installed.install_script(script),
+            None => std::fs::remove_file(installed.path("program")).unwrap(),
+        }
+        upgrade(&serving);
+        let said = serving.logs("the upgrade failed").await;
+        assert!(said.contains(cause), "{said}");
+        assert!(reader.command("n1", "NOOP").await.last().unwrap().contains(" OK "));
+        installed.log_in(&serving).await;
+        assert_eq!(installed.ready(), serving.ready);
+    }
+    installed.link(Path::new(PROGRAM));
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
+async fn the_command_has_the_outcome() {
+    let installed = Installed::new("[metrics]\naddress = \"127.0.0.1:0\"\n").await;
+    let ran = installed.site.run(&["upgrade"]).await;
+    assert!(ran.code == 1 && ran.err.contains("no serve is running"), "{ran:?}");
+    let mut serving = installed.serve().await;
+    installed.install_script("exit 7");
+    let ran = installed.site.run(&["upgrade"]).await;
+    assert!(ran.code == 1 && ran.err.contains("exit status: 7"), "{ran:?}");
+    installed.link(Path::new(PROGRAM));
+    let reader = installed.log_in(&serving).await;
+    let ran = installed.site.run(&["upgrade"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let successor = installed.successor(&serving);
+    assert!(ran.err.contains(&format!("Process {} has taken over", successor.0)), "{ran:?}");
+    assert_eq!(installed.ready()["metrics"], serving.ready["metrics"], "the same port");
+    let address = serving.ready["metrics"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let metrics = async {
+        let mut tcp = tokio::net::TcpStream::connect(&address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut tcp, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut said = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut tcp, &mut said).await.unwrap();
+        said
+    };
+    serving.logs("has taken over").await;
+    let said = within("the new process's answer", metrics).await;
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    let sessions = installed.site.run(&["sessions", "list", "--json"]).await;
+    assert!(sessions.out.contains(ALICE), "the old process still tells of its own: {sessions:?}");
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
+async fn the_command_has_its_answer_from_a_process_that_has_no_session() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let ran = installed.site.run(&["upgrade"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let successor = installed.successor(&serving);
+    assert!(ran.err.contains(&format!("Process {} has taken over", successor.0)), "{ran:?}");
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_broken_changes_nothing() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let good = std::fs::read_to_string(&installed.site.config).unwrap();
+    std::fs::write(&installed.site.config, "listeners = 7").unwrap();
+    upgrade(&serving);
+    serving.logs("the upgrade failed").await;
+    installed.log_in(&serving).await;
+    std::fs::write(&installed.site.config, good).unwrap();
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    assert_eq!(exit_code(&mut serving).await, 0, "it had no session");
+}
+
+#[tokio::test]
+async fn two_upgrades_at_once_are_one() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let reader = installed.log_in(&serving).await;
+    let gate = installed.path("gate");
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    installed.install_script(&format!("read line < {}\nexec {PROGRAM} \"$@\"", gate.display()));
+    upgrade(&serving);
+    serving.logs("upgrade: the program on disk is started").await;
+    upgrade(&serving);
+    serving.logs("an upgrade is under way already").await;
+    let opened = tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n"));
+    serving.logs("has taken over").await;
+    opened.await.unwrap().unwrap();
+    let successor = installed.successor(&serving);
+    upgrade(&serving);
+    let said = serving.logs("this process has been taken over").await;
+    assert!(said.contains(&successor.0.to_string()), "{said}");
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
+async fn a_stop_during_an_upgrade_ends_both() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    // Its process id is what it writes; then it never becomes ready.
+    let (gate, written) = (installed.path("gate"), installed.path("pid"));
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let written_name = written.display();
+    installed.install_script(&format!(
+        "echo $$ > {written_name}.new; mv {written_name}.new {written_name}; read line < {}",
+        gate.display()
+    ));
+    upgrade(&serving);
+    serving.logs("upgrade: the program on disk is started").await;
+    let patience = std::time::Instant::now() + PATIENCE;
+    while !written.exists() {
+        assert!(std::time::Instant::now() < patience);
+        tokio::task::yield_now().await;
+    }
+    let started: u64 = std::fs::read_to_string(&written).unwrap().trim().parse().unwrap();
+    serving.terminate();
+    assert_eq!(exit_code(&mut serving).await, 0);
+    // Killed; its parent is gone, so that it may be left as a zombie where this machine has no init.
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{started}/status")).unwrap_or_default();
+        if status.is_empty() || status.contains("State:\tZ") {
+            break;
+        }
+        assert!(std::time::Instant::now() < patience);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn systemd_is_told_of_the_new_process_and_of_its_death() {
+    let installed = Installed::new("").await;
+    let path = installed.path("notify");
+    let notified = UnixDatagram::bind(&path).unwrap();
+    notified.set_nonblocking(true).unwrap();
+    let notified = tokio::net::UnixDatagram::from_std(notified).unwrap();
+    let mut serving = installed
+        .serve_with(|command| {
+            command.env("NOTIFY_SOCKET", &path);
+        })
+        .await;
+    let mut reader = installed.log_in(&serving).await;
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let successor = installed.successor(&serving);
+    hears(&notified, &format!("MAINPID={}", successor.0)).await;
+    successor.signal("-KILL");
+    let said = serving.logs("nothing accepts connections").await;
+    assert!(said.contains("start serve again"), "{said}");
+    hears(&notified, &format!("MAINPID={}", serving.child.id().unwrap())).await;
+    assert!(reader.line().await.starts_with("* BYE"));
+    assert_eq!(exit_code(&mut serving).await, 1, "so that systemd starts it again");
+}
+
+async fn hears(notified: &tokio::net::UnixDatagram, wanted: &str) {
+    let mut message = [0; 512];
+    loop {
+        let length = within(wanted, notified.recv(&mut message)).await.unwrap();
+        if String::from_utf8_lossy(&message[..length]).lines().any(|line| line == wanted) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_systemd_sessions_outlive_the_death_of_the_new_process() {
+    let installed = Installed::new("").await;
+    let mut serving = installed
+        .serve_with(|command| {
+            command.env_remove("NOTIFY_SOCKET");
+        })
+        .await;
+    let mut reader = installed.log_in(&serving).await;
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    installed.successor(&serving).signal("-KILL");
+    serving.logs("nothing accepts connections").await;
+    assert!(reader.command("n1", "NOOP").await.last().unwrap().contains(" OK "));
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
+async fn sessions_of_before_end_with_takeover_seconds() {
+    let installed = Installed::new("[limits]\ntakeover_seconds = 1\n").await;
+    let mut serving = installed.serve().await;
+    let mut reader = installed.log_in(&serving).await;
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    serving.logs("limits.takeover_seconds").await;
+    assert!(reader.line().await.starts_with("* BYE"));
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+/// Starts `serve` with these sockets, as systemd does, which knows the process id.
+async fn activated(installed: &Installed, sockets: Vec<TcpListener>, pid: &str) -> Serving {
+    installed.install_script(&format!("LISTEN_PID={pid} exec {PROGRAM} \"$@\""));
+    let count = sockets.len().to_string();
+    let mapped =
+        (3..).zip(sockets).map(|(child_fd, socket)| FdMapping { parent_fd: socket.into(), child_fd });
+    let mapped = mapped.collect();
+    let prepare = |command: &mut tokio::process::Command| {
+        command.env("LISTEN_FDS", count);
+        command.as_std_mut().fd_mappings(mapped).unwrap();
+    };
+    installed.serve_with(prepare).await
+}
+
+#[tokio::test]
+async fn sockets_of_systemd_are_used_and_the_others_are_bound() {
+    let passed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, copy) = (passed.local_addr().unwrap(), passed.try_clone().unwrap());
+    let listeners = format!(
+        "[[listeners]]\naddresses = [\"{address}\"]\n[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\n"
+    );
+    let installed = Installed::new(&listeners).await;
+    // A client that came before there was a process waits in the queue.
+    let early = tokio::net::TcpStream::connect(address).await.unwrap();
+    let serving = activated(&installed, vec![passed], "$$").await;
+    assert_eq!(serving.address(), address);
+    drop((copy, early));
+    installed.log_in(&serving).await;
+    serving.submit_as(&installed.alice).await;
+    assert_eq!(serving.stop().await.0, 0);
+}
+
+#[tokio::test]
+async fn a_socket_that_no_listener_names_is_closed_and_said() {
+    let passed = TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = passed.local_addr().unwrap();
+    let installed = Installed::new("").await;
+    let mut serving = activated(&installed, vec![passed], "$$").await;
+    let said = serving.said("was passed to serve").await;
+    assert!(said.contains(&address.to_string()), "{said}");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    installed.log_in(&serving).await;
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_for_another_process_are_left_alone() {
+    let passed = TcpListener::bind("127.0.0.2:0").unwrap();
+    let installed = Installed::new("").await;
+    let serving = activated(&installed, vec![passed], "1").await;
+    installed.log_in(&serving).await;
+    let (code, log) = serving.stop().await;
+    assert_eq!(code, 0);
+    assert!(!log.contains("was passed"), "{log}");
+}
