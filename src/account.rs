@@ -37,6 +37,7 @@ use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
+pub use crate::store::Id as AccountId;
 pub use crate::store::{Account, Grant, LastRefusal, Mailbox, SignInAs, fold};
 
 pub use find::{Found, find};
@@ -163,6 +164,12 @@ impl Accounts {
                 }
             }
         }
+    }
+
+    /// A mark of a wrong `password` for the log: the same one for the same password in this process, and worth nothing
+    /// elsewhere, because the key that makes it is nowhere but in its memory.
+    pub fn fingerprint(&self, password: &Secret) -> String {
+        self.passwords.fingerprint(password)
     }
 
     /// The name of the app password that was given, where it is limited to networks that the client is not in.

@@ -9,6 +9,8 @@ mod denial;
 mod doors;
 mod farewell;
 mod handshake;
+mod live;
+mod login_line;
 mod places;
 mod reminders;
 mod session;
@@ -23,18 +25,25 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, error_span, info, warn};
 
+use self::farewell::Ending;
+use self::live::{LiveGuard, Newcomer};
+use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
+use crate::metrics::{Abort, Metrics};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
+use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
 use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
+pub use live::{Live, LiveSession, Moved};
+pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
 pub use reminders::Reminders;
 
@@ -60,6 +69,10 @@ pub struct Proxy {
     pub promises: HashMap<Door, Arc<Promises>>,
     /// What was said of promises that a provider does not keep.
     pub reminders: Reminders,
+    /// The sessions that have logged in.
+    pub live: Arc<Live>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
 }
@@ -70,6 +83,8 @@ pub struct Connection<P> {
     pub proxy: Arc<Proxy>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// See [`connection_id`].
+    pub id: String,
     /// What the listener promises.
     pub security: Security,
     /// When to stop.
@@ -92,6 +107,12 @@ enum Answered {
     Cut,
 }
 
+/// A new connection's id, in each of its lines in the log and, after its login, in the list of sessions: ten hexadecimal
+/// digits, so that it can be typed and is no option of a command.
+pub fn connection_id() -> String {
+    format!("{:010x}", u64::from_be_bytes(random_bytes()) >> 24)
+}
+
 /// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
 pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
     if security != Security::Tls {
@@ -102,7 +123,8 @@ pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
 impl<P: Protocol> Connection<P> {
     /// Serves `tcp` to its end, or until a new connection takes its place.
     pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
-        let span = info_span!("connection", peer = %self.peer);
+        // At every level, so that each line of a connection has the id, however little is logged.
+        let span = error_span!("connection", id = %self.id, peer = %self.peer);
         let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
         permit.logged_in();
@@ -125,7 +147,7 @@ impl<P: Protocol> Connection<P> {
             let answered = tokio::select! {
                 biased;
                 answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
-                ending = &mut ending => farewell::dismiss(ending, &mut dialogue, &mut client).await,
+                ending = &mut ending => self.dismiss(ending, &mut dialogue, &mut client).await,
             };
             match answered {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
@@ -154,8 +176,9 @@ impl<P: Protocol> Connection<P> {
         let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => login,
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
-            Ok(Err(end)) => return over(&end),
+            Ok(Err(end)) => return self.over(&end),
             Err(_) => {
+                self.aborted(Abort::TooLate);
                 info!("no login came within {} s", self.proxy.limits.login_seconds);
                 farewell::last_word(dialogue, client, &denial::too_late()).await;
                 return Answered::Over;
@@ -165,8 +188,9 @@ impl<P: Protocol> Connection<P> {
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
-            Ok(Err(end)) => over(&end),
+            Ok(Err(end)) => self.over(&end),
             Err(_) => {
+                self.aborted(Abort::TooLate);
                 info!("the mail program does not take the answer to its login");
                 Answered::Cut
             }
@@ -184,90 +208,126 @@ impl<P: Protocol> Connection<P> {
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let denial = match self.admit(&login, due, deadline).await {
-            Ok(_) if !permit.keep() => denial::full(),
+        let mut line = self.line(&login.name, dialogue.client_called());
+        let Denied { denial, reason } = match self.admit(&login, due, deadline, &mut line).await {
+            Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
                 drop(login);
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
-                        info!(
-                            account = admitted.account.name,
-                            password = admitted.password_name,
-                            "logged in"
-                        );
+                        line.ended(None);
+                        let live = self.enter(&admitted, dialogue.client_called());
                         let Admitted { account, session, .. } = *admitted;
                         return Ok(Some(Box::new(HalfJoined {
                             upstream,
                             account,
                             upstream_permit,
                             session,
+                            live,
                         })));
                     }
-                    Err(denial) => denial,
+                    Err(denied) => denied,
                 }
             }
-            Err(denial) => denial,
+            Err(denied) => denied,
         };
+        line.ended(Some(reason));
         tokio::time::sleep_until(due).await;
+        drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
     }
 
-    async fn admit(&self, login: &Login, due: Instant, deadline: Instant) -> Result<Box<Admitted>, Denial> {
-        let name = printable(&login.name);
+    /// The dialogue came to an end without a login.
+    fn over(&self, end: &DialogueEnd) -> Answered {
+        match end.is_ordinary() {
+            true => debug!("{end}"),
+            false => warn!("{end}"),
+        }
+        self.aborted(match end {
+            DialogueEnd::Logout => Abort::Logout,
+            DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
+            DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
+            DialogueEnd::Limit(_) => Abort::Limit,
+            DialogueEnd::TlsHello | DialogueEnd::Http(_) => Abort::WrongProtocol,
+        });
+        Answered::Over
+    }
+
+    async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Stream>) -> Answered {
+        self.aborted(ending.reason());
+        farewell::dismiss(ending, dialogue, client).await
+    }
+
+    /// Counts a connection that ends without a login.
+    fn aborted(&self, reason: Abort) {
+        self.proxy.metrics.aborted(P::DOOR, reason);
+    }
+
+    /// Counts the session among those that live.
+    fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
+        let Admitted { account, grant, password_name, .. } = admitted;
+        self.proxy.live.enter(Newcomer {
+            id: self.id.clone(),
+            account: &account.name,
+            account_id: &account.id,
+            door: P::DOOR,
+            provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
+            from: self.peer.ip(),
+            password: password_name.clone(),
+            client: client.map(str::to_owned),
+        })
+    }
+
+    /// The line of a login that has just come.
+    fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
+        LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
+    }
+
+    /// What is learned on the way stands in the `line`.
+    async fn admit(
+        &self,
+        login: &Login,
+        due: Instant,
+        deadline: Instant,
+        line: &mut LoginLine,
+    ) -> Result<Box<Admitted>, Denied> {
         let (accounts, from) = (&self.proxy.accounts, self.peer.ip());
         let verdict = accounts.verify(&login.name, &login.password, P::DOOR, from, due);
         // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!(name, "login refused: the store did not answer in time");
-            return Err(denial::busy());
+            warn!("the store did not answer in time");
+            return Err(Denied::new(Reason::Store, denial::busy()));
         };
         match verdict {
-            Ok(Verdict::Admitted(admitted)) => Ok(admitted),
+            Ok(Verdict::Admitted(admitted)) => {
+                line.password = Some(admitted.password_name.clone());
+                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
+                Ok(admitted)
+            }
             Ok(Verdict::Barred(barred)) => {
                 let denial = denial::barred(&barred, P::DOOR);
-                warn!(name, password = barred.password, "login refused: {}", denial.text);
-                Err(denial)
+                warn!(account = barred.account, "{}", denial.text);
+                line.password = Some(barred.password);
+                Err(Denied::new(Reason::from(&barred.by), denial))
             }
             Ok(Verdict::Refused { elsewhere: None }) => {
-                warn!(name, "login refused: unknown account or wrong password");
-                Err(Denial::wrong_password())
+                line.fingerprint = Some(accounts.fingerprint(&login.password));
+                Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
             }
             Ok(Verdict::Refused { elsewhere: Some(password) }) => {
-                warn!(name, password, "login refused: the app password is limited to other networks");
-                Err(Denial::wrong_password())
+                line.password = Some(password);
+                Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
             }
             Ok(Verdict::Throttled(wait)) => {
-                warn!(
-                    name,
-                    "login refused: too many failures from this address, for {} s yet",
-                    wait.as_secs()
-                );
-                Err(denial::throttled(wait))
+                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
             }
-            Ok(Verdict::Busy) => {
-                warn!(name, "login refused: too many passwords wait to be verified");
-                Err(denial::busy())
-            }
+            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
             Err(error) => {
-                error!(name, "login refused: {error}");
-                Err(denial::store_failed())
+                error!("the store failed: {error}");
+                Err(Denied::new(Reason::Store, denial::store_failed()))
             }
         }
     }
-}
-
-/// A name from outside as it may stand in a log line. The log quotes it, and escapes what cannot be seen.
-fn printable(name: &str) -> String {
-    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    name.chars().take(256).map(visible).collect()
-}
-
-fn over(end: &DialogueEnd) -> Answered {
-    match end.is_ordinary() {
-        true => debug!("{end}"),
-        false => warn!("{end}"),
-    }
-    Answered::Over
 }

@@ -24,6 +24,7 @@ pub(crate) mod providers;
 pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;
+pub(crate) mod watching;
 
 pub(crate) use error::{Error, LeftOut};
 pub(crate) use installation::Installation;

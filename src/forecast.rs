@@ -10,7 +10,7 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::config::Provider;
-use crate::store::{Grant, GrantKind, GrantStatus, sane_date};
+use crate::store::{Grant, GrantCount, GrantKind, GrantStatus, sane_date};
 
 /// One way in which a grant may end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,18 @@ impl From<&GrantStatus> for Life {
             authorized_at: None,
             renewed_at: grant.renewed_at,
             granted_until: grant.refresh_expires_at,
+        }
+    }
+}
+
+/// Of many grants at once: the ends that come first among them.
+impl From<&GrantCount> for Life {
+    fn from(grants: &GrantCount) -> Self {
+        Self {
+            kind: grants.kind,
+            authorized_at: None,
+            renewed_at: grants.renewed_at,
+            granted_until: grants.refresh_expires_at,
         }
     }
 }

@@ -21,6 +21,7 @@ mod control;
 pub mod events;
 pub mod forecast;
 pub mod logging;
+pub mod metrics;
 pub mod oauth;
 pub mod protocol;
 pub mod relay;

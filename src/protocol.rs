@@ -7,6 +7,7 @@
 //! authenticated reaches a provider: only lines that the machines wrote do. The one thing taken over is the
 //! tag of IMAP's login command, checked to be one, so that the provider's answer fits the client as it is.
 
+mod called;
 mod denial;
 pub mod dialogue;
 mod door;
@@ -176,6 +177,12 @@ pub trait Protocol: Sized + Send + Sync {
         client: &mut Wire<S>,
     ) -> impl Future<Output = Result<Request, DialogueEnd>> + Send {
         dialogue::next(self.dialogue(), client)
+    }
+
+    /// What the client has called itself so far, printable and bounded. It is for the log and for lists: a client may
+    /// say anything.
+    fn client_called(&mut self) -> Option<&str> {
+        self.dialogue().client_called()
     }
 
     /// Goes on in TLS after [`Request::StartTls`]: nothing said in cleartext counts any more.

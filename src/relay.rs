@@ -12,6 +12,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,6 +33,15 @@ const LOOK: Duration = Duration::from_millis(300);
 /// For the last word on its way to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
+/// What a session has moved so far, for others to look at while it goes on.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes from the client to the provider.
+    pub up: AtomicU64,
+    /// Bytes from the provider to the client.
+    pub down: AtomicU64,
+}
+
 /// Two streams to be joined, with what was read from each before.
 pub struct Session<C, U, W, F> {
     /// The mail program's side.
@@ -45,6 +56,8 @@ pub struct Session<C, U, W, F> {
     pub watch: W,
     /// Told what `watch` overheard.
     pub tell: F,
+    /// Counts what is moved.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Why a session is ended from our side.
@@ -103,6 +116,7 @@ pub struct Relay<C, U, W, F> {
     upstream: U,
     watch: W,
     tell: F,
+    traffic: Arc<Traffic>,
     up: Direction,
     down: Direction,
     /// Which side closed first.
@@ -119,13 +133,18 @@ where
 {
     /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
     pub fn new(session: Session<C, U, W, F>) -> Self {
+        let Session { from_client, from_upstream, traffic, .. } = session;
+        let (up, down) = (Direction::new(from_client), Direction::new(from_upstream));
+        traffic.up.fetch_add(up.bytes, Ordering::Relaxed);
+        traffic.down.fetch_add(down.bytes, Ordering::Relaxed);
         Self {
             client: session.client,
             upstream: session.upstream,
             watch: session.watch,
             tell: session.tell,
-            up: Direction::new(session.from_client),
-            down: Direction::new(session.from_upstream),
+            traffic,
+            up,
+            down,
             first_end: None,
             half_closed_idle: None,
         }
@@ -146,7 +165,8 @@ where
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let before = self.moved();
-        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &mut |_: &[u8]| {});
+        let traffic = &*self.traffic;
+        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, &mut |_: &[u8]| {});
         if let Poll::Ready(Err(failure)) = up {
             return Poll::Ready(failure.end(End::ClientFailed, End::UpstreamFailed));
         }
@@ -159,7 +179,7 @@ where
                 (self.tell)(overheard);
             }
         };
-        let down = self.down.poll(context, &mut self.upstream, &mut self.client, overhear);
+        let down = self.down.poll(context, &mut self.upstream, &mut self.client, &traffic.down, overhear);
         if let Poll::Ready(Err(failure)) = down {
             return Poll::Ready(failure.end(End::UpstreamFailed, End::ClientFailed));
         }
@@ -266,7 +286,15 @@ mod tests {
         });
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
         let watch = SessionWatch::default();
-        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+        let session = Session {
+            client,
+            upstream,
+            from_client,
+            from_upstream,
+            watch,
+            tell: |_| {},
+            traffic: Arc::default(),
+        };
         let summary = Relay::new(session).run(pin!(farewell)).await;
         assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
         assert_eq!(turns, 3);
@@ -285,7 +313,9 @@ mod tests {
             let (upstream, _provider) = duplex(1000);
             let (from_client, from_upstream) = (Vec::new(), handed_over.as_bytes().to_vec());
             let watch = SessionWatch::default();
-            let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+            let traffic = Arc::default();
+            let session =
+                Session { client, upstream, from_client, from_upstream, watch, tell: |_| {}, traffic };
             let farewell = std::future::ready(Farewell { reason: "Enough", patience: Duration::ZERO });
             let summary = Relay::new(session).run(pin!(farewell)).await;
             assert_eq!(summary.end, End::Farewell);
@@ -302,7 +332,15 @@ mod tests {
         let (upstream, mut provider) = duplex(4 * SCRATCH);
         let (from_client, from_upstream) = (Vec::new(), Vec::new());
         let watch = SessionWatch::default();
-        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {} };
+        let session = Session {
+            client,
+            upstream,
+            from_client,
+            from_upstream,
+            watch,
+            tell: |_| {},
+            traffic: Arc::default(),
+        };
         let mut relay = Relay::new(session);
         let mut never = pin!(pending());
         let data = vec![b'x'; 4 * SCRATCH];

@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use crate::config::{Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
+use crate::metrics::Rejection;
 use crate::protocol::imap::Imap;
 use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
@@ -141,13 +142,18 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let Some(permit) = admission.enter(peer.ip()) else {
-            connection::turn_away::<P>(&tcp, bound.security);
-            continue;
+        let permit = match admission.enter(peer.ip()) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                proxy.metrics.rejected(P::DOOR, rejection);
+                connection::turn_away::<P>(&tcp, bound.security);
+                continue;
+            }
         };
         let connection = Connection::<P> {
             proxy: proxy.clone(),
             peer,
+            id: connection::connection_id(),
             security: bound.security,
             shutdown: shutdown.clone(),
             protocol: PhantomData,
@@ -181,26 +187,28 @@ impl Admission {
         }
     }
 
-    /// A place for a connection from `address`; `None` where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Option<ConnectionPermit> {
-        let complaint = match self.places.enter(address) {
+    /// A place for a connection from `address`; none where a limit is reached.
+    fn enter(&self, address: IpAddr) -> Result<ConnectionPermit, Rejection> {
+        let (rejection, complaint) = match self.places.enter(address) {
             Ok((permit, displaced)) => {
                 if let Some(displaced) = displaced {
                     self.complain(&format!(
                         "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
                     ));
                 }
-                return Some(permit);
+                return Ok(permit);
             }
-            Err(Full::All(limit)) => {
-                format!("{limit} connections are open, and limits.connections allows no more")
-            }
-            Err(Full::Address(address, limit)) => {
-                format!("{address} has {limit} connections that have not logged in; no more are taken")
-            }
+            Err(Full::All(limit)) => (
+                Rejection::Full,
+                format!("{limit} connections are open, and limits.connections allows no more"),
+            ),
+            Err(Full::Address(address, limit)) => (
+                Rejection::Address,
+                format!("{address} has {limit} connections that have not logged in; no more are taken"),
+            ),
         };
         self.complain(&complaint);
-        None
+        Err(rejection)
     }
 
     fn complain(&self, complaint: &str) {

@@ -8,6 +8,7 @@
 
 mod account;
 mod contract;
+mod counts;
 mod dates;
 mod directory;
 mod grant;
@@ -28,6 +29,7 @@ pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
     SealingLock, SettingStore, Store, TrailStore,
 };
+pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
 pub(crate) use dates::any_date;
 pub use dates::sane_date;

@@ -25,7 +25,7 @@ mod refresh;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
@@ -36,7 +36,8 @@ use self::flight::Wanted;
 
 pub use failure::TokenFailure;
 
-use crate::oauth;
+use crate::metrics::{Metrics, Outcome};
+use crate::oauth::{self, TokenError};
 use crate::secret::{Sealer, Secret};
 use crate::store::{Grant, GrantState, Id, Mailbox, Store};
 
@@ -82,10 +83,12 @@ struct Inner {
     /// By provider name.
     providers: HashMap<String, ProviderClient>,
     cache: DashMap<Id, Cached>,
-    flights: DashMap<Id, watch::Receiver<Option<Outcome>>>,
+    flights: DashMap<Id, watch::Receiver<Option<Fetched>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
     started: OffsetDateTime,
+    /// Where requests are counted.
+    metrics: OnceLock<Arc<Metrics>>,
     /// Dropped flights tell those who wait for all of them.
     landed: tokio::sync::Notify,
 }
@@ -103,7 +106,7 @@ struct ProviderClient {
     endpoint: Arc<TokenEndpoint>,
 }
 
-type Outcome = Result<Arc<AccessToken>, TokenFailure>;
+type Fetched = Result<Arc<AccessToken>, TokenFailure>;
 
 impl Tokens {
     /// `clients` are the OAuth clients by provider name.
@@ -132,13 +135,20 @@ impl Tokens {
                 flights: DashMap::new(),
                 mailboxes: app::Mailboxes::default(),
                 started: OffsetDateTime::now_utc(),
+                metrics: OnceLock::new(),
                 landed: tokio::sync::Notify::new(),
             }),
         }
     }
 
+    /// Counts requests to token endpoints from now on; a command has nobody to tell.
+    pub fn count_in(&self, metrics: Arc<Metrics>) {
+        // A second one would be the same.
+        let _ = self.inner.metrics.set(metrics);
+    }
+
     /// A token for a session in `mailbox` that begins now. `grant` was read for this login.
-    pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Outcome {
+    pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
         }
@@ -169,7 +179,7 @@ impl Tokens {
     }
 
     /// A new token now, whatever life the old one has left: a person asked for it.
-    pub async fn renew(&self, grant: &Grant, mailbox: &Mailbox) -> Outcome {
+    pub async fn renew(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
             return outcome;
         }
@@ -179,7 +189,7 @@ impl Tokens {
     }
 
     /// Another token, because the provider refused `refused` although it looked valid.
-    pub async fn replace(&self, grant: &Grant, mailbox: &Mailbox, refused: &Arc<AccessToken>) -> Outcome {
+    pub async fn replace(&self, grant: &Grant, mailbox: &Mailbox, refused: &Arc<AccessToken>) -> Fetched {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
             return outcome;
         }
@@ -242,6 +252,18 @@ impl Inner {
         let token = Arc::new(AccessToken { secret, expires_at, revision: grant.revision });
         self.cache.insert(grant.id.clone(), Cached { seal: seal.to_owned(), token: token.clone() });
         Ok(Some(token))
+    }
+
+    /// Counts one request that began then, and the `error` that it ended with.
+    fn count(&self, provider: &str, began: std::time::Instant, error: Option<&TokenError>) {
+        let outcome = match error {
+            None => Outcome::Ok,
+            Some(TokenError::NeedsPerson(_) | TokenError::NeedsAdministrator(_)) => Outcome::Refused,
+            Some(TokenError::Passing { .. }) => Outcome::Failed,
+        };
+        if let Some(metrics) = self.metrics.get() {
+            metrics.refreshed(provider, outcome, began.elapsed());
+        }
     }
 
     /// Whether the provider may be asked now, or trouble on record says to wait.

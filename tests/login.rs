@@ -27,7 +27,10 @@ async fn a_password_reads_mail() {
     site.sandbox.assert_no_violations();
     let (code, log) = serving.stop().await;
     assert_eq!(code, 0);
-    assert!(log.contains("logged in") && !log.contains(password), "{log}");
+    assert!(
+        log.contains("login result=ok protocol=imap account=alice@example.com ") && !log.contains(password),
+        "{log}"
+    );
 }
 
 #[tokio::test]

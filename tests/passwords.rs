@@ -104,8 +104,8 @@ async fn security_row_11_a_right_password_from_another_network_is_answered_as_a_
     let elsewhere = read(&serving, AWAY, &password).await;
     assert_eq!(elsewhere.tagged, wrong.tagged);
     assert!(wrong.refused_with("AUTHENTICATIONFAILED"), "{wrong:?}");
-    let line = serving.logs("limited to other networks").await;
-    assert!(line.contains("password=\"office\"") && !line.contains(&password), "{line}");
+    let line = serving.logs("reason=wrong_network").await;
+    assert!(line.contains(" password=office fingerprint=- ") && !line.contains(&password), "{line}");
     // Nor does a limit of another kind tell that it is right.
     assert_eq!(limit(&site, "office", &["--protocols", "submission"]).await.code, 0);
     assert_eq!(read(&serving, AWAY, &password).await.tagged, wrong.tagged);

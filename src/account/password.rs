@@ -18,6 +18,8 @@ use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 const HASH_KEY_SETTING: &str = "password_hash_key";
 /// 24 letters and digits of this 32-letter alphabet carry 120 bits; none looks like another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// Stands where a row's id stands otherwise; no row has it.
+const FINGERPRINT: &str = "fingerprint";
 const GROUPS: usize = 6;
 const GROUP_LENGTH: usize = 4;
 
@@ -112,6 +114,12 @@ impl Passwords {
             self.chosen.remembered(id, verifier, &tag(&self.memo_key, id, password)) == Some(true)
         };
         chosen(known).find_map(|(candidate, verifier)| right(&candidate.id, verifier).then_some(candidate))
+    }
+
+    /// Eight hexadecimal digits that stand for `password` in this process.
+    pub(super) fn fingerprint(&self, password: &Secret) -> String {
+        let [first, second, third, fourth, ..] = tag(&self.memo_key, &Id(FINGERPRINT.to_owned()), password);
+        format!("{:08x}", u32::from_be_bytes([first, second, third, fourth]))
     }
 
     /// Whether `password` may be one of `known` that a person chose.

@@ -7,14 +7,14 @@
 use tracing::warn;
 
 use super::denial;
+use super::login_line::{Denied, Reason};
 use crate::account::{Account, Grant};
 use crate::command;
 use crate::config::{Door, Provider};
-use crate::protocol::Denial;
 use crate::token::TokenFailure;
 
 /// What a mail program is told at a door that `grant` does not open.
-pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &Account) -> Option<Denial> {
+pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &Account) -> Option<Denied> {
     let lacking = provider.closed(door, grant.known_scopes());
     if lacking.is_empty() {
         return None;
@@ -24,5 +24,5 @@ pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &A
         provider.opened_with(door, grant.known_scopes()).into_iter().map(Door::name).collect();
     let authorize = command::authorize_for(grant, &account.name, &doors);
     warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
-    Some(denial::no_token(&failure, &authorize))
+    Some(Denied::new(Reason::from(&failure), denial::no_token(&failure, &authorize)))
 }

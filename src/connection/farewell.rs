@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{Answered, denial};
+use crate::metrics::Abort;
 use crate::protocol::{Denial, Protocol};
 use crate::tls::Stream;
 use crate::wire::Wire;
@@ -29,6 +30,16 @@ pub(super) enum Ending {
     Stopping,
     /// A new connection has its place.
     Displaced,
+}
+
+impl Ending {
+    /// What it counts as.
+    pub(super) fn reason(self) -> Abort {
+        match self {
+            Self::Stopping => Abort::Stopping,
+            Self::Displaced => Abort::Displaced,
+        }
+    }
 }
 
 pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future<Output = ()>) -> Ending {

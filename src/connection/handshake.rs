@@ -11,6 +11,7 @@ use super::farewell::Ending;
 use super::{Connection, denial, farewell};
 use crate::command;
 use crate::config::Security;
+use crate::metrics::Abort;
 use crate::protocol::{Channel, Protocol};
 use crate::tls::{AcceptError, FirstBytes, Stream};
 use crate::wire::Wire;
@@ -42,11 +43,15 @@ impl<P: Protocol> Connection<P> {
         let shaken = tokio::select! {
             biased;
             shaken = self.tls(tcp, deadline) => shaken?,
-            _ = ending => return None,
+            ending = ending => {
+                self.aborted(ending.reason());
+                return None;
+            }
         };
         match shaken {
             Ok(stream) => Some(stream),
             Err(error) => {
+                self.aborted(abort(&error));
                 log(&error);
                 None
             }
@@ -82,11 +87,21 @@ impl<P: Protocol> Connection<P> {
             warn!(
                 "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"
             );
+            self.aborted(Abort::WrongProtocol);
             return None;
         }
         let (stream, _) = client.into_parts();
         let tcp = stream.into_plain().ok()?;
         Some(Wire::of_client(self.handshake(tcp, deadline, ending).await?))
+    }
+}
+
+fn abort(error: &AcceptError) -> Abort {
+    match error {
+        AcceptError::PlaintextClient => Abort::WrongProtocol,
+        AcceptError::Silent => Abort::TooLate,
+        AcceptError::Io(_) | AcceptError::Vanished => Abort::Vanished,
+        _ => Abort::Tls,
     }
 }
 

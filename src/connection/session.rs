@@ -7,8 +7,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
 
+use super::live::{LiveGuard, LiveSession};
 use super::{Proxy, denial};
 use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
+use crate::metrics::Code;
 use crate::protocol::{Door, Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
@@ -19,12 +21,15 @@ use crate::wire::Wire;
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 const REVOKED: &str = "The password or the authorisation of this session was revoked";
 
+const CLOSED: &str = "The administrator of the mail proxy closed this session";
+
 /// The provider's half of a session.
 pub(super) struct HalfJoined {
     pub(super) upstream: Wire<Stream>,
     pub(super) account: Account,
     pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
+    pub(super) live: LiveGuard,
 }
 
 /// Both halves, signed in.
@@ -42,7 +47,7 @@ impl Joined {
 
 /// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
 pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
-    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session } } =
+    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session, live } } =
         joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
@@ -52,7 +57,11 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         from_client,
         from_upstream,
         watch: P::Watch::default(),
-        tell: |overheard| write_down(proxy, &account, P::DOOR, overheard),
+        tell: |overheard| {
+            count(proxy, &live.session, &overheard);
+            write_down(proxy, &account, P::DOOR, overheard);
+        },
+        traffic: live.session.traffic.clone(),
     });
     // Whatever a session's end needs, it gets: the process waits as long.
     let drain = Duration::from_secs(proxy.limits.drain_seconds);
@@ -61,17 +70,28 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
             tokio::select! {
                 () = shutdown.begun() => Farewell { reason: denial::STOPPING, patience: drain },
                 () = session.revoked() => Farewell { reason: REVOKED, patience: REVOCATION_PATIENCE },
+                () = live.session.closed() => Farewell { reason: CLOSED, patience: REVOCATION_PATIENCE },
             }
         });
         relay.run(farewell).await
     };
     drop(relay);
-    drop((upstream_permit, session));
+    drop((upstream_permit, session, live));
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
+}
+
+/// Counts what the provider refused.
+fn count(proxy: &Proxy, session: &LiveSession, overheard: &Overheard) {
+    if let Overheard::MessageRefused { code, .. } | Overheard::Refused { code } = overheard {
+        proxy.metrics.upstream_refused(session.door, &session.provider, Code::of_reply(code));
+    }
 }
 
 /// At once, so that the commands show it while the session goes on, and without holding the session up.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
+    if matches!(overheard, Overheard::Refused { .. }) {
+        return;
+    }
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
         match overheard {
@@ -85,6 +105,7 @@ fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Over
                 let refusal = LastRefusal { at, protocol, code, trouble: advice.trouble() };
                 proxy.accounts.note_refusal(&account, refusal).await;
             }
+            Overheard::Refused { .. } => {}
             Overheard::MessageTaken => proxy.accounts.clear_refusal(&account).await,
         }
     };

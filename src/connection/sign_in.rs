@@ -13,11 +13,13 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use super::login_line::{Denied, Reason};
 use super::{ANSWER_RESERVE, Connection, denial, doors};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
 use crate::config::Names;
-use crate::protocol::{Accepted, Credential, Denial, MendedBy, Protocol, Refusal, Said};
+use crate::metrics::Code;
+use crate::protocol::{Accepted, Credential, MendedBy, Protocol, Refusal, Said};
 use crate::tls::Stream;
 use crate::token::{AccessToken, TokenFailure};
 use crate::trouble::Cause;
@@ -40,29 +42,24 @@ impl<P: Protocol> Connection<P> {
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
-    ) -> Result<(Accepted, Wire<Stream>, UpstreamPermit), Denial> {
+    ) -> Result<(Accepted, Wire<Stream>, UpstreamPermit), Denied> {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
         let Some(upstream) = self.proxy.providers.get(&grant.provider) else {
             let cause = Cause::provider_unknown(&grant.provider);
             warn!(account = account.name, "{cause}");
-            return Err(denial::unknown_provider(&cause));
+            return Err(Denied::new(Reason::Misconfigured, denial::unknown_provider(&cause)));
         };
         let dialler = upstream.dialler(P::DOOR).map_err(|error| deny(&Failed::Dial(error)))?;
-        if let Some(denial) = doors::closed(&upstream.provider, P::DOOR, grant, account) {
-            return Err(denial);
+        if let Some(denied) = doors::closed(&upstream.provider, P::DOOR, grant, account) {
+            return Err(denied);
         }
         // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
         let limit = dialler.service.max_connections_per_account;
-        let permit =
-            timeout_at(deadline, self.proxy.gates.enter(account, P::DOOR, limit, P::GATE_PATIENCE)).await;
-        let permit = permit.ok().flatten().ok_or_else(|| {
-            warn!(account = account.name, "all {} connections are in use", limit.unwrap_or_default());
-            denial::too_many_sessions(limit.unwrap_or_default())
-        })?;
+        let permit = self.pass_gate(account, limit, deadline).await?;
         let has_token = AtomicBool::new(false);
         let attempt = Attempt {
             connection: self,
@@ -80,6 +77,7 @@ impl<P: Protocol> Connection<P> {
                 Ok((accepted, session, permit))
             }
             Ok(Err(failed)) => {
+                self.count(&upstream.provider.name, &failed);
                 self.remember(account, &failed).await;
                 Err(deny(&failed))
             }
@@ -87,9 +85,45 @@ impl<P: Protocol> Connection<P> {
                 let (provider, server) = (&upstream.provider, &dialler.service.endpoint);
                 let denial = denial::silent_provider(provider, server, has_token.load(Ordering::Relaxed));
                 warn!(account = account.name, "{}", denial.text);
-                Err(denial)
+                Err(Denied::new(Reason::ProviderSilent, denial))
             }
         }
+    }
+
+    /// One of the account's `limit` connections, which a login waits for.
+    async fn pass_gate(
+        &self,
+        account: &Account,
+        limit: Option<u32>,
+        deadline: Instant,
+    ) -> Result<UpstreamPermit, Denied> {
+        let began = Instant::now();
+        let entering = self.proxy.gates.enter(account, P::DOOR, limit, P::GATE_PATIENCE);
+        let permit = timeout_at(deadline, entering).await.ok().flatten();
+        self.proxy.metrics.gate(P::DOOR, began.elapsed(), permit.is_some());
+        permit.ok_or_else(|| {
+            let limit = limit.unwrap_or_default();
+            warn!(account = account.name, "all {limit} connections are in use");
+            Denied::new(Reason::AccountLimit, denial::too_many_sessions(limit))
+        })
+    }
+
+    /// Counts a sign-in that the provider refused.
+    fn count(&self, provider: &str, failed: &Failed) {
+        let Failed::Refused(refusal) = failed else { return };
+        let code = match refusal {
+            Refusal::Token(_) => Code::Token,
+            Refusal::Connections(_) => Code::Connections,
+            Refusal::Throttled { .. } => Code::Throttled,
+            Refusal::Disabled(_) => Code::Disabled,
+            Refusal::WebLogin { .. } => Code::WebLogin,
+            Refusal::Unavailable(_) => Code::Unavailable,
+            Refusal::NoCommonMechanism(_) | Refusal::PasswordsOnly(_) => Code::Mechanism,
+            Refusal::Violation { .. } | Refusal::Closed | Refusal::Io(_) => Code::Protocol,
+            // Nothing was sent.
+            Refusal::Credential(_) | Refusal::NotAsked => return,
+        };
+        self.proxy.metrics.upstream_refused(P::DOOR, provider, code);
     }
 
     /// The client has been told that the provider can what it cannot.
@@ -237,7 +271,7 @@ impl<P: Protocol> Attempt<'_, P> {
 }
 
 /// Logs why, and says it to the mail program.
-fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
+fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denied {
     match failed {
         Failed::Token(failure) => {
             let authorize = grant.map_or_else(
@@ -245,11 +279,11 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
                 |grant| command::authorize(grant, &account.name),
             );
             warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
-            denial::no_token(failure, &authorize)
+            Denied::new(Reason::from(failure), denial::no_token(failure, &authorize))
         }
         Failed::Dial(error) => {
             warn!(account = account.name, "{error}");
-            denial::not_dialled(error)
+            Denied::new(Reason::from(error), denial::not_dialled(error))
         }
         Failed::Refused(refusal) => {
             let mut denial = refusal.denial();
@@ -257,7 +291,7 @@ fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denial {
             let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
             warn!(account = account.name, "{refusal}{more}");
             denial.text.push_str(more);
-            denial
+            Denied::new(Reason::from(refusal), denial)
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::command;
 use crate::config::{Config, Door, Security};
 use crate::connection::{Proxy, Reminders};
 use crate::events::Teller;
+use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 use crate::protocol::Promises;
 use crate::server::{self, Bound};
@@ -175,6 +176,8 @@ async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) ->
         acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
         promises: promises(config),
         reminders: Reminders::default(),
+        live: Arc::default(),
+        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), None)),
         limits: config.limits.clone(),
     })
 }

@@ -34,6 +34,9 @@ pub trait ClientDialogue {
     /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event;
 
+    /// What the client has called itself.
+    fn client_called(&self) -> Option<&str>;
+
     /// Goes on in TLS: nothing that was said counts any more; the counters stay.
     fn tls_started(&mut self);
 

@@ -38,6 +38,11 @@ pub enum Overheard {
         /// What that means.
         advice: Advice,
     },
+    /// It refused a message, a recipient or a command, and no more is known of it, or it was told already.
+    Refused {
+        /// Its own code.
+        code: String,
+    },
     /// It took a message.
     MessageTaken,
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -75,12 +76,13 @@ impl Direction {
     }
 
     /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
-    /// been passed on.
+    /// been passed on. What is read is added to `moved`.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
+        moved: &AtomicU64,
         overhear: &mut impl FnMut(&[u8]),
     ) -> Poll<Result<(), Failure>> {
         let before = self.bytes;
@@ -101,7 +103,7 @@ impl Direction {
                 ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
                 self.unflushed = false;
             }
-            match self.poll_copy(context, reader, writer, overhear) {
+            match self.poll_copy(context, reader, writer, moved, overhear) {
                 Poll::Ready(Ok(())) if self.bytes - before >= TURN => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
@@ -144,6 +146,7 @@ impl Direction {
         context: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
+        moved: &AtomicU64,
         overhear: &mut impl FnMut(&[u8]),
     ) -> Poll<Result<(), Failure>> {
         BUFFER.with_borrow_mut(|scratch| {
@@ -155,6 +158,7 @@ impl Direction {
                 return Poll::Ready(Ok(()));
             }
             self.bytes += bytes.len() as u64;
+            moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.remember(bytes);
             overhear(bytes);
             let mut rest = bytes;

@@ -7,14 +7,22 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, AppPassword, Authorization, Folded, Grant, GrantKind, GrantStatus, Id,
-    LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError, TrailEntry,
-    Watch,
+    Account, AccountRow, Act, AppPassword, Authorization, CountStore, Folded, Grant, GrantKind, GrantStatus,
+    Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError,
+    TrailEntry, Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
 pub trait Store:
-    LoginStore + GrantStore + LeaseStore + AccountStore + SettingStore + AnswerStore + ChangeStore + TrailStore
+    LoginStore
+    + GrantStore
+    + LeaseStore
+    + AccountStore
+    + SettingStore
+    + AnswerStore
+    + ChangeStore
+    + CountStore
+    + TrailStore
 {
 }
 
@@ -27,6 +35,7 @@ impl<T> Store for T where
         + AnswerStore
         + ChangeStore
         + TrailStore
+        + CountStore
 {
 }
 

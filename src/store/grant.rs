@@ -189,6 +189,9 @@ pub enum GrantState {
 }
 
 impl GrantState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying];
+
     /// The word used in the database and in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -205,9 +208,7 @@ impl GrantState {
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying]
-            .into_iter()
-            .find(|state| state.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 

@@ -8,6 +8,7 @@ mod accounts;
 mod answers;
 mod backup;
 mod changes;
+mod counts;
 mod grants;
 mod holder;
 mod leases;

@@ -68,6 +68,11 @@ impl Identity {
         self.settings.certificate.is_none().then(|| self.settings.state_directory.join("ca.pem"))
     }
 
+    /// When the first of the certificates that are shown ends.
+    pub fn ends_at(&self) -> Option<OffsetDateTime> {
+        self.shown().0.iter().filter_map(|key| own::not_after(&key.cert)).min()
+    }
+
     /// What the administrator should know: an exposed key, an end that is near.
     pub fn warnings(&self) -> Vec<IdentityWarning> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()

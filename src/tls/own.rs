@@ -88,7 +88,8 @@ fn read_key(
     })
 }
 
-fn not_after(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
+/// When the first certificate of `chain` ends.
+pub(super) fn not_after(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
     let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
     OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()
 }

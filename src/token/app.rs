@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
-use super::{AccessToken, Inner, Outcome, ProviderClient, SESSION_MARGIN, TokenFailure};
+use super::{AccessToken, Fetched, Inner, ProviderClient, SESSION_MARGIN, TokenFailure};
 use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
 use crate::text::one_line;
 
@@ -31,7 +31,7 @@ pub(super) struct MailboxToken {
 
 /// The token for `mailbox` alone, where `grant` opens a whole domain with a token for each; a new one where
 /// `renew` says that the old one is no good.
-pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Outcome> {
+pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Fetched> {
     let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
     let provider = inner.providers.get(&grant.provider)?;
     if !provider.client.provider().app_tokens_are_per_mailbox() {
@@ -46,7 +46,7 @@ async fn token_of(
     provider: &ProviderClient,
     mailbox: &str,
     renew: bool,
-) -> Outcome {
+) -> Fetched {
     make_room(inner);
     let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
     let mut entry = entry.lock().await;
@@ -62,7 +62,9 @@ async fn token_of(
     }
     let endpoint = &provider.endpoint;
     let pass = endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
+    let began = std::time::Instant::now();
     let asked = provider.client.app_token(mailbox).await;
+    inner.count(&grant.provider, began, asked.as_ref().err());
     pass.report(asked.as_ref().err());
     match asked {
         Ok(tokens) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use super::{AccessToken, Inner, Outcome, TokenFailure, refresh};
+use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
 use crate::store::Id;
 
 /// What a joined refresh has to bring.
@@ -34,7 +34,7 @@ impl Wanted {
 
 impl Inner {
     /// Waits for the refresh of `grant` that is under way, or starts one.
-    pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Outcome {
+    pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Fetched {
         loop {
             let (mut flight, is_ours) = self.flight(grant, &wanted);
             let outcome = match flight.wait_for(Option::is_some).await {
@@ -53,7 +53,7 @@ impl Inner {
     }
 
     /// The flight of `grant`, and whether it was started for this caller.
-    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Outcome>>, bool) {
+    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Fetched>>, bool) {
         let mut is_ours = false;
         let new_flight = || {
             is_ours = true;

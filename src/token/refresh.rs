@@ -10,7 +10,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::pause::after_failures;
-use super::{AccessToken, Inner, Outcome, TokenFailure, Wanted, session_margin};
+use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
 use crate::store::{Grant, GrantState, Id, Right, StoreError};
@@ -26,7 +26,7 @@ const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A wrong registration is not tried again before this, unless the process starts anew.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
-pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome {
+pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -59,6 +59,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
                 return Err(failure);
             }
         };
+        let began = std::time::Instant::now();
         let asked = match ask(inner, &provider.client, &grant).await {
             Ok(asked) => asked,
             Err(failure) => {
@@ -66,6 +67,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Outcome 
                 return Err(failure);
             }
         };
+        inner.count(&grant.provider, began, asked.as_ref().err());
         pass.report(asked.as_ref().err());
         return match asked {
             Ok(tokens) => keep(&lease, grant, tokens).await,
@@ -131,7 +133,7 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
 }
 
 /// Puts what the provider gave on disk, then hands it out.
-async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Outcome {
+async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
     let inner = lease.inner;
     let spent = grant.right.clone();
     let mut epoch = lease.epoch;

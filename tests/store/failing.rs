@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
-    Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
-    Store, StoreError, TrailEntry, TrailStore, Watch,
+    CountStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore,
+    Limits, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock,
+    SettingStore, SignInAs, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -84,6 +84,10 @@ fails! { GrantStore:
     fn look_again(watch: Watch, looks: &[NextLook]) -> ();
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn set_told(grants: &[&Id], told: Option<&str>) -> ();
+}
+
+fails! { CountStore:
+    fn grant_counts() -> Vec<GrantCount>;
 }
 
 fails! { LeaseStore:

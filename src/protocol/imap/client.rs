@@ -31,6 +31,8 @@ pub struct Dialogue {
     framer: Framer,
     /// The last alert, which the person has read.
     alerted: Option<String>,
+    /// What the client calls itself.
+    called: Option<String>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl ClientDialogue for Dialogue {
             state: State::New,
             framer: Framer::default(),
             alerted: None,
+            called: None,
         }
     }
 
@@ -89,8 +92,13 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
     fn tls_started(&mut self) {
         self.channel = Channel::Tls;
+        self.called = None;
         self.framer = Framer::default();
         self.state = State::Command;
     }
@@ -217,7 +225,8 @@ impl Dialogue {
                 write_line(outbox, tag, "OK NOOP completed");
                 None
             }
-            Command::Id => {
+            Command::Id { called } => {
+                self.called = called.or(self.called.take());
                 // RFC 2971 §5: who stands in between shows itself.
                 outbox.push(b"* ID (\"name\" \"imap-oauth-proxy\")\r\n");
                 write_line(outbox, tag, "OK ID completed");

@@ -6,6 +6,7 @@
 //! test and a fuzz target hold that. It is not used itself, because a password that passes
 //! through it leaves copies that cannot be wiped (base64 and escapes decoded into plain `Vec`s).
 
+use crate::protocol::called::called;
 use crate::protocol::line::trim_end;
 use zeroize::Zeroizing;
 
@@ -15,9 +16,18 @@ pub(super) enum Command<'a> {
     Noop,
     Logout,
     StartTls,
-    Id,
-    Login { name: Text<'a>, password: Text<'a> },
-    Authenticate { mechanism: &'a [u8], initial_response: Option<&'a [u8]> },
+    /// What the client calls itself, where it says so.
+    Id {
+        called: Option<String>,
+    },
+    Login {
+        name: Text<'a>,
+        password: Text<'a>,
+    },
+    Authenticate {
+        mechanism: &'a [u8],
+        initial_response: Option<&'a [u8]>,
+    },
 }
 
 /// An argument, borrowed where it stands in the command as it is meant.
@@ -83,8 +93,7 @@ pub(super) fn parse(input: &[u8]) -> Option<Command<'_>> {
         Verb::StartTls => Command::StartTls,
         Verb::Id => {
             reader.space()?;
-            reader.id_list()?;
-            Command::Id
+            Command::Id { called: reader.id_list()? }
         }
         Verb::Login => {
             reader.space()?;
@@ -188,11 +197,12 @@ impl<'a> Reader<'a> {
         (!literal.contains(&0)).then_some(literal)
     }
 
-    /// `NIL`, or pairs of a field and a value (RFC 2971 §3.3).
-    fn id_list(&mut self) -> Option<()> {
+    /// `NIL`, or pairs of a field and a value (RFC 2971 §3.3); the name and the version among them.
+    fn id_list(&mut self) -> Option<Option<String>> {
         if self.nil().is_some() {
-            return Some(());
+            return Some(None);
         }
+        let (mut name, mut version) = (Text::Plain(b""), Text::Plain(b""));
         self.byte(b'(')?;
         let mut fields: Vec<Text<'_>> = Vec::new();
         while self.byte(b')').is_none() {
@@ -205,8 +215,14 @@ impl<'a> Reader<'a> {
             }
             let field = self.string()?;
             self.space()?;
-            if self.nil().is_none() && self.string()?.bytes().len() > ID_VALUE_LIMIT {
+            let value = if self.nil().is_some() { Text::Plain(b"") } else { self.string()? };
+            if value.bytes().len() > ID_VALUE_LIMIT {
                 return None;
+            }
+            match field.bytes() {
+                bytes if bytes.eq_ignore_ascii_case(b"name") => name = value,
+                bytes if bytes.eq_ignore_ascii_case(b"version") => version = value,
+                _ => {}
             }
             let repeated = fields.iter().any(|known| known.bytes().eq_ignore_ascii_case(field.bytes()));
             if repeated || field.bytes().len() > ID_FIELD_LIMIT || fields.len() == ID_PAIRS {
@@ -214,7 +230,7 @@ impl<'a> Reader<'a> {
             }
             fields.push(field);
         }
-        Some(())
+        Some(called(&[name.bytes(), version.bytes()]))
     }
 
     fn nil(&mut self) -> Option<()> {

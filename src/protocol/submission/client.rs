@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::command::{self, Command};
 use super::reply::{NAME, write_denial, write_end, write_reply};
+use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::Meter;
@@ -30,6 +31,8 @@ pub struct Dialogue {
     search: LineSearch,
     /// What the client calls itself, where that is a name.
     name: Option<String>,
+    /// The same, whatever it is, for the log.
+    called: Option<String>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl ClientDialogue for Dialogue {
             state: State::New,
             search: LineSearch::default(),
             name: None,
+            called: None,
         }
     }
 
@@ -90,10 +94,15 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
     fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.search = LineSearch::default();
         self.name = None;
+        self.called = None;
         self.state = State::Command;
     }
 
@@ -177,6 +186,11 @@ impl Dialogue {
         }
     }
 
+    fn named(&mut self, argument: &[u8]) {
+        self.name = command::domain(argument);
+        self.called = called(&[argument]);
+    }
+
     fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
         if is_http(line) {
             write_reply(outbox, "554 5.7.0", "This is a mail submission server");
@@ -187,11 +201,11 @@ impl Dialogue {
         }
         match command::parse(line) {
             Command::Ehlo(name) => {
-                self.name = command::domain(name);
+                self.named(name);
                 self.greet(outbox);
             }
             Command::Helo(name) => {
-                self.name = command::domain(name);
+                self.named(name);
                 write_reply(outbox, "250", NAME);
             }
             Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, outbox),

@@ -39,7 +39,13 @@ impl Watch for SessionWatch {
         while let Some(end) = reply_end(rest) {
             let (reply, behind) = rest.split_at_checked(end)?;
             rest = behind;
-            news = self.hear(&Reply::read(reply)).or(news);
+            let heard = self.hear(&Reply::read(reply));
+            news = match (news, heard) {
+                (Some(news @ Overheard::MessageRefused { .. }), Some(Overheard::Refused { .. })) => {
+                    Some(news)
+                }
+                (news, heard) => heard.or(news),
+            };
         }
         news
     }
@@ -61,10 +67,14 @@ impl SessionWatch {
                 Some(Overheard::MessageTaken)
             }
             400..=599 => {
-                let advice = advice_on(reply).filter(|advice| self.told != Some(advice.cause))?;
-                self.told = Some(advice.cause);
                 let code = reply.enhanced().map_or_else(|| reply.code.to_string(), str::to_owned);
-                Some(Overheard::MessageRefused { code, advice })
+                match advice_on(reply).filter(|advice| self.told != Some(advice.cause)) {
+                    Some(advice) => {
+                        self.told = Some(advice.cause);
+                        Some(Overheard::MessageRefused { code, advice })
+                    }
+                    None => Some(Overheard::Refused { code }),
+                }
             }
             _ => None,
         }
@@ -97,6 +107,11 @@ mod tests {
         }
     }
 
+    /// Whether it is a refusal that is counted, and not told.
+    fn is_counted(overheard: Option<Overheard>) -> bool {
+        matches!(overheard, Some(Overheard::Refused { .. }))
+    }
+
     #[test]
     fn a_refused_message_is_told_once_and_again_behind_one_that_was_taken() {
         let mut watch = SessionWatch::default();
@@ -104,8 +119,9 @@ mod tests {
             watch.overhear(b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n").is_none()
         );
         assert_eq!(refused(watch.overhear(SEND_AS)).as_deref(), Some("5.2.252"));
-        assert!(watch.overhear(SEND_AS).is_none());
-        assert!(watch.overhear(b"550 5.1.1 no such user\r\n").is_none(), "that is about a recipient");
+        assert!(is_counted(watch.overhear(SEND_AS)));
+        let recipient = watch.overhear(b"550 5.1.1 no such user\r\n");
+        assert!(is_counted(recipient), "that is about a recipient");
         assert!(watch.overhear(b"354 Go ahead\r\n").is_none());
         assert!(matches!(watch.overhear(b"250 2.0.0 OK queued\r\n"), Some(Overheard::MessageTaken)));
         assert!(watch.overhear(b"250 2.0.0 OK\r\n").is_none(), "a NOOP takes no message");

@@ -1,0 +1,234 @@
+//! The sessions of this process that have logged in: whose they are, since when, and what they have moved.
+//!
+//! A session is entered when its login is accepted and leaves when it ends. While it lasts it costs this registry a few
+//! hundred bytes and, for each read of the relay, one addition to a counter; nothing else looks at it until a person
+//! or a scrape does.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use crate::account::{AccountId, fold};
+use crate::protocol::Door;
+use crate::relay::Traffic;
+
+/// All sessions after their login.
+#[derive(Default)]
+pub struct Live(Mutex<Registry>);
+
+#[derive(Default)]
+struct Registry {
+    /// In the order of their logins. Two sessions may have drawn the same id, so that it is no key.
+    sessions: BTreeMap<u64, Arc<LiveSession>>,
+    entered: u64,
+    /// What the sessions have moved that have ended.
+    ended: BTreeMap<Door, Moved>,
+}
+
+/// Bytes of sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// From the clients to the providers.
+    pub up: u64,
+    /// From the providers to the clients.
+    pub down: u64,
+}
+
+/// A session after its login.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// The id in the log, from accept to the end.
+    pub id: String,
+    /// The account's name; of a domain's account, the mailbox.
+    pub account: String,
+    /// The account's row.
+    pub account_id: AccountId,
+    /// What it speaks.
+    pub door: Door,
+    /// The name of the account's provider.
+    pub provider: String,
+    /// Where the client is.
+    pub from: IpAddr,
+    /// When it logged in.
+    pub since: OffsetDateTime,
+    /// The name of its app password.
+    pub password: String,
+    /// What the client called itself: printable, bounded, and maybe untrue.
+    pub client: Option<String>,
+    pub(super) traffic: Arc<Traffic>,
+    close: Notify,
+}
+
+/// What is known of a session when it logs in.
+pub(super) struct Newcomer<'a> {
+    pub(super) id: String,
+    pub(super) account: &'a str,
+    pub(super) account_id: &'a AccountId,
+    pub(super) door: Door,
+    pub(super) provider: String,
+    pub(super) from: IpAddr,
+    pub(super) password: String,
+    pub(super) client: Option<String>,
+}
+
+/// Keeps a session in the registry for as long as it lives.
+pub(super) struct LiveGuard {
+    live: Arc<Live>,
+    number: u64,
+    pub(super) session: Arc<LiveSession>,
+}
+
+impl Live {
+    pub(super) fn enter(self: &Arc<Self>, newcomer: Newcomer<'_>) -> LiveGuard {
+        let Newcomer { id, account, account_id, door, provider, from, password, client } = newcomer;
+        let session = Arc::new(LiveSession {
+            id,
+            account: account.to_owned(),
+            account_id: account_id.clone(),
+            door,
+            provider,
+            from: from.to_canonical(),
+            since: OffsetDateTime::now_utc(),
+            password,
+            client,
+            traffic: Arc::default(),
+            close: Notify::new(),
+        });
+        let mut registry = self.lock();
+        registry.entered += 1;
+        let number = registry.entered;
+        registry.sessions.insert(number, session.clone());
+        drop(registry);
+        LiveGuard { live: self.clone(), number, session }
+    }
+
+    /// All of them, the oldest first.
+    pub fn list(&self) -> Vec<Arc<LiveSession>> {
+        self.lock().sessions.values().cloned().collect()
+    }
+
+    /// Ends the session of that id, or all of the account of that name, as a revocation does: between two answers,
+    /// with a last word. How many they are.
+    pub fn close(&self, id_or_account: &str) -> usize {
+        let name = fold(id_or_account);
+        let is_meant = |session: &LiveSession| session.id == id_or_account || fold(&session.account) == name;
+        self.close_all(is_meant)
+    }
+
+    /// Ends all sessions of an account, under whatever name they logged in. How many they are.
+    pub fn close_account(&self, account: &AccountId) -> usize {
+        self.close_all(|session| session.account_id == *account)
+    }
+
+    fn close_all(&self, is_meant: impl Fn(&LiveSession) -> bool) -> usize {
+        let meant = self.list().into_iter().filter(|session| is_meant(session));
+        meant.inspect(|session| session.close.notify_one()).count()
+    }
+
+    /// What all sessions have moved since the start, by door. Never less than at the last call.
+    pub fn moved(&self) -> BTreeMap<Door, Moved> {
+        let registry = self.lock();
+        let mut moved = registry.ended.clone();
+        for session in registry.sessions.values() {
+            moved.entry(session.door).or_default().add(session);
+        }
+        moved
+    }
+
+    /// How many sessions there are, by door and provider.
+    pub fn counts(&self) -> BTreeMap<(Door, String), u64> {
+        let registry = self.lock();
+        let mut counts: BTreeMap<(Door, &str), u64> = BTreeMap::new();
+        for session in registry.sessions.values() {
+            *counts.entry((session.door, &session.provider)).or_default() += 1;
+        }
+        counts.into_iter().map(|((door, provider), count)| ((door, provider.to_owned()), count)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveSession {
+    /// Bytes from the client to the provider so far.
+    pub fn up(&self) -> u64 {
+        self.traffic.up.load(Ordering::Relaxed)
+    }
+
+    /// Bytes from the provider to the client so far.
+    pub fn down(&self) -> u64 {
+        self.traffic.down.load(Ordering::Relaxed)
+    }
+
+    /// Ends when a person wants the session closed, at once where that was wanted already.
+    pub(super) async fn closed(&self) {
+        self.close.notified().await;
+    }
+}
+
+impl Moved {
+    fn add(&mut self, session: &LiveSession) {
+        self.up += session.up();
+        self.down += session.down();
+    }
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        let mut registry = self.live.lock();
+        registry.sessions.remove(&self.number);
+        registry.ended.entry(self.session.door).or_default().add(&self.session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(live: &Arc<Live>, id: &str, name: &str) -> LiveGuard {
+        live.enter(Newcomer {
+            id: id.to_owned(),
+            account: name,
+            account_id: &AccountId::random(),
+            door: Door::Imap,
+            provider: "acme".to_owned(),
+            from: "::ffff:192.0.2.7".parse().unwrap(),
+            password: "phone".to_owned(),
+            client: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_session_is_closed_by_its_id_or_with_its_account() {
+        let live = Arc::new(Live::default());
+        let [first, second, other] =
+            [("aaa", "Alice@corp.example"), ("bbb", "alice@corp.example"), ("ccc", "bob@corp.example")]
+                .map(|(id, name)| enter(&live, id, name));
+        assert_eq!((live.close("ccc"), live.close("nobody")), (1, 0));
+        other.session.closed().await;
+        assert_eq!(live.close("alice@CORP.example"), 2);
+        first.session.closed().await;
+        second.session.closed().await;
+        assert_eq!(first.session.from.to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn what_was_moved_is_kept_when_a_session_ends() {
+        let live = Arc::new(Live::default());
+        let (first, second) = (enter(&live, "aaa", "a@b"), enter(&live, "bbb", "a@b"));
+        first.session.traffic.up.fetch_add(3, Ordering::Relaxed);
+        second.session.traffic.down.fetch_add(5, Ordering::Relaxed);
+        let before = live.moved();
+        assert_eq!(before[&Door::Imap], Moved { up: 3, down: 5 });
+        assert_eq!(live.counts()[&(Door::Imap, "acme".to_owned())], 2);
+        drop(first);
+        assert_eq!(live.moved(), before);
+        drop(second);
+        assert_eq!((live.moved(), live.list().len(), live.counts().len()), (before, 0, 0));
+    }
+}
