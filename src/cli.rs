@@ -13,6 +13,7 @@ mod check;
 mod config;
 mod events;
 mod failure;
+mod health;
 mod hints;
 mod interrupt;
 mod keys;
@@ -20,7 +21,9 @@ mod options;
 mod passwords;
 mod print;
 mod protocols;
+mod reload;
 mod serve;
+mod sessions;
 mod span;
 mod terminal;
 mod tokens;
@@ -52,6 +55,13 @@ struct Cli {
 enum Command {
     /// Listen for mail programs until told to stop
     Serve(serve::Arguments),
+    /// Show who is logged in at the running serve, or end sessions
+    #[command(subcommand)]
+    Sessions(sessions::Command),
+    /// Have the running serve load its configuration again; exit 3 when something needs a restart
+    Reload,
+    /// Say whether logins can succeed at the running serve
+    Health,
     /// Let a person authorise an account at its provider
     Authorize(authorize::Arguments),
     /// Look after the stored authorisations
@@ -96,6 +106,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let options = Options { config, log };
     let done = match command {
         Command::Serve(arguments) => serve::run(&options, arguments),
+        Command::Sessions(command) => wait(sessions::run(&options, command)),
+        Command::Reload => wait(reload::run(&options)),
+        Command::Health => wait(health::run(&options)),
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),
         Command::Accounts(command) => wait(accounts::run(&options, command)),

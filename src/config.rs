@@ -6,6 +6,7 @@
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
 mod error;
+mod every;
 mod file;
 mod place;
 mod preset;
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigHint};
 pub use place::is_loopback;
@@ -49,8 +52,12 @@ pub struct Config {
     pub callback: Option<SocketAddr>,
     /// Bounds.
     pub limits: LimitSettings,
+    /// Where what is counted can be read.
+    pub metrics: Metrics,
     /// The log.
     pub log: LogFormat,
+    /// What is logged, unless the command line says so.
+    pub log_filter: Option<String>,
     /// Telling people about grants.
     pub events: Events,
     /// All providers: the presets, changed as configured, and the user's own.
@@ -81,6 +88,8 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.
     pub security: Security,
+    /// The networks that may connect; empty for all.
+    pub from: Vec<IpNet>,
     /// Whether no file names it. One of its addresses that cannot be had is only worth a warning.
     pub is_default: bool,
 }
@@ -159,6 +168,15 @@ impl Events {
     }
 }
 
+/// The `[metrics]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served over HTTP, with the answers of `/healthz` and `/readyz`.
+    pub address: Option<SocketAddr>,
+    /// Whether accounts' addresses are labels.
+    pub per_account: bool,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -187,6 +205,28 @@ impl Config {
         Self::parse(&text, Some(path))
     }
 
+    /// Every mistake of the file that [`Config::load`] would read, and what is left of it without them, where that is
+    /// known.
+    pub fn mistakes(explicit: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
+        let default = || default_files().into_iter().find(|path| path.exists());
+        let path = explicit.map(Path::to_owned).or_else(default);
+        let text = match &path {
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => return (vec![ConfigError::unreadable(path, &error)], None),
+            },
+            None => String::new(),
+        };
+        every::mistakes(&text, path.as_deref())
+    }
+
+    /// What is wrong outside of the file with what `key` says.
+    pub fn fault(&self, key: &[&str], message: &dyn std::fmt::Display) -> ConfigError {
+        let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let key = key.iter().map(|part| (*part).to_owned()).collect();
+        error::Problem::at_path(key, message.to_string()).in_file(self.file.as_deref(), &text)
+    }
+
     /// Validates `text`; `path` is where it came from, for messages and relative paths.
     pub fn parse(text: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
         file::parse(text)
@@ -203,6 +243,11 @@ impl Config {
             .filter_map(|provider| Some((specificity(&provider.domains, &domain)?, provider)))
             .max_by_key(|(exact, provider)| (provider.client_id.is_some(), *exact, !provider.is_preset))
             .map(|(_, provider)| provider)
+    }
+
+    /// The names of the providers that have a client.
+    pub fn usable_providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.values().filter(|provider| provider.is_usable()).map(|provider| provider.name.as_str())
     }
 
     /// Why `account`'s provider cannot work at all, where that is known.
@@ -227,6 +272,18 @@ fn specificity(domains: &[String], domain: &str) -> Option<usize> {
             None => (known == domain).then_some(usize::MAX),
         })
         .max()
+}
+
+/// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a
+/// running process is asked there, which goes on with what it read before.
+pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    let default = || default_files().into_iter().find(|path| path.exists());
+    let file = explicit.map(Path::to_owned).or_else(default);
+    let text = match &file {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?,
+        None => String::new(),
+    };
+    file::state_directory(&text, file.as_deref()).map_err(|problem| problem.in_file(file.as_deref(), &text))
 }
 
 /// Where a configuration is looked for, the person's before the machine's.

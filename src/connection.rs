@@ -23,6 +23,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, error, error_span, info, warn};
@@ -53,14 +54,15 @@ const FAILURE_DELAY: Duration = Duration::from_millis(500);
 /// Kept back at the end, so that the answer is out before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
 
-/// What every connection needs.
+/// What every connection needs. A new configuration makes another one for the connections that come then; what
+/// lives as long as the process, both share.
 pub struct Proxy {
     /// Who may log in.
-    pub accounts: Accounts,
+    pub accounts: Arc<Accounts>,
     /// How many sessions each account holds.
-    pub gates: Gates,
+    pub gates: Arc<Gates>,
     /// Access tokens.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// The providers, by name.
     pub providers: HashMap<String, Upstream>,
     /// The TLS of each door's listeners; empty where no listener has any.
@@ -68,13 +70,16 @@ pub struct Proxy {
     /// What each door may promise before the provider is known.
     pub promises: HashMap<Door, Arc<Promises>>,
     /// What was said of promises that a provider does not keep.
-    pub reminders: Reminders,
+    pub reminders: Arc<Reminders>,
     /// The sessions that have logged in.
     pub live: Arc<Live>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
+    /// For each listener, in the configuration's order when the process began, the networks that may connect;
+    /// none where all may.
+    pub sources: Vec<Vec<IpNet>>,
 }
 
 /// A connection that was just accepted, on a listener that speaks `P`.

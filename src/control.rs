@@ -19,6 +19,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 mod names;
 pub(crate) mod passwords;
+pub(crate) mod preflight;
 mod proof;
 pub(crate) mod providers;
 pub(crate) mod serving;

@@ -56,8 +56,9 @@ impl Teller {
         Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
     }
 
-    /// Tells until it is dropped.
-    pub async fn watch(&self) {
+    /// Tells until it is `replaced`, which cuts no delivery.
+    pub async fn watch(&self, replaced: impl Future<Output = ()>) {
+        let mut replaced = std::pin::pin!(replaced);
         // What is near also follows from the configuration, which may be another one than at the last start.
         let mut anyway = true;
         loop {
@@ -67,7 +68,10 @@ impl Teller {
                     tracing::warn!("whether somebody must be told about a grant cannot be read: {error}");
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = &mut replaced => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
         }
     }
 

@@ -7,12 +7,13 @@
 //! provider, the sign-in, and then the [`relay`], which copies bytes as they are.
 //!
 //! The control plane is what an administrator can do: `control` does it, and [`cli`] is its surface, the only
-//! place that prints. [`events`] tells people when a grant needs one of them; [`forecast`] knows what ends a grant.
+//! place that prints. `admin` is what the commands and watchers ask a running `serve`. [`events`] tells people when a grant needs one of them; [`forecast`] knows what ends a grant.
 //!
 //! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], what is wrong and what
 //! mends it, as data that each surface says in its own words, with the lines of [`command`].
 
 pub mod account;
+mod admin;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod connection;
 mod control;
 pub mod events;
 pub mod forecast;
+mod http;
 pub mod logging;
 pub mod metrics;
 pub mod oauth;

@@ -5,11 +5,18 @@
 //! (a full pipe, a stopped terminal) costs lines, which are counted, and never a session.
 
 mod queue;
+mod shape;
 
 use std::any::Any;
 use std::io::{IsTerminal as _, Write as _};
 
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+use self::shape::Shape;
 
 /// Warnings of everybody, and our own news.
 const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
@@ -17,24 +24,48 @@ const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 /// As much of a panic's message as a person needs.
 const PANIC_TEXT: usize = 200;
 
-/// Starts the log. `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`.
-///
-/// `json` makes each line an object. Called once; later calls do nothing.
-pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
-    let filter = match filter {
-        Some(text) => {
-            EnvFilter::try_new(quiet_dependencies(text)).map_err(|error| LogFilterError(error.to_string()))?
+/// The filter of the log that was started.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// How the log is to be, judged and not yet so.
+pub struct Settings {
+    json: bool,
+    filter: EnvFilter,
+}
+
+impl Settings {
+    /// `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`. `json` makes each line an object.
+    pub fn new(json: bool, filter: Option<&str>) -> Result<Self, LogFilterError> {
+        let filter = match filter {
+            Some(text) => EnvFilter::try_new(quiet_dependencies(text))
+                .map_err(|error| LogFilterError(error.to_string()))?,
+            None => EnvFilter::new(DEFAULT_FILTER),
+        };
+        Ok(Self { json, filter })
+    }
+
+    /// Makes the log so that is running.
+    pub fn apply(self) {
+        shape::set(self.json);
+        if let Some(handle) = FILTER.get() {
+            // It fails only where there is no log any more.
+            let _ = handle.reload(self.filter);
         }
-        None => EnvFilter::new(DEFAULT_FILTER),
-    };
-    let colours = !json && std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue::Writer::start(colours));
-    let started = match json {
-        true => builder.json().flatten_event(true).try_init(),
-        false => builder.with_ansi(colours).try_init(),
-    };
-    drop(started);
+    }
+}
+
+/// Starts the log; see [`Settings::new`]. Called once; later calls do nothing.
+pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
+    let Settings { json, filter } = Settings::new(json, filter)?;
+    if FILTER.get().is_some() {
+        return Ok(());
+    }
+    let (filter, handle) = reload::Layer::new(filter);
+    shape::set(json);
+    let shape = Shape::new(std::io::stderr().is_terminal());
+    if tracing_subscriber::registry().with(filter).with(shape).try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
     Ok(())
 }
 
@@ -87,7 +118,9 @@ fn quiet_dependencies(filter: &str) -> String {
 
 /// A filter that is not one.
 #[derive(Debug, thiserror::Error)]
-#[error("--log is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\"")]
+#[error(
+    "--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\""
+)]
 pub struct LogFilterError(String);
 
 #[cfg(test)]

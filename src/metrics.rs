@@ -132,6 +132,7 @@ impl Metrics {
     /// A configuration was taken, or refused; `at` is the second of now since 1970.
     pub fn config_reloaded(&self, taken: bool, at: i64) {
         self.families.reloads.get_or_create(&OfResult::new(taken)).inc();
+        self.families.last_reload_well.set(i64::from(taken));
         if taken {
             self.families.last_reload.set(at);
         }
@@ -140,6 +141,7 @@ impl Metrics {
     /// The configuration of the start was taken at that second.
     pub fn config_loaded(&self, at: i64) {
         self.families.last_reload.set(at);
+        self.families.last_reload_well.set(1);
     }
 
     /// Everything, in the text form of OpenMetrics.

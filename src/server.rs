@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::config::{Listener, Security};
+use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
 use crate::protocol::imap::Imap;
@@ -35,6 +37,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// An address that clients can connect to.
 pub struct Bound {
     listener: TcpListener,
+    /// Which of the configuration's listeners it belongs to.
+    number: usize,
     /// What it speaks.
     pub protocol: Door,
     /// The address with its real port.
@@ -46,13 +50,13 @@ pub struct Bound {
 /// Binds every address of `listeners`, or none. Of the addresses that no file names one is enough.
 pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
     let (mut bound, mut given_up) = (Vec::new(), None);
-    for listener in listeners {
+    for (number, listener) in listeners.iter().enumerate() {
         for &address in &listener.addresses {
             match bind_one(address) {
                 Ok(tcp) => {
                     let address = tcp.local_addr().map_err(|error| BindError::new(address, error))?;
                     let &Listener { protocol, security, .. } = listener;
-                    bound.push(Bound { listener: tcp, protocol, address, security });
+                    bound.push(Bound { listener: tcp, number, protocol, address, security });
                 }
                 Err(error) if listener.is_default => {
                     let error = BindError::new(address, error);
@@ -72,7 +76,19 @@ pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, BindError> {
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+/// Whether `address` could be listened on just now.
+pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
+    socket(address).map(drop).map_err(|error| BindError::new(address, error))
+}
+
+/// One listening socket, for both families as configured.
+pub fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // [::] must not take 0.0.0.0 as well: each address is configured by itself.
@@ -81,9 +97,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for the old connections' TIME-WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -94,8 +109,13 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// Accepts on all of `bound` until `shutdown` begins. Connections go on after that, each with its
 /// own copy of `shutdown`, until they have ended.
-pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, supervisor: Arc<Supervisor>, shutdown: Shutdown) {
-    let admission = Arc::new(Admission::new(&proxy));
+pub async fn serve(
+    bound: Vec<Bound>,
+    proxy: Arc<ArcSwap<Proxy>>,
+    supervisor: Arc<Supervisor>,
+    shutdown: Shutdown,
+) {
+    let admission = Arc::new(Admission::new(&proxy.load()));
     let open = |bound| {
         let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());
         start(&supervisor, Arc::new(Listening { bound, proxy, admission, shutdown }))
@@ -109,7 +129,8 @@ pub async fn serve(bound: Vec<Bound>, proxy: Arc<Proxy>, supervisor: Arc<Supervi
 /// An address that is listened on, and what its connections need.
 struct Listening {
     bound: Bound,
-    proxy: Arc<Proxy>,
+    /// What connections that come now need; a running one keeps what it began with.
+    proxy: Arc<ArcSwap<Proxy>>,
     admission: Arc<Admission>,
     shutdown: Shutdown,
 }
@@ -142,7 +163,12 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let permit = match admission.enter(peer.ip()) {
+        let proxy = proxy.load_full();
+        if !may_connect(&proxy.sources, bound.number, peer.ip()) {
+            debug!("{peer} is closed: its address is none of the listener's `from`");
+            continue;
+        }
+        let permit = match admission.enter(peer.ip(), &proxy.limits) {
             Ok(permit) => permit,
             Err(rejection) => {
                 proxy.metrics.rejected(P::DOOR, rejection);
@@ -151,7 +177,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
             }
         };
         let connection = Connection::<P> {
-            proxy: proxy.clone(),
+            proxy,
             peer,
             id: connection::connection_id(),
             security: bound.security,
@@ -168,6 +194,13 @@ fn is_the_clients(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
+}
+
+/// Whether listener `number` takes connections from `peer`.
+fn may_connect(sources: &[Vec<IpNet>], number: usize, peer: IpAddr) -> bool {
+    let networks = sources.get(number).map(Vec::as_slice).unwrap_or_default();
+    // A socket for both families shows IPv4 as ::ffff:192.0.2.7.
+    networks.is_empty() || networks.iter().any(|network| network.contains(&peer.to_canonical()))
 }
 
 /// The limits on connections, and what the log says of connections that are one too many.
@@ -188,7 +221,8 @@ impl Admission {
     }
 
     /// A place for a connection from `address`; none where a limit is reached.
-    fn enter(&self, address: IpAddr) -> Result<ConnectionPermit, Rejection> {
+    fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Result<ConnectionPermit, Rejection> {
+        self.places.limit_to(limits.connections, limits.connections_per_address);
         let (rejection, complaint) = match self.places.enter(address) {
             Ok((permit, displaced)) => {
                 if let Some(displaced) = displaced {

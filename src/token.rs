@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod app;
+mod clients;
 mod endpoint;
 mod failure;
 mod flight;
@@ -27,11 +28,12 @@ mod upkeep;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use self::endpoint::TokenEndpoint;
+use self::clients::{Clients, ProviderClient};
 use self::flight::Wanted;
 
 pub use failure::TokenFailure;
@@ -80,13 +82,12 @@ pub struct Tokens {
 struct Inner {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
-    /// By provider name.
-    providers: HashMap<String, ProviderClient>,
+    /// Replaced as a whole; a request under way finishes with those that it began with.
+    clients: ArcSwap<Clients>,
     cache: DashMap<Id, Cached>,
     flights: DashMap<Id, watch::Receiver<Option<Fetched>>>,
     /// Of domain accounts at providers whose application tokens open one mailbox each.
     mailboxes: app::Mailboxes,
-    started: OffsetDateTime,
     /// Where requests are counted.
     metrics: OnceLock<Arc<Metrics>>,
     /// Dropped flights tell those who wait for all of them.
@@ -100,12 +101,6 @@ struct Cached {
     token: Arc<AccessToken>,
 }
 
-/// A provider's client, and its token endpoint, which providers may share.
-struct ProviderClient {
-    client: Arc<oauth::Client>,
-    endpoint: Arc<TokenEndpoint>,
-}
-
 type Fetched = Result<Arc<AccessToken>, TokenFailure>;
 
 impl Tokens {
@@ -115,30 +110,25 @@ impl Tokens {
         sealer: Arc<Sealer>,
         clients: HashMap<String, Arc<oauth::Client>>,
     ) -> Self {
-        let mut endpoints: HashMap<String, Arc<TokenEndpoint>> = HashMap::new();
-        let mut provider = |client: Arc<oauth::Client>| {
-            let known = client.provider();
-            let url = known.token_url.as_ref().map(ToString::to_string);
-            let key = url.or_else(|| known.issuer.clone()).unwrap_or_else(|| known.name.clone());
-            let title = known.title.clone();
-            let endpoint =
-                endpoints.entry(key).or_insert_with(|| Arc::new(TokenEndpoint::new(title))).clone();
-            ProviderClient { client, endpoint }
-        };
-        let providers = clients.into_iter().map(|(name, client)| (name, provider(client))).collect();
         Self {
             inner: Arc::new(Inner {
                 store,
                 sealer,
-                providers,
+                clients: ArcSwap::from_pointee(Clients::new(clients, None)),
                 cache: DashMap::new(),
                 flights: DashMap::new(),
                 mailboxes: app::Mailboxes::default(),
-                started: OffsetDateTime::now_utc(),
                 metrics: OnceLock::new(),
                 landed: tokio::sync::Notify::new(),
             }),
         }
+    }
+
+    /// Other OAuth clients, from the next request on. What a provider refused because of the old ones may be
+    /// asked again at once; how its token endpoint does stays known.
+    pub fn replace_clients(&self, clients: HashMap<String, Arc<oauth::Client>>) {
+        let replacement = Clients::new(clients, Some(&self.inner.clients.load()));
+        self.inner.clients.store(Arc::new(replacement));
     }
 
     /// Counts requests to token endpoints from now on; a command has nobody to tell.
@@ -272,7 +262,7 @@ impl Inner {
             return Err(TokenFailure::revoked());
         }
         // A new configuration may have mended what an administrator had to mend.
-        let before_us = grant.failed_at.is_some_and(|at| at < self.started);
+        let before_us = grant.failed_at.is_some_and(|at| at < self.clients.load().since);
         match pause_until(grant.retry_at, now) {
             Some(retry_at) if !(grant.state == GrantState::Misconfigured && before_us) => {
                 Err(TokenFailure::on_record(grant, retry_at - now))

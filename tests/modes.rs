@@ -150,6 +150,7 @@ async fn with_secret_files() -> (Site, Vec<(&'static str, PathBuf)>) {
         path
     };
     file("own.pem", &certified.cert.pem());
+    file("app.pem", &certified.cert.pem());
     let files = vec![
         ("tls.key", file("own.key", &certified.signing_key.serialize_pem())),
         ("providers.sandbox.client_secret_file", file("client.secret", "secret\n")),

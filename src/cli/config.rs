@@ -3,7 +3,10 @@
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
-use crate::config::{Config, EXAMPLE};
+use crate::admin::ask::is_any_running;
+use crate::config::{Config, EXAMPLE, LogFormat};
+use crate::control::preflight;
+use crate::logging;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -15,13 +18,41 @@ pub(super) enum Command {
 
 pub(super) fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
     match command {
-        Command::Check => check(&options.load()?),
-        Command::Example => print::block_of_data(EXAMPLE.trim_end()),
+        Command::Check => check(options),
+        Command::Example => {
+            print::block_of_data(EXAMPLE.trim_end());
+            Ok(Done::Well)
+        }
     }
-    Ok(Done::Well)
 }
 
-fn check(config: &Config) {
+/// All mistakes of the file; then, in what is right of it, all that would stop `serve`.
+fn check(options: &Options) -> Result<Done, Failure> {
+    let (mistakes, config) = Config::mistakes(options.config.as_deref());
+    let mut failures: Vec<Failure> = mistakes.into_iter().map(Failure::from).collect();
+    let exit_code = failures.first().map_or(1, Failure::exit_code);
+    if let Some(config) = &config {
+        let is_whole = failures.is_empty();
+        if is_whole {
+            logging::start(config.log == LogFormat::Json, options.log.as_deref())?;
+        }
+        config.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
+        let obstacles = preflight::obstacles(config, is_any_running(&config.state_directory));
+        failures.extend(obstacles.into_iter().map(Failure::from));
+    }
+    let last = failures.pop();
+    failures.iter().for_each(Failure::print);
+    match (last, config) {
+        (Some(last), _) => Err(last.with_exit_code(exit_code)),
+        (None, Some(config)) => {
+            tell(&config);
+            Ok(Done::Well)
+        }
+        (None, None) => Ok(Done::Well),
+    }
+}
+
+fn tell(config: &Config) {
     match &config.file {
         Some(file) => print::words(&format!("{} is right", file.display())),
         None => {

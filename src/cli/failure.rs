@@ -23,12 +23,12 @@ pub(super) enum Done {
 pub(super) struct Failure {
     error: anyhow::Error,
     hints: Vec<String>,
-    interrupted: bool,
+    exit_code: Option<u8>,
 }
 
 impl Failure {
     pub(super) fn new(message: impl fmt::Display) -> Self {
-        Self { error: anyhow::anyhow!("{message}"), hints: Vec::new(), interrupted: false }
+        Self { error: anyhow::anyhow!("{message}"), hints: Vec::new(), exit_code: None }
     }
 
     /// Everything was said already.
@@ -38,7 +38,12 @@ impl Failure {
 
     /// A person pressed Ctrl-C.
     pub(super) fn interrupted() -> Self {
-        Self { interrupted: true, ..Self::new("interrupted; nothing was stored") }
+        Self::new("interrupted; nothing was stored").with_exit_code(INTERRUPTED)
+    }
+
+    /// The same with another exit code than its error's.
+    pub(super) fn with_exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code: Some(exit_code), ..self }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -58,8 +63,8 @@ impl Failure {
 
     /// 2 where the command line or the configuration is wrong.
     pub(super) fn exit_code(&self) -> u8 {
-        if self.interrupted {
-            return INTERRUPTED;
+        if let Some(exit_code) = self.exit_code {
+            return exit_code;
         }
         match self.error.is::<ConfigError>() || self.error.is::<crate::logging::LogFilterError>() {
             true => 2,
@@ -89,6 +94,6 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { hints: hints::of(&error), error, interrupted: false }
+        Self { hints: hints::of(&error), error, exit_code: None }
     }
 }

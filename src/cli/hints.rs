@@ -1,5 +1,6 @@
 //! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
+use crate::admin::ask::AskError;
 use crate::command;
 use crate::config::{ConfigError, ConfigHint};
 use crate::control::{Error, NameOf, OldName};
@@ -10,11 +11,18 @@ use crate::tls::IdentityError;
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
+    if let Some(AskError::Directory(DirectoryError::Foreign { owner, .. })) = error.downcast_ref() {
+        return vec![as_that_user(owner)];
+    }
     match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
         (Some(error), _) => error.hint().map(of_configuration).into_iter().collect(),
         (None, Some(error)) => cures(error),
         (None, None) => Vec::new(),
     }
+}
+
+fn as_that_user(owner: &str) -> String {
+    format!("run it as that user: {}", command_line(owner))
 }
 
 fn of_configuration(hint: &ConfigHint) -> String {
@@ -257,7 +265,7 @@ fn of_machine(error: &Error) -> Vec<String> {
             vec!["stop serve, and wait for the commands that are running".to_owned()]
         }
         Error::Directory(DirectoryError::Foreign { owner, .. }) => {
-            vec![format!("run it as that user: {}", command_line(owner))]
+            vec![as_that_user(owner)]
         }
         Error::Directory(DirectoryError::Failed(..)) => vec![
             "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"

@@ -26,8 +26,15 @@ impl Options {
     /// Like [`Options::load`], for a command that says the warnings by itself.
     pub(super) fn read(&self) -> Result<Config, Failure> {
         let config = Config::load(self.config.as_deref())?;
-        crate::logging::start(config.log == LogFormat::Json, self.log.as_deref())?;
+        let filter = self.log.as_deref().or(config.log_filter.as_deref());
+        crate::logging::start(config.log == LogFormat::Json, filter)?;
         Ok(config)
+    }
+
+    /// Where a running `serve` is asked. Nothing of the store is opened, and a configuration with a mistake in it
+    /// must not keep anybody from asking.
+    pub(super) fn state_directory(&self) -> Result<PathBuf, Failure> {
+        Ok(crate::config::state_directory(self.config.as_deref())?)
     }
 
     /// Reads the configuration, starts the log and opens what is configured.

@@ -1,6 +1,8 @@
 //! `serve`: listens until told to stop.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,9 +11,11 @@ use tracing::{info, warn};
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
+use crate::admin::Desk;
 use crate::config::Config;
 use crate::control::Installation;
-use crate::control::serving::{Prepared, StopReason};
+use crate::control::audit;
+use crate::control::serving::{CommandLine, Prepared, Running, StopReason};
 use crate::server::Bound;
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -34,7 +38,8 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
         .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config, arguments))
+    let command_line = CommandLine { config: options.config.clone(), log: options.log.clone() };
+    runtime.block_on(serve(config, command_line, arguments))
 }
 
 /// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
@@ -43,12 +48,15 @@ fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
-async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
+async fn serve(config: Config, command_line: CommandLine, arguments: Arguments) -> Result<Done, Failure> {
     let mut stop = Stop::listen()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let installation = Installation::open(config).await?;
     let prepared = Prepared::new(&installation.config)?;
-    let ready = ReadyFile::new(&prepared.bound, prepared.ca_file());
-    let serving = prepared.start(&installation).await?;
+    let ready = ReadyFile::new(&prepared);
+    let mut serving = prepared.start(&installation, command_line).await?;
+    // Who waits for the ready file may ask at once.
+    let desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
         ready.write(file)?;
     }
@@ -57,10 +65,17 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    let ending = serving.until(stop.asked()).await;
+    let asked = async {
+        tokio::select! {
+            () = stop.asked() => {}
+            () = reload_at(&mut hangup, &serving.running) => {}
+        }
+    };
+    let ending = serving.until(asked).await;
     info!("stopping: no new connections; sessions end at their next pause");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     serving.stop(ending, stop.asked()).await;
+    desk.close().await;
     if let Some(file) = &arguments.ready_file {
         let _ = std::fs::remove_file(file);
     }
@@ -69,6 +84,19 @@ async fn serve(config: Config, arguments: Arguments) -> Result<Done, Failure> {
         // The log has said why.
         StopReason::NoStore => Err(Failure::silent()),
     }
+}
+
+/// SIGHUP has the configuration loaded again; the log tells what came of it. Ends where the signal means that the
+/// terminal, which `serve` was started in, is gone.
+async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
+    let in_terminal = std::io::stdin().is_terminal();
+    while hangup.recv().await.is_some() {
+        if in_terminal && !std::io::stdin().is_terminal() {
+            return;
+        }
+        let _ = running.reload(audit::signal()).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// SIGTERM, SIGINT.
@@ -96,6 +124,7 @@ struct ReadyFile {
     pid: u32,
     listeners: Vec<ReadyListener>,
     admin: Option<String>,
+    metrics: Option<String>,
     ca_file: Option<PathBuf>,
 }
 
@@ -107,7 +136,7 @@ struct ReadyListener {
 }
 
 impl ReadyFile {
-    fn new(bound: &[Bound], ca_file: Option<PathBuf>) -> Self {
+    fn new(prepared: &Prepared) -> Self {
         let listener = |bound: &Bound| ReadyListener {
             protocol: bound.protocol.name(),
             address: bound.address.to_string(),
@@ -115,9 +144,10 @@ impl ReadyFile {
         };
         Self {
             pid: std::process::id(),
-            listeners: bound.iter().map(listener).collect(),
+            listeners: prepared.bound.iter().map(listener).collect(),
             admin: None,
-            ca_file,
+            metrics: prepared.metrics_address().map(|address| format!("http://{address}")),
+            ca_file: prepared.ca_file(),
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) struct Problem {
     hint: Option<ConfigHint>,
 }
 
-enum Location {
+pub(super) enum Location {
     /// A path of keys and array indices, such as `providers`, `acme`, `imap`.
     Key(Vec<String>),
     /// A byte offset, as the TOML parser gives it.
@@ -94,6 +94,20 @@ impl Problem {
         let message = error.message().trim_end_matches('\n').replace('\n', " ");
         let hint = unknown_key_hint(&message);
         Self { place: Location::Offset(error.span().map(|span| span.start)), message, hint }
+    }
+
+    pub(super) fn place(&self) -> &Location {
+        &self.place
+    }
+
+    /// Whether there is no such key, so that nothing depends on it.
+    pub(super) fn is_unknown_key(&self) -> bool {
+        self.message.starts_with("unknown field")
+    }
+
+    /// Whether a table lacks a key.
+    pub(super) fn is_missing_key(&self) -> bool {
+        self.message.starts_with("missing field")
     }
 
     pub(super) fn in_file(self, file: Option<&Path>, text: &str) -> ConfigError {

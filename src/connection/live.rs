@@ -25,6 +25,8 @@ struct Registry {
     /// In the order of their logins. Two sessions may have drawn the same id, so that it is no key.
     sessions: BTreeMap<u64, Arc<LiveSession>>,
     entered: u64,
+    /// How many there are, by door and provider; kept up, so that a scrape does not count them.
+    counts: BTreeMap<(Door, String), u64>,
     /// What the sessions have moved that have ended.
     ended: BTreeMap<Door, Moved>,
 }
@@ -102,6 +104,7 @@ impl Live {
         registry.entered += 1;
         let number = registry.entered;
         registry.sessions.insert(number, session.clone());
+        *registry.counts.entry((door, session.provider.clone())).or_default() += 1;
         drop(registry);
         LiveGuard { live: self.clone(), number, session }
     }
@@ -141,12 +144,7 @@ impl Live {
 
     /// How many sessions there are, by door and provider.
     pub fn counts(&self) -> BTreeMap<(Door, String), u64> {
-        let registry = self.lock();
-        let mut counts: BTreeMap<(Door, &str), u64> = BTreeMap::new();
-        for session in registry.sessions.values() {
-            *counts.entry((session.door, &session.provider)).or_default() += 1;
-        }
-        counts.into_iter().map(|((door, provider), count)| ((door, provider.to_owned()), count)).collect()
+        self.lock().counts.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -182,6 +180,10 @@ impl Drop for LiveGuard {
     fn drop(&mut self) {
         let mut registry = self.live.lock();
         registry.sessions.remove(&self.number);
+        let of = (self.session.door, self.session.provider.clone());
+        if let Some(count) = registry.counts.get_mut(&of) {
+            *count = count.saturating_sub(1);
+        }
         registry.ended.entry(self.session.door).or_default().add(&self.session);
     }
 }
@@ -189,6 +191,7 @@ impl Drop for LiveGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Metrics, Snapshot};
 
     fn enter(live: &Arc<Live>, id: &str, name: &str) -> LiveGuard {
         live.enter(Newcomer {
@@ -217,6 +220,39 @@ mod tests {
         assert_eq!(first.session.from.to_string(), "192.0.2.7");
     }
 
+    /// Nanoseconds that this thread has had a processor.
+    fn cpu() -> u64 {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        stat.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn with_ten_thousand_sessions_a_scrape_takes_less_than_five_milliseconds() {
+        let (live, metrics) = (Arc::new(Live::default()), Metrics::new("0.1.0", None));
+        let providers = ["acme", "gmail", "microsoft365"];
+        metrics.know_providers(providers.into_iter());
+        let guards: Vec<LiveGuard> = (0..10_000).map(|n| enter(&live, "aaa", &format!("{n}@b"))).collect();
+        guards[0].session.traffic.up.fetch_add(3, Ordering::Relaxed);
+        let scrape = || {
+            let before = cpu();
+            let moved =
+                live.moved().into_iter().map(|(door, moved)| (door, (moved.up, moved.down))).collect();
+            let providers = providers.map(str::to_owned).into();
+            let text =
+                metrics.text(&Snapshot { providers, sessions: live.counts(), moved, ..Snapshot::default() });
+            (cpu() - before, text)
+        };
+        // The best of some: a test shares its processor with others.
+        let (took, text) = (0..5).map(|_| scrape()).min().unwrap();
+        assert!(took < 5_000_000, "{took} ns");
+        assert!(
+            text.contains("imap_oauth_proxy_sessions{protocol=\"imap\",provider=\"acme\"} 10000\n"),
+            "{text}"
+        );
+        let up = "imap_oauth_proxy_relay_bytes_total{protocol=\"imap\",direction=\"up\"} 3\n";
+        assert!(text.contains(up), "{text}");
+    }
+
     #[test]
     fn what_was_moved_is_kept_when_a_session_ends() {
         let live = Arc::new(Live::default());
@@ -229,6 +265,7 @@ mod tests {
         drop(first);
         assert_eq!(live.moved(), before);
         drop(second);
-        assert_eq!((live.moved(), live.list().len(), live.counts().len()), (before, 0, 0));
+        assert_eq!((live.moved(), live.list().len()), (before, 0));
+        assert_eq!(live.counts()[&(Door::Imap, "acme".to_owned())], 0);
     }
 }

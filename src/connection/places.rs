@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ const MORE: usize = 2;
 
 /// All places.
 pub struct Places {
-    limit: usize,
-    per_address: usize,
+    limit: AtomicUsize,
+    per_address: AtomicUsize,
     began: Instant,
     crowd: Arc<Mutex<Crowd>>,
 }
@@ -72,20 +73,29 @@ struct Unknown {
 impl Places {
     /// `limit` places in all, and `per_address` for connections of one address that have not logged in.
     pub fn new(limit: usize, per_address: usize) -> Self {
+        let (limit, per_address) = (AtomicUsize::new(limit), AtomicUsize::new(per_address));
         Self { limit, per_address, began: Instant::now(), crowd: Arc::default() }
+    }
+
+    /// Other limits for those who come from now on; nobody who is here has to leave.
+    pub fn limit_to(&self, limit: usize, per_address: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.per_address.store(per_address, Ordering::Relaxed);
     }
 
     /// A place for a connection from `from`, and the address of the connection that had to give it up.
     pub fn enter(&self, from: IpAddr) -> Result<(ConnectionPermit, Option<IpAddr>), Full> {
         let address = address(from);
+        let (limit, per_address) =
+            (self.limit.load(Ordering::Relaxed), self.per_address.load(Ordering::Relaxed));
         let now = Number::try_from(self.began.elapsed().as_micros()).unwrap_or(Number::MAX);
         let mut crowd = lock(&self.crowd);
-        if crowd.logging_in.get(&address).copied().unwrap_or_default() >= self.per_address {
-            return Err(Full::Address(address, self.per_address));
+        if crowd.logging_in.get(&address).copied().unwrap_or_default() >= per_address {
+            return Err(Full::Address(address, per_address));
         }
-        let displaced = match crowd.taken < self.limit {
+        let displaced = match crowd.taken < limit {
             true => None,
-            false => Some(crowd.make_room(address, now).ok_or(Full::All(self.limit))?),
+            false => Some(crowd.make_room(address, now).ok_or(Full::All(limit))?),
         };
         let number = now.max(crowd.last.saturating_add(1));
         let (lose, lost) = oneshot::channel();

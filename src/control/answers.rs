@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::error::Error;
 use super::installation::Installation;
+use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::secret::{Sealer, Secret};
 use crate::store::{Store, answer_key};
@@ -45,6 +46,16 @@ fn awaited_key(state: &str) -> String {
     format!("awaited-{}", answer_key(state))
 }
 
+/// The paths of redirect URIs that lead to a web server of the user's own.
+fn paths(config: &Config) -> Vec<String> {
+    let providers = config.providers.values();
+    let own = providers.map(|provider| &provider.redirect_uri).filter(|uri| uri.scheme() == "https");
+    let mut paths: Vec<String> = own.map(|uri| uri.path().to_owned()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
 /// Receives answers for as long as the proxy runs.
 pub(super) struct Receiver {
     callback: SharedCallback,
@@ -56,14 +67,7 @@ impl Receiver {
     /// Listens for answers, where the configuration says so.
     pub(super) async fn listen(installation: &Installation) -> Result<Option<Self>, Error> {
         let Some(address) = installation.config.callback else { return Ok(None) };
-        let providers = installation.config.providers.values();
-        let mut paths: Vec<String> = providers
-            .map(|provider| &provider.redirect_uri)
-            .filter(|uri| uri.scheme() == "https")
-            .map(|uri| uri.path().to_owned())
-            .collect();
-        paths.sort();
-        paths.dedup();
+        let paths = paths(&installation.config);
         if paths.is_empty() {
             warn!(
                 "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
@@ -73,6 +77,11 @@ impl Receiver {
         let callback = SharedCallback::bind(address, paths).await.map_err(failed)?;
         info!("sign-ins are received on {}", callback.address()?);
         Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+    }
+
+    /// Receives answers where the providers of `config` have them sent.
+    pub(super) fn follow(&self, config: &Config) {
+        self.callback.take_at(paths(config));
     }
 
     /// Receives until it is dropped.

@@ -10,7 +10,8 @@ pub(crate) use unproven::{LeftOut, Unproven};
 
 use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
-use crate::config::{Door, Endpoint};
+use crate::config::{ConfigError, Door, Endpoint};
+use crate::logging::LogFilterError;
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
 use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::secret::bundle::BundleError;
@@ -234,6 +235,12 @@ pub(crate) enum Error {
     OwnCertificate(PathBuf),
     #[error("callback.address {address} cannot be listened on: {error}")]
     CallbackAddress { address: SocketAddr, error: std::io::Error },
+    #[error("metrics.address {address} cannot be listened on: {error}")]
+    MetricsAddress { address: SocketAddr, error: std::io::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    LogFilter(#[from] LogFilterError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]

@@ -1,32 +1,39 @@
 //! The running proxy: everything that a session needs, what is kept up beside the sessions, and the way to their
 //! end.
 
-use std::collections::HashMap;
+mod parts;
+mod reload;
+mod running;
+mod upkeep;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use self::parts::{Kept, Parts, Shown};
+use self::upkeep::Replaced;
+use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use super::providers::Legs;
-use super::{answers, certs};
-use crate::account::{Accounts, Gates};
-use crate::command;
-use crate::config::{Config, Door, Security};
-use crate::connection::{Proxy, Reminders};
-use crate::events::Teller;
-use crate::metrics::Metrics;
-use crate::oauth::Webhook;
-use crate::protocol::Promises;
+use super::watching::Watcher;
+use crate::config::{Config, Security};
 use crate::server::{self, Bound};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, Store};
-use crate::tls::{Acceptor, Connector, ConnectorError, Identity};
+use crate::tls::Identity;
 use crate::token::Tokens;
+
+pub(crate) use reload::Reloaded;
+pub(crate) use running::{CommandLine, Running, Session, Unready};
 
 /// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -44,13 +51,17 @@ const SETTLE: Duration = Duration::from_secs(32);
 pub(crate) struct Prepared {
     /// What it will accept on.
     pub(crate) bound: Vec<Bound>,
+    /// Where it will tell what it counts.
+    pub(crate) metrics: Option<TcpListener>,
     identity: Option<Arc<Identity>>,
 }
 
 /// A proxy that accepts connections.
 pub(crate) struct Serving {
-    store: Arc<dyn Store>,
-    proxy: Arc<Proxy>,
+    /// What others ask.
+    pub(crate) running: Arc<Running>,
+    /// Where it is to tell what it counts.
+    pub(crate) metrics: Option<TcpListener>,
     trigger: Trigger,
     accepting: JoinHandle<()>,
 }
@@ -58,8 +69,9 @@ pub(crate) struct Serving {
 impl Prepared {
     /// Loads the certificate, then binds.
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let identity = load_identity(config)?;
-        Ok(Self { bound: server::bind(&config.listeners)?, identity })
+        let identity = parts::load_identity(config)?;
+        let metrics = config.metrics.address.map(bind_metrics).transpose()?;
+        Ok(Self { bound: server::bind(&config.listeners)?, metrics, identity })
     }
 
     /// The file of the CA that clients have to trust, where it is the proxy's own.
@@ -67,19 +79,71 @@ impl Prepared {
         self.identity.as_ref().and_then(|identity| identity.ca_file())
     }
 
+    /// The address of the metrics, with its real port.
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Accepts connections, and keeps up what has to be.
-    pub(crate) async fn start(self, installation: &Installation) -> Result<Serving, Error> {
-        let Self { bound, identity } = self;
-        let proxy = Arc::new(proxy(installation, identity.as_ref()).await?);
+    pub(crate) async fn start(
+        self,
+        installation: &Installation,
+        command_line: CommandLine,
+    ) -> Result<Serving, Error> {
+        let Self { bound, metrics, identity } = self;
+        let config = &installation.config;
+        let kept = Arc::new(Kept::new(installation).await?);
+        let parts = Parts::new(config, &installation.store)?;
+        kept.tokens.replace_clients(parts.clients());
+        let (teller, tellers) = watch::channel(parts.teller.clone());
+        let (current_identity, identities) = watch::channel(identity.clone());
+        let acceptors = identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default();
+        let sources = config.listeners.iter().map(|listener| listener.from.clone()).collect();
+        let proxy = parts.proxy(config, &kept, acceptors.clone(), sources);
+        let proxy = Arc::new(ArcSwap::from_pointee(proxy));
+
+        kept.metrics.know_providers(config.usable_providers());
+        kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
+        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
+
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
-        start_upkeep(installation, &proxy, identity, &supervisor)?;
-        if let Some(receiver) = answers::Receiver::listen(installation).await? {
-            supervisor.start("sign-in callback", with(&Arc::new(receiver), answers::Receiver::receive));
+        let replaced = Replaced { identity: identities, teller: tellers };
+        upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
+        let receiver = answers::Receiver::listen(installation).await?.map(Arc::new);
+        if let Some(receiver) = &receiver {
+            supervisor.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
-        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor, shutdown));
-        Ok(Serving { store: installation.store.clone(), proxy, trigger, accepting })
+        let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervisor.clone(), shutdown));
+        let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
+        let running = Arc::new(Running {
+            watcher: Watcher::new(
+                kept.metrics.clone(),
+                kept.live.clone(),
+                installation.store.clone(),
+                supervisor.clone(),
+            ),
+            config: ArcSwap::from_pointee(config.clone()),
+            tls_addresses: tls.map(|(address, _)| *address).collect(),
+            supervisor,
+            store: installation.store.clone(),
+            command_line,
+            started: config.clone(),
+            kept,
+            proxy,
+            identity: current_identity,
+            teller,
+            receiver,
+            shown: Shown::first(config, identity, acceptors).into(),
+            longest_drain: AtomicU64::new(config.limits.drain_seconds),
+            stopping: AtomicBool::new(false),
+        });
+        Ok(Serving { running, metrics, trigger, accepting })
     }
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
+    server::bind_one(address).map_err(|error| Error::MetricsAddress { address, error })
 }
 
 /// Why the proxy stops.
@@ -97,14 +161,15 @@ impl Serving {
     pub(crate) async fn until(&self, asked: impl Future<Output = ()>) -> StopReason {
         tokio::select! {
             () = asked => StopReason::Asked,
-            () = without_store(&*self.store) => StopReason::NoStore,
+            () = without_store(&*self.running.store) => StopReason::NoStore,
         }
     }
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
     pub(crate) async fn stop(mut self, ending: StopReason, again: impl Future<Output = ()>) {
-        let drain = Duration::from_secs(self.proxy.limits.drain_seconds) + LAST_WORDS;
+        let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
         let patience = if ending == StopReason::Asked { drain } else { DRAIN_WITHOUT_STORE };
+        self.running.stopping.store(true, Ordering::Relaxed);
         self.trigger.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),
@@ -114,8 +179,8 @@ impl Serving {
             () = again => warn!("asked to stop again: sessions are cut"),
         }
         let _ = self.accepting.await;
-        settle(&self.proxy.tokens).await;
-        self.proxy.accounts.flush().await;
+        settle(&self.running.kept.tokens).await;
+        self.running.kept.accounts.flush().await;
     }
 }
 
@@ -146,105 +211,4 @@ async fn settle(tokens: &Tokens) {
             SETTLE.as_secs()
         );
     }
-}
-
-fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
-    if config.listeners.iter().all(|listener| listener.security == Security::None) {
-        return Ok(None);
-    }
-    let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
-    // The modes of the files are judged with the configuration, too.
-    certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
-    Ok(Some(Arc::new(identity)))
-}
-
-async fn proxy(installation: &Installation, identity: Option<&Arc<Identity>>) -> Result<Proxy, Error> {
-    let config = &installation.config;
-    let legs = Legs::of_configured(config)?;
-    if legs.is_empty() {
-        warn!(
-            "no provider has a client_id yet, so that no token can be refreshed; see: {}",
-            command::CONFIG_EXAMPLE
-        );
-    }
-    let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
-    Ok(Proxy {
-        accounts: Accounts::open(installation.store.clone(), &installation.sealer).await?,
-        gates: Gates::default(),
-        tokens: Tokens::new(installation.store.clone(), installation.sealer.clone(), clients),
-        providers: legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
-        acceptors: identity.map(acceptors).transpose()?.unwrap_or_default(),
-        promises: promises(config),
-        reminders: Reminders::default(),
-        live: Arc::default(),
-        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), None)),
-        limits: config.limits.clone(),
-    })
-}
-
-/// What every provider that has a client keeps, for each door: which one a client is at shows when it logs in.
-fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
-    let of = |door: Door| {
-        let usable = config.providers.values().filter(|provider| provider.is_usable());
-        let services = usable.filter_map(|provider| provider.service(door));
-        (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
-    };
-    Door::ALL.into_iter().map(of).collect()
-}
-
-/// One identity, and for each door the protocol that TLS clients may ask for.
-fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
-    let acceptor = |door: Door| {
-        let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
-        Ok((door, acceptor))
-    };
-    Door::ALL.into_iter().map(acceptor).collect()
-}
-
-/// What runs beside the connections until the stop begins.
-fn start_upkeep(
-    installation: &Installation,
-    proxy: &Arc<Proxy>,
-    identity: Option<Arc<Identity>>,
-    supervisor: &Supervisor,
-) -> Result<(), Error> {
-    if let Some(identity) = identity {
-        supervisor.start("certificate renewal", with(&identity, certs::keep_fresh));
-    }
-    let notes = with(proxy, |proxy| async move { proxy.accounts.keep_notes().await });
-    supervisor.start("last logins", notes);
-    let sealer = installation.sealer.clone();
-    let revocation = with(&Arc::new((proxy.clone(), sealer)), |both| async move {
-        both.0.accounts.end_revoked(&both.1).await;
-    });
-    supervisor.start("revocation", revocation);
-    let renewal = with(proxy, |proxy| async move {
-        proxy.tokens.upkeep(|| proxy.accounts.sessions().grants()).await;
-    });
-    supervisor.start("token renewal", renewal);
-    if let Some(teller) = teller(installation)? {
-        let telling = with(&Arc::new(teller), |teller| async move { teller.watch().await });
-        supervisor.start("events", telling);
-    }
-    Ok(())
-}
-
-/// Makes a task of what many share, as often as it is asked.
-fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use<T, F> {
-    let shared = shared.clone();
-    move || task(shared.clone())
-}
-
-/// The task that delivers events, where events are configured.
-fn teller(installation: &Installation) -> Result<Option<Teller>, Error> {
-    let config = &installation.config;
-    if !config.events.is_on() {
-        return Ok(None);
-    }
-    let webhook = match &config.events.webhook {
-        Some(url) => Some(Webhook::new(url.clone(), Connector::new(None)?.http_config())?),
-        None => None,
-    };
-    let store = installation.store.clone();
-    Ok(Some(Teller::new(store, config.events.clone(), webhook, config.providers.clone())))
 }

@@ -95,3 +95,57 @@ fn what_is_counted_and_what_is_looked_up_is_shown() {
     );
     assert!(!text.contains("a@b") && !text.contains("next_grant_end_timestamp_seconds "), "{text}");
 }
+
+/// The first cells of the table behind a mark in the page for operators.
+fn told(mark: &str) -> Vec<&'static str> {
+    let page = include_str!("../../docs/operations.md");
+    let (_, rest) = page.split_once(&format!("<!-- {mark} -->")).unwrap();
+    let (table, _) = rest.split_once("<!--").unwrap();
+    let cell = |line: &'static str| line.strip_prefix("| `")?.split_once("` | ").map(|(word, _)| word);
+    table
+        .lines()
+        .filter_map(cell)
+        .filter(|word| !word.starts_with("reason") && !word.starts_with("code"))
+        .collect()
+}
+
+#[test]
+fn the_page_for_operators_tells_each_word_of_the_closed_lists_and_no_other() {
+    assert_eq!(told("aborts"), Abort::ALL.iter().map(|word| word.word()).collect::<Vec<_>>());
+    assert_eq!(told("rejections"), Rejection::ALL.iter().map(|word| word.word()).collect::<Vec<_>>());
+    assert_eq!(told("codes"), Code::ALL.iter().map(|word| word.word()).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_code_of_a_reply_that_the_tables_know_is_a_word() {
+    let tables = include_str!("../../config/errors.toml");
+    let (_, replies) = tables.split_once("\n[[reply]]").unwrap();
+    let codes =
+        replies.lines().filter_map(|line| line.strip_prefix("codes = [")).flat_map(|line| line.split('"'));
+    let codes: Vec<&str> = codes.filter(|code| code.contains('.')).collect();
+    let unknown: Vec<&&str> = codes.iter().filter(|code| Code::of_reply(code).word() != **code).collect();
+    assert!(unknown.is_empty() && codes.len() > 4, "not in the list of codes: {unknown:?} of {codes:?}");
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_name_only_what_there_is() {
+    let mut now = snapshot();
+    (now.next_grant_end, now.next_secret_end) = (Some(1), Some(1));
+    now.certificates = vec![("x".to_owned(), 1)];
+    now.restarts = vec![("x".to_owned(), 0)];
+    let text = metrics().text(&now);
+    let page = include_str!("../../docs/operations.md");
+    for file in [
+        include_str!("../../config/grafana/imap-oauth-proxy.json"),
+        include_str!("../../config/prometheus/alerts.yml"),
+    ] {
+        let names = file.split("imap_oauth_proxy_").skip(1);
+        for name in
+            names.filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
+        {
+            assert!(text.contains(&format!("\nimap_oauth_proxy_{name}")), "{name} is not shown");
+            let base = name.trim_end_matches("_bucket");
+            assert!(page.contains(&format!("`{base}`")), "{base} is not told");
+        }
+    }
+}

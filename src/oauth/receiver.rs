@@ -2,5 +2,4 @@
 
 pub(super) mod loopback;
 mod page;
-mod server;
 pub(super) mod shared;

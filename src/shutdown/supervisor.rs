@@ -30,17 +30,25 @@ const PACE: Pace = Pace {
     good_run: Duration::from_secs(300),
 };
 
+/// Each task's name, and how often it was started again.
+type Tasks = Vec<(String, Arc<AtomicU64>)>;
+
 /// Starts tasks, and starts them again until the stop begins. It does not hold the stop up.
 pub struct Supervisor {
     stopping: watch::Receiver<bool>,
     pace: Pace,
-    tasks: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+    tasks: Arc<Mutex<Tasks>>,
 }
 
 impl Supervisor {
     /// One whose tasks end when the stop of `shutdown` begins.
     pub fn new(shutdown: &Shutdown) -> Self {
-        Self { stopping: shutdown.begun.clone(), pace: PACE, tasks: Mutex::default() }
+        Self { stopping: shutdown.begun.clone(), pace: PACE, tasks: Arc::default() }
+    }
+
+    /// One whose tasks end with `shutdown`, and are counted here.
+    pub fn until(&self, shutdown: &Shutdown) -> Self {
+        Self { stopping: shutdown.begun.clone(), pace: self.pace, tasks: self.tasks.clone() }
     }
 
     /// Runs what `task` makes, and another one whenever that has ended. The handle is ready once the stop

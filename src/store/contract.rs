@@ -132,6 +132,9 @@ pub trait LeaseStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
+    /// The name of this process among those that hold leases, from now to its end.
+    async fn holder(&self) -> Result<String, StoreError>;
+
     /// Gives up this process's lease without writing anything else.
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError>;
 }

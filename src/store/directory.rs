@@ -21,6 +21,17 @@ impl StateDirectory {
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let metadata = Self::judge(path)?;
+        if metadata.mode() & 0o077 != 0 {
+            tracing::warn!(directory = %path.display(), "the state directory was open to others; its mode is now 0700");
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).map_err(failed)?;
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Whether `path`, which exists, is a directory of ours.
+    pub fn judge(path: &Path) -> Result<std::fs::Metadata, DirectoryError> {
+        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         let metadata = std::fs::metadata(path).map_err(failed)?;
         if !metadata.is_dir() {
             return Err(failed(io::ErrorKind::NotADirectory.into()));
@@ -28,11 +39,7 @@ impl StateDirectory {
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(DirectoryError::Foreign { path: path.to_owned(), owner: user_name(metadata.uid()) });
         }
-        if metadata.mode() & 0o077 != 0 {
-            tracing::warn!(directory = %path.display(), "the state directory was open to others; its mode is now 0700");
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).map_err(failed)?;
-        }
-        Ok(Self(path.to_owned()))
+        Ok(metadata)
     }
 
     /// The directory.

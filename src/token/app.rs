@@ -33,11 +33,11 @@ pub(super) struct MailboxToken {
 /// `renew` says that the old one is no good.
 pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Fetched> {
     let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
-    let provider = inner.providers.get(&grant.provider)?;
+    let provider = inner.clients.load().get(&grant.provider)?;
     if !provider.client.provider().app_tokens_are_per_mailbox() {
         return None;
     }
-    Some(token_of(inner, grant, provider, mailbox, renew).await)
+    Some(token_of(inner, grant, &provider, mailbox, renew).await)
 }
 
 async fn token_of(

@@ -33,7 +33,8 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
             Seen::Lacking(grant) => grant,
         };
         let provider = inner
-            .providers
+            .clients
+            .load()
             .get(&grant.provider)
             .ok_or_else(|| TokenFailure::unknown_provider(&grant.provider))?;
         let endpoint = &provider.endpoint;

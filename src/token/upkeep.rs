@@ -14,6 +14,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::clients::Clients;
 use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
 use crate::store::{GrantKind, GrantState, GrantStatus, Id, NextLook, StoreError, Watch, is_of_domain};
 
@@ -48,6 +49,7 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
         slots: Arc::new(Semaphore::new(AT_ONCE)),
         under_way: HashMap::new(),
         tasks: JoinSet::new(),
+        clients: inner.clients.load_full(),
         unread: Some(None),
     };
     loop {
@@ -68,7 +70,9 @@ struct Upkeep {
     under_way: HashMap<Id, AbortHandle>,
     /// They end with this; the refreshes that they wait for go on.
     tasks: JoinSet<()>,
-    /// Up to which grant all were read since the start. What is due also follows from the configuration, which may
+    /// As they were at the last look.
+    clients: Arc<Clients>,
+    /// Up to which grant all were read since the start or a reload. What is due also follows from the configuration, which may
     /// be another one than when the times in the store were worked out; `None` once all were.
     unread: Option<Option<Id>>,
 }
@@ -81,6 +85,10 @@ impl Upkeep {
         self.under_way.retain(|_, task| !task.is_finished());
         if self.under_way.len() >= MOST_WAITING {
             return Ok(SHORTEST_PAUSE);
+        }
+        let clients = self.inner.clients.load_full();
+        if !Arc::ptr_eq(&clients, &std::mem::replace(&mut self.clients, clients.clone())) {
+            self.unread = Some(None);
         }
         let (store, in_use, now) = (self.inner.store.clone(), in_use(), OffsetDateTime::now_utc());
         if let Some(after) = &self.unread {
@@ -121,8 +129,8 @@ impl Upkeep {
         if grant.accounts.is_empty() {
             return None;
         }
-        let provider = self.inner.providers.get(&grant.provider)?;
-        let known = provider.client.provider();
+        let client = self.clients.get(&grant.provider)?;
+        let known = client.client.provider();
         // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
         if grant.kind == GrantKind::App && known.app_tokens_are_per_mailbox() && is_of_domain(&grant.owner) {
             return None;

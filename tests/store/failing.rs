@@ -92,6 +92,7 @@ fails! { CountStore:
 
 fails! { LeaseStore:
     fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
 }
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use imap_oauth_proxy::account::{Accounts, Admitted, Gates, Passwords, Verdict};
+use arc_swap::ArcSwap;
+use imap_oauth_proxy::account::{Accounts, Admitted, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
-use imap_oauth_proxy::connection::{self, Proxy};
+use imap_oauth_proxy::connection::Proxy;
 use imap_oauth_proxy::protocol::Door;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
@@ -167,20 +168,23 @@ async fn a_refusal_that_cannot_be_written_down_leaves_no_lease_behind() {
 async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
     let here = Installation::new().await;
     let proxy = Proxy {
-        accounts: here.accounts().await,
-        gates: Gates::default(),
-        tokens: here.tokens(),
+        accounts: Arc::new(here.accounts().await),
+        gates: Arc::default(),
+        tokens: Arc::new(here.tokens()),
         providers: HashMap::new(),
         acceptors: HashMap::new(),
         promises: HashMap::new(),
-        reminders: connection::Reminders::default(),
+        reminders: Arc::default(),
         limits: here.config.limits.clone(),
+        live: Arc::default(),
+        metrics: Arc::new(imap_oauth_proxy::metrics::Metrics::new("0", None)),
+        sources: Vec::new(),
     };
     let bound = server::bind(&here.config.listeners).unwrap();
     let address = bound[0].address;
     let (_trigger, shutdown) = shutdown::channel();
     let supervisor = Arc::new(shutdown::Supervisor::new(&shutdown));
-    tokio::spawn(server::serve(bound, Arc::new(proxy), supervisor, shutdown));
+    tokio::spawn(server::serve(bound, Arc::new(ArcSwap::from_pointee(proxy)), supervisor, shutdown));
     let mut client = Plain::connect(address).await;
     client.line().await;
     here.store.fail(&["find"]);

@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::{page, server};
+use super::page;
 use crate::config::is_loopback;
+use crate::http;
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text};
 
@@ -88,7 +89,7 @@ impl Callback {
         let asked = desk.clone();
         let answer =
             async move |method: Method, uri: Uri, headers: HeaderMap| asked.answer(&method, &uri, &headers);
-        server::serve(&self.listeners, &Router::new().fallback(answer), || desk.take()).await
+        http::serve(&self.listeners, &Router::new().fallback(answer), || desk.take()).await
     }
 }
 

@@ -9,24 +9,33 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::page::{self, Page};
-use super::server;
+use crate::http;
 use crate::oauth::state_of;
 
 /// A listener for the redirects of all sign-ins.
 pub struct SharedCallback {
     listener: TcpListener,
-    paths: Arc<[String]>,
+    paths: Arc<ArcSwap<Vec<String>>>,
 }
 
 impl SharedCallback {
     /// Listens on `address` for requests to `paths`.
     pub async fn bind(address: SocketAddr, paths: Vec<String>) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, paths: paths.into() })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            paths: Arc::new(ArcSwap::from_pointee(paths)),
+        })
+    }
+
+    /// Takes requests to `paths` from now on, and to no others.
+    pub fn take_at(&self, paths: Vec<String>) {
+        self.paths.store(Arc::new(paths));
     }
 
     /// The address bound.
@@ -42,7 +51,7 @@ impl SharedCallback {
     {
         let (paths, keep) = (self.paths.clone(), Arc::new(keep));
         let router = Router::new().fallback(async move |method: Method, uri: Uri| {
-            if method != Method::GET || !paths.iter().any(|path| path == uri.path()) {
+            if method != Method::GET || !paths.load().iter().any(|path| path == uri.path()) {
                 return page::not_found();
             }
             let query = uri.query().unwrap_or_default();
@@ -55,7 +64,7 @@ impl SharedCallback {
             };
             received(kept)
         });
-        server::serve_always(std::slice::from_ref(&self.listener), &router).await;
+        http::serve_always(std::slice::from_ref(&self.listener), &router).await;
     }
 }
 

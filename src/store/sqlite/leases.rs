@@ -15,8 +15,6 @@ impl LeaseStore for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let unusable =
-            |error| StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"));
         let opened = self.opened()?;
         let holder = opened.holders.own().map_err(unusable)?;
         let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
@@ -49,6 +47,10 @@ impl LeaseStore for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        self.opened()?.holders.own().map_err(unusable)
+    }
+
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
         let opened = self.opened()?;
         let sql =
@@ -56,4 +58,9 @@ impl LeaseStore for Sqlite {
         sqlx::query(sql).bind(&grant.0).bind(opened.holders.known()).execute(&opened.pool).await?;
         Ok(())
     }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
+fn unusable(error: std::io::Error) -> StoreError {
+    StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"))
 }

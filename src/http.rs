@@ -1,5 +1,6 @@
-//! The HTTP server under both receivers of redirects. Anything on this machine can send it requests, so a
-//! connection is one request with a small header, has ten seconds, and is closed once its page is sent.
+//! The HTTP server under the receivers of redirects and under what watchers ask. Anything that reaches it can send
+//! it requests, so a connection is one request with a small header, has ten seconds, and is closed once its answer
+//! is sent.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A sign-in is one request; the rest are junk, and wait in the backlog.
+/// A sign-in or a scrape is one request; the rest are junk, and wait in the backlog.
 const CONNECTIONS: usize = 32;
 /// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
 const LONGEST_HEADER: usize = 32 * 1024;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers requests with `router` until `outcome`, asked after each connection, tells one. When it is
 /// dropped, the open connections end too.
-pub(super) async fn serve<T>(
+pub(crate) async fn serve<T>(
     listeners: &[TcpListener],
     router: &Router,
     outcome: impl Fn() -> Option<T>,
@@ -48,7 +49,7 @@ pub(super) async fn serve<T>(
 }
 
 /// Like [`serve`], for as long as the future is held.
-pub(super) async fn serve_always(listeners: &[TcpListener], router: &Router) {
+pub(crate) async fn serve_always(listeners: &[TcpListener], router: &Router) {
     match serve(listeners, router, || None::<Infallible>).await {}
 }
 

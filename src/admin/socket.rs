@@ -1,0 +1,214 @@
+//! The control socket: `control/HOLDER.sock` in the state directory, one for each running `serve`.
+//!
+//! The directory has mode 0700 and the socket 0600; beside that the kernel tells who the peer is, and anybody but the
+//! owner and root gets no word. A process that was killed leaves its socket behind; nothing listens on it, so that
+//! the next one that looks removes it.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
+use crate::control::audit;
+use crate::control::serving::{Running, Session, Unready};
+
+/// Where the sockets are, in the state directory.
+const DIRECTORY: &str = "control";
+const ENDING: &str = "sock";
+/// Bound, and not yet under its name: nothing may take it for one that was left behind.
+const UNFINISHED: &str = "new";
+/// A command asks one thing; more at once are a mistake, and wait.
+const AT_ONCE: usize = 16;
+/// The command writes its request at once.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
+/// A command whose standard output is not read must not hold a place for longer.
+const REPLY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A control socket, which goes with the value.
+pub(super) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Listens as `holder`, and removes what dead processes left.
+    pub(super) fn bind(state_directory: &Path, holder: &str) -> io::Result<Self> {
+        let directory = state_directory.join(DIRECTORY);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
+        sweep(state_directory);
+        let path = directory.join(format!("{holder}.{ENDING}"));
+        let unfinished = path.with_extension(UNFINISHED);
+        let listener = UnixListener::bind(&unfinished)?;
+        std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&unfinished, &path)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until it is dropped.
+    pub(super) async fn serve(self: Arc<Self>, running: Arc<Running>) {
+        let mut conversations = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if conversations.len() < AT_ONCE => match accepted {
+                    Ok((stream, _)) => drop(conversations.spawn(converse(stream, running.clone()))),
+                    // Out of descriptors: the next may work, but not by spinning.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+                Some(_) = conversations.join_next() => {}
+            }
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The sockets in `state_directory`, whether or not anything listens on them.
+pub(super) fn all(state_directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(state_directory.join(DIRECTORY)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut sockets: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == ENDING))
+        .collect();
+    sockets.sort();
+    Ok(sockets)
+}
+
+/// Whether nothing listens on a socket whose connection failed so.
+pub(super) fn is_stale(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+fn sweep(state_directory: &Path) {
+    for path in all(state_directory).unwrap_or_default() {
+        // A connection without a request costs a living process nothing.
+        if std::os::unix::net::UnixStream::connect(&path).is_err_and(|error| is_stale(&error)) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// One request and its answer.
+async fn converse(stream: UnixStream, running: Arc<Running>) {
+    let owner = rustix::process::geteuid().as_raw();
+    let uid = match stream.peer_cred() {
+        Ok(peer) if is_trusted(peer.uid(), owner) => peer.uid(),
+        Ok(peer) => {
+            warn!("the user {} may not use the control socket", peer.uid());
+            return;
+        }
+        Err(error) => {
+            warn!("who uses the control socket is not known: {error}");
+            return;
+        }
+    };
+    let (input, mut output) = stream.into_split();
+    let request =
+        match timeout(REQUEST_PATIENCE, talk::line(&mut BufReader::new(input), LONGEST_REQUEST)).await {
+            Ok(Ok(Some(line))) => {
+                serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}"))
+            }
+            // It looked whether somebody is here.
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Err(format!("not a request: {error}")),
+            Err(_) => Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs())),
+        };
+    let replies = match request {
+        Ok(request) => answer(&running, request, uid).await,
+        Err(fault) => vec![Reply::Failed(fault)],
+    };
+    // A command that has gone has seen enough.
+    let _ = timeout(REPLY_PATIENCE, write(&mut output, &replies)).await;
+}
+
+fn is_trusted(peer: u32, owner: u32) -> bool {
+    peer == owner || peer == 0
+}
+
+async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply> {
+    match request {
+        Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
+        Request::Close { of } => vec![Reply::Closed(running.close(&of, audit::asker(uid)).await)],
+        Request::Reload if running.is_stopping() => vec![Reply::Stopping {}],
+        Request::Reload => vec![match running.reload(audit::asker(uid)).await {
+            Ok(reloaded) => Reply::Reloaded(reloaded),
+            Err(error) => Reply::Failed(error.to_string()),
+        }],
+        Request::Health => vec![match running.readiness().await {
+            Ok(()) => Reply::Ready {},
+            Err(Unready::Stopping) => Reply::Stopping {},
+            Err(error) => Reply::Failed(error.to_string()),
+        }],
+    }
+}
+
+fn row(session: &Session) -> SessionRow {
+    let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
+    SessionRow {
+        id: session.id.clone(),
+        account: session.account.clone(),
+        protocol: session.door.name().to_owned(),
+        from: session.from.to_string(),
+        since: since.format(&Rfc3339).unwrap_or_default(),
+        password: session.password.clone(),
+        client_id: session.client.clone(),
+        bytes_up: session.up(),
+        bytes_down: session.down(),
+    }
+}
+
+async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io::Result<()> {
+    for reply in replies.iter().chain([&Reply::End {}]) {
+        let mut line = serde_json::to_vec(reply)?;
+        line.push(b'\n');
+        output.write_all(&line).await?;
+    }
+    output.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_row_47_the_owner_and_root_are_trusted_and_nobody_else() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0));
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_private_and_what_a_killed_process_left_is_swept() {
+        let state = tempfile::tempdir().unwrap();
+        let left = ControlSocket::bind(state.path(), "left").unwrap().path.clone();
+        drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+        assert!(left.exists());
+        let living = ControlSocket::bind(state.path(), "living").unwrap();
+        let other = ControlSocket::bind(state.path(), "other").unwrap();
+        assert!(!left.exists());
+        assert_eq!(all(state.path()).unwrap(), [living.path.clone(), other.path.clone()]);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&living.path), mode(living.path.parent().unwrap())), (0o600, 0o700));
+        drop((living, other));
+        assert!(all(state.path()).unwrap().is_empty());
+    }
+}

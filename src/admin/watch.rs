@@ -1,0 +1,49 @@
+//! What watchers ask over HTTP, without a sign-in: `/healthz` whether the process lives, `/readyz` whether a login can
+//! succeed, `/metrics` what it has counted. GET alone; nothing of the request is echoed, and nothing is changed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::control::serving::Running;
+use crate::http;
+use crate::metrics::CONTENT_TYPE;
+
+pub(super) fn router(running: &Arc<Running>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || plain(StatusCode::OK, "the process is up")))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(running.clone())
+}
+
+/// Answers until it is dropped.
+pub(super) async fn serve(listener: Arc<TcpListener>, router: Router) {
+    http::serve_always(std::slice::from_ref(&*listener), &router).await;
+}
+
+async fn metrics(State(running): State<Arc<Running>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (headers, running.metrics().await).into_response()
+}
+
+async fn readyz(State(running): State<Arc<Running>>) -> Response {
+    match running.readiness().await {
+        Ok(()) => plain(StatusCode::OK, "logins can succeed"),
+        Err(unready) => plain(StatusCode::SERVICE_UNAVAILABLE, &unready.to_string()),
+    }
+}
+
+fn plain(status: StatusCode, line: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, format!("{line}\n")).into_response()
+}

@@ -1,0 +1,38 @@
+//! `reload`: has every running `serve` load its configuration again.
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::admin::{Reply, Request, ask};
+
+pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
+    let state_directory = options.state_directory()?;
+    let mut done = Done::Well;
+    let (mut failures, mut reloaded) = (Vec::new(), false);
+    for reply in ask::all_running(&state_directory, &Request::Reload).await?.into_iter().flatten() {
+        match reply {
+            Reply::Reloaded(news) => {
+                reloaded = true;
+                news.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
+                if !news.needs_restart.is_empty() {
+                    done = Done::NeedsPerson;
+                    let keys = news.needs_restart.join(", ");
+                    print::words(&format!("A restart is needed for the new {keys}; the rest is in use."));
+                }
+            }
+            Reply::Failed(failure) => failures.push(failure),
+            _ => {}
+        }
+    }
+    match (failures.into_iter().next(), reloaded) {
+        (Some(failure), _) => Err(Failure::new(format!("nothing was changed: {failure}"))
+            .hint("`imap-oauth-proxy config check` lists everything that is wrong with the configuration")),
+        (None, false) => Err(Failure::new("the running serve is stopping, so it takes no new configuration")),
+        (None, true) => {
+            if done == Done::Well {
+                print::words("The configuration is in use; sessions keep the one that they began with.");
+            }
+            Ok(done)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `sessions`: who is logged in at the running `serve`, and the end of a session.
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::admin::{Reply, Request, SessionRow, ask};
+
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Show the sessions that are logged in
+    List {
+        /// As a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// End one session, or all of an account, with a last word in its protocol
+    Close {
+        /// A session's id, as `sessions list` shows it, or an account's name
+        #[arg(value_name = "ID|ACCOUNT")]
+        of: String,
+    },
+}
+
+pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    match command {
+        Command::List { json } => list(options, json).await?,
+        Command::Close { of } => close(options, of).await?,
+    }
+    Ok(Done::Well)
+}
+
+async fn list(options: &Options, json: bool) -> Result<(), Failure> {
+    let mut sessions: Vec<SessionRow> = Vec::new();
+    for reply in
+        ask::all_running(&options.state_directory()?, &Request::Sessions).await?.into_iter().flatten()
+    {
+        match reply {
+            Reply::Session(session) => sessions.push(session),
+            Reply::Failed(failure) => return Err(Failure::new(failure)),
+            _ => {}
+        }
+    }
+    sessions.sort_by(|one, other| one.since.cmp(&other.since));
+    if json {
+        return Ok(print::json(&sessions)?);
+    }
+    if sessions.is_empty() {
+        print::words("No mail program is logged in.");
+        return Ok(());
+    }
+    let heads = ["ID", "ACCOUNT", "PROTOCOL", "FROM", "SINCE", "PASSWORD", "UP", "DOWN", "CLIENT"];
+    let rows: Vec<_> = sessions.into_iter().map(row).collect();
+    print::table(&heads, &rows);
+    Ok(())
+}
+
+fn row(session: SessionRow) -> Vec<String> {
+    let SessionRow { id, account, protocol, from, since, password, client_id, bytes_up, bytes_down } =
+        session;
+    let client = client_id.unwrap_or_else(|| "-".to_owned());
+    vec![id, account, protocol, from, since, password, bytes_up.to_string(), bytes_down.to_string(), client]
+}
+
+async fn close(options: &Options, of: String) -> Result<(), Failure> {
+    let mut closed = 0;
+    let request = Request::Close { of: of.clone() };
+    for reply in ask::all_running(&options.state_directory()?, &request).await?.into_iter().flatten() {
+        match reply {
+            Reply::Closed(count) => closed += count,
+            Reply::Failed(failure) => return Err(Failure::new(failure)),
+            _ => {}
+        }
+    }
+    match closed {
+        0 => {
+            return Err(Failure::new(format!(
+                "no session has the id {of:?}, and none is of an account of that name"
+            ))
+            .hint("imap-oauth-proxy sessions list shows all"));
+        }
+        1 => print::words("1 session is told to end."),
+        more => print::words(&format!("{more} sessions are told to end.")),
+    }
+    Ok(())
+}

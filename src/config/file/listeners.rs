@@ -1,0 +1,106 @@
+//! Where mail programs connect, and the certificate that they see.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile};
+use crate::text::is_domain;
+
+/// Without a word in the file.
+pub(super) fn default() -> Vec<Listener> {
+    let listener = |protocol: Door| {
+        let port = protocol.default_port();
+        let addresses = vec![
+            SocketAddr::from(([127, 0, 0, 1], port)),
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
+        ];
+        Listener { protocol, addresses, security: Security::Tls, from: Vec::new(), is_default: true }
+    };
+    Door::ALL.map(listener).to_vec()
+}
+
+/// As written.
+pub(super) fn all(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
+    if files.is_empty() {
+        return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
+            .hint("leave it out for the default: IMAP on port 1993 and submission on port 1465 of localhost, with TLS"));
+    }
+    files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()
+}
+
+fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
+    let protocol = file.protocol.as_deref().unwrap_or(Door::Imap.name());
+    let protocol = Door::named(protocol).ok_or_else(|| {
+        let message = format!("{protocol:?} is not a protocol that this version speaks");
+        let spoken = Door::ALL.map(|door| format!("protocol = {:?}", door.name()));
+        Problem::at(["listeners", index, "protocol"], message).hint(format!("write {}", spoken.join(" or ")))
+    })?;
+    if file.addresses.is_empty() {
+        return Err(Problem::at(["listeners", index, "addresses"], "is empty")
+            .hint("write addresses = [\"127.0.0.1:1993\"]"));
+    }
+    let mut addresses = Vec::new();
+    for text in &file.addresses {
+        let address: SocketAddr = text.parse().map_err(|_| {
+            Problem::at(
+                ["listeners", index, "addresses"],
+                format!("{text:?} is not an IP address with a port"),
+            )
+            .hint("write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose")
+        })?;
+        if file.security == Security::None && !address.ip().is_loopback() {
+            let message =
+                format!("security \"none\" would send passwords in clear over the network at {address}");
+            return Err(Problem::at(["listeners", index, "security"], message)
+                .hint("use \"tls\" or \"starttls\", or a loopback address"));
+        }
+        addresses.push(address);
+    }
+    let from = file.from.iter().map(|text| network(index, text)).collect::<Result<_, _>>()?;
+    Ok(Listener { protocol, addresses, security: file.security, from, is_default: false })
+}
+
+/// A network, or an address that stands for itself.
+fn network(index: &str, text: &str) -> Result<IpNet, Problem> {
+    let alone = || text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    text.parse().map(|network: IpNet| network.trunc()).or_else(|_| alone()).map_err(|_| {
+        let message = format!("{text:?} is not a network");
+        Problem::at(["listeners", index, "from"], message)
+            .hint("write from = [\"192.168.7.0/24\", \"2001:db8::/48\"], or leave it out to let all connect")
+    })
+}
+
+/// The certificate that they show.
+pub(super) fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
+    let own = match (file.certificate, file.key) {
+        (Some(certificate), Some(key)) => Some((base.resolve(certificate), base.resolve(key))),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(Problem::at(["tls", "certificate"], "needs its key beside it")
+                .hint("add key = \"privkey.pem\""));
+        }
+        (None, Some(_)) => {
+            return Err(Problem::at(["tls", "key"], "needs its certificate beside it")
+                .hint("add certificate = \"fullchain.pem\""));
+        }
+    };
+    if own.is_some() && !file.hostnames.is_empty() {
+        return Err(Problem::at(["tls", "hostnames"], "has no effect on a certificate of your own")
+            .hint("remove hostnames, or remove certificate and key"));
+    }
+    for name in &file.hostnames {
+        if !is_host_name(name) {
+            return Err(Problem::at(
+                ["tls", "hostnames"],
+                format!("{name:?} is neither a host name nor an IP address"),
+            ));
+        }
+    }
+    Ok(Tls { own, hostnames: file.hostnames })
+}
+
+/// A DNS name in the letters-digits-hyphens form, or an IP address.
+fn is_host_name(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok() || is_domain(name)
+}

@@ -1,0 +1,184 @@
+//! What would stop `serve` outside of its configuration file: what the file names and is not there, cannot be read,
+//! or is taken. Nothing is made, and nothing is changed.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use time::OffsetDateTime;
+
+use super::certs;
+use super::error::Error;
+use super::providers::Legs;
+use crate::config::{AppGrant, Config, ConfigError, Provider};
+use crate::logging;
+use crate::secret::KeySource;
+use crate::server;
+use crate::store::StateDirectory;
+use crate::tls::Identity;
+
+/// Everything that would. Where a `serve` `is_running`, an address that is taken is most likely its own.
+pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
+    let mut obstacles = Obstacles { config, found: Vec::new() };
+    obstacles.look_at_state();
+    obstacles.look_at_certificate();
+    obstacles.look_at_addresses(is_running);
+    obstacles.look_at_log();
+    obstacles.look_at_events();
+    for provider in config.providers.values().filter(|provider| provider.is_usable()) {
+        obstacles.look_at_provider(provider);
+    }
+    obstacles.found
+}
+
+struct Obstacles<'a> {
+    config: &'a Config,
+    found: Vec<ConfigError>,
+}
+
+impl Obstacles<'_> {
+    fn add(&mut self, key: &[&str], message: impl std::fmt::Display) {
+        let fault = self.config.fault(key, &message);
+        self.found.push(fault);
+    }
+
+    /// The directory, the database and the key that opens it.
+    fn look_at_state(&mut self) {
+        let (directory, key) = (&self.config.state_directory, ["state_directory"]);
+        if !directory.exists() {
+            let place = directory.ancestors().find(|ancestor| ancestor.exists());
+            if let Some(place) = place
+                && let Err(error) = access(place, Access::WRITE_OK | Access::EXEC_OK)
+            {
+                let (directory, place) = (directory.display(), place.display());
+                self.add(&key, format!("{directory} is not there, and cannot be made in {place}: {error}"));
+            }
+            return;
+        }
+        if let Err(error) = StateDirectory::judge(directory) {
+            return self.add(&key, error);
+        }
+        let (database, source) = (&self.config.store.sqlite, &self.config.store.key);
+        match is_database(database) {
+            Ok(true) => {}
+            // The first command makes both.
+            Ok(false) => return,
+            Err(error) => {
+                self.add(&key, format!("the database {} cannot be used: {error}", database.display()));
+            }
+        }
+        let key = match source {
+            KeySource::File(_) => "key_file",
+            KeySource::Environment(_) => "key_env",
+            KeySource::Credential(_) => "key_credential",
+            KeySource::Command(_) => "key_command",
+        };
+        match source {
+            // It may ask a person, or cost something.
+            KeySource::Command(words) => self.look_at_program(&["store", key], words),
+            _ => {
+                if let Err(error) = source.load(false) {
+                    self.add(&["store", key], error);
+                }
+            }
+        }
+    }
+
+    /// One of the user's own. The proxy's own is made where it is missing, and made anew where it is not right.
+    fn look_at_certificate(&mut self) {
+        if self.config.tls.own.is_some()
+            && let Err(error) = Identity::load(certs::settings(self.config), OffsetDateTime::now_utc())
+        {
+            self.add(&["tls", "certificate"], error);
+        }
+    }
+
+    fn look_at_addresses(&mut self, is_running: bool) {
+        let config = self.config;
+        let own = config.listeners.iter().enumerate().filter(|(_, listener)| !listener.is_default);
+        for (number, listener) in own {
+            for &address in &listener.addresses {
+                self.look_at_address(&["listeners", &number.to_string(), "addresses"], address, is_running);
+            }
+        }
+        for (section, address) in [("callback", config.callback), ("metrics", config.metrics.address)] {
+            if let Some(address) = address {
+                self.look_at_address(&[section, "address"], address, is_running);
+            }
+        }
+    }
+
+    fn look_at_address(&mut self, key: &[&str], address: SocketAddr, is_running: bool) {
+        if let Err(error) = server::try_to_bind(address)
+            && !(is_running && error.error.kind() == std::io::ErrorKind::AddrInUse)
+        {
+            self.add(key, error);
+        }
+    }
+
+    fn look_at_log(&mut self) {
+        if let Some(filter) = &self.config.log_filter
+            && let Err(error) = logging::Settings::new(false, Some(filter))
+        {
+            self.add(&["log", "filter"], error);
+        }
+    }
+
+    fn look_at_events(&mut self) {
+        let config = self.config;
+        if !config.events.command.is_empty() {
+            self.look_at_program(&["events", "command"], &config.events.command);
+        }
+    }
+
+    /// A path, or a name that is looked for in PATH.
+    fn look_at_program(&mut self, key: &[&str], words: &[String]) {
+        let Some(program) = words.first() else { return };
+        let is_program = |path: &Path| {
+            path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = match program.contains('/') {
+            true => is_program(Path::new(program)),
+            false => std::env::split_paths(&path).any(|directory| is_program(&directory.join(program))),
+        };
+        if !found {
+            self.add(key, format!("{program} is no program that can be run"));
+        }
+    }
+
+    fn look_at_provider(&mut self, provider: &std::sync::Arc<Provider>) {
+        let name = provider.name.as_str();
+        if let Err(error) = Legs::of(provider) {
+            let key = if matches!(error, Error::Connector(_)) { "extra_ca" } else { "client_id" };
+            self.add(&["providers", name, key], error);
+        }
+        match &provider.app {
+            Some(AppGrant::Certificate { certificate, key, .. }) => {
+                self.look_at_file(&["providers", name, "app_certificate"], certificate);
+                self.look_at_file(&["providers", name, "app_key"], key);
+            }
+            Some(AppGrant::ServiceAccount { key, .. }) => {
+                self.look_at_file(&["providers", name, "service_account_file"], key);
+            }
+            Some(AppGrant::ClientSecret { .. }) | None => {}
+        }
+    }
+
+    fn look_at_file(&mut self, key: &[&str], path: &Path) {
+        if let Err(error) = File::open(path) {
+            self.add(key, format!("{} cannot be read: {error}", path.display()));
+        }
+    }
+}
+
+/// Whether a database is there that can be read and written.
+fn is_database(path: &Path) -> std::io::Result<bool> {
+    match File::options().read(true).append(true).open(path) {
+        Ok(file) => Ok(file.metadata()?.len() > 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,175 @@
+//! What a configuration comes to: everything in it that can be wrong is made here, before any of it is used. So a
+//! reload applies all of a file, or nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use time::OffsetDateTime;
+use tracing::warn;
+
+use crate::account::{Accounts, Gates};
+use crate::command;
+use crate::config::{Config, Door, Security};
+use crate::connection::{Live, Proxy, Reminders};
+use crate::control::certs;
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::control::providers::Legs;
+use crate::events::Teller;
+use crate::metrics::Metrics;
+use crate::oauth::{Client, Webhook};
+use crate::protocol::Promises;
+use crate::store::Store;
+use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
+use crate::token::Tokens;
+
+/// What lives as long as the process, whatever is configured.
+pub(super) struct Kept {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) tokens: Arc<Tokens>,
+    gates: Arc<Gates>,
+    reminders: Arc<Reminders>,
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Kept {
+    pub(super) async fn new(installation: &Installation) -> Result<Self, Error> {
+        let Installation { store, sealer, .. } = installation;
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), None));
+        let tokens = Tokens::new(store.clone(), sealer.clone(), HashMap::new());
+        tokens.count_in(metrics.clone());
+        Ok(Self {
+            accounts: Arc::new(Accounts::open(store.clone(), sealer).await?),
+            tokens: Arc::new(tokens),
+            gates: Arc::default(),
+            reminders: Arc::default(),
+            live: Arc::default(),
+            metrics,
+        })
+    }
+}
+
+/// What a configuration comes to beside the certificates, which are loaded last.
+pub(super) struct Parts {
+    legs: HashMap<String, Legs>,
+    pub(super) teller: Option<Arc<Teller>>,
+}
+
+impl Parts {
+    pub(super) fn new(config: &Config, store: &Arc<dyn Store>) -> Result<Self, Error> {
+        let legs = Legs::of_configured(config)?;
+        if legs.is_empty() {
+            warn!(
+                "no provider has a client_id yet, so that no token can be refreshed; see: {}",
+                command::CONFIG_EXAMPLE
+            );
+        }
+        Ok(Self { legs, teller: teller(config, store)?.map(Arc::new) })
+    }
+
+    /// The OAuth clients, by provider.
+    pub(super) fn clients(&self) -> HashMap<String, Arc<Client>> {
+        self.legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect()
+    }
+
+    /// What connections need, with the part of it that is `kept`. `sources` are those of the listeners.
+    pub(super) fn proxy(
+        self,
+        config: &Config,
+        kept: &Kept,
+        acceptors: HashMap<Door, Acceptor>,
+        sources: Vec<Vec<IpNet>>,
+    ) -> Proxy {
+        Proxy {
+            accounts: kept.accounts.clone(),
+            gates: kept.gates.clone(),
+            tokens: kept.tokens.clone(),
+            providers: self.legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
+            acceptors,
+            promises: promises(config),
+            reminders: kept.reminders.clone(),
+            live: kept.live.clone(),
+            metrics: kept.metrics.clone(),
+            limits: config.limits.clone(),
+            sources,
+        }
+    }
+}
+
+/// The certificates in use.
+pub(super) struct Shown {
+    settings: TlsSettings,
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) acceptors: HashMap<Door, Acceptor>,
+}
+
+impl Shown {
+    /// What was loaded at the start.
+    pub(super) fn first(
+        config: &Config,
+        identity: Option<Arc<Identity>>,
+        acceptors: HashMap<Door, Acceptor>,
+    ) -> Self {
+        Self { settings: certs::settings(config), identity, acceptors }
+    }
+
+    /// The certificates of `config`. The same files keep their sessions, and are read again where they changed.
+    pub(super) fn of(config: &Config, before: &Self) -> Result<Self, Error> {
+        let settings = certs::settings(config);
+        let Some(identity) = &before.identity else {
+            return Ok(Self { settings, identity: None, acceptors: HashMap::new() });
+        };
+        if settings == before.settings {
+            identity.refresh(OffsetDateTime::now_utc())?;
+            let (identity, acceptors) = (before.identity.clone(), before.acceptors.clone());
+            return Ok(Self { settings, identity, acceptors });
+        }
+        let identity = load_identity(config)?;
+        let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
+        Ok(Self { settings, identity, acceptors })
+    }
+}
+
+/// The certificates of the listeners; `None` where none of them speaks TLS.
+pub(super) fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
+    if config.listeners.iter().all(|listener| listener.security == Security::None) {
+        return Ok(None);
+    }
+    let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
+    // The modes of the files are judged with the configuration, too.
+    certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
+    Ok(Some(Arc::new(identity)))
+}
+
+/// One identity, and for each door the protocol that TLS clients may ask for.
+pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
+    let acceptor = |door: Door| {
+        let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
+        Ok((door, acceptor))
+    };
+    Door::ALL.into_iter().map(acceptor).collect()
+}
+
+/// What every provider that has a client keeps, for each door: which one a client is at shows when it logs in.
+fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
+    let of = |door: Door| {
+        let usable = config.providers.values().filter(|provider| provider.is_usable());
+        let services = usable.filter_map(|provider| provider.service(door));
+        (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
+    };
+    Door::ALL.into_iter().map(of).collect()
+}
+
+/// What delivers events, where events are configured.
+fn teller(config: &Config, store: &Arc<dyn Store>) -> Result<Option<Teller>, Error> {
+    if !config.events.is_on() {
+        return Ok(None);
+    }
+    let webhook = match &config.events.webhook {
+        Some(url) => Some(Webhook::new(url.clone(), Connector::new(None)?.http_config())?),
+        None => None,
+    };
+    Ok(Some(Teller::new(store.clone(), config.events.clone(), webhook, config.providers.clone())))
+}

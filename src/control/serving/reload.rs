@@ -1,0 +1,180 @@
+//! A new configuration for a running proxy.
+//!
+//! The file is read as at the start, and everything that it says is made before any of it is used: a mistake changes
+//! nothing. Connections that come then take the new [`Proxy`]; sessions keep the one that they began with. What the
+//! process holds from its start on (addresses, the store) only a restart changes; such keys are named.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ipnet::IpNet;
+use time::OffsetDateTime;
+use tracing::{error, info, warn};
+
+use super::parts::{Parts, Shown};
+use super::running::Running;
+use crate::config::{Config, Listener, LogFormat};
+use crate::connection::Proxy;
+use crate::control::audit::{self, Deed};
+use crate::control::error::Error;
+use crate::events::Teller;
+use crate::logging;
+use crate::store::Actor;
+use crate::tls::Identity;
+
+/// What came of a reload that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Reloaded {
+    /// The keys whose new values hold only after a restart.
+    pub(crate) needs_restart: Vec<String>,
+    /// What works and should be mended, one sentence each.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Running {
+    /// Reads the configuration again and applies it. Blocks for a moment where certificates are made.
+    pub(crate) async fn reload(self: &Arc<Self>, by: Actor) -> Result<Reloaded, Error> {
+        let running = self.clone();
+        let reloading = tokio::task::spawn_blocking(move || running.reload_now());
+        let outcome = reloading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
+        self.kept.metrics.config_reloaded(outcome.is_ok(), OffsetDateTime::now_utc().unix_timestamp());
+        match &outcome {
+            Ok(Reloaded { needs_restart, warnings }) => {
+                warnings.iter().for_each(|warning| warn!("{warning}"));
+                info!("the configuration was loaded again");
+                let about = (!needs_restart.is_empty())
+                    .then(|| format!("a restart is needed for {}", needs_restart.join(", ")));
+                audit::record(&*self.store, Deed::Reloaded, Vec::new(), about, by).await;
+                if !needs_restart.is_empty() {
+                    warn!("a restart is needed for the new {}", needs_restart.join(", "));
+                }
+            }
+            Err(error) => error!("the configuration was not loaded again, and nothing has changed: {error}"),
+        }
+        outcome
+    }
+
+    fn reload_now(&self) -> Result<Reloaded, Error> {
+        // One at a time; a second one finds what the first one left.
+        let mut shown = self.shown();
+        let read = Config::load(self.command_line.config.as_deref())?;
+        let needs_restart = needs_restart(&self.started, &read);
+        let sources = sources(&self.started.listeners, &read.listeners, &self.proxy.load().sources);
+        // What holds until a restart is what the rest is made with.
+        let config = Config {
+            state_directory: self.started.state_directory.clone(),
+            store: self.started.store.clone(),
+            listeners: self.started.listeners.clone(),
+            ..read
+        };
+        let filter = self.command_line.log.as_deref().or(config.log_filter.as_deref());
+        let log = logging::Settings::new(config.log == LogFormat::Json, filter)?;
+        let parts = Parts::new(&config, &self.store)?;
+        let new = Shown::of(&config, &shown)?;
+
+        // From here on nothing fails.
+        log.apply();
+        self.kept.tokens.replace_clients(parts.clients());
+        self.kept.metrics.know_providers(config.usable_providers());
+        self.longest_drain.fetch_max(config.limits.drain_seconds, Ordering::Relaxed);
+        if let Some(receiver) = &self.receiver {
+            receiver.follow(&config);
+        }
+        let teller = parts.teller.clone();
+        let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), sources);
+        self.replace(proxy, new.identity.clone(), teller);
+        *shown = new;
+        let warnings = config.warnings.clone();
+        self.config.store(Arc::new(config));
+        Ok(Reloaded { needs_restart, warnings })
+    }
+
+    fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {
+        self.proxy.store(Arc::new(proxy));
+        self.teller.send_replace(teller);
+        self.identity.send_if_modified(|current| {
+            let is_same = match (&*current, &identity) {
+                (Some(current), Some(new)) => Arc::ptr_eq(current, new),
+                (current, new) => current.is_none() && new.is_none(),
+            };
+            *current = identity;
+            !is_same
+        });
+    }
+}
+
+/// The keys in which `new` differs from what only a start sets.
+fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut differs = |key: &str, differs: bool| {
+        if differs {
+            keys.push(key.to_owned());
+        }
+    };
+    differs("state_directory", started.state_directory != new.state_directory);
+    let is_same = started.listeners.len() == new.listeners.len()
+        && started.listeners.iter().zip(&new.listeners).all(|(one, other)| is_same_door(one, other));
+    differs("listeners", !is_same);
+    let (old, own) = (&started.store, &new.store);
+    // A default key file moves with the state directory, which is named already.
+    differs("store", started.state_directory == new.state_directory && old.key != own.key);
+    differs("callback.address", started.callback != new.callback);
+    differs("metrics.address", started.metrics.address != new.metrics.address);
+    keys
+}
+
+fn is_same_door(one: &Listener, other: &Listener) -> bool {
+    one.protocol == other.protocol && one.security == other.security && one.addresses == other.addresses
+}
+
+/// For each listener of the start, who may connect from now on. One that the new file does not have goes on as it
+/// was until the restart.
+fn sources(started: &[Listener], new: &[Listener], current: &[Vec<IpNet>]) -> Vec<Vec<IpNet>> {
+    let of = |(number, listener): (usize, &Listener)| {
+        let in_place = new.get(number).filter(|other| is_same_door(listener, other));
+        let found = in_place.or_else(|| new.iter().find(|other| is_same_door(listener, other)));
+        let kept = || current.get(number).cloned().unwrap_or_default();
+        found.map_or_else(kept, |other| other.from.clone())
+    };
+    started.iter().enumerate().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(&format!("state_directory = \"/x\"\n{text}"), None).unwrap()
+    }
+
+    #[test]
+    fn security_row_48_what_only_a_start_sets_is_named() {
+        let started = config("");
+        for (text, keys) in [
+            ("", vec![]),
+            ("[limits]\nconnections = 5\n[log]\nfilter = \"debug\"\n[events]\nwarn_days = 3", vec![]),
+            ("[metrics]\naddress = \"127.0.0.1:0\"", vec!["metrics.address"]),
+            ("[metrics]\nper_account = true", vec![]),
+            ("[callback]\naddress = \"127.0.0.1:1\"", vec!["callback.address"]),
+            ("[store]\nkey_env = \"KEY\"", vec!["store"]),
+            ("[[listeners]]\naddresses = [\"127.0.0.1:1\"]", vec!["listeners"]),
+        ] {
+            assert_eq!(needs_restart(&started, &config(text)), keys, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_may_connect_follows_the_listener_wherever_the_file_has_it() {
+        let imap = "[[listeners]]\naddresses = [\"127.0.0.1:1\"]\n";
+        let submission = "[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:2\"]\n";
+        let from = |text: &str| format!("from = [\"{text}\"]\n");
+        let network = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+        let started = config(&format!("{imap}{submission}")).listeners;
+        let swapped =
+            config(&format!("{submission}{}{imap}{}", from("192.0.2.0/24"), from("10.0.0.1"))).listeners;
+        let now = sources(&started, &swapped, &[vec![], vec![]]);
+        assert_eq!(now, [network("10.0.0.1/32"), network("192.0.2.0/24")]);
+        let moved = config(&imap.replace(":1", ":3")).listeners;
+        assert_eq!(sources(&started, &moved, &now), now, "what waits for a restart is not opened to all");
+    }
+}

@@ -1,0 +1,139 @@
+//! The running proxy, as those see it who ask it something: the control socket, a signal, a watcher over HTTP.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tracing::info;
+
+use super::parts::{Kept, Shown};
+use crate::config::Config;
+pub(crate) use crate::connection::LiveSession as Session;
+use crate::connection::Proxy;
+use crate::control::answers::Receiver;
+use crate::control::audit::{self, Deed};
+use crate::control::watching::Watcher;
+use crate::events::Teller;
+use crate::shutdown::Supervisor;
+use crate::store::{Actor, Store, StoreError, fold};
+use crate::tls::Identity;
+
+/// A store that takes longer to answer helps no login.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the configuration is read from, and what the command line says instead of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommandLine {
+    /// `--config`.
+    pub(crate) config: Option<PathBuf>,
+    /// `--log`.
+    pub(crate) log: Option<String>,
+}
+
+/// A proxy that accepts connections. It is shared by all that ask it.
+pub(crate) struct Running {
+    /// What is kept running, counted for all to see.
+    pub(crate) supervisor: Arc<Supervisor>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) command_line: CommandLine,
+    /// What only a start sets.
+    pub(super) started: Config,
+    pub(super) kept: Arc<Kept>,
+    /// What connections that come now get.
+    pub(super) proxy: Arc<ArcSwap<Proxy>>,
+    pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
+    pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
+    pub(super) receiver: Option<Arc<Receiver>>,
+    pub(super) shown: Mutex<Shown>,
+    /// Seconds; sessions keep the limits that they began with.
+    pub(super) longest_drain: AtomicU64,
+    pub(super) stopping: AtomicBool,
+    pub(super) watcher: Watcher,
+    /// As read last, with what only a start sets.
+    pub(super) config: ArcSwap<Config>,
+    /// Of the listeners that show a certificate.
+    pub(super) tls_addresses: Vec<SocketAddr>,
+}
+
+/// Why the proxy takes no login just now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unready {
+    #[error("it is stopping: sessions end at their next pause, and no new ones are taken")]
+    Stopping,
+    #[error("its store does not answer: {0}")]
+    Store(String),
+}
+
+impl Running {
+    /// Whether a login can succeed here: connections are accepted, and the store answers.
+    pub(crate) async fn readiness(&self) -> Result<(), Unready> {
+        if self.is_stopping() {
+            return Err(Unready::Stopping);
+        }
+        if let Some(absence) = self.store.absence() {
+            return Err(Unready::Store(format!("{}; {}", absence.cause, absence.cure)));
+        }
+        // As a login does, under a name that no account has.
+        let nobody = fold("");
+        match tokio::time::timeout(STORE_PATIENCE, self.store.find(&nobody)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Unready::Store(error.to_string())),
+            Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
+        }
+    }
+
+    /// The sessions that are logged in here, the oldest first.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.kept.live.list()
+    }
+
+    /// Has the session of that id end, or all of the account of that name; how many these are.
+    pub(crate) async fn close(&self, of: &str, by: Actor) -> usize {
+        let session = self.kept.live.list().into_iter().find(|session| session.id == of);
+        let closed = self.kept.live.close(of);
+        if closed > 0 {
+            info!(of, closed, "sessions are closed, as a person asked");
+            let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
+            let about = Some(format!("sessions: {closed}"));
+            audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
+        }
+        closed
+    }
+
+    /// Whether the stop has begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The name of this process among those that use the store.
+    pub(crate) async fn holder(&self) -> Result<String, StoreError> {
+        self.store.holder().await
+    }
+
+    /// Where the process keeps what it has to.
+    pub(crate) fn state_directory(&self) -> &Path {
+        &self.started.state_directory
+    }
+
+    /// Everything that is counted, as text for Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let config = self.config.load_full();
+        self.watcher.text(&config, self.certificates(), config.metrics.per_account).await
+    }
+
+    /// When the certificate of each listener ends.
+    fn certificates(&self) -> Vec<(String, i64)> {
+        let ends = self.identity.borrow().as_ref().and_then(|identity| identity.ends_at());
+        let Some(ends) = ends.map(OffsetDateTime::unix_timestamp) else { return Vec::new() };
+        self.tls_addresses.iter().map(|address| (address.to_string(), ends)).collect()
+    }
+
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

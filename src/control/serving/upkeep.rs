@@ -1,0 +1,79 @@
+//! What runs beside the connections until the stop begins, each under the supervisor.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::parts::Kept;
+use crate::control::certs;
+use crate::events::Teller;
+use crate::secret::Sealer;
+use crate::shutdown::Supervisor;
+use crate::tls::Identity;
+
+/// What a reload replaces under the tasks that use it.
+pub(super) struct Replaced {
+    pub(super) identity: watch::Receiver<Option<Arc<Identity>>>,
+    pub(super) teller: watch::Receiver<Option<Arc<Teller>>>,
+}
+
+pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced, supervisor: &Supervisor) {
+    let identity = replaced.identity.clone();
+    if identity.borrow().is_some() {
+        supervisor.start("certificate renewal", move || renew_certificates(identity.clone()));
+    }
+    let notes = with(kept, |kept| async move { kept.accounts.keep_notes().await });
+    supervisor.start("last logins", notes);
+    let revocation = with(&Arc::new((kept.clone(), sealer.clone())), |both| async move {
+        both.0.accounts.end_revoked(&both.1).await;
+    });
+    supervisor.start("revocation", revocation);
+    let renewal = with(kept, |kept| async move {
+        kept.tokens.upkeep(|| kept.accounts.sessions().grants()).await;
+    });
+    supervisor.start("token renewal", renewal);
+    let teller = replaced.teller.clone();
+    supervisor.start("events", move || tell(teller.clone()));
+}
+
+/// Makes a task of what many share, as often as it is asked.
+pub(super) fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use<T, F> {
+    let shared = shared.clone();
+    move || task(shared.clone())
+}
+
+/// Keeps the certificates in use fresh, whichever these are.
+async fn renew_certificates(mut identities: watch::Receiver<Option<Arc<Identity>>>) {
+    loop {
+        let identity = identities.borrow_and_update().clone();
+        let renewal = async {
+            match identity {
+                Some(identity) => certs::keep_fresh(identity).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = renewal => {}
+            () = replaced(&mut identities) => {}
+        }
+    }
+}
+
+/// Delivers events as configured, whatever that is.
+async fn tell(mut tellers: watch::Receiver<Option<Arc<Teller>>>) {
+    loop {
+        let teller = tellers.borrow_and_update().clone();
+        match teller {
+            Some(teller) => teller.watch(replaced(&mut tellers)).await,
+            None => replaced(&mut tellers).await,
+        }
+    }
+}
+
+/// Ends when another value has taken the place; never, where none will.
+async fn replaced<T>(values: &mut watch::Receiver<T>) {
+    if values.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,47 @@
+//! The OAuth clients of all providers, which a new configuration replaces as a whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::endpoint::TokenEndpoint;
+use crate::oauth;
+
+/// All clients, by provider name.
+pub(super) struct Clients {
+    by_provider: HashMap<String, Arc<ProviderClient>>,
+    /// By their address. One in trouble is left alone whatever configuration names it.
+    endpoints: HashMap<String, Arc<TokenEndpoint>>,
+    /// Since when they are configured so.
+    pub(super) since: OffsetDateTime,
+}
+
+/// A provider's client, and its token endpoint, which providers may share.
+pub(super) struct ProviderClient {
+    pub(super) client: Arc<oauth::Client>,
+    pub(super) endpoint: Arc<TokenEndpoint>,
+}
+
+impl Clients {
+    /// `before` are those that these replace.
+    pub(super) fn new(clients: HashMap<String, Arc<oauth::Client>>, before: Option<&Self>) -> Self {
+        let known = before.map(|before| &before.endpoints);
+        let mut endpoints = HashMap::new();
+        let mut provider = |client: Arc<oauth::Client>| {
+            let provider = client.provider();
+            let url = provider.token_url.as_ref().map(ToString::to_string);
+            let key = url.or_else(|| provider.issuer.clone()).unwrap_or_else(|| provider.name.clone());
+            let known = known.and_then(|known| known.get(&key)).cloned();
+            let endpoint = known.unwrap_or_else(|| Arc::new(TokenEndpoint::new(provider.title.clone())));
+            let endpoint = endpoints.entry(key).or_insert(endpoint).clone();
+            Arc::new(ProviderClient { client, endpoint })
+        };
+        let by_provider = clients.into_iter().map(|(name, client)| (name, provider(client))).collect();
+        Self { by_provider, endpoints, since: OffsetDateTime::now_utc() }
+    }
+
+    pub(super) fn get(&self, provider: &str) -> Option<Arc<ProviderClient>> {
+        self.by_provider.get(provider).cloned()
+    }
+}
