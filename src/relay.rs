@@ -219,10 +219,12 @@ where
             if let Ok(end) = tokio::time::timeout_at(look, poll_fn(|context| self.poll(context))).await {
                 return end;
             }
-            if std::mem::replace(&mut moved, self.moved()) != self.moved() {
+            let has_moved = std::mem::replace(&mut moved, self.moved()) != self.moved();
+            if has_moved {
                 still_since = Instant::now();
             }
-            let line = match self.last_word(still_since.elapsed() >= W::QUIET, farewell.reason) {
+            let is_still = still_since.elapsed() >= W::QUIET || (look == deadline && !has_moved);
+            let line = match self.last_word(is_still, farewell.reason) {
                 LastWord::NotYet if Instant::now() < deadline => continue,
                 LastWord::NotYet | LastWord::Silence => String::new(),
                 LastWord::Say(line) => line,

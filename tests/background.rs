@@ -83,8 +83,10 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
         let set = dates.map(|date| format!("{date} = {seconds}")).join(", ");
         let sql = format!(
             "UPDATE grants SET {set}, state = 'needs_authorization' WHERE owner = '{user}'; \
-             UPDATE accounts SET last_login_at = {seconds}, trouble = 'x', trouble_count = 1, \
-             trouble_at = {seconds}, trouble_retry_at = {seconds} WHERE name = '{user}'; \
+             UPDATE accounts SET last_login_at = {seconds}, troubles = json_object('imap', json_object( \
+             'trouble', json_object('cause', json_object('kind', 'mailbox_refused', 'text', 'x'), \
+             'cure', json_object('kind', 'unknown')), 'count', 1, 'at', {seconds}, 'retry_at', {seconds})) \
+             WHERE name = '{user}'; \
              UPDATE passwords SET created_at = {seconds}, last_used_at = {seconds} \
              WHERE account_id IN (SELECT id FROM accounts WHERE name = '{user}')"
         );

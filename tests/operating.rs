@@ -118,6 +118,22 @@ async fn what_people_were_told_is_in_the_trail() {
 }
 
 #[tokio::test]
+async fn what_a_running_serve_was_told_to_do_is_in_the_trail() {
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let _session = serving.log_in(&settings).await;
+    done(&site, &["sessions", "close", ALICE]).await;
+    done(&site, &["reload"]).await;
+    let events = events(&site, &[]).await;
+    let last: Vec<_> = events.iter().rev().take(2).map(short).collect();
+    assert_eq!(last, [("reloaded", "-", "-"), ("sessions_closed", ALICE, "sessions: 1")]);
+    let uid = rustix::process::getuid().as_raw();
+    assert!(events.iter().all(|event| event["uid"] == uid && event["surface"] == "cli"), "{events:?}");
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn those_that_need_a_person_or_end_soon_can_be_listed_alone() {
     let site = Site::with(Sandbox::builder().user(ALICE).user(BOB)).await;
     let names = async |words: &[&str]| {

@@ -32,8 +32,10 @@ async fn hostile_store() -> (Site, Value) {
     let store = rusqlite::Connection::open(site.state().join("store.sqlite")).unwrap();
     for sql in [
         "UPDATE grants SET owner = owner || ?1, scopes = scopes || ' ' || ?1, last_error = ?1 WHERE owner LIKE 'alice%'",
-        "UPDATE accounts SET last_login_from = ?1, trouble = ?1, trouble_count = 1, trouble_at = 1700000000, \
-         trouble_retry_at = 1700000000 WHERE name LIKE 'alice%'",
+        "UPDATE accounts SET last_login_from = ?1, troubles = json_object('imap', json_object('trouble', \
+         json_object('cause', json_object('kind', 'mailbox_refused', 'text', ?1), \
+         'cure', json_object('kind', 'unknown')), 'count', 1, 'at', 1700000000, 'retry_at', 1700000000)) \
+         WHERE name LIKE 'alice%'",
         "UPDATE accounts SET refusal_at = 1700000000, refusal_protocol = ?1, refusal_code = ?1, \
          refusal_cause = json_object('kind', 'recorded', 'text', ?1), \
          refusal_cure = json_object('kind', 'advice', 'text', ?1) WHERE name LIKE 'alice%'",

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
+use crate::control::audit;
 use crate::control::serving::{Running, Session, Unready};
 
 /// Where the sockets are, in the state directory.
@@ -113,8 +114,8 @@ fn sweep(state_directory: &Path) {
 /// One request and its answer.
 async fn converse(stream: UnixStream, running: Arc<Running>) {
     let owner = rustix::process::geteuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if is_trusted(peer.uid(), owner) => {}
+    let uid = match stream.peer_cred() {
+        Ok(peer) if is_trusted(peer.uid(), owner) => peer.uid(),
         Ok(peer) => {
             warn!("the user {} may not use the control socket", peer.uid());
             return;
@@ -123,12 +124,12 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
             warn!("who uses the control socket is not known: {error}");
             return;
         }
-    }
+    };
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::new(input);
     let _answering = running.answering();
     let replies = match request(&mut input).await {
-        Some(Ok(request)) => answer(&running, request).await,
+        Some(Ok(request)) => answer(&running, request, uid).await,
         Some(Err(fault)) => vec![Reply::Failed(fault)],
         None => return,
     };
@@ -155,12 +156,12 @@ fn is_trusted(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
 
-async fn answer(running: &Arc<Running>, request: Request) -> Vec<Reply> {
+async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply> {
     match request {
         Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
-        Request::Close { of } => vec![Reply::Closed(running.close(&of))],
+        Request::Close { of } => vec![Reply::Closed(running.close(&of, audit::asker(uid)).await)],
         Request::Reload if running.is_stopping() => vec![Reply::Stopping {}],
-        Request::Reload => vec![match running.reload().await {
+        Request::Reload => vec![match running.reload(audit::asker(uid)).await {
             Ok(reloaded) => Reply::Reloaded(reloaded),
             Err(error) => Reply::Failed(error.to_string()),
         }],

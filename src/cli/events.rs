@@ -112,8 +112,8 @@ mod tests {
         let day = since("2026-02-08").unwrap();
         assert_eq!(day, since("2026-02-08T00:00:00Z").unwrap());
         assert_eq!(since("2026-02-08T02:00:00+02:00").unwrap(), day);
-        let span = OffsetDateTime::now_utc() - since("7d").unwrap();
-        assert_eq!(span.whole_days(), 7);
+        let week_ago = since("7d").unwrap();
+        assert_eq!((OffsetDateTime::now_utc() - week_ago).whole_days(), 7);
         for nonsense in ["", "d", "7", "-1d", "yesterday", "2026-13-01", "99999999999999999999d"] {
             since(nonsense).unwrap_err();
         }

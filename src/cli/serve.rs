@@ -17,6 +17,7 @@ use super::print;
 use crate::admin::Desk;
 use crate::config::Config;
 use crate::control::Installation;
+use crate::control::audit;
 use crate::control::serving::{CommandLine, Prepared, Running, Serving, StopReason};
 use crate::server::{Bound, Sockets, Successor};
 
@@ -154,7 +155,7 @@ async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
         if in_terminal && !std::io::stdin().is_terminal() {
             return;
         }
-        let _ = running.reload().await;
+        let _ = running.reload(audit::signal()).await;
     }
     std::future::pending::<()>().await;
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::error::Error;
 use super::installation::Installation;
-use crate::store::{Act, Actor, TrailEntry};
+use crate::store::{Act, Actor, Store, TrailEntry};
 
 /// Entries that are read at once.
 const PAGE: u32 = 500;
@@ -31,6 +31,8 @@ pub(crate) enum Deed {
     KeysRotated,
     BackedUp,
     Restored,
+    Reloaded,
+    SessionsClosed,
 }
 
 impl Deed {
@@ -53,6 +55,8 @@ impl Deed {
             Self::KeysRotated => "keys_rotated",
             Self::BackedUp => "backed_up",
             Self::Restored => "restored",
+            Self::Reloaded => "reloaded",
+            Self::SessionsClosed => "sessions_closed",
         }
     }
 }
@@ -61,17 +65,33 @@ impl Installation {
     /// Writes down what was done to the accounts of these names; `about` says what of them.
     pub(crate) async fn record(&self, deed: Deed, accounts: &[&str], about: Option<&str>) {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
-        self.record_named(deed.name(), accounts, about).await;
+        record(&*self.store, deed, accounts, about.map(str::to_owned), command_line()).await;
     }
+}
 
-    /// The same, for a deed of another room.
-    pub(crate) async fn record_named(&self, deed: &str, accounts: Vec<String>, about: Option<&str>) {
-        let (about, actor) = (about.map(str::to_owned), command_line());
-        let act = Act { deed: deed.to_owned(), accounts, about, actor };
-        if let Err(error) = self.store.record(&act, OffsetDateTime::now_utc()).await {
-            tracing::warn!("that this was done ({deed}) cannot be written to the audit trail: {error}");
-        }
+/// Writes down what `actor` did.
+pub(super) async fn record(
+    store: &dyn Store,
+    deed: Deed,
+    accounts: Vec<String>,
+    about: Option<String>,
+    actor: Actor,
+) {
+    let deed = deed.name();
+    let act = Act { deed: deed.to_owned(), accounts, about, actor };
+    if let Err(error) = store.record(&act, OffsetDateTime::now_utc()).await {
+        tracing::warn!("that this was done ({deed}) cannot be written to the audit trail: {error}");
     }
+}
+
+/// The user of a command that asked a running `serve`.
+pub(crate) fn asker(uid: u32) -> Actor {
+    Actor { surface: "cli".to_owned(), user: Some(crate::store::user_name(uid)), uid: Some(uid) }
+}
+
+/// A signal, whose sender is not known.
+pub(crate) fn signal() -> Actor {
+    Actor { surface: "signal".to_owned(), user: None, uid: None }
 }
 
 /// The user whose command this process is. Behind `sudo` it also says who called that, as far as the environment

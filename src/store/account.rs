@@ -93,10 +93,10 @@ pub struct MailboxTrouble {
     /// Times in a row.
     pub count: u32,
     /// When it was last met.
-    #[serde(with = "time::serde::timestamp")]
+    #[serde(with = "super::dates::seconds")]
     pub at: OffsetDateTime,
     /// No other token is fetched for this door of the mailbox before this.
-    #[serde(with = "time::serde::timestamp")]
+    #[serde(with = "super::dates::seconds")]
     pub retry_at: OffsetDateTime,
 }
 

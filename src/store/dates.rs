@@ -21,6 +21,22 @@ pub(super) fn sane_date_of(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)
 }
 
+/// Seconds since 1970 in JSON, read as [`sane_date_of`] does.
+pub(super) mod seconds {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use time::OffsetDateTime;
+
+    pub(in crate::store) fn serialize<S: Serializer>(at: &OffsetDateTime, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(at.unix_timestamp())
+    }
+
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<OffsetDateTime, D::Error> {
+        i64::deserialize(from).map(super::sane_date_of)
+    }
+}
+
 /// Any date of the calendar, the days at its ends as often as all the others.
 #[cfg(test)]
 pub(crate) fn any_date() -> impl proptest::strategy::Strategy<Value = OffsetDateTime> {

@@ -15,9 +15,11 @@ use super::parts::{Parts, Shown};
 use super::running::Running;
 use crate::config::{Config, Listener, LogFormat};
 use crate::connection::Proxy;
+use crate::control::audit::{self, Deed};
 use crate::control::error::Error;
 use crate::events::Teller;
 use crate::logging;
+use crate::store::Actor;
 use crate::tls::Identity;
 
 /// What came of a reload that succeeded.
@@ -31,7 +33,7 @@ pub(crate) struct Reloaded {
 
 impl Running {
     /// Reads the configuration again and applies it. Blocks for a moment where certificates are made.
-    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reloaded, Error> {
+    pub(crate) async fn reload(self: &Arc<Self>, by: Actor) -> Result<Reloaded, Error> {
         let running = self.clone();
         let reloading = tokio::task::spawn_blocking(move || running.reload_now());
         let outcome = reloading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
@@ -40,6 +42,9 @@ impl Running {
             Ok(Reloaded { needs_restart, warnings }) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 info!("the configuration was loaded again");
+                let about = (!needs_restart.is_empty())
+                    .then(|| format!("a restart is needed for {}", needs_restart.join(", ")));
+                audit::record(&*self.store, Deed::Reloaded, Vec::new(), about, by).await;
                 if !needs_restart.is_empty() {
                     warn!("a restart is needed for the new {}", needs_restart.join(", "));
                 }

@@ -16,10 +16,11 @@ use crate::config::Config;
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
 use crate::control::answers::Receiver;
+use crate::control::audit::{self, Deed};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::shutdown::Supervisor;
-use crate::store::{Store, StoreError, fold};
+use crate::store::{Actor, Store, StoreError, fold};
 use crate::tls::Identity;
 
 /// A store that takes longer to answer helps no login.
@@ -98,10 +99,14 @@ impl Running {
     }
 
     /// Has the session of that id end, or all of the account of that name; how many these are.
-    pub(crate) fn close(&self, of: &str) -> usize {
+    pub(crate) async fn close(&self, of: &str, by: Actor) -> usize {
+        let session = self.kept.live.list().into_iter().find(|session| session.id == of);
         let closed = self.kept.live.close(of);
         if closed > 0 {
             info!(of, closed, "sessions are closed, as a person asked");
+            let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
+            let about = Some(format!("sessions: {closed}"));
+            audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
         }
         closed
     }
