@@ -21,6 +21,7 @@ use self::delivery::Delivery;
 use self::news::{Event, News};
 use crate::config::{Events, Provider};
 use crate::forecast::{self, EndCause};
+use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 use crate::store::{Act, Actor, GrantStatus, Id, NextLook, Store, StoreError, Watch};
 
@@ -54,6 +55,11 @@ impl Teller {
     ) -> Self {
         let warn = time::Duration::days(settings.warn_days.into());
         Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
+    }
+
+    /// Counts what is delivered.
+    pub fn count_in(&mut self, metrics: Arc<Metrics>) {
+        self.delivery.count_in(metrics);
     }
 
     /// Tells until it is `replaced`, which cuts no delivery.

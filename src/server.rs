@@ -165,6 +165,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
         };
         let proxy = proxy.load_full();
         if !may_connect(&proxy.sources, bound.number, peer.ip()) {
+            proxy.metrics.rejected(P::DOOR, Rejection::Source);
             debug!("{peer} is closed: its address is none of the listener's `from`");
             continue;
         }

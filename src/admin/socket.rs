@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::format_description::well_known::Rfc3339;
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -31,6 +31,9 @@ const UNFINISHED: &str = "new";
 const AT_ONCE: usize = 16;
 /// The command writes its request at once.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
+/// Of what a peer sends beside its request, so much is taken from it, for so long.
+const MOST_REST: u64 = 1024 * 1024;
+const REST_PATIENCE: Duration = Duration::from_secs(1);
 /// A command whose standard output is not read must not hold a place for longer.
 const REPLY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -123,22 +126,29 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
         }
     };
     let (input, mut output) = stream.into_split();
-    let request =
-        match timeout(REQUEST_PATIENCE, talk::line(&mut BufReader::new(input), LONGEST_REQUEST)).await {
-            Ok(Ok(Some(line))) => {
-                serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}"))
-            }
-            // It looked whether somebody is here.
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => Err(format!("not a request: {error}")),
-            Err(_) => Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs())),
-        };
-    let replies = match request {
-        Ok(request) => answer(&running, request, uid).await,
-        Err(fault) => vec![Reply::Failed(fault)],
+    let mut input = BufReader::new(input);
+    let replies = match request(&mut input).await {
+        Some(Ok(request)) => answer(&running, request, uid).await,
+        Some(Err(fault)) => vec![Reply::Failed(fault)],
+        None => return,
     };
     // A command that has gone has seen enough.
     let _ = timeout(REPLY_PATIENCE, write(&mut output, &replies)).await;
+    // What came beyond the request and is not read would take the answer away from the peer.
+    let rest = async { tokio::io::copy(&mut input.take(MOST_REST), &mut tokio::io::sink()).await };
+    let _ = timeout(REST_PATIENCE, rest).await;
+}
+
+/// What the peer wants, or why that is not known; `None` where it only looked whether somebody is here.
+async fn request(input: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<Request, String>> {
+    match timeout(REQUEST_PATIENCE, talk::line(input, LONGEST_REQUEST)).await {
+        Ok(Ok(Some(line))) => {
+            Some(serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")))
+        }
+        Ok(Ok(None)) => None,
+        Ok(Err(error)) => Some(Err(format!("not a request: {error}"))),
+        Err(_) => Some(Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs()))),
+    }
 }
 
 fn is_trusted(peer: u32, owner: u32) -> bool {

@@ -93,7 +93,7 @@ impl Prepared {
         let Self { bound, metrics, identity } = self;
         let config = &installation.config;
         let kept = Arc::new(Kept::new(installation).await?);
-        let parts = Parts::new(config, &installation.store)?;
+        let parts = Parts::new(config, &installation.store, &kept.metrics)?;
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller.clone());
         let (current_identity, identities) = watch::channel(identity.clone());

@@ -139,3 +139,6 @@ fn next_secret_end(config: &Config) -> Option<i64> {
     let usable = config.providers.values().filter(|provider| provider.is_usable());
     usable.filter_map(|provider| provider.client_secret_expires).min().map(OffsetDateTime::unix_timestamp)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! environment, which may hold a key, and is killed when it takes too long.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::news::Event;
+use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 
 /// A program that tells somebody needs seconds; one that hangs must not hold up the next event.
@@ -22,18 +24,28 @@ const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 pub(super) struct Delivery {
     command: Vec<String>,
     webhook: Option<Webhook>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Delivery {
     pub(super) fn new(command: Vec<String>, webhook: Option<Webhook>) -> Self {
-        Self { command, webhook }
+        Self { command, webhook, metrics: None }
+    }
+
+    /// Counts deliveries from now on.
+    pub(super) fn count_in(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Whether it reached anybody. What fails is logged, each way by itself.
     pub(super) async fn deliver(&self, event: &Event) -> bool {
         let Ok(json) = serde_json::to_string(event) else { return false };
         let (ran, posted) = tokio::join!(self.run(&json), self.post(&json));
-        ran || posted
+        let delivered = ran || posted;
+        if let Some(metrics) = &self.metrics {
+            metrics.event_delivered(delivered);
+        }
+        delivered
     }
 
     async fn run(&self, json: &str) -> bool {

@@ -34,8 +34,8 @@ impl<T> Store for T where
         + SettingStore
         + AnswerStore
         + ChangeStore
-        + TrailStore
         + CountStore
+        + TrailStore
 {
 }
 

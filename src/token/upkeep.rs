@@ -49,8 +49,8 @@ pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
         slots: Arc::new(Semaphore::new(AT_ONCE)),
         under_way: HashMap::new(),
         tasks: JoinSet::new(),
-        clients: inner.clients.load_full(),
         unread: Some(None),
+        clients: inner.clients.load_full(),
     };
     loop {
         let pause = match upkeep.look(&in_use).await {
@@ -70,10 +70,11 @@ struct Upkeep {
     under_way: HashMap<Id, AbortHandle>,
     /// They end with this; the refreshes that they wait for go on.
     tasks: JoinSet<()>,
-    /// As they were at the last look.
+    /// Of the configuration in force.
     clients: Arc<Clients>,
-    /// Up to which grant all were read since the start or a reload. What is due also follows from the configuration, which may
-    /// be another one than when the times in the store were worked out; `None` once all were.
+    /// Up to which grant all were read since the start, or since the configuration changed. What is due also follows
+    /// from the configuration, which may be another one than when the times in the store were worked out; `None`
+    /// once all were.
     unread: Option<Option<Id>>,
 }
 
@@ -83,12 +84,13 @@ impl Upkeep {
         while self.tasks.try_join_next().is_some() {}
         // However they ended: one that panicked must not keep its grant from being renewed.
         self.under_way.retain(|_, task| !task.is_finished());
+        let clients = self.inner.clients.load_full();
+        if !Arc::ptr_eq(&clients, &self.clients) {
+            self.clients = clients;
+            self.unread = Some(None);
+        }
         if self.under_way.len() >= MOST_WAITING {
             return Ok(SHORTEST_PAUSE);
-        }
-        let clients = self.inner.clients.load_full();
-        if !Arc::ptr_eq(&clients, &std::mem::replace(&mut self.clients, clients.clone())) {
-            self.unread = Some(None);
         }
         let (store, in_use, now) = (self.inner.store.clone(), in_use(), OffsetDateTime::now_utc());
         if let Some(after) = &self.unread {
@@ -129,8 +131,8 @@ impl Upkeep {
         if grant.accounts.is_empty() {
             return None;
         }
-        let client = self.clients.get(&grant.provider)?;
-        let known = client.client.provider();
+        let provider = self.clients.get(&grant.provider)?;
+        let known = provider.client.provider();
         // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
         if grant.kind == GrantKind::App && known.app_tokens_are_per_mailbox() && is_of_domain(&grant.owner) {
             return None;

@@ -70,6 +70,7 @@ where
             from_upstream: Vec::new(),
             watch: SessionWatch::default(),
             tell: |_| {},
+            traffic: Arc::default(),
         };
         let mut relay = Relay::new(session);
         let never = pin!(pending());

@@ -58,7 +58,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn new(config: &Config, store: &Arc<dyn Store>) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &Config,
+        store: &Arc<dyn Store>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let legs = Legs::of_configured(config)?;
         if legs.is_empty() {
             warn!(
@@ -66,7 +70,11 @@ impl Parts {
                 command::CONFIG_EXAMPLE
             );
         }
-        Ok(Self { legs, teller: teller(config, store)?.map(Arc::new) })
+        let mut teller = teller(config, store)?;
+        if let Some(teller) = &mut teller {
+            teller.count_in(metrics.clone());
+        }
+        Ok(Self { legs, teller: teller.map(Arc::new) })
     }
 
     /// The OAuth clients, by provider.

@@ -69,7 +69,7 @@ impl Running {
         };
         let filter = self.command_line.log.as_deref().or(config.log_filter.as_deref());
         let log = logging::Settings::new(config.log == LogFormat::Json, filter)?;
-        let parts = Parts::new(&config, &self.store)?;
+        let parts = Parts::new(&config, &self.store, &self.kept.metrics)?;
         let new = Shown::of(&config, &shown)?;
 
         // From here on nothing fails.

@@ -108,7 +108,7 @@ mod tests {
     }
 
     /// Whether it is a refusal that is counted, and not told.
-    fn is_counted(overheard: Option<Overheard>) -> bool {
+    fn is_counted(overheard: &Option<Overheard>) -> bool {
         matches!(overheard, Some(Overheard::Refused { .. }))
     }
 
@@ -119,9 +119,9 @@ mod tests {
             watch.overhear(b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n").is_none()
         );
         assert_eq!(refused(watch.overhear(SEND_AS)).as_deref(), Some("5.2.252"));
-        assert!(is_counted(watch.overhear(SEND_AS)));
+        assert!(is_counted(&watch.overhear(SEND_AS)));
         let recipient = watch.overhear(b"550 5.1.1 no such user\r\n");
-        assert!(is_counted(recipient), "that is about a recipient");
+        assert!(is_counted(&recipient), "that is about a recipient");
         assert!(watch.overhear(b"354 Go ahead\r\n").is_none());
         assert!(matches!(watch.overhear(b"250 2.0.0 OK queued\r\n"), Some(Overheard::MessageTaken)));
         assert!(watch.overhear(b"250 2.0.0 OK\r\n").is_none(), "a NOOP takes no message");
