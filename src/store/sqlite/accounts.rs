@@ -9,7 +9,7 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use super::Sqlite;
 use super::grants::put_grant;
 use super::limits::LimitColumns;
-use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
+use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use crate::store::{
     Account, AccountRow, AccountStore, AppPassword, Authorization, Granted, Id, Limits, StoreError, Verifier,
     fold,
@@ -36,21 +36,19 @@ impl AccountStore for Sqlite {
     }
 
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        // Names hold no control characters, so the line feed parts them.
         let sql = concat!(
             "SELECT ",
             ACCOUNT_COLUMNS!(),
             ", ",
             GRANT_COLUMNS!(),
             ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
-             (SELECT group_concat(name, char(10)) FROM (SELECT n.name FROM login_names n \
+             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
              WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
              FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id WHERE a.name > ? ORDER BY a.name LIMIT ?"
         );
         let rows = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit).fetch_all(&self.pool()?).await?;
         let read = |row: &SqliteRow| {
-            let aliases: Option<String> = row.try_get("aliases")?;
-            let aliases = aliases.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect();
+            let aliases = names(&row.try_get::<String, _>("aliases")?);
             let passwords: i64 = row.try_get("passwords")?;
             Ok(AccountRow {
                 account: Account { aliases, ..account(row)? },

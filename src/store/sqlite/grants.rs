@@ -6,7 +6,9 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use super::rows::{GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, seconds, time_of};
+use super::rows::{
+    GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
+};
 use crate::store::{
     Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, NextLook, Right, StoreError, Watch, fold,
 };
@@ -21,7 +23,7 @@ macro_rules! STATUS {
             "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
              g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
              g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
-             group_concat(a.name, char(10)) AS names, ",
+             json_group_array(a.name) FILTER (WHERE a.name NOT NULL) AS names, ",
             "g.",
             $look,
             " AS look FROM grants g LEFT JOIN accounts a ON a.grant_id = g.id AND NOT a.disabled"
@@ -30,7 +32,7 @@ macro_rules! STATUS {
 }
 macro_rules! page_by {
     ($column:literal) => {
-        concat!(STATUS!($column), " WHERE g.id > ? GROUP BY g.id HAVING names NOT NULL ORDER BY g.id LIMIT ?")
+        concat!(STATUS!($column), " WHERE g.id > ? GROUP BY g.id HAVING names <> '[]' ORDER BY g.id LIMIT ?")
     };
 }
 macro_rules! due_by {
@@ -244,8 +246,6 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
 
 fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
     let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
-    // Names hold no control characters, so the line feed parts them.
-    let names: Option<String> = row.try_get("names")?;
     Ok(GrantStatus {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
@@ -261,7 +261,7 @@ fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
         failed_at: time_of(row, "failed_at")?,
         retry_at: time_of(row, "retry_at")?,
         last_login_at: time_of(row, "last_login_at")?,
-        accounts: names.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect(),
+        accounts: names(&row.try_get::<Option<String>, _>("names")?.unwrap_or_default()),
         told: row.try_get("told")?,
         look: row.try_get("look")?,
     })

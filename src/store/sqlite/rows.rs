@@ -66,6 +66,11 @@ impl Columns for rusqlite::Row<'_> {
     }
 }
 
+/// A column of names, as JSON: a name that is stored from before may hold anything, line feeds included.
+pub(super) fn names(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
 /// The account of a row; its aliases are not in it.
 pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
     Ok(Account {

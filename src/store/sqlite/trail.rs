@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use time::{Duration, OffsetDateTime};
 
 use super::Sqlite;
-use super::rows::time_of;
+use super::rows::{names, time_of};
 use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
 /// Long enough for the yearly question who did it.
@@ -23,7 +23,7 @@ impl TrailStore for Sqlite {
         sqlx::query(sql)
             .bind(now.unix_timestamp())
             .bind(&act.deed)
-            .bind(act.accounts.join("\n"))
+            .bind(serde_json::to_string(&act.accounts).unwrap_or_default())
             .bind(&act.about)
             .bind(&act.actor.surface)
             .bind(&act.actor.user)
@@ -53,17 +53,12 @@ impl TrailStore for Sqlite {
 }
 
 fn entry(row: &SqliteRow) -> Result<TrailEntry, StoreError> {
-    let names: String = row.try_get("accounts")?;
+    let accounts = names(&row.try_get::<String, _>("accounts")?);
     let actor =
         Actor { surface: row.try_get("surface")?, user: row.try_get("user")?, uid: row.try_get("uid")? };
     Ok(TrailEntry {
         number: row.try_get("id")?,
         at: time_of(row, "at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        act: Act {
-            deed: row.try_get("deed")?,
-            accounts: names.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-            about: row.try_get("about")?,
-            actor,
-        },
+        act: Act { deed: row.try_get("deed")?, accounts, about: row.try_get("about")?, actor },
     })
 }

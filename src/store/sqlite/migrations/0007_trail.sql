@@ -1,5 +1,6 @@
--- What upkeep and events look at again, and when. A write that may change the answer puts a negative number there, other
--- each time: it is due at once, and whoever worked out a time from the row of before does not overwrite it.
+-- What upkeep and events look at again, and when. A write that may change the answer puts a negative number there, another
+-- each time: the grant is due at once, and a process that worked out a time from the row of before does not
+-- overwrite it.
 ALTER TABLE grants ADD COLUMN upkeep_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE grants ADD COLUMN news_at INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX grants_by_upkeep ON grants (upkeep_at);
@@ -26,8 +27,8 @@ END;
 -- Lists go through the accounts by name, page by page.
 CREATE INDEX accounts_by_name ON accounts (name);
 
--- What was done to this installation, by whom, and what people were told. Names and no secret. `accounts` are names with
--- line feeds between; `surface` is where it was done; `user` and `uid` are the operating system's, where there are any.
+-- What was done to this installation, by whom, and what people were told. Names and no secret. `accounts` are names,
+-- as a JSON array; `surface` is where it was done; `user` and `uid` are the operating system's, where there are any.
 CREATE TABLE trail (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
