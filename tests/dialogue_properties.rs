@@ -52,7 +52,7 @@ const SENDER: &[&[u8]] = &[
 #[rustfmt::skip]
 const SUBMISSION_PROVIDER: &[&[u8]] = &[
     b"220 x ESMTP\r\n", b"220-x\r\n", b"250-x\r\n", b"250-AUTH LOGIN XOAUTH2\r\n", b"250 AUTH OAUTHBEARER XOAUTH2\r\n",
-    b"250-AUTH=XOAUTH2\r\n", b"250-STARTTLS\r\n", b"250-SIZE 1000\r\n", b"250 PIPELINING\r\n", b"250 AUTH PLAIN\r\n",
+    b"250-AUTH=XOAUTH2\r\n", b"250-STARTTLS\r\n", b"250-SIZE 1000\r\n", b"250 PIPELINING\r\n", b"250 AUTH PLAIN\r\n", b"250 AUTH \x1b[2J\0 NTLM\r\n",
     b"334 \r\n", b"334\n", b"334 eyJzdGF0dXMiOiI0MDAifQ==\r\n", b"235 2.7.0 Accepted\r\n", b"235-2.7.0 in\r\n",
     b"535 5.7.3 Authentication unsuccessful [X 2026]\r\n", b"535-5.7.8 Username and Password not accepted.\r\n",
     b"535 5.7.8  https://support.google.com/mail/?p=BadCredentials x\r\n", b"535 5.7.139 x, account locked.\r\n",

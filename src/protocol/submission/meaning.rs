@@ -42,7 +42,7 @@ pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
     let is_for_passwords = |name: &String| matches!(name.as_str(), "PLAIN" | "LOGIN" | "CRAM-MD5" | "NTLM");
     match offered.iter().all(is_for_passwords) {
         true => Refusal::PasswordsOnly(Door::Submission),
-        false => Refusal::NoCommonMechanism(offered.join(", ")),
+        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
     }
 }
 
