@@ -162,8 +162,8 @@ pub trait Protocol: Sized + Send + Sync {
     /// The same, to go on with.
     fn dialogue(&mut self) -> &mut Self::Dialogue;
 
-    /// Tells the dialogue, before it begins, what may be said of every provider that the client may turn out to
-    /// be at. A protocol whose client asks again after its login has no use for it.
+    /// Tells the dialogue, before it begins, what every configured provider supports. A protocol whose client asks
+    /// again after its login has no use for it.
     fn promise(&mut self, promises: &Arc<Promises>) {
         self.dialogue().promise(promises);
     }

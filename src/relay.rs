@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use self::direction::Direction;
+use self::direction::{Direction, Failure};
 use crate::protocol::{LastWord, Overheard, Watch};
 
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks. A
@@ -167,21 +167,35 @@ where
         let before = self.moved();
         let traffic = &*self.traffic;
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, &mut |_: &[u8]| {});
-        if let Poll::Ready(Err(failure)) = up {
-            return Poll::Ready(failure.end(End::ClientFailed, End::UpstreamFailed));
+        match up {
+            // The provider takes no more, and may have said why: a `552` has still to reach the client.
+            Poll::Ready(Err(Failure::Writer(error))) => {
+                self.first_end.get_or_insert(End::UpstreamFailed(error.kind()));
+                self.up.discard();
+                context.waker().wake_by_ref();
+            }
+            Poll::Ready(Err(Failure::Reader(error))) => return Poll::Ready(End::ClientFailed(error.kind())),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         if self.up.has_ended() {
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
-            let heard = (piece.len() <= W::LISTENS_TO).then(|| self.watch.overhear(piece)).flatten();
-            if let Some(overheard) = heard {
-                (self.tell)(overheard);
+            if piece.len() <= W::LISTENS_TO {
+                self.watch.overhear(piece, &mut self.tell);
             }
         };
         let down = self.down.poll(context, &mut self.upstream, &mut self.client, &traffic.down, overhear);
-        if let Poll::Ready(Err(failure)) = down {
-            return Poll::Ready(failure.end(End::UpstreamFailed, End::ClientFailed));
+        match down {
+            // The same, where the provider's last words are followed by a reset.
+            Poll::Ready(Err(Failure::Reader(error))) => {
+                self.first_end.get_or_insert(End::UpstreamFailed(error.kind()));
+                self.up.discard();
+                self.down.end_here();
+                context.waker().wake_by_ref();
+            }
+            Poll::Ready(Err(Failure::Writer(error))) => return Poll::Ready(End::ClientFailed(error.kind())),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         if self.down.has_ended() {
             self.first_end.get_or_insert(End::Upstream);
@@ -198,7 +212,7 @@ where
 
     fn poll_half_closed(&mut self, context: &mut Context<'_>, moved: bool) -> Poll<()> {
         let patience = match self.first_end {
-            Some(End::Upstream) => UPSTREAM_CLOSED_IDLE,
+            Some(End::Upstream | End::UpstreamFailed(_)) => UPSTREAM_CLOSED_IDLE,
             _ => CLIENT_CLOSED_IDLE,
         };
         let timer = self.half_closed_idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
@@ -325,6 +339,44 @@ mod tests {
             program.read_to_string(&mut came).await.unwrap();
             assert_eq!(came, format!("{handed_over}{said}"));
         }
+    }
+
+    /// A provider that refuses a message halfway says why, hangs up, and resets what the sender goes on sending.
+    #[tokio::test]
+    async fn what_a_provider_says_before_it_hangs_up_reaches_a_client_that_goes_on_sending() {
+        const REPLY: &[u8] = b"552 5.3.4 The message is too big\r\n";
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut provider, _) = listener.accept().await.unwrap();
+        let (client, program) = duplex(1000);
+        let (from_client, from_upstream) = (Vec::new(), Vec::new());
+        let watch = SessionWatch::default();
+        let traffic = Arc::default();
+        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {}, traffic };
+        let mut relay = Relay::new(session);
+        let never = pin!(pending());
+        let refusing = async {
+            let mut begun = [0; 4096];
+            provider.read_exact(&mut begun).await.unwrap();
+            provider.write_all(REPLY).await.unwrap();
+            // What lies unread in it makes this a reset.
+            drop(provider);
+        };
+        let (mut heard, mut sending) = tokio::io::split(program);
+        let talking = async {
+            let mut came = Vec::new();
+            let send = async {
+                let message = vec![b'x'; 1 << 20];
+                let _ = sending.write_all(&message).await;
+            };
+            let hear = heard.read_to_end(&mut came);
+            let ((), _) = tokio::join!(send, hear);
+            let _ = sending.shutdown().await;
+            came
+        };
+        let (summary, (), came) = tokio::join!(relay.run(never), refusing, talking);
+        assert_eq!(came, REPLY);
+        assert!(matches!(summary.end, End::UpstreamFailed(_)), "{summary:?}");
     }
 
     /// What the mail program does not take stops the provider after one read.

@@ -55,21 +55,17 @@ impl Refusals {
 }
 
 impl Accounts {
-    /// Remembers that the provider refused something in a session of this account.
-    pub async fn note_refusal(&self, account: &Account, refusal: LastRefusal) {
-        if self.refusals.note(&account.id, refusal) {
-            self.write_refusal(account).await;
+    /// Remembers what the provider refused in a session of this account, or that it took a message since. Whether
+    /// that is news, which [`Accounts::write_refusal`] puts into the store.
+    pub fn refusal_changes(&self, account: &Account, refusal: Option<LastRefusal>) -> bool {
+        match refusal {
+            Some(refusal) => self.refusals.note(&account.id, refusal),
+            None => self.refusals.forget(&account.id),
         }
     }
 
-    /// Forgets it, because the provider took something of the kind since. Cheap where nothing is on record.
-    pub async fn clear_refusal(&self, account: &Account) {
-        if self.refusals.forget(&account.id) {
-            self.write_refusal(account).await;
-        }
-    }
-
-    async fn write_refusal(&self, account: &Account) {
+    /// Writes down what is remembered by now.
+    pub async fn write_refusal(&self, account: &Account) {
         let _writing = self.refusals.writing.lock().await;
         let known = self.refusals.known().get(&account.id).cloned();
         if let Err(error) = self.store.set_refusal(&account.id, known.as_ref()).await {

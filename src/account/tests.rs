@@ -227,6 +227,13 @@ fn refused(at: OffsetDateTime, code: &str) -> LastRefusal {
     LastRefusal { at, protocol: "submission".to_owned(), code: code.to_owned(), trouble }
 }
 
+/// As a session does.
+async fn remember(accounts: &Accounts, account: &Account, refusal: Option<LastRefusal>) {
+    if accounts.refusal_changes(account, refusal) {
+        accounts.write_refusal(account).await;
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_written_once_and_cleared_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -234,26 +241,26 @@ async fn a_refusal_is_written_once_and_cleared_once() {
     let (account, now) = (alice(&accounts).await, OffsetDateTime::now_utc().replace_nanosecond(0).unwrap());
     let store = accounts.store.clone();
     let at_first = store.changes().await.unwrap();
-    accounts.clear_refusal(&account).await;
+    remember(&accounts, &account, None).await;
     assert_eq!(store.changes().await.unwrap(), at_first, "nothing was on record");
 
-    accounts.note_refusal(&account, refused(now, "5.7.60")).await;
+    remember(&accounts, &account, Some(refused(now, "5.7.60"))).await;
     let noted = store.changes().await.unwrap();
     assert_eq!(alice(&accounts).await.refusal, Some(refused(now, "5.7.60")));
     for seconds in 0..59 {
-        accounts.note_refusal(&account, refused(now + time::Duration::seconds(seconds), "5.7.60")).await;
+        remember(&accounts, &account, Some(refused(now + time::Duration::seconds(seconds), "5.7.60"))).await;
     }
     assert_eq!(store.changes().await.unwrap(), noted, "the same again is no news");
     let later = refused(now + time::Duration::minutes(1), "5.7.60");
     let other = refused(now, "5.7.57");
     for refusal in [later, other] {
-        accounts.note_refusal(&account, refusal.clone()).await;
+        remember(&accounts, &account, Some(refusal.clone())).await;
         assert_eq!(alice(&accounts).await.refusal, Some(refusal));
     }
-    accounts.clear_refusal(&account).await;
+    remember(&accounts, &account, None).await;
     assert_eq!(alice(&accounts).await.refusal, None);
     let cleared = store.changes().await.unwrap();
-    accounts.clear_refusal(&account).await;
+    remember(&accounts, &account, None).await;
     assert_eq!(store.changes().await.unwrap(), cleared);
 }
 
@@ -268,7 +275,7 @@ async fn a_refusal_of_before_is_cleared_by_a_session_that_began_with_it() {
         panic!("not admitted")
     };
     assert_eq!(admitted.account.refusal, Some(refusal));
-    accounts.clear_refusal(&admitted.account).await;
+    remember(&accounts, &admitted.account, None).await;
     assert_eq!(alice(&accounts).await.refusal, None);
 }
 

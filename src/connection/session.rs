@@ -87,26 +87,32 @@ fn count(proxy: &Proxy, session: &LiveSession, overheard: &Overheard) {
     }
 }
 
-/// At once, so that the commands show it while the session goes on, and without holding the session up.
+/// At once, so that the commands show it while the session goes on, and without holding the session up. What a
+/// session remembers of refused messages changes in the order in which the provider spoke.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
-    if matches!(overheard, Overheard::Refused { .. }) {
-        return;
-    }
+    let trouble = match overheard {
+        Overheard::Refused { .. } => return,
+        Overheard::Trouble(advice) => {
+            warn!(account = account.name, "{advice}");
+            Some(advice.trouble())
+        }
+        Overheard::MessageRefused { code, advice } => {
+            warn!(account = account.name, code, "the provider refused a message: {advice}");
+            let (at, protocol) = (OffsetDateTime::now_utc(), door.name().to_owned());
+            let refusal = LastRefusal { at, protocol, code, trouble: advice.trouble() };
+            if !proxy.accounts.refusal_changes(account, Some(refusal)) {
+                return;
+            }
+            None
+        }
+        Overheard::MessageTaken if !proxy.accounts.refusal_changes(account, None) => return,
+        Overheard::MessageTaken => None,
+    };
     let (proxy, account) = (proxy.clone(), account.clone());
     let writing = async move {
-        match overheard {
-            Overheard::Trouble(advice) => {
-                proxy.accounts.note_trouble(&account, door, advice.trouble()).await;
-                warn!(account = account.name, "{advice}");
-            }
-            Overheard::MessageRefused { code, advice } => {
-                warn!(account = account.name, code, "the provider refused a message: {advice}");
-                let (at, protocol) = (OffsetDateTime::now_utc(), door.name().to_owned());
-                let refusal = LastRefusal { at, protocol, code, trouble: advice.trouble() };
-                proxy.accounts.note_refusal(&account, refusal).await;
-            }
-            Overheard::Refused { .. } => {}
-            Overheard::MessageTaken => proxy.accounts.clear_refusal(&account).await,
+        match trouble {
+            Some(trouble) => proxy.accounts.note_trouble(&account, door, trouble).await,
+            None => proxy.accounts.write_refusal(&account).await,
         }
     };
     tokio::spawn(writing.in_current_span());

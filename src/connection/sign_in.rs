@@ -28,6 +28,9 @@ use crate::wire::Wire;
 
 type SignedIn = (Accepted, Wire<Stream>);
 
+/// Kept back of a login's share for the sign-in itself, where a session of the account has to be waited for.
+const SIGN_IN_RESERVE: Duration = Duration::from_secs(5);
+
 /// Why an attempt gave no session.
 enum Failed {
     Token(TokenFailure),
@@ -59,7 +62,8 @@ impl<P: Protocol> Connection<P> {
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
         let limit = dialler.service.max_connections_per_account;
-        let permit = self.pass_gate(account, limit, deadline).await?;
+        let at_the_gate = deadline - SIGN_IN_RESERVE.min(share / 4);
+        let permit = self.pass_gate(account, limit, at_the_gate).await?;
         let has_token = AtomicBool::new(false);
         let attempt = Attempt {
             connection: self,
@@ -237,7 +241,7 @@ impl<P: Protocol> Attempt<'_, P> {
         credential.greeted = fresh && greets;
         let mut outcome = self.dialogue.authenticate(&mut upstream, &credential).await;
         // A provider that hangs up after a refusal is asked for the other name on a new connection.
-        if let (Err(Refusal::Closed), Some(user)) = (&outcome, credential.or_user) {
+        if let (true, Err(Refusal::Closed), Some(user)) = (fresh, &outcome, credential.or_user) {
             upstream = self.dial().await?;
             let other = Credential { user, or_user: None, greeted: greets, ..credential };
             outcome = self.dialogue.authenticate(&mut upstream, &other).await;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::error::Unproven;
 use super::providers::Legs;
 use crate::config::{Door, Names};
+use crate::protocol::{Credential, Refusal};
 use crate::secret::Secret;
+use crate::tls::Stream;
+use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
 /// Longer than any provider takes that is worth waiting for.
@@ -24,12 +27,35 @@ pub(super) async fn prove(
     let service = &dialler.service;
     let step = Cell::new("a connection");
     let attempt = async {
-        let mut upstream = Wire::new(dialler.dial().await?);
-        step.set("the sign-in");
-        door.sign_in(&mut upstream, &service.credential(names, token)).await?;
+        let connected = || step.set("the sign-in");
+        let (mut upstream, _) = sign_in::<Unproven>(dialler, names, token, connected).await?;
         step.set(door.look_command());
         Ok(door.look_in(&mut upstream).await?)
     };
     let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
+}
+
+/// Signs in with `token` and one of `names`, as a login does, and returns the name that was taken. A provider that hangs
+/// up after it refused the first name is asked for the other on a new connection.
+pub(super) async fn sign_in<E: From<DialError> + From<Refusal>>(
+    dialler: &Dialler,
+    names: Names<'_>,
+    token: &Secret,
+    connected: impl Fn(),
+) -> Result<(Wire<Stream>, String), E> {
+    let (door, credential) = (dialler.service.door, dialler.service.credential(names, token));
+    let mut upstream = Wire::new(dialler.dial().await?);
+    connected();
+    match (door.sign_in(&mut upstream, &credential).await, credential.or_user) {
+        (Err(Refusal::Closed), Some(user)) => {
+            let mut upstream = Wire::new(dialler.dial().await?);
+            door.sign_in(&mut upstream, &Credential { or_user: None, user, ..credential }).await?;
+            Ok((upstream, user.to_owned()))
+        }
+        (outcome, or_user) => {
+            let by_other_name = outcome?.by_other_name;
+            Ok((upstream, or_user.filter(|_| by_other_name).unwrap_or(credential.user).to_owned()))
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub trait ClientDialogue {
     /// At its very beginning.
     fn new(channel: Channel, limits: Limits) -> Self;
 
-    /// Tells it, before it begins, what may be said of every provider that the client may turn out to be at.
+    /// Tells it, before it begins, what every configured provider supports.
     fn promise(&mut self, _promises: &Arc<Promises>) {}
 
     /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.

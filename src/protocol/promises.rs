@@ -1,7 +1,7 @@
 //! What may be promised to a client before its provider is known.
 
-/// Capabilities, in the protocol's own words, that every provider has whom a client may turn out to be at: a
-/// client asks once, before it logs in, and goes by the answer afterwards.
+/// Capabilities, in the protocol's own words, that every configured provider has. A client asks for them once, before
+/// it logs in, and goes by the answer afterwards; which provider it belongs to is known only then.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Promises(Vec<String>);
 

@@ -17,9 +17,9 @@ pub trait Watch: Default + Send {
     /// So long without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
-    /// Shown each piece of what the provider sends that is not too long, before it is passed on. What it tells about the
-    /// session as such is returned, once. It runs within the relay's read, so it must cost next to nothing.
-    fn overhear(&mut self, piece: &[u8]) -> Option<Overheard>;
+    /// Shown each piece of what the provider sends that is not too long, before it is passed on. What it says about
+    /// the session as such goes to `tell`, once. It runs within the relay's read, so it must cost next to nothing.
+    fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard));
 
     /// What the client may be told, where the session is to end, all was passed on, and the provider has been
     /// silent for a moment after `tail`. `reason` is one sentence for the person.

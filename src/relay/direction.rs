@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::End;
 use crate::protocol::Tail;
 
 /// One read at most: whole TLS records, as many as a stream takes in one system call.
@@ -36,6 +35,9 @@ pub(super) struct Direction {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
+    /// The writer takes no more: what comes is read and dropped, so that no reset overtakes what the other
+    /// direction has still to say.
+    Discarding,
     /// The reader is at its end; the writer is to be closed.
     Closing,
     Closed,
@@ -45,16 +47,6 @@ enum State {
 pub(super) enum Failure {
     Reader(io::Error),
     Writer(io::Error),
-}
-
-impl Failure {
-    /// What the session ends with, where `reader` and `writer` are what a failure of either side is.
-    pub(super) fn end(self, reader: fn(io::ErrorKind) -> End, writer: fn(io::ErrorKind) -> End) -> End {
-        match self {
-            Self::Reader(error) => reader(error.kind()),
-            Self::Writer(error) => writer(error.kind()),
-        }
-    }
 }
 
 impl Direction {
@@ -75,6 +67,18 @@ impl Direction {
         self.state == State::Closed
     }
 
+    /// Reads on for nothing, unless the reader is at its end: the writer has failed.
+    pub(super) fn discard(&mut self) {
+        self.pending = Vec::new();
+        self.sent = 0;
+        self.state = if self.has_ended() { State::Closed } else { State::Discarding };
+    }
+
+    /// Nothing more is read: what was read before is passed on, and then the end.
+    pub(super) fn end_here(&mut self) {
+        self.state = State::Closing;
+    }
+
     /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
     /// been passed on. What is read is added to `moved`.
     pub(super) fn poll(
@@ -90,6 +94,7 @@ impl Direction {
             ready!(self.poll_send_pending(context, writer)).map_err(Failure::Writer)?;
             match self.state {
                 State::Closed => return Poll::Ready(Ok(())),
+                State::Discarding => return self.poll_discard(context, reader).map(Ok),
                 State::Closing => {
                     ready!(Pin::new(&mut *writer).poll_shutdown(context)).map_err(Failure::Writer)?;
                     self.state = State::Closed;
@@ -114,6 +119,25 @@ impl Direction {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    fn poll_discard(&mut self, context: &mut Context<'_>, reader: &mut (impl AsyncRead + Unpin)) -> Poll<()> {
+        let mut dropped = 0;
+        while dropped < TURN {
+            let read = BUFFER.with_borrow_mut(|scratch| {
+                let mut read = ReadBuf::new(scratch);
+                Pin::new(&mut *reader).poll_read(context, &mut read).map_ok(|()| read.filled().len() as u64)
+            });
+            match ready!(read) {
+                Ok(count @ 1..) => dropped += count,
+                Ok(0) | Err(_) => {
+                    self.state = State::Closed;
+                    return Poll::Ready(());
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn remember(&mut self, bytes: &[u8]) {

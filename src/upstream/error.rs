@@ -4,7 +4,7 @@ use std::io;
 
 use super::ProxyError;
 use crate::config::Door;
-use crate::protocol::{MendedBy, Refusal};
+use crate::protocol::{Code, Refusal};
 use crate::tls::ConnectError;
 
 /// Why there is no connection to a provider.
@@ -77,7 +77,10 @@ impl DialError {
         match self {
             Self::NoServer { .. } => false,
             Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } => true,
-            Self::BeginTls { refusal, .. } => refusal.mended_by() == MendedBy::Time,
+            // As after TLS: what a client is told of it decides.
+            Self::BeginTls { refusal, .. } => {
+                matches!(refusal.denial().code, Code::Unavailable | Code::Limit | Code::ServerBug)
+            }
             Self::Tls(error) => error.is_transient(),
         }
     }

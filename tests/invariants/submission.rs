@@ -98,10 +98,11 @@ pub(crate) fn provider(input: &[u8]) {
 fn overhear<'a>(pieces: impl Iterator<Item = &'a [u8]>) {
     let mut watch = SessionWatch::default();
     for piece in pieces {
-        if let Some(Overheard::MessageRefused { code, advice }) = watch.overhear(piece) {
+        watch.overhear(piece, &mut |overheard| {
+            let Overheard::MessageRefused { code, advice } = overheard else { return };
             assert!(code.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'), "{code:?}");
             assert!(!advice.cause.is_empty() && !advice.remedy.is_empty());
-        }
+        });
     }
 }
 

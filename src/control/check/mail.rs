@@ -9,10 +9,9 @@ use tokio::time::timeout;
 use super::step::{Finding, PATIENCE, Steps};
 use crate::config::{Endpoint, Names};
 use crate::control::error::Error;
+use crate::control::proof::sign_in;
 use crate::secret::Secret;
-use crate::tls::Stream;
 use crate::upstream::Dialler;
-use crate::wire::Wire;
 
 /// Whether a TLS connection to the mail server can be made.
 pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> bool {
@@ -93,7 +92,7 @@ pub(super) async fn opens(
 ) -> bool {
     let endpoint = || dialler.service.endpoint.clone();
     let started = Instant::now();
-    let signed_in = timeout(PATIENCE, sign_in(dialler, names, token)).await;
+    let signed_in = timeout(PATIENCE, sign_in::<Error>(dialler, names, token, || ())).await;
     let (mut session, name) = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
         Ok(signed_in) => signed_in,
         Err(error) => return steps.done("sign-in", Some(started), Err(error)),
@@ -110,17 +109,4 @@ pub(super) async fn opens(
             steps.done("folders", Some(started), Err(Error::SilentLook { endpoint, command }))
         }
     }
-}
-
-/// A session, and the name that opened it.
-async fn sign_in(
-    dialler: &Dialler,
-    names: Names<'_>,
-    token: &Secret,
-) -> Result<(Wire<Stream>, String), Error> {
-    let credential = dialler.service.credential(names, token);
-    let mut session = Wire::new(dialler.dial().await?);
-    let accepted = dialler.service.door.sign_in(&mut session, &credential).await?;
-    let name = credential.or_user.filter(|_| accepted.by_other_name).unwrap_or(credential.user);
-    Ok((session, name.to_owned()))
 }

@@ -224,7 +224,7 @@ impl Dialogue {
         None
     }
 
-    /// The reply to EHLO: what every provider keeps whom this client may turn out to be at.
+    /// The reply to EHLO: what every configured provider supports, because the client's own is not known yet.
     fn greet(&self, outbox: &mut Buffer) {
         let own = match self.channel {
             Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",

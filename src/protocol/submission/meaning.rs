@@ -136,6 +136,14 @@ const WEB_LOGIN: Advice = Advice::person(
     "The mail provider wants you to sign in with a browser first",
     "sign in there and try again",
 );
+const TURNED_AWAY: Advice = Advice::person(
+    "The mail provider's server turns this machine's connection away",
+    "try again later; if it stays so, check the provider's `smtp` host and port, and whether this machine's address is blocked",
+);
+const NOT_UNDERSTOOD: Advice = Advice::person(
+    "The mail provider's server did not understand the sign-in",
+    "check `smtp` and `mechanisms` of the provider",
+);
 const NOT_ALLOWED: Advice = Advice {
     cause: "The mail provider does not let this account send",
     remedy: "ask the administrator of the mailbox",
@@ -160,9 +168,14 @@ pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
     }
 }
 
-/// What a refusal means that comes instead of a greeting, or before a token was seen.
+/// What a refusal means that comes instead of a greeting, or before a token was seen: unless the text tells more, it
+/// is about the server or this machine's address, and not about the account.
 pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
+    let is_known = known(reply, &reply.text()).is_some();
     match refused(reply, heard) {
+        Refusal::Disabled(said) | Refusal::WebLogin { said, .. } if !is_known => {
+            Refusal::Unavailable(Said { advice: TURNED_AWAY, ..said })
+        }
         Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
         other => other,
     }
@@ -175,6 +188,7 @@ fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
         (534, _) => (Verdict::WebLogin, WEB_LOGIN),
         // Exchange's words for a message that it cannot read stand there, too.
         (501 | 535, _) | (_, Some("5.7.3" | "5.7.8")) => (Verdict::Token, TOKEN),
+        (500 | 502..=504 | 555, _) => (Verdict::Disabled, NOT_UNDERSTOOD),
         _ => (Verdict::Disabled, NOT_ALLOWED),
     }
 }

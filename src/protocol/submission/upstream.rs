@@ -115,6 +115,11 @@ impl<'a> SignIn<'a> {
             State::Silent => {}
             State::Ehlo => match reply.code {
                 250 => self.authenticate(&reply, outbox)?,
+                // It may be the client's name that it does not like.
+                500..=599 if self.name != NAME => {
+                    self.name = NAME;
+                    self.say_ehlo(outbox);
+                }
                 400..=599 => return Err(turned_away(&reply, self.heard.take())),
                 _ => return Err(violation("it did not answer EHLO as a submission server does")),
             },

@@ -1,8 +1,8 @@
 //! A session after the login: what the provider's replies tell, and the last word.
 //!
-//! In the provider's direction come replies and nothing else, so mail is never looked at. Two things are kept of
-//! them: whether the client has been told to send its message (`354`), and what was told last, so that it is told
-//! once.
+//! In the provider's direction come replies and nothing else, so mail is never looked at. Three things are kept of
+//! them: whether the client has been told to send its message (`354`), the code of a line that has not come whole,
+//! and what was told last, so that it is told once.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use crate::protocol::{LastWord, Overheard, Tail, Watch};
 pub struct SessionWatch {
     /// The last reply was `354`: a message is on its way, or its reply is.
     in_message: bool,
-    /// The last piece ended within a line.
-    in_line: bool,
+    /// The beginning of a line that the last piece ended within: enough for its code.
+    torn: [u8; 4],
+    /// How much of that line has come, as far as it is kept; 0 between two lines.
+    torn_len: usize,
     /// The refusal that was told last, until a message is taken.
     told: Option<&'static str>,
 }
@@ -28,26 +30,15 @@ impl Watch for SessionWatch {
     /// A sender that has moved nothing for so long is between two messages, and not within a chunk (RFC 3030).
     const QUIET: Duration = Duration::from_secs(5);
 
-    fn overhear(&mut self, piece: &[u8]) -> Option<Overheard> {
-        let begins_in_line = std::mem::replace(&mut self.in_line, !piece.ends_with(b"\n"));
-        let mut rest = piece;
-        if begins_in_line {
-            let end = memchr::memchr(b'\n', rest)? + 1;
-            rest = rest.get(end..)?;
-        }
-        let mut news = None;
+    fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
+        let Some(mut rest) = self.mend_torn_line(piece, tell) else { return };
         while let Some(end) = reply_end(rest) {
-            let (reply, behind) = rest.split_at_checked(end)?;
+            let (reply, behind) = rest.split_at_checked(end).unwrap_or((rest, b""));
             rest = behind;
-            let heard = self.hear(&Reply::read(reply));
-            news = match (news, heard) {
-                (Some(news @ Overheard::MessageRefused { .. }), Some(Overheard::Refused { .. })) => {
-                    Some(news)
-                }
-                (news, heard) => heard.or(news),
-            };
+            self.hear(&Reply::read(reply), tell);
         }
-        news
+        let begun = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+        self.keep_torn_line(rest.get(begun..).unwrap_or_default());
     }
 
     fn last_word(&self, tail: Tail, reason: &str) -> LastWord {
@@ -59,24 +50,51 @@ impl Watch for SessionWatch {
 }
 
 impl SessionWatch {
-    fn hear(&mut self, reply: &Reply<'_>) -> Option<Overheard> {
-        let was_in_message = std::mem::replace(&mut self.in_message, reply.code == 354);
-        match reply.code {
-            200..=299 if was_in_message => {
-                self.told = None;
-                Some(Overheard::MessageTaken)
+    /// What of `piece` comes behind the line that the piece before it ended within. Of that line the code alone
+    /// counts. `None` where it goes on.
+    fn mend_torn_line<'a>(&mut self, piece: &'a [u8], tell: &mut dyn FnMut(Overheard)) -> Option<&'a [u8]> {
+        if self.torn_len == 0 {
+            return Some(piece);
+        }
+        let end = memchr::memchr(b'\n', piece).map(|at| at + 1);
+        self.keep_torn_line(piece.get(..end.unwrap_or(piece.len())).unwrap_or_default());
+        let rest = piece.get(end?..)?;
+        let (line, length) = (self.torn, std::mem::take(&mut self.torn_len));
+        if let Some((code, false)) = line_code(line.get(..length).unwrap_or_default()) {
+            self.take_note(code, tell);
+        }
+        Some(rest)
+    }
+
+    /// Keeps as much of a line that has no end yet as its code takes.
+    fn keep_torn_line(&mut self, begun: &[u8]) {
+        for (kept, byte) in self.torn.iter_mut().skip(self.torn_len).zip(begun) {
+            *kept = *byte;
+            self.torn_len += 1;
+        }
+    }
+
+    /// Whether a message is under way after a reply of `code`, and whether that took one.
+    fn take_note(&mut self, code: u16, tell: &mut dyn FnMut(Overheard)) {
+        let was_in_message = std::mem::replace(&mut self.in_message, code == 354);
+        if was_in_message && (200..=299).contains(&code) {
+            self.told = None;
+            tell(Overheard::MessageTaken);
+        }
+    }
+
+    fn hear(&mut self, reply: &Reply<'_>, tell: &mut dyn FnMut(Overheard)) {
+        self.take_note(reply.code, tell);
+        if !(400..=599).contains(&reply.code) {
+            return;
+        }
+        let code = reply.enhanced().map_or_else(|| reply.code.to_string(), str::to_owned);
+        match advice_on(reply).filter(|advice| self.told != Some(advice.cause)) {
+            Some(advice) => {
+                self.told = Some(advice.cause);
+                tell(Overheard::MessageRefused { code, advice });
             }
-            400..=599 => {
-                let code = reply.enhanced().map_or_else(|| reply.code.to_string(), str::to_owned);
-                match advice_on(reply).filter(|advice| self.told != Some(advice.cause)) {
-                    Some(advice) => {
-                        self.told = Some(advice.cause);
-                        Some(Overheard::MessageRefused { code, advice })
-                    }
-                    None => Some(Overheard::Refused { code }),
-                }
-            }
-            _ => None,
+            None => tell(Overheard::Refused { code }),
         }
     }
 }
@@ -100,43 +118,64 @@ mod tests {
 
     const SEND_AS: &[u8] = b"554 5.2.252 SendAsDenied; a@x not allowed to send as b@x; STOREDRV\r\n";
 
-    fn refused(overheard: Option<Overheard>) -> Option<String> {
-        match overheard {
-            Some(Overheard::MessageRefused { code, .. }) => Some(code),
-            _ => None,
+    impl SessionWatch {
+        /// What it tells of these pieces: the code of a refusal, in brackets where it is only counted.
+        fn hears(&mut self, pieces: &[&[u8]]) -> String {
+            let mut told = Vec::new();
+            for piece in pieces {
+                self.overhear(piece, &mut |overheard| {
+                    told.push(match overheard {
+                        Overheard::MessageRefused { code, .. } => code,
+                        Overheard::Refused { code } => format!("({code})"),
+                        Overheard::MessageTaken => "taken".to_owned(),
+                        Overheard::Trouble(advice) => advice.to_string(),
+                    });
+                });
+            }
+            told.join(" ")
         }
-    }
-
-    /// Whether it is a refusal that is counted, and not told.
-    fn is_counted(overheard: &Option<Overheard>) -> bool {
-        matches!(overheard, Some(Overheard::Refused { .. }))
     }
 
     #[test]
     fn a_refused_message_is_told_once_and_again_behind_one_that_was_taken() {
         let mut watch = SessionWatch::default();
-        assert!(
-            watch.overhear(b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n").is_none()
-        );
-        assert_eq!(refused(watch.overhear(SEND_AS)).as_deref(), Some("5.2.252"));
-        assert!(is_counted(&watch.overhear(SEND_AS)));
-        let recipient = watch.overhear(b"550 5.1.1 no such user\r\n");
-        assert!(is_counted(&recipient), "that is about a recipient");
-        assert!(watch.overhear(b"354 Go ahead\r\n").is_none());
-        assert!(matches!(watch.overhear(b"250 2.0.0 OK queued\r\n"), Some(Overheard::MessageTaken)));
-        assert!(watch.overhear(b"250 2.0.0 OK\r\n").is_none(), "a NOOP takes no message");
-        assert!(refused(watch.overhear(SEND_AS)).is_some());
+        assert_eq!(watch.hears(&[b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n"]), "");
+        assert_eq!(watch.hears(&[SEND_AS]), "5.2.252");
+        assert_eq!(watch.hears(&[SEND_AS]), "(5.2.252)");
+        assert_eq!(watch.hears(&[b"550 5.1.1 no such user\r\n"]), "(5.1.1)", "that is about a recipient");
+        assert_eq!(watch.hears(&[b"354 Go ahead\r\n", b"250 2.0.0 OK queued\r\n"]), "taken");
+        assert_eq!(watch.hears(&[b"250 2.0.0 OK\r\n"]), "", "a NOOP takes no message");
+        assert_eq!(watch.hears(&[SEND_AS]), "5.2.252");
     }
 
     #[test]
-    fn a_reply_of_several_lines_is_one_and_a_torn_line_is_none() {
+    fn each_reply_of_a_piece_counts() {
         let mut watch = SessionWatch::default();
+        let piece = b"354 Go ahead\r\n250 2.0.0 queued\r\n550 5.1.1 no\r\n550 5.1.1 no\r\n";
+        assert_eq!(watch.hears(&[piece]), "taken (5.1.1) (5.1.1)");
+    }
+
+    #[test]
+    fn a_reply_of_several_lines_is_one() {
         let limit = b"550-5.4.5 Daily user sending limit exceeded. For more\r\n550 5.4.5  https://x\r\n";
-        assert_eq!(refused(watch.overhear(limit)).as_deref(), Some("5.4.5"));
+        assert_eq!(SessionWatch::default().hears(&[limit]), "5.4.5");
+    }
+
+    /// Wherever the network cuts: a `354` that is missed would let a stop cut the message behind it.
+    #[test]
+    fn of_a_torn_line_the_code_counts() {
+        let replies = b"250 2.1.5 OK\r\n354 Go ahead\r\n";
+        for cut in 0..=replies.len() {
+            let mut watch = SessionWatch::default();
+            let (one, other) = replies.split_at(cut);
+            watch.hears(&[one, other]);
+            assert!(watch.in_message, "cut at {cut}");
+            assert_eq!(watch.hears(&[b"2", b"5", b"0", b" OK\r", b"\n"]), "taken", "cut at {cut}");
+            assert!(!watch.in_message);
+        }
         let mut watch = SessionWatch::default();
-        assert!(watch.overhear(b"250 2.0").is_none());
-        assert!(watch.overhear(b"554 5.2.252 SendAsDenied\r\n").is_none(), "the end of a line");
-        assert!(refused(watch.overhear(SEND_AS)).is_some());
+        assert_eq!(watch.hears(&[b"250 2.0", b"554 5.2.252 SendAsDenied\r\n"]), "", "the end of a line");
+        assert_eq!(watch.hears(&[SEND_AS]), "5.2.252");
     }
 
     #[test]
@@ -144,9 +183,9 @@ mod tests {
         let mut watch = SessionWatch::default();
         let say = LastWord::Say("421 4.3.2 Enough\r\n".to_owned());
         assert_eq!(watch.last_word(*b"OK\r\n", "Enough"), say);
-        watch.overhear(b"354 Go ahead\r\n");
+        watch.hears(&[b"354 Go ahead\r\n"]);
         assert_eq!(watch.last_word(*b"ad\r\n", "Enough"), LastWord::NotYet);
-        watch.overhear(b"250 2.0.0 OK\r\n");
+        watch.hears(&[b"250 2.0.0 OK\r\n"]);
         assert_eq!(watch.last_word(*b"OK\r\n", "Enough"), say);
         assert_eq!(watch.last_word(*b"250 ", "Enough"), LastWord::NotYet);
     }
