@@ -116,7 +116,8 @@ impl Teller {
         for grant in grants {
             let end = self.nearest_end(&grant, now);
             let near = end.clone().filter(|(at, _)| *at - now <= self.warn);
-            let news = News::of(&grant, near);
+            // Of disabled accounts there is nothing to tell, as long as they are.
+            let news = if grant.accounts.is_empty() { None } else { News::of(&grant, near) };
             let at = match (&news, end) {
                 // Told, its row is due at once. This is for what reached nobody.
                 (Some(_), _) => now.saturating_add(AGAIN),
@@ -168,11 +169,13 @@ impl Teller {
         self.tell(members, others, now).await
     }
 
-    /// The grants in force that are refreshed with the client of `provider`.
+    /// The grants in force, of accounts that are not disabled, that are refreshed with the client of `provider`.
     async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>, StoreError> {
         let (mut pages, mut found) = (Statuses::default(), Vec::new());
         while let Some(page) = pages.next(&*self.store).await? {
-            found.extend(page.into_iter().filter(|grant| grant.in_force && grant.provider == provider));
+            found.extend(page.into_iter().filter(|grant| {
+                grant.in_force && grant.provider == provider && !grant.accounts.is_empty()
+            }));
         }
         Ok(found)
     }
