@@ -359,6 +359,42 @@ async fn sessions_of_before_end_with_takeover_seconds() {
     assert_eq!(exit_code(&mut serving).await, 0);
 }
 
+/// An events table whose program writes the event to the file of that name.
+fn events_to(installed: &Installed, name: &str) -> String {
+    let script = format!("cat >> {}", installed.path(name).display());
+    format!("[events]\ncommand = [\"sh\", \"-c\", {script:?}]\n")
+}
+
+#[tokio::test]
+async fn after_an_upgrade_only_the_new_process_tells_of_grants() {
+    let installed = Installed::new("").await;
+    installed.site.configure(&events_to(&installed, "old"));
+    let mut serving = installed.serve().await;
+    let reader = installed.log_in(&serving).await;
+    installed.site.configure(&events_to(&installed, "new"));
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    let store = rusqlite::Connection::open(installed.site.state().join("store.sqlite")).unwrap();
+    store.busy_timeout(PATIENCE).unwrap();
+    let events = async |path: PathBuf| {
+        tokio::fs::read_to_string(path).await.unwrap_or_default().matches("\"event\"").count()
+    };
+    let states = ["state = 'needs_authorization', last_error = 'it ended'", "state = 'ok', last_error = NULL"];
+    for told in 1..=4 {
+        store.execute(&format!("UPDATE grants SET {}", states[(told + 1) % 2]), []).unwrap();
+        let tells = async {
+            while events(installed.path("new")).await + events(installed.path("old")).await < told {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        within("an event", tells).await;
+    }
+    assert_eq!((events(installed.path("new")).await, events(installed.path("old")).await), (4, 0));
+    log_out(reader).await;
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
 /// Starts `serve` with these sockets, as systemd does, which knows the process id.
 async fn activated(installed: &Installed, sockets: Vec<TcpListener>, pid: &str) -> Serving {
     installed.install_script(&format!("LISTEN_PID={pid} exec {PROGRAM} \"$@\""));

@@ -91,7 +91,8 @@ impl Running {
 
     fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {
         self.proxy.store(Arc::new(proxy));
-        self.teller.send_replace(teller);
+        // After an upgrade only the new process tells.
+        self.teller.send_modify(|current| *current = teller.filter(|_| !self.is_stopping()));
         self.identity.send_if_modified(|current| {
             let is_same = match (&*current, &identity) {
                 (Some(current), Some(new)) => Arc::ptr_eq(current, new),
