@@ -145,7 +145,7 @@ impl Teller {
     async fn tell_of(
         &self,
         cause: OneCause,
-        members: Vec<Member>,
+        mut members: Vec<Member>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let mut others = Vec::new();
@@ -159,10 +159,13 @@ impl Teller {
                 others.extend(clients.into_iter().flat_map(|grant| grant.accounts));
             }
             OneCause::ClientHealed(provider) => {
-                // It has healed once no account meets it any more.
-                if self.of_client(provider).await?.iter().any(news::is_told_of_client) {
+                // It has healed once no account meets it any more. Then one event names all that met it, also those
+                // that healed a while ago.
+                let clients = self.of_client(provider).await?;
+                if clients.iter().any(news::is_told_of_client) {
                     return Ok(());
                 }
+                members = clients.into_iter().filter(news::has_healed_of_client).map(Member::healed).collect();
             }
             OneCause::Grant(_) | OneCause::SecretEnds(_) | OneCause::Healed(_) => {}
         }
@@ -231,6 +234,12 @@ struct Round {
 struct Member {
     grant: GrantStatus,
     news: News,
+}
+
+impl Member {
+    fn healed(grant: GrantStatus) -> Self {
+        Self { grant, news: News::Healed }
+    }
 }
 
 /// What several grants may have in common.
