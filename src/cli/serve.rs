@@ -147,15 +147,21 @@ async fn to_stop(stop: &mut Stop, hangup: &mut Signal, running: &Arc<Running>) -
     StopReason::Asked
 }
 
-/// SIGHUP has the configuration loaded again; the log tells what came of it. Ends where the signal means that the
-/// terminal, which `serve` was started in, is gone.
+/// SIGHUP has the configuration loaded again; the log tells what came of it. The reload is a task of its own, which
+/// neither an upgrade nor a stop that comes meanwhile cuts. Ends where the signal means that the terminal, which
+/// `serve` was started in, is gone.
 async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
     let in_terminal = std::io::stdin().is_terminal();
     while hangup.recv().await.is_some() {
         if in_terminal && !std::io::stdin().is_terminal() {
             return;
         }
-        let _ = running.reload(audit::signal()).await;
+        let running = running.clone();
+        tokio::spawn(async move {
+            // The end of the process waits for it as for a command.
+            let _answering = running.answering();
+            let _ = running.reload(audit::signal()).await;
+        });
     }
     std::future::pending::<()>().await;
 }
