@@ -238,6 +238,21 @@ async fn a_configuration_that_is_broken_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_ready_file_that_cannot_be_written_does_not_hinder_an_upgrade() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let ready = installed.path("ready.json");
+    std::fs::remove_file(&ready).unwrap();
+    std::fs::create_dir(&ready).unwrap();
+    upgrade(&serving);
+    let line = serving.logs("has taken over").await;
+    let digits = line.split("process ").nth(1).unwrap().split(' ').next().unwrap();
+    let _successor = Process(digits.parse().unwrap());
+    assert_eq!(exit_code(&mut serving).await, 0);
+    log_out(installed.log_in(&serving).await).await;
+}
+
+#[tokio::test]
 async fn two_upgrades_at_once_are_one() {
     let installed = Installed::new("").await;
     let mut serving = installed.serve().await;

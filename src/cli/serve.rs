@@ -68,7 +68,11 @@ async fn serve(
     told.upgrades.asked = serving.upgrades.take();
     let mut desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
-        ready.write(file)?;
+        match ready.write(file) {
+            // It has accepted connections by now, which must not be lost with it.
+            Err(error) if sockets.have_predecessor() => warn!("{error}"),
+            written => written?,
+        }
     }
     for listener in &ready.listeners {
         info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
@@ -225,7 +229,7 @@ impl ReadyFile {
     }
 
     /// Atomically: a program that waits for the file finds all of it.
-    fn write(&self, file: &Path) -> Result<(), Failure> {
+    fn write(&self, file: &Path) -> anyhow::Result<()> {
         let directory = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -235,7 +239,7 @@ impl ReadyFile {
             temporary.persist(file).map_err(|error| error.error)
         });
         written.map(drop).map_err(|error| {
-            Failure::new(format!("the ready file {} cannot be written: {error}", file.display()))
+            anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display())
         })
     }
 }
