@@ -165,7 +165,8 @@ impl Teller {
                 if clients.iter().any(news::is_told_of_client) {
                     return Ok(());
                 }
-                members = clients.into_iter().filter(news::has_healed_of_client).map(Member::healed).collect();
+                members =
+                    clients.into_iter().filter(news::has_healed_of_client).map(Member::healed).collect();
             }
             OneCause::Grant(_) | OneCause::SecretEnds(_) | OneCause::Healed(_) => {}
         }
@@ -176,9 +177,11 @@ impl Teller {
     async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>, StoreError> {
         let (mut pages, mut found) = (Statuses::default(), Vec::new());
         while let Some(page) = pages.next(&*self.store).await? {
-            found.extend(page.into_iter().filter(|grant| {
-                grant.in_force && grant.provider == provider && !grant.accounts.is_empty()
-            }));
+            found.extend(
+                page.into_iter().filter(|grant| {
+                    grant.in_force && grant.provider == provider && !grant.accounts.is_empty()
+                }),
+            );
         }
         Ok(found)
     }

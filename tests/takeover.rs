@@ -395,7 +395,8 @@ async fn after_an_upgrade_only_the_new_process_tells_of_grants() {
     let events = async |path: PathBuf| {
         tokio::fs::read_to_string(path).await.unwrap_or_default().matches("\"event\"").count()
     };
-    let states = ["state = 'needs_authorization', last_error = 'it ended'", "state = 'ok', last_error = NULL"];
+    let states =
+        ["state = 'needs_authorization', last_error = 'it ended'", "state = 'ok', last_error = NULL"];
     for told in 1..=4 {
         store.execute(&format!("UPDATE grants SET {}", states[(told + 1) % 2]), []).unwrap();
         let tells = async {

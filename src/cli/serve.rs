@@ -238,9 +238,9 @@ impl ReadyFile {
             serde_json::to_writer(&mut temporary, self)?;
             temporary.persist(file).map_err(|error| error.error)
         });
-        written.map(drop).map_err(|error| {
-            anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display())
-        })
+        written
+            .map(drop)
+            .map_err(|error| anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display()))
     }
 }
 
