@@ -206,6 +206,12 @@ async fn the_command_has_the_outcome() {
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     let sessions = installed.site.run(&["sessions", "list", "--json"]).await;
     assert!(sessions.out.contains(ALICE), "the old process still tells of its own: {sessions:?}");
+    let trail = installed.site.run(&["events", "list", "--json"]).await.json();
+    let upgraded: Vec<_> =
+        trail.as_array().unwrap().iter().filter(|act| act["event"] == "upgraded").collect();
+    assert_eq!(upgraded.len(), 1, "the failed one is none: {trail}");
+    let about = format!("process {}", successor.0);
+    assert_eq!((&upgraded[0]["about"], &upgraded[0]["surface"]), (&about.into(), &"cli".into()));
     log_out(reader).await;
     assert_eq!(exit_code(&mut serving).await, 0);
 }

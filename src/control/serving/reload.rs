@@ -49,7 +49,11 @@ impl Running {
                     warn!("a restart is needed for the new {}", needs_restart.join(", "));
                 }
             }
-            Err(error) => error!("the configuration was not loaded again, and nothing has changed: {error}"),
+            Err(error) => {
+                error!("the configuration was not loaded again, and nothing has changed: {error}");
+                let about = Some(error.to_string());
+                audit::record(&*self.store, Deed::ReloadRefused, Vec::new(), about, by).await;
+            }
         }
         outcome
     }
