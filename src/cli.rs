@@ -22,6 +22,7 @@ mod passwords;
 mod print;
 mod protocols;
 mod reload;
+mod running;
 mod serve;
 mod sessions;
 mod span;

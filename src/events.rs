@@ -116,7 +116,8 @@ impl Teller {
         for grant in grants {
             let end = self.nearest_end(&grant, now);
             let near = end.clone().filter(|(at, _)| *at - now <= self.warn);
-            let news = News::of(&grant, near);
+            // Of disabled accounts there is nothing to tell, as long as they are.
+            let news = if grant.accounts.is_empty() { None } else { News::of(&grant, near) };
             let at = match (&news, end) {
                 // Told, its row is due at once. This is for what reached nobody.
                 (Some(_), _) => now.saturating_add(AGAIN),
@@ -144,7 +145,7 @@ impl Teller {
     async fn tell_of(
         &self,
         cause: OneCause,
-        members: Vec<Member>,
+        mut members: Vec<Member>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let mut others = Vec::new();
@@ -158,21 +159,29 @@ impl Teller {
                 others.extend(clients.into_iter().flat_map(|grant| grant.accounts));
             }
             OneCause::ClientHealed(provider) => {
-                // It has healed once no account meets it any more.
-                if self.of_client(provider).await?.iter().any(news::is_told_of_client) {
+                // It has healed once no account meets it any more. Then one event names all that met it, also those
+                // that healed a while ago.
+                let clients = self.of_client(provider).await?;
+                if clients.iter().any(news::is_told_of_client) {
                     return Ok(());
                 }
+                members =
+                    clients.into_iter().filter(news::has_healed_of_client).map(Member::healed).collect();
             }
             OneCause::Grant(_) | OneCause::SecretEnds(_) | OneCause::Healed(_) => {}
         }
         self.tell(members, others, now).await
     }
 
-    /// The grants in force that are refreshed with the client of `provider`.
+    /// The grants in force, of accounts that are not disabled, that are refreshed with the client of `provider`.
     async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>, StoreError> {
         let (mut pages, mut found) = (Statuses::default(), Vec::new());
         while let Some(page) = pages.next(&*self.store).await? {
-            found.extend(page.into_iter().filter(|grant| grant.in_force && grant.provider == provider));
+            found.extend(
+                page.into_iter().filter(|grant| {
+                    grant.in_force && grant.provider == provider && !grant.accounts.is_empty()
+                }),
+            );
         }
         Ok(found)
     }
@@ -228,6 +237,12 @@ struct Round {
 struct Member {
     grant: GrantStatus,
     news: News,
+}
+
+impl Member {
+    fn healed(grant: GrantStatus) -> Self {
+        Self { grant, news: News::Healed }
+    }
 }
 
 /// What several grants may have in common.

@@ -1,22 +1,27 @@
 //! The HTTP server under the receivers of redirects and under what watchers ask. Anything that reaches it can send
 //! it requests, so a connection is one request with a small header, has ten seconds, and is closed once its answer
-//! is sent.
+//! is sent. Where all are taken, the oldest one that has sent no request makes room for the next.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::map_request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// A sign-in or a scrape is one request; the rest are junk, and wait in the backlog.
+/// A sign-in or a scrape is one request; the rest are junk.
 const CONNECTIONS: usize = 32;
 /// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
 const LONGEST_HEADER: usize = 32 * 1024;
@@ -32,10 +37,20 @@ pub(crate) async fn serve<T>(
     outcome: impl Fn() -> Option<T>,
 ) -> T {
     let mut connections = JoinSet::new();
+    let mut silent = Silent::default();
     loop {
+        // Where all are being answered, the next waits in the backlog; that is short.
+        let has_room = connections.len() < CONNECTIONS || silent.is_any();
         tokio::select! {
-            accepted = accept(listeners), if connections.len() < CONNECTIONS => match accepted {
-                Ok(stream) => drop(connections.spawn(answer(stream, router.clone()))),
+            accepted = accept(listeners), if has_room => match accepted {
+                Ok(stream) => {
+                    if connections.len() >= CONNECTIONS {
+                        silent.close_oldest();
+                    }
+                    let has_asked = Arc::<AtomicBool>::default();
+                    let task = connections.spawn(answer(stream, router.clone(), has_asked.clone()));
+                    silent.add(task, has_asked);
+                }
                 // Out of descriptors: the next may work, but not by spinning.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
@@ -53,8 +68,42 @@ pub(crate) async fn serve_always(listeners: &[TcpListener], router: &Router) {
     match serve(listeners, router, || None::<Infallible>).await {}
 }
 
-/// One request.
-async fn answer(stream: TcpStream, router: Router) {
+/// The connections that have sent no request yet, the oldest first.
+#[derive(Default)]
+struct Silent {
+    connections: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
+}
+
+impl Silent {
+    fn add(&mut self, task: AbortHandle, has_asked: Arc<AtomicBool>) {
+        self.forget_others();
+        self.connections.push_back((task, has_asked));
+    }
+
+    fn is_any(&mut self) -> bool {
+        self.forget_others();
+        !self.connections.is_empty()
+    }
+
+    fn close_oldest(&mut self) {
+        self.forget_others();
+        if let Some((task, _)) = self.connections.pop_front() {
+            task.abort();
+        }
+    }
+
+    fn forget_others(&mut self) {
+        self.connections
+            .retain(|(task, has_asked)| !task.is_finished() && !has_asked.load(Ordering::Relaxed));
+    }
+}
+
+/// One request, which sets `has_asked` once its header is there.
+async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
+    let router = router.layer(map_request(move |request: Request| {
+        has_asked.store(true, Ordering::Relaxed);
+        std::future::ready(request)
+    }));
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
     server
         .http1()

@@ -75,6 +75,24 @@ async fn two_serves_on_one_state_directory_are_asked_both() {
 }
 
 #[tokio::test]
+async fn a_serve_that_is_silent_is_named_beside_the_answer_of_another() {
+    let site = Site::new().await;
+    let (silent, other) = (site.serve().await, site.serve().await);
+    let pid = silent.child.id().unwrap().to_string();
+    let kill = |signal: &str| std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(kill("-STOP").success());
+    let ran = within("the answer of the other", site.run(&["health"])).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("warning: a running serve gives no answer on "), "{ran:?}");
+    assert!(ran.err.contains("Logins can succeed."), "{ran:?}");
+    other.stop().await;
+    let ran = within("the end of the patience", site.run(&["health"])).await;
+    assert!(ran.code == 1 && ran.err.contains("error: a running serve gives no answer on "), "{ran:?}");
+    assert!(kill("-CONT").success());
+    silent.stop().await;
+}
+
+#[tokio::test]
 async fn security_row_47_the_socket_is_its_owners_alone() {
     let site = Site::new().await;
     let mut serving = site.serve().await;

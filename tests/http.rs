@@ -75,6 +75,23 @@ async fn a_process_that_is_up_says_so_and_a_login_that_cannot_succeed_shows() {
 }
 
 #[tokio::test]
+async fn silent_connections_make_room_for_one_that_asks() {
+    let site = Site::new().await;
+    site.configure(ON);
+    let serving = site.serve().await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(address(&serving)).await.unwrap());
+    }
+    let begin = std::time::Instant::now();
+    assert!(get(&serving, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    assert!(begin.elapsed().as_secs() < 5, "a silent one has ten seconds where there is room");
+    let mut rest = Vec::new();
+    within("the end of the oldest", silent[0].read_to_end(&mut rest)).await.unwrap();
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn other_requests_get_nothing() {
     let site = Site::new().await;
     site.configure(ON);

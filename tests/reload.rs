@@ -42,6 +42,11 @@ async fn security_row_48_a_bad_file_changes_nothing_and_says_so() {
         assert_eq!(words.matches("error: ").count(), 1, "{words}");
         serving.logs("the configuration was not loaded again, and nothing has changed").await;
     }
+    let trail = site.run(&["events", "list", "--json"]).await.json();
+    let refused: Vec<_> =
+        trail.as_array().unwrap().iter().filter(|act| act["event"] == "reload_refused").collect();
+    assert_eq!(refused.len(), 5, "{trail}");
+    assert!(refused[1]["about"].as_str().unwrap().contains("unknown field `failed_login`"), "{trail}");
     assert!(session.command("NOOP").await.is_ok());
     assert!(serving.log_in(&alice).await.command("NOOP").await.is_ok());
     site.configure("");

@@ -206,6 +206,12 @@ async fn the_command_has_the_outcome() {
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     let sessions = installed.site.run(&["sessions", "list", "--json"]).await;
     assert!(sessions.out.contains(ALICE), "the old process still tells of its own: {sessions:?}");
+    let trail = installed.site.run(&["events", "list", "--json"]).await.json();
+    let upgraded: Vec<_> =
+        trail.as_array().unwrap().iter().filter(|act| act["event"] == "upgraded").collect();
+    assert_eq!(upgraded.len(), 1, "the failed one is none: {trail}");
+    let about = format!("process {}", successor.0);
+    assert_eq!((&upgraded[0]["about"], &upgraded[0]["surface"]), (&about.into(), &"cli".into()));
     log_out(reader).await;
     assert_eq!(exit_code(&mut serving).await, 0);
 }
@@ -235,6 +241,21 @@ async fn a_configuration_that_is_broken_changes_nothing() {
     serving.logs("has taken over").await;
     let _successor = installed.successor(&serving);
     assert_eq!(exit_code(&mut serving).await, 0, "it had no session");
+}
+
+#[tokio::test]
+async fn a_ready_file_that_cannot_be_written_does_not_hinder_an_upgrade() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let ready = installed.path("ready.json");
+    std::fs::remove_file(&ready).unwrap();
+    std::fs::create_dir(&ready).unwrap();
+    upgrade(&serving);
+    let line = serving.logs("has taken over").await;
+    let digits = line.split("process ").nth(1).unwrap().split(' ').next().unwrap();
+    let _successor = Process(digits.parse().unwrap());
+    assert_eq!(exit_code(&mut serving).await, 0);
+    log_out(installed.log_in(&serving).await).await;
 }
 
 #[tokio::test]
@@ -356,6 +377,43 @@ async fn sessions_of_before_end_with_takeover_seconds() {
     let _successor = installed.successor(&serving);
     serving.logs("limits.takeover_seconds").await;
     assert!(reader.line().await.starts_with("* BYE"));
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+/// An events table whose program writes the event to the file of that name.
+fn events_to(installed: &Installed, name: &str) -> String {
+    let script = format!("cat >> {}", installed.path(name).display());
+    format!("[events]\ncommand = [\"sh\", \"-c\", {script:?}]\n")
+}
+
+#[tokio::test]
+async fn after_an_upgrade_only_the_new_process_tells_of_grants() {
+    let installed = Installed::new("").await;
+    installed.site.configure(&events_to(&installed, "old"));
+    let mut serving = installed.serve().await;
+    let reader = installed.log_in(&serving).await;
+    installed.site.configure(&events_to(&installed, "new"));
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    let store = rusqlite::Connection::open(installed.site.state().join("store.sqlite")).unwrap();
+    store.busy_timeout(PATIENCE).unwrap();
+    let events = async |path: PathBuf| {
+        tokio::fs::read_to_string(path).await.unwrap_or_default().matches("\"event\"").count()
+    };
+    let states =
+        ["state = 'needs_authorization', last_error = 'it ended'", "state = 'ok', last_error = NULL"];
+    for told in 1..=4 {
+        store.execute(&format!("UPDATE grants SET {}", states[(told + 1) % 2]), []).unwrap();
+        let tells = async {
+            while events(installed.path("new")).await + events(installed.path("old")).await < told {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        within("an event", tells).await;
+    }
+    assert_eq!((events(installed.path("new")).await, events(installed.path("old")).await), (4, 0));
+    log_out(reader).await;
     assert_eq!(exit_code(&mut serving).await, 0);
 }
 

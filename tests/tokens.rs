@@ -529,15 +529,19 @@ const FORTY_NINE_MORE: &str = "
 
 /// Waits until something is written down as told of so many grants.
 async fn all_told(site: &Site, count: i64) {
+    counted(site, "SELECT count(*) FROM grants WHERE told IS NOT NULL", count).await;
+}
+
+/// Waits until the store answers `count` to `sql`.
+async fn counted(site: &Site, sql: &'static str, count: i64) {
     let store = site.state().join("store.sqlite");
     let mut database = sqlx::sqlite::SqliteConnectOptions::new().filename(store).connect().await.unwrap();
-    let told = async {
-        let sql = "SELECT count(*) FROM grants WHERE told IS NOT NULL";
+    let answered = async {
         while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut database).await.unwrap() != count {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    within("what was told to be written down", told).await;
+    within(sql, answered).await;
     database.close().await.unwrap();
 }
 
@@ -593,6 +597,12 @@ async fn a_client_that_is_refused_is_told_of_once_and_healed_when_no_account_mee
     )
     .await;
     all_told(&site, 4).await;
+    tamper(
+        &site,
+        "UPDATE grants SET state = 'ok', last_error = NULL, cause_kind = NULL, cause_code = NULL WHERE id IN ('g1', 'g2')",
+    )
+    .await;
+    counted(&site, "SELECT count(*) FROM grants WHERE id IN ('g1', 'g2') AND news_at > 0", 2).await;
     tamper(&site, "UPDATE grants SET state = 'ok', last_error = NULL, cause_kind = NULL, cause_code = NULL")
         .await;
     assert_eq!(named(&next_event(&mut posted).await), ("healed", 4));

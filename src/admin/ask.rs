@@ -14,6 +14,8 @@ use crate::store::{DirectoryError, StateDirectory};
 
 /// The process answers at once, whatever its sessions do; a reload may have to make an RSA key.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who asks for the health of a container waits 30 s at most. It is not less than the time that `serve` gives its store.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(7);
 /// Replies of one process: twice the sessions that a machine can hold.
 const MOST_REPLIES: usize = 200_000;
 
@@ -36,28 +38,52 @@ pub(crate) enum AskError {
     },
 }
 
-/// What each `serve` of `state_directory` answers to `request`, but for the final [`Reply::End`].
-pub(crate) async fn all_running(
-    state_directory: &Path,
-    request: &Request,
-) -> Result<Vec<Vec<Reply>>, AskError> {
+/// What those that run answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// All of all, but for the final [`Reply::End`].
+    pub(crate) replies: Vec<Reply>,
+    /// Those that gave no answer.
+    pub(crate) silent: Vec<AskError>,
+}
+
+/// What every `serve` of `state_directory` answers to `request`. All are asked at the same time, so that one that is
+/// silent keeps none from being asked; an error where that leaves no answer at all.
+pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Result<Answers, AskError> {
     let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
-    let mut answers = Vec::new();
-    for path in sockets {
-        match timeout(PATIENCE, ask(&path, request))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        {
-            Ok(replies) => answers.push(replies),
+    let patience = patience(request);
+    let ask_one = |path: PathBuf| {
+        let request = request.clone();
+        let asked = path.clone();
+        (path, tokio::spawn(async move { timeout(patience, ask(&asked, &request)).await }))
+    };
+    let asked: Vec<_> = sockets.into_iter().map(ask_one).collect();
+    let (mut answers, mut has_answer) = (Answers::default(), false);
+    for (path, answer) in asked {
+        let answer = answer.await.map_err(io::Error::other);
+        match answer.and_then(|answer| answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))) {
+            Ok(replies) => {
+                has_answer = true;
+                answers.replies.extend(replies);
+            }
             Err(error) if is_stale(&error) => drop(std::fs::remove_file(&path)),
             // It has ended since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(AskError::Silent { path, error }),
+            Err(error) => answers.silent.push(AskError::Silent { path, error }),
         }
     }
-    match answers.is_empty() {
-        true => Err(AskError::NoneRunning(state_directory.to_owned())),
-        false => Ok(answers),
+    if has_answer {
+        return Ok(answers);
+    }
+    let silent = answers.silent.into_iter().next();
+    Err(silent.unwrap_or_else(|| AskError::NoneRunning(state_directory.to_owned())))
+}
+
+/// How long one that runs may take to answer.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Health => HEALTH_PATIENCE,
+        _ => PATIENCE,
     }
 }
 

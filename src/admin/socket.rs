@@ -166,7 +166,9 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(error) => Reply::Failed(error.to_string()),
         }],
         Request::Upgrade if running.is_stopping() => vec![Reply::Stopping {}],
-        Request::Upgrade => vec![running.upgrade().await.map_or_else(Reply::Failed, Reply::TakenOver)],
+        Request::Upgrade => {
+            vec![running.upgrade(audit::asker(uid)).await.map_or_else(Reply::Failed, Reply::TakenOver)]
+        }
         Request::Health => vec![match running.readiness().await {
             Ok(()) => Reply::Ready {},
             Err(Unready::Stopping) => Reply::Stopping {},

@@ -2,13 +2,12 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
-use crate::admin::{Reply, Request, ask};
+use super::{print, running};
+use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
-    let state_directory = options.state_directory()?;
     let mut ready = false;
-    for reply in ask::all_running(&state_directory, &Request::Health).await?.into_iter().flatten() {
+    for reply in running::ask(options, &Request::Health).await?.replies {
         match reply {
             Reply::Ready {} => ready = true,
             Reply::Failed(failure) => return Err(Failure::new(failure)),

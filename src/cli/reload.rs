@@ -2,14 +2,14 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
-use crate::admin::{Reply, Request, ask};
+use super::{print, running};
+use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
-    let state_directory = options.state_directory()?;
-    let mut done = Done::Well;
+    let answers = running::ask(options, &Request::Reload).await?;
+    let (mut done, are_complete) = (answers.done(), answers.are_complete);
     let (mut failures, mut reloaded) = (Vec::new(), false);
-    for reply in ask::all_running(&state_directory, &Request::Reload).await?.into_iter().flatten() {
+    for reply in answers.replies {
         match reply {
             Reply::Reloaded(news) => {
                 reloaded = true;
@@ -25,8 +25,15 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
         }
     }
     match (failures.into_iter().next(), reloaded) {
-        (Some(failure), _) => Err(Failure::new(format!("nothing was changed: {failure}"))
-            .hint("`imap-oauth-proxy config check` lists everything that is wrong with the configuration")),
+        (Some(failure), _) => {
+            let what = match !reloaded && are_complete {
+                true => "nothing was changed",
+                false => "not every running serve took the configuration",
+            };
+            Err(Failure::new(format!("{what}: {failure}")).hint(
+                "`imap-oauth-proxy config check` lists everything that is wrong with the configuration",
+            ))
+        }
         (None, false) => Err(Failure::new("the running serve is stopping, so it takes no new configuration")),
         (None, true) => {
             if done == Done::Well {

@@ -68,7 +68,11 @@ async fn serve(
     told.upgrades.asked = serving.upgrades.take();
     let mut desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
-        ready.write(file)?;
+        match ready.write(file) {
+            // It has accepted connections by now, which must not be lost with it.
+            Err(error) if sockets.have_predecessor() => warn!("{error}"),
+            written => written?,
+        }
     }
     for listener in &ready.listeners {
         info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
@@ -147,15 +151,21 @@ async fn to_stop(stop: &mut Stop, hangup: &mut Signal, running: &Arc<Running>) -
     StopReason::Asked
 }
 
-/// SIGHUP has the configuration loaded again; the log tells what came of it. Ends where the signal means that the
-/// terminal, which `serve` was started in, is gone.
+/// SIGHUP has the configuration loaded again; the log tells what came of it. The reload is a task of its own, which
+/// neither an upgrade nor a stop that comes meanwhile cuts. Ends where the signal means that the terminal, which
+/// `serve` was started in, is gone.
 async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
     let in_terminal = std::io::stdin().is_terminal();
     while hangup.recv().await.is_some() {
         if in_terminal && !std::io::stdin().is_terminal() {
             return;
         }
-        let _ = running.reload(audit::signal()).await;
+        let running = running.clone();
+        tokio::spawn(async move {
+            // The end of the process waits for it as for a command.
+            let _answering = running.answering();
+            let _ = running.reload(audit::signal()).await;
+        });
     }
     std::future::pending::<()>().await;
 }
@@ -219,7 +229,7 @@ impl ReadyFile {
     }
 
     /// Atomically: a program that waits for the file finds all of it.
-    fn write(&self, file: &Path) -> Result<(), Failure> {
+    fn write(&self, file: &Path) -> anyhow::Result<()> {
         let directory = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -228,9 +238,9 @@ impl ReadyFile {
             serde_json::to_writer(&mut temporary, self)?;
             temporary.persist(file).map_err(|error| error.error)
         });
-        written.map(drop).map_err(|error| {
-            Failure::new(format!("the ready file {} cannot be written: {error}", file.display()))
-        })
+        written
+            .map(drop)
+            .map_err(|error| anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display()))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
-use crate::admin::{Reply, Request, SessionRow, ask};
+use super::{print, running};
+use crate::admin::{Reply, Request, SessionRow};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -23,17 +23,16 @@ pub(super) enum Command {
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     match command {
-        Command::List { json } => list(options, json).await?,
-        Command::Close { of } => close(options, of).await?,
+        Command::List { json } => list(options, json).await,
+        Command::Close { of } => close(options, of).await,
     }
-    Ok(Done::Well)
 }
 
-async fn list(options: &Options, json: bool) -> Result<(), Failure> {
+async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
     let mut sessions: Vec<SessionRow> = Vec::new();
-    for reply in
-        ask::all_running(&options.state_directory()?, &Request::Sessions).await?.into_iter().flatten()
-    {
+    let answers = running::ask(options, &Request::Sessions).await?;
+    let done = answers.done();
+    for reply in answers.replies {
         match reply {
             Reply::Session(session) => sessions.push(session),
             Reply::Failed(failure) => return Err(Failure::new(failure)),
@@ -42,16 +41,17 @@ async fn list(options: &Options, json: bool) -> Result<(), Failure> {
     }
     sessions.sort_by(|one, other| one.since.cmp(&other.since));
     if json {
-        return Ok(print::json(&sessions)?);
+        print::json(&sessions)?;
+        return Ok(done);
     }
     if sessions.is_empty() {
         print::words("No mail program is logged in.");
-        return Ok(());
+        return Ok(done);
     }
     let heads = ["ID", "ACCOUNT", "PROTOCOL", "FROM", "SINCE", "PASSWORD", "UP", "DOWN", "CLIENT"];
     let rows: Vec<_> = sessions.into_iter().map(row).collect();
     print::table(&heads, &rows);
-    Ok(())
+    Ok(done)
 }
 
 fn row(session: SessionRow) -> Vec<String> {
@@ -61,10 +61,12 @@ fn row(session: SessionRow) -> Vec<String> {
     vec![id, account, protocol, from, since, password, bytes_up.to_string(), bytes_down.to_string(), client]
 }
 
-async fn close(options: &Options, of: String) -> Result<(), Failure> {
+async fn close(options: &Options, of: String) -> Result<Done, Failure> {
     let mut closed = 0;
     let request = Request::Close { of: of.clone() };
-    for reply in ask::all_running(&options.state_directory()?, &request).await?.into_iter().flatten() {
+    let answers = running::ask(options, &request).await?;
+    let done = answers.done();
+    for reply in answers.replies {
         match reply {
             Reply::Closed(count) => closed += count,
             Reply::Failed(failure) => return Err(Failure::new(failure)),
@@ -81,5 +83,5 @@ async fn close(options: &Options, of: String) -> Result<(), Failure> {
         1 => print::words("1 session is told to end."),
         more => print::words(&format!("{more} sessions are told to end.")),
     }
-    Ok(())
+    Ok(done)
 }

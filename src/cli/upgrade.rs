@@ -2,13 +2,14 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
-use crate::admin::{Reply, Request, ask};
+use super::{print, running};
+use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
-    let state_directory = options.state_directory()?;
+    let answers = running::ask(options, &Request::Upgrade).await?;
+    let (done, are_complete) = (answers.done(), answers.are_complete);
     let (mut failures, mut taken_over) = (Vec::new(), false);
-    for reply in ask::all_running(&state_directory, &Request::Upgrade).await?.into_iter().flatten() {
+    for reply in answers.replies {
         match reply {
             Reply::TakenOver(pid) => {
                 taken_over = true;
@@ -23,9 +24,13 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
     }
     match (failures.into_iter().next(), taken_over) {
         (Some(failure), _) => {
-            Err(Failure::new(format!("the upgrade failed, and nothing has changed: {failure}")))
+            let what = match !taken_over && are_complete {
+                true => "the upgrade failed, and nothing has changed",
+                false => "not every running serve was taken over",
+            };
+            Err(Failure::new(format!("{what}: {failure}")))
         }
         (None, false) => Err(Failure::new("the running serve is stopping, so nothing takes over from it")),
-        (None, true) => Ok(Done::Well),
+        (None, true) => Ok(done),
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Deed {
     BackedUp,
     Restored,
     Reloaded,
+    ReloadRefused,
+    Upgraded,
     SessionsClosed,
 }
 
@@ -56,6 +58,8 @@ impl Deed {
             Self::BackedUp => "backed_up",
             Self::Restored => "restored",
             Self::Reloaded => "reloaded",
+            Self::ReloadRefused => "reload_refused",
+            Self::Upgraded => "upgraded",
             Self::SessionsClosed => "sessions_closed",
         }
     }

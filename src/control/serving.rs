@@ -117,6 +117,7 @@ impl Prepared {
         let supervised_doors = Arc::new(supervisor.until(&closing));
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
+        upkeep::renew_tokens(&kept, &supervised_doors);
         let receiver = answers::Receiver::listen(installation, sockets)?.map(Arc::new);
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
@@ -184,6 +185,8 @@ impl Serving {
     pub(crate) async fn outlive(&mut self, asked: impl Future<Output = StopReason>) -> StopReason {
         self.running.stopping.store(true, Ordering::Relaxed);
         self.doors.begin();
+        // The new process tells of grants, with the new configuration; an event that is being delivered is let finish.
+        self.running.teller.send_replace(None);
         let _ = (&mut self.accepting).await;
         let longest = Duration::from_secs(self.running.config.load().limits.takeover_seconds);
         tokio::select! {

@@ -87,6 +87,11 @@ pub(super) fn was_told_of_client(grant: &GrantStatus) -> bool {
     grant.told.as_deref() == Some(CLIENT)
 }
 
+/// Whether `grant` works again, and people were told that its client is refused.
+pub(super) fn has_healed_of_client(grant: &GrantStatus) -> bool {
+    was_told_of_client(grant) && grant.state == GrantState::Ok
+}
+
 /// What is delivered.
 #[derive(Debug, Serialize)]
 pub(super) struct Event {

@@ -89,6 +89,11 @@ impl Sockets {
         }
     }
 
+    /// Whether this process takes over from another one.
+    pub fn have_predecessor(&self) -> bool {
+        self.predecessor.is_some()
+    }
+
     /// Tells the process that this one takes over from that this one accepts connections; whether there is one.
     pub fn tell_predecessor(&self) -> bool {
         let told = self.predecessor.as_ref().map(|socket| socket.send(READY));

@@ -415,7 +415,16 @@ pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &imp
     assert_eq!(store.trail(Some(now() + Duration::hours(1)), 0, 9).await.unwrap(), trail[1..]);
     store.record(&one, now() + Duration::days(401)).await.unwrap();
     let left = store.trail(None, 0, 9).await.unwrap();
-    assert_eq!(left.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&two, &one], "400 days");
+    assert_eq!(
+        left.iter().map(|entry| &entry.act).collect::<Vec<_>>(),
+        [&one, &two, &one],
+        "the newest 1000"
+    );
+    for _ in 0..998 {
+        store.record(&two, now() + Duration::days(401)).await.unwrap();
+    }
+    let oldest = store.trail(None, 0, 1).await.unwrap();
+    assert_eq!(oldest[0].act, two, "400 days");
 }
 
 pub(crate) async fn a_copy_is_a_store_by_itself_and_overwrites_nothing(on: &impl Database) {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::{Failure, Next, Told, to_stop};
+use crate::control::audit;
 use crate::control::serving::{Serving, StopReason, UpgradeAsked};
 use crate::server::{Sockets, Successor};
 
@@ -43,7 +44,7 @@ impl Upgrades {
 fn tell(asked: Option<UpgradeAsked>, outcome: Result<u32, String>) {
     if let Some(asked) = asked {
         // A command that has gone has seen enough.
-        let _ = asked.send(outcome);
+        let _ = asked.tell.send(outcome);
     }
 }
 
@@ -73,6 +74,8 @@ pub(super) async fn begin(
         Ok(successor) => {
             let pid = successor.pid;
             let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]);
+            let by = asked.as_ref().map_or_else(audit::signal, |asked| asked.by.clone());
+            serving.running.record_upgrade(pid, by).await;
             tell(asked, Ok(pid));
             info!(
                 "process {pid} has taken over; this one accepts nothing more and ends with its last session"

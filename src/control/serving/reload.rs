@@ -49,7 +49,11 @@ impl Running {
                     warn!("a restart is needed for the new {}", needs_restart.join(", "));
                 }
             }
-            Err(error) => error!("the configuration was not loaded again, and nothing has changed: {error}"),
+            Err(error) => {
+                error!("the configuration was not loaded again, and nothing has changed: {error}");
+                let about = Some(error.to_string());
+                audit::record(&*self.store, Deed::ReloadRefused, Vec::new(), about, by).await;
+            }
         }
         outcome
     }
@@ -91,7 +95,8 @@ impl Running {
 
     fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {
         self.proxy.store(Arc::new(proxy));
-        self.teller.send_replace(teller);
+        // After an upgrade only the new process tells.
+        self.teller.send_modify(|current| *current = teller.filter(|_| !self.is_stopping()));
         self.identity.send_if_modified(|current| {
             let is_same = match (&*current, &identity) {
                 (Some(current), Some(new)) => Arc::ptr_eq(current, new),

@@ -63,8 +63,13 @@ pub(crate) struct Running {
     pub(super) tls_addresses: Vec<SocketAddr>,
 }
 
-/// Where one who asks for an upgrade is told the new process's id, or why there is none.
-pub(crate) type UpgradeAsked = oneshot::Sender<Result<u32, String>>;
+/// A command that asks for an upgrade.
+pub(crate) struct UpgradeAsked {
+    /// Whose it is.
+    pub(crate) by: Actor,
+    /// Where it is told the new process's id, or why there is none.
+    pub(crate) tell: oneshot::Sender<Result<u32, String>>,
+}
 
 /// Why the proxy takes no login just now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,11 +127,17 @@ impl Running {
     }
 
     /// Has the program on disk take over; its process id.
-    pub(crate) async fn upgrade(&self) -> Result<u32, String> {
+    pub(crate) async fn upgrade(&self, by: Actor) -> Result<u32, String> {
         let stopping = || "it is stopping".to_owned();
         let (tell, told) = oneshot::channel();
-        self.upgrades.send(tell).await.map_err(|_| stopping())?;
+        self.upgrades.send(UpgradeAsked { by, tell }).await.map_err(|_| stopping())?;
         told.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Writes down that process `pid` has taken over, and who asked for that.
+    pub(crate) async fn record_upgrade(&self, pid: u32, by: Actor) {
+        let about = Some(format!("process {pid}"));
+        audit::record(&*self.store, Deed::Upgraded, Vec::new(), about, by).await;
     }
 
     /// Whether the stop has begun.

@@ -1,4 +1,5 @@
-//! What runs beside the connections until the stop begins, each under the supervisor.
+//! What runs beside the connections until the stop begins, each under the supervisor. After an upgrade the new process
+//! alone renews tokens and tells of grants: the configuration of this one is an old one.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -29,12 +30,16 @@ pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced,
         both.0.accounts.end_revoked(&both.1).await;
     });
     supervisor.start("revocation", revocation);
+    let teller = replaced.teller.clone();
+    supervisor.start("events", move || tell(teller.clone()));
+}
+
+/// Renews tokens ahead of time for as long as `supervised_doors` are open. A refresh under way goes on.
+pub(super) fn renew_tokens(kept: &Arc<Kept>, supervised_doors: &Supervisor) {
     let renewal = with(kept, |kept| async move {
         kept.tokens.upkeep(|| kept.accounts.sessions().grants()).await;
     });
-    supervisor.start("token renewal", renewal);
-    let teller = replaced.teller.clone();
-    supervisor.start("events", move || tell(teller.clone()));
+    supervised_doors.start("token renewal", renewal);
 }
 
 /// Makes a task of what many share, as often as it is asked.

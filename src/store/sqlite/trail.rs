@@ -1,4 +1,4 @@
-//! The audit trail, which is bounded: by days, and by rows should something write without end.
+//! The audit trail, which is bounded: by days where it is long, and by rows should something write without end.
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -11,6 +11,8 @@ use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
 /// Long enough for the yearly question who did it.
 const LONGEST: Duration = Duration::days(400);
+/// So many are kept whatever their age: a clock that is wrong for a moment must not empty the trail.
+const FEWEST: i64 = 1000;
 /// Some 20 MiB.
 const MOST: i64 = 100_000;
 
@@ -30,8 +32,11 @@ impl TrailStore for Sqlite {
             .bind(act.actor.uid)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM trail WHERE at < ? OR id <= (SELECT max(id) FROM trail) - ?")
+        let sql = "DELETE FROM trail WHERE (at < ? AND id <= (SELECT max(id) FROM trail) - ?) \
+             OR id <= (SELECT max(id) FROM trail) - ?";
+        sqlx::query(sql)
             .bind(now.saturating_sub(LONGEST).unix_timestamp())
+            .bind(FEWEST)
             .bind(MOST)
             .execute(&mut *transaction)
             .await?;
