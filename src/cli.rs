@@ -41,7 +41,7 @@ use self::options::Options;
 
 /// Lets mail programs that only know passwords read mail from providers that only accept OAuth.
 #[derive(Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(version = env!("IMAP_OAUTH_PROXY_VERSION"), propagate_version = true, max_term_width = 100)]
 struct Cli {
     /// Read this configuration file
     #[arg(long, global = true, value_name = "FILE", env = "IMAP_OAUTH_PROXY_CONFIG")]

@@ -14,6 +14,18 @@ const SHARED: &str = "shared@example.com";
 const PASSPHRASE: &str = "correct horse battery";
 
 #[tokio::test]
+async fn the_version_names_the_commit_where_it_is_known() {
+    let site = Site::new().await;
+    let said = site.run(&["--version"]).await.out;
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = match option_env!("IMAP_OAUTH_PROXY_REVISION") {
+        Some(revision) => format!("imap-oauth-proxy {version} ({revision})\n"),
+        None => format!("imap-oauth-proxy {version}\n"),
+    };
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
 async fn a_refresh_on_command_fetches_a_new_token_and_prints_its_end() {
     let site = Site::new().await;
     site.authorize(ALICE).await;

@@ -37,7 +37,8 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) async fn new(installation: &Installation) -> Result<Self, Error> {
         let Installation { store, sealer, .. } = installation;
-        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), None));
+        let metrics =
+            Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IMAP_OAUTH_PROXY_REVISION")));
         let tokens = Tokens::new(store.clone(), sealer.clone(), HashMap::new());
         tokens.count_in(metrics.clone());
         Ok(Self {
