@@ -184,14 +184,17 @@ fn check_commands(mode: u8, said: &[u8]) {
         assert!(lines.all(|line| line == "STARTTLS"), "{}", said.escape_ascii());
         return;
     }
+    let own_ehlo = format!("EHLO {OWN_NAME}");
     let mut before = ehlo;
     for line in lines {
         let asked = before.starts_with("AUTH ");
         let known = match line {
             "AUTH XOAUTH2" => mode & 2 == 0 && !asked,
             "AUTH OAUTHBEARER" => !asked,
+            // Where the client's name was refused.
+            own if own == own_ehlo => before == ehlo && ehlo != own_ehlo,
             // The answers to a challenge.
-            "" | "AQ==" => !asked && before != ehlo,
+            "" | "AQ==" => !asked && !before.starts_with("EHLO "),
             message => asked && is_message(message.as_bytes(), TOKEN),
         };
         assert!(known, "{line:?} behind {before:?}");
