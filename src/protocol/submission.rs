@@ -2,7 +2,7 @@
 //!
 //! [`client::Dialogue`] and [`upstream::SignIn`] decide everything and know no sockets; the loops here move bytes for
 //! them. A client does not say EHLO again after AUTH, so it is told before its provider is known what all
-//! providers keep ([`Promises`]); the sign-in says which of that its own provider lacks.
+//! providers keep ([`Promises`](super::Promises)); the sign-in says which of that its own provider lacks.
 
 pub mod client;
 mod command;
