@@ -1,9 +1,9 @@
 //! From a verified password to a session at the provider.
 //!
 //! The token is fetched while the provider is dialled. A token that looked valid and is refused is
-//! replaced once, and tried once more on a new connection; a mailbox that then stays closed is a
-//! matter of permissions, which is remembered, so that a collector that comes every minute does not
-//! hammer the token endpoint.
+//! replaced once, and tried once more: on the same connection where the provider keeps such, else on a new one.
+//! A mailbox that then stays closed is a matter of permissions, which is remembered for the door, so that a
+//! collector that comes every minute does not hammer the token endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -71,7 +71,10 @@ impl Direction {
     pub(super) fn discard(&mut self) {
         self.pending = Vec::new();
         self.sent = 0;
-        self.state = if self.has_ended() { State::Closed } else { State::Discarding };
+        self.state = match self.state {
+            State::Open | State::Discarding => State::Discarding,
+            State::Closing | State::Closed => State::Closed,
+        };
     }
 
     /// Nothing more is read: what was read before is passed on, and then the end.
