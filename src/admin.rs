@@ -2,7 +2,7 @@
 //!
 //! A surface like `cli`: it takes a question, has `control` do or tell, and words the answer; it decides nothing. The
 //! invariant: nothing that can be asked here reads a stored secret, and a peer that is slow, sends too much or sends
-//! garbage costs itself its answer, and nobody else anything.
+//! garbage gets an error instead of its answer, and costs no other peer anything.
 
 pub(crate) mod ask;
 mod desk;

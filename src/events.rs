@@ -119,7 +119,7 @@ impl Teller {
             // Of disabled accounts there is nothing to tell, as long as they are.
             let news = if grant.accounts.is_empty() { None } else { News::of(&grant, near) };
             let at = match (&news, end) {
-                // Told, its row is due at once. This is for what reached nobody.
+                // A grant that was told of is due at once. This is for an event that was not delivered.
                 (Some(_), _) => now.saturating_add(AGAIN),
                 (None, Some((at, _))) if at - now > self.warn => at.saturating_sub(self.warn),
                 (None, _) => now.saturating_add(LONGEST_LOOK),

@@ -1,6 +1,6 @@
 //! What the process counts, and the text that Prometheus reads.
 //!
-//! One [`Metrics`] a process; whoever does something that is counted has it, and counting is an addition to a number. What
+//! One [`Metrics`] a process; each room that counts something has it, and counting is an addition to a number. What
 //! can be looked up (sessions, grants, certificates) is not counted but handed over as a [`Snapshot`] when the text is
 //! made. Every series with closed labels is there at 0 from the start, because an alert on `rate()` misses the first
 //! event of a series that begins with it. No label holds an address of a person, unless the snapshot has accounts.

@@ -286,6 +286,22 @@ mod tests {
     use super::*;
     use crate::protocol::imap::SessionWatch;
 
+    fn session<C, U>(
+        client: C,
+        upstream: U,
+        from_upstream: &str,
+    ) -> Session<C, U, SessionWatch, impl FnMut(Overheard)> {
+        Session {
+            client,
+            upstream,
+            from_client: Vec::new(),
+            from_upstream: from_upstream.into(),
+            watch: SessionWatch::default(),
+            tell: |_| {},
+            traffic: Arc::default(),
+        }
+    }
+
     /// All of it is there to be read, and there is room for all of it: nothing but the turn ends a poll.
     #[tokio::test]
     async fn a_busy_session_lets_others_have_their_turn_and_goes_on() {
@@ -300,17 +316,7 @@ mod tests {
             turns += 1;
             Poll::<Farewell>::Pending
         });
-        let (from_client, from_upstream) = (Vec::new(), Vec::new());
-        let watch = SessionWatch::default();
-        let session = Session {
-            client,
-            upstream,
-            from_client,
-            from_upstream,
-            watch,
-            tell: |_| {},
-            traffic: Arc::default(),
-        };
+        let session = session(client, upstream, "");
         let summary = Relay::new(session).run(pin!(farewell)).await;
         assert_eq!(summary, Summary { up: 0, down: data.len() as u64, end: End::Client });
         assert_eq!(turns, 3);
@@ -327,11 +333,7 @@ mod tests {
         {
             let (client, mut program) = duplex(1000);
             let (upstream, _provider) = duplex(1000);
-            let (from_client, from_upstream) = (Vec::new(), handed_over.as_bytes().to_vec());
-            let watch = SessionWatch::default();
-            let traffic = Arc::default();
-            let session =
-                Session { client, upstream, from_client, from_upstream, watch, tell: |_| {}, traffic };
+            let session = session(client, upstream, handed_over);
             let farewell = std::future::ready(Farewell { reason: "Enough", patience: Duration::ZERO });
             let summary = Relay::new(session).run(pin!(farewell)).await;
             assert_eq!(summary.end, End::Farewell);
@@ -349,10 +351,7 @@ mod tests {
         let upstream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut provider, _) = listener.accept().await.unwrap();
         let (client, program) = duplex(1000);
-        let (from_client, from_upstream) = (Vec::new(), Vec::new());
-        let watch = SessionWatch::default();
-        let traffic = Arc::default();
-        let session = Session { client, upstream, from_client, from_upstream, watch, tell: |_| {}, traffic };
+        let session = session(client, upstream, "");
         let mut relay = Relay::new(session);
         let never = pin!(pending());
         let refusing = async {
@@ -384,17 +383,7 @@ mod tests {
     async fn a_program_that_does_not_read_stops_the_provider() {
         let (client, mut program) = duplex(1000);
         let (upstream, mut provider) = duplex(4 * SCRATCH);
-        let (from_client, from_upstream) = (Vec::new(), Vec::new());
-        let watch = SessionWatch::default();
-        let session = Session {
-            client,
-            upstream,
-            from_client,
-            from_upstream,
-            watch,
-            tell: |_| {},
-            traffic: Arc::default(),
-        };
+        let session = session(client, upstream, "");
         let mut relay = Relay::new(session);
         let mut never = pin!(pending());
         let data = vec![b'x'; 4 * SCRATCH];

@@ -131,7 +131,7 @@ impl Tokens {
         self.inner.clients.store(Arc::new(replacement));
     }
 
-    /// Counts requests to token endpoints from now on; a command has nobody to tell.
+    /// Counts requests to token endpoints from now on; a command counts nothing.
     pub fn count_in(&self, metrics: Arc<Metrics>) {
         // A second one would be the same.
         let _ = self.inner.metrics.set(metrics);

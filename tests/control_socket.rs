@@ -1,4 +1,4 @@
-//! The control socket: who may ask, what an asker can do to it, and what commands say where nobody answers.
+//! The control socket: who may ask, what an asker can do to it, and what commands say where no `serve` answers.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 

@@ -41,7 +41,7 @@ pub struct Barred {
 /// Why a right password does not open the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bar {
-    /// The account lets nobody in until it is enabled again.
+    /// The account lets no mail program in until it is enabled again.
     Disabled,
     /// The app password's last day was this one.
     Ended(Date),

@@ -1,7 +1,7 @@
 //! The control socket: `control/HOLDER.sock` in the state directory, one for each running `serve`.
 //!
-//! The directory has mode 0700 and the socket 0600; beside that the kernel tells who the peer is, and anybody but the
-//! owner and root gets no word. A process that was killed leaves its socket behind; nothing listens on it, so that
+//! The directory has mode 0700 and the socket 0600; beside that the kernel tells who the peer is, and a user other than the
+//! owner and root gets no answer. A process that was killed leaves its socket behind; nothing listens on it, so that
 //! the next one that looks removes it.
 
 use std::io;
@@ -140,7 +140,7 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
     let _ = timeout(REST_PATIENCE, rest).await;
 }
 
-/// What the peer wants, or why that is not known; `None` where it only looked whether somebody is here.
+/// What the peer wants, or why that is not known; `None` where it only looked whether a `serve` answers.
 async fn request(input: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<Request, String>> {
     match timeout(REQUEST_PATIENCE, talk::line(input, LONGEST_REQUEST)).await {
         Ok(Ok(Some(line))) => {

@@ -83,7 +83,9 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             let (name, enable) = (&account.name, command::enable(&account.name));
             print::words(&match is_new {
                 true => {
-                    format!("{name} lets nobody in from now on, and its sessions end; {enable} ends that.")
+                    format!(
+                        "{name} lets no mail program in from now on, and its sessions end; {enable} ends that."
+                    )
                 }
                 false => format!("{name} is disabled already; {enable} ends that."),
             });

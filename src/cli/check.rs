@@ -158,7 +158,7 @@ fn detail(found: &Finding) -> String {
             format!("{alias:?} is another address, and opens this account; {ending} ends that")
         }
         Finding::Disabled { account } => {
-            format!("it is disabled, and lets nobody in; {} ends that", command::enable(account))
+            format!("it is disabled, and lets no mail program in; {} ends that", command::enable(account))
         }
         Finding::LastRefusal { account, grant, refusal } => {
             let authorize = grant.as_ref().map_or_else(

@@ -32,7 +32,7 @@ impl Options {
     }
 
     /// Where a running `serve` is asked. Nothing of the store is opened, and a configuration with a mistake in it
-    /// must not keep anybody from asking.
+    /// must not keep an administrator from asking.
     pub(super) fn state_directory(&self) -> Result<PathBuf, Failure> {
         Ok(crate::config::state_directory(self.config.as_deref())?)
     }

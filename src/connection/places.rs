@@ -77,7 +77,7 @@ impl Places {
         Self { limit, per_address, began: Instant::now(), crowd: Arc::default() }
     }
 
-    /// Other limits for those who come from now on; nobody who is here has to leave.
+    /// Other limits for connections from now on; none that is open has to end.
     pub fn limit_to(&self, limit: usize, per_address: usize) {
         self.limit.store(limit, Ordering::Relaxed);
         self.per_address.store(per_address, Ordering::Relaxed);

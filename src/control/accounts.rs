@@ -54,7 +54,7 @@ pub(crate) async fn alias(
     Ok(account)
 }
 
-/// Lets the account called `name` let nobody in, or ends that; the account, and whether that is new.
+/// Disables or enables the account called `name`; the account, and whether that is new.
 pub(crate) async fn set_disabled(
     installation: &Installation,
     name: &str,

@@ -48,7 +48,7 @@ pub(crate) struct Overview {
 pub(crate) enum State {
     /// As its grant can, or as its mailbox was found.
     Of(GrantState),
-    /// It lets nobody in, whatever its grant is worth.
+    /// It lets no mail program in, whatever its grant is worth.
     Disabled,
 }
 

@@ -1,4 +1,4 @@
-//! What a running proxy tells those who watch it: what it has counted, and what is looked up when somebody asks.
+//! What a running proxy tells those who watch it: what it has counted, and what is looked up when it is asked.
 //!
 //! A scrape must cost next to nothing, however many accounts and sessions there are: sessions are summed up in memory,
 //! and the grants are counted by the store, in one pass that no token is read in, at most every few seconds.

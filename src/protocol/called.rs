@@ -1,6 +1,6 @@
 //! What a client calls itself before its login: the name and version of IMAP's ID (RFC 2971), the domain of EHLO.
 //!
-//! It is for the log and for lists of sessions only, and anybody may say anything: nothing is decided by it.
+//! It is for the log and for lists of sessions only, and a client may say anything: nothing is decided by it.
 
 /// Characters that are kept.
 const LIMIT: usize = 64;

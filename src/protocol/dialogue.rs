@@ -136,14 +136,26 @@ pub(super) async fn sign_in<U: Stream>(
     sign_in: &mut impl ProviderDialogue,
     upstream: &mut Wire<U>,
 ) -> Result<Accepted, Refusal> {
+    drive(upstream, |inbox, outbox| match sign_in.step(inbox, outbox)? {
+        Step::More => Ok(None),
+        Step::Accepted(accepted) => Ok(Some(accepted)),
+    })
+    .await
+}
+
+/// Moves bytes for `step` until that has what it wants of the provider.
+pub(super) async fn drive<U: Stream, T>(
+    upstream: &mut Wire<U>,
+    mut step: impl FnMut(&mut Buffer, &mut Buffer) -> Result<Option<T>, Refusal>,
+) -> Result<T, Refusal> {
     loop {
         let (inbox, outbox) = upstream.buffers();
-        let step = sign_in.step(inbox, outbox)?;
+        let wanted = step(inbox, outbox)?;
         upstream.flush().await?;
-        match step {
-            Step::More if upstream.fill().await? == 0 => return Err(Refusal::Closed),
-            Step::More => {}
-            Step::Accepted(accepted) => return Ok(accepted),
+        match wanted {
+            Some(wanted) => return Ok(wanted),
+            None if upstream.fill().await? == 0 => return Err(Refusal::Closed),
+            None => {}
         }
     }
 }

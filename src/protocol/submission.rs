@@ -82,16 +82,6 @@ impl Protocol for Submission {
 
     async fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> Result<(), Refusal> {
         let mut begin_tls = BeginTls::new();
-        loop {
-            let (inbox, outbox) = upstream.buffers();
-            let ready = begin_tls.step(inbox, outbox)?;
-            upstream.flush().await?;
-            if ready {
-                return Ok(());
-            }
-            if upstream.fill().await? == 0 {
-                return Err(Refusal::Closed);
-            }
-        }
+        dialogue::drive(upstream, |inbox, outbox| Ok(begin_tls.step(inbox, outbox)?.then_some(()))).await
     }
 }

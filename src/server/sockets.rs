@@ -77,7 +77,7 @@ impl Sockets {
         Some(passed.remove(index))
     }
 
-    /// Closes what was passed and is not used; each is said, because its clients find nobody there.
+    /// Closes what was passed and is not used; each is said in the log, because its clients are not answered.
     pub fn close_unused(&self) {
         for listener in lock(&self.passed).drain(..) {
             if let Ok(address) = listener.local_addr() {

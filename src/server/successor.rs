@@ -1,7 +1,7 @@
 //! The process that takes over: the program as it is on disk now, with this process's sockets.
 //!
 //! It is started as this process was, with the same path and the same arguments, and has taken over once it says
-//! that it accepts connections. Until then nothing has changed for anybody; a start that fails is an error and
+//! that it accepts connections. Until then nothing has changed; a start that fails is an error and
 //! leaves no process behind.
 
 use std::ffi::OsString;

@@ -57,7 +57,7 @@ pub struct Account {
     pub last_login_from: Option<String>,
     /// What the provider's mail servers had against this mailbox, by the door's name, until a login there succeeds.
     pub troubles: BTreeMap<String, MailboxTrouble>,
-    /// Whether it lets nobody in, whatever the password.
+    /// Whether it lets no mail program in, whatever the password.
     pub disabled: bool,
     /// Whose name the provider took at the last sign-in, where there are two to choose from.
     pub sign_in_as: Option<SignInAs>,

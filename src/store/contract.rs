@@ -175,7 +175,7 @@ pub trait AccountStore: Send + Sync {
     /// Limits an app password to this and nothing else; false where the account has none of that name.
     async fn limit_password(&self, account: &Id, name: &str, limits: &Limits) -> Result<bool, StoreError>;
 
-    /// Lets an account let nobody in, or ends that.
+    /// Disables or enables an account.
     async fn set_disabled(&self, account: &Id, disabled: bool) -> Result<(), StoreError>;
 }
 

@@ -41,7 +41,10 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let account = imported.account();
     print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
     if imported.is_disabled() {
-        print::words(&format!("It is disabled, and lets nobody in; {} ends that.", command::enable(account)));
+        print::words(&format!(
+            "It is disabled, and lets no mail program in; {} ends that.",
+            command::enable(account)
+        ));
     }
     let tried = imported.try_it(installation).await;
     let done = tried.map(|trial| tell(&imported, &trial));

@@ -112,8 +112,8 @@ pub(super) async fn outlive(serving: &mut Serving, told: &mut Told, successor: S
     serving.outlive(asked).await
 }
 
-/// Ends when the process that took over has died and systemd has to start another. Without systemd nobody would:
-/// then the sessions go on.
+/// Ends when the process that took over has died and systemd has to start another. Without systemd no other would
+/// be started: then the sessions go on.
 async fn lost(mut successor: Successor) {
     let pid = successor.pid;
     let how = match successor.ended().await {

@@ -122,7 +122,7 @@ impl Doors {
     }
 }
 
-/// Of doors that nobody named one is enough. One that could not be asked can wait, once it is known whose grant it is:
+/// Where the request named no doors, one that opens is enough. One that could not be asked can wait, once it is known whose grant it is:
 /// because the provider said so, or because another door opened.
 fn judge(
     tried: Vec<(Door, Result<Option<usize>, LeftOut>)>,

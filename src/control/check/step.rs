@@ -62,7 +62,7 @@ pub(crate) enum Finding {
     OldName(OldName),
     /// An alias that is another address, and opens the account.
     ForeignAlias { account: String, alias: String },
-    /// The account lets nobody in, so nothing was tried.
+    /// The account lets no mail program in, so nothing was tried.
     Disabled { account: String },
     /// What the provider refused in a session. Only a message that it takes says that this is mended.
     LastRefusal { account: String, grant: Option<Box<Grant>>, refusal: Box<LastRefusal> },

@@ -111,7 +111,7 @@ impl Imported {
         &self.parcel.owner
     }
 
-    /// Whether it lets nobody in.
+    /// Whether it lets no mail program in.
     pub(crate) fn is_disabled(&self) -> bool {
         self.is_disabled
     }

@@ -137,9 +137,7 @@ impl<'a> SignIn<'a> {
     }
 
     fn say_ehlo(&mut self, outbox: &mut Buffer) {
-        for part in ["EHLO ", self.name, "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
+        write_ehlo(outbox, self.name);
         self.heard.answers = Answers::Command("EHLO");
         self.state = State::Ehlo;
     }
@@ -246,6 +244,12 @@ impl Offer {
     }
 }
 
+fn write_ehlo(outbox: &mut Buffer, name: &str) {
+    for part in ["EHLO ", name, "\r\n"] {
+        outbox.push(part.as_bytes());
+    }
+}
+
 /// The cleartext before TLS on a port of STARTTLS: greeting -> EHLO -> STARTTLS -> `220`.
 pub struct BeginTls {
     state: TlsState,
@@ -289,9 +293,7 @@ impl BeginTls {
         }
         match (self.state, reply.code) {
             (TlsState::Greeting, 220) => {
-                for part in ["EHLO ", NAME, "\r\n"] {
-                    outbox.push(part.as_bytes());
-                }
+                write_ehlo(outbox, NAME);
                 self.state = TlsState::Ehlo;
             }
             (TlsState::Ehlo, 250) if Offer::read(reply).keywords.iter().any(|word| word == "STARTTLS") => {

@@ -6,7 +6,7 @@ ALTER TABLE passwords ADD COLUMN networks TEXT;
 ALTER TABLE passwords ADD COLUMN last_day TEXT;
 UPDATE passwords SET protocols = 'imap';
 
--- An account that lets nobody in, until it is enabled again.
+-- An account that lets no mail program in, until it is enabled again.
 ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
 -- Whose name the provider's submission server took: 'owner' or 'account'.
 ALTER TABLE accounts ADD COLUMN submission_user TEXT;
