@@ -37,7 +37,6 @@ use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
-pub use crate::store::Id as AccountId;
 pub use crate::store::{Account, Grant, LastRefusal, Mailbox, SignInAs, fold};
 
 pub use find::{Found, find};

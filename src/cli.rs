@@ -39,7 +39,7 @@ use clap::{Parser, Subcommand};
 use self::failure::{Done, Failure};
 use self::options::Options;
 
-/// Lets mail programs that only know passwords read mail from providers that only accept OAuth.
+/// Lets mail programs that only know passwords read and send mail through providers that only accept OAuth.
 #[derive(Parser)]
 #[command(version = env!("IMAP_OAUTH_PROXY_VERSION"), propagate_version = true, max_term_width = 100)]
 struct Cli {

@@ -25,7 +25,7 @@ use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigHint};
 pub use network::{NetworkProxy, ProxyKind};
-pub use place::is_loopback;
+pub use place::{is_loopback, network};
 pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 

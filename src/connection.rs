@@ -276,7 +276,6 @@ impl<P: Protocol> Connection<P> {
         self.proxy.live.enter(Newcomer {
             id: self.id.clone(),
             account: &account.name,
-            account_id: &account.id,
             door: P::DOOR,
             provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
             from: self.peer.ip(),

@@ -46,7 +46,8 @@ async fn security_row_48_a_bad_file_changes_nothing_and_says_so() {
     let refused: Vec<_> =
         trail.as_array().unwrap().iter().filter(|act| act["event"] == "reload_refused").collect();
     assert_eq!(refused.len(), 5, "{trail}");
-    assert!(refused[1]["about"].as_str().unwrap().contains("unknown field `failed_login`"), "{trail}");
+    // What is wrong may quote the file, and with it a secret; the log has it.
+    assert!(refused.iter().all(|act| act["about"].is_null()), "{trail}");
     assert!(session.command("NOOP").await.is_ok());
     assert!(serving.log_in(&alice).await.command("NOOP").await.is_ok());
     site.configure("");

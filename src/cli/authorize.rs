@@ -172,7 +172,7 @@ fn progress(progress: Progress<'_>) {
     });
 }
 
-/// What a person has to do, as a surface of the command line's reader takes it.
+/// The address that a person has to open, as a program reads it.
 #[derive(serde::Serialize)]
 struct ToOpen<'a> {
     url: &'a str,

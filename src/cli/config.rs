@@ -48,7 +48,7 @@ fn check(options: &Options) -> Result<Done, Failure> {
             tell(&config);
             Ok(Done::Well)
         }
-        (None, None) => Ok(Done::Well),
+        (None, None) => Err(Failure::new("the configuration cannot be read")),
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     match array {
         Some(array) => array.end(),
-        None if rows.is_empty() => print::words("Nothing is written down since then."),
+        None if rows.is_empty() => print::words("Nothing is written down for that time."),
         None => print::table(&["WHEN (UTC)", "WHO", "EVENT", "ACCOUNT", "WHAT"], &rows),
     }
     Ok(Done::Well)

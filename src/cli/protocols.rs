@@ -4,7 +4,7 @@ use crate::config::Door;
 
 /// The protocol of that name; the parser of a list's words.
 pub(super) fn door(name: &str) -> Result<Door, String> {
-    Door::named(name).ok_or_else(|| {
+    Door::named(&name.trim().to_lowercase()).ok_or_else(|| {
         let spoken = Door::ALL.map(Door::name).join(", ");
         format!("this version does not speak it; it speaks {spoken}")
     })

@@ -1,7 +1,9 @@
-//! Where what a configuration names is: files beside it, and hosts that are this machine.
+//! Where what a configuration names is: files beside it, hosts that are this machine, and networks.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::{IpNet, Ipv4Net};
 use url::{Host, Url};
 
 /// What relative paths are relative to: the file's directory, else the current one.
@@ -23,5 +25,38 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         None => false,
+    }
+}
+
+/// A network as a person writes it, or an address, which stands for itself. What is IPv4 mapped into IPv6 is IPv4:
+/// clients count as such that came in over an IPv6 socket. Bits of the host stay, for the caller to judge.
+pub fn network(text: &str) -> Option<IpNet> {
+    let alone = || text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    let network = text.parse::<IpNet>().or_else(|_| alone()).ok()?;
+    let as_ipv4 = || {
+        let IpNet::V6(v6) = network else { return None };
+        let prefix = v6.prefix_len().checked_sub(96)?;
+        Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok().map(IpNet::V4)
+    };
+    Some(as_ipv4().unwrap_or(network))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_networks_are_ipv4_and_bits_of_the_host_stay() {
+        for (text, read) in [
+            ("192.0.2.0/24", "192.0.2.0/24"),
+            ("192.0.2.7/24", "192.0.2.7/24"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("2001:db8::/48", "2001:db8::/48"),
+        ] {
+            assert_eq!(network(text).unwrap().to_string(), read, "{text}");
+        }
+        assert!(["", "192.0.2.0/33", "x"].iter().all(|text| network(text).is_none()));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use crate::account::{AccountId, fold};
+use crate::account::fold;
 use crate::protocol::Door;
 use crate::relay::Traffic;
 
@@ -47,8 +47,6 @@ pub struct LiveSession {
     pub id: String,
     /// The account's name; of a domain's account, the mailbox.
     pub account: String,
-    /// The account's row.
-    pub account_id: AccountId,
     /// What it speaks.
     pub door: Door,
     /// The name of the account's provider.
@@ -69,7 +67,6 @@ pub struct LiveSession {
 pub(super) struct Newcomer<'a> {
     pub(super) id: String,
     pub(super) account: &'a str,
-    pub(super) account_id: &'a AccountId,
     pub(super) door: Door,
     pub(super) provider: String,
     pub(super) from: IpAddr,
@@ -86,11 +83,10 @@ pub(super) struct LiveGuard {
 
 impl Live {
     pub(super) fn enter(self: &Arc<Self>, newcomer: Newcomer<'_>) -> LiveGuard {
-        let Newcomer { id, account, account_id, door, provider, from, password, client } = newcomer;
+        let Newcomer { id, account, door, provider, from, password, client } = newcomer;
         let session = Arc::new(LiveSession {
             id,
             account: account.to_owned(),
-            account_id: account_id.clone(),
             door,
             provider,
             from: from.to_canonical(),
@@ -119,15 +115,6 @@ impl Live {
     pub fn close(&self, id_or_account: &str) -> usize {
         let name = fold(id_or_account);
         let is_meant = |session: &LiveSession| session.id == id_or_account || fold(&session.account) == name;
-        self.close_all(is_meant)
-    }
-
-    /// Ends all sessions of an account, under whatever name they logged in. How many they are.
-    pub fn close_account(&self, account: &AccountId) -> usize {
-        self.close_all(|session| session.account_id == *account)
-    }
-
-    fn close_all(&self, is_meant: impl Fn(&LiveSession) -> bool) -> usize {
         let meant = self.list().into_iter().filter(|session| is_meant(session));
         meant.inspect(|session| session.close.notify_one()).count()
     }
@@ -197,7 +184,6 @@ mod tests {
         live.enter(Newcomer {
             id: id.to_owned(),
             account: name,
-            account_id: &AccountId::random(),
             door: Door::Imap,
             provider: "acme".to_owned(),
             from: "::ffff:192.0.2.7".parse().unwrap(),

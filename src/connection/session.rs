@@ -17,10 +17,9 @@ use crate::shutdown::Shutdown;
 use crate::tls::Stream;
 use crate::wire::Wire;
 
-/// A revoked session is to end soon: with the look at the store within five seconds.
+/// A session that was revoked or closed is to end soon: with the look at the store within five seconds.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 const REVOKED: &str = "The password or the authorisation of this session was revoked";
-
 const CLOSED: &str = "The administrator of the mail proxy closed this session";
 
 /// The provider's half of a session.

@@ -103,7 +103,7 @@ async fn choose_doors(
     if let Some(named) = named {
         // The owner's grant opens other accounts, too.
         let kept = if fold(&seat.owner) == fold(&seat.account) { &[][..] } else { &opened };
-        return Ok(Doors::named(provider, named, kept));
+        return Ok(Doors::named(provider, &named, kept));
     }
     let account = installation.known_account(&seat.account).await?;
     let is_new = account.is_none_or(|known| known.account.name != seat.account);

@@ -106,6 +106,11 @@ impl Overview {
         }
     }
 
+    /// Whether the grant ends by then, whatever is done or left undone.
+    pub(crate) fn ends_by(&self, at: OffsetDateTime) -> bool {
+        self.ends.iter().any(|end| end.cause.is_certain() && end.at.is_some_and(|day| day <= at))
+    }
+
     /// When what is on record happened last.
     pub(crate) fn failed_at(&self) -> Option<OffsetDateTime> {
         let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);

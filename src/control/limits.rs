@@ -1,11 +1,12 @@
 //! What app passwords are limited to, as a person writes it.
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
 use super::error::Error;
+use crate::config;
 use crate::protocol::Door;
 use crate::store::Limits;
 
@@ -99,26 +100,12 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>, Error> {
 
 /// A network, or an address alone.
 fn network(text: &str) -> Result<IpNet, Error> {
-    let network = match text.parse::<IpNet>() {
-        Ok(network) => network,
-        Err(_) => match text.parse() {
-            Ok(address) => IpNet::from(std::net::IpAddr::to_canonical(&address)),
-            Err(_) => return Err(Error::Network { text: text.to_owned() }),
-        },
-    };
+    let network = config::network(text).ok_or_else(|| Error::Network { text: text.to_owned() })?;
     if network.addr() != network.network() {
         let (whole, alone) = (network.trunc().to_string(), network.addr().to_string());
         return Err(Error::HostBits { text: text.to_owned(), whole, alone });
     }
-    Ok(as_ipv4(network).unwrap_or(network))
-}
-
-/// The IPv4 network that one of IPv4-mapped addresses stands for: clients count as IPv4 that came in over an IPv6
-/// socket.
-fn as_ipv4(network: IpNet) -> Option<IpNet> {
-    let IpNet::V6(v6) = network else { return None };
-    let prefix = v6.prefix_len().checked_sub(96)?;
-    Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok().map(IpNet::V4)
+    Ok(network)
 }
 
 /// A day that is not over.

@@ -25,10 +25,10 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gathers what is shown.
 pub(crate) struct Watcher {
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) live: Arc<Live>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) supervisor: Arc<Supervisor>,
+    metrics: Arc<Metrics>,
+    live: Arc<Live>,
+    store: Arc<dyn Store>,
+    supervisor: Arc<Supervisor>,
     counted: Mutex<Option<Counted>>,
 }
 
@@ -47,14 +47,8 @@ impl Watcher {
         Self { metrics, live, store, supervisor, counted: Mutex::default() }
     }
 
-    /// The text that Prometheus reads. `config` is the one in force, `certificates` says when each listener's ends,
-    /// and `per_account` whether accounts may be named.
-    pub(crate) async fn text(
-        &self,
-        config: &Config,
-        certificates: Vec<(String, i64)>,
-        per_account: bool,
-    ) -> String {
+    /// The text that Prometheus reads. `config` is the one in force, `certificates` says when each listener's ends.
+    pub(crate) async fn text(&self, config: &Config, certificates: Vec<(String, i64)>) -> String {
         let began = Instant::now();
         let answered = tokio::time::timeout(STORE_PATIENCE, self.store.changes()).await;
         let store = matches!(answered, Ok(Ok(_))).then(|| began.elapsed());
@@ -79,7 +73,7 @@ impl Watcher {
             certificates,
             store,
             restarts: self.supervisor.restarts(),
-            accounts: if per_account { self.accounts() } else { Vec::new() },
+            accounts: if config.metrics.per_account { self.accounts() } else { Vec::new() },
         };
         self.metrics.text(&snapshot)
     }

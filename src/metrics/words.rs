@@ -25,8 +25,8 @@ words! {
     Outcome {
         /// It succeeded.
         Ok = "ok",
-        /// A login: the password was wrong, or was not looked at after too many wrong ones. A refresh: the provider
-        /// refused the grant or the client.
+        /// A login: the password was wrong, was not looked at after too many wrong ones, or its owner limited it. A
+        /// refresh: the provider refused the grant or the client.
         Refused = "refused",
         /// Something else spoilt it: the provider, the network, this machine, a limit.
         Failed = "failed",

@@ -84,8 +84,8 @@ pub trait GrantStore: Send + Sync {
     /// returns the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
-    /// Every grant that an account uses which is not disabled, as far as its upkeep has to know it; by identity,
-    /// those behind `after`, `limit` at most. Disabled accounts do not count in it.
+    /// The grants that accounts use which are not disabled, as far as upkeep has to know them: by identity, those behind
+    /// `after`, `limit` at most. Names and last logins are those of such accounts alone.
     async fn statuses(
         &self,
         watch: Watch,

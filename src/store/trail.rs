@@ -19,7 +19,7 @@ pub struct Act {
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Where it was asked for: `cli`, or `serve` for what the proxy does by itself.
+    /// Where it was asked for: `cli`, `signal`, or `serve` for what the proxy does by itself.
     pub surface: String,
     /// The operating system's name for the user.
     pub user: Option<String>,

@@ -26,6 +26,8 @@ const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A wrong registration is not tried again before this, unless the process starts anew.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
+
+/// Brings what is `wanted` of the grant, by a request to the provider where no other process has brought it.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {

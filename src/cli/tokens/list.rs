@@ -168,10 +168,7 @@ impl Wanted {
     }
 
     fn holds(self, overview: &Overview, now: OffsetDateTime) -> bool {
-        let ends = |span: Duration| {
-            let certain = overview.ends.iter().filter(|end| end.cause.is_certain());
-            certain.filter_map(|end| end.at).any(|at| at <= now.saturating_add(span))
-        };
+        let ends = |span: Duration| overview.ends_by(now.saturating_add(span));
         (!self.needs_person || overview.state.needs_person()) && self.ends_within.is_none_or(ends)
     }
 }

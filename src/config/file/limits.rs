@@ -11,7 +11,7 @@ const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// A person mistypes twice; a program that retries has had its answer.
 const FAILED_LOGINS: u32 = 4;
-/// A message is on its way within this, mostly; then nothing holds the process any more.
+/// A message is on its way within this, mostly; then sessions are ended.
 const DRAIN_SECONDS: u64 = 25;
 /// A mail program that runs day and night is away from its server once a day, mostly.
 const TAKEOVER_SECONDS: u64 = 24 * 60 * 60;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile};
+use crate::config::network;
 use crate::text::is_domain;
 
 /// Without a word in the file.
@@ -57,18 +58,25 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    let from = file.from.iter().map(|text| network(index, text)).collect::<Result<_, _>>()?;
+    let from = file.from.iter().map(|text| source(index, text)).collect::<Result<_, _>>()?;
     Ok(Listener { protocol, addresses, security: file.security, from, is_default: false })
 }
 
 /// A network, or an address that stands for itself.
-fn network(index: &str, text: &str) -> Result<IpNet, Problem> {
-    let alone = || text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    text.parse().map(|network: IpNet| network.trunc()).or_else(|_| alone()).map_err(|_| {
-        let message = format!("{text:?} is not a network");
-        Problem::at(["listeners", index, "from"], message)
+fn source(index: &str, text: &str) -> Result<IpNet, Problem> {
+    let wrong = |message: String| Problem::at(["listeners", index, "from"], message);
+    let network = network(text).ok_or_else(|| {
+        wrong(format!("{text:?} is not a network"))
             .hint("write from = [\"192.168.7.0/24\", \"2001:db8::/48\"], or leave it out to let all connect")
-    })
+    })?;
+    match network.addr() == network.network() {
+        true => Ok(network),
+        false => Err(wrong(format!("{text:?} names an address within a network")).hint(format!(
+            "write {} for the network, or {} for the one address",
+            network.trunc(),
+            network.addr()
+        ))),
+    }
 }
 
 /// The certificate that they show.

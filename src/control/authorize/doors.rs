@@ -52,9 +52,11 @@ pub(super) enum Certainty {
 
 impl Doors {
     /// The doors that were named, besides those that the grant has to go on opening.
-    pub(super) fn named(provider: &Provider, named: Vec<Door>, kept: &[Door]) -> Self {
+    pub(super) fn named(provider: &Provider, named: &[Door], kept: &[Door]) -> Self {
         let asked = provider.doors().filter(|door| named.contains(door) || kept.contains(door)).collect();
-        Self { asked, proven: named, named: true }
+        // Each once, however often it was named.
+        let proven = provider.doors().filter(|door| named.contains(door)).collect();
+        Self { asked, proven, named: true }
     }
 
     /// The doors that the grant opens already, and those in use where the account `is_new` or the grant opens none.

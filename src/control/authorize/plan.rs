@@ -93,7 +93,7 @@ impl Plan {
                 let (title, name) = (provider.title.clone(), provider.name.clone());
                 return Err(Error::NoServerForDoor { title, name, door });
             }
-            if is_app && request.account.starts_with('@') && probe.is_none() {
+            if is_app && store::is_of_domain(&request.account) && probe.is_none() {
                 return Err(Error::NoMailboxToProve { account: request.account, door });
             }
         }

@@ -158,7 +158,7 @@ impl Running {
     /// Everything that is counted, as text for Prometheus.
     pub(crate) async fn metrics(&self) -> String {
         let config = self.config.load_full();
-        self.watcher.text(&config, self.certificates(), config.metrics.per_account).await
+        self.watcher.text(&config, self.certificates()).await
     }
 
     /// When the certificate of each listener ends.

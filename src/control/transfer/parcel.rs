@@ -32,7 +32,7 @@ pub(crate) struct Parcel {
     pub(super) refreshed_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::timestamp::option")]
     pub(super) refresh_expires_at: Option<OffsetDateTime>,
-    /// Whether it lets no mail program in; bundles of before do not say, and their accounts do.
+    /// Whether it lets no mail program in. Bundles of before have no such key: their accounts are enabled.
     #[serde(default)]
     pub(super) disabled: bool,
 }

@@ -40,7 +40,7 @@ async fn grants_are_counted_by_state_and_the_next_end_is_that_of_one_that_works(
     let metrics = Arc::new(Metrics::new("0.1.0", None));
     let watcher = Watcher::new(metrics, Arc::default(), store.clone(), supervisor);
     let config = Config::parse(CONFIG, None).unwrap();
-    let text = watcher.text(&config, vec![("[::]:993".to_owned(), 7)], false).await;
+    let text = watcher.text(&config, vec![("[::]:993".to_owned(), 7)]).await;
     for line in [
         "grants{provider=\"gmail\",state=\"ok\"} 2".to_owned(),
         "grants{provider=\"gmail\",state=\"needs_authorization\"} 1".to_owned(),
@@ -57,6 +57,6 @@ async fn grants_are_counted_by_state_and_the_next_end_is_that_of_one_that_works(
 
     // The count of a moment ago is good enough.
     add(&*store, "d@gmail.com", GrantState::Ok, None).await;
-    let text = watcher.text(&config, Vec::new(), false).await;
+    let text = watcher.text(&config, Vec::new()).await;
     assert!(text.contains("\nimap_oauth_proxy_grants{provider=\"gmail\",state=\"ok\"} 2\n"), "{text}");
 }
