@@ -251,9 +251,9 @@ impl Config {
             .map(|(_, provider)| provider)
     }
 
-    /// The names of the providers that have a client.
-    pub fn usable_providers(&self) -> impl Iterator<Item = &str> {
-        self.providers.values().filter(|provider| provider.is_usable()).map(|provider| provider.name.as_str())
+    /// The providers that have a client.
+    pub fn usable_providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values().filter(|provider| provider.is_usable())
     }
 
     /// Why `account`'s provider cannot work at all, where that is known.

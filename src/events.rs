@@ -23,7 +23,7 @@ use crate::config::{Events, Provider};
 use crate::forecast::{self, EndCause};
 use crate::metrics::Metrics;
 use crate::oauth::Webhook;
-use crate::store::{Act, Actor, GrantStatus, Id, NextLook, Store, StoreError, Watch};
+use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Store, StoreError, Watch};
 
 /// How soon after a change of a grant it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,8 +32,6 @@ const PAGE: u32 = 200;
 const BETWEEN_PAGES: Duration = Duration::from_millis(50);
 /// When a grant is looked at again that something was to be told about.
 const AGAIN: time::Duration = time::Duration::seconds(30);
-/// The longest time between two looks at a grant, should a clock have been wrong at one of them.
-const LONGEST_LOOK: time::Duration = time::Duration::days(1);
 /// Longer than every attempt at every delivery together. After a failure, the time until the next one.
 const TELLING: time::Duration = time::Duration::minutes(5);
 
@@ -124,10 +122,7 @@ impl Teller {
                 (None, Some((at, _))) if at - now > self.warn => at.saturating_sub(self.warn),
                 (None, _) => now.saturating_add(LONGEST_LOOK),
             };
-            let at = at.min(now.saturating_add(LONGEST_LOOK));
-            if grant.look <= now.unix_timestamp() || at.unix_timestamp() < grant.look {
-                looks.push(NextLook { grant: grant.id.clone(), seen: grant.look, at });
-            }
+            looks.extend(grant.next_look(at, now));
             if let Some(news) = news {
                 round.add(grant, news);
             }

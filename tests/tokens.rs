@@ -272,16 +272,17 @@ async fn no_answer_of_the_token_endpoint_loses_a_grant() {
         ("a wrong client", TokenFault::error("invalid_client", "…"), ADMINISTRATOR),
         ("401 that says nothing", TokenFault::answer(401, "text/plain", ""), ADMINISTRATOR),
     ] {
-        // It meets every request: the token has ended, so the proxy may renew it by itself before the login comes.
+        // It meets every request until the state was read: the token has ended, so the proxy may renew it by itself
+        // before the login comes, and tries what passes again a second after it.
         // And rows keep whole seconds, so that a login in the second of the start may take what was just written
         // down about the client for something from before, and ask again.
         controls.every_token(fault);
         let serving = site.serve().await;
         let (_, login) = try_to_log_in(&serving, &settings).await;
-        controls.heal_tokens();
         assert!(login.refused_with(code), "{name}: {login:?}");
         assert_eq!(site.tokens().await.0[0]["state"], state, "{name}");
         serving.kill().await;
+        controls.heal_tokens();
         // The time to wait goes by, and the provider is well again.
         tamper(&site, "UPDATE grants SET retry_at = 0").await;
         let serving = site.serve().await;

@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
-use crate::control::audit;
 use crate::control::serving::{Running, Session, Unready};
+use crate::control::{Error, audit};
 
 /// Where the sockets are, in the state directory.
 const DIRECTORY: &str = "control";
@@ -160,9 +160,9 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
     match request {
         Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
         Request::Close { of } => vec![Reply::Closed(running.close(&of, audit::asker(uid)).await)],
-        Request::Reload if running.is_stopping() => vec![Reply::Stopping {}],
         Request::Reload => vec![match running.reload(audit::asker(uid)).await {
             Ok(reloaded) => Reply::Reloaded(reloaded),
+            Err(Error::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),
         }],
         Request::Upgrade if running.is_stopping() => vec![Reply::Stopping {}],

@@ -186,6 +186,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Bundle(#[from] BundleError),
 
+    // A running proxy.
+    #[error("it is stopping, and takes no new configuration")]
+    Stopping,
+
     // Keys.
     #[error("{keys} holds one key, and only you can add another")]
     ForeignKeys { keys: KeySource, current: u32 },

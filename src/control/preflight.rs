@@ -27,7 +27,7 @@ pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
     obstacles.look_at_addresses(is_running);
     obstacles.look_at_log();
     obstacles.look_at_events();
-    for provider in config.providers.values().filter(|provider| provider.is_usable()) {
+    for provider in config.usable_providers() {
         obstacles.look_at_provider(provider);
     }
     obstacles.found

@@ -69,7 +69,7 @@ impl Legs {
 
     /// Of every provider that a client is configured for, by name.
     pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
-        let usable = config.providers.values().filter(|provider| provider.is_usable());
+        let usable = config.usable_providers();
         usable.map(|provider| Ok((provider.name.clone(), Self::of(config, provider)?))).collect()
     }
 }

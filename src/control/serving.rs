@@ -107,7 +107,7 @@ impl Prepared {
         let proxy = parts.proxy(config, &kept, acceptors.clone(), sources);
         let proxy = Arc::new(ArcSwap::from_pointee(proxy));
 
-        kept.metrics.know_providers(config.usable_providers());
+        kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
         let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
 

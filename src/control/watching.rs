@@ -130,7 +130,7 @@ fn next_grant_end(grants: &[GrantCount], config: &Config, now: OffsetDateTime) -
 }
 
 fn next_secret_end(config: &Config) -> Option<i64> {
-    let usable = config.providers.values().filter(|provider| provider.is_usable());
+    let usable = config.usable_providers();
     usable.filter_map(|provider| provider.client_secret_expires).min().map(OffsetDateTime::unix_timestamp)
 }
 

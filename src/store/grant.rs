@@ -1,6 +1,6 @@
 //! Grants, as rows of the store.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::Id;
 use crate::trouble::Trouble;
@@ -247,6 +247,19 @@ pub struct GrantStatus {
     pub told: Option<String>,
     /// When a watch looks at it again, as it was read: [`NextLook::seen`]. Which watch depends on who asked.
     pub look: i64,
+}
+
+/// The longest time between two looks at a grant, should a clock have been wrong at one of them.
+pub const LONGEST_LOOK: Duration = Duration::days(1);
+
+impl GrantStatus {
+    /// That it is to be looked at again at `at`, a day from `now` at the latest; `None` where what is written is as
+    /// soon.
+    pub fn next_look(&self, at: OffsetDateTime, now: OffsetDateTime) -> Option<NextLook> {
+        let at = at.min(now.saturating_add(LONGEST_LOOK));
+        let is_news = self.look <= now.unix_timestamp() || at.unix_timestamp() < self.look;
+        is_news.then(|| NextLook { grant: self.id.clone(), seen: self.look, at })
+    }
 }
 
 /// Who looks at grants again and again.

@@ -16,7 +16,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::clients::Clients;
 use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
-use crate::store::{GrantKind, GrantState, GrantStatus, Id, NextLook, StoreError, Watch, is_of_domain};
+use crate::store::{
+    GrantKind, GrantState, GrantStatus, Id, LONGEST_LOOK, NextLook, StoreError, Watch, is_of_domain,
+};
 
 /// So recent a login means that the next one is near: people look into their mail every day.
 const IN_USE: Duration = Duration::days(1);
@@ -40,8 +42,6 @@ const PAGE: u32 = 200;
 const MOST_WAITING: usize = 200;
 /// When a grant is looked at again that is being refreshed: no answer takes longer.
 const UNDER_WAY: Duration = Duration::seconds(45);
-/// The longest time between two looks at a grant, should a clock have been wrong at one of them.
-const LONGEST_LOOK: Duration = Duration::days(1);
 
 pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
     let mut upkeep = Upkeep {
@@ -115,12 +115,10 @@ impl Upkeep {
                     // Its end is written to the row, which is due then; this is for one that ends without.
                     now.saturating_add(UNDER_WAY)
                 }
-                Some(at) => at.min(now.saturating_add(LONGEST_LOOK)),
+                Some(at) => at,
                 None => now.saturating_add(LONGEST_LOOK),
             };
-            if grant.look <= now.unix_timestamp() || at.unix_timestamp() < grant.look {
-                looks.push(NextLook { grant: grant.id.clone(), seen: grant.look, at });
-            }
+            looks.extend(grant.next_look(at, now));
         }
         looks
     }

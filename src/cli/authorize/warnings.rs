@@ -30,9 +30,7 @@ pub(in crate::cli) fn warn(stored: &Authorized) {
 fn left_out(stored: &Authorized, door: Door, why: &LeftOut) {
     let cure = match why {
         LeftOut::NotGranted(_) => {
-            let others = stored.proofs.iter().filter(|(_, proof)| !matches!(proof, Proof::LeftOut(_)));
-            let mut doors: Vec<&str> = others.map(|(other, _)| other.name()).collect();
-            doors.push(door.name());
+            let doors: Vec<&str> = stored.doors_with(door).into_iter().map(Door::name).collect();
             let authorize = command::authorize_person(&stored.account, &stored.owner);
             format!("to have it, run `{}`", command::with_protocols(&authorize, &doors))
         }

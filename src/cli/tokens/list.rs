@@ -207,8 +207,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
 
 /// Whether doors are worth a column: where each provider in use offers one alone, they are not.
 fn has_several_doors(installation: &Installation) -> bool {
-    let mut providers = installation.config.providers.values();
-    providers.any(|provider| provider.is_usable() && provider.doors().count() > 1)
+    installation.config.usable_providers().any(|provider| provider.doors().count() > 1)
 }
 
 fn show(listed: &[Listed], with_doors: bool) {

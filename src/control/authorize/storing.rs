@@ -2,10 +2,10 @@
 
 use time::OffsetDateTime;
 
-use super::doors::{Certainty, Doors, Proofs};
+use super::doors::{Certainty, Doors, Proof, Proofs};
 use super::plan::Tell;
 
-use crate::config::{Names, Provider};
+use crate::config::{Door, Names, Provider};
 use crate::control::audit::Deed;
 use crate::control::error::{Error, LeftOut};
 use crate::control::installation::Installation;
@@ -27,6 +27,15 @@ pub(crate) struct Authorized {
     pub(crate) proofs: Proofs,
     /// The app password that was made, where the account had none.
     pub(crate) password: Option<Secret>,
+}
+
+impl Authorized {
+    /// The doors that were not left out, and `door` beside them: what to ask for to have that, too.
+    pub(crate) fn doors_with(&self, door: Door) -> Vec<Door> {
+        let wanted =
+            self.proofs.iter().filter(|(other, proof)| *other == door || !matches!(proof, Proof::LeftOut(_)));
+        wanted.map(|(wanted, _)| *wanted).collect()
+    }
 }
 
 /// An account to be, and what it is called.

@@ -164,7 +164,7 @@ pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Accept
 /// What every provider that has a client keeps, for each door: which one a client is at shows when it logs in.
 fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
     let of = |door: Door| {
-        let usable = config.providers.values().filter(|provider| provider.is_usable());
+        let usable = config.usable_providers();
         let services = usable.filter_map(|provider| provider.service(door));
         (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
     };

@@ -34,6 +34,9 @@ pub(crate) struct Reloaded {
 impl Running {
     /// Reads the configuration again and applies it. Blocks for a moment where certificates are made.
     pub(crate) async fn reload(self: &Arc<Self>, by: Actor) -> Result<Reloaded, Error> {
+        if self.is_stopping() {
+            return Err(Error::Stopping);
+        }
         let running = self.clone();
         let reloading = tokio::task::spawn_blocking(move || running.reload_now());
         let outcome = reloading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
@@ -79,7 +82,7 @@ impl Running {
         // From here on nothing fails.
         log.apply();
         self.kept.tokens.replace_clients(parts.clients());
-        self.kept.metrics.know_providers(config.usable_providers());
+        self.kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         self.longest_drain.fetch_max(config.limits.drain_seconds, Ordering::Relaxed);
         if let Some(receiver) = &self.receiver {
             receiver.follow(&config);

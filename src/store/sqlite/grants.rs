@@ -10,11 +10,12 @@ use super::rows::{
     GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
 };
 use crate::store::{
-    Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, NextLook, Right, StoreError, Watch, fold,
+    Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right, StoreError,
+    Watch, fold,
 };
 
-/// No look is put off longer than a day. One that is later was written under a wrong clock.
-const LONGEST_LOOK: time::Duration = time::Duration::days(2);
+/// No look is put off longer than [`LONGEST_LOOK`]. One that is much later was written under a wrong clock.
+const TOO_LATE: time::Duration = LONGEST_LOOK.saturating_mul(2);
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
 macro_rules! STATUS {
@@ -130,7 +131,7 @@ impl GrantStore for Sqlite {
         };
         let rows = sqlx::query(sql)
             .bind(now.unix_timestamp())
-            .bind(now.saturating_add(LONGEST_LOOK).unix_timestamp())
+            .bind(now.saturating_add(TOO_LATE).unix_timestamp())
             .bind(limit)
             .fetch_all(&self.pool()?)
             .await?;
