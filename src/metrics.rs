@@ -6,6 +6,7 @@
 //! event of a series that begins with it. No label holds an address of a person, unless the snapshot has accounts.
 
 mod families;
+mod shown;
 mod snapshot;
 mod words;
 
@@ -16,6 +17,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use self::families::{Families, OfCode, OfDoor, OfLogin, OfReason, OfRefresh, OfResult};
+use self::shown::Shown;
 use crate::protocol::Door;
 
 pub use snapshot::{AccountTraffic, Snapshot};
@@ -31,6 +33,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// What a process counts.
 pub struct Metrics {
     families: Families,
+    shown: Shown,
     /// One text is made at a time: the gauges of a snapshot are set for it.
     registry: Mutex<Registry>,
 }
@@ -40,8 +43,9 @@ impl Metrics {
     pub fn new(version: &str, revision: Option<&str>) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let families = Families::register(&mut registry);
-        families.build(version, revision.unwrap_or("unknown"));
-        let metrics = Self { families, registry: Mutex::new(registry) };
+        let shown = Shown::register(&mut registry);
+        shown.build(version, revision.unwrap_or("unknown"));
+        let metrics = Self { families, shown, registry: Mutex::new(registry) };
         metrics.begin_doors();
         metrics.know_providers(std::iter::empty());
         metrics
@@ -147,7 +151,7 @@ impl Metrics {
     /// Everything, in the text form of OpenMetrics.
     pub fn text(&self, snapshot: &Snapshot) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.families.show(snapshot);
+        self.shown.show(snapshot);
         let mut text = String::with_capacity(32 * 1024);
         // Writing into a string does not fail.
         let _ = encode(&mut text, &registry);

@@ -115,6 +115,7 @@ async fn taken(process: Process, address: SocketAddr) {
 }
 
 /// One connection that has sent what its kind sends.
+#[allow(clippy::too_many_lines, reason = "a row a kind")]
 async fn connect(kind: Kind, address: SocketAddr, serving: &Serving) -> TcpStream {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     tcp.set_nodelay(true).unwrap();

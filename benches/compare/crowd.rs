@@ -36,8 +36,12 @@ pub async fn run() {
         );
         drop(clients);
     }
+    all_at_once(&site, &password, most).await;
+}
 
-    let peer = Arc::new(peers::proxy(&site, &password).await);
+/// `most` logins at once, after every access token has been revoked.
+async fn all_at_once(site: &super::Site, password: &str, most: usize) {
+    let peer = Arc::new(peers::proxy(site, password).await);
     site.sandbox.controls().expire_access_tokens();
     site.sandbox.controls().revoke_access_tokens();
     let refreshes = site.sandbox.controls().stats().refreshes;

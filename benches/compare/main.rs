@@ -104,6 +104,7 @@ async fn ours(what: &str) {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of figures")]
 async fn table() {
     let (rounds, octets) = (setting("ROUNDS", 3), setting("MIB", 512) << 20);
     let (logins, idle) = (setting("LOGINS", 800) as usize, setting("IDLE", 2000) as usize);

@@ -20,6 +20,7 @@ fn class(error: &TokenError) -> Class {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn refusals_as_the_providers_write_them() {
     use Class::{Administrator, Passing, Person};
     for (status, body, is, code) in [

@@ -51,6 +51,7 @@ impl Refusal {
     }
 
     /// `error`, Google's description, Microsoft's number and text.
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn words(self) -> (&'static str, &'static str, u32, &'static str) {
         match self {
             Self::GrantDead => (
