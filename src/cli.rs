@@ -17,6 +17,7 @@ mod health;
 mod hints;
 mod interrupt;
 mod keys;
+mod manual;
 mod options;
 mod passwords;
 mod print;
@@ -34,7 +35,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::failure::{Done, Failure};
 use self::options::Options;
@@ -95,6 +96,10 @@ enum Command {
     /// Check the configuration, or show all of it
     #[command(subcommand)]
     Config(config::Command),
+    /// Print what a shell needs to complete this program's commands
+    Completions(manual::CompletionsArguments),
+    /// Write the manual pages, one a command
+    Man(manual::ManArguments),
 }
 
 /// Runs the command line of this process.
@@ -125,6 +130,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Restore(arguments) => wait(backup::restore(&options, arguments)),
         Command::Events(command) => wait(events::run(&options, command)),
         Command::Config(command) => config::run(&options, &command),
+        Command::Completions(arguments) => manual::completions(Cli::command(), &arguments),
+        Command::Man(arguments) => manual::man(Cli::command(), &arguments),
     };
     crate::logging::flush();
     match done {

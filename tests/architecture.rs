@@ -75,6 +75,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum", &["admin", "http", "oauth"]),
     ("chacha20poly1305", &["secret"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("command_fds", &["server"]),
     ("dashmap", &["token"]),
     ("hyper_util", &["http"]),

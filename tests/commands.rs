@@ -26,6 +26,34 @@ async fn the_version_names_the_commit_where_it_is_known() {
 }
 
 #[tokio::test]
+async fn completions_and_manual_pages_know_every_command() {
+    let site = Site::new().await;
+    let help = site.run(&["--help"]).await.out;
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let commands: Vec<&str> = list
+        .lines()
+        .map_while(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 15, "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = site.run(&["completions", shell]).await;
+        assert!(ran.code == 0 && ran.err.is_empty(), "{shell}: {}", ran.err);
+        let unknown: Vec<_> = commands.iter().filter(|name| !ran.out.contains(**name)).collect();
+        assert!(unknown.is_empty(), "{shell} does not know {unknown:?}");
+    }
+    let pages = site.home.path().join("pages");
+    let ran = site.run(&["man", pages.to_str().unwrap()]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for command in commands {
+        let page = std::fs::read_to_string(pages.join(format!("imap-oauth-proxy-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let ran = site.run(&["man", pages.join("imap-oauth-proxy.1").to_str().unwrap()]).await;
+    assert!(ran.code == 1 && ran.err.contains("hint: name a directory that you may write to"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_refresh_on_command_fetches_a_new_token_and_prints_its_end() {
     let site = Site::new().await;
     site.authorize(ALICE).await;
