@@ -67,7 +67,7 @@ impl Accounts {
 
     async fn set_trouble(&self, account: &Account, door: Door, trouble: Option<&MailboxTrouble>) {
         if let Err(error) = self.store.set_trouble(&account.id, door.name(), trouble).await {
-            tracing::warn!(account = account.name, "the account's state was not written: {error}");
+            tracing::warn!(account = account.name, "the account's trouble was not stored: {error}");
         }
     }
 
@@ -78,7 +78,7 @@ impl Accounts {
             return;
         }
         if let Err(error) = self.store.set_sign_in_as(&account.id, Some(user)).await {
-            tracing::warn!(account = account.name, "whose name the provider takes was not written: {error}");
+            tracing::warn!(account = account.name, "the user name that the provider accepts was not stored: {error}");
         }
     }
 
@@ -98,7 +98,7 @@ impl Accounts {
             return;
         }
         if let Err(error) = self.store.note_logins(&notes).await {
-            tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
+            tracing::warn!("the times of {} logins were not stored: {error}", notes.len());
         }
     }
 }

@@ -69,7 +69,7 @@ impl Accounts {
         let _writing = self.refusals.writing.lock().await;
         let known = self.refusals.known().get(&account.id).cloned();
         if let Err(error) = self.store.set_refusal(&account.id, known.as_ref()).await {
-            tracing::warn!(account = account.name, "what the provider refused was not written: {error}");
+            tracing::warn!(account = account.name, "the provider's refusal was not stored: {error}");
         }
     }
 }

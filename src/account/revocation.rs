@@ -27,7 +27,7 @@ impl Accounts {
             match self.look_for_revoked(&mut seen, today, sealer).await {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
-                    tracing::warn!("whether sessions were revoked cannot be read: {error}");
+                    tracing::warn!("revoked sessions are not ended, because the store cannot be read: {error}");
                     failing = true;
                 }
                 Err(_) => {}
@@ -61,7 +61,7 @@ impl Accounts {
         }
         let ended = self.sessions.keep_only(&self.store.passwords_in_force(today).await?);
         if ended > 0 {
-            tracing::info!("the sessions of {ended} app passwords end: revoked, disabled or over");
+            tracing::info!("the sessions of {ended} app passwords end: revoked, disabled or expired");
         }
         *seen = Some(now);
         Ok(())

@@ -182,7 +182,7 @@ pub enum BundleError {
     #[error("the exported account was sealed for another installation, or it was altered")]
     WrongKey,
     /// The text is not a key that `keys recipient` prints.
-    #[error("the recipient key is not one")]
+    #[error("this is not a recipient key")]
     Recipient,
     /// argon2id lacks memory.
     #[error("the passphrase could not be stretched: argon2id needs 64 MiB of memory")]

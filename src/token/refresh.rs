@@ -281,7 +281,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     grant.retry_at = Some(now.saturating_add(pause));
     grant.trouble = Some(trouble);
     if let Err(error) = lease.inner.store.update_grant(&grant).await {
-        tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
+        tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
         lease.release().await;
     }
     match error {
