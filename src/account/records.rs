@@ -78,7 +78,10 @@ impl Accounts {
             return;
         }
         if let Err(error) = self.store.set_sign_in_as(&account.id, Some(user)).await {
-            tracing::warn!(account = account.name, "the user name that the provider accepts was not stored: {error}");
+            tracing::warn!(
+                account = account.name,
+                "the user name that the provider accepts was not stored: {error}"
+            );
         }
     }
 

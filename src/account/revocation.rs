@@ -27,7 +27,9 @@ impl Accounts {
             match self.look_for_revoked(&mut seen, today, sealer).await {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
-                    tracing::warn!("revoked sessions are not ended, because the store cannot be read: {error}");
+                    tracing::warn!(
+                        "revoked sessions are not ended, because the store cannot be read: {error}"
+                    );
                     failing = true;
                 }
                 Err(_) => {}

@@ -117,7 +117,8 @@ fn write_all(items: &Receiver<Item>) {
         }
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = writeln!(lines, "{lost} log lines were dropped, because standard error was not read in time");
+            let _ =
+                writeln!(lines, "{lost} log lines were dropped, because standard error was not read in time");
         }
         let _ = out.write_all(&lines);
         lines.clear();
