@@ -234,7 +234,7 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
+        Err(error) => tracing::warn!("a drawn login could not be verified: {error}"),
     }
 }
 

@@ -207,9 +207,7 @@ impl Sealer {
 pub enum SealError {
     /// The administrator has to restore a key: the value was sealed with a key that is not among the keys
     /// given.
-    #[error(
-        "it was sealed with key {0}, which is not among the keys at hand; restore the key that it was made with"
-    )]
+    #[error("it was sealed with key {0}, which is not among the keys given; restore that key")]
     UnknownKey(u32),
     /// The key with this id is another one, or the value was altered or belongs to another row.
     #[error(

@@ -54,7 +54,7 @@ impl Delivery {
             tokio::time::sleep(pause).await;
             match run(program, arguments, json).await {
                 Ok(()) => return true,
-                Err(error) => tracing::warn!("events.command {program:?} did not take an event: {error}"),
+                Err(error) => tracing::warn!("events.command {program:?} failed for an event: {error}"),
             }
         }
         false
@@ -66,7 +66,7 @@ impl Delivery {
             tokio::time::sleep(pause).await;
             match webhook.post(json.to_owned()).await {
                 Ok(()) => return true,
-                Err(error) => tracing::warn!("events.webhook did not take an event: {error}"),
+                Err(error) => tracing::warn!("events.webhook failed for an event: {error}"),
             }
         }
         false

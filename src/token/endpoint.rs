@@ -102,7 +102,10 @@ impl RequestPermit<'_> {
                 circuit.failures = circuit.failures.saturating_add(1);
                 if wait.is_some() || self.is_probe || circuit.failures >= FAILURES {
                     circuit.open(wait);
-                    tracing::warn!("the token endpoint of {} is left alone for a while", self.endpoint.title);
+                    tracing::warn!(
+                        "no request is sent to the token endpoint of {} for a while",
+                        self.endpoint.title
+                    );
                 }
             }
         }

@@ -84,7 +84,7 @@ impl TokenFailure {
         Self::Unavailable(Trouble::new(
             CauseKind::ProviderUnavailable,
             format!("the token endpoint of {title} has failed several times in a row"),
-            Cure::wait(format!("it is asked again in {seconds} s, and nothing is lost")),
+            Cure::wait(format!("the proxy asks it again in {seconds} s, and nothing is lost")),
         ))
     }
 

@@ -198,7 +198,7 @@ fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
 async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time::Duration) {
     tracing::error!(
         owner = %one_line(&grant.owner),
-        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before this is mended: {error}"
+        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
     );
     tokio::time::sleep(*pause).await;
     *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));

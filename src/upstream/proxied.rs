@@ -31,7 +31,7 @@ pub enum ProxyError {
     #[error("it has not answered after {} s", .0.as_secs())]
     Silent(Duration),
     /// The proxy requires a user name and password, or rejects those given.
-    #[error("it does not take the name and the password")]
+    #[error("it does not accept the name and the password")]
     Credentials,
     /// The proxy's rules forbid the connection.
     #[error("it does not allow this connection ({0})")]

@@ -155,7 +155,7 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
         false => Ok(()),
         true => Err(TokenError::local(
             "tenant",
-            format!("application sign-in needs a tenant of its own, and `{tenant}` stands for many"),
+            format!("application sign-in needs a tenant of its own, and `{tenant}` means all tenants"),
             Cure::configure(
                 "tenant",
                 "set tenant of the provider to the directory (tenant) id; personal accounts have no application sign-in",
@@ -192,7 +192,7 @@ fn wrong_file(path: &Path, why: &str) -> TokenError {
     let name = text::plain(&path.display().to_string(), 300);
     TokenError::local(
         "app_key",
-        format!("the application's key file {name} is of no use: {why}"),
+        format!("the application's key file {name} cannot be used: {why}"),
         Cure::configure("app", "correct the file or its path"),
     )
 }

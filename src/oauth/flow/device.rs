@@ -70,7 +70,7 @@ impl Client {
             return Err(no_device(reason.clone()));
         }
         if provider.device_url.is_none() && provider.issuer.is_none() {
-            return Err(no_device(format!("{} has no device flow that is known", provider.title)));
+            return Err(no_device(format!("{} has no known device flow", provider.title)));
         }
         let url = self.endpoint("device_url", &provider.device_url, |metadata| &metadata.device).await?;
         let request = self.requests().await?.device(&url, asked)?;

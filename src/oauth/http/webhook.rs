@@ -33,7 +33,7 @@ impl Webhook {
             200..300 => Ok(()),
             status => Err(TokenError::passing(
                 &format!("HTTP {status}"),
-                "the webhook did not take the event",
+                "the webhook did not accept the event",
                 Some(status),
             )),
         }
