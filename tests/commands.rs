@@ -1,4 +1,4 @@
-//! The commands around a grant: refreshed, revoked, listed, checked, moved; and what they say to bad input.
+//! The commands for a grant: refresh, revoke, list, check, move; and their messages for bad input.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -147,7 +147,7 @@ fn steps(ran: &Ran) -> Vec<(String, bool)> {
     steps.iter().map(step).collect()
 }
 
-/// The name of the one step that failed, which is the last.
+/// The name of the only failed step, which must be the last.
 fn failed(ran: &Ran) -> String {
     let steps = steps(ran);
     let (last, before) = steps.split_last().unwrap();
@@ -372,7 +372,7 @@ async fn bad_input_gets_one_clear_sentence() {
     }
 }
 
-/// Each file of `tests/configs/bad` begins with the line, key and words that its error must have.
+/// Each file of `tests/configs/bad` begins with the line, key and words that its error must contain.
 #[tokio::test]
 async fn bad_configurations_are_refused_with_file_line_key_and_hint_before_anything_is_bound() {
     let site = Site::new().await;

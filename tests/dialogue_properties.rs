@@ -1,7 +1,7 @@
-//! Property tests of all dialogues: security rows 1, 2, 4, 6 and 7 for inputs that nobody thought of.
+//! Property tests of all dialogues: security rows 1, 2, 4, 6 and 7 for random inputs.
 //!
-//! The inputs are made of pieces that mail programs and providers say, so that they get deep, and of
-//! arbitrary bytes, so that they go wrong there.
+//! The inputs mix pieces of real dialogues, which lead deep into a dialogue, with arbitrary bytes, which
+//! cause errors there.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -61,14 +61,14 @@ const SUBMISSION_PROVIDER: &[&[u8]] = &[
     b"220 2.0.0 Ready to start TLS\r\n", b"503 5.5.1 no\r\n", b"250", b"hello", b" ", b"-", b"\r\n", b"\n", b"\0", b"\xff",
 ];
 
-/// Two bytes of choices, and what is said.
+/// Two bytes of choices, then the input.
 fn input(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         12 => select(pieces).prop_map(<[u8]>::to_vec),
         1 => vec(any::<u8>(), 0..80),
     ];
     (any::<u8>(), any::<u8>(), vec(piece, 0..24)).prop_map(|(mode, cut, pieces)| {
-        // Every size of a cut, small ones more often than not.
+        // Every size of a piece, small sizes more often.
         let cut = if cut < 128 { cut % 8 } else { cut };
         [vec![mode, cut], pieces.concat()].concat()
     })
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn security_rows_1_2_4_9_provider_verdicts_do_not_depend_on_cuts(input in input(IMAP_PROVIDER)) {
         imap::provider(&input);
-        // A greeting in front, because few inputs begin with one.
+        // Starts with a greeting, because few random inputs do.
         let (choices, said) = input.split_at(2);
         imap::provider(&[choices, b"* OK hello\r\n", said].concat());
     }
@@ -104,7 +104,7 @@ proptest! {
     #[test]
     fn security_rows_1_2_4_9_submission_verdicts_do_not_depend_on_cuts(input in input(SUBMISSION_PROVIDER)) {
         submission::provider(&input);
-        // Begun as it should be, because few inputs get past that.
+        // Starts correctly, because few random inputs get past this part.
         let (choices, said) = input.split_at(2);
         let begun = b"220 x\r\n250-x\r\n250-STARTTLS\r\n250 AUTH XOAUTH2 OAUTHBEARER\r\n";
         submission::provider(&[choices, begun, said].concat());
@@ -135,7 +135,7 @@ proptest! {
     }
 }
 
-/// Sessions of both sides with everything in them.
+/// Sessions of both sides with all commands.
 #[test]
 fn security_row_2_every_split_gives_the_same() {
     let program = b"a1 ID (\"name\" {4}\r\nmutt)\r\na2 LOGIN {5+}\r\nalice {3}\r\na\r\n\r\n\
@@ -150,7 +150,7 @@ fn security_row_2_every_split_gives_the_same() {
     }
 }
 
-/// A sender that says everything, is refused twice, and gets in; then its mail, which is the relay's.
+/// A sender that uses all commands, is refused twice, and logs in; then mail, which the relay handles.
 #[test]
 fn security_row_2_every_split_of_a_sender_gives_the_same() {
     let sender = b"EHLO scanner.corp.example\r\nMAIL FROM:<a@corp.example>\r\nNOOP\nHELP\r\nVRFY x\r\nAUTH CRAM-MD5\r\n\
@@ -163,13 +163,13 @@ fn security_row_2_every_split_of_a_sender_gives_the_same() {
     submission::client_at_every_cut(1, upgrade);
 }
 
-/// Good sign-ins and refused ones, in the words of Gmail and of Exchange.
+/// Successful and refused sign-ins, in the words of Gmail and of Exchange.
 #[test]
 fn security_row_2_every_split_of_a_submission_server_gives_the_same() {
     const GREETED: &str = "220-x\r\n220 x ESMTP\r\n";
     const EHLO: &str = "250-x at your service\r\n250-SIZE 35882577\r\n250-AUTH LOGIN XOAUTH2 OAUTHBEARER\r\n250 SMTPUTF8\r\n";
     const CHALLENGED: &str = "334 \r\n334 eyJzdGF0dXMiOiI0MDAifQ==\r\n535-5.7.8 Username and Password not accepted.\r\n535 5.7.8  https://x.example/ y - gsmtp\r\n";
-    // What happens, and what happens where there is a second name to try.
+    // The outcomes with one name, and with a second name to try.
     let cases = [
         ("334 \r\n235-2.7.0 Accepted\r\n235 2.7.0 in\r\n421 4.3.2 bye\r\n250", ["accepted 235-"; 2]),
         ("334 \r\n334 eyJzdGF0dXMiOiI0MDAifQ==\r\n", [""; 2]),

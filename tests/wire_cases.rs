@@ -1,4 +1,4 @@
-//! The table of wire cases: transcripts of what mail programs and providers say, held line by line.
+//! The table of wire cases: transcripts of mail programs and providers, compared line by line.
 //!
 //! Each file of `tests/wire_cases/` is a list of cases. A case begins with `## name` and its lines read:
 //!
@@ -101,7 +101,7 @@ fn cases(file: &str) -> Vec<(String, Vec<String>)> {
     cases
 }
 
-/// `C: text` and its like as `("C:", "text")`.
+/// Splits `C: text` and similar lines into `("C:", "text")`.
 fn split(line: &str) -> (&str, &str) {
     match line.split_at_checked(2) {
         Some((kind, text)) => (kind, text.strip_prefix(' ').unwrap_or(text)),
@@ -164,7 +164,7 @@ struct Client<'a, D> {
     inbox: Buffer,
     outbox: Buffer,
     events: Vec<String>,
-    /// Whether the dialogue waits for a decision, so that what is said piles up.
+    /// Whether the dialogue waits for a decision, while input accumulates.
     waits: bool,
 }
 
@@ -202,7 +202,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
             if !greeted {
                 greeted = true;
                 self.step();
-                // Transcripts show the greeting only where it matters.
+                // Transcripts contain the greeting only where it matters.
                 if kind != "S:" {
                     self.outbox.clear();
                 }

@@ -1,4 +1,4 @@
-//! The series that are counted where something happens, and the labels that tell them apart.
+//! The series that are counted as things happen, and their labels.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,11 +10,11 @@ use prometheus_client::registry::{Metric, Registry};
 use super::words::{Code, Outcome};
 use crate::protocol::Door;
 
-/// Seconds: a login with a token at hand takes milliseconds, one that has to wait up to a minute.
+/// Seconds. A login with a cached token takes milliseconds, one that has to wait up to a minute.
 const LOGIN_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// Seconds: a request is given up after thirty.
+/// Seconds. A request is given up after thirty.
 const REFRESH_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Seconds: most logins do not wait at all.
+/// Seconds. Most logins do not wait.
 const GATE_BUCKETS: [f64; 7] = [0.001, 0.1, 1.0, 5.0, 15.0, 30.0, 60.0];
 
 /// Labels: `protocol`.
@@ -115,7 +115,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// In the order in which they are shown.
+    /// Registers the series in the order of the output.
     pub(super) fn register(r: &mut Registry) -> Self {
         let login_seconds: fn() -> Histogram = || Histogram::new(LOGIN_BUCKETS);
         Self {
@@ -171,7 +171,7 @@ impl Families {
     }
 }
 
-/// Registers a metric, and gives it back: both hold the same numbers.
+/// Registers a metric and returns it; both handles share the same numbers.
 pub(super) fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric

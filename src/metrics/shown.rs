@@ -1,4 +1,4 @@
-//! The series that are not counted but looked up, and set from a [`Snapshot`] when the text is made.
+//! The series that are looked up, not counted, and set from a [`Snapshot`] when the text is made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,7 +59,7 @@ struct OfAccount {
     account: String,
 }
 
-/// No label: for what is absent until it is known.
+/// No label: for a value that is absent until it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Unlabelled {}
 
@@ -79,7 +79,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// In the order in which they are shown.
+    /// Registers the series in the order of the output.
     pub(super) fn register(r: &mut Registry) -> Self {
         Self {
             build: add(r, "build_info", "The version and the commit of the program", Family::default()),
@@ -136,7 +136,7 @@ impl Shown {
         self.build.get_or_create(&labels).set(1);
     }
 
-    /// Sets what a snapshot holds; what it does not hold any more is 0 or gone.
+    /// Sets the series from a snapshot. Series that it no longer has become 0 or are removed.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         self.show_sessions(snapshot);
         self.show_grants(snapshot);

@@ -1,4 +1,4 @@
-"""What every test file stands on: one OAuth server, one Dovecot with a sink behind it, and proxies in front of them."""
+"""The servers of every test file: one OAuth server, one Dovecot with its sink, and proxies in front of them."""
 
 import imaplib
 import shutil
@@ -49,7 +49,7 @@ class World:
         return self._started(SmtpServer(directory, self.authority, self.oidc.introspection_url))
 
     def proxy(self, **options):
-        """A proxy with an empty state directory, not yet running."""
+        """A proxy with an empty state directory, not started yet."""
         self._proxies += 1
         return self._started(Proxy(self.root / f"proxy{self._proxies}", self.oidc, self.dovecot, **options))
 
@@ -101,7 +101,7 @@ class RealParts(unittest.TestCase):
         return client
 
     def assert_refused(self, call, *expected):
-        """`call` ends in a tagged NO whose text holds each of `expected`; returns the text."""
+        """`call` gets a tagged NO whose text contains each of `expected`; returns the text."""
         with self.assertRaises(imaplib.IMAP4.error) as refusal:
             call()
         text = str(refusal.exception)
@@ -111,7 +111,7 @@ class RealParts(unittest.TestCase):
 
 
 class BehindAProxy(RealParts):
-    """A test with a proxy of its own: an empty state directory, not yet running."""
+    """A test with its own proxy: an empty state directory, not started yet."""
 
     proxy_options = {}
 
@@ -127,7 +127,7 @@ class BehindAProxy(RealParts):
         return None
 
     def run(self, result=None):
-        """When a test fails, what the proxy said is the first thing one asks for."""
+        """Shows the proxy's output when a test fails."""
         before = len(result.failures) + len(result.errors)
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
@@ -159,7 +159,7 @@ class BehindAProxy(RealParts):
         client.logout()
 
     def assert_login_refused(self, password, *expected, user=ALICE):
-        """A login on a connection of its own ends in a NO that holds each of `expected`; returns its text."""
+        """A login on a new connection gets a NO with each of `expected`; returns its text."""
         client = self.dial(self.proxy)
         text = self.assert_refused(lambda: client.login(user, password), *expected)
         client.logout()
@@ -171,7 +171,7 @@ class BehindAProxy(RealParts):
 
 
 def message(subject, body="Hello.\r\n"):
-    """A small message with CRLF line ends, as IMAP has them."""
+    """A small message with CRLF line ends, as IMAP requires."""
     return (
         f"From: Bob <{BOB}>\r\nTo: Alice <{ALICE}>\r\nSubject: {subject}\r\n"
         "Date: Mon, 01 Jan 2024 12:00:00 +0000\r\n"

@@ -1,4 +1,4 @@
-//! Mail programs, old and new, hostile and lost.
+//! Mail programs: old, new, hostile and misdirected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +118,7 @@ async fn what_is_not_tls_is_named_and_ended_quickly() {
             tcp.shutdown().await.unwrap();
         }
         let error = listener.next().await.unwrap_err();
-        // The end comes although the client keeps its side open.
+        // The connection ends although the client keeps its side open.
         let _ = tcp.read_to_end(&mut Vec::new()).await;
         said.push(error);
     }

@@ -1,4 +1,4 @@
-//! Listeners, mail programs and providers to test with, all on free ports of this machine.
+//! Listeners, mail programs and providers for tests, all on free ports of this machine.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) fn settings(directory: &Path) -> TlsSettings {
     TlsSettings { state_directory: directory.to_owned(), ..TlsSettings::default() }
 }
 
-/// A listener of ours whose connections come out at the other end, accepted or refused.
+/// A listener of ours that returns its accepted or refused connections.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     results: mpsc::UnboundedReceiver<Result<Stream, AcceptError>>,
@@ -58,7 +58,7 @@ impl Listener {
     }
 }
 
-/// A mail program: what it trusts and what it can do.
+/// A mail program with its trust roots and capabilities.
 #[derive(Clone)]
 pub(crate) struct MailProgram {
     provider: CryptoProvider,
@@ -74,7 +74,7 @@ impl MailProgram {
         Self { provider: (*crypto_provider()).clone(), roots, tls13: true, alpn: Vec::new() }
     }
 
-    /// Knows TLS 1.2 only, and suites with certificates of `kind` only (`ECDSA` or `RSA`).
+    /// Supports only TLS 1.2, and only suites with certificates of `kind` (`ECDSA` or `RSA`).
     pub(crate) fn old(mut self, kind: &str) -> Self {
         self.tls13 = false;
         self.provider
@@ -83,7 +83,7 @@ impl MailProgram {
         self
     }
 
-    /// Knows the suites with `cipher` only (`AES_128_GCM`, …).
+    /// Supports only the suites with `cipher` (`AES_128_GCM`, …).
     pub(crate) fn only(mut self, cipher: &str) -> Self {
         self.provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains(cipher));
         self
@@ -94,7 +94,7 @@ impl MailProgram {
         self
     }
 
-    /// A configuration to connect with more than once: it remembers sessions.
+    /// A configuration for several connections, which remembers sessions.
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let versions: &[_] = if self.tls13 { &[&TLS12, &TLS13] } else { &[&TLS12] };
         let mut config = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
@@ -106,7 +106,7 @@ impl MailProgram {
         Arc::new(config)
     }
 
-    /// Connects to `address` and expects the certificate to be good for `name`.
+    /// Connects to `address`, and requires a certificate for `name`.
     pub(crate) async fn connect(
         &self,
         address: SocketAddr,
@@ -130,7 +130,7 @@ pub(crate) fn shown(stream: &client::TlsStream<TcpStream>) -> CertificateDer<'st
     stream.get_ref().1.peer_certificates().unwrap()[0].clone()
 }
 
-/// A CA of somebody else, for providers and for certificates of the user's own.
+/// Another CA, for providers and for the user's own certificates.
 pub(crate) struct OtherCa(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 impl OtherCa {
@@ -159,7 +159,7 @@ impl OtherCa {
 pub(crate) enum Seen {
     /// A finished handshake with this SNI and ALPN.
     Handshake(Option<String>, Option<Vec<u8>>),
-    /// A handshake that the client broke off.
+    /// The client aborted the handshake.
     BrokenOff,
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn provider(
                         state.server_name().map(str::to_owned),
                         state.alpn_protocol().map(<[u8]>::to_vec),
                     );
-                    // Whether the client waits for it is its own affair.
+                    // The client may have disconnected already.
                     let _ = stream.write_all(b"* OK\r\n").await;
                     let _ = stream.flush().await;
                     open.push(stream);

@@ -1,4 +1,4 @@
-//! Connections to providers: verified, or ended before a byte of ours was sent.
+//! Connections to providers: verified, or ended before we send a byte.
 
 use std::fs;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ async fn a_crowd_that_comes_back_resumes_what_the_crowd_before_it_left() {
         stream.read_exact(&mut [0; 6]).await.unwrap();
         stream
     };
-    // The provider gives two tickets a connection.
+    // The provider sends two tickets a connection.
     for _ in 0..16 {
         session().await;
     }
@@ -159,7 +159,7 @@ async fn row_10_the_http_leg_has_the_same_trust() {
             .resolve(HOST, address)
             .build()
             .unwrap();
-        // An IMAP greeting is no HTTP answer; what counts is how far the handshake went.
+        // An IMAP greeting is no HTTP answer; the test is about how far the handshake went.
         client.get(format!("https://{HOST}:{}/", address.port())).send().await.unwrap_err();
         assert_eq!(seen.recv().await, Some(expected));
     }
@@ -228,7 +228,7 @@ fn an_extra_ca_that_is_none_is_refused() {
     Connector::new(Some(&path)).unwrap();
 }
 
-/// A machine without CA certificates is a process whose bundle is an empty file.
+/// An empty bundle file stands for a machine without CA certificates.
 #[test]
 fn a_machine_without_roots_trusts_extra_ca_and_says_what_is_missing_otherwise() {
     let directory = tempfile::tempdir().unwrap();

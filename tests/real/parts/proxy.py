@@ -1,6 +1,6 @@
 """The imap-oauth-proxy binary from outside: its commands, its `serve`, its files.
 
-Only what the project documents for users is relied upon: the flags, the JSON on
+The tests use only documented interfaces: the flags, the JSON on
 standard output, the configuration keys and the ready file.
 """
 
@@ -36,7 +36,7 @@ mechanisms = ["{mechanism}"]
 extra_ca = "{ca}"
 """
 
-# Where the tests send.
+# The listeners for sending.
 SENDING_LISTENERS = """
 [[listeners]]
 protocol = "submission"
@@ -84,7 +84,7 @@ class Proxy:
             text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
             text += SENDING_LISTENERS
         self.config.write_text(text)
-        # It holds a client secret.
+        # The file holds a client secret.
         self.config.chmod(0o600)
         self._home = root / "home"
         self._home.mkdir()
@@ -92,7 +92,7 @@ class Proxy:
         self.port = None
         self.submission = {}
         self.ca = None
-        # What every process of this installation wrote, for the search for secrets.
+        # The output of every process of this installation, to search for secrets.
         self.logs = []
 
     def run(self, *arguments, stdin=b"", check=True):
@@ -142,12 +142,12 @@ class Proxy:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
 
     def peak_memory(self):
-        """The most that it ever was, in bytes."""
+        """The peak of the resident memory, in bytes."""
         status = Path(f"/proc/{self._serve.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
 
     def log(self):
-        """What the running `serve` has said so far."""
+        """The output of the running `serve` so far."""
         return self._serve.err.text()
 
     def kill(self):
@@ -157,14 +157,14 @@ class Proxy:
         self._end()
 
     def terminate(self):
-        """SIGTERM alone; `stop` waits for the end."""
+        """Sends SIGTERM; `stop` waits for the end."""
         os.kill(self._serve.pid, signal.SIGTERM)
 
     def wait_for_log(self, text):
         return self._serve.err.wait_for(lambda line: text in line)
 
     def stop(self):
-        """SIGTERM and the exit code; None where `serve` was not running."""
+        """Sends SIGTERM and returns the exit code; None if `serve` was not running."""
         if self._serve is None:
             return None
         code = self._serve.stop()
@@ -181,7 +181,7 @@ class Proxy:
         return [path for path in self._root.rglob("*") if path.is_file()]
 
     def _argv(self, arguments):
-        # The loudest log everywhere: what it must not hold is searched for in one test.
+        # The most detailed log in all tests, because one test searches it for secrets.
         return [BINARY, "--config", self.config, "--log", "trace", *map(str, arguments)]
 
     def _env(self):

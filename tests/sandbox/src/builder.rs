@@ -1,4 +1,4 @@
-//! What kind of provider a test wants, and its start.
+//! The description of a test's provider, and its start.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, sub
 
 /// A provider being described; [`Builder::start`] runs it.
 ///
-/// Without a word it is Gmail with one user, `alice@example.com`, and a client `sandbox-client` with the secret
+/// By default it is Gmail with one user, `alice@example.com`, and a client `sandbox-client` with the secret
 /// `sandbox-secret` (none where the vendor is Microsoft).
 #[must_use]
 pub struct Builder {
@@ -33,7 +33,7 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
-    /// Whether there is a submission server, and how it speaks TLS where that is not the flavour's way.
+    /// Whether there is a submission server, and how it uses TLS if not as the flavour does.
     submission: Option<Option<Security>>,
     seed: bool,
 }
@@ -60,7 +60,7 @@ impl Builder {
         }
     }
 
-    /// Whose IMAP dialect; the authorisation server follows suit.
+    /// The IMAP dialect. It also chooses the authorisation server's vendor.
     pub fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
@@ -91,7 +91,7 @@ impl Builder {
         self
     }
 
-    /// Users without seeded messages, where the start of thousands of users must be cheap.
+    /// Users without seeded messages, for a cheap start with thousands of users.
     pub fn empty_mailboxes(mut self) -> Self {
         self.seed = false;
         self
@@ -103,19 +103,19 @@ impl Builder {
         self
     }
 
-    /// Which certificate both servers show.
+    /// The certificate of both servers.
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
         self
     }
 
-    /// TLS 1.2 and no other version.
+    /// TLS 1.2 only.
     pub fn tls12_only(mut self) -> Self {
         self.tls12_only = true;
         self
     }
 
-    /// The OAuth server speaks TLS too, with the same certificate.
+    /// The OAuth server uses TLS too, with the same certificate.
     pub fn https(mut self) -> Self {
         self.https = true;
         self
@@ -133,33 +133,33 @@ impl Builder {
         self
     }
 
-    /// A message whose body is `octets` of [`pattern`](crate::pattern), made while it is sent. It is the last
-    /// one of its mailbox, and `BODY[TEXT]` is the pattern alone.
+    /// A message whose body is `octets` of [`pattern`](crate::pattern), generated while it is sent. It is the
+    /// last one of its mailbox, and `BODY[TEXT]` is the pattern alone.
     pub fn huge_message(mut self, user: &str, mailbox: &str, octets: u64) -> Self {
         self.huge.push((user.to_owned(), mailbox.to_owned(), octets));
         self
     }
 
-    /// Fixed addresses instead of free ports: the OAuth server's and the IMAP server's.
+    /// Fixed addresses of the OAuth and the IMAP server, instead of free ports.
     pub fn bind(mut self, http: SocketAddr, imap: SocketAddr) -> Self {
         (self.http_bind, self.imap_bind) = (http, imap);
         self
     }
 
-    /// A submission server too, which speaks TLS as the flavour's own does: Exchange after STARTTLS, the others from
+    /// Adds a submission server that uses TLS as the flavour does: Exchange after STARTTLS, the others from
     /// the first octet on.
     pub fn submission(mut self) -> Self {
         self.submission = Some(None);
         self
     }
 
-    /// A submission server that speaks TLS in this way.
+    /// Adds a submission server that uses TLS in this way.
     pub fn submission_by(mut self, security: Security) -> Self {
         self.submission = Some(Some(security));
         self
     }
 
-    /// Binds the ports and serves. Panics where that is impossible.
+    /// Binds the ports and serves. Panics if that fails.
     pub async fn start(mut self) -> Sandbox {
         let http = TcpListener::bind(self.http_bind).await.expect("a port for the OAuth server");
         let imap = TcpListener::bind(self.imap_bind).await.expect("a port for the IMAP server");

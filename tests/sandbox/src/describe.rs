@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use crate::{Flavour, Sandbox, Security, Vendor};
 
 impl Sandbox {
-    /// The section `[providers.NAME]` of the proxy's configuration that points here.
+    /// The section `[providers.NAME]` of the proxy's configuration for this provider.
     pub fn provider_toml(&self, name: &str) -> String {
         self.describe(name, self.imap, self.submission)
     }
 
-    /// The same with another way to the IMAP server, such as a [`DelayLine`](crate::DelayLine).
+    /// Like [`Sandbox::provider_toml`], with another IMAP address, such as a [`DelayLine`](crate::DelayLine).
     pub fn provider_toml_at(&self, name: &str, imap: SocketAddr) -> String {
         self.describe(name, imap, self.submission)
     }
 
-    /// The same with another way to the submission server.
+    /// Like [`Sandbox::provider_toml`], with another submission address.
     pub fn provider_toml_with_submission_at(&self, name: &str, submission: SocketAddr) -> String {
         let security = self.submission().1;
         self.describe(name, self.imap, Some((submission, security)))
@@ -56,7 +56,7 @@ impl Sandbox {
         lines.join("\n") + "\n"
     }
 
-    /// The scopes; where each door has one of its own, apart.
+    /// The scopes; separate lists if each protocol has its own scope.
     fn scope_lines(&self) -> Vec<String> {
         let vendor = self.vendor();
         let (reading, sending) = (vendor.mail_scope(), vendor.submission_scope());

@@ -1,13 +1,13 @@
-//! Whose dialect the IMAP server speaks, and whose habits the authorisation server has.
+//! The IMAP server's dialects and the authorisation server's vendors.
 
-/// A provider's IMAP dialect: greeting, capabilities and when they are told, texts, refusals.
+/// A provider's IMAP dialect: greeting, capabilities and when they are sent, texts, refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
     /// Gmail: greeting without capabilities, an untagged CAPABILITY before the OK of a login, refusals with a
     /// challenge.
     #[default]
     Gmail,
-    /// Exchange Online: nothing volunteered, refusals without a challenge.
+    /// Exchange Online: no unsolicited capabilities, refusals without a challenge.
     Exchange,
     /// Exchange Online as seen since 2025: LOGINDISABLED, no AUTH=PLAIN.
     ExchangeLoginDisabled,
@@ -15,7 +15,7 @@ pub enum Flavour {
     Yahoo,
     /// A server that offers OAUTHBEARER alone, with an initial response.
     OauthbearerOnly,
-    /// A server that takes no initial response.
+    /// A server that accepts no initial response.
     NoSaslIr,
 }
 
@@ -26,12 +26,12 @@ pub enum Vendor {
     Google,
     /// Microsoft: public client without a secret, any port on `localhost`, rotation, AADSTS numbers.
     Microsoft,
-    /// Nobody in particular: RFC 6749 and no more.
+    /// No vendor in particular: RFC 6749 only.
     Generic,
 }
 
 impl Flavour {
-    /// The authorisation server that goes with it.
+    /// The vendor that belongs to this dialect.
     pub fn vendor(self) -> Vendor {
         match self {
             Self::Gmail => Vendor::Google,

@@ -160,7 +160,7 @@ fn echoed_secrets_are_masked_everywhere() {
     }
 }
 
-/// A body, and the explicit error in it, with Microsoft's number.
+/// A body, and the explicit error in it with Microsoft's number.
 type Answered = (String, Option<(&'static str, Option<u64>)>);
 
 fn body() -> impl Strategy<Value = Answered> {
@@ -189,7 +189,7 @@ fn body() -> impl Strategy<Value = Answered> {
     ]
 }
 
-/// The rules of this module once more, as a table.
+/// The module's rules again, as a table.
 fn expected(status: u16, error: Option<(&str, Option<u64>)>) -> Class {
     match (status, error) {
         (100..=199 | 300..=399 | 408 | 425 | 429 | 500.., _) => Class::Passing,

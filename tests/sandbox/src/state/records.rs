@@ -1,9 +1,9 @@
-//! What was seen, for tests to read.
+//! Records of what happened, for tests to read.
 
 use super::State;
 use crate::stats::{LoginRecord, Sent, Submission, TokenRequest};
 
-/// Records of requests, logins and messages kept; older ones go, so that a soak does not grow.
+/// Kept records of requests, logins and messages; older ones are dropped, so that a soak test does not grow.
 const RECORDS: usize = 20_000;
 
 impl State {

@@ -1,4 +1,4 @@
-//! What each server does where a test turns no switch.
+//! The default of each switch.
 
 use std::time::Duration;
 
