@@ -32,8 +32,10 @@ async fn completions_and_manual_pages_know_every_command() {
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let commands: Vec<&str> = list
         .lines()
-        .map_while(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help")
+        .take_while(|line| !line.is_empty())
+        // A description goes on in the next line, further in.
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().filter(|name| *name != "help"))
         .collect();
     assert!(commands.len() > 15, "{help}");
     for shell in ["bash", "zsh", "fish"] {
