@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::super::record::HEADER;
+use super::super::record::{HEADER, confidentiality_limit};
 use super::super::{FULL_READ, Stream, crypto_provider, handshake};
 use super::*;
 
