@@ -6,8 +6,8 @@
 //! * [`Connector`] is the client side. It verifies chain, name and dates of every provider, and
 //!   nothing turns that off; `extra_ca` adds roots, it takes no check away.
 //!
-//! One crypto provider (aws-lc-rs), TLS 1.2 and 1.3. TLS 1.2 stays for Exchange Online and for
-//! old mail programs, with forward-secret AEAD suites only.
+//! One crypto provider, TLS 1.2 and 1.3. TLS 1.2 stays for Exchange Online and for old mail programs, with
+//! forward-secret AEAD suites only.
 
 mod accept_error;
 mod acceptor;
@@ -30,7 +30,7 @@ mod stream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
 use tokio_rustls::rustls::{CipherSuite, SupportedCipherSuite};
 
 pub use accept_error::AcceptError;
@@ -55,12 +55,15 @@ pub struct TlsSettings {
 
 /// The one crypto provider of both legs.
 ///
-/// aws-lc-rs's defaults, with AES-128-GCM in front of AES-256-GCM: a relay spends its time in the
-/// cipher, and ten rounds cost less than fourteen for a strength that nobody reaches either way.
+/// aws-lc-rs's key exchange, signatures and random numbers, and ring's cipher suites: aws-lc's AES-GCM seals
+/// only records that are counted from 0, and a session of ours begins where rustls's connection ends (`record`).
+/// AES-128-GCM stands in front of AES-256-GCM: a relay spends its time in the cipher, and ten rounds cost less
+/// than fourteen for a strength that no attacker reaches either way.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
         let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = ring::DEFAULT_CIPHER_SUITES.to_vec();
         // A stable sort: TLS 1.3 suites stay in front, and each family keeps its order otherwise.
         provider.cipher_suites.sort_by_key(|suite| (family(suite), !is_aes_128(suite)));
         Arc::new(provider)

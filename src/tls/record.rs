@@ -1,20 +1,17 @@
 //! TLS records after the handshake: their frame and their numbers (RFC 8446 §5, RFC 5246 §6.2).
 //!
 //! Keys come from rustls, which does the handshake, and so does what seals and opens: nonce, padding and
-//! additional data are those of rustls's own `MessageEncrypter` and `MessageDecrypter`. They are made of the
-//! negotiated suite as rustls's `ring` provider has it, because aws-lc's refuse to begin above record 0, where no
-//! session of ours begins: tickets or Finished come before it. What is here finds a record among what came,
-//! copies it where its reader wants the plaintext, and counts. Invariants: no number comes twice under one key,
-//! because it is only ever counted up and a new key begins at its own; a record that does not authenticate
-//! gives no byte to its reader.
+//! additional data are those of rustls's own `MessageEncrypter` and `MessageDecrypter`, which the negotiated suite
+//! makes. What is here finds a record among what came, copies it where its reader wants the plaintext, and counts.
+//! Invariants: no number comes twice under one key, because it is only ever counted up and a new key begins at its
+//! own; a record that does not authenticate gives no byte to its reader.
 
 use tokio_rustls::rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundPlainMessage,
 };
-use tokio_rustls::rustls::crypto::ring::ALL_CIPHER_SUITES;
 use tokio_rustls::rustls::{
-    ConnectionTrafficSecrets, ContentType, Error, InvalidMessage, PeerMisbehaved,
-    ProtocolVersion, SupportedCipherSuite,
+    ConnectionTrafficSecrets, ContentType, Error, InvalidMessage, PeerMisbehaved, ProtocolVersion,
+    SupportedCipherSuite,
 };
 
 /// The most plaintext that one record carries.
@@ -90,9 +87,12 @@ pub(super) struct RecordOpener {
 
 impl RecordOpener {
     /// For the `suite` that the handshake came to.
-    pub(super) fn new((number, secrets): NumberedSecrets, suite: SupportedCipherSuite) -> Result<Self, Error> {
+    pub(super) fn new(
+        (number, secrets): NumberedSecrets,
+        suite: SupportedCipherSuite,
+    ) -> Result<Self, Error> {
         let (key, iv) = parts(secrets)?;
-        let cipher = match with_ciphers(suite)? {
+        let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
             SupportedCipherSuite::Tls12(suite) => {
                 let fixed = suite.aead_alg.key_block_shape().fixed_iv_len;
@@ -128,9 +128,12 @@ pub(super) struct RecordSealer {
 
 impl RecordSealer {
     /// For the `suite` that the handshake came to.
-    pub(super) fn new((number, secrets): NumberedSecrets, suite: SupportedCipherSuite) -> Result<Self, Error> {
+    pub(super) fn new(
+        (number, secrets): NumberedSecrets,
+        suite: SupportedCipherSuite,
+    ) -> Result<Self, Error> {
         let (key, iv) = parts(secrets)?;
-        let cipher = match with_ciphers(suite)? {
+        let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
             SupportedCipherSuite::Tls12(suite) => {
                 let fixed = suite.aead_alg.key_block_shape().fixed_iv_len;
@@ -158,12 +161,6 @@ impl RecordSealer {
         out.get_mut(..sealed.len()).ok_or(Error::EncryptError)?.copy_from_slice(&sealed);
         Ok(sealed.len())
     }
-}
-
-/// The suite of the same name whose ciphers begin at any record.
-fn with_ciphers(suite: SupportedCipherSuite) -> Result<SupportedCipherSuite, Error> {
-    let same = ALL_CIPHER_SUITES.iter().find(|other| other.suite() == suite.suite());
-    same.copied().ok_or_else(|| Error::General("a cipher that the record layer does not know".into()))
 }
 
 /// How many records one key of `suite` may seal (RFC 8446 §5.5).

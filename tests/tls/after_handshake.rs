@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use imap_oauth_proxy::tls::{Connector, Identity, Stream, crypto_provider};
+use imap_oauth_proxy::tls::{Connector, Identity, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::AlertDescription::{
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::harness::{Listener, MailProgram, OtherCa, now, settings};
+use crate::harness::{Listener, MailProgram, OtherCa, now, other_provider, settings};
 use crate::peer::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Opened, Peer, Secrets};
 
 /// What becomes of the connection.
@@ -281,7 +281,7 @@ impl Upstream {
         std::fs::write(&ca_file, ca.0.pem()).unwrap();
         let (certificate, key) = ca.sign(&ca.parameters("localhost"));
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(crypto_provider())
+        let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
             .with_protocol_versions(&[if is_tls13 { &TLS13 } else { &TLS12 }])
             .unwrap()
             .with_no_client_auth()

@@ -11,13 +11,21 @@ use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _,
 };
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+/// What peers speak with: aws-lc's suites of the same names and in the same order, where ours are ring's.
+pub(crate) fn other_provider() -> CryptoProvider {
+    let suites = aws_lc_rs::ALL_CIPHER_SUITES;
+    let other = |name| suites.iter().find(|suite| suite.suite() == name).copied().unwrap();
+    let cipher_suites = crypto_provider().cipher_suites.iter().map(|suite| other(suite.suite())).collect();
+    CryptoProvider { cipher_suites, ..(*crypto_provider()).clone() }
+}
 
 pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -71,7 +79,7 @@ impl MailProgram {
     pub(crate) fn trusting(ca_file: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
-        Self { provider: (*crypto_provider()).clone(), roots, tls13: true, alpn: Vec::new() }
+        Self { provider: other_provider(), roots, tls13: true, alpn: Vec::new() }
     }
 
     /// Knows TLS 1.2 only, and suites with certificates of `kind` only (`ECDSA` or `RSA`).
@@ -169,7 +177,7 @@ pub(crate) async fn provider(
     key: &KeyPair,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(crypto_provider())
+    let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

@@ -7,10 +7,10 @@ use std::io;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-use rcgen::CertifiedKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio_rustls::rustls::{
     CipherSuiteCommon, ClientConfig, ConnectionCommon, RootCertStore, ServerConfig, SideData,
@@ -36,6 +36,12 @@ fn suites(version: ProtocolVersion) -> Vec<SupportedCipherSuite> {
     let suites = crypto_provider().cipher_suites.clone().into_iter();
     let fits = |suite: &SupportedCipherSuite| !format!("{:?}", suite.suite()).contains("_RSA_");
     suites.filter(|suite| suite.version().version == version && fits(suite)).collect()
+}
+
+/// aws-lc's suite of the same name.
+fn of_aws_lc(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    let same = |other: &&SupportedCipherSuite| other.suite() == suite.suite();
+    *aws_lc_rs::ALL_CIPHER_SUITES.iter().find(same).unwrap()
 }
 
 /// `suite`, whose keys seal [`LIMIT`] records.
@@ -64,8 +70,12 @@ fn configurations(
 ) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     let only =
         |suite| Arc::new(CryptoProvider { cipher_suites: vec![suite], ..(*crypto_provider()).clone() });
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let signing_key = match format!("{:?}", server.suite()).contains("_RSA_") {
+        true => KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+        false => KeyPair::generate().unwrap(),
+    };
+    let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let cert = parameters.self_signed(&signing_key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(cert.der().clone()).unwrap();
     let mut client = ClientConfig::builder_with_provider(only(client))
@@ -98,9 +108,10 @@ async fn wire() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Our server, whose keys do not last, and a client of rustls's own, whose keys do.
+/// Our server, whose keys do not last, and a client of rustls's own, whose keys do. That has aws-lc's ciphers,
+/// where ours are ring's.
 async fn our_server(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::client::TlsStream<TcpStream>) {
-    let (client, server) = configurations(suite, short_lived(suite));
+    let (client, server) = configurations(of_aws_lc(suite), short_lived(suite));
     let (near, mut far) = wire().await;
     let (peer, session) = tokio::join!(
         TlsConnector::from(client).connect(localhost(), near),
@@ -111,7 +122,7 @@ async fn our_server(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::clien
 
 /// The same with the client as ours.
 async fn our_client(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
-    let (client, server) = configurations(short_lived(suite), suite);
+    let (client, server) = configurations(short_lived(suite), of_aws_lc(suite));
     let (mut near, far) = wire().await;
     let (session, peer) = tokio::join!(
         handshake::client(client, localhost(), &mut near),
@@ -222,6 +233,53 @@ async fn tls_1_2_ends_before_its_key_is_worn_out_and_what_was_written_arrives() 
         assert!(came == data[..sent], "{suite:?}");
         let records = sent.div_ceil(MAX_PLAINTEXT) as u64;
         assert!((LIMIT / 2..LIMIT).contains(&records), "{suite:?}: {records} records");
+    }
+}
+
+// Every suite.
+
+/// Sends some records each way.
+async fn both_ways<P>(ours: &mut Stream, peer: &mut P, what: &str)
+where
+    P: AsyncRead + AsyncWrite + Unpin,
+{
+    let data = pattern(3 * MAX_PLAINTEXT + 1);
+    let mut came = vec![0; data.len()];
+    let (sent, read) = tokio::join!(ours.write_all(&data), peer.read_exact(&mut came));
+    sent.unwrap();
+    read.unwrap();
+    assert!(came == data, "{what}, from us");
+    came.fill(0);
+    let sending = async {
+        peer.write_all(&data).await?;
+        peer.flush().await
+    };
+    let (sent, read) = tokio::join!(sending, ours.read_exact(&mut came));
+    sent.unwrap();
+    read.unwrap();
+    assert!(came == data, "{what}, to us");
+}
+
+#[tokio::test]
+async fn with_every_suite_that_is_offered_data_moves_both_ways_and_goes_on_under_new_keys() {
+    let offered = &crypto_provider().cipher_suites;
+    assert_eq!(offered.len(), 9, "{offered:?}");
+    for &suite in offered {
+        let is_tls13 = suite.version().version == ProtocolVersion::TLSv1_3;
+        let (mut ours, mut peer) = our_server(suite).await;
+        for round in 0..3 {
+            both_ways(&mut ours, &mut peer, &format!("{suite:?}, we are the server, round {round}")).await;
+            if is_tls13 {
+                peer.get_mut().1.refresh_traffic_keys().unwrap();
+            }
+        }
+        let (mut ours, mut peer) = our_client(suite).await;
+        for round in 0..3 {
+            both_ways(&mut ours, &mut peer, &format!("{suite:?}, we are the client, round {round}")).await;
+            if is_tls13 {
+                peer.get_mut().1.refresh_traffic_keys().unwrap();
+            }
+        }
     }
 }
 
