@@ -1,6 +1,6 @@
 //! TLS on both legs: what mail programs see of us, and what we demand of providers.
 //!
-//! * [`Stream`] is the only way in which the rest of the program sees TLS.
+//! * [`Socket`] is the only way in which the rest of the program sees TLS.
 //! * [`Acceptor`] is the server side. Its certificates come from an [`Identity`]: files of the
 //!   user's own, or leaves of the local [`Authority`] that are renewed before they end.
 //! * [`Connector`] is the client side. It verifies chain, name and dates of every provider, and
@@ -25,7 +25,7 @@ mod record;
 pub mod sans_io;
 mod session;
 mod sessions;
-mod stream;
+mod socket;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -40,7 +40,7 @@ pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
 pub use identity::{Identity, IdentityError, IdentityWarning};
 pub use own::OwnCertificateError;
-pub use stream::{FULL_READ, Stream};
+pub use socket::{FULL_READ, Socket};
 
 /// What the listeners' certificates are made from: the `[tls]` table, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -42,12 +42,12 @@ const FROM_CLIENT: usize = 8 * 1024;
 const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
 
 /// What a handshake goes over: a TCP connection, and a pipe in tests.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
-impl<W: AsyncRead + AsyncWrite + Unpin> Socket for W {}
+impl<W: AsyncRead + AsyncWrite + Unpin> Duplex for W {}
 
 /// Shakes hands with a client. The deadline is the caller's.
-pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Socket) -> io::Result<Session> {
+pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Duplex) -> io::Result<Session> {
     let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
     match session.version() {
         // Nobody waits for the ticket. It goes out with what is said first, a greeting.
@@ -60,7 +60,7 @@ pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Socket) -> 
 pub(super) async fn client(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    tcp: &mut impl Socket,
+    tcp: &mut impl Duplex,
 ) -> io::Result<Session> {
     let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
     // A server speaks first, and not before it has this.
@@ -68,7 +68,7 @@ pub(super) async fn client(
 }
 
 /// Sends the last message of the handshake, which is still in `session`.
-async fn finish(mut session: Session, tcp: &mut impl Socket) -> io::Result<Session> {
+async fn finish(mut session: Session, tcp: &mut impl Duplex) -> io::Result<Session> {
     tcp.write_all(session.unsent()).await?;
     session.sent(session.unsent().len());
     Ok(session)
@@ -129,7 +129,7 @@ enum Next {
     Fail(Error),
 }
 
-async fn run<S: Side>(mut side: S, tcp: &mut impl Socket) -> io::Result<Session> {
+async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session> {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
     // So much of `incoming` rustls has been shown, and whether anything was sent.
     let (mut shown, mut spoken) = (0, false);
@@ -240,7 +240,7 @@ fn encode<D>(message: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Resu
 }
 
 /// Reads on, up to `most` bytes in all.
-async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Socket) -> io::Result<()> {
+async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Duplex) -> io::Result<()> {
     let room = most.saturating_sub(incoming.len()).min(READ_SIZE);
     incoming.reserve_exact(room);
     match tcp.read_buf(&mut incoming.limit(room)).await? {
@@ -257,7 +257,7 @@ fn why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
 }
 
 /// Writes as much as goes at once, because a peer that does not read is not waited for.
-async fn write_at_once(tcp: &mut impl Socket, bytes: &[u8]) {
+async fn write_at_once(tcp: &mut impl Duplex, bytes: &[u8]) {
     poll_fn(|context| {
         let _ = Pin::new(&mut *tcp).poll_write(context, bytes);
         Poll::Ready(())

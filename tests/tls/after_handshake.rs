@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use imap_oauth_proxy::tls::{Connector, Identity, Stream};
+use imap_oauth_proxy::tls::{Connector, Identity, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::AlertDescription::{
@@ -252,7 +252,7 @@ impl Downstream {
         Self { listener: Listener::start(&identity).await, _directory: directory, program }
     }
 
-    async fn connect(&mut self, is_tls13: bool) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self, is_tls13: bool) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let program = if is_tls13 { self.program.clone() } else { self.program.clone().old("ECDSA") };
         let mut config = ClientConfig::clone(&program.config());
@@ -297,7 +297,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&mut self) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let mut config = self.config.clone();
         config.key_log = log.clone();
@@ -315,7 +315,7 @@ const BEFORE: &[u8] = b"before";
 const BEHIND: &[u8] = b"behind";
 
 /// Plays `case` over a fresh connection.
-async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Stream, TcpStream, Peer)) {
+async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Socket, TcpStream, Peer)) {
     let &(_, _, make, then) = case;
     let sent = [peer.seal(DATA, BEFORE), make(&mut peer), peer.seal(DATA, BEHIND)].concat();
     let mut said = Vec::new();

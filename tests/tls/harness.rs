@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Stream, TlsSettings, crypto_provider};
+use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Socket, TlsSettings, crypto_provider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,7 +38,7 @@ pub(crate) fn settings(directory: &Path) -> TlsSettings {
 /// A listener of ours whose connections come out at the other end, accepted or refused.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    results: mpsc::UnboundedReceiver<Result<Stream, AcceptError>>,
+    results: mpsc::UnboundedReceiver<Result<Socket, AcceptError>>,
 }
 
 impl Listener {
@@ -61,7 +61,7 @@ impl Listener {
     }
 
     /// How the next handshake ended.
-    pub(crate) async fn next(&mut self) -> Result<Stream, AcceptError> {
+    pub(crate) async fn next(&mut self) -> Result<Socket, AcceptError> {
         self.results.recv().await.unwrap()
     }
 }

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::super::record::{HEADER, confidentiality_limit};
-use super::super::{FULL_READ, Stream, crypto_provider, handshake};
+use super::super::{FULL_READ, Socket, crypto_provider, handshake};
 use super::*;
 
 /// A KeyUpdate under TLS 1.3 is 5 bytes, and longer by its type and tag.
@@ -110,25 +110,25 @@ async fn wire() -> (TcpStream, TcpStream) {
 
 /// Our server, whose keys do not last, and a client of rustls's own, whose keys do. That has aws-lc's ciphers,
 /// where ours are ring's.
-async fn our_server(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::client::TlsStream<TcpStream>) {
+async fn our_server(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::client::TlsStream<TcpStream>) {
     let (client, server) = configurations(of_aws_lc(suite), short_lived(suite));
     let (near, mut far) = wire().await;
     let (peer, session) = tokio::join!(
         TlsConnector::from(client).connect(localhost(), near),
         handshake::server(server, &mut far)
     );
-    (Stream::tls(far, session.unwrap()), peer.unwrap())
+    (Socket::tls(far, session.unwrap()), peer.unwrap())
 }
 
 /// The same with the client as ours.
-async fn our_client(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
+async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::server::TlsStream<TcpStream>) {
     let (client, server) = configurations(short_lived(suite), of_aws_lc(suite));
     let (mut near, far) = wire().await;
     let (session, peer) = tokio::join!(
         handshake::client(client, localhost(), &mut near),
         TlsAcceptor::from(server).accept(far)
     );
-    (Stream::tls(near, session.unwrap()), peer.unwrap())
+    (Socket::tls(near, session.unwrap()), peer.unwrap())
 }
 
 // A key that is worn.
@@ -173,7 +173,7 @@ async fn read_counting<D: SideData>(
 
 /// What we write comes out at the peer's, under as many keys as it takes, and there is an answer.
 async fn outlives_its_keys<D: SideData>(
-    mut ours: Stream,
+    mut ours: Socket,
     tcp: &mut TcpStream,
     tls: &mut (impl DerefMut<Target = ConnectionCommon<D>> + Send),
 ) {
@@ -239,7 +239,7 @@ async fn tls_1_2_ends_before_its_key_is_worn_out_and_what_was_written_arrives() 
 // Every suite.
 
 /// Sends some records each way.
-async fn both_ways<P>(ours: &mut Stream, peer: &mut P, what: &str)
+async fn both_ways<P>(ours: &mut Socket, peer: &mut P, what: &str)
 where
     P: AsyncRead + AsyncWrite + Unpin,
 {
@@ -318,7 +318,7 @@ async fn records_of_all_sizes_empty_and_padded_ones_too_are_read_with_any_room()
             handshake::client(client, localhost(), &mut near),
             handshake::server(server, &mut far)
         );
-        let (mut sender, mut receiver) = (sender.unwrap(), Stream::tls(far, receiver.unwrap()));
+        let (mut sender, mut receiver) = (sender.unwrap(), Socket::tls(far, receiver.unwrap()));
 
         let data = pattern(3 << 20);
         let (mut rest, mut sealed) = (data.as_slice(), Vec::new());
