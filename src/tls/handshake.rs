@@ -140,15 +140,13 @@ async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session>
         shown -= discard;
         match next {
             Next::Encoded => {}
-            Next::Send if side.common().is_handshaking() => {
-                tcp.write_all(&std::mem::take(&mut outgoing)).await?;
-                spoken = true;
-            }
-            Next::Send => {}
+            // It waits for what else there is to say: a client's change_cipher_spec goes along with its Finished.
+            Next::Send => spoken = true,
             // The last record may have been the end of it.
             Next::More if !side.common().is_handshaking() => {}
             Next::More => match first_record(incoming.get(shown..).unwrap_or_default()) {
                 Some(length) => shown += length,
+                None if !outgoing.is_empty() => tcp.write_all(&std::mem::take(&mut outgoing)).await?,
                 None if is_too_long(&incoming, shown, S::MAX_INCOMING) => {
                     if !spoken {
                         write_at_once(tcp, &TOO_LONG).await;

@@ -5,10 +5,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::DerefMut;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rcgen::{CertificateParams, KeyPair};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -129,6 +131,60 @@ async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::serve
         TlsAcceptor::from(server).accept(far)
     );
     (Socket::tls(near, session.unwrap()), peer.unwrap())
+}
+
+// The handshake before it.
+
+/// A pipe, and how often it was written to.
+struct Counted(DuplexStream, usize);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1 += 1;
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// Each write wakes the peer: change_cipher_spec goes along with Finished, and a TLS 1.3 ticket with the greeting.
+#[tokio::test]
+async fn a_flight_of_the_handshake_is_one_write() {
+    for (version, client_writes, server_writes) in
+        [(ProtocolVersion::TLSv1_3, 2, 1), (ProtocolVersion::TLSv1_2, 2, 2)]
+    {
+        let suite = suites(version)[0];
+        let (client, server) = configurations(suite, suite);
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (mut near, mut far) = (Counted(near, 0), Counted(far, 0));
+        let (ours, theirs) = tokio::join!(
+            handshake::client(client, localhost(), &mut near),
+            handshake::server(server, &mut far)
+        );
+        ours.unwrap();
+        theirs.unwrap();
+        assert_eq!((near.1, far.1), (client_writes, server_writes), "{version:?}");
+    }
 }
 
 // A key that is worn.
