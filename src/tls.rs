@@ -30,8 +30,8 @@ mod socket;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
-use tokio_rustls::rustls::{CipherSuite, SupportedCipherSuite};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
+use rustls::{CipherSuite, SupportedCipherSuite};
 
 pub use accept_error::AcceptError;
 pub use acceptor::{Acceptor, FirstBytes};

@@ -16,11 +16,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::ServerSessionMemoryCache;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
-use tokio_rustls::rustls::server::ServerSessionMemoryCache;
-use tokio_rustls::rustls::{self, ServerConfig};
 
 use super::identity::{Identity, Shown};
 use super::{AcceptError, Socket, crypto_provider, handshake};

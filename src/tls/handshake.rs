@@ -13,18 +13,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BufMut as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio_rustls::rustls::client::UnbufferedClientConnection;
-use tokio_rustls::rustls::kernel::KernelConnection;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::server::UnbufferedServerConnection;
-use tokio_rustls::rustls::unbuffered::{
+use rustls::client::UnbufferedClientConnection;
+use rustls::kernel::KernelConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
 };
-use tokio_rustls::rustls::{
+use rustls::{
     ClientConfig, CommonState, Error, ExtractedSecrets, HandshakeKind, InvalidMessage, ProtocolVersion,
     ServerConfig,
 };
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::record::{HEADER, MAX_RECORD, Record};
 use super::session::{Established, Keys, Session};
@@ -106,18 +106,8 @@ macro_rules! side {
         }
     };
 }
-side!(
-    UnbufferedServerConnection,
-    tokio_rustls::rustls::server::ServerConnectionData,
-    Keys::Server,
-    FROM_CLIENT
-);
-side!(
-    UnbufferedClientConnection,
-    tokio_rustls::rustls::client::ClientConnectionData,
-    Keys::Client,
-    FROM_SERVER
-);
+side!(UnbufferedServerConnection, rustls::server::ServerConnectionData, Keys::Server, FROM_CLIENT);
+side!(UnbufferedClientConnection, rustls::client::ClientConnectionData, Keys::Client, FROM_SERVER);
 
 /// What rustls wants next.
 enum Next {

@@ -6,10 +6,10 @@
 //! Invariants: no number comes twice under one key, because it is only ever counted up and a new key begins at its
 //! own; a record that does not authenticate gives no byte to its reader.
 
-use tokio_rustls::rustls::crypto::cipher::{
+use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundPlainMessage,
 };
-use tokio_rustls::rustls::{
+use rustls::{
     ConnectionTrafficSecrets, ContentType, Error, InvalidMessage, PeerMisbehaved, ProtocolVersion,
     SupportedCipherSuite,
 };

@@ -4,9 +4,9 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, Error, ServerConfig};
 
 use super::handshake;
 use super::session::Session;

@@ -11,10 +11,10 @@ mod tests;
 mod opening;
 mod talk;
 
-use tokio_rustls::rustls::client::ClientConnectionData;
-use tokio_rustls::rustls::kernel::KernelConnection;
-use tokio_rustls::rustls::server::ServerConnectionData;
-use tokio_rustls::rustls::{
+use rustls::client::ClientConnectionData;
+use rustls::kernel::KernelConnection;
+use rustls::server::ServerConnectionData;
+use rustls::{
     AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion,
     SupportedCipherSuite,
 };

@@ -241,6 +241,6 @@ impl AsyncWrite for Socket {
     }
 }
 
-fn broken(error: &tokio_rustls::rustls::Error) -> io::Error {
+fn broken(error: &rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.clone())
 }

@@ -4,7 +4,7 @@
 //! from a server, a ticket are put together, so that nothing else is ever kept. Where the RFCs leave a
 //! choice, rustls's own connection is the measure; a test holds both to the same bytes.
 
-use tokio_rustls::rustls::{
+use rustls::{
     AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerMisbehaved, ProtocolVersion,
 };
 
