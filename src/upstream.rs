@@ -23,7 +23,7 @@ pub use error::DialError;
 pub use proxied::ProxyError;
 
 use crate::config::{Door, Endpoint, NetworkProxy, Provider, Service, UpstreamSecurity};
-use crate::tls::{Connector, Stream};
+use crate::tls::{Connector, Socket};
 use crate::wire::Wire;
 
 /// RFC 8305 §5: the recommended pause before the next address is tried as well.
@@ -75,7 +75,7 @@ pub struct Dialler {
 
 impl Dialler {
     /// Connects and finishes the TLS handshake, directly or after STARTTLS. The caller sets the deadline.
-    pub async fn dial(&self) -> Result<Stream, DialError> {
+    pub async fn dial(&self) -> Result<Socket, DialError> {
         let tcp = self.connect().await?;
         let tcp = match self.service.security {
             UpstreamSecurity::Tls => tcp,
@@ -135,7 +135,7 @@ impl Dialler {
     async fn begin_tls(&self, tcp: TcpStream) -> Result<TcpStream, DialError> {
         let (door, endpoint) = (self.service.door, || self.service.endpoint.to_string());
         let lost = |error| DialError::Connect { endpoint: endpoint(), error };
-        let mut wire = Wire::new(Stream::plain(tcp).map_err(lost)?);
+        let mut wire = Wire::new(Socket::plain(tcp).map_err(lost)?);
         let begun = door.begin_tls(&mut wire).await;
         begun.map_err(|refusal| DialError::BeginTls { endpoint: endpoint(), refusal: Box::new(refusal) })?;
         let (stream, _) = wire.into_parts();

@@ -28,7 +28,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     fn hold_at_most(&mut self, bytes: usize);
 }
 
-impl Stream for crate::tls::Stream {
+impl Stream for crate::tls::Socket {
     fn hold_at_most(&mut self, bytes: usize) {
         Self::hold_at_most(self, bytes);
     }

@@ -85,7 +85,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("prometheus_client", &["metrics"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
-    ("ring", &["tls"]),
     ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("tokio_socks", &["upstream"]),

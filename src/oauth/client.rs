@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
-use tokio_rustls::rustls;
 use url::Url;
 
 use super::consent::identity::ClaimedNames;

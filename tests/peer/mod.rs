@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
 use tokio_rustls::rustls::{ConnectionTrafficSecrets, ExtractedSecrets, KeyLog};
 
 pub const CHANGE_CIPHER_SPEC: u8 = 20;

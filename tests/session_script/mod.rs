@@ -13,7 +13,7 @@ use std::io::{Read as _, Write};
 use std::sync::{Arc, OnceLock};
 
 use imap_oauth_proxy::tls::crypto_provider;
-use imap_oauth_proxy::tls::sans_io::End;
+use imap_oauth_proxy::tls::sans_io::Endpoint;
 use rcgen::CertifiedKey;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs::kx_group::X25519};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -326,7 +326,7 @@ fn shake_hands(client: &mut ClientConnection, server: &mut ServerConnection) {
     }
 }
 
-fn handshake_with_us(script: &Script) -> (End, Peer) {
+fn handshake_with_us(script: &Script) -> (Endpoint, Peer) {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =
             tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -339,15 +339,17 @@ fn handshake_with_us(script: &Script) -> (End, Peer) {
             match script.is_server {
                 true => {
                     let connector = TlsConnector::from(with_log_client(&client, &log));
-                    let (ours, theirs) =
-                        tokio::join!(End::server(server, &mut far), connector.connect(localhost(), near));
+                    let (ours, theirs) = tokio::join!(
+                        Endpoint::server(server, &mut far),
+                        connector.connect(localhost(), near)
+                    );
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
                     (ours.unwrap(), Peer::client(secrets, &log))
                 }
                 false => {
                     let acceptor = TlsAcceptor::from(with_log_server(&server, &log));
                     let (ours, theirs) =
-                        tokio::join!(End::client(client, localhost(), &mut far), acceptor.accept(near));
+                        tokio::join!(Endpoint::client(client, localhost(), &mut far), acceptor.accept(near));
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
                     (ours.unwrap(), Peer::server(secrets, &log))
                 }

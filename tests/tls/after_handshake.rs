@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use imap_oauth_proxy::tls::{Connector, Identity, Stream, crypto_provider};
+use imap_oauth_proxy::tls::{Connector, Identity, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::AlertDescription::{
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::harness::{Listener, MailProgram, OtherCa, now, settings};
+use crate::harness::{Listener, MailProgram, OtherCa, now, other_provider, settings};
 use crate::peer::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Opened, Peer, Secrets};
 
 /// The effect on the connection.
@@ -252,7 +252,7 @@ impl Downstream {
         Self { listener: Listener::start(&identity).await, _directory: directory, program }
     }
 
-    async fn connect(&mut self, is_tls13: bool) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self, is_tls13: bool) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let program = if is_tls13 { self.program.clone() } else { self.program.clone().old("ECDSA") };
         let mut config = ClientConfig::clone(&program.config());
@@ -281,7 +281,7 @@ impl Upstream {
         std::fs::write(&ca_file, ca.0.pem()).unwrap();
         let (certificate, key) = ca.sign(&ca.parameters("localhost"));
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(crypto_provider())
+        let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
             .with_protocol_versions(&[if is_tls13 { &TLS13 } else { &TLS12 }])
             .unwrap()
             .with_no_client_auth()
@@ -297,7 +297,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&mut self) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let mut config = self.config.clone();
         config.key_log = log.clone();
@@ -315,7 +315,7 @@ const BEFORE: &[u8] = b"before";
 const BEHIND: &[u8] = b"behind";
 
 /// Plays `case` over a new connection.
-async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Stream, TcpStream, Peer)) {
+async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Socket, TcpStream, Peer)) {
     let &(_, _, make, then) = case;
     let sent = [peer.seal(DATA, BEFORE), make(&mut peer), peer.seal(DATA, BEHIND)].concat();
     let mut said = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Stream};
+use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -167,7 +167,7 @@ async fn row_8_a_cleartext_connection_is_handed_over_for_starttls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = async {
-        let mut stream = Stream::plain(listener.accept().await.unwrap().0).unwrap();
+        let mut stream = Socket::plain(listener.accept().await.unwrap().0).unwrap();
         assert_eq!(stream.describe(), "cleartext");
         stream.write_all(b"a OK begin\r\n").await.unwrap();
         let tcp = stream.into_plain().unwrap();

@@ -5,19 +5,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Stream, TlsSettings, crypto_provider};
+use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Socket, TlsSettings, crypto_provider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _,
 };
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+/// What peers speak with: aws-lc's suites of the same names and in the same order, where ours are ring's.
+pub(crate) fn other_provider() -> CryptoProvider {
+    let suites = aws_lc_rs::ALL_CIPHER_SUITES;
+    let other = |name| suites.iter().find(|suite| suite.suite() == name).copied().unwrap();
+    let cipher_suites = crypto_provider().cipher_suites.iter().map(|suite| other(suite.suite())).collect();
+    CryptoProvider { cipher_suites, ..(*crypto_provider()).clone() }
+}
 
 pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -30,7 +38,7 @@ pub(crate) fn settings(directory: &Path) -> TlsSettings {
 /// A listener of ours that returns its accepted or refused connections.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    results: mpsc::UnboundedReceiver<Result<Stream, AcceptError>>,
+    results: mpsc::UnboundedReceiver<Result<Socket, AcceptError>>,
 }
 
 impl Listener {
@@ -53,7 +61,7 @@ impl Listener {
     }
 
     /// How the next handshake ended.
-    pub(crate) async fn next(&mut self) -> Result<Stream, AcceptError> {
+    pub(crate) async fn next(&mut self) -> Result<Socket, AcceptError> {
         self.results.recv().await.unwrap()
     }
 }
@@ -71,7 +79,7 @@ impl MailProgram {
     pub(crate) fn trusting(ca_file: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
-        Self { provider: (*crypto_provider()).clone(), roots, tls13: true, alpn: Vec::new() }
+        Self { provider: other_provider(), roots, tls13: true, alpn: Vec::new() }
     }
 
     /// Supports only TLS 1.2, and only suites with certificates of `kind` (`ECDSA` or `RSA`).
@@ -169,7 +177,7 @@ pub(crate) async fn provider(
     key: &KeyPair,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(crypto_provider())
+    let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

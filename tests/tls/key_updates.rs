@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{Identity, Stream};
+use imap_oauth_proxy::tls::{Identity, Socket};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadBuf,
 };
@@ -19,7 +19,7 @@ use crate::harness::{Listener, now, settings};
 use crate::records::{fill, pairs, pattern, through};
 
 /// A TLS 1.3 connection, because TLS 1.2 has no key updates.
-async fn pair() -> (TlsStream<TcpStream>, Stream) {
+async fn pair() -> (TlsStream<TcpStream>, Socket) {
     let (_, client, server) = pairs().await.swap_remove(0);
     (client, server)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{FULL_READ, Identity, Stream};
+use imap_oauth_proxy::tls::{FULL_READ, Identity, Socket};
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,14 +17,14 @@ use tokio_rustls::rustls::AlertDescription;
 use crate::harness::{Listener, MailProgram, settings};
 
 /// A rustls client and our end of the same connection, in TLS 1.3 and 1.2.
-pub(crate) async fn pairs() -> Vec<(&'static str, TlsStream<TcpStream>, Stream)> {
+pub(crate) async fn pairs() -> Vec<(&'static str, TlsStream<TcpStream>, Socket)> {
     let [new, old] = ["1.3", "1.2"];
     let pairs = connected(&[(new, ""), (old, "")]).await;
     [new, old].into_iter().zip(pairs).map(|(version, (client, server))| (version, client, server)).collect()
 }
 
 /// Such pairs, one for each wanted version and cipher; "" leaves the cipher to us.
-async fn connected(wanted: &[(&str, &str)]) -> Vec<(TlsStream<TcpStream>, Stream)> {
+async fn connected(wanted: &[(&str, &str)]) -> Vec<(TlsStream<TcpStream>, Socket)> {
     let directory = tempfile::tempdir().unwrap();
     let identity = Arc::new(Identity::load(settings(directory.path()), OffsetDateTime::now_utc()).unwrap());
     let mut listener = Listener::start(&identity).await;

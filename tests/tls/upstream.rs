@@ -73,7 +73,7 @@ async fn a_crowd_that_comes_back_resumes_what_the_crowd_before_it_left() {
         let tcp = TcpStream::connect(address).await.unwrap();
         open.push(connector.connect(HOST, tcp).await.unwrap());
     }
-    assert!(open.iter().all(imap_oauth_proxy::tls::Stream::was_resumed));
+    assert!(open.iter().all(imap_oauth_proxy::tls::Socket::was_resumed));
 }
 
 #[tokio::test]

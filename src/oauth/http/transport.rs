@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use tokio_rustls::rustls;
 use url::Url;
 use zeroize::Zeroizing;
 
