@@ -80,6 +80,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("command_fds", &["server"]),
     ("dashmap", &["token"]),
     ("hyper_util", &["http"]),
+    ("imap_codec", &["protocol"]),
     ("listenfd", &["server"]),
     ("oauth2", &["oauth"]),
     ("prometheus_client", &["metrics"]),
@@ -89,6 +90,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("tokio_socks", &["upstream"]),
 ];
+
+/// One protocol's crate among those of all.
+const IMAP_ALONE: &str = "imap_codec";
 
 /// Prints to the user's terminal. `logging` may name standard error, where the log goes.
 const PRINTING: &[&str] = &["print!", "println!", "eprint!", "eprintln!", "io::stdout", "io::stderr"];
@@ -138,6 +142,26 @@ fn external_crates_stay_in_their_rooms() {
         })
         .collect();
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn imap_codec_stays_in_imap_and_reads_no_command_of_a_client() {
+    let uses: Vec<_> = sources().into_iter().filter(|source| names_crate(&source.code, IMAP_ALONE)).collect();
+    let strays: Vec<_> = uses
+        .iter()
+        .filter(|source| !source.module().starts_with("protocol::imap"))
+        .map(|s| &s.path)
+        .collect();
+    assert!(strays.is_empty(), "only protocol/imap may use imap-codec: {strays:?}");
+    // Passwords that pass through it leave copies that cannot be wiped.
+    let readers: Vec<_> = uses
+        .iter()
+        .filter(|source| {
+            ["CommandCodec", "AuthenticateDataCodec"].iter().any(|name| source.code.contains(name))
+        })
+        .map(|source| &source.path)
+        .collect();
+    assert!(!uses.is_empty() && readers.is_empty(), "passwords would pass through imap-codec: {readers:?}");
 }
 
 #[test]
