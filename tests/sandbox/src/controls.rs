@@ -3,6 +3,7 @@
 //! Waiting is for events, never for time: [`Controls::wait_for`] looks again whenever anything changed and
 //! gives up, with the counters, only after [`PATIENCE`].
 
+mod pop3;
 mod submission;
 
 use std::collections::HashMap;

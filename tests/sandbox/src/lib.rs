@@ -1,4 +1,4 @@
-//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP server and a submission server that
+//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP, a POP3 and a submission server that
 //! behave like Gmail's or Outlook's, with every known refusal on a switch.
 //!
 //! ```
@@ -23,8 +23,8 @@
 //! * Nothing claims more than `AUTHENTICATE` proves: mail is as open as the token's owner and the list of
 //!   delegates say, scopes included.
 //!
-//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap` and
-//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and [`smtp::Client`], mail
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap`, `pop` and
+//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`], [`pop3::Client`] and [`smtp::Client`], mail
 //! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`proxy::Proxy`], a SOCKS5 or CONNECT proxy; [`pattern`], gigabytes without memory.
 
 // A test's helper has nobody to hand an error to: it aborts the test, with the reason.
@@ -42,6 +42,8 @@ mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+mod pop;
+pub mod pop3;
 pub mod proxy;
 mod sasl;
 pub mod smtp;
@@ -50,6 +52,7 @@ mod stats;
 mod submission;
 pub mod switches;
 mod tls;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -67,10 +70,10 @@ pub use flavour::{Flavour, Vendor};
 pub use gate::Gate;
 pub use imap::mailbox::MessageView;
 pub use state::Client;
-pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+pub use stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 pub use switches::{
-    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
-    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Rotation, Security,
+    SharedName, Step, StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
 };
 pub use tls::Certificate;
 
@@ -82,6 +85,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    pop3: Option<(SocketAddr, Security)>,
     submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
@@ -108,6 +112,11 @@ impl Sandbox {
     /// The IMAP server, implicit TLS; a certificate for `localhost` and 127.0.0.1.
     pub fn imap_address(&self) -> SocketAddr {
         self.imap
+    }
+
+    /// The POP3 server, and how it speaks TLS. Panics where [`Builder::pop3`] was not asked for one.
+    pub fn pop3(&self) -> (SocketAddr, Security) {
+        self.pop3.expect("a sandbox that was built with a POP3 server")
     }
 
     /// The submission server, and how it speaks TLS. Panics where [`Builder::submission`] was not asked for one.

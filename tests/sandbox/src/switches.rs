@@ -5,6 +5,7 @@
 //! [`Controls::submission`](crate::Controls::submission)), or it is a fault that meets the next one, the next few or
 //! all requests ([`TokenFault`], [`LoginFault`], [`StepFault`]).
 
+mod pop3;
 mod refusal;
 mod submission;
 pub(crate) mod usual;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use crate::{Flavour, Gate};
 
+pub use pop3::{Pop3Step, Pop3Switches};
 pub use refusal::SubmissionRefusal;
 pub use submission::{AuthForm, Security, SharedName, Step, StepFault, SubmissionSwitches};
 
