@@ -68,7 +68,7 @@ impl SessionWatch {
             // The login's own answer came before.
             b"" => true,
             _ if !self.is_whole => false,
-            b".\r\n" | b".\n" | b"+OK" => true,
+            b".\r\n" | b".\n" => true,
             line => line.starts_with(b"+OK") || line.starts_with(b"-ERR") || line.starts_with(b"+ "),
         }
     }

@@ -119,6 +119,11 @@ impl Sandbox {
         self.pop3.expect("a sandbox that was built with a POP3 server")
     }
 
+    /// Whether there is a POP3 server.
+    pub fn has_pop3(&self) -> bool {
+        self.pop3.is_some()
+    }
+
     /// The submission server, and how it speaks TLS. Panics where [`Builder::submission`] was not asked for one.
     pub fn submission(&self) -> (SocketAddr, Security) {
         self.submission.expect("a sandbox that was built with a submission server")
