@@ -27,7 +27,8 @@ use std::sync::Arc;
 use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
 use imap_oauth_proxy::protocol::imap::response_code;
 use imap_oauth_proxy::protocol::{
-    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, submission,
+    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, pop3,
+    submission,
 };
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
@@ -76,6 +77,23 @@ fn submission_providers() {
     for (name, lines) in cases(include_str!("wire_cases/submission_providers.txt")) {
         for byte_by_byte in [false, true] {
             Provider::new(&name, byte_by_byte, &lines).run_submission(&lines);
+        }
+    }
+}
+
+#[test]
+fn pop3_clients() {
+    run_clients::<pop3::client::Dialogue>(include_str!("wire_cases/pop3.txt"));
+}
+
+#[test]
+fn pop3_providers() {
+    for (name, lines) in cases(include_str!("wire_cases/pop3_providers.txt")) {
+        for byte_by_byte in [false, true] {
+            let provider = Provider::new(&name, byte_by_byte, &lines);
+            provider.with_credential(|credential| {
+                provider.play(&mut pop3::upstream::SignIn::new(credential).unwrap(), &lines);
+            });
         }
     }
 }

@@ -83,7 +83,7 @@ fn lay_over_preset(
         return Err(Problem::at(["providers", name, "preset"], format!("{preset:?} is not a preset"))
             .hint(format!("the presets are {}", names.join(", "))));
     };
-    if let (Some(reason), None, None) = (&below.unsupported, &table.imap, &table.smtp) {
+    if let (Some(reason), None, None, None) = (&below.unsupported, &table.imap, &table.pop3, &table.smtp) {
         return Err(Problem::at(["providers", name], reason.clone()));
     }
     // A tenant that is a domain name is the domain of its accounts, too.

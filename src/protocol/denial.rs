@@ -50,8 +50,12 @@ pub enum Code {
     ContactAdmin,
     /// A limit on connections or attempts.
     Limit,
+    /// As many sessions of the account as its provider allows: trying later helps, another password does not.
+    InUse,
     /// The stored authorisation ended.
     Expired,
+    /// The person has to sign in at the provider with a browser.
+    WebLogin,
     /// Not without TLS.
     PrivacyRequired,
     /// Our own fault.

@@ -79,7 +79,10 @@ impl DialError {
             Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } => true,
             // As after TLS: judged by the code that the client is told.
             Self::BeginTls { refusal, .. } => {
-                matches!(refusal.denial().code, Code::Unavailable | Code::Limit | Code::ServerBug)
+                matches!(
+                    refusal.denial().code,
+                    Code::Unavailable | Code::Limit | Code::InUse | Code::ServerBug
+                )
             }
             Self::Tls(error) => error.is_transient(),
         }

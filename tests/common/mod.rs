@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod plain;
+pub mod pop3;
 pub mod process;
 pub mod smtp;
 
@@ -57,9 +58,14 @@ impl Site {
         let mut listeners = String::new();
         if !more.contains("[[listeners]]") {
             listeners.push_str("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n");
-            if self.sandbox.has_submission() {
-                listeners
-                    .push_str("[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\n");
+            for (protocol, is_served) in
+                [("submission", self.sandbox.has_submission()), ("pop3", self.sandbox.has_pop3())]
+            {
+                if is_served {
+                    listeners.push_str(&format!(
+                        "[[listeners]]\nprotocol = {protocol:?}\naddresses = [\"127.0.0.1:0\"]\n"
+                    ));
+                }
             }
         }
         let provider = self.sandbox.provider_toml("sandbox");

@@ -1,14 +1,17 @@
 //! The invariants of the dialogues for every input, for the property tests and the fuzz targets.
 //!
-//! * However the bytes are split, the answers, the events and the unread rest are the same.
-//! * Every line of the proxy is valid: printable ASCII, CRLF, and of a known kind.
-//! * IMAP: a command that imap-codec, an independent reader, accepts reads the same here.
-//! * Submission: every reply of the proxy is valid (RFC 5321 §4.2). Nothing that a client says before its
-//!   login reaches its provider, except the name in EHLO if it is a domain or an address literal.
+//! * However the bytes are cut on their way, the answers, the events and the unread rest are the same.
+//! * Every line that we write is a line: printable ASCII, CRLF, and of a kind that we write.
+//! * IMAP: what imap-codec, an independent reader, accepts as a command reads the same here.
+//! * POP3: every answer of ours is one (RFC 1939 §3), and nothing that a client says before its login is said to its
+//!   provider.
+//! * Submission: every reply of ours is one (RFC 5321 §4.2), and nothing that a client says before its login is said
+//!   to its provider, but for the name in EHLO where that is a domain or an address literal.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub(crate) mod imap;
+pub(crate) mod pop3;
 pub(crate) mod submission;
 
 use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};

@@ -1,6 +1,7 @@
 """The servers of every test file: one OAuth server, one Dovecot with its sink, and proxies in front of them."""
 
 import imaplib
+import poplib
 import shutil
 import smtplib
 import ssl
@@ -100,6 +101,18 @@ class RealParts(unittest.TestCase):
             client.ehlo()
         return client
 
+    def dial_pop3(self, server, security="tls"):
+        """A connection of Python's poplib with TLS, not yet logged in, closed at the end of the test."""
+        trust = ssl.create_default_context(cafile=str(server.ca))
+        port = server.pop3[security]
+        if security == "tls":
+            client = poplib.POP3_SSL(server.host, port, timeout=DEADLINE, context=trust)
+        else:
+            client = poplib.POP3(server.host, port, timeout=DEADLINE)
+            client.stls(context=trust)
+        self.addCleanup(client.close)
+        return client
+
     def assert_refused(self, call, *expected):
         """`call` gets a tagged NO whose text contains each of `expected`; returns the text."""
         with self.assertRaises(imaplib.IMAP4.error) as refusal:
@@ -117,13 +130,17 @@ class BehindAProxy(RealParts):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through())
+        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through(), fetching=self.fetches_from())
         self.addCleanup(self.proxy.stop)
         self.oidc.revoke_grants(ALICE)
         self.oidc.revoke_grants(BOB)
 
     def sends_through(self):
         """The server to send through and the security there, for tests that send."""
+        return None
+
+    def fetches_from(self):
+        """The POP3 server to fetch from and the security there, for tests that fetch."""
         return None
 
     def run(self, result=None):

@@ -5,8 +5,8 @@ OAUTHBEARER, and checks each token by introspection at the OAuth server.
 `Dovecot.with_password` accepts a password for any user: the control group, which
 shows that a mail program's script works without the proxy.
 
-Both also have the submission service, on a port with TLS and on one with STARTTLS.
-They send accepted mail on to a sink.
+Both also have POP3 and the submission service, each on a port with TLS and on one with
+STARTTLS. They send accepted mail on to a sink.
 """
 
 import grp
@@ -18,7 +18,7 @@ from pathlib import Path
 from .child import Child, free_port
 
 CONFIG = """
-protocols = imap submission
+protocols = imap pop3 submission
 listen = 127.0.0.1
 base_dir = {root}/run
 state_dir = {root}/state
@@ -61,6 +61,16 @@ service imap-login {{
   }}
 }}
 
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_starttls_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
+    ssl = yes
+  }}
+}}
+
 hostname = relay.test
 submission_relay_host = 127.0.0.1
 submission_relay_port = {relay_port}
@@ -86,6 +96,9 @@ service anvil {{
   chroot =
 }}
 service imap-login {{
+  chroot =
+}}
+service pop3-login {{
   chroot =
 }}
 service submission-login {{
@@ -125,7 +138,7 @@ passdb {{
 
 
 class Dovecot:
-    """`host`, `port` (IMAP), `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
+    """`host`, `port` (IMAP), `pop3` and `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
 
     `deliver` and `messages` go past the server to files of `owner`; what is sent arrives in `sink`.
     """
@@ -172,10 +185,13 @@ class Dovecot:
         # Another program may take a port before Dovecot binds it.
         for attempt in range(3):
             self.port = free_port()
+            self.pop3 = {"tls": free_port(), "starttls": free_port()}
             self.submission = {"tls": free_port(), "starttls": free_port()}
             self._config.write_text(
                 self._template.format(
                     port=self.port,
+                    pop3_tls_port=self.pop3["tls"],
+                    pop3_starttls_port=self.pop3["starttls"],
                     tls_port=self.submission["tls"],
                     starttls_port=self.submission["starttls"],
                     relay_port=sink.port,

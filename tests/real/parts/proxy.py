@@ -49,6 +49,24 @@ addresses = ["127.0.0.1:0"]
 security = "starttls"
 """
 
+# Where the tests fetch by POP3.
+FETCHING_LISTENERS = """
+[[listeners]]
+protocol = "pop3"
+addresses = ["127.0.0.1:0"]
+security = "tls"
+
+[[listeners]]
+protocol = "pop3"
+addresses = ["127.0.0.1:0"]
+security = "starttls"
+"""
+
+FETCHING_SERVER = """
+pop3 = "{server.host}:{port}"
+pop3_security = "{security}"
+"""
+
 SENDING_SERVER = """
 smtp = "{server.host}:{port}"
 smtp_security = "{security}"
@@ -61,12 +79,22 @@ BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", REPOSITORY / "target/debug/imap
 class Proxy:
     """One installation: a configuration file, a state directory, and at most one running `serve`.
 
-    With `sending=(server, security)` it has listeners for programs that send, and that server to send through.
+    With `sending=(server, security)` it has listeners for programs that send, and that server to send through; with
+    `fetching=(server, security)` the same for POP3.
     """
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None, sending=None):
+    def __init__(
+        self,
+        root: Path,
+        oidc,
+        dovecot,
+        mechanism="xoauth2",
+        client_authentication=None,
+        sending=None,
+        fetching=None,
+    ):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
@@ -78,11 +106,17 @@ class Proxy:
             mechanism=mechanism,
             ca=dovecot.ca,
         )
+        listeners = ""
+        # The provider's table is the last that has keys of its own.
         if sending is not None:
             server, security = sending
-            # The provider's table is the file's last.
             text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
-            text += SENDING_LISTENERS
+            listeners += SENDING_LISTENERS
+        if fetching is not None:
+            server, security = fetching
+            text += FETCHING_SERVER.format(server=server, port=server.pop3[security], security=security)
+            listeners += FETCHING_LISTENERS
+        text += listeners
         self.config.write_text(text)
         # The file holds a client secret.
         self.config.chmod(0o600)
@@ -90,6 +124,7 @@ class Proxy:
         self._home.mkdir()
         self._serve = None
         self.port = None
+        self.pop3 = {}
         self.submission = {}
         self.ca = None
         # The output of every process of this installation, to search for secrets.
@@ -122,7 +157,7 @@ class Proxy:
         return code, json.loads(lines[1]) if code == 0 else None, words
 
     def serve(self):
-        """Starts `serve` and waits for its ready file; `port`, `submission` and `ca` are then set."""
+        """Starts `serve` and waits for its ready file; `port`, `pop3`, `submission` and `ca` are then set."""
         ready_file = self._root / "ready.json"
         ready_file.unlink(missing_ok=True)
         self._serve = Child(self._argv(["serve", "--ready-file", ready_file]), env=self._env())
@@ -133,7 +168,7 @@ class Proxy:
             if listener["protocol"] == "imap":
                 self.port = port
             else:
-                self.submission[listener["security"]] = port
+                getattr(self, listener["protocol"])[listener["security"]] = port
         self.ca = Path(ready["ca_file"])
 
     def memory(self):

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 
 use crate::imap::mailbox::Body;
 use crate::imap::mailboxes::Mailboxes;
-use crate::state::{Shared, User};
+use crate::state::{Serves, Shared, User};
 use crate::switches::{self, Security};
 use crate::tls::{Authority, Certificate};
-use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, submission};
+use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, pop, submission};
 
 /// A provider being described; [`Builder::start`] runs it.
 ///
@@ -33,6 +33,8 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
+    /// Whether there is a POP3 server, and how it speaks TLS.
+    pop3: Option<Security>,
     /// Whether there is a submission server, and how it uses TLS if not as the flavour does.
     submission: Option<Option<Security>>,
     seed: bool,
@@ -55,6 +57,7 @@ impl Builder {
             huge: Vec::new(),
             http_bind: loopback,
             imap_bind: loopback,
+            pop3: None,
             submission: None,
             seed: true,
         }
@@ -146,6 +149,17 @@ impl Builder {
         self
     }
 
+    /// A POP3 server too, over TLS, on the users' INBOX.
+    pub fn pop3(self) -> Self {
+        self.pop3_by(Security::Tls)
+    }
+
+    /// A POP3 server that speaks TLS in this way.
+    pub fn pop3_by(mut self, security: Security) -> Self {
+        self.pop3 = Some(security);
+        self
+    }
+
     /// Adds a submission server that uses TLS as the flavour does: Exchange after STARTTLS, the others from
     /// the first octet on.
     pub fn submission(mut self) -> Self {
@@ -171,9 +185,10 @@ impl Builder {
         let shared = Shared::new(
             vendor,
             issuer,
-            self.submission.is_some(),
+            Serves { pop3: self.pop3.is_some(), submission: self.submission.is_some() },
             switches::usual::oauth(vendor),
             switches::usual::imap(self.flavour),
+            switches::usual::pop3(self.flavour),
             switches::usual::submission(self.flavour),
         );
 
@@ -193,6 +208,14 @@ impl Builder {
             tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
             tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
         ];
+        let mut pops = None;
+        if let Some(security) = self.pop3 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the POP3 server");
+            pops = Some((listener.local_addr().expect("a bound address"), security));
+            let tls = authority.server(self.certificate, self.tls12_only, &[]);
+            let serving = pop::serve(listener, tls, security, Arc::clone(&shared));
+            tasks.push(tokio::spawn(serving).abort_handle());
+        }
         let mut submits = None;
         if let Some(security) = self.submission {
             let security = security.unwrap_or(self.flavour.submission_security());
@@ -205,7 +228,7 @@ impl Builder {
         let ca_file = write_ca(self.ca_file, &authority.ca_pem);
         let controls = Controls::new(shared);
         let (http, imap) = (http_address, imap_address);
-        Sandbox { controls, http, imap, submission: submits, authority, ca_file, client, tasks }
+        Sandbox { controls, http, imap, pop3: pops, submission: submits, authority, ca_file, client, tasks }
     }
 
     fn populate(&mut self, shared: &Shared) {

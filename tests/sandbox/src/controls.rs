@@ -3,6 +3,7 @@
 //! Waits are for events, not for time: [`Controls::wait_for`] checks after every change, and panics with the
 //! counters only after [`PATIENCE`].
 
+mod pop3;
 mod submission;
 
 use std::collections::HashMap;

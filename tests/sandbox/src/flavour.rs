@@ -51,6 +51,14 @@ impl Vendor {
         }
     }
 
+    /// The scope that opens a mailbox over POP3.
+    pub fn pop3_scope(self) -> &'static str {
+        match self {
+            Self::Microsoft => "https://outlook.office.com/POP.AccessAsUser.All",
+            Self::Google | Self::Generic => self.mail_scope(),
+        }
+    }
+
     /// The scope that lets a client send mail.
     pub fn submission_scope(self) -> &'static str {
         match self {
@@ -79,6 +87,19 @@ impl Vendor {
                 matches!(right, Some("IMAP.AccessAsUser.All" | "IMAP.AccessAsApp" | ".default"))
             }
             Self::Generic => scope.contains("mail") && scope != "email",
+        }
+    }
+
+    /// Whether a token with this scope may fetch mail by POP3.
+    pub(crate) fn fetches_mail(self, scope: &str) -> bool {
+        match self {
+            Self::Google => scope == self.mail_scope(),
+            Self::Microsoft => {
+                let hosts = ["https://outlook.office.com/", "https://outlook.office365.com/"];
+                let right = hosts.iter().find_map(|host| scope.strip_prefix(host));
+                matches!(right, Some("POP.AccessAsUser.All" | "POP.AccessAsApp" | ".default"))
+            }
+            Self::Generic => self.opens_mail(scope),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP server and a submission server that
+//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP, a POP3 and a submission server that
 //! behave like Gmail's or Outlook's, with every known refusal on a switch.
 //!
 //! ```
@@ -21,10 +21,9 @@
 //!   *violation*, and so is a forbidden secret anywhere ([`Controls::forbid`]).
 //! * A login opens only the mailboxes that the token's owner, scopes and the list of delegates allow.
 //!
-//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap`
-//! and `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and
-//! [`smtp::Client`], mail clients that speak `XOAUTH2`; [`DelayLine`], a slow network; [`proxy::Proxy`], a
-//! SOCKS5 or CONNECT proxy; [`pattern`], large data without memory.
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap`, `pop` and
+//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`], [`pop3::Client`] and [`smtp::Client`], mail
+//! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`proxy::Proxy`], a SOCKS5 or CONNECT proxy; [`pattern`], gigabytes without memory.
 
 // A test helper has no caller to return errors to: it fails the test with the reason.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -41,6 +40,8 @@ mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+mod pop;
+pub mod pop3;
 pub mod proxy;
 mod sasl;
 pub mod smtp;
@@ -49,6 +50,7 @@ mod stats;
 mod submission;
 pub mod switches;
 mod tls;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,10 +68,10 @@ pub use flavour::{Flavour, Vendor};
 pub use gate::Gate;
 pub use imap::mailbox::MessageView;
 pub use state::Client;
-pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+pub use stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 pub use switches::{
-    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
-    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Rotation, Security,
+    SharedName, Step, StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
 };
 pub use tls::Certificate;
 
@@ -82,6 +84,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    pop3: Option<(SocketAddr, Security)>,
     submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
@@ -108,6 +111,16 @@ impl Sandbox {
     /// The address of the IMAP server: implicit TLS, with a certificate for `localhost` and 127.0.0.1.
     pub fn imap_address(&self) -> SocketAddr {
         self.imap
+    }
+
+    /// The POP3 server, and how it speaks TLS. Panics where [`Builder::pop3`] was not asked for one.
+    pub fn pop3(&self) -> (SocketAddr, Security) {
+        self.pop3.expect("a sandbox that was built with a POP3 server")
+    }
+
+    /// Whether there is a POP3 server.
+    pub fn has_pop3(&self) -> bool {
+        self.pop3.is_some()
     }
 
     /// The address of the submission server, and how it uses TLS. Panics if [`Builder::submission`] was not

@@ -15,19 +15,26 @@ use tokio::sync::{mpsc, watch};
 use crate::canary::Canaries;
 use crate::flavour::Vendor;
 use crate::imap::mailboxes::Mailboxes;
-use crate::stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+use crate::stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 use crate::switches::{
-    ImapSwitches, LoginFault, OauthSwitches, Queue, Step, StepFault, SubmissionSwitches, TokenFault,
+    ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Queue, Step, StepFault,
+    SubmissionSwitches, TokenFault,
 };
 
 /// The state shared by the servers and the controls.
 pub(crate) struct Shared {
     pub(crate) vendor: Vendor,
     pub(crate) issuer: String,
-    /// Whether there is a submission server, so that clients ask for its scope too.
-    pub(crate) submits: bool,
+    pub(crate) serves: Serves,
     state: Mutex<State>,
     changed: watch::Sender<()>,
+}
+
+/// Which servers there are besides the IMAP server, so that clients ask for their scopes too.
+#[derive(Clone, Copy)]
+pub(crate) struct Serves {
+    pub(crate) pop3: bool,
+    pub(crate) submission: bool,
 }
 
 pub(crate) struct State {
@@ -38,13 +45,17 @@ pub(crate) struct State {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) oauth: OauthSwitches,
     pub(crate) imap: Arc<ImapSwitches>,
+    pub(crate) pop3: Arc<Pop3Switches>,
     pub(crate) submission: Arc<SubmissionSwitches>,
     pub(crate) token_faults: Queue<TokenFault>,
     pub(crate) login_faults: Queue<LoginFault>,
     pub(crate) step_faults: HashMap<Step, Queue<StepFault>>,
+    pub(crate) pop3_faults: HashMap<Pop3Step, Queue<StepFault>>,
     pub(crate) token_log: Vec<TokenRequest>,
     pub(crate) logins: Vec<LoginRecord>,
     pub(crate) sunk: Vec<Sunk>,
+    pub(crate) pop3_logins: Vec<LoginRecord>,
+    pub(crate) pop3_sessions: BTreeMap<u64, Pop3Session>,
     pub(crate) submission_logins: Vec<LoginRecord>,
     pub(crate) submissions: BTreeMap<u64, Submission>,
     pub(crate) sent: Vec<Sent>,
@@ -54,6 +65,8 @@ pub(crate) struct State {
     pub(crate) access_tokens: HashMap<String, AccessToken>,
     pub(crate) devices: HashMap<String, Device>,
     pub(crate) sessions: HashMap<u64, Session>,
+    /// The sessions of the POP3 server.
+    pub(crate) fetchers: HashMap<u64, Session>,
     /// The sessions of the submission server.
     pub(crate) senders: HashMap<u64, Session>,
     next: u64,
@@ -159,9 +172,10 @@ impl Shared {
     pub(crate) fn new(
         vendor: Vendor,
         issuer: String,
-        submits: bool,
+        serves: Serves,
         oauth: OauthSwitches,
         imap: ImapSwitches,
+        pop3: Pop3Switches,
         submission: SubmissionSwitches,
     ) -> Arc<Self> {
         let state = State {
@@ -172,13 +186,17 @@ impl Shared {
             clients: HashMap::new(),
             oauth,
             imap: Arc::new(imap),
+            pop3: Arc::new(pop3),
             submission: Arc::new(submission),
             token_faults: Queue::default(),
             login_faults: Queue::default(),
             step_faults: HashMap::new(),
+            pop3_faults: HashMap::new(),
             token_log: Vec::new(),
             logins: Vec::new(),
             sunk: Vec::new(),
+            pop3_logins: Vec::new(),
+            pop3_sessions: BTreeMap::new(),
             submission_logins: Vec::new(),
             submissions: BTreeMap::new(),
             sent: Vec::new(),
@@ -188,18 +206,24 @@ impl Shared {
             access_tokens: HashMap::new(),
             devices: HashMap::new(),
             sessions: HashMap::new(),
+            fetchers: HashMap::new(),
             senders: HashMap::new(),
             next: 0,
         };
-        Arc::new(Self { vendor, issuer, submits, state: Mutex::new(state), changed: watch::Sender::new(()) })
+        Arc::new(Self { vendor, issuer, serves, state: Mutex::new(state), changed: watch::Sender::new(()) })
     }
 
     /// The scopes that a client needs for all servers of this provider.
     pub(crate) fn scopes(&self) -> Vec<String> {
         let mut scopes = self.vendor.scopes();
-        let sending = self.vendor.submission_scope();
-        if self.submits && scopes.iter().all(|scope| scope != sending) {
-            scopes.insert(1, sending.to_owned());
+        let doors = [
+            (self.serves.submission, self.vendor.submission_scope()),
+            (self.serves.pop3, self.vendor.pop3_scope()),
+        ];
+        for (_, own) in doors.into_iter().filter(|(is_served, _)| *is_served) {
+            if scopes.iter().all(|scope| scope != own) {
+                scopes.insert(1, own.to_owned());
+            }
         }
         scopes
     }
@@ -257,6 +281,11 @@ impl State {
     /// The fault that is queued for this step, if any.
     pub(crate) fn step_fault(&mut self, step: Step) -> Option<StepFault> {
         self.step_faults.get_mut(&step)?.take()
+    }
+
+    /// The same of the POP3 server.
+    pub(crate) fn pop3_fault(&mut self, step: Pop3Step) -> Option<StepFault> {
+        self.pop3_faults.get_mut(&step)?.take()
     }
 
     /// The valid access token with this text.

@@ -55,6 +55,20 @@ pub struct Stats {
     pub logouts: u64,
     /// Messages appended, including those in the sink.
     pub appends: u64,
+    /// Connections accepted by the POP3 server (TCP).
+    pub pop3_connections: u64,
+    /// Of these, open now.
+    pub pop3_open: u64,
+    /// TLS handshakes that failed on the POP3 port.
+    pub pop3_tls_failures: u64,
+    /// Successful logins at the POP3 server, false successes included.
+    pub pop3_logins: u64,
+    /// Refused logins there.
+    pub failed_pop3_logins: u64,
+    /// QUIT commands there.
+    pub pop3_quits: u64,
+    /// Messages that were deleted by a QUIT.
+    pub pop3_deleted: u64,
     /// Connections accepted by the submission server (TCP).
     pub submissions: u64,
     /// Of these, open now.
@@ -117,7 +131,7 @@ impl TokenRequest {
     }
 }
 
-/// One login that the IMAP or the submission server judged.
+/// One login that reached the judgement of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRecord {
     /// The mechanism, upper case.
@@ -128,7 +142,7 @@ pub struct LoginRecord {
     pub token: String,
     /// Whether the initial response was on the command line (RFC 4959).
     pub initial_response: bool,
-    /// The tag of the command; empty at the submission server.
+    /// The tag of the command; empty where it was not IMAP.
     pub tag: String,
     /// Whether it was accepted.
     pub accepted: bool,
@@ -143,6 +157,23 @@ pub struct Sunk {
     pub octets: u64,
     /// The first octet that differs from [`pattern`](crate::pattern); `None` if all match.
     pub first_wrong: Option<u64>,
+}
+
+/// One connection to the POP3 server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pop3Session {
+    /// The users named in SASL messages, in order.
+    pub users: Vec<String>,
+    /// The address of the mailbox that was let in.
+    pub accepted: Option<String>,
+    /// Whether STLS was followed by TLS.
+    pub tls: bool,
+    /// All command lines, as they came, without SASL messages.
+    pub heard: Vec<String>,
+    /// Whether the client said QUIT.
+    pub quit: bool,
+    /// Whether the connection is over.
+    pub ended: bool,
 }
 
 /// One connection to the submission server.

@@ -13,7 +13,6 @@ mod login;
 mod malice;
 mod message;
 mod session;
-mod transport;
 
 use std::sync::Arc;
 
@@ -25,8 +24,8 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::state::{Session as Entry, Shared};
 use crate::stats::Submission;
 use crate::switches::Security;
+use crate::transport::Transport;
 use session::Session;
-use transport::Transport;
 
 /// The parameters of every session.
 #[derive(Clone)]

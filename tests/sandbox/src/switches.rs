@@ -6,6 +6,7 @@
 //! it is a fault that meets the next request, the next few or all ([`TokenFault`], [`LoginFault`],
 //! [`StepFault`]).
 
+mod pop3;
 mod refusal;
 mod submission;
 pub(crate) mod usual;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::{Flavour, Gate};
 
+pub use pop3::{Pop3Step, Pop3Switches};
 pub use refusal::SubmissionRefusal;
 pub use submission::{AuthForm, Security, SharedName, Step, StepFault, SubmissionSwitches};
 

@@ -1,7 +1,7 @@
 //! Records of what happened, for tests to read.
 
 use super::State;
-use crate::stats::{LoginRecord, Sent, Submission, TokenRequest};
+use crate::stats::{LoginRecord, Pop3Session, Sent, Submission, TokenRequest};
 
 /// Kept records of requests, logins and messages; older ones are dropped, so that a soak test does not grow.
 const RECORDS: usize = 20_000;
@@ -15,6 +15,18 @@ impl State {
     pub(crate) fn log_login(&mut self, login: LoginRecord) {
         keep_recent(&mut self.logins);
         self.logins.push(login);
+    }
+
+    pub(crate) fn log_pop3_login(&mut self, login: LoginRecord) {
+        keep_recent(&mut self.pop3_logins);
+        self.pop3_logins.push(login);
+    }
+
+    pub(crate) fn log_pop3_session(&mut self, id: u64, session: Pop3Session) {
+        if self.pop3_sessions.len() >= RECORDS {
+            self.pop3_sessions.pop_first();
+        }
+        self.pop3_sessions.insert(id, session);
     }
 
     pub(crate) fn log_submission_login(&mut self, login: LoginRecord) {

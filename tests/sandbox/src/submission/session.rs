@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use super::Server;
 use super::flavour::{Dialect, Phrase};
 use super::message::Envelope;
-use super::transport::Transport;
 use crate::Gate;
 use crate::state::Order;
 use crate::stats::Submission;
 use crate::switches::{Step, SubmissionSwitches};
+use crate::transport::Transport;
 
 pub(super) struct Session {
     pub(super) server: Server,

@@ -1,4 +1,5 @@
-//! The octets of one session: lines and messages in, replies out, in cleartext until TLS begins.
+//! The octets of one session of the submission or the POP3 server: lines and messages in, replies out, in cleartext until
+//! TLS begins.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const LINE: usize = 64 << 10;
 /// Read at once.
 const ROOM: usize = 16 << 10;
 
-pub(super) struct Transport {
+pub(crate) struct Transport {
     stream: Stream,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -30,16 +31,16 @@ enum Stream {
 
 impl Transport {
     /// `piece` limits each write; 0 is no limit.
-    pub(super) fn new(tcp: TcpStream, piece: usize) -> Self {
+    pub(crate) fn new(tcp: TcpStream, piece: usize) -> Self {
         Self { stream: Stream::Plain(tcp), input: Vec::new(), output: Vec::new(), piece }
     }
 
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
 
     /// The TLS handshake. Received cleartext is dropped.
-    pub(super) async fn begin_tls(&mut self, tls: &Arc<ServerConfig>) -> io::Result<()> {
+    pub(crate) async fn begin_tls(&mut self, tls: &Arc<ServerConfig>) -> io::Result<()> {
         self.input.clear();
         match std::mem::replace(&mut self.stream, Stream::Gone) {
             Stream::Plain(tcp) => {
@@ -56,7 +57,7 @@ impl Transport {
 
     /// A whole line without its line end, if one has arrived; only CRLF ends a line. `Err` if the line is too
     /// long.
-    pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.input.windows(2).position(|pair| pair == b"\r\n") {
             Some(end) => {
                 let mut line: Vec<u8> = self.input.drain(..end + 2).collect();
@@ -69,7 +70,7 @@ impl Transport {
     }
 
     /// Waits for more input; 0 means the end. Cancel-safe.
-    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         if self.input.is_empty() && self.input.capacity() > ROOM {
             self.input = Vec::new();
         }
@@ -82,7 +83,7 @@ impl Transport {
     }
 
     /// Whether unread input has arrived already, without waiting.
-    pub(super) async fn has_more(&mut self) -> bool {
+    pub(crate) async fn has_more(&mut self) -> bool {
         if self.input.is_empty() {
             tokio::select! {
                 biased;
@@ -94,12 +95,12 @@ impl Transport {
     }
 
     /// The unread input.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.input
     }
 
     /// Takes the first octets of the input.
-    pub(super) fn take(&mut self, octets: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, octets: usize) -> Vec<u8> {
         if octets >= self.input.len() {
             return std::mem::take(&mut self.input);
         }
@@ -107,18 +108,18 @@ impl Transport {
     }
 
     /// Adds a piece to a reply.
-    pub(super) fn put(&mut self, piece: impl AsRef<[u8]>) {
+    pub(crate) fn put(&mut self, piece: impl AsRef<[u8]>) {
         self.output.extend_from_slice(piece.as_ref());
     }
 
     /// Adds a line with its line end to a reply.
-    pub(super) fn put_line(&mut self, line: impl AsRef<[u8]>) {
+    pub(crate) fn put_line(&mut self, line: impl AsRef<[u8]>) {
         self.put(line);
         self.put(b"\r\n");
     }
 
     /// Sends all collected output.
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
         let output = std::mem::take(&mut self.output);
         let piece = if self.piece == 0 { output.len().max(1) } else { self.piece };
         for piece in output.chunks(piece) {
@@ -135,7 +136,7 @@ impl Transport {
     }
 
     /// Sends TLS close_notify if there is TLS, then FIN.
-    pub(super) async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         // Sending fails if the client has disconnected.
         let _ = self.flush().await;
         let _ = match &mut self.stream {
@@ -146,7 +147,7 @@ impl Transport {
     }
 
     /// Makes the connection end with a TCP reset when it is dropped.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let _ = match &self.stream {
             Stream::Plain(tcp) => tcp.set_zero_linger(),
             Stream::Tls(stream) => stream.get_ref().0.set_zero_linger(),
