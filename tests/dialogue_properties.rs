@@ -29,7 +29,7 @@ const IMAP_CLIENT: &[&[u8]] = &[
 #[rustfmt::skip]
 const IMAP_PROVIDER: &[&[u8]] = &[
     b"* OK hello\r\n", b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n", b"* PREAUTH hi\r\n",
-    b"* BYE gone\r\n", b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER UNAUTHENTICATE\r\n",
+    b"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", b"P2 OK go on\r\n", b"P2 NO no\r\n", b"* BYE gone\r\n", b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER UNAUTHENTICATE\r\n",
     b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n", b"P1 OK done\r\n", b"P1 BAD what\r\n", b"+ \r\n", b"+\r\n",
     b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n", b"a7 OK in\r\n", b"a7 OK [CAPABILITY IDLE UNAUTHENTICATE] in\n",
     b"a7 NO [AUTHENTICATIONFAILED] no\r\n", b"a7 BAD Request is throttled. Suggested Backoff Time: 5 milliseconds\r\n",
@@ -145,9 +145,12 @@ fn security_row_2_every_split_gives_the_same() {
     for mode in [0, 1, 2, 0x80, 0x81] {
         imap::client_at_every_cut(mode, program);
     }
-    for mode in 0..8 {
+    for mode in 0..16 {
         imap::provider_at_every_cut(mode, provider);
     }
+    let starttls =
+        b"* OK hi\r\n* CAPABILITY STARTTLS\r\nP1 OK done\r\nP2 OK go on\r\n* CAPABILITY AUTH=XOAUTH2\r\n";
+    imap::provider_at_every_cut(32, starttls);
 }
 
 /// A sender that says everything, is refused twice, and gets in; then its mail, which is the relay's.

@@ -67,6 +67,15 @@ fn providers() {
 }
 
 #[test]
+fn imap_starttls() {
+    for (name, lines) in cases(include_str!("wire_cases/imap_starttls.txt")) {
+        for byte_by_byte in [false, true] {
+            Provider::new(&name, byte_by_byte, &lines).begin_tls(&lines);
+        }
+    }
+}
+
+#[test]
 fn submission_clients() {
     run_clients::<submission::client::Dialogue>(include_str!("wire_cases/submission.txt"));
 }
@@ -318,6 +327,16 @@ struct Provider<'a> {
     promises: Option<Arc<Promises>>,
 }
 
+/// The way into TLS as a sign-in that is accepted without a word.
+struct Beginning<'a>(&'a mut imap::begin_tls::BeginTls);
+
+impl ProviderDialogue for Beginning<'_> {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        let ready = self.0.step(inbox, outbox)?;
+        Ok(if ready { Step::Accepted(Accepted::default()) } else { Step::More })
+    }
+}
+
 /// The verdict, or none yet.
 type Verdict = Option<Result<Accepted, Refusal>>;
 
@@ -360,6 +379,11 @@ impl<'a> Provider<'a> {
             let mut sign_in = submission::upstream::SignIn::new(credential, client, promises).unwrap();
             self.play(&mut sign_in, lines);
         });
+    }
+
+    fn begin_tls(&self, lines: &[String]) {
+        let mut begin_tls = imap::begin_tls::BeginTls::new();
+        self.play(&mut Beginning(&mut begin_tls), lines);
     }
 
     fn with_credential(&self, run: impl FnOnce(&Credential<'_>)) {
@@ -433,6 +457,7 @@ impl<'a> Provider<'a> {
             ("by", Some(Ok(accepted))) => {
                 assert_eq!(accepted.by_other_name, rest == "other", "{}", self.name);
             }
+            ("ready", Some(Ok(_))) => {}
             ("waits", verdict) => assert!(verdict.is_none(), "{}: {verdict:?}", self.name),
             ("passes", Some(Ok(accepted))) => {
                 let expected = unescape(rest);

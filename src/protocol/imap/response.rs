@@ -86,18 +86,21 @@ pub(super) fn code(text: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) struct Offer {
     /// RFC 4959.
     pub(super) sasl_ir: bool,
+    /// RFC 3501 §6.2.1.
+    pub(super) starttls: bool,
     /// The names behind `AUTH=`, upper case.
     pub(super) mechanisms: Vec<String>,
 }
 
 /// Reads a list of capability names.
 pub(super) fn offer(capabilities: &[u8]) -> Offer {
-    let mut offer = Offer { sasl_ir: false, mechanisms: Vec::new() };
+    let mut offer = Offer { sasl_ir: false, starttls: false, mechanisms: Vec::new() };
     for name in capabilities.split(|&byte| byte == b' ') {
         match name.split_at_checked(5) {
             Some((prefix, mechanism)) if prefix.eq_ignore_ascii_case(b"AUTH=") => {
                 offer.mechanisms.push(plain_text(&String::from_utf8_lossy(mechanism)).to_ascii_uppercase());
             }
+            _ if name.eq_ignore_ascii_case(b"STARTTLS") => offer.starttls = true,
             _ => offer.sasl_ir |= name.eq_ignore_ascii_case(b"SASL-IR"),
         }
     }
@@ -186,9 +189,9 @@ mod tests {
     #[test]
     fn offers_are_read() {
         let gmail = offer(b"IMAP4rev1 UNSELECT SASL-IR AUTH=XOAUTH2 auth=plain AUTH=OAUTHBEARER");
-        assert!(gmail.sasl_ir);
+        assert!(gmail.sasl_ir && !gmail.starttls && offer(b"IMAP4rev1 StartTLS").starttls);
         assert_eq!(gmail.mechanisms, ["XOAUTH2", "PLAIN", "OAUTHBEARER"]);
-        assert_eq!(offer(b""), Offer { sasl_ir: false, mechanisms: vec![] });
+        assert_eq!(offer(b""), Offer { sasl_ir: false, starttls: false, mechanisms: vec![] });
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
+    imap_security: Security,
     /// Whether there is a submission server, and how it speaks TLS where that is not the flavour's way.
     submission: Option<Option<Security>>,
     seed: bool,
@@ -55,6 +56,7 @@ impl Builder {
             huge: Vec::new(),
             http_bind: loopback,
             imap_bind: loopback,
+            imap_security: Security::Tls,
             submission: None,
             seed: true,
         }
@@ -146,6 +148,12 @@ impl Builder {
         self
     }
 
+    /// An IMAP server that begins in cleartext, offers nothing there, and goes on in TLS.
+    pub fn imap_starttls(mut self) -> Self {
+        self.imap_security = Security::StartTls;
+        self
+    }
+
     /// A submission server too, which speaks TLS as the flavour's own does: Exchange after STARTTLS, the others from
     /// the first octet on.
     pub fn submission(mut self) -> Self {
@@ -191,7 +199,7 @@ impl Builder {
         let tls = authority.server(self.certificate, self.tls12_only, &["imap"]);
         let mut tasks = vec![
             tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
-            tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
+            tokio::spawn(imap::serve(imap, tls, self.imap_security, Arc::clone(&shared))).abort_handle(),
         ];
         let mut submits = None;
         if let Some(security) = self.submission {
@@ -205,7 +213,18 @@ impl Builder {
         let ca_file = write_ca(self.ca_file, &authority.ca_pem);
         let controls = Controls::new(shared);
         let (http, imap) = (http_address, imap_address);
-        Sandbox { controls, http, imap, submission: submits, authority, ca_file, client, tasks }
+        let imap_security = self.imap_security;
+        Sandbox {
+            controls,
+            http,
+            imap,
+            imap_security,
+            submission: submits,
+            authority,
+            ca_file,
+            client,
+            tasks,
+        }
     }
 
     fn populate(&mut self, shared: &Shared) {

@@ -34,6 +34,9 @@ impl Sandbox {
             format!("domains = {}", list(&self.domains())),
             format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
         ];
+        if self.imap_security == Security::StartTls {
+            lines.push("imap_security = \"starttls\"".to_owned());
+        }
         lines.extend(self.scope_lines());
         lines.extend(
             submission.into_iter().flat_map(|(address, security)| submission_lines(address, security)),

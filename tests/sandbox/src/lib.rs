@@ -82,6 +82,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    imap_security: Security,
     submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
