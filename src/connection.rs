@@ -6,6 +6,7 @@
 //! deadline; a client that waits for an answer then still gets it.
 
 mod denial;
+mod device;
 mod doors;
 mod farewell;
 mod handshake;
@@ -18,12 +19,11 @@ mod sign_in;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, error, error_span, info, warn};
@@ -32,8 +32,8 @@ use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
 use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
-use crate::account::{Accounts, Admitted, Gates, Verdict};
-use crate::config::{LimitSettings, Security};
+use crate::account::{self, Accounts, Admitted, Gates, Verdict};
+use crate::config::{Access, Device, LimitSettings, Security};
 use crate::metrics::{Abort, Metrics};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
 use crate::secret::random_bytes;
@@ -43,6 +43,7 @@ use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
+pub use device::device_trouble;
 pub use live::{Live, LiveSession, Moved};
 pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
@@ -77,17 +78,22 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
-    /// For each listener, in the configuration's order when the process began, the networks that may connect;
-    /// none where all may.
-    pub sources: Vec<Vec<IpNet>>,
+    /// For each listener, in the configuration's order when the process began, who may come to it.
+    pub access: Vec<Arc<Access>>,
 }
 
 /// A connection that was just accepted, on a listener that speaks `P`.
 pub struct Connection<P> {
     /// What it needs.
     pub proxy: Arc<Proxy>,
-    /// The client's address.
+    /// The client's address: that of the connection, or the one that a load balancer names.
     pub peer: SocketAddr,
+    /// The load balancer in between.
+    pub via: Option<IpAddr>,
+    /// What the client is, where its address stands for an account.
+    pub device: Option<Device>,
+    /// Whether what it says can be read on the network.
+    pub is_exposed: bool,
     /// See [`connection_id`].
     pub id: String,
     /// What the listener promises.
@@ -96,6 +102,31 @@ pub struct Connection<P> {
     pub shutdown: Shutdown,
     /// What the listener speaks.
     pub protocol: PhantomData<P>,
+}
+
+/// Who wants a session.
+enum Asked {
+    /// A client with a name and a password.
+    Login(Login),
+    /// A device, without either.
+    Send(Device),
+}
+
+impl Asked {
+    fn name(&self) -> &str {
+        match self {
+            Self::Login(login) => &login.name,
+            Self::Send(device) => &device.account,
+        }
+    }
+
+    /// The password is not needed any more.
+    fn device(self) -> Option<Device> {
+        match self {
+            Self::Login(_) => None,
+            Self::Send(device) => Some(device),
+        }
+    }
 }
 
 /// What came of one request of a client.
@@ -147,6 +178,9 @@ impl<P: Protocol> Connection<P> {
         if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
             dialogue.promise(promises);
         }
+        if self.device.is_some() {
+            dialogue.admit_device();
+        }
         let mut client = Wire::of_client(stream);
         loop {
             let answered = tokio::select! {
@@ -178,8 +212,13 @@ impl<P: Protocol> Connection<P> {
         deadline: Instant,
         permit: &mut ConnectionPermit,
     ) -> Answered {
-        let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
-            Ok(Ok(Request::Login(login))) => login,
+        let asked = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
+            Ok(Ok(Request::Login(login))) => Asked::Login(login),
+            Ok(Ok(Request::Send)) => match &self.device {
+                Some(device) => Asked::Send(device.clone()),
+                // Only a dialogue that was told of a device asks this.
+                None => return Answered::Cut,
+            },
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
             Ok(Err(end)) => return self.over(&end),
             Err(_) => {
@@ -189,7 +228,7 @@ impl<P: Protocol> Connection<P> {
                 return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit));
+        let answer = Box::pin(self.answer(dialogue, client, asked, deadline, permit));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
@@ -202,22 +241,26 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
+    /// Answers one login, or a device: with both sides joined, or with a refusal after which the dialogue goes on.
     async fn answer(
         &self,
         dialogue: &mut P,
         client: &mut Wire<Stream>,
-        login: Login,
+        asked: Asked,
         deadline: Instant,
         permit: &mut ConnectionPermit,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let mut line = self.line(&login.name, dialogue.client_called());
-        let Denied { denial, reason } = match self.admit(&login, due, deadline, &mut line).await {
+        let mut line = self.line(asked.name(), dialogue.client_called());
+        let verdict = match &asked {
+            Asked::Login(login) => self.admit(login, due, deadline, &mut line).await,
+            Asked::Send(device) => self.admit_device(device, deadline, &mut line).await,
+        };
+        let Denied { denial, reason } = match verdict {
             Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
-                drop(login);
+                let device = asked.device();
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
@@ -230,6 +273,7 @@ impl<P: Protocol> Connection<P> {
                             upstream_permit,
                             session,
                             live,
+                            device,
                         })));
                     }
                     Err(denied) => denied,
@@ -246,18 +290,34 @@ impl<P: Protocol> Connection<P> {
 
     /// The dialogue came to an end without a login.
     fn over(&self, end: &DialogueEnd) -> Answered {
-        match end.is_ordinary() {
-            true => debug!("{end}"),
-            false => warn!("{end}"),
+        match end {
+            DialogueEnd::ProxyHeader => self.name_proxy_header(),
+            end if end.is_ordinary() => debug!("{end}"),
+            end => warn!("{end}"),
         }
         self.aborted(match end {
             DialogueEnd::Logout => Abort::Logout,
             DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
             DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
             DialogueEnd::Limit(_) => Abort::Limit,
-            DialogueEnd::TlsHello | DialogueEnd::Http(_) => Abort::WrongProtocol,
+            DialogueEnd::TlsHello | DialogueEnd::Http(_) | DialogueEnd::ProxyHeader => Abort::WrongProtocol,
         });
         Answered::Over
+    }
+
+    /// Says in one line what a header is that no one here asked for (security row 44): a person who did not know that
+    /// it was switched on sees nothing but clients that fail.
+    fn name_proxy_header(&self) {
+        let peer = self.peer.ip().to_canonical();
+        match self.via {
+            None => warn!(
+                "this is a PROXY protocol header from {peer}; set proxy_protocol to that address, or switch it off in \
+                 the balancer"
+            ),
+            Some(via) => warn!(
+                "this is a second PROXY protocol header, behind that of {via}; let one balancer alone send it"
+            ),
+        }
     }
 
     async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Stream>) -> Answered {
@@ -297,8 +357,9 @@ impl<P: Protocol> Connection<P> {
         deadline: Instant,
         line: &mut LoginLine,
     ) -> Result<Box<Admitted>, Denied> {
-        let (accounts, from) = (&self.proxy.accounts, self.peer.ip());
-        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, from, due);
+        let accounts = &self.proxy.accounts;
+        let asked = account::Asked { from: self.peer.ip(), exposed: self.is_exposed, due };
+        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, asked);
         // A store that is held up must not cost the answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
             warn!("the store did not answer in time");
@@ -306,7 +367,7 @@ impl<P: Protocol> Connection<P> {
         };
         match verdict {
             Ok(Verdict::Admitted(admitted)) => {
-                line.password = Some(admitted.password_name.clone());
+                line.password = admitted.password_name.clone();
                 line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
                 Ok(admitted)
             }

@@ -81,6 +81,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("listenfd", &["server"]),
     ("oauth2", &["oauth"]),
     ("prometheus_client", &["metrics"]),
+    ("proxy_header", &["server"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
     ("ring", &["tls"]),

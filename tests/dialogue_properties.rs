@@ -159,11 +159,33 @@ fn security_row_2_every_split_of_a_sender_gives_the_same() {
     let sender = b"EHLO scanner.corp.example\r\nMAIL FROM:<a@corp.example>\r\nNOOP\nHELP\r\nVRFY x\r\nAUTH CRAM-MD5\r\n\
         AUTH LOGIN\r\n*\r\nAUTH PLAIN ====\r\nauth login YWxpY2U=\r\ncHdkMg==\r\nAUTH PLAIN\r\nAGFsaWNlAHB3ZA==\r\nRSET\r\n\
         AUTH PLAIN AGFsaWNlAHB3\r\nMAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n";
-    for mode in [0, 1, 2, 0x40, 0x80, 0xc1] {
+    for mode in [0, 1, 2, 0x20, 0x21, 0x22, 0x40, 0x80, 0xc1] {
         submission::client_at_every_cut(mode, sender);
     }
     let upgrade = b"EHLO x\r\nAUTH PLAIN AGFsaWNlAHB3\r\nSTARTTLS now\r\nSTARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@x.example>\r\n";
     submission::client_at_every_cut(1, upgrade);
+}
+
+/// Two MAIL of a device: the first is refused, and the second is the relay's with all that comes behind it.
+#[test]
+fn security_row_43_every_split_of_a_device_gives_the_same() {
+    let device = b"HELO DESK_TOP\r\nNOOP\r\nRCPT TO:<b@x>\r\nMAIL FROM:<a@x>\r\nRSET\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n";
+    for mode in [0x20, 0x21, 0x22, 0xa2] {
+        submission::client_at_every_cut(mode, device);
+    }
+}
+
+/// Known before any of its lines is answered, wherever the network cuts.
+#[test]
+fn security_row_44_every_split_of_a_proxy_header_gives_the_same() {
+    for header in [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], b"PROXY TCP4 192.0.2.7 192.0.2.1 5 25\r\n"] {
+        for mode in [0, 1, 2, 0x20] {
+            imap::client_at_every_cut(mode, header);
+            submission::client_at_every_cut(mode, header);
+        }
+    }
+    imap::client_at_every_cut(0, b"\r\n\r\na NOOP\r\n");
+    submission::client_at_every_cut(0, b"\r\n\r\nNOOP\r\n");
 }
 
 /// Good sign-ins and refused ones, in the words of Gmail and of Exchange.

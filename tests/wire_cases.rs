@@ -8,11 +8,13 @@
 //! S: text      the proxy must answer it (provider cases: the provider says it)
 //! S> text      provider cases: the same without CRLF
 //! = channel tls | starttls | cleartext
+//! = device                       the client's address stands for an account
+//! = send                         the dialogue must ask for the decision on a device
 //! = login "NAME" "PASSWORD"      the dialogue must ask for this decision
 //! = deny CODE text               the decision
 //! = accept                       the decision; what follows must stay unread
 //! = starttls N                   STARTTLS was agreed to, with N bytes behind it
-//! = end logout | limit | failed | tls-hello | http
+//! = end logout | limit | failed | tls-hello | http | proxy
 //! = unread TEXT                  what is left in the inbox
 //! ```
 //!
@@ -208,6 +210,10 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
                 self.dialogue.promise(&promised(promises));
                 continue;
             }
+            if text == "device" && kind.starts_with('=') {
+                self.dialogue.admit_device();
+                continue;
+            }
             if !greeted {
                 greeted = true;
                 self.step();
@@ -250,6 +256,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
         let event = match self.dialogue.step(&mut self.inbox, &mut self.outbox) {
             Event::More => return,
             Event::Login(login) => format!("login \"{}\" \"{}\"", login.name, login.password.expose()),
+            Event::Send => "send".to_owned(),
             Event::StartTls(injected) => format!("starttls {injected}"),
             Event::End(end) => format!("end {}", end_name(&end)),
         };
@@ -311,6 +318,7 @@ fn end_name(end: &DialogueEnd) -> &'static str {
         DialogueEnd::FailedLogins(_) => "failed",
         DialogueEnd::TlsHello => "tls-hello",
         DialogueEnd::Http(_) => "http",
+        DialogueEnd::ProxyHeader => "proxy",
         _ => "other",
     }
 }

@@ -47,6 +47,8 @@ pub enum Bar {
     Ended(Date),
     /// The app password is limited to other doors: the names of those, and of the one that was tried.
     Door(Vec<&'static str>),
+    /// It came in cleartext over a network, and would open more than the door of this name.
+    Exposed(&'static str),
 }
 
 /// A login whose password is right.
@@ -58,21 +60,30 @@ pub struct Admitted {
     pub grant: Option<Grant>,
     /// Which of its mailboxes was asked for.
     pub mailbox: Mailbox,
-    /// The name of the app password that was used.
-    pub password_name: String,
+    /// The name of the app password that was used; a device has none.
+    pub password_name: Option<String>,
     /// Counts it among the sessions.
     pub session: SessionGuard,
 }
 
 impl Barred {
     /// What stands between a right password and the account that was found, if anything does.
-    pub(super) fn of(found: &Found, used: &AppPassword, door: Door, today: Date) -> Option<Self> {
+    pub(super) fn of(
+        found: &Found,
+        used: &AppPassword,
+        door: Door,
+        exposed: bool,
+        today: Date,
+    ) -> Option<Self> {
         let by = if found.record.account.disabled {
             Bar::Disabled
         } else if let Some(last) = used.limits.ended(today) {
             Bar::Ended(last)
         } else if used.limits.opens(door.name()) {
-            return None;
+            if !exposed || used.limits.opens_only(door.name()) {
+                return None;
+            }
+            Bar::Exposed(door.name())
         } else {
             let would_open = |other: &Door| *other == door || used.limits.opens(other.name());
             Bar::Door(Door::ALL.into_iter().filter(would_open).map(Door::name).collect())

@@ -102,6 +102,23 @@ fn play_client<D: ClientDialogue>(
                     }
                 }
             }
+            // Every second one is refused, whatever it says.
+            Event::Send => {
+                transcript.events.push("send".into());
+                transcript.events.extend(at_login(&dialogue));
+                let is_refused = transcript.events.iter().filter(|event| *event == "send").count() % 2 == 1;
+                match is_refused {
+                    true => {
+                        let denial = Denial::new(Code::Expired, "Run x\r\n235 2.7.0 Accepted");
+                        dialogue.denied(&denial, &mut outbox);
+                        false
+                    }
+                    false => {
+                        dialogue.accepted();
+                        true
+                    }
+                }
+            }
             Event::StartTls(_) => {
                 transcript.events.push("starttls".into());
                 true

@@ -6,13 +6,16 @@
 //! stays in the inbox, uninterpreted, until the login is denied (then it goes on here) or accepted (then it is the
 //! relay's).
 //!
+//! A device, whose address stands for an account, needs no login: its first MAIL is what it asks with. That line stays
+//! in the inbox for the relay, or is answered with a code of the fours and dropped.
+//!
 //! Old senders are taken as they are: HELO or nothing before AUTH, lower case, a bare LF, `=` for nothing.
 //! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
 
 use std::sync::Arc;
 
 use super::command::{self, Command};
-use super::reply::{NAME, write_denial, write_end, write_reply};
+use super::reply::{NAME, write_deferral, write_denial, write_end, write_reply};
 use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
@@ -27,6 +30,8 @@ pub struct Dialogue {
     channel: Channel,
     meter: Meter,
     promises: Arc<Promises>,
+    /// The client's address stands for an account.
+    is_device: bool,
     state: State,
     search: LineSearch,
     /// What the client calls itself, where that is a name.
@@ -45,6 +50,10 @@ enum State {
     Sasl(Expects),
     /// A login was handed out.
     Login,
+    /// A device's MAIL was handed out; its line is still in the inbox.
+    Mail,
+    /// That was refused, and its line is to be dropped.
+    Refused,
     /// STARTTLS was handed out.
     StartTls,
     /// Over.
@@ -57,6 +66,7 @@ impl ClientDialogue for Dialogue {
             channel,
             meter: Meter::new(limits),
             promises: Arc::default(),
+            is_device: false,
             state: State::New,
             search: LineSearch::default(),
             name: None,
@@ -66,6 +76,10 @@ impl ClientDialogue for Dialogue {
 
     fn promise(&mut self, promises: &Arc<Promises>) {
         self.promises = promises.clone();
+    }
+
+    fn admit_device(&mut self) {
+        self.is_device = true;
     }
 
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
@@ -79,8 +93,12 @@ impl ClientDialogue for Dialogue {
                     None
                 }
                 State::Command | State::Sasl(_) => self.line(inbox, outbox),
+                State::Refused => {
+                    self.drop_line(inbox);
+                    None
+                }
                 // The caller did not answer the login: the client still gets an answer.
-                State::Login => {
+                State::Login | State::Mail => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
                     self.denied(&denial, outbox).map(Event::End)
@@ -107,10 +125,15 @@ impl ClientDialogue for Dialogue {
     }
 
     fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
-        if !self.has_login() {
-            return None;
+        match self.state {
+            State::Mail => {
+                write_deferral(outbox, denial);
+                self.state = State::Refused;
+                return None;
+            }
+            State::Login => write_denial(outbox, denial),
+            _ => return None,
         }
-        write_denial(outbox, denial);
         self.state = State::Command;
         if denial.code != Code::AuthenticationFailed {
             return None;
@@ -135,7 +158,8 @@ impl ClientDialogue for Dialogue {
     fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login => write_denial(outbox, denial),
-            State::New | State::Command | State::Sasl(_) | State::StartTls => {}
+            State::Mail => write_deferral(outbox, denial),
+            State::New | State::Command | State::Sasl(_) | State::Refused | State::StartTls => {}
             State::End => return,
         }
         write_end(outbox, denial);
@@ -158,10 +182,29 @@ impl Dialogue {
         matches!(self.state, State::Login)
     }
 
+    /// Whether the MAIL of a device waits for its answer.
+    pub fn has_mail(&self) -> bool {
+        matches!(self.state, State::Mail)
+    }
+
+    /// The line of a MAIL that was refused is not interpreted a second time.
+    fn drop_line(&mut self, inbox: &mut Buffer) {
+        if let Some(end) = self.search.next(inbox) {
+            self.meter.take(end);
+            inbox.consume(end);
+        }
+        self.state = State::Command;
+    }
+
     /// One line, or as much of it as there is.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Some(self.end(DialogueEnd::TlsHello));
+        }
+        match self.meter.proxy_header(inbox) {
+            Some(true) => return Some(self.end(DialogueEnd::ProxyHeader)),
+            Some(false) => return Some(Event::More),
+            None => {}
         }
         let found = self.search.next(inbox);
         if found.is_none() && inbox.is_empty() {
@@ -177,6 +220,9 @@ impl Dialogue {
             State::Sasl(expects) => self.sasl(expects, line, outbox),
             _ => self.command(line, outbox),
         };
+        if let Some(Event::Send) = event {
+            return event;
+        }
         self.meter.take(end);
         inbox.consume(end);
         // Only known once the command itself is taken.
@@ -218,7 +264,15 @@ impl Dialogue {
                 write_reply(outbox, "221 2.0.0", "Closing the connection");
                 return Some(self.end(DialogueEnd::Logout));
             }
-            Command::AfterLogin => self.refuse_mail(outbox),
+            // In cleartext before STARTTLS a device is told to begin TLS, as everyone is.
+            Command::Mail if self.is_device && self.channel != Channel::StartTls => {
+                self.state = State::Mail;
+                return Some(Event::Send);
+            }
+            Command::AfterLogin if self.is_device && self.channel != Channel::StartTls => {
+                write_reply(outbox, "503 5.5.1", "Say MAIL first");
+            }
+            Command::Mail | Command::AfterLogin => self.refuse_mail(outbox),
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
         }
         None

@@ -53,7 +53,7 @@ service anvil {{
 }}
 service imap-login {{
   inet_listener imap {{
-    port = 0
+    port = {imap_starttls_port}
   }}
   inet_listener imaps {{
     port = {port}
@@ -125,7 +125,7 @@ passdb {{
 
 
 class Dovecot:
-    """`host`, `port` (IMAP), `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
+    """`host`, `port` and `starttls_port` (IMAP), `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
 
     `deliver` and `messages` go past the server to files of `owner`; what is sent arrives in `sink`.
     """
@@ -172,10 +172,12 @@ class Dovecot:
         # Another program may take a port between our look and Dovecot's.
         for attempt in range(3):
             self.port = free_port()
+            self.starttls_port = free_port()
             self.submission = {"tls": free_port(), "starttls": free_port()}
             self._config.write_text(
                 self._template.format(
                     port=self.port,
+                    imap_starttls_port=self.starttls_port,
                     tls_port=self.submission["tls"],
                     starttls_port=self.submission["starttls"],
                     relay_port=sink.port,

@@ -20,9 +20,11 @@ state_directory = "state"
 protocol = "imap"
 addresses = ["127.0.0.1:0"]
 security = "tls"
+{listener}
 
 [providers.acme]
 imap = "{imap_host}:{imap_port}"
+imap_security = "{imap_security}"
 authorize_url = "{oidc.authorize_url}"
 token_url = "{oidc.token_url}"
 userinfo_url = "{oidc.userinfo_url}"
@@ -42,11 +44,13 @@ SENDING_LISTENERS = """
 protocol = "submission"
 addresses = ["127.0.0.1:0"]
 security = "tls"
+{listener}
 
 [[listeners]]
 protocol = "submission"
 addresses = ["127.0.0.1:0"]
 security = "starttls"
+{listener}
 """
 
 SENDING_SERVER = """
@@ -62,17 +66,31 @@ class Proxy:
     """One installation: a configuration file, a state directory, and at most one running `serve`.
 
     With `sending=(server, security)` it has listeners for programs that send, and that server to send through.
+    `listener` is lines for each listener, `more` is further tables.
     """
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None, sending=None):
+    def __init__(
+        self,
+        root: Path,
+        oidc,
+        dovecot,
+        mechanism="xoauth2",
+        client_authentication=None,
+        sending=None,
+        imap_security="tls",
+        listener="",
+        more="",
+    ):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
         text = CONFIG.format(
             imap_host=dovecot.host,
-            imap_port=dovecot.port,
+            imap_port=dovecot.port if imap_security == "tls" else dovecot.starttls_port,
+            imap_security=imap_security,
+            listener=listener,
             oidc=oidc,
             client=_client(oidc, client_authentication),
             mechanism=mechanism,
@@ -82,7 +100,8 @@ class Proxy:
             server, security = sending
             # The provider's table is the file's last.
             text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
-            text += SENDING_LISTENERS
+            text += SENDING_LISTENERS.format(listener=listener)
+        text += more
         self.config.write_text(text)
         # It holds a client secret.
         self.config.chmod(0o600)
