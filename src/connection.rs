@@ -5,8 +5,8 @@
 //! Everything before the relay lives in one boxed future that is gone when the relay starts, and ends by one
 //! deadline; a client that waits for an answer then still gets it.
 
+mod admit;
 mod denial;
-mod device;
 mod doors;
 mod farewell;
 mod handshake;
@@ -26,16 +26,17 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, debug, error, error_span, info, warn};
+use tracing::{Instrument as _, error_span, info};
 
+use self::admit::Asked;
 use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
 use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
-use crate::account::{self, Accounts, Admitted, Gates, Verdict};
+use crate::account::{Accounts, Admitted, Gates};
 use crate::config::{Access, Device, LimitSettings, Security};
 use crate::metrics::{Abort, Metrics};
-use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
+use crate::protocol::{self, DialogueEnd, Door, Promises, Protocol, Request};
 use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Stream};
@@ -43,7 +44,7 @@ use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
-pub use device::device_trouble;
+pub use admit::device_trouble;
 pub use live::{Live, LiveSession, Moved};
 pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
@@ -102,31 +103,6 @@ pub struct Connection<P> {
     pub shutdown: Shutdown,
     /// What the listener speaks.
     pub protocol: PhantomData<P>,
-}
-
-/// Who wants a session.
-enum Asked {
-    /// A client with a name and a password.
-    Login(Login),
-    /// A device, without either.
-    Send(Device),
-}
-
-impl Asked {
-    fn name(&self) -> &str {
-        match self {
-            Self::Login(login) => &login.name,
-            Self::Send(device) => &device.account,
-        }
-    }
-
-    /// The password is not needed any more.
-    fn device(self) -> Option<Device> {
-        match self {
-            Self::Login(_) => None,
-            Self::Send(device) => Some(device),
-        }
-    }
 }
 
 /// What came of one request of a client.
@@ -288,38 +264,6 @@ impl<P: Protocol> Connection<P> {
         Ok(None)
     }
 
-    /// The dialogue came to an end without a login.
-    fn over(&self, end: &DialogueEnd) -> Answered {
-        match end {
-            DialogueEnd::ProxyHeader => self.name_proxy_header(),
-            end if end.is_ordinary() => debug!("{end}"),
-            end => warn!("{end}"),
-        }
-        self.aborted(match end {
-            DialogueEnd::Logout => Abort::Logout,
-            DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
-            DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
-            DialogueEnd::Limit(_) => Abort::Limit,
-            DialogueEnd::TlsHello | DialogueEnd::Http(_) | DialogueEnd::ProxyHeader => Abort::WrongProtocol,
-        });
-        Answered::Over
-    }
-
-    /// Says in one line what a header is that no one here asked for (security row 44): a person who did not know that
-    /// it was switched on sees nothing but clients that fail.
-    fn name_proxy_header(&self) {
-        let peer = self.peer.ip().to_canonical();
-        match self.via {
-            None => warn!(
-                "this is a PROXY protocol header from {peer}; set proxy_protocol to that address, or switch it off in \
-                 the balancer"
-            ),
-            Some(via) => warn!(
-                "this is a second PROXY protocol header, behind that of {via}; let one balancer alone send it"
-            ),
-        }
-    }
-
     async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Stream>) -> Answered {
         self.aborted(ending.reason());
         farewell::dismiss(ending, dialogue, client).await
@@ -347,52 +291,5 @@ impl<P: Protocol> Connection<P> {
     /// The line of a login that has just come.
     fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
         LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
-    }
-
-    /// What is learned on the way stands in the `line`.
-    async fn admit(
-        &self,
-        login: &Login,
-        due: Instant,
-        deadline: Instant,
-        line: &mut LoginLine,
-    ) -> Result<Box<Admitted>, Denied> {
-        let accounts = &self.proxy.accounts;
-        let asked = account::Asked { from: self.peer.ip(), exposed: self.is_exposed, due };
-        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, asked);
-        // A store that is held up must not cost the answer.
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!("the store did not answer in time");
-            return Err(Denied::new(Reason::Store, denial::busy()));
-        };
-        match verdict {
-            Ok(Verdict::Admitted(admitted)) => {
-                line.password = admitted.password_name.clone();
-                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
-                Ok(admitted)
-            }
-            Ok(Verdict::Barred(barred)) => {
-                let denial = denial::barred(&barred, P::DOOR);
-                warn!(account = barred.account, "{}", denial.text);
-                line.password = Some(barred.password);
-                Err(Denied::new(Reason::from(&barred.by), denial))
-            }
-            Ok(Verdict::Refused { elsewhere: None }) => {
-                line.fingerprint = Some(accounts.fingerprint(&login.password));
-                Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
-            }
-            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
-                line.password = Some(password);
-                Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
-            }
-            Ok(Verdict::Throttled(wait)) => {
-                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
-            }
-            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
-            Err(error) => {
-                error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed()))
-            }
-        }
     }
 }

@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Accounts, Admitted, Found, find};
 use crate::store::{
-    Account, DEVICE_HOUR, DeviceMessages, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
+    Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
 };
 
 /// A device that wants to send.
@@ -144,7 +144,7 @@ impl Accounts {
         let mut in_force = Vec::new();
         for (id, name) in self.sessions.devices() {
             let Some(record) = self.store.find(&name).await? else { continue };
-            let has_grant = record.grant.as_ref().is_some_and(|grant| grant.is_in_force());
+            let has_grant = record.grant.as_ref().is_some_and(Grant::is_in_force);
             if record.account.id == id && has_grant && bar(&record).is_none() {
                 in_force.push(id);
             }

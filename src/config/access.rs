@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Who may come to a listener. The default is everyone, each as nobody in particular.
+/// Who may come to a listener. The default is all addresses, and none of them stands for an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// The networks that may connect; empty for all.

@@ -62,7 +62,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         tell: |overheard| {
             count(proxy, &live.session, &overheard);
             if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device) {
-                super::device::count(proxy, &account, device);
+                super::admit::count_message(proxy, &account, device);
             }
             write_down(proxy, &account, P::DOOR, overheard);
         },

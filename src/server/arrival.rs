@@ -68,7 +68,9 @@ impl Arrival {
                 return debug!("{balancer} speaks for itself, to see whether the port is open");
             }
             Err(error) => {
-                self.proxy.metrics.rejected(P::DOOR, Rejection::ProxyHeader);
+                if !matches!(error, HeaderError::Probe) {
+                    self.proxy.metrics.rejected(P::DOOR, Rejection::ProxyHeader);
+                }
                 return log(balancer, &error);
             }
         }
@@ -120,7 +122,7 @@ fn log(balancer: IpAddr, error: &HeaderError) {
              (send-proxy-v2), or take the address out of proxy_protocol"
         ),
         HeaderError::Broken(_) | HeaderError::Truncated => {
-            warn!("{balancer}: {error}; the connection is closed")
+            warn!("{balancer}: {error}; the connection is closed");
         }
     }
 }

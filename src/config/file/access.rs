@@ -52,7 +52,7 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
     }
     if let Some(balancer) = access.proxy_protocol.iter().find(|network| overlap(network, &from)) {
         let message = format!(
-            "{from} overlaps {balancer} of proxy_protocol: whoever comes through the load balancer would be the device"
+            "{from} overlaps {balancer} of proxy_protocol: every client of the load balancer would be the device"
         );
         return Err(wrong("from", message)
             .hint("write the device's own address, which the load balancer's header names"));

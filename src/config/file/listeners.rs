@@ -66,10 +66,10 @@ fn judge_cleartext(
     access: &Access,
     address: SocketAddr,
 ) -> Result<(), Problem> {
-    let is_anyone = access.from.iter().any(|network| network.prefix_len() == 0);
+    let is_open = access.from.iter().any(|network| network.prefix_len() == 0);
     let lacking: Vec<&str> = [
         (protocol != Door::Submission, "protocol = \"submission\""),
-        (access.from.is_empty() || is_anyone, "from = [\"192.168.7.0/24\"]"),
+        (access.from.is_empty() || is_open, "from = [\"192.168.7.0/24\"]"),
         (!file.acknowledge_cleartext, "acknowledge_cleartext = true"),
     ]
     .into_iter()

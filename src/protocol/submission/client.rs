@@ -12,6 +12,9 @@
 //! Old senders are taken as they are: HELO or nothing before AUTH, lower case, a bare LF, `=` for nothing.
 //! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
 
+mod answers;
+mod auth;
+
 use std::sync::Arc;
 
 use super::command::{self, Command};
@@ -20,7 +23,7 @@ use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::Meter;
-use crate::protocol::sasl::exchange::{Expects, Turn};
+use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
@@ -264,7 +267,7 @@ impl Dialogue {
                 write_reply(outbox, "221 2.0.0", "Closing the connection");
                 return Some(self.end(DialogueEnd::Logout));
             }
-            // In cleartext before STARTTLS a device is told to begin TLS, as everyone is.
+            // In cleartext before STARTTLS a device is told to begin TLS, as all clients are.
             Command::Mail if self.is_device && self.channel != Channel::StartTls => {
                 self.state = State::Mail;
                 return Some(Event::Send);
@@ -276,98 +279,6 @@ impl Dialogue {
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
         }
         None
-    }
-
-    /// The reply to EHLO: what every configured provider supports, because the client's own is not known yet.
-    fn greet(&self, outbox: &mut Buffer) {
-        let own = match self.channel {
-            Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",
-            Channel::StartTls => "STARTTLS",
-        };
-        for part in ["250-", NAME, "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        let promised = self.promises.lines().iter().map(String::as_str);
-        let mut lines = std::iter::once(own).chain(promised).peekable();
-        while let Some(line) = lines.next() {
-            let mark = if lines.peek().is_some() { "250-" } else { "250 " };
-            for part in [mark, line, "\r\n"] {
-                outbox.push(part.as_bytes());
-            }
-        }
-    }
-
-    fn refuse_mail(&self, outbox: &mut Buffer) {
-        let text = match self.channel {
-            Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
-            Channel::Tls | Channel::Cleartext => "Log in first: set user name and app password in the sender",
-        };
-        write_reply(outbox, "530 5.7.0", text);
-    }
-
-    fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
-        match self.channel {
-            Channel::StartTls => {
-                write_reply(outbox, "220 2.0.0", "Ready to start TLS");
-                self.state = State::StartTls;
-                return Some(Event::StartTls(0));
-            }
-            Channel::Tls => write_reply(outbox, "503 5.5.1", "TLS is active already"),
-            Channel::Cleartext => write_reply(outbox, "502 5.5.1", "STARTTLS is not offered here"),
-        }
-        None
-    }
-
-    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, outbox: &mut Buffer) -> Option<Event> {
-        if self.channel == Channel::StartTls {
-            let text = "Say STARTTLS first: passwords are not read in cleartext here";
-            write_reply(outbox, "530 5.7.0", text);
-            return None;
-        }
-        let Some(expects) = Expects::first_of(mechanism) else {
-            write_reply(outbox, "504 5.5.4", "Only the mechanisms PLAIN and LOGIN are supported here");
-            return None;
-        };
-        match initial {
-            // An empty initial response says nothing that could be a login, so it gets the question.
-            None | Some(b"=") => self.ask(expects, outbox),
-            Some(response) => self.response(expects, response, outbox),
-        }
-    }
-
-    /// Sends the challenge that asks for the next line.
-    fn ask(&mut self, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
-        for part in ["334 ", expects.challenge(), "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        self.state = State::Sasl(expects);
-        None
-    }
-
-    /// A line of an AUTH exchange.
-    fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match line {
-            b"*" => {
-                write_reply(outbox, "501 5.7.0", "AUTH cancelled");
-                None
-            }
-            _ => self.response(expects, line, outbox),
-        }
-    }
-
-    /// A SASL response in base64, initial or not.
-    fn response(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match expects.take(line) {
-            Turn::Ask(expects) => self.ask(expects, outbox),
-            Turn::Login(login) => {
-                self.state = State::Login;
-                Some(Event::Login(login))
-            }
-            Turn::Wrong(wrong) => {
-                write_reply(outbox, "501 5.5.2", &wrong.to_string());
-                None
-            }
-        }
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
