@@ -8,6 +8,7 @@
 
 mod attempts;
 mod backlog;
+mod devices;
 mod draw;
 mod find;
 mod gate;
@@ -28,6 +29,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use self::attempts::{Attempts, Drawn, Standing};
+use self::devices::Counted;
 use self::draw::{Candidate, Draw};
 use self::origin::AttemptKey;
 use self::password::{Effort, Verified};
@@ -39,6 +41,7 @@ use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
 pub use crate::store::{Account, Grant, LastRefusal, Mailbox, SignInAs, fold};
 
+pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};
 pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
@@ -56,6 +59,7 @@ pub struct Accounts {
     sessions: Sessions,
     notes: Notes,
     refusals: Refusals,
+    counted: Counted,
 }
 
 impl Accounts {
@@ -69,18 +73,19 @@ impl Accounts {
             sessions: Sessions::default(),
             notes: Notes::default(),
             refusals: Refusals::default(),
+            counted: Counted::default(),
         })
     }
 
-    /// Whether `password` opens the account called `name` at this `door` for a client at `from`. Answers
-    /// before `due`; a verification that takes longer continues, and its result is remembered.
+    /// Whether `password` opens the account called `name` at this `door`, asked from `from`. It is answered before
+    /// `due`: what is not verified by then goes on, and is remembered. One that is `exposed`, because it came in
+    /// cleartext over a network, opens nothing unless it is limited to exactly this door.
     pub async fn verify(
         &self,
         name: &str,
         password: &Secret,
         door: Door,
-        from: IpAddr,
-        due: Instant,
+        Asked { from, exposed, due }: Asked,
     ) -> Result<Verdict, StoreError> {
         let mut found = find(&*self.store, name).await?;
         // Guesses at all mailboxes of a domain account count together.
@@ -98,11 +103,11 @@ impl Accounts {
         };
         let Some(found) = found else { return Ok(Verdict::Refused { elsewhere: None }) };
         self.attempts.succeeded(&key, charged, Instant::now());
-        if let Some(barred) = Barred::of(&found, used, door, OffsetDateTime::now_utc().date()) {
+        if let Some(barred) = Barred::of(&found, used, door, exposed, OffsetDateTime::now_utc().date()) {
             return Ok(Verdict::Barred(barred));
         }
         let Found { record: LoginRecord { account, grant, .. }, mailbox, .. } = found;
-        let (password, password_name) = (used.id.clone(), used.name.clone());
+        let (password, password_name) = (used.id.clone(), Some(used.name.clone()));
         let session = self.sessions.enter(&password, account.grant.as_ref());
         self.refusals.read(&account);
         self.notes.add(LoginNote {
@@ -188,6 +193,17 @@ impl Accounts {
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
+}
+
+/// The circumstances of a login.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Where the client is.
+    pub from: IpAddr,
+    /// Whether the password could be read on the network.
+    pub exposed: bool,
+    /// When the answer has to be there.
+    pub due: Instant,
 }
 
 /// A login under verification.

@@ -88,6 +88,11 @@ pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
 }
 
+/// Makes one for this door alone.
+pub fn create_password_for(account: &str, door: &str) -> String {
+    with_protocols(&create_password(account), &[door])
+}
+
 /// Tests every step to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))

@@ -5,6 +5,7 @@
 //! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
+mod access;
 mod error;
 mod every;
 mod file;
@@ -21,8 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
+pub use access::{Access, Device};
 pub use error::{ConfigError, ConfigHint};
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
@@ -92,8 +92,8 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// What protects the connection.
     pub security: Security,
-    /// The networks that may connect; empty for all.
-    pub from: Vec<IpNet>,
+    /// Who may come, and as whom.
+    pub access: Access,
     /// Whether no file names it. One of its addresses that cannot be had is only worth a warning.
     pub is_default: bool,
 }
@@ -106,7 +106,7 @@ pub enum Security {
     Tls,
     /// Cleartext until STARTTLS; no login before it.
     Starttls,
-    /// Cleartext; on loopback addresses only.
+    /// Cleartext: on loopback, and for devices that know no TLS.
     None,
 }
 

@@ -5,6 +5,7 @@
 //! Everything before the relay lives in one boxed future that is gone when the relay starts, and ends by one
 //! deadline; a client that waits for an answer then still gets it.
 
+mod admit;
 mod denial;
 mod doors;
 mod farewell;
@@ -18,24 +19,24 @@ mod sign_in;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, debug, error, error_span, info, warn};
+use tracing::{Instrument as _, error_span, info};
 
+use self::admit::Asked;
 use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
 use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
-use crate::account::{Accounts, Admitted, Gates, Verdict};
-use crate::config::{LimitSettings, Security};
+use crate::account::{Accounts, Admitted, Gates};
+use crate::config::{Access, Device, LimitSettings, Security};
 use crate::metrics::{Abort, Metrics};
-use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
+use crate::protocol::{self, DialogueEnd, Door, Promises, Protocol, Request};
 use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
 use crate::tls::{Acceptor, Socket};
@@ -43,6 +44,7 @@ use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
+pub use admit::device_trouble;
 pub use live::{Live, LiveSession, Moved};
 pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
@@ -77,17 +79,22 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
-    /// For each listener, in the configuration's order when the process began, the networks that may connect;
-    /// none where all may.
-    pub sources: Vec<Vec<IpNet>>,
+    /// For each listener, in the configuration's order when the process began, who may come to it.
+    pub access: Vec<Arc<Access>>,
 }
 
 /// A connection that was just accepted, on a listener that speaks `P`.
 pub struct Connection<P> {
     /// What it needs.
     pub proxy: Arc<Proxy>,
-    /// The client's address.
+    /// The client's address: that of the connection, or the one that a load balancer names.
     pub peer: SocketAddr,
+    /// The load balancer in between.
+    pub via: Option<IpAddr>,
+    /// What the client is, where its address stands for an account.
+    pub device: Option<Device>,
+    /// Whether what it says can be read on the network.
+    pub is_exposed: bool,
     /// See [`connection_id`].
     pub id: String,
     /// What the listener promises.
@@ -147,6 +154,9 @@ impl<P: Protocol> Connection<P> {
         if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
             dialogue.promise(promises);
         }
+        if self.device.is_some() {
+            dialogue.admit_device();
+        }
         let mut client = Wire::of_client(stream);
         loop {
             let answered = tokio::select! {
@@ -178,8 +188,13 @@ impl<P: Protocol> Connection<P> {
         deadline: Instant,
         permit: &mut ConnectionPermit,
     ) -> Answered {
-        let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
-            Ok(Ok(Request::Login(login))) => login,
+        let asked = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
+            Ok(Ok(Request::Login(login))) => Asked::Login(login),
+            Ok(Ok(Request::Send)) => match &self.device {
+                Some(device) => Asked::Send(device.clone()),
+                // Only a dialogue that was told of a device asks this.
+                None => return Answered::Cut,
+            },
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
             Ok(Err(end)) => return self.over(&end),
             Err(_) => {
@@ -189,7 +204,7 @@ impl<P: Protocol> Connection<P> {
                 return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit));
+        let answer = Box::pin(self.answer(dialogue, client, asked, deadline, permit));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
@@ -202,22 +217,26 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Answers one login: with both sides joined, or with a refusal after which the dialogue goes on.
+    /// Answers one login, or a device: with both sides joined, or with a refusal after which the dialogue goes on.
     async fn answer(
         &self,
         dialogue: &mut P,
         client: &mut Wire<Socket>,
-        login: Login,
+        asked: Asked,
         deadline: Instant,
         permit: &mut ConnectionPermit,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let mut line = self.line(&login.name, dialogue.client_called());
-        let Denied { denial, reason } = match self.admit(&login, due, deadline, &mut line).await {
+        let mut line = self.line(asked.name(), dialogue.client_called());
+        let verdict = match &asked {
+            Asked::Login(login) => self.admit(login, due, deadline, &mut line).await,
+            Asked::Send(device) => self.admit_device(device, deadline, &mut line).await,
+        };
+        let Denied { denial, reason } = match verdict {
             Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
-                drop(login);
+                let device = asked.device();
                 match self.sign_in(dialogue, &admitted, came, deadline).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
@@ -230,6 +249,7 @@ impl<P: Protocol> Connection<P> {
                             upstream_permit,
                             session,
                             live,
+                            device,
                         })));
                     }
                     Err(denied) => denied,
@@ -242,22 +262,6 @@ impl<P: Protocol> Connection<P> {
         drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
-    }
-
-    /// The dialogue came to an end without a login.
-    fn over(&self, end: &DialogueEnd) -> Answered {
-        match end.is_ordinary() {
-            true => debug!("{end}"),
-            false => warn!("{end}"),
-        }
-        self.aborted(match end {
-            DialogueEnd::Logout => Abort::Logout,
-            DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
-            DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
-            DialogueEnd::Limit(_) => Abort::Limit,
-            DialogueEnd::TlsHello | DialogueEnd::Http(_) => Abort::WrongProtocol,
-        });
-        Answered::Over
     }
 
     async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
@@ -287,51 +291,5 @@ impl<P: Protocol> Connection<P> {
     /// The line of a login that has just come.
     fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
         LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
-    }
-
-    /// What is learned on the way stands in the `line`.
-    async fn admit(
-        &self,
-        login: &Login,
-        due: Instant,
-        deadline: Instant,
-        line: &mut LoginLine,
-    ) -> Result<Box<Admitted>, Denied> {
-        let (accounts, from) = (&self.proxy.accounts, self.peer.ip());
-        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, from, due);
-        // A store that is held up must not cost the answer.
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!("the store did not answer in time");
-            return Err(Denied::new(Reason::Store, denial::busy()));
-        };
-        match verdict {
-            Ok(Verdict::Admitted(admitted)) => {
-                line.password = Some(admitted.password_name.clone());
-                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
-                Ok(admitted)
-            }
-            Ok(Verdict::Barred(barred)) => {
-                let denial = denial::barred(&barred, P::DOOR);
-                warn!(account = barred.account, "{}", denial.text);
-                line.password = Some(barred.password);
-                Err(Denied::new(Reason::from(&barred.by), denial))
-            }
-            Ok(Verdict::Refused { elsewhere: None }) => {
-                line.fingerprint = Some(accounts.fingerprint(&login.password));
-                Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
-            }
-            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
-                line.password = Some(password);
-                Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
-            }
-            Ok(Verdict::Throttled(wait)) => {
-                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
-            }
-            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
-            Err(error) => {
-                error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed()))
-            }
-        }
     }
 }

@@ -56,6 +56,10 @@ pub struct Login {
 pub enum Request {
     /// To log in. The dialogue stands still until [`Protocol::deny`] or [`Protocol::accept`].
     Login(Login),
+    /// To send without a login, which only a client may whose address stands for an account
+    /// ([`ClientDialogue::admit_device`]). What it said waits unread until [`Protocol::accept`], which leaves it to
+    /// the relay, or [`Protocol::deny`], which answers and drops it.
+    Send,
     /// To go on in TLS; it has been told to begin.
     StartTls {
         /// Bytes that came behind the command, in cleartext. They are not looked at, and must not be
@@ -168,6 +172,11 @@ pub trait Protocol: Sized + Send + Sync {
     /// again after its login has no use for it.
     fn promise(&mut self, promises: &Arc<Promises>) {
         self.dialogue().promise(promises);
+    }
+
+    /// Tells the dialogue, before it begins, that the client's address stands for an account.
+    fn admit_device(&mut self) {
+        self.dialogue().admit_device();
     }
 
     /// What a connection gets that is turned away before any dialogue: a greeting that says why.

@@ -4,20 +4,21 @@
 //! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
 //! descriptor table pauses accepting and does not spin.
 
+mod arrival;
+pub mod header;
 mod sockets;
 mod successor;
 
 use std::io;
-use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -25,8 +26,9 @@ use tracing::{debug, warn};
 pub use sockets::Sockets;
 pub use successor::{Successor, UpgradeError};
 
+use self::arrival::Arrival;
 use crate::config::{LimitSettings, Listener, Security};
-use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
+use crate::connection::{ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
 use crate::protocol::imap::Imap;
 use crate::protocol::pop3::Pop3;
@@ -36,6 +38,8 @@ use crate::shutdown::{Shutdown, Supervisor};
 
 /// No descriptor, no memory: until some connection has ended.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of load balancers that may wait for their header at once. It comes with the connection.
+const AWAITED_HEADERS: usize = 1024;
 /// A flood is one line in the log each time, not one a connection.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -162,29 +166,16 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let proxy = proxy.load_full();
-        if !may_connect(&proxy.sources, bound.number, peer.ip()) {
-            proxy.metrics.rejected(P::DOOR, Rejection::Source);
-            debug!("{peer} is closed: its address is none of the listener's `from`");
-            continue;
-        }
-        let permit = match admission.enter(peer.ip(), &proxy.limits) {
-            Ok(permit) => permit,
-            Err(rejection) => {
-                proxy.metrics.rejected(P::DOOR, rejection);
-                connection::turn_away::<P>(&tcp, bound.security);
-                continue;
+        let arrival =
+            Arrival { listening: listening.clone(), proxy: proxy.load_full(), tcp, peer, via: None };
+        match arrival.access().is_balancer(peer.ip()) {
+            true => arrival.after_header::<P>(),
+            false => {
+                if let Some((connection, tcp, permit)) = arrival.admit::<P>() {
+                    tokio::spawn(connection.run(tcp, permit));
+                }
             }
-        };
-        let connection = Connection::<P> {
-            proxy,
-            peer,
-            id: connection::connection_id(),
-            security: bound.security,
-            shutdown: shutdown.clone(),
-            protocol: PhantomData,
-        };
-        tokio::spawn(connection.run(tcp, permit));
+        }
     }
 }
 
@@ -196,19 +187,14 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// Whether listener `number` takes connections from `peer`.
-fn may_connect(sources: &[Vec<IpNet>], number: usize, peer: IpAddr) -> bool {
-    let networks = sources.get(number).map(Vec::as_slice).unwrap_or_default();
-    // A socket for both families shows IPv4 as ::ffff:192.0.2.7.
-    networks.is_empty() || networks.iter().any(|network| network.contains(&peer.to_canonical()))
-}
-
 /// The limits on connections, and what the log says of connections that are one too many.
 struct Admission {
     places: Places,
     complained: Mutex<Option<Instant>>,
     /// Complaints since the last one in the log.
     withheld: AtomicU64,
+    /// The connections of load balancers whose client is not known yet.
+    headers: Arc<Semaphore>,
 }
 
 impl Admission {
@@ -217,6 +203,7 @@ impl Admission {
             places: Places::new(proxy.limits.connections, proxy.limits.connections_per_address),
             complained: Mutex::default(),
             withheld: AtomicU64::new(0),
+            headers: Arc::new(Semaphore::new(AWAITED_HEADERS)),
         }
     }
 

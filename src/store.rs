@@ -10,6 +10,7 @@ mod account;
 mod contract;
 mod counts;
 mod dates;
+mod devices;
 mod directory;
 mod grant;
 mod limits;
@@ -33,6 +34,7 @@ pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
+pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;

@@ -31,6 +31,21 @@ pub fn is_domain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
+/// What a PROXY protocol header of version 2 begins with: bytes that no mail program says.
+const PROXY_HEADER: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// And one of version 1.
+const PROXY_LINE: &[u8] = b"PROXY ";
+
+/// Whether a connection that begins with `bytes` begins with a PROXY protocol header: `Some(true)` where it does,
+/// `Some(false)` where that shows with more bytes.
+pub fn proxy_header(bytes: &[u8]) -> Option<bool> {
+    let signature = |whole: &[u8]| {
+        let length = whole.len().min(bytes.len());
+        (whole.get(..length) == bytes.get(..length)).then_some(length == whole.len())
+    };
+    signature(PROXY_HEADER).or_else(|| signature(PROXY_LINE))
+}
+
 /// Quotes a word for a shell: in a shown command a name must never be more than one argument. Unprintable
 /// characters are written as bash, ksh and zsh read them, so that the command can be copied.
 pub fn quoted(word: &str) -> String {
@@ -59,6 +74,25 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_header_is_known_by_its_beginning_however_it_is_cut() {
+        for (bytes, is) in [
+            (&b""[..], Some(false)),
+            (b"\r", Some(false)),
+            (b"\r\n\r\n\0\r\nQU", Some(false)),
+            (b"PROX", Some(false)),
+            (b"PROXY ", Some(true)),
+            (b"PROXY TCP4 192.0.2.7", Some(true)),
+            (b"proxy x", None),
+            (b"\r\n\r\n\0\r\nQUIT\n", Some(true)),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", Some(true)),
+            (b"\r\n\r\n\0\r\nQUIT\r\n", None),
+            (b"\r\nNOOP", None),
+        ] {
+            assert_eq!(proxy_header(bytes), is, "{}", bytes.escape_ascii());
+        }
+    }
 
     #[test]
     fn security_row_14_nothing_moves_a_cursor_or_hides_text() {

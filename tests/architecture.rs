@@ -84,6 +84,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("listenfd", &["server"]),
     ("oauth2", &["oauth"]),
     ("prometheus_client", &["metrics"]),
+    ("proxy_header", &["server"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
     ("rusqlite", &["store"]),

@@ -20,7 +20,7 @@ const GREETING: &str =
 async fn login(imap: &mut Imap, client: &mut Wire<DuplexStream>) -> (String, String) {
     match imap.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
-        Request::StartTls { .. } => panic!("STARTTLS instead of a login"),
+        other => panic!("{other:?} instead of a login"),
     }
 }
 

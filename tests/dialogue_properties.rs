@@ -30,7 +30,7 @@ const IMAP_CLIENT: &[&[u8]] = &[
 #[rustfmt::skip]
 const IMAP_PROVIDER: &[&[u8]] = &[
     b"* OK hello\r\n", b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n", b"* PREAUTH hi\r\n",
-    b"* BYE gone\r\n", b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER UNAUTHENTICATE\r\n",
+    b"* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", b"P2 OK go on\r\n", b"P2 NO no\r\n", b"* BYE gone\r\n", b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER UNAUTHENTICATE\r\n",
     b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n", b"P1 OK done\r\n", b"P1 BAD what\r\n", b"+ \r\n", b"+\r\n",
     b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n", b"a7 OK in\r\n", b"a7 OK [CAPABILITY IDLE UNAUTHENTICATE] in\n",
     b"a7 NO [AUTHENTICATIONFAILED] no\r\n", b"a7 BAD Request is throttled. Suggested Backoff Time: 5 milliseconds\r\n",
@@ -190,9 +190,12 @@ fn security_row_2_every_split_gives_the_same() {
     for mode in [0, 1, 2, 0x80, 0x81] {
         imap::client_at_every_cut(mode, program);
     }
-    for mode in 0..8 {
+    for mode in 0..16 {
         imap::provider_at_every_cut(mode, provider);
     }
+    let starttls =
+        b"* OK hi\r\n* CAPABILITY STARTTLS\r\nP1 OK done\r\nP2 OK go on\r\n* CAPABILITY AUTH=XOAUTH2\r\n";
+    imap::provider_at_every_cut(32, starttls);
 }
 
 /// A sender that uses all commands, is refused twice, and logs in; then mail, which the relay handles.
@@ -201,11 +204,33 @@ fn security_row_2_every_split_of_a_sender_gives_the_same() {
     let sender = b"EHLO scanner.corp.example\r\nMAIL FROM:<a@corp.example>\r\nNOOP\nHELP\r\nVRFY x\r\nAUTH CRAM-MD5\r\n\
         AUTH LOGIN\r\n*\r\nAUTH PLAIN ====\r\nauth login YWxpY2U=\r\ncHdkMg==\r\nAUTH PLAIN\r\nAGFsaWNlAHB3ZA==\r\nRSET\r\n\
         AUTH PLAIN AGFsaWNlAHB3\r\nMAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n";
-    for mode in [0, 1, 2, 0x40, 0x80, 0xc1] {
+    for mode in [0, 1, 2, 0x20, 0x21, 0x22, 0x40, 0x80, 0xc1] {
         submission::client_at_every_cut(mode, sender);
     }
     let upgrade = b"EHLO x\r\nAUTH PLAIN AGFsaWNlAHB3\r\nSTARTTLS now\r\nSTARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@x.example>\r\n";
     submission::client_at_every_cut(1, upgrade);
+}
+
+/// Two MAIL of a device: the first is refused, and the second is the relay's with all that comes behind it.
+#[test]
+fn security_row_43_every_split_of_a_device_gives_the_same() {
+    let device = b"HELO DESK_TOP\r\nNOOP\r\nRCPT TO:<b@x>\r\nMAIL FROM:<a@x>\r\nRSET\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n";
+    for mode in [0x20, 0x21, 0x22, 0xa2] {
+        submission::client_at_every_cut(mode, device);
+    }
+}
+
+/// Known before any of its lines is answered, wherever the network cuts.
+#[test]
+fn security_row_44_every_split_of_a_proxy_header_gives_the_same() {
+    for header in [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], b"PROXY TCP4 192.0.2.7 192.0.2.1 5 25\r\n"] {
+        for mode in [0, 1, 2, 0x20] {
+            imap::client_at_every_cut(mode, header);
+            submission::client_at_every_cut(mode, header);
+        }
+    }
+    imap::client_at_every_cut(0, b"\r\n\r\na NOOP\r\n");
+    submission::client_at_every_cut(0, b"\r\n\r\nNOOP\r\n");
 }
 
 /// Successful and refused sign-ins, in the words of Gmail and of Exchange.

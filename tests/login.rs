@@ -33,6 +33,19 @@ async fn a_password_reads_mail() {
     );
 }
 
+/// The sandbox injects an offer and an open mailbox behind its consent to TLS.
+#[tokio::test]
+async fn security_row_8_mail_is_read_from_a_server_with_starttls_and_no_cleartext_of_it_counts() {
+    let site = Site::with(Sandbox::builder().user(ALICE).imap_starttls()).await;
+    let settings = site.authorize(ALICE).await;
+    let ran = site.run(&["check", ALICE]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let serving = site.serve().await;
+    let mut client = serving.log_in(&settings).await;
+    assert!(client.command("SELECT INBOX").await.is_ok());
+    site.sandbox.assert_no_violations();
+}
+
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_account_get_one_answer_and_three_more_tries() {
     let site = Site::new().await;

@@ -27,7 +27,7 @@ fn dialogue() -> Submission {
 async fn login(submission: &mut Submission, client: &mut Wire<DuplexStream>) -> (String, String) {
     match submission.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
-        Request::StartTls { .. } => panic!("STARTTLS instead of a login"),
+        other => panic!("{other:?} instead of a login"),
     }
 }
 
@@ -87,6 +87,35 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
     let (_, early) = upstream.into_parts();
     assert_eq!(early, b"421 4.3.2 bye\r\n");
     assert_eq!(sender.hears_rest().await, "235 2.7.0 Accepted\r\n");
+}
+
+#[tokio::test]
+async fn security_row_43_the_mail_of_a_device_is_handed_over_and_no_login_is_answered() {
+    let (mut device, mut client) = Peer::new();
+    let (mut provider, mut upstream) = Peer::new();
+    device.say("HELO scanner\r\nMAIL FROM:<scan@corp.example>\r\nRCPT TO:<b@corp.example>\r\n").await;
+    let mut submission = dialogue();
+    submission.admit_device();
+    let asked = submission.next(&mut client).await.unwrap();
+    assert!(matches!(asked, Request::Send), "{asked:?}");
+    device.hears(GREETING).await;
+    device.hears("250 imap-oauth-proxy.localhost\r\n").await;
+
+    let (token, script) = (token(), async {
+        provider.say("220 smtp.gmail.com ESMTP\r\n").await;
+        provider.hears("EHLO scanner\r\n").await;
+        provider.say("250-smtp.gmail.com at your service\r\n250 AUTH XOAUTH2\r\n").await;
+        provider.hears("AUTH XOAUTH2\r\n").await;
+        provider.say("334 \r\n").await;
+        provider.hears(MESSAGE).await;
+        provider.say("235 2.7.0 Accepted\r\n").await;
+    });
+    let credential = credential(&token);
+    let (accepted, ()) = tokio::join!(submission.authenticate(&mut upstream, &credential), script);
+    submission.accept(&mut client, accepted.unwrap()).await.unwrap();
+    let (_, from_client) = client.into_parts();
+    assert_eq!(from_client, b"MAIL FROM:<scan@corp.example>\r\nRCPT TO:<b@corp.example>\r\n");
+    assert_eq!(device.hears_rest().await, "", "the provider's reply to MAIL comes next");
 }
 
 #[tokio::test]

@@ -8,11 +8,13 @@
 //! S: text      the proxy must answer it (provider cases: the provider says it)
 //! S> text      provider cases: the same without CRLF
 //! = channel tls | starttls | cleartext
+//! = device                       the client's address stands for an account
+//! = send                         the dialogue must ask for the decision on a device
 //! = login "NAME" "PASSWORD"      the dialogue must ask for this decision
 //! = deny CODE text               the decision
 //! = accept                       the decision; what follows must stay unread
 //! = starttls N                   STARTTLS was agreed to, with N bytes behind it
-//! = end logout | limit | failed | tls-hello | http
+//! = end logout | limit | failed | tls-hello | http | proxy
 //! = unread TEXT                  what is left in the inbox
 //! ```
 //!
@@ -63,6 +65,15 @@ fn providers() {
     for (name, lines) in cases(include_str!("wire_cases/providers.txt")) {
         for byte_by_byte in [false, true] {
             Provider::new(&name, byte_by_byte, &lines).run(&lines);
+        }
+    }
+}
+
+#[test]
+fn imap_starttls() {
+    for (name, lines) in cases(include_str!("wire_cases/imap_starttls.txt")) {
+        for byte_by_byte in [false, true] {
+            Provider::new(&name, byte_by_byte, &lines).begin_tls(&lines);
         }
     }
 }
@@ -217,6 +228,10 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
                 self.dialogue.promise(&promised(promises));
                 continue;
             }
+            if text == "device" && kind.starts_with('=') {
+                self.dialogue.admit_device();
+                continue;
+            }
             if !greeted {
                 greeted = true;
                 self.step();
@@ -259,6 +274,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
         let event = match self.dialogue.step(&mut self.inbox, &mut self.outbox) {
             Event::More => return,
             Event::Login(login) => format!("login \"{}\" \"{}\"", login.name, login.password.expose()),
+            Event::Send => "send".to_owned(),
             Event::StartTls(injected) => format!("starttls {injected}"),
             Event::End(end) => format!("end {}", end_name(&end)),
         };
@@ -320,6 +336,7 @@ fn end_name(end: &DialogueEnd) -> &'static str {
         DialogueEnd::FailedLogins(_) => "failed",
         DialogueEnd::TlsHello => "tls-hello",
         DialogueEnd::Http(_) => "http",
+        DialogueEnd::ProxyHeader => "proxy",
         _ => "other",
     }
 }
@@ -334,6 +351,16 @@ struct Provider<'a> {
     or_user: Option<String>,
     greeted: bool,
     promises: Option<Arc<Promises>>,
+}
+
+/// The way into TLS as a sign-in that is accepted without a word.
+struct Beginning<'a>(&'a mut imap::begin_tls::BeginTls);
+
+impl ProviderDialogue for Beginning<'_> {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        let ready = self.0.step(inbox, outbox)?;
+        Ok(if ready { Step::Accepted(Accepted::default()) } else { Step::More })
+    }
 }
 
 /// The verdict, or none yet.
@@ -378,6 +405,11 @@ impl<'a> Provider<'a> {
             let mut sign_in = submission::upstream::SignIn::new(credential, client, promises).unwrap();
             self.play(&mut sign_in, lines);
         });
+    }
+
+    fn begin_tls(&self, lines: &[String]) {
+        let mut begin_tls = imap::begin_tls::BeginTls::new();
+        self.play(&mut Beginning(&mut begin_tls), lines);
     }
 
     fn with_credential(&self, run: impl FnOnce(&Credential<'_>)) {
@@ -451,6 +483,7 @@ impl<'a> Provider<'a> {
             ("by", Some(Ok(accepted))) => {
                 assert_eq!(accepted.by_other_name, rest == "other", "{}", self.name);
             }
+            ("ready", Some(Ok(_))) => {}
             ("waits", verdict) => assert!(verdict.is_none(), "{}: {verdict:?}", self.name),
             ("passes", Some(Ok(accepted))) => {
                 let expected = unescape(rest);

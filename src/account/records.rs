@@ -94,8 +94,9 @@ impl Accounts {
         }
     }
 
-    /// Writes the logins that are not written yet.
+    /// Writes down the logins, and the messages of devices, that are not yet.
     pub async fn flush(&self) {
+        self.write_messages().await;
         let notes = self.notes.take();
         if notes.is_empty() {
             return;

@@ -61,9 +61,13 @@ impl Accounts {
             *seen = Some(now);
             return Ok(());
         }
-        let ended = self.sessions.keep_only(&self.store.passwords_in_force(today).await?);
+        let mut in_force = self.store.passwords_in_force(today).await?;
+        in_force.extend(self.devices_in_force().await?);
+        let ended = self.sessions.keep_only(&in_force);
         if ended > 0 {
-            tracing::info!("the sessions of {ended} app passwords end: revoked, disabled or expired");
+            tracing::info!(
+                "the sessions of {ended} app passwords or devices end: revoked, disabled or expired"
+            );
         }
         *seen = Some(now);
         Ok(())

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::store::Id;
+use crate::store::{Folded, Id};
 
 /// All sessions, including those that are still signing in.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Sessions {
 /// The sessions of one app password.
 struct Opened {
     grant: Option<Id>,
+    /// Where no password did: the login name of the device's account.
+    device: Option<Folded>,
     count: usize,
     in_force: watch::Sender<bool>,
 }
@@ -38,13 +40,25 @@ pub struct SessionGuard {
 
 impl Sessions {
     pub(super) fn enter(&self, password: &Id, grant: Option<&Id>) -> SessionGuard {
+        self.enter_as(password, grant, None)
+    }
+
+    /// A session of a device that sends as the account called `name`. It goes by the account's id, which is no
+    /// password's.
+    pub(super) fn enter_device(&self, account: &Id, grant: Option<&Id>, name: &Folded) -> SessionGuard {
+        self.enter_as(account, grant, Some(name))
+    }
+
+    fn enter_as(&self, password: &Id, grant: Option<&Id>, device: Option<&Folded>) -> SessionGuard {
         let mut by_password = lock(&self.by_password);
         let opened = by_password.entry(password.clone()).or_insert_with(|| Opened {
             grant: None,
+            device: None,
             count: 0,
             in_force: watch::Sender::new(true),
         });
         opened.grant = grant.cloned();
+        opened.device = device.cloned();
         opened.count += 1;
         let in_force = opened.in_force.subscribe();
         drop(by_password);
@@ -55,6 +69,14 @@ impl Sessions {
     /// The grants that open sessions use.
     pub fn grants(&self) -> HashSet<Id> {
         lock(&self.by_password).values().filter_map(|opened| opened.grant.clone()).collect()
+    }
+
+    /// The accounts that devices have sessions of: their ids, and the names that they are known by there.
+    pub(super) fn devices(&self) -> Vec<(Id, Folded)> {
+        let by_password = lock(&self.by_password);
+        let devices =
+            by_password.iter().filter_map(|(id, opened)| Some((id.clone(), opened.device.clone()?)));
+        devices.collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

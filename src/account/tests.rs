@@ -41,6 +41,11 @@ async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
     accounts
 }
 
+/// A login under TLS.
+fn asked(from: IpAddr, due: Instant) -> Asked {
+    Asked { from, exposed: false, due }
+}
+
 async fn at(
     accounts: &Accounts,
     door: Door,
@@ -49,7 +54,7 @@ async fn at(
     from: &str,
     due: Instant,
 ) -> Verdict {
-    accounts.verify(name, &Secret::new(password), door, from.parse().unwrap(), due).await.unwrap()
+    accounts.verify(name, &Secret::new(password), door, asked(from.parse().unwrap(), due)).await.unwrap()
 }
 
 async fn verdict(accounts: &Accounts, name: &str, password: &str, from: &str) -> Verdict {
@@ -83,7 +88,7 @@ async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next
     let accounts = accounts(directory.path(), "correct-horse-battery").await;
     let from = "192.0.2.1".parse().unwrap();
     let right = Secret::new("correct-horse-battery");
-    let first = accounts.verify(ALICE, &right, Door::Imap, from, Instant::now()).await.unwrap();
+    let first = accounts.verify(ALICE, &right, Door::Imap, asked(from, Instant::now())).await.unwrap();
     assert!(matches!(first, Verdict::Busy), "{first:?}");
     let patience = Instant::now() + Duration::from_secs(60);
     let record = accounts.store.find(&fold(ALICE)).await.unwrap().unwrap();
@@ -91,7 +96,7 @@ async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next
         assert!(Instant::now() < patience, "the run did not go on");
         tokio::task::yield_now().await;
     }
-    let second = accounts.verify(ALICE, &right, Door::Imap, from, Instant::now()).await.unwrap();
+    let second = accounts.verify(ALICE, &right, Door::Imap, asked(from, Instant::now())).await.unwrap();
     assert!(matches!(second, Verdict::Admitted(_)), "{second:?}");
 }
 

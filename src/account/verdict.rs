@@ -48,6 +48,8 @@ pub enum Bar {
     Ended(Date),
     /// The app password is limited to other doors: their names, then the name of the door that was tried.
     Door(Vec<&'static str>),
+    /// It came in cleartext over a network, and would open more than the door of this name.
+    Exposed(&'static str),
 }
 
 /// A login whose password is right.
@@ -59,21 +61,30 @@ pub struct Admitted {
     pub grant: Option<Grant>,
     /// The mailbox that the client asked for.
     pub mailbox: Mailbox,
-    /// The name of the app password that was used.
-    pub password_name: String,
+    /// The name of the app password that was used; a device has none.
+    pub password_name: Option<String>,
     /// Counts the login among the sessions.
     pub session: SessionGuard,
 }
 
 impl Barred {
     /// The reason to refuse a right password, if there is one.
-    pub(super) fn of(found: &Found, used: &AppPassword, door: Door, today: Date) -> Option<Self> {
+    pub(super) fn of(
+        found: &Found,
+        used: &AppPassword,
+        door: Door,
+        exposed: bool,
+        today: Date,
+    ) -> Option<Self> {
         let by = if found.record.account.disabled {
             Bar::Disabled
         } else if let Some(last) = used.limits.ended(today) {
             Bar::Ended(last)
         } else if used.limits.opens(door.name()) {
-            return None;
+            if !exposed || used.limits.opens_only(door.name()) {
+                return None;
+            }
+            Bar::Exposed(door.name())
         } else {
             let would_open = |other: &Door| *other == door || used.limits.opens(other.name());
             Bar::Door(Door::ALL.into_iter().filter(would_open).map(Door::name).collect())

@@ -61,7 +61,7 @@ pub(crate) struct SessionRow {
     pub(crate) from: String,
     /// RFC 3339, UTC.
     pub(crate) since: String,
-    pub(crate) password: String,
+    pub(crate) password: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) bytes_up: u64,
     pub(crate) bytes_down: u64,

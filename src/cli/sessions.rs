@@ -57,7 +57,8 @@ async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
 fn row(session: SessionRow) -> Vec<String> {
     let SessionRow { id, account, protocol, from, since, password, client_id, bytes_up, bytes_down } =
         session;
-    let client = client_id.unwrap_or_else(|| "-".to_owned());
+    let or_absent = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let (client, password) = (or_absent(client_id), or_absent(password));
     vec![id, account, protocol, from, since, password, bytes_up.to_string(), bytes_down.to_string(), client]
 }
 

@@ -1,5 +1,6 @@
 //! The configuration file as it is written, and its way into a [`Config`].
 
+mod access;
 mod limits;
 mod listeners;
 mod secrets;
@@ -50,6 +51,20 @@ struct ListenerFile {
     security: Security,
     #[serde(default)]
     from: Vec<String>,
+    #[serde(default)]
+    proxy_protocol: Vec<String>,
+    #[serde(default)]
+    acknowledge_cleartext: bool,
+    #[serde(default)]
+    devices: Vec<DeviceFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceFile {
+    from: String,
+    account: String,
+    messages_per_hour: Option<u32>,
 }
 
 fn implicit_tls() -> Security {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::account::{Bar, Barred};
+use crate::account::{Bar, Barred, DeviceBar};
 use crate::command;
 use crate::config::{Endpoint, Provider};
 use crate::protocol::{Code, Denial, Door};
@@ -43,8 +43,53 @@ pub(super) fn barred(barred: &Barred, door: Door) -> Denial {
             let cause = format!("The app password {password} of {account} does not open {}", door.title());
             (Code::ContactAdmin, format!("{cause}; run {open}"))
         }
+        Bar::Exposed(only) => {
+            let create = command::create_password_for(account, only);
+            let cause = format!(
+                "The app password {password} of {account} opens more than {}, and was sent in clear",
+                door.title()
+            );
+            (Code::ContactAdmin, format!("{cause}: revoke it, and run {create}"))
+        }
     };
     Denial::new(code, text).alert()
+}
+
+/// To a device, and to the log: what closes the account called `account` to it.
+pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> Denial {
+    let text = match bar {
+        DeviceBar::NoAccount => {
+            let authorize = command::authorize_account(account);
+            format!(
+                "There is no account {account} in the mail proxy, which this address stands for; run {authorize}"
+            )
+        }
+        DeviceBar::OfDomain => {
+            let authorize = command::authorize_account(account);
+            format!(
+                "A device needs an account of its own, and {account} is only one of its domain's; run {authorize}"
+            )
+        }
+        DeviceBar::Disabled => {
+            let enable = command::enable(account);
+            format!("The account {account} is disabled in the mail proxy; run {enable}")
+        }
+        DeviceBar::NoPassword => {
+            let create = command::create_password(account);
+            format!(
+                "The account {account} is an application's and has no app password, which closes it; run {create}"
+            )
+        }
+        DeviceBar::TooMany(wait) => {
+            let minutes = wait.whole_minutes().max(0) + 1;
+            let text = format!(
+                "This device has sent {messages_per_hour} messages within an hour, as many as messages_per_hour allows; \
+                 try again in {minutes} min"
+            );
+            return Denial::new(Code::Limit, text);
+        }
+    };
+    Denial::new(Code::ContactAdmin, text)
 }
 
 pub(super) fn store_failed() -> Denial {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{Answered, denial};
+use super::{Answered, Connection, denial};
 use crate::metrics::Abort;
-use crate::protocol::{Denial, Protocol};
+use crate::protocol::{Denial, DialogueEnd, Protocol};
 use crate::tls::Socket;
 use crate::wire::Wire;
 
@@ -98,4 +98,38 @@ pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
     let _ = tcp.try_write(&P::turn_away(denial));
     let mut unread = [0; 4096];
     let _ = tcp.try_read(&mut unread);
+}
+
+impl<P: Protocol> Connection<P> {
+    /// The dialogue came to an end without a login.
+    pub(super) fn over(&self, end: &DialogueEnd) -> Answered {
+        match end {
+            DialogueEnd::ProxyHeader => self.name_proxy_header(),
+            end if end.is_ordinary() => debug!("{end}"),
+            end => warn!("{end}"),
+        }
+        self.aborted(match end {
+            DialogueEnd::Logout => Abort::Logout,
+            DialogueEnd::Vanished | DialogueEnd::Io(_) | DialogueEnd::Closed => Abort::Vanished,
+            DialogueEnd::FailedLogins(_) => Abort::FailedLogins,
+            DialogueEnd::Limit(_) => Abort::Limit,
+            DialogueEnd::TlsHello | DialogueEnd::Http(_) | DialogueEnd::ProxyHeader => Abort::WrongProtocol,
+        });
+        Answered::Over
+    }
+
+    /// Says in one line what a header is that the configuration does not ask for (security row 44): a person who did not know that
+    /// it was switched on sees nothing but clients that fail.
+    pub(super) fn name_proxy_header(&self) {
+        let peer = self.peer.ip().to_canonical();
+        match self.via {
+            None => warn!(
+                "this is a PROXY protocol header from {peer}; set proxy_protocol to that address, or switch it off in \
+                 the balancer"
+            ),
+            Some(via) => warn!(
+                "this is a second PROXY protocol header, behind that of {via}; let one balancer alone send it"
+            ),
+        }
+    }
 }

@@ -52,7 +52,10 @@ impl<P: Protocol> Connection<P> {
             Ok(stream) => Some(stream),
             Err(error) => {
                 self.aborted(abort(&error));
-                log(&error);
+                match error {
+                    AcceptError::ProxyHeader => self.name_proxy_header(),
+                    error => log(&error),
+                }
                 None
             }
         }
@@ -98,7 +101,7 @@ impl<P: Protocol> Connection<P> {
 
 fn abort(error: &AcceptError) -> Abort {
     match error {
-        AcceptError::PlaintextClient => Abort::WrongProtocol,
+        AcceptError::PlaintextClient | AcceptError::ProxyHeader => Abort::WrongProtocol,
         AcceptError::Silent => Abort::TooLate,
         AcceptError::Io(_) | AcceptError::Vanished => Abort::Vanished,
         _ => Abort::Tls,

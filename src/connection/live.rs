@@ -55,8 +55,8 @@ pub struct LiveSession {
     pub from: IpAddr,
     /// When it logged in.
     pub since: OffsetDateTime,
-    /// The name of its app password.
-    pub password: String,
+    /// The name of its app password; a device has none.
+    pub password: Option<String>,
     /// What the client called itself: printable, bounded, and maybe untrue.
     pub client: Option<String>,
     pub(super) traffic: Arc<Traffic>,
@@ -70,7 +70,7 @@ pub(super) struct Newcomer<'a> {
     pub(super) door: Door,
     pub(super) provider: String,
     pub(super) from: IpAddr,
-    pub(super) password: String,
+    pub(super) password: Option<String>,
     pub(super) client: Option<String>,
 }
 
@@ -187,7 +187,7 @@ mod tests {
             door: Door::Imap,
             provider: "acme".to_owned(),
             from: "::ffff:192.0.2.7".parse().unwrap(),
-            password: "phone".to_owned(),
+            password: Some("phone".to_owned()),
             client: None,
         })
     }

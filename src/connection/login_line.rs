@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::field::{DisplayValue, display};
 use tracing::{Value, info, warn};
 
-use crate::account::Bar;
+use crate::account::{Bar, DeviceBar};
 use crate::metrics::{Metrics, Outcome};
 use crate::protocol::{Denial, Door, Refusal};
 use crate::token::TokenFailure;
@@ -39,12 +39,14 @@ pub enum Reason {
     TooManyFailures,
     /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
     WrongNetwork,
-    /// The app password does not open this door.
+    /// The app password does not open this door, or opens more than may be said in clear.
     WrongDoor,
     /// The app password's last day is over.
     PasswordEnded,
     /// The account is disabled.
     Disabled,
+    /// The device has sent as many messages within the hour as it may.
+    DeviceLimit,
     /// A person has to authorise the account.
     NeedsAuthorization,
     /// An administrator has to change the configuration.
@@ -82,6 +84,7 @@ impl Reason {
         Self::WrongDoor,
         Self::PasswordEnded,
         Self::Disabled,
+        Self::DeviceLimit,
         Self::NeedsAuthorization,
         Self::Misconfigured,
         Self::NoToken,
@@ -106,6 +109,7 @@ impl Reason {
             Self::WrongDoor => "wrong_door",
             Self::PasswordEnded => "password_ended",
             Self::Disabled => "disabled",
+            Self::DeviceLimit => "device_limit",
             Self::NeedsAuthorization => "needs_authorization",
             Self::Misconfigured => "misconfigured",
             Self::NoToken => "no_token",
@@ -141,7 +145,17 @@ impl From<&Bar> for Reason {
         match bar {
             Bar::Disabled => Self::Disabled,
             Bar::Ended(_) => Self::PasswordEnded,
-            Bar::Door(_) => Self::WrongDoor,
+            Bar::Door(_) | Bar::Exposed(_) => Self::WrongDoor,
+        }
+    }
+}
+
+impl From<DeviceBar> for Reason {
+    fn from(bar: DeviceBar) -> Self {
+        match bar {
+            DeviceBar::NoAccount | DeviceBar::OfDomain | DeviceBar::NoPassword => Self::Misconfigured,
+            DeviceBar::Disabled => Self::Disabled,
+            DeviceBar::TooMany(_) => Self::DeviceLimit,
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing::{Instrument as _, info, warn};
 use super::live::{LiveGuard, LiveSession};
 use super::{Proxy, denial};
 use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
+use crate::config::Device;
 use crate::metrics::Code;
 use crate::protocol::{Door, Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
@@ -29,6 +30,8 @@ pub(super) struct HalfJoined {
     pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
     pub(super) live: LiveGuard,
+    /// Whose messages are counted.
+    pub(super) device: Option<Device>,
 }
 
 /// Both halves, signed in.
@@ -46,7 +49,7 @@ impl Joined {
 
 /// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
 pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
-    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session, live } } =
+    let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session, live, device } } =
         joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
@@ -58,6 +61,9 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         watch: P::Watch::default(),
         tell: |overheard| {
             count(proxy, &live.session, &overheard);
+            if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device) {
+                super::admit::count_message(proxy, &account, device);
+            }
             write_down(proxy, &account, P::DOOR, overheard);
         },
         traffic: live.session.traffic.clone(),
@@ -90,7 +96,7 @@ fn count(proxy: &Proxy, session: &LiveSession, overheard: &Overheard) {
 /// session remembers of refused messages changes in the order in which the provider spoke.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
     let trouble = match overheard {
-        Overheard::Refused { .. } => return,
+        Overheard::Refused { .. } | Overheard::MessageBegun => return,
         Overheard::Trouble(advice) => {
             warn!(account = account.name, "{advice}");
             Some(advice.trouble())

@@ -1,6 +1,7 @@
 //! The running proxy: everything that a session needs, what is kept up beside the sessions, and the way to their
 //! end.
 
+mod devices;
 mod parts;
 mod reload;
 mod running;
@@ -103,8 +104,9 @@ impl Prepared {
         let (teller, tellers) = watch::channel(parts.teller.clone());
         let (current_identity, identities) = watch::channel(identity.clone());
         let acceptors = identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default();
-        let sources = config.listeners.iter().map(|listener| listener.from.clone()).collect();
-        let proxy = parts.proxy(config, &kept, acceptors.clone(), sources);
+        let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
+        let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
+        devices::warn_of_closed(&proxy, &kept.accounts).await;
         let proxy = Arc::new(ArcSwap::from_pointee(proxy));
 
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));

@@ -46,7 +46,7 @@ words! {
         Limit = "limit",
         /// The TLS handshake failed or was missing.
         Tls = "tls",
-        /// Cleartext at a TLS port, TLS at a cleartext port, HTTP, or bytes sent along with STARTTLS.
+        /// Cleartext at a TLS port, TLS at a cleartext port, HTTP, a PROXY header, or bytes behind STARTTLS.
         WrongProtocol = "wrong_protocol",
         /// No login within `limits.login_seconds`, or no handshake.
         TooLate = "too_late",
@@ -66,6 +66,8 @@ words! {
         Address = "address",
         /// Its address is not in the listener's `from`.
         Source = "source",
+        /// A load balancer's PROXY header did not come, or is none.
+        ProxyHeader = "proxy_header",
     }
 }
 

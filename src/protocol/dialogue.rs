@@ -14,6 +14,9 @@ pub enum Event {
     More,
     /// A login, which [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers.
     Login(Login),
+    /// A client whose address stands for an account begins to send; what it said stays in the inbox.
+    /// [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers, as for a login.
+    Send,
     /// STARTTLS was agreed to, with so many bytes behind it that must not be interpreted.
     StartTls(usize),
     /// The dialogue is over; the outbox holds the last words.
@@ -30,6 +33,9 @@ pub trait ClientDialogue {
 
     /// Tells it, before it begins, what every configured provider supports.
     fn promise(&mut self, _promises: &Arc<Promises>) {}
+
+    /// Tells it, before it begins, that the client's address stands for an account, so that it needs no login.
+    fn admit_device(&mut self) {}
 
     /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event;
@@ -85,6 +91,7 @@ pub(super) async fn next<S: Stream>(
             // The last words may fail to arrive; why it ended is what counts.
             Event::End(end) => return Err(end),
             Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
+            Event::Send => return flushed.map(|()| Request::Send).map_err(Into::into),
             Event::StartTls(injected) => {
                 return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
             }

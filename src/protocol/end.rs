@@ -29,6 +29,9 @@ pub enum DialogueEnd {
     /// Not a mail program; holds what it came to: "an IMAP port".
     #[error("an HTTP request came to {0}; this port is for mail programs, not for browsers")]
     Http(&'static str),
+    /// A load balancer's setting, or ours.
+    #[error("the connection begins with a PROXY protocol header")]
+    ProxyHeader,
     /// The caller's: it went on after the end.
     #[error("the dialogue was over already")]
     Closed,

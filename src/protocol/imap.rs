@@ -6,6 +6,7 @@
 //! what the provider answers is passed on as it is.
 
 mod answer;
+pub mod begin_tls;
 pub mod client;
 mod command;
 mod framer;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use super::dialogue::{self, ClientDialogue as _};
 use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
 use crate::wire::{Stream, Wire};
+use begin_tls::BeginTls;
 use client::Dialogue;
 use upstream::SignIn;
 
@@ -81,9 +83,9 @@ impl Protocol for Imap {
         count_folders(upstream).await.map(Some).map_err(NotListed)
     }
 
-    async fn begin_tls<U: Stream>(_: &mut Wire<U>) -> Result<(), Refusal> {
-        // The configuration has no key for it: IMAP servers of providers speak TLS at once.
-        Err(Refusal::NotAsked)
+    async fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> Result<(), Refusal> {
+        let mut begin_tls = BeginTls::new();
+        dialogue::drive(upstream, |inbox, outbox| Ok(begin_tls.step(inbox, outbox)?.then_some(()))).await
     }
 }
 

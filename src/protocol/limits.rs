@@ -7,7 +7,8 @@ pub enum Channel {
     Tls,
     /// Cleartext with STARTTLS on offer: logging in is refused before the password is asked for.
     StartTls,
-    /// Cleartext without TLS, on loopback only: logging in is welcome.
+    /// Cleartext without TLS, on loopback or for devices: logging in is welcome. Whether the password opens anything, where
+    /// it can be read on the way, is judged with it.
     Cleartext,
 }
 

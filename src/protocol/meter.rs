@@ -1,6 +1,7 @@
 //! What a client has cost before it is known, held against its [`Limits`].
 
 use super::{DialogueEnd, Limits};
+use crate::text::proxy_header;
 
 /// CR and LF, which no limit counts.
 const LINE_END: usize = 2;
@@ -43,6 +44,13 @@ impl Meter {
     /// `count` bytes were taken for good.
     pub(super) fn take(&mut self, count: usize) {
         self.bytes += count;
+    }
+
+    /// Whether the connection begins with a PROXY protocol header (security row 44), where `inbox` is what was not
+    /// taken yet: [`proxy_header`] of it. Its first lines are empty ones, so they wait until that is known.
+    pub(super) fn proxy_header(&self, inbox: &[u8]) -> Option<bool> {
+        let nothing_taken = self.bytes == 0 && !inbox.is_empty();
+        nothing_taken.then(|| proxy_header(inbox)).flatten()
     }
 
     /// Another command began.

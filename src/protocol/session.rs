@@ -43,6 +43,8 @@ pub enum Overheard {
         /// Its own code.
         code: String,
     },
+    /// It is ready for a message, which the client sends now.
+    MessageBegun,
     /// It took a message.
     MessageTaken,
 }

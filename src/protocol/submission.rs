@@ -15,7 +15,7 @@ mod watch;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
+use super::{Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal};
 use crate::wire::{Buffer, Stream, Wire};
 use client::Dialogue;
 use upstream::{BeginTls, SignIn};
@@ -58,12 +58,26 @@ impl Protocol for Submission {
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
     ) -> Result<Accepted, Refusal> {
-        if !self.dialogue.has_login() {
+        if !self.dialogue.has_login() && !self.dialogue.has_mail() {
             return Err(Refusal::NotAsked);
         }
         let name = self.dialogue.client_name();
         let mut sign_in = SignIn::new(credential, name, Some(self.dialogue.promises()))?;
         dialogue::sign_in(&mut sign_in, upstream).await
+    }
+
+    /// A device has asked for nothing that a `235` would answer: the provider's reply to its MAIL comes next.
+    async fn accept<S: Stream>(
+        &mut self,
+        client: &mut Wire<S>,
+        accepted: Accepted,
+    ) -> Result<(), DialogueEnd> {
+        let has_mail = self.dialogue.has_mail();
+        self.dialogue.accepted();
+        if !has_mail {
+            client.send(accepted.lines()).await?;
+        }
+        Ok(())
     }
 
     async fn sign_in<U: Stream>(

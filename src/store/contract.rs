@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, AppPassword, Authorization, CountStore, Folded, Grant, GrantKind, GrantStatus,
-    Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs, StoreError,
-    TrailEntry, Watch,
+    Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
+    GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs,
+    StoreError, TrailEntry, Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
@@ -22,6 +22,7 @@ pub trait Store:
     + AnswerStore
     + ChangeStore
     + CountStore
+    + DeviceStore
     + TrailStore
 {
 }
@@ -35,6 +36,7 @@ impl<T> Store for T where
         + AnswerStore
         + ChangeStore
         + CountStore
+        + DeviceStore
         + TrailStore
 {
 }

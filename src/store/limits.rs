@@ -28,6 +28,11 @@ impl Limits {
         self.doors.as_ref().is_none_or(|doors| doors.iter().any(|name| name == door))
     }
 
+    /// Whether it opens the door of that name, and will never open another.
+    pub fn opens_only(&self, door: &str) -> bool {
+        self.doors.as_ref().is_some_and(|doors| !doors.is_empty() && doors.iter().all(|name| name == door))
+    }
+
     /// Whether it may be used from that address. An IPv4 client that came in over an IPv6 socket is an IPv4
     /// client.
     pub fn admits(&self, from: IpAddr) -> bool {
@@ -59,6 +64,9 @@ mod tests {
     fn the_doors_are_those_that_are_named() {
         let limits = Limits { doors: Some(vec!["submission".to_owned()]), ..Limits::default() };
         assert!(limits.opens("submission") && !limits.opens("imap"));
+        assert!(limits.opens_only("submission") && !Limits::default().opens_only("submission"));
+        let both = Limits { doors: Some(vec!["submission".to_owned(), "imap".to_owned()]), ..limits.clone() };
+        assert!(both.opens("submission") && !both.opens_only("submission"));
         assert!(Limits::of_before().opens("imap") && !Limits::of_before().opens("submission"));
     }
 

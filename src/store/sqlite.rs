@@ -9,6 +9,7 @@ mod answers;
 mod backup;
 mod changes;
 mod counts;
+mod devices;
 mod grants;
 mod holder;
 mod leases;
@@ -50,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "causes", include_str!("sqlite/migrations/0005_causes.sql")),
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
+    (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
 ];
 
 /// Longer than any transaction of ours by far: what waits this long has found a stuck disk.

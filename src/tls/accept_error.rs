@@ -18,6 +18,9 @@ pub enum AcceptError {
     /// A browser, or a monitoring probe.
     #[error("the client spoke HTTP; this is a mail port, to be entered in a mail program")]
     HttpClient,
+    /// A load balancer's setting, or ours.
+    #[error("the connection begins with a PROXY protocol header")]
+    ProxyHeader,
     /// The client's age.
     #[error(
         "the client knows no TLS newer than 1.1; update it, or give it a listener with security = \"none\" on a loopback address"

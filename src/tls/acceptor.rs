@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::identity::{Identity, Shown};
 use super::{AcceptError, Socket, crypto_provider, handshake};
+use crate::text::proxy_header;
 
 /// Old clients that know session ids only; 256 of them are more than one machine has.
 const REMEMBERED_SESSIONS: usize = 256;
@@ -110,15 +111,19 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
+    /// A load balancer, which tells whom it stands for.
+    ProxyHeader,
     /// Anything else: a mail protocol in cleartext, most likely.
     Text,
 }
 
-/// Enough for the longest method that is told apart, and its first blank.
-const PEEKED: usize = 9;
+/// Enough for what a load balancer begins with, and for the longest method that is told apart with its first blank.
+const PEEKED: usize = 12;
+/// So much of it is no empty line of a person who types.
+const PROXY_HEADER: usize = 5;
 
 impl FirstBytes {
-    /// Judges the first bytes of a connection; nine of them suffice.
+    /// Judges the first bytes of a connection; twelve of them suffice.
     pub fn of(bytes: &[u8]) -> Self {
         match bytes {
             [] => Self::None,
@@ -127,6 +132,7 @@ impl FirstBytes {
             // Two bytes length with the top bit set, then message type client_hello.
             [0x80..=0xff, _, 0x01, ..] => Self::Ssl2,
             _ if is_http(bytes) => Self::Http,
+            _ if bytes.len() >= PROXY_HEADER && proxy_header(bytes).is_some() => Self::ProxyHeader,
             _ => Self::Text,
         }
     }
@@ -144,6 +150,7 @@ impl FirstBytes {
             Self::None => Err(AcceptError::Probe),
             Self::Ssl2 => Err(AcceptError::OldTls),
             Self::Http => Err(AcceptError::HttpClient),
+            Self::ProxyHeader => Err(AcceptError::ProxyHeader),
             Self::Text => Err(AcceptError::PlaintextClient),
         }
     }
@@ -176,6 +183,10 @@ mod tests {
             (b"PRI * HTT", FirstBytes::Http),
             (b"GET NOOP\r\n", FirstBytes::Text),
             (b"a LOGIN x", FirstBytes::Text),
+            (b"PROXY TCP4 1", FirstBytes::ProxyHeader),
+            (b"\r\n\r\n\0\r\nQUIT\n", FirstBytes::ProxyHeader),
+            (b"\r\n\r\n\0", FirstBytes::ProxyHeader),
+            (b"\r\n\r\n", FirstBytes::Text),
             (b"\r\n", FirstBytes::Text),
             (b"\xff\xfe\x02", FirstBytes::Text),
         ] {

@@ -6,10 +6,11 @@ use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::{Command, CommandBody};
 use imap_codec::imap_types::core::{AString, IString, NString};
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event};
+use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event, ProviderDialogue, Step};
+use imap_oauth_proxy::protocol::imap::begin_tls::BeginTls;
 use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::imap::upstream::SignIn;
-use imap_oauth_proxy::protocol::{Channel, Credential, Limits, sasl};
+use imap_oauth_proxy::protocol::{Accepted, Channel, Credential, Limits, Refusal, sasl};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
@@ -152,11 +153,17 @@ pub(crate) fn provider_at_every_cut(mode: u8, bytes: &[u8]) {
 
 const TAG: &str = "a7";
 
+/// Of the mode: the cleartext before TLS is played, not the sign-in.
+const BEGIN_TLS: u8 = 32;
+
 fn sign_in(mode: u8, pieces: &[&[u8]]) -> Transcript {
+    if mode & BEGIN_TLS != 0 {
+        return play_provider(Beginning(BeginTls::new()), pieces);
+    }
     let token = Secret::new(TOKEN);
     let credential = Credential {
         or_user: None,
-        greeted: true,
+        greeted: mode & 8 == 0,
         user: ALICE,
         token: &token,
         mechanisms: match mode & 4 {
@@ -170,10 +177,19 @@ fn sign_in(mode: u8, pieces: &[&[u8]]) -> Transcript {
     play_provider(SignIn::new(TAG.as_bytes(), &credential).unwrap(), pieces)
 }
 
+/// The way into TLS as a sign-in that is accepted without a word.
+struct Beginning(BeginTls);
+
+impl ProviderDialogue for Beginning {
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        Ok(if self.0.step(inbox, outbox)? { Step::Accepted(Accepted::default()) } else { Step::More })
+    }
+}
+
 /// The provider must get only the lines of a sign-in.
 fn check_provider_lines(said: &[u8]) {
     for line in lines(said) {
-        let known = matches!(line, "" | "AQ==" | "P1 CAPABILITY")
+        let known = matches!(line, "" | "AQ==" | "P1 CAPABILITY" | "P2 STARTTLS")
             || line.starts_with("a7 AUTHENTICATE XOAUTH2")
             || line.starts_with("a7 AUTHENTICATE OAUTHBEARER")
             || sasl::decode_base64(line.as_bytes()).is_some_and(|message| message.ends_with(b"\x01\x01"));

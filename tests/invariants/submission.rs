@@ -43,8 +43,14 @@ fn play(mode: u8, pieces: &[&[u8]]) -> Transcript {
     if mode & 0x40 != 0 {
         dialogue.promise(&promises());
     }
+    if mode & DEVICE != 0 {
+        dialogue.admit_device();
+    }
     play_client(dialogue, pieces, |dialogue| Some(sign_in_behind(dialogue)))
 }
+
+/// Of the mode: the client's address stands for an account.
+const DEVICE: u8 = 0x20;
 
 fn promises() -> Arc<Promises> {
     let lines = ["SIZE 35882577", "PIPELINING", "8BITMIME"].map(str::to_owned);

@@ -40,6 +40,7 @@ macro_rules! holds_for {
                 a_name_and_an_alias_find_their_account_however_they_are_written,
                 a_login_and_what_a_mail_server_has_against_a_mailbox_are_remembered,
                 a_refusal_in_a_session_is_kept_until_it_is_cleared,
+                messages_of_a_device_are_counted_in_the_hour_that_they_begin,
                 whose_name_a_provider_took_is_remembered,
                 a_grant_is_read_as_it_was_written,
                 a_write_that_builds_on_an_old_revision_conflicts,
@@ -199,6 +200,32 @@ pub(crate) async fn a_refusal_in_a_session_is_kept_until_it_is_cleared(on: &impl
     }
     store.set_refusal(&account.id, None).await.unwrap();
     assert_eq!(store.find(&fold(ALICE)).await.unwrap().unwrap().account.refusal, None);
+}
+
+pub(crate) async fn messages_of_a_device_are_counted_in_the_hour_that_they_begin(on: &impl Database) {
+    let store = on.open().await;
+    let (account, _) = with_account(&store, ALICE).await;
+    let (other, _) = with_account(&store, BOB).await;
+    let start = now();
+    let at = |minutes| start + Duration::minutes(minutes);
+    let count = async |store: &Arc<dyn Store>, account: &Id, network: &str, minutes| {
+        let messages = store.device_messages(account, network, at(minutes)).await.unwrap();
+        messages.map_or((0, 0), |messages| (messages.count, (messages.since - start).whole_minutes()))
+    };
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 0).await, (0, 0));
+    store.count_messages(&account.id, "192.0.2.7/32", 2, at(0)).await.unwrap();
+    on.open().await.count_messages(&account.id, "192.0.2.7/32", 1, at(59)).await.unwrap();
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 59).await, (3, 0), "processes count together");
+    assert_eq!(count(&store, &account.id, "192.0.2.8/32", 59).await, (0, 0), "another device");
+    assert_eq!(count(&store, &other.id, "192.0.2.7/32", 59).await, (0, 0), "another account");
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 60).await, (0, 0), "the hour is over");
+    store.count_messages(&account.id, "192.0.2.7/32", 1, at(61)).await.unwrap();
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 62).await, (1, 61), "another one began");
+    store.count_messages(&account.id, "192.0.2.7/32", 1, at(30)).await.unwrap();
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 30).await, (1, 30), "the clock was set back");
+    store.remove_account(&account.id).await.unwrap();
+    store.count_messages(&account.id, "192.0.2.7/32", 1, at(31)).await.unwrap();
+    assert_eq!(count(&store, &account.id, "192.0.2.7/32", 31).await, (0, 0), "nothing is left of it");
 }
 
 pub(crate) async fn whose_name_a_provider_took_is_remembered(on: &impl Database) {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
-    CountStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore,
-    Limits, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock,
-    SettingStore, SignInAs, Store, StoreError, TrailEntry, TrailStore, Watch,
+    CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore,
+    Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook,
+    SealedSetting, SealingLock, SettingStore, SignInAs, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -72,6 +72,11 @@ fails! { LoginStore:
     fn set_trouble(account: &Id, door: &str, trouble: Option<&MailboxTrouble>) -> ();
     fn set_refusal(account: &Id, refusal: Option<&LastRefusal>) -> ();
     fn set_sign_in_as(account: &Id, user: Option<SignInAs>) -> ();
+}
+
+fails! { DeviceStore:
+    fn count_messages(account: &Id, network: &str, count: u32, now: OffsetDateTime) -> ();
+    fn device_messages(account: &Id, network: &str, now: OffsetDateTime) -> Option<DeviceMessages>;
 }
 
 fails! { GrantStore:

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use imap_oauth_proxy::account::{Accounts, Admitted, Passwords, Verdict};
+use imap_oauth_proxy::account::{Accounts, Admitted, Asked, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
 use imap_oauth_proxy::connection::Proxy;
 use imap_oauth_proxy::protocol::Door;
@@ -27,9 +27,10 @@ use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 const PASSWORD: &str = "a password of Alice";
 const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A login's deadline, so late that a slow machine does not matter.
-fn soon() -> tokio::time::Instant {
-    tokio::time::Instant::now() + std::time::Duration::from_secs(60)
+/// How a login comes. It is answered in good time; that is far off, so that a slow machine changes nothing.
+fn asked() -> Asked {
+    let due = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    Asked { from: FROM, exposed: false, due }
 }
 
 /// An installation with Alice's account, a provider, and a store with injectable failures.
@@ -106,7 +107,7 @@ impl Installation {
 }
 
 async fn admitted(accounts: &Accounts) -> Box<Admitted> {
-    match accounts.verify(ALICE, &Secret::new(PASSWORD), Door::Imap, FROM, soon()).await.unwrap() {
+    match accounts.verify(ALICE, &Secret::new(PASSWORD), Door::Imap, asked()).await.unwrap() {
         Verdict::Admitted(admitted) => admitted,
         refused => panic!("{refused:?}"),
     }
@@ -178,7 +179,7 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         limits: here.config.limits.clone(),
         live: Arc::default(),
         metrics: Arc::new(imap_oauth_proxy::metrics::Metrics::new("0", None)),
-        sources: Vec::new(),
+        access: Vec::new(),
     };
     let bound = server::bind(&here.config.listeners, &server::Sockets::default()).unwrap();
     let address = bound[0].address;
@@ -204,10 +205,10 @@ async fn a_password_that_could_not_be_looked_up_is_no_guess() {
     let accounts = here.accounts().await;
     here.store.fail(&["find"]);
     for _ in 0..30 {
-        accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, FROM, soon()).await.unwrap_err();
+        accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, asked()).await.unwrap_err();
     }
     here.store.heal();
-    let wrong = accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, FROM, soon()).await.unwrap();
+    let wrong = accounts.verify(ALICE, &Secret::new("wrong"), Door::Imap, asked()).await.unwrap();
     assert!(matches!(wrong, Verdict::Refused { elsewhere: None }), "{wrong:?}");
     admitted(&accounts).await;
 }

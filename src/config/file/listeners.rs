@@ -2,10 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
-
-use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile};
-use crate::config::network;
+use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile, access};
+use crate::config::Access;
 use crate::text::is_domain;
 
 /// Without a word in the file.
@@ -16,7 +14,13 @@ pub(super) fn default() -> Vec<Listener> {
             SocketAddr::from(([127, 0, 0, 1], port)),
             SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
         ];
-        Some(Listener { protocol, addresses, security: Security::Tls, from: Vec::new(), is_default: true })
+        Some(Listener {
+            protocol,
+            addresses,
+            security: Security::Tls,
+            access: Access::default(),
+            is_default: true,
+        })
     };
     Door::ALL.into_iter().filter_map(listener).collect()
 }
@@ -41,6 +45,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         return Err(Problem::at(["listeners", index, "addresses"], "is empty")
             .hint("write addresses = [\"127.0.0.1:1993\"]"));
     }
+    let access = access::access(index, protocol, file)?;
     let mut addresses = Vec::new();
     for text in &file.addresses {
         let address: SocketAddr = text.parse().map_err(|_| {
@@ -51,32 +56,43 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
             .hint("write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose")
         })?;
         if file.security == Security::None && !address.ip().is_loopback() {
-            let message =
-                format!("security \"none\" would send passwords in clear over the network at {address}");
-            return Err(Problem::at(["listeners", index, "security"], message)
-                .hint("use \"tls\" or \"starttls\", or a loopback address"));
+            judge_cleartext(index, file, protocol, &access, address)?;
         }
         addresses.push(address);
     }
-    let from = file.from.iter().map(|text| source(index, text)).collect::<Result<_, _>>()?;
-    Ok(Listener { protocol, addresses, security: file.security, from, is_default: false })
+    Ok(Listener { protocol, addresses, security: file.security, access, is_default: false })
 }
 
-/// A network, or an address that stands for itself.
-fn source(index: &str, text: &str) -> Result<IpNet, Problem> {
-    let wrong = |message: String| Problem::at(["listeners", index, "from"], message);
-    let network = network(text).ok_or_else(|| {
-        wrong(format!("{text:?} is not a network"))
-            .hint("write from = [\"192.168.7.0/24\", \"2001:db8::/48\"], or leave it out to let all connect")
-    })?;
-    match network.addr() == network.network() {
-        true => Ok(network),
-        false => Err(wrong(format!("{text:?} names an address within a network")).hint(format!(
-            "write {} for the network, or {} for the one address",
-            network.trunc(),
-            network.addr()
-        ))),
+/// What cleartext beyond loopback needs: mail and passwords are read by all on the way, so a person has to say that
+/// they know, and whom the listener is for.
+fn judge_cleartext(
+    index: &str,
+    file: &ListenerFile,
+    protocol: Door,
+    access: &Access,
+    address: SocketAddr,
+) -> Result<(), Problem> {
+    let is_open = access.from.iter().any(|network| network.prefix_len() == 0);
+    let lacking: Vec<&str> = [
+        (protocol != Door::Submission, "protocol = \"submission\""),
+        (access.from.is_empty() || is_open, "from = [\"192.168.7.0/24\"]"),
+        (!file.acknowledge_cleartext, "acknowledge_cleartext = true"),
+    ]
+    .into_iter()
+    .filter_map(|(lacks, line)| lacks.then_some(line))
+    .collect();
+    if lacking.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "security \"none\" would send mail and passwords in clear over the network at {address}; that is only for \
+         devices that know no TLS, and this listener lacks {}",
+        lacking.join(", ")
+    );
+    Err(Problem::at(["listeners", index, "security"], message).hint(
+        "use \"tls\" or \"starttls\", or a loopback address; for such devices write protocol = \"submission\", \
+         from = [\"192.168.7.0/24\"] with the networks that they are in, and acknowledge_cleartext = true",
+    ))
 }
 
 /// The certificate that they show.

@@ -27,7 +27,7 @@ pub(super) fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Ser
         services.push(Service {
             door: Door::Imap,
             endpoint,
-            security: UpstreamSecurity::Tls,
+            security: file.imap_security.unwrap_or(UpstreamSecurity::Tls),
             mechanisms: mechanisms.clone(),
             sasl_ir: file.sasl_ir,
             max_connections_per_account: file.max_connections_per_account,

@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use time::OffsetDateTime;
 use tracing::warn;
 
 use crate::account::{Accounts, Gates};
 use crate::command;
-use crate::config::{Config, Door, Security};
+use crate::config::{Access, Config, Door, Security};
 use crate::connection::{Live, Proxy, Reminders};
 use crate::control::certs;
 use crate::control::error::Error;
@@ -83,13 +82,13 @@ impl Parts {
         self.legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect()
     }
 
-    /// What connections need, with the part of it that is `kept`. `sources` are those of the listeners.
+    /// What connections need, with the part of it that is `kept`. `access` is that of the listeners.
     pub(super) fn proxy(
         self,
         config: &Config,
         kept: &Kept,
         acceptors: HashMap<Door, Acceptor>,
-        sources: Vec<Vec<IpNet>>,
+        access: Vec<Arc<Access>>,
     ) -> Proxy {
         Proxy {
             accounts: kept.accounts.clone(),
@@ -102,7 +101,7 @@ impl Parts {
             live: kept.live.clone(),
             metrics: kept.metrics.clone(),
             limits: config.limits.clone(),
-            sources,
+            access,
         }
     }
 }

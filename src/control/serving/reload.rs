@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ipnet::IpNet;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
+use super::devices;
 use super::parts::{Parts, Shown};
 use super::running::Running;
-use crate::config::{Config, Listener, LogFormat};
+use crate::config::{Access, Config, Listener, LogFormat};
 use crate::connection::Proxy;
 use crate::control::audit::{self, Deed};
 use crate::control::error::Error;
@@ -45,6 +45,7 @@ impl Running {
             Ok(Reloaded { needs_restart, warnings }) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 info!("the configuration was loaded again");
+                devices::warn_of_closed(&self.proxy.load_full(), &self.kept.accounts).await;
                 let about = (!needs_restart.is_empty())
                     .then(|| format!("a restart is needed for {}", needs_restart.join(", ")));
                 audit::record(&*self.store, Deed::Reloaded, Vec::new(), about, by).await;
@@ -66,7 +67,7 @@ impl Running {
         let mut shown = self.shown();
         let read = Config::load(self.command_line.config.as_deref())?;
         let needs_restart = needs_restart(&self.started, &read);
-        let sources = sources(&self.started.listeners, &read.listeners, &self.proxy.load().sources);
+        let access = access(&self.started.listeners, &read.listeners, &self.proxy.load().access);
         // What holds until a restart is what the rest is made with.
         let config = Config {
             state_directory: self.started.state_directory.clone(),
@@ -88,7 +89,7 @@ impl Running {
             receiver.follow(&config);
         }
         let teller = parts.teller.clone();
-        let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), sources);
+        let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), access);
         self.replace(proxy, new.identity.clone(), teller);
         *shown = new;
         let warnings = config.warnings.clone();
@@ -134,14 +135,14 @@ fn is_same_door(one: &Listener, other: &Listener) -> bool {
     one.protocol == other.protocol && one.security == other.security && one.addresses == other.addresses
 }
 
-/// For each listener of the start, who may connect from now on. One that the new file does not have goes on as it
+/// For each listener of the start, who may come from now on, and as whom. One that the new file does not have goes on as it
 /// was until the restart.
-fn sources(started: &[Listener], new: &[Listener], current: &[Vec<IpNet>]) -> Vec<Vec<IpNet>> {
+fn access(started: &[Listener], new: &[Listener], current: &[Arc<Access>]) -> Vec<Arc<Access>> {
     let of = |(number, listener): (usize, &Listener)| {
         let in_place = new.get(number).filter(|other| is_same_door(listener, other));
         let found = in_place.or_else(|| new.iter().find(|other| is_same_door(listener, other)));
         let kept = || current.get(number).cloned().unwrap_or_default();
-        found.map_or_else(kept, |other| other.from.clone())
+        found.map_or_else(kept, |other| other.access.clone().into())
     };
     started.iter().enumerate().map(of).collect()
 }
@@ -171,17 +172,20 @@ mod tests {
     }
 
     #[test]
-    fn who_may_connect_follows_the_listener_wherever_the_file_has_it() {
+    fn who_may_come_follows_the_listener_wherever_the_file_has_it() {
         let imap = "[[listeners]]\naddresses = [\"127.0.0.1:1\"]\n";
         let submission = "[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:2\"]\n";
         let from = |text: &str| format!("from = [\"{text}\"]\n");
-        let network = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+        let device = "[[listeners.devices]]\nfrom = \"192.0.2.7\"\naccount = \"scan@corp.example\"\n";
         let started = config(&format!("{imap}{submission}")).listeners;
-        let swapped =
-            config(&format!("{submission}{}{imap}{}", from("192.0.2.0/24"), from("10.0.0.1"))).listeners;
-        let now = sources(&started, &swapped, &[vec![], vec![]]);
-        assert_eq!(now, [network("10.0.0.1/32"), network("192.0.2.0/24")]);
+        let text = format!("{submission}{}{device}{imap}{}", from("192.0.2.0/24"), from("10.0.0.1"));
+        let swapped = config(&text).listeners;
+        let none = Arc::new(Access::default());
+        let now = access(&started, &swapped, &[none.clone(), none]);
+        let network = |text: &str| vec![text.parse::<ipnet::IpNet>().unwrap()];
+        assert_eq!([&now[0].from, &now[1].from], [&network("10.0.0.1/32"), &network("192.0.2.0/24")]);
+        assert_eq!((now[0].devices.len(), now[1].devices[0].account.as_str()), (0, "scan@corp.example"));
         let moved = config(&imap.replace(":1", ":3")).listeners;
-        assert_eq!(sources(&started, &moved, &now), now, "what waits for a restart is not opened to all");
+        assert_eq!(access(&started, &moved, &now), now, "what waits for a restart is not opened to all");
     }
 }

@@ -158,6 +158,11 @@ impl Dialogue {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return self.end(DialogueEnd::TlsHello);
         }
+        match self.meter.proxy_header(inbox) {
+            Some(true) => return self.end(DialogueEnd::ProxyHeader),
+            Some(false) => return Some(Event::More),
+            None => {}
+        }
         match self.framer.next(inbox) {
             Framed::More if inbox.is_empty() => Some(Event::More),
             Framed::More => self.more(inbox, outbox),

@@ -180,6 +180,8 @@ impl<'a> Words<'a> {
 pub(super) struct Offer {
     /// RFC 4959.
     pub(super) sasl_ir: bool,
+    /// RFC 3501 §6.2.1.
+    pub(super) starttls: bool,
     /// The names behind `AUTH=`, upper case.
     pub(super) mechanisms: Vec<String>,
 }
@@ -190,6 +192,7 @@ impl<'a, 'b: 'a> FromIterator<&'a Capability<'b>> for Offer {
         for capability in capabilities {
             match capability {
                 Capability::SaslIr => offer.sasl_ir = true,
+                Capability::StartTls => offer.starttls = true,
                 Capability::Auth(mechanism) => offer.mechanisms.push(mechanism.as_ref().to_ascii_uppercase()),
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 //!
-//! greeting -> capabilities where they are not known -> `TAG AUTHENTICATE XOAUTH2 …` under the
+//! greeting, but none after STARTTLS -> capabilities where they are not known -> `TAG AUTHENTICATE XOAUTH2 …` under the
 //! client's own tag -> the tagged answer. With SASL-IR (RFC 4959) the bearer message goes in the command
 //! itself, else behind the server's `+`. A refusing challenge is answered as the mechanism demands, so that
 //! the tagged NO comes; it is never shown to the client. Only our own tag ends the exchange, BAD counts as
@@ -47,6 +47,8 @@ pub struct SignIn<'a> {
 
 enum State {
     Greeting,
+    /// CAPABILITY is to be asked, where no greeting comes before it.
+    Silent,
     /// CAPABILITY was asked; the answer may come in either form.
     Capability {
         offer: Option<Offer>,
@@ -64,6 +66,11 @@ enum State {
 
 impl ProviderDialogue for SignIn<'_> {
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+        if let State::Silent = self.state {
+            // What was said before TLS is worth nothing.
+            self.heard.answers = Answers::SignIn;
+            self.ask_capability(outbox);
+        }
         while let Some(end) = self.find_response(inbox)? {
             let verdict = self.response(inbox.get(..end).unwrap_or_default(), outbox);
             inbox.consume(end);
@@ -86,7 +93,7 @@ impl<'a> SignIn<'a> {
         Ok(Self {
             credential,
             tag,
-            state: State::Greeting,
+            state: if credential.greeted { State::Greeting } else { State::Silent },
             framer: Framer::default(),
             lines: Vec::new(),
             heard: Heard::while_waiting_for(Answers::Connection),
@@ -128,6 +135,7 @@ impl<'a> SignIn<'a> {
         }
         match self.state {
             State::Greeting => self.greeting(&response, outbox).map(|()| None),
+            State::Silent => Ok(None),
             State::Capability { .. } => self.capability(response, outbox).map(|()| None),
             State::Prompt { .. } => self.prompted(bytes, &response, outbox).map(|()| None),
             State::Verdict { mechanism } => self.verdict(bytes, &response, mechanism, outbox),
@@ -209,10 +217,14 @@ impl<'a> SignIn<'a> {
         if offer.is_some() || self.credential.sasl_ir.is_some() {
             return self.authenticate(offer, outbox);
         }
+        self.ask_capability(outbox);
+        Ok(())
+    }
+
+    fn ask_capability(&mut self, outbox: &mut Buffer) {
         self.state = State::Capability { offer: None };
         outbox.push(self.own_tag());
         outbox.push(b" CAPABILITY\r\n");
-        Ok(())
     }
 
     fn authenticate(&mut self, offer: Option<Offer>, outbox: &mut Buffer) -> Result<(), Refusal> {

@@ -6,18 +6,24 @@
 //! stays in the inbox, uninterpreted, until the login is denied (then it goes on here) or accepted (then it is the
 //! relay's).
 //!
+//! A device, whose address stands for an account, needs no login: its first MAIL is what it asks with. That line stays
+//! in the inbox for the relay, or is answered with a code of the fours and dropped.
+//!
 //! Old senders are taken as they are: HELO or nothing before AUTH, lower case, a bare LF, `=` for nothing.
 //! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
+
+mod answers;
+mod auth;
 
 use std::sync::Arc;
 
 use super::command::{self, Command};
-use super::reply::{NAME, write_denial, write_end, write_reply};
+use super::reply::{NAME, write_deferral, write_denial, write_end, write_reply};
 use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::Meter;
-use crate::protocol::sasl::exchange::{Expects, Turn};
+use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
@@ -27,6 +33,8 @@ pub struct Dialogue {
     channel: Channel,
     meter: Meter,
     promises: Arc<Promises>,
+    /// The client's address stands for an account.
+    is_device: bool,
     state: State,
     search: LineSearch,
     /// What the client calls itself, where that is a name.
@@ -45,6 +53,10 @@ enum State {
     Sasl(Expects),
     /// A login was handed out.
     Login,
+    /// A device's MAIL was handed out; its line is still in the inbox.
+    Mail,
+    /// That was refused, and its line is to be dropped.
+    Refused,
     /// STARTTLS was handed out.
     StartTls,
     /// Over.
@@ -57,6 +69,7 @@ impl ClientDialogue for Dialogue {
             channel,
             meter: Meter::new(limits),
             promises: Arc::default(),
+            is_device: false,
             state: State::New,
             search: LineSearch::default(),
             name: None,
@@ -66,6 +79,10 @@ impl ClientDialogue for Dialogue {
 
     fn promise(&mut self, promises: &Arc<Promises>) {
         self.promises = promises.clone();
+    }
+
+    fn admit_device(&mut self) {
+        self.is_device = true;
     }
 
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
@@ -79,8 +96,12 @@ impl ClientDialogue for Dialogue {
                     None
                 }
                 State::Command | State::Sasl(_) => self.line(inbox, outbox),
+                State::Refused => {
+                    self.drop_line(inbox);
+                    None
+                }
                 // The caller did not answer the login: the client still gets an answer.
-                State::Login => {
+                State::Login | State::Mail => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
                     self.denied(&denial, outbox).map(Event::End)
@@ -107,10 +128,15 @@ impl ClientDialogue for Dialogue {
     }
 
     fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
-        if !self.has_login() {
-            return None;
+        match self.state {
+            State::Mail => {
+                write_deferral(outbox, denial);
+                self.state = State::Refused;
+                return None;
+            }
+            State::Login => write_denial(outbox, denial),
+            _ => return None,
         }
-        write_denial(outbox, denial);
         self.state = State::Command;
         if denial.code != Code::AuthenticationFailed {
             return None;
@@ -135,7 +161,8 @@ impl ClientDialogue for Dialogue {
     fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
         match std::mem::replace(&mut self.state, State::End) {
             State::Login => write_denial(outbox, denial),
-            State::New | State::Command | State::Sasl(_) | State::StartTls => {}
+            State::Mail => write_deferral(outbox, denial),
+            State::New | State::Command | State::Sasl(_) | State::Refused | State::StartTls => {}
             State::End => return,
         }
         write_end(outbox, denial);
@@ -158,10 +185,29 @@ impl Dialogue {
         matches!(self.state, State::Login)
     }
 
+    /// Whether the MAIL of a device waits for its answer.
+    pub fn has_mail(&self) -> bool {
+        matches!(self.state, State::Mail)
+    }
+
+    /// The line of a MAIL that was refused is not interpreted a second time.
+    fn drop_line(&mut self, inbox: &mut Buffer) {
+        if let Some(end) = self.search.next(inbox) {
+            self.meter.take(end);
+            inbox.consume(end);
+        }
+        self.state = State::Command;
+    }
+
     /// One line, or as much of it as there is.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Some(self.end(DialogueEnd::TlsHello));
+        }
+        match self.meter.proxy_header(inbox) {
+            Some(true) => return Some(self.end(DialogueEnd::ProxyHeader)),
+            Some(false) => return Some(Event::More),
+            None => {}
         }
         let found = self.search.next(inbox);
         if found.is_none() && inbox.is_empty() {
@@ -177,6 +223,9 @@ impl Dialogue {
             State::Sasl(expects) => self.sasl(expects, line, outbox),
             _ => self.command(line, outbox),
         };
+        if let Some(Event::Send) = event {
+            return event;
+        }
         self.meter.take(end);
         inbox.consume(end);
         // Only known once the command itself is taken.
@@ -218,102 +267,18 @@ impl Dialogue {
                 write_reply(outbox, "221 2.0.0", "Closing the connection");
                 return Some(self.end(DialogueEnd::Logout));
             }
-            Command::AfterLogin => self.refuse_mail(outbox),
+            // In cleartext before STARTTLS a device is told to begin TLS, as all clients are.
+            Command::Mail if self.is_device && self.channel != Channel::StartTls => {
+                self.state = State::Mail;
+                return Some(Event::Send);
+            }
+            Command::AfterLogin if self.is_device && self.channel != Channel::StartTls => {
+                write_reply(outbox, "503 5.5.1", "Say MAIL first");
+            }
+            Command::Mail | Command::AfterLogin => self.refuse_mail(outbox),
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
         }
         None
-    }
-
-    /// The reply to EHLO: what every configured provider supports, because the client's own is not known yet.
-    fn greet(&self, outbox: &mut Buffer) {
-        let own = match self.channel {
-            Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",
-            Channel::StartTls => "STARTTLS",
-        };
-        for part in ["250-", NAME, "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        let promised = self.promises.lines().iter().map(String::as_str);
-        let mut lines = std::iter::once(own).chain(promised).peekable();
-        while let Some(line) = lines.next() {
-            let mark = if lines.peek().is_some() { "250-" } else { "250 " };
-            for part in [mark, line, "\r\n"] {
-                outbox.push(part.as_bytes());
-            }
-        }
-    }
-
-    fn refuse_mail(&self, outbox: &mut Buffer) {
-        let text = match self.channel {
-            Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
-            Channel::Tls | Channel::Cleartext => "Log in first: set user name and app password in the sender",
-        };
-        write_reply(outbox, "530 5.7.0", text);
-    }
-
-    fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
-        match self.channel {
-            Channel::StartTls => {
-                write_reply(outbox, "220 2.0.0", "Ready to start TLS");
-                self.state = State::StartTls;
-                return Some(Event::StartTls(0));
-            }
-            Channel::Tls => write_reply(outbox, "503 5.5.1", "TLS is active already"),
-            Channel::Cleartext => write_reply(outbox, "502 5.5.1", "STARTTLS is not offered here"),
-        }
-        None
-    }
-
-    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, outbox: &mut Buffer) -> Option<Event> {
-        if self.channel == Channel::StartTls {
-            let text = "Say STARTTLS first: passwords are not read in cleartext here";
-            write_reply(outbox, "530 5.7.0", text);
-            return None;
-        }
-        let Some(expects) = Expects::first_of(mechanism) else {
-            write_reply(outbox, "504 5.5.4", "Only the mechanisms PLAIN and LOGIN are supported here");
-            return None;
-        };
-        match initial {
-            // An empty initial response says nothing that could be a login, so it gets the question.
-            None | Some(b"=") => self.ask(expects, outbox),
-            Some(response) => self.response(expects, response, outbox),
-        }
-    }
-
-    /// Sends the challenge that asks for the next line.
-    fn ask(&mut self, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
-        for part in ["334 ", expects.challenge(), "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        self.state = State::Sasl(expects);
-        None
-    }
-
-    /// A line of an AUTH exchange.
-    fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match line {
-            b"*" => {
-                write_reply(outbox, "501 5.7.0", "AUTH cancelled");
-                None
-            }
-            _ => self.response(expects, line, outbox),
-        }
-    }
-
-    /// A SASL response in base64, initial or not.
-    fn response(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match expects.take(line) {
-            Turn::Ask(expects) => self.ask(expects, outbox),
-            Turn::Login(login) => {
-                self.state = State::Login;
-                Some(Event::Login(login))
-            }
-            Turn::Wrong(wrong) => {
-                write_reply(outbox, "501 5.5.2", &wrong.to_string());
-                None
-            }
-        }
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {

@@ -18,13 +18,15 @@ pub(super) enum Command<'a> {
     Rset,
     Help,
     Quit,
-    /// Mail, and what goes with it: not without a login.
+    /// The beginning of a message: not without a login, unless by a device.
+    Mail,
+    /// What goes with it.
     AfterLogin,
     Unknown,
 }
 
 /// Verbs that are known, and wait for a login.
-const AFTER_LOGIN: [&[u8]; 8] = [b"MAIL", b"RCPT", b"DATA", b"BDAT", b"BURL", b"VRFY", b"EXPN", b"ETRN"];
+const AFTER_LOGIN: [&[u8]; 7] = [b"RCPT", b"DATA", b"BDAT", b"BURL", b"VRFY", b"EXPN", b"ETRN"];
 
 /// The longest domain (RFC 5321 §4.5.3.1.2).
 const DOMAIN_LIMIT: usize = 255;
@@ -50,6 +52,8 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
         Command::Help
     } else if is(b"QUIT") {
         Command::Quit
+    } else if is(b"MAIL") {
+        Command::Mail
     } else if AFTER_LOGIN.iter().any(|name| is(name)) {
         Command::AfterLogin
     } else {
@@ -83,7 +87,8 @@ mod tests {
         assert_eq!(parse(b"auth login"), auth);
         let auth = Command::Auth { mechanism: b"PLAIN", initial: Some(b"AGE=") };
         assert_eq!(parse(b"AUTH  PLAIN  AGE="), auth);
-        assert_eq!(parse(b"MAIL FROM:<a@b>"), Command::AfterLogin);
+        assert_eq!(parse(b"mail FROM:<a@b>"), Command::Mail);
+        assert_eq!(parse(b"RCPT TO:<a@b>"), Command::AfterLogin);
         assert_eq!(parse(b""), Command::Unknown);
         assert_eq!(parse(b"STARTTLS now"), Command::StartTlsWithMore);
     }

@@ -55,6 +55,16 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     write_reply(outbox, status, &plain_text(&denial.text));
 }
 
+/// A device's MAIL that is refused. Always a code of the fours: a device has no person before it who would see what is
+/// wrong, so it is to keep the message and try again.
+pub(super) fn write_deferral(outbox: &mut Buffer, denial: &Denial) {
+    let status = match denial.code {
+        Code::Limit => "451 4.7.1",
+        _ => "451 4.7.0",
+    };
+    write_reply(outbox, status, &plain_text(&denial.text));
+}
+
 /// The end of the connection, from our side, in the place of any reply or of the greeting (RFC 5321 §3.8, §4.2.1).
 pub(super) fn write_end(outbox: &mut Buffer, denial: &Denial) {
     let status = match denial.code {

@@ -81,6 +81,9 @@ impl SessionWatch {
             self.told = None;
             tell(Overheard::MessageTaken);
         }
+        if self.in_message {
+            tell(Overheard::MessageBegun);
+        }
     }
 
     fn hear(&mut self, reply: &Reply<'_>, tell: &mut dyn FnMut(Overheard)) {
@@ -127,6 +130,7 @@ mod tests {
                     told.push(match overheard {
                         Overheard::MessageRefused { code, .. } => code,
                         Overheard::Refused { code } => format!("({code})"),
+                        Overheard::MessageBegun => "begun".to_owned(),
                         Overheard::MessageTaken => "taken".to_owned(),
                         Overheard::Trouble(advice) => advice.to_string(),
                     });
@@ -139,11 +143,14 @@ mod tests {
     #[test]
     fn a_refused_message_is_told_once_and_again_behind_one_that_was_taken() {
         let mut watch = SessionWatch::default();
-        assert_eq!(watch.hears(&[b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n"]), "");
+        assert_eq!(
+            watch.hears(&[b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 Go ahead\r\n"]),
+            "begun"
+        );
         assert_eq!(watch.hears(&[SEND_AS]), "5.2.252");
         assert_eq!(watch.hears(&[SEND_AS]), "(5.2.252)");
         assert_eq!(watch.hears(&[b"550 5.1.1 no such user\r\n"]), "(5.1.1)", "that is about a recipient");
-        assert_eq!(watch.hears(&[b"354 Go ahead\r\n", b"250 2.0.0 OK queued\r\n"]), "taken");
+        assert_eq!(watch.hears(&[b"354 Go ahead\r\n", b"250 2.0.0 OK queued\r\n"]), "begun taken");
         assert_eq!(watch.hears(&[b"250 2.0.0 OK\r\n"]), "", "a NOOP takes no message");
         assert_eq!(watch.hears(&[SEND_AS]), "5.2.252");
     }
@@ -152,7 +159,7 @@ mod tests {
     fn each_reply_of_a_piece_counts() {
         let mut watch = SessionWatch::default();
         let piece = b"354 Go ahead\r\n250 2.0.0 queued\r\n550 5.1.1 no\r\n550 5.1.1 no\r\n";
-        assert_eq!(watch.hears(&[piece]), "taken (5.1.1) (5.1.1)");
+        assert_eq!(watch.hears(&[piece]), "begun taken (5.1.1) (5.1.1)");
     }
 
     #[test]
@@ -168,7 +175,7 @@ mod tests {
         for cut in 0..=replies.len() {
             let mut watch = SessionWatch::default();
             let (one, other) = replies.split_at(cut);
-            watch.hears(&[one, other]);
+            assert_eq!(watch.hears(&[one, other]), "begun", "cut at {cut}");
             assert!(watch.in_message, "cut at {cut}");
             assert_eq!(watch.hears(&[b"2", b"5", b"0", b" OK\r", b"\n"]), "taken", "cut at {cut}");
             assert!(!watch.in_message);

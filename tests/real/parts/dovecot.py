@@ -53,7 +53,7 @@ service anvil {{
 }}
 service imap-login {{
   inet_listener imap {{
-    port = 0
+    port = {imap_starttls_port}
   }}
   inet_listener imaps {{
     port = {port}
@@ -138,7 +138,7 @@ passdb {{
 
 
 class Dovecot:
-    """`host`, `port` (IMAP), `pop3` and `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
+    """`host`, `port` and `starttls_port` (IMAP), `pop3` and `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
 
     `deliver` and `messages` go past the server to files of `owner`; what is sent arrives in `sink`.
     """
@@ -185,6 +185,7 @@ class Dovecot:
         # Another program may take a port before Dovecot binds it.
         for attempt in range(3):
             self.port = free_port()
+            self.starttls_port = free_port()
             self.pop3 = {"tls": free_port(), "starttls": free_port()}
             self.submission = {"tls": free_port(), "starttls": free_port()}
             self._config.write_text(
@@ -192,6 +193,7 @@ class Dovecot:
                     port=self.port,
                     pop3_tls_port=self.pop3["tls"],
                     pop3_starttls_port=self.pop3["starttls"],
+                    imap_starttls_port=self.starttls_port,
                     tls_port=self.submission["tls"],
                     starttls_port=self.submission["starttls"],
                     relay_port=sink.port,

@@ -20,9 +20,11 @@ state_directory = "state"
 protocol = "imap"
 addresses = ["127.0.0.1:0"]
 security = "tls"
+{listener}
 
 [providers.acme]
 imap = "{imap_host}:{imap_port}"
+imap_security = "{imap_security}"
 authorize_url = "{oidc.authorize_url}"
 token_url = "{oidc.token_url}"
 userinfo_url = "{oidc.userinfo_url}"
@@ -42,11 +44,13 @@ SENDING_LISTENERS = """
 protocol = "submission"
 addresses = ["127.0.0.1:0"]
 security = "tls"
+{listener}
 
 [[listeners]]
 protocol = "submission"
 addresses = ["127.0.0.1:0"]
 security = "starttls"
+{listener}
 """
 
 # Where the tests fetch by POP3.
@@ -80,7 +84,7 @@ class Proxy:
     """One installation: a configuration file, a state directory, and at most one running `serve`.
 
     With `sending=(server, security)` it has listeners for programs that send, and that server to send through; with
-    `fetching=(server, security)` the same for POP3.
+    `fetching=(server, security)` the same for POP3. `listener` is lines for each listener, `more` is further tables.
     """
 
     host = "localhost"
@@ -94,13 +98,18 @@ class Proxy:
         client_authentication=None,
         sending=None,
         fetching=None,
+        imap_security="tls",
+        listener="",
+        more="",
     ):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
         text = CONFIG.format(
             imap_host=dovecot.host,
-            imap_port=dovecot.port,
+            imap_port=dovecot.port if imap_security == "tls" else dovecot.starttls_port,
+            imap_security=imap_security,
+            listener=listener,
             oidc=oidc,
             client=_client(oidc, client_authentication),
             mechanism=mechanism,
@@ -111,12 +120,12 @@ class Proxy:
         if sending is not None:
             server, security = sending
             text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
-            listeners += SENDING_LISTENERS
+            listeners += SENDING_LISTENERS.format(listener=listener)
         if fetching is not None:
             server, security = fetching
             text += FETCHING_SERVER.format(server=server, port=server.pop3[security], security=security)
             listeners += FETCHING_LISTENERS
-        text += listeners
+        text += listeners + more
         self.config.write_text(text)
         # The file holds a client secret.
         self.config.chmod(0o600)

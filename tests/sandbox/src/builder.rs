@@ -33,6 +33,7 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
+    imap_security: Security,
     /// Whether there is a POP3 server, and how it speaks TLS.
     pop3: Option<Security>,
     /// Whether there is a submission server, and how it uses TLS if not as the flavour does.
@@ -58,6 +59,7 @@ impl Builder {
             http_bind: loopback,
             imap_bind: loopback,
             pop3: None,
+            imap_security: Security::Tls,
             submission: None,
             seed: true,
         }
@@ -149,6 +151,12 @@ impl Builder {
         self
     }
 
+    /// An IMAP server that begins in cleartext, offers nothing there, and goes on in TLS.
+    pub fn imap_starttls(mut self) -> Self {
+        self.imap_security = Security::StartTls;
+        self
+    }
+
     /// A POP3 server too, over TLS, on the users' INBOX.
     pub fn pop3(self) -> Self {
         self.pop3_by(Security::Tls)
@@ -206,7 +214,7 @@ impl Builder {
         let tls = authority.server(self.certificate, self.tls12_only, &["imap"]);
         let mut tasks = vec![
             tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
-            tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
+            tokio::spawn(imap::serve(imap, tls, self.imap_security, Arc::clone(&shared))).abort_handle(),
         ];
         let mut pops = None;
         if let Some(security) = self.pop3 {
@@ -228,7 +236,19 @@ impl Builder {
         let ca_file = write_ca(self.ca_file, &authority.ca_pem);
         let controls = Controls::new(shared);
         let (http, imap) = (http_address, imap_address);
-        Sandbox { controls, http, imap, pop3: pops, submission: submits, authority, ca_file, client, tasks }
+        let imap_security = self.imap_security;
+        Sandbox {
+            controls,
+            http,
+            imap,
+            imap_security,
+            pop3: pops,
+            submission: submits,
+            authority,
+            ca_file,
+            client,
+            tasks,
+        }
     }
 
     fn populate(&mut self, shared: &Shared) {

@@ -46,6 +46,9 @@ impl Sandbox {
             format!("domains = {}", list(&self.domains())),
             format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
         ];
+        if self.imap_security == Security::StartTls {
+            lines.push("imap_security = \"starttls\"".to_owned());
+        }
         lines.extend(self.scope_lines());
         for (key, server) in [("pop3", pop3), ("smtp", submission)] {
             lines.extend(

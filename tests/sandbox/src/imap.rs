@@ -19,6 +19,7 @@ mod parser;
 mod search;
 mod select;
 mod session;
+mod starttls;
 mod store;
 mod structure;
 mod transport;
@@ -32,11 +33,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
 use crate::state::{Session as Entry, Shared};
+use crate::switches::Security;
 use session::Session;
 use transport::{Segments, Transport};
 
 /// Serves until its task is aborted, and ends all sessions with it.
-pub(crate) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared: Arc<Shared>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    security: Security,
+    shared: Arc<Shared>,
+) {
     let acceptor = TlsAcceptor::from(tls);
     let mut sessions = JoinSet::new();
     loop {
@@ -44,14 +51,14 @@ pub(crate) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared:
             accepted = listener.accept() => {
                 // Probably out of descriptors: the next session that ends frees one.
                 let Ok((tcp, _)) = accepted else { tokio::task::yield_now().await; continue };
-                sessions.spawn(connection(tcp, acceptor.clone(), Arc::clone(&shared)));
+                sessions.spawn(connection(tcp, acceptor.clone(), security, Arc::clone(&shared)));
             }
             Some(_) = sessions.join_next() => {}
         }
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+async fn connection(mut tcp: TcpStream, acceptor: TlsAcceptor, security: Security, shared: Arc<Shared>) {
     let _ = tcp.set_nodelay(true);
     let (orders, inbox) = mpsc::unbounded_channel();
     let (id, switches) = shared.change(|state| {
@@ -61,13 +68,22 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) 
         (id, Arc::clone(&state.imap))
     });
     let registered = Registered { shared: Arc::clone(&shared), id };
+    let begun = match security {
+        Security::Tls => Ok(()),
+        Security::StartTls => starttls::begin(&mut tcp, &shared).await,
+    };
+    if begun.is_err() {
+        return;
+    }
     match acceptor.accept(Segments::new(tcp, switches.segment)).await {
         Ok(stream) => {
             if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
                 shared.change(|state| state.stats.tls_resumptions += 1);
             }
             let transport = Transport::new(stream, switches.record);
-            Box::pin(Session::new(shared, id, switches, transport, inbox).run()).await;
+            let mut session = Session::new(shared, id, switches, transport, inbox);
+            session.greets = security == Security::Tls;
+            Box::pin(session.run()).await;
         }
         Err(_) => shared.change(|state| state.stats.tls_failures += 1),
     }

@@ -85,6 +85,7 @@ pub struct Sandbox {
     http: SocketAddr,
     imap: SocketAddr,
     pop3: Option<(SocketAddr, Security)>,
+    imap_security: Security,
     submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,

@@ -34,6 +34,8 @@ pub(super) struct Session {
     /// RFC 7162: the client has shown that it knows MODSEQ.
     pub(super) condstore: bool,
     commands: u32,
+    /// Not after STARTTLS.
+    pub(super) greets: bool,
 }
 
 /// The mailbox's owner and the session's right to it.
@@ -91,6 +93,7 @@ impl Session {
             selected: None,
             condstore: false,
             commands: 0,
+            greets: true,
         }
     }
 
@@ -112,7 +115,9 @@ impl Session {
     }
 
     async fn converse(&mut self) -> Flow<std::convert::Infallible> {
-        self.greet().await?;
+        if self.greets {
+            self.greet().await?;
+        }
         while self.user.is_none() {
             self.before_login().await?;
         }

@@ -1,0 +1,172 @@
+//! What sends without a password: a device, whose address stands for an account in the configuration.
+//!
+//! The invariant: a device gets what its account may do at its door, and nothing that a password would not: an account
+//! that is disabled or whose grant was revoked lets it in no more, and its sessions end. In the place of a password's
+//! secrecy there is a bound: messages are counted when the provider is ready for each, and the next session is judged
+//! by the count. It is kept in the store, so that it outlives the process; what is not written yet counts, too.
+//!
+//! The account of an application, whose grant may open many mailboxes, exists only behind an app password (security
+//! row 27). Such an account serves a device only by its own name, never by that of its domain, and only while it has
+//! an app password: one that has lost its last is closed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+
+use super::{Accounts, Admitted, Found, find};
+use crate::store::{
+    Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
+};
+
+/// A device that wants to send.
+#[derive(Clone, Debug)]
+pub struct DeviceLogin<'a> {
+    /// The login name of its account.
+    pub account: &'a str,
+    /// The network that stands for it, as it is configured.
+    pub network: &'a str,
+    /// Where it is.
+    pub from: IpAddr,
+    /// How many messages it may send in an hour.
+    pub messages_per_hour: u32,
+}
+
+/// What comes of a device that wants to send.
+#[derive(Debug)]
+pub enum DeviceVerdict {
+    /// It may.
+    Admitted(Box<Admitted>),
+    /// It may not.
+    Refused(DeviceBar),
+}
+
+/// Why a device may not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceBar {
+    /// There is no account of that name.
+    NoAccount,
+    /// Only a whole domain's account has that name.
+    OfDomain,
+    /// The account is disabled.
+    Disabled,
+    /// The account is an application's and has no app password.
+    NoPassword,
+    /// It has sent as many messages as it may, and may go on after this.
+    TooMany(Duration),
+}
+
+/// The messages that are counted and not written down yet, by account and network.
+#[derive(Default)]
+pub(super) struct Counted {
+    messages: Mutex<HashMap<(Id, String), u32>>,
+    /// Held while they are written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Counted {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Id, String), u32>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts {
+    /// Whether a device may send now.
+    pub async fn admit_device(&self, login: &DeviceLogin<'_>) -> Result<DeviceVerdict, StoreError> {
+        let refused = |bar| Ok(DeviceVerdict::Refused(bar));
+        let Some(Found { record, mailbox, key }) = find(&*self.store, login.account).await? else {
+            return refused(DeviceBar::NoAccount);
+        };
+        if mailbox != Mailbox::Own {
+            return refused(DeviceBar::OfDomain);
+        }
+        if let Some(bar) = bar(&record) {
+            return refused(bar);
+        }
+        let LoginRecord { account, grant, .. } = record;
+        let now = OffsetDateTime::now_utc();
+        let sent = self.messages_of(&account.id, login.network, now).await?;
+        if let Some(DeviceMessages { since, count }) = sent
+            && count >= login.messages_per_hour
+        {
+            return refused(DeviceBar::TooMany(since.saturating_add(DEVICE_HOUR) - now));
+        }
+        let session = self.sessions.enter_device(&account.id, account.grant.as_ref(), &key);
+        self.refusals.read(&account);
+        // No password has this id, so that only the account's last login is written.
+        let (id, from) = (account.id.clone(), login.from.to_string());
+        self.notes.add(LoginNote { account: id.clone(), password: id, at: now, from });
+        let admitted = Admitted { account, grant, mailbox, password_name: None, session };
+        Ok(DeviceVerdict::Admitted(Box::new(admitted)))
+    }
+
+    /// What is written down by now, which is everything that was counted.
+    async fn messages_of(
+        &self,
+        account: &Id,
+        network: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceMessages>, StoreError> {
+        self.write_messages_now().await?;
+        self.store.device_messages(account, network, now).await
+    }
+
+    /// Counts one message of a device; [`Accounts::write_messages`] puts that into the store.
+    pub fn count_message(&self, account: &Account, network: &str) {
+        *self.counted.lock().entry((account.id.clone(), network.to_owned())).or_default() += 1;
+    }
+
+    /// Writes down what was counted. What cannot be written goes on counting in this process.
+    pub async fn write_messages(&self) {
+        if let Err(error) = self.write_messages_now().await {
+            tracing::warn!("how many messages devices have sent was not written: {error}");
+        }
+    }
+
+    async fn write_messages_now(&self) -> Result<(), StoreError> {
+        let _writing = self.counted.writing.lock().await;
+        let counted: Vec<_> = self.counted.lock().iter().map(|(key, count)| (key.clone(), *count)).collect();
+        for ((account, network), count) in counted {
+            self.store.count_messages(&account, &network, count, OffsetDateTime::now_utc()).await?;
+            let mut messages = self.counted.lock();
+            let key = (account, network);
+            match messages.get_mut(&key) {
+                Some(more) if *more > count => *more -= count,
+                _ => drop(messages.remove(&key)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The accounts that devices have sessions of and may go on with.
+    pub(super) async fn devices_in_force(&self) -> Result<Vec<Id>, StoreError> {
+        let mut in_force = Vec::new();
+        for (id, name) in self.sessions.devices() {
+            let Some(record) = self.store.find(&name).await? else { continue };
+            let has_grant = record.grant.as_ref().is_some_and(Grant::is_in_force);
+            if record.account.id == id && has_grant && bar(&record).is_none() {
+                in_force.push(id);
+            }
+        }
+        Ok(in_force)
+    }
+
+    /// Why a device cannot send as the account called `name`, whatever it has sent; `None` where it can.
+    pub async fn device_bar(&self, name: &str) -> Result<Option<DeviceBar>, StoreError> {
+        Ok(match find(&*self.store, name).await? {
+            None => Some(DeviceBar::NoAccount),
+            Some(found) if found.mailbox != Mailbox::Own => Some(DeviceBar::OfDomain),
+            Some(found) => bar(&found.record),
+        })
+    }
+}
+
+/// What closes an account to devices.
+fn bar(record: &LoginRecord) -> Option<DeviceBar> {
+    let is_app = record.grant.as_ref().is_some_and(|grant| grant.kind() == GrantKind::App);
+    if record.account.disabled {
+        return Some(DeviceBar::Disabled);
+    }
+    (is_app && record.passwords.is_empty()).then_some(DeviceBar::NoPassword)
+}

@@ -1,0 +1,136 @@
+//! Who wants a session, and whether they may have one: a client with a name and a password, or a device, whose address
+//! is all that it has.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, error, warn};
+
+use super::login_line::{Denied, LoginLine, Reason};
+use super::{ANSWER_RESERVE, Connection, Proxy, denial};
+use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerdict, Verdict};
+use crate::config::Device;
+use crate::protocol::{Denial, Login, Protocol};
+
+/// Who wants a session.
+pub(super) enum Asked {
+    /// A client with a name and a password.
+    Login(Login),
+    /// A device, without either.
+    Send(Device),
+}
+
+impl Asked {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Login(login) => &login.name,
+            Self::Send(device) => &device.account,
+        }
+    }
+
+    /// The password is not needed any more.
+    pub(super) fn device(self) -> Option<Device> {
+        match self {
+            Self::Login(_) => None,
+            Self::Send(device) => Some(device),
+        }
+    }
+}
+
+impl<P: Protocol> Connection<P> {
+    /// Whether the password opens the account. What is learned on the way stands in the `line`.
+    pub(super) async fn admit(
+        &self,
+        login: &Login,
+        due: Instant,
+        deadline: Instant,
+        line: &mut LoginLine,
+    ) -> Result<Box<Admitted>, Denied> {
+        let accounts = &self.proxy.accounts;
+        let asked = account::Asked { from: self.peer.ip(), exposed: self.is_exposed, due };
+        let verdict = accounts.verify(&login.name, &login.password, P::DOOR, asked);
+        // A store that is held up must not cost the answer.
+        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
+            warn!("the store did not answer in time");
+            return Err(Denied::new(Reason::Store, denial::busy()));
+        };
+        match verdict {
+            Ok(Verdict::Admitted(admitted)) => {
+                line.password = admitted.password_name.clone();
+                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
+                Ok(admitted)
+            }
+            Ok(Verdict::Barred(barred)) => {
+                let denial = denial::barred(&barred, P::DOOR);
+                warn!(account = barred.account, "{}", denial.text);
+                line.password = Some(barred.password);
+                Err(Denied::new(Reason::from(&barred.by), denial))
+            }
+            Ok(Verdict::Refused { elsewhere: None }) => {
+                line.fingerprint = Some(accounts.fingerprint(&login.password));
+                Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
+            }
+            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
+                line.password = Some(password);
+                Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
+            }
+            Ok(Verdict::Throttled(wait)) => {
+                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
+            }
+            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
+            Err(error) => {
+                error!("the store failed: {error}");
+                Err(Denied::new(Reason::Store, denial::store_failed()))
+            }
+        }
+    }
+
+    /// Whether `device` may send now. What is learned on the way stands in the `line`.
+    pub(super) async fn admit_device(
+        &self,
+        device: &Device,
+        deadline: Instant,
+        line: &mut LoginLine,
+    ) -> Result<Box<Admitted>, Denied> {
+        let Device { account, messages_per_hour, .. } = device;
+        let network = device.from.to_string();
+        let login = DeviceLogin {
+            account,
+            network: &network,
+            from: self.peer.ip(),
+            messages_per_hour: *messages_per_hour,
+        };
+        let verdict = self.proxy.accounts.admit_device(&login);
+        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
+            warn!("the store did not answer in time");
+            return Err(Denied::new(Reason::Store, denial::busy()));
+        };
+        match verdict {
+            Ok(DeviceVerdict::Admitted(admitted)) => {
+                line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
+                Ok(admitted)
+            }
+            Ok(DeviceVerdict::Refused(bar)) => {
+                let denial = denial::device(bar, account, *messages_per_hour);
+                warn!(account, "{}", denial.text);
+                Err(Denied::new(Reason::from(bar), denial))
+            }
+            Err(error) => {
+                error!("the store failed: {error}");
+                Err(Denied::new(Reason::Store, denial::store_failed()))
+            }
+        }
+    }
+}
+
+/// What closes its account to a device, and what opens it, for the log.
+pub fn device_trouble(bar: DeviceBar, device: &Device) -> String {
+    denial::device(bar, &device.account, device.messages_per_hour).text
+}
+
+/// Counts a message that a device begins to send, without holding its session up.
+pub(super) fn count_message(proxy: &Arc<Proxy>, account: &Account, device: &Device) {
+    let accounts = proxy.accounts.clone();
+    accounts.count_message(account, &device.from.to_string());
+    tokio::spawn(async move { accounts.write_messages().await }.in_current_span());
+}

@@ -1,0 +1,49 @@
+//! What depends on the channel: the list of EHLO, STARTTLS, and what is said to mail without a login.
+
+use super::{Dialogue, State};
+use crate::protocol::Channel;
+use crate::protocol::dialogue::Event;
+use crate::protocol::submission::reply::{NAME, write_reply};
+use crate::wire::Buffer;
+
+impl Dialogue {
+    /// The reply to EHLO: what every configured provider supports, because the client's own is not known yet.
+    pub(super) fn greet(&self, outbox: &mut Buffer) {
+        let own = match self.channel {
+            Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",
+            Channel::StartTls => "STARTTLS",
+        };
+        for part in ["250-", NAME, "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        let promised = self.promises.lines().iter().map(String::as_str);
+        let mut lines = std::iter::once(own).chain(promised).peekable();
+        while let Some(line) = lines.next() {
+            let mark = if lines.peek().is_some() { "250-" } else { "250 " };
+            for part in [mark, line, "\r\n"] {
+                outbox.push(part.as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn refuse_mail(&self, outbox: &mut Buffer) {
+        let text = match self.channel {
+            Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
+            Channel::Tls | Channel::Cleartext => "Log in first: set user name and app password in the sender",
+        };
+        write_reply(outbox, "530 5.7.0", text);
+    }
+
+    pub(super) fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
+        match self.channel {
+            Channel::StartTls => {
+                write_reply(outbox, "220 2.0.0", "Ready to start TLS");
+                self.state = State::StartTls;
+                return Some(Event::StartTls(0));
+            }
+            Channel::Tls => write_reply(outbox, "503 5.5.1", "TLS is active already"),
+            Channel::Cleartext => write_reply(outbox, "502 5.5.1", "STARTTLS is not offered here"),
+        }
+        None
+    }
+}

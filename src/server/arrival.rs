@@ -1,0 +1,128 @@
+//! A connection between accept and its own task: who the client is, and whether there is a place for it.
+//!
+//! Behind a load balancer the client is the one that the PROXY header names: `from`, the places and everything after
+//! them judge that address, and the balancer's own counts for nothing. Until the header is there the connection has no
+//! place; so few may wait for theirs.
+
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info, warn};
+
+use super::Listening;
+use super::header::{self, Header, HeaderError};
+use crate::config::{Access, Security};
+use crate::connection::{self, Connection, ConnectionPermit, Proxy};
+use crate::metrics::Rejection;
+use crate::protocol::Protocol;
+
+/// A connection that was just accepted.
+pub(super) struct Arrival {
+    pub(super) listening: Arc<Listening>,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) tcp: TcpStream,
+    /// The client, as far as it is known.
+    pub(super) peer: SocketAddr,
+    /// The load balancer in between.
+    pub(super) via: Option<IpAddr>,
+}
+
+impl Arrival {
+    /// Who may come to the listener.
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.proxy.access.get(self.listening.bound.number).cloned().unwrap_or_default()
+    }
+
+    /// Serves the client that the header names, in a task of its own.
+    pub(super) fn after_header<P: Protocol + 'static>(self) {
+        match self.listening.admission.headers.clone().try_acquire_owned() {
+            Ok(waiting) => drop(tokio::spawn(self.serve_behind_header::<P>(waiting))),
+            Err(_) => {
+                self.proxy.metrics.rejected(P::DOOR, Rejection::ProxyHeader);
+                let peer = self.peer.ip().to_canonical();
+                let complaint =
+                    format!("too many connections of {peer} wait for their PROXY protocol header");
+                self.listening.admission.complain(&complaint);
+            }
+        }
+    }
+
+    async fn serve_behind_header<P: Protocol + 'static>(mut self, waiting: OwnedSemaphorePermit) {
+        let shutdown = self.listening.shutdown.clone();
+        let read = tokio::select! {
+            biased;
+            () = shutdown.begun() => return,
+            read = header::read(&mut self.tcp) => read,
+        };
+        drop(waiting);
+        let balancer = self.peer.ip().to_canonical();
+        match read {
+            Ok(Header::From(client)) => {
+                self.peer = client;
+                self.via = Some(balancer);
+            }
+            Ok(Header::Local) => {
+                return debug!("{balancer} speaks for itself, to see whether the port is open");
+            }
+            Err(error) => {
+                if !matches!(error, HeaderError::Probe) {
+                    self.proxy.metrics.rejected(P::DOOR, Rejection::ProxyHeader);
+                }
+                return log(balancer, &error);
+            }
+        }
+        if let Some((connection, tcp, permit)) = self.admit::<P>() {
+            connection.run(tcp, permit).await;
+        }
+    }
+
+    /// The connection and its place, where the client may come and there is one.
+    pub(super) fn admit<P: Protocol>(self) -> Option<(Connection<P>, TcpStream, ConnectionPermit)> {
+        let access = self.access();
+        let Self { listening, proxy, tcp, peer, via } = self;
+        let bound = &listening.bound;
+        if !access.admits(peer.ip()) {
+            proxy.metrics.rejected(P::DOOR, Rejection::Source);
+            debug!("{peer} is closed: its address is none of the listener's `from`");
+            return None;
+        }
+        let permit = match listening.admission.enter(peer.ip(), &proxy.limits) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                proxy.metrics.rejected(P::DOOR, rejection);
+                connection::turn_away::<P>(&tcp, bound.security);
+                return None;
+            }
+        };
+        let connection = Connection::<P> {
+            proxy,
+            peer,
+            via,
+            device: access.device(peer.ip()).cloned(),
+            is_exposed: bound.security == Security::None && !bound.address.ip().is_loopback(),
+            id: connection::connection_id(),
+            security: bound.security,
+            shutdown: listening.shutdown.clone(),
+            protocol: PhantomData,
+        };
+        Some((connection, tcp, permit))
+    }
+}
+
+/// Says what is wrong with a balancer's header, and what a person does about it.
+fn log(balancer: IpAddr, error: &HeaderError) {
+    match error {
+        HeaderError::Probe => debug!("{balancer} closed the connection without a word"),
+        HeaderError::Io(_) => info!("{balancer}: {error}"),
+        HeaderError::Missing => warn!(
+            "{balancer} stands in proxy_protocol and sent no PROXY protocol header; switch it on in the balancer \
+             (send-proxy-v2), or take the address out of proxy_protocol"
+        ),
+        HeaderError::Broken(_) | HeaderError::Truncated => {
+            warn!("{balancer}: {error}; the connection is closed");
+        }
+    }
+}

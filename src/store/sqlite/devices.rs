@@ -1,0 +1,56 @@
+//! The messages of devices, counted in the database, so that processes that share it count together.
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use time::OffsetDateTime;
+
+use super::Sqlite;
+use crate::store::{DEVICE_HOUR, DeviceMessages, DeviceStore, Id, StoreError};
+
+#[async_trait]
+impl DeviceStore for Sqlite {
+    async fn count_messages(
+        &self,
+        account: &Id,
+        network: &str,
+        count: u32,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        // A clock that was set back begins another hour, rather than one that lasts.
+        let sql = "INSERT INTO device_messages (account_id, network, since, count) \
+             SELECT id, ?, ?, ? FROM accounts WHERE id = ? \
+             ON CONFLICT (account_id, network) DO UPDATE SET \
+             count = excluded.count + CASE WHEN excluded.since - since BETWEEN 0 AND ?5 THEN count ELSE 0 END, \
+             since = CASE WHEN excluded.since - since BETWEEN 0 AND ?5 THEN since ELSE excluded.since END";
+        sqlx::query(sql)
+            .bind(network)
+            .bind(now.unix_timestamp())
+            .bind(count)
+            .bind(&account.0)
+            .bind(DEVICE_HOUR.whole_seconds() - 1)
+            .execute(&self.pool()?)
+            .await?;
+        Ok(())
+    }
+
+    async fn device_messages(
+        &self,
+        account: &Id,
+        network: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceMessages>, StoreError> {
+        let sql = "SELECT since, count FROM device_messages WHERE account_id = ? AND network = ? \
+             AND ? - since BETWEEN 0 AND ?";
+        let row = sqlx::query(sql)
+            .bind(&account.0)
+            .bind(network)
+            .bind(now.unix_timestamp())
+            .bind(DEVICE_HOUR.whole_seconds() - 1)
+            .fetch_optional(&self.pool()?)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (since, count): (i64, i64) = (row.try_get("since")?, row.try_get("count")?);
+        let since = OffsetDateTime::from_unix_timestamp(since).unwrap_or(now);
+        Ok(Some(DeviceMessages { since, count: u32::try_from(count).unwrap_or(u32::MAX) }))
+    }
+}
