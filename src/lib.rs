@@ -1,4 +1,4 @@
-//! A local IMAP and submission server for mail programs that only know passwords, in front of providers that only
+//! A local IMAP, POP3 and submission server for mail programs that only know passwords, in front of providers that only
 //! accept OAuth.
 //!
 //! The data plane carries sessions. [`server`] accepts; [`connection`] runs one connection step by step:

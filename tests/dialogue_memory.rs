@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue as _, Step};
-use imap_oauth_proxy::protocol::{Channel, Credential, Limits, imap, submission};
+use imap_oauth_proxy::protocol::{Channel, Credential, Limits, imap, pop3, submission};
 use imap_oauth_proxy::secret::{Secret, random_bytes};
 use imap_oauth_proxy::wire::Buffer;
 use zeroize::Zeroizing;
@@ -34,6 +34,9 @@ fn security_row_12_no_copy_of_a_password_lingers() {
     log_in("literal", b"a LOGIN alice {32+}\r\n", b"\r\n", 100);
     log_in("behind other commands", b"a NOOP\r\nb CAPABILITY\r\nc LOGIN alice ", b"\r\n", 50);
     log_in_base64::<imap::client::Dialogue>(b"a AUTHENTICATE PLAIN ", b"\0alice\0", 9);
+    log_in_by_pop3();
+    log_in_base64::<pop3::client::Dialogue>(b"AUTH PLAIN ", b"\0alice\0", 9);
+    log_in_base64::<pop3::client::Dialogue>(b"AUTH PLAIN\r\n", b"\0recent:alice\0", 1);
     log_in_base64::<submission::client::Dialogue>(b"EHLO x\r\nAUTH PLAIN ", b"\0alice\0", 9);
     log_in_base64::<submission::client::Dialogue>(b"AUTH PLAIN\r\n", b"\0alice\0", 1);
     log_in_base64::<submission::client::Dialogue>(b"auth login YWxpY2U=\r\n", b"", 100);
@@ -48,6 +51,18 @@ fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
         assert_eq!(play::<imap::client::Dialogue>(&line, piece), 1, "{form}");
     }
     assert!(!secret.is_in_memory(), "{form}");
+}
+
+/// The same with USER and PASS.
+fn log_in_by_pop3() {
+    for piece in [1, 100] {
+        let secret = Masked::new();
+        {
+            let line = joined(&[b"CAPA\r\nUSER alice\r\nPASS ", &secret.reveal(), b"\r\n"]);
+            assert_eq!(play::<pop3::client::Dialogue>(&line, piece), 1);
+        }
+        assert!(!secret.is_in_memory(), "in pieces of {piece}");
+    }
 }
 
 /// Like [`log_in`], with a SASL message that begins with `before`: neither the password nor its base64 may

@@ -170,13 +170,17 @@ async fn passwords_are_listed_with_their_limits_and_limited_one_by_one() {
     for (words, code, cause) in [
         (&["limit", ALICE, "--name", "office"][..], 2, "--protocols <LIST>"),
         (&["limit", ALICE, "--name", "none", "--expires", ""], 1, "has no password called"),
-        (&["limit", ALICE, "--name", "office", "--protocols", "imap,pop3"], 1, "does not speak \"pop3\""),
-        (&["limit", ALICE, "--name", "office", "--protocols", "smtp"], 1, "write some of imap, submission"),
+        (&["limit", ALICE, "--name", "office", "--protocols", "imap,jmap"], 1, "does not speak \"jmap\""),
+        (
+            &["limit", ALICE, "--name", "office", "--protocols", "smtp"],
+            1,
+            "write some of imap, pop3, submission",
+        ),
         (&["limit", ALICE, "--name", "office", "--from", "192.0.2.7/24"], 1, "192.0.2.0/24 for the network"),
         (&["limit", ALICE, "--name", "office", "--from", "home"], 1, "is no network"),
         (&["limit", ALICE, "--name", "office", "--expires", "2026-01-31"], 1, "2026-01-31 is over"),
         (&["create", ALICE, "--name", "x", "--expires", "soon"], 1, "YYYY-MM-DD"),
-        (&["create", ALICE, "--name", "x", "--protocols", "pop3"], 1, "does not speak \"pop3\""),
+        (&["create", ALICE, "--name", "x", "--protocols", "jmap"], 1, "does not speak \"jmap\""),
     ] {
         let ran = site.run(&[&["passwords"], words].concat()).await;
         assert!(ran.code == code && ran.err.contains(cause), "{words:?}: {ran:?}");

@@ -465,7 +465,7 @@ async fn one_session_a_mailbox_and_another_waits_for_a_moment() {
     });
     let mut client = serving.pop3().await;
     let answer = log_in(&mut client, &settings).await;
-    assert!(answer.starts_with("-ERR [IN-USE] This account has 1 connections open"), "{answer:?}");
+    assert!(answer.starts_with("-ERR [IN-USE] This account has a session open already"), "{answer:?}");
     drop(waiting);
     assert_eq!(log_in(&mut client, &settings).await, "+OK Welcome.");
 }
@@ -495,6 +495,7 @@ async fn no_quit_is_ever_made_up() {
     // A check, which looks into the mailbox.
     let ran = site.run(&["check", ALICE]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("the mailbox opens; no message was fetched"), "{ran:?}");
     assert!(last(&site).heard.contains(&"STAT".to_owned()), "{:?}", last(&site));
     let stats = controls.stats();
     assert_eq!((stats.pop3_quits, controls.messages(ALICE, "INBOX").len()), (0, 1));

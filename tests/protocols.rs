@@ -259,9 +259,10 @@ async fn what_cannot_be_asked_for_is_one_clear_error() {
     let site = Site::new().await;
     for (words, code, said) in [
         (&["authorize", ALICE, "--protocols", "imap,submission"][..], 1, "has no server for SMTP submission"),
-        (&["authorize", ALICE, "--protocols", "pop3"], 2, "pop3"),
+        (&["authorize", ALICE, "--protocols", "imap,pop3"], 1, "has no server for POP3"),
+        (&["authorize", ALICE, "--protocols", "jmap"], 2, "jmap"),
         (&["authorize", ALICE, "--protocols", ""], 2, "--protocols"),
-        (&["check", "--protocol", "pop3"], 2, "imap, submission"),
+        (&["check", "--protocol", "jmap"], 2, "imap, pop3, submission"),
     ] {
         let ran = site.run(words).await;
         assert!(ran.code == code && ran.err.contains(said), "{words:?}: {ran:?}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox::mail::Client;
-use sandbox::{pattern, smtp};
+use sandbox::{pattern, pop3, smtp};
 use tokio::task::JoinSet;
 
 use super::measure::{Tree, percentile};
@@ -146,6 +146,36 @@ async fn send_one(client: &mut smtp::Client, size: u64) {
     assert_eq!(reply.code(), 250, "{reply:?}");
 }
 
+/// CPU seconds a GiB in messages of 32 KiB, fetched by POP3 over 8 connections.
+pub async fn retrieve(peer: &Peer, octets: u64) -> f64 {
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = peer.connect_to_fetch().await;
+        peer.say_pass(&mut client).await;
+        // The messages of the bench lie behind those that every mailbox has.
+        let all = client.list("LIST").await.len() as u64;
+        let first = all - SMALL_COUNT + 1;
+        let length = octets_of(&mut client, first).await;
+        clients.push((client, first, length));
+    }
+    let each = octets / SMALL / 8;
+    let spent = cost(peer.tree(), clients, move |(mut client, first, length)| async move {
+        for number in 0..each {
+            let status = client.command(&format!("RETR {}", first + number % SMALL_COUNT)).await;
+            assert!(status.starts_with("+OK"), "{status}");
+            client.octets(length).await;
+        }
+    })
+    .await;
+    spent / ((each * 8 * SMALL) as f64 / GIB)
+}
+
+/// What comes behind the first line of the answer to RETR.
+async fn octets_of(client: &mut pop3::Client, number: u64) -> usize {
+    let lines = client.list(&format!("RETR {number}")).await;
+    lines.iter().map(|line| line.len() + 2).sum::<usize>() + ".\r\n".len()
+}
+
 /// NOOPs over `connections`: CPU µs for each, and the mean, median and 99th percentile of the round trip in
 /// µs.
 pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
@@ -188,6 +218,17 @@ pub async fn login_to_send(peer: &Arc<Peer>, count: usize) -> f64 {
         let mut client = peer.connect_to_send().await;
         if let Login::Password(_) = peer.login {
             peer.say_auth(&mut client).await;
+        }
+    })
+    .await
+}
+
+/// The same by POP3.
+pub async fn login_to_fetch(peer: &Arc<Peer>, count: usize) -> f64 {
+    logins(peer, count, |peer| async move {
+        let mut client = peer.connect_to_fetch().await;
+        if let Login::Password(_) = peer.login {
+            peer.say_pass(&mut client).await;
         }
     })
     .await

@@ -65,11 +65,14 @@ async fn site() -> (Site, String) {
         load::SMALL_COUNT as usize,
         load::SMALL as usize,
     );
-    let builder = builder.submission();
+    let inbox = (load::SMALL_COUNT as usize, load::SMALL as usize);
+    let builder = builder.big_mailbox(ALICE, "INBOX", inbox.0, inbox.1).submission().pop3();
     let limits = "[limits]\nconnections = 20000\nconnections_per_address = 20000\n";
     let site = Site::with_config(builder, limits).await;
     // Sent messages are counted and not kept.
     site.sandbox.controls().submission(|submission| submission.sink_above = 0);
+    // Real mailboxes take one session each; the bench has one mailbox.
+    site.configure_provider("pop3_max_connections_per_account = 64");
     let settings = site.authorize(ALICE).await;
     let password = settings["password"].as_str().unwrap().to_owned();
     (site, password)
@@ -98,7 +101,11 @@ async fn ours(what: &str) {
             "send" => load::send(&peer, octets / 4, load::SMALL).await,
             "send8m" => load::send(&peer, octets, load::LARGE).await,
             "auth" => load::login_to_send(&peer, setting("LOGINS", 800) as usize).await,
-            _ => panic!("figures: down, down8, up, up8, small, noop, login, idle, send, send8m, auth"),
+            "retr" => load::retrieve(&peer, octets / 4).await,
+            "pass" => load::login_to_fetch(&peer, setting("LOGINS", 800) as usize).await,
+            _ => panic!(
+                "figures: down, down8, up, up8, small, noop, login, idle, send, send8m, auth, retr, pass"
+            ),
         };
         println!("round {round}: {cost:.3}");
     }
@@ -129,6 +136,8 @@ async fn table() {
         ("CPU-s per GiB sent in 32 KiB messages", 0.65),
         ("CPU-s per GiB sent in 8 MiB messages", 0.65),
         ("CPU-ms per login of a sender", 0.6),
+        ("CPU-s per GiB fetched by POP3 in 32 KiB messages", 0.65),
+        ("CPU-ms per login by POP3", 0.6),
     ];
     let mut rows: Vec<Row> =
         names.iter().map(|&(name, goal)| Row { name, goal, figures: vec![Vec::new(); all.len()] }).collect();
@@ -152,6 +161,8 @@ async fn table() {
                 load::send(peer, octets / 4, load::SMALL).await,
                 load::send(peer, octets, load::LARGE).await,
                 load::login_to_send(peer, logins).await,
+                load::retrieve(peer, octets / 4).await,
+                load::login_to_fetch(peer, logins).await,
             ];
             eprintln!("round {round} of {rounds}, {}: {figures:.2?}", peer.name);
             rows.iter_mut().zip(figures).for_each(|(row, figure)| row.figures[at].push(figure));

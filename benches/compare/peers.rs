@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sandbox::mail::Client;
-use sandbox::smtp;
+use sandbox::{pop3, smtp};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -26,6 +26,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The address for sending mail.
     pub submission: SocketAddr,
+    /// Where mail is fetched by POP3.
+    pub pop3: SocketAddr,
     pub tls: Arc<ClientConfig>,
     /// How to log in after the greeting.
     pub login: Login,
@@ -93,6 +95,24 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// A POP3 client's connection, greeted.
+    pub async fn connect_to_fetch(&self) -> pop3::Client {
+        let client = pop3::Client::connect_patiently(self.pop3, &self.tls, PATIENCE).await;
+        assert!(client.greeting.starts_with("+OK"), "{}: {}", self.name, client.greeting);
+        client
+    }
+
+    /// USER and PASS, or AUTH.
+    pub async fn say_pass(&self, client: &mut pop3::Client) {
+        let answer = match &self.login {
+            Login::Password(password) => client.user_pass(ALICE, password).await,
+            Login::Token(token) => client.xoauth2(ALICE, token).await,
+        };
+        assert!(answer.starts_with("+OK"), "{}: {answer}", self.name);
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         // nginx's workers end with their master, but only if the master gets SIGTERM.
@@ -126,10 +146,12 @@ pub async fn proxy(site: &Site, password: &str) -> Peer {
     let ca = CertificateDer::from_pem_file(ready["ca_file"].as_str().unwrap()).unwrap();
     let listener = |at: usize| ready["listeners"][at]["address"].as_str().unwrap().parse().unwrap();
     assert_eq!(ready["listeners"][1]["protocol"], "submission");
+    assert_eq!(ready["listeners"][2]["protocol"], "pop3");
     Peer {
         name: "ours",
         address: listener(0),
         submission: listener(1),
+        pop3: listener(2),
         tls: trusting(ca),
         login: Login::Password(password.to_owned()),
         child,
@@ -142,12 +164,13 @@ pub async fn relays(site: &Site) -> Vec<Peer> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(directory.join("relay.pem"), cert.pem() + &signing_key.serialize_pem()).unwrap();
-    let providers = [site.sandbox.imap_address(), site.sandbox.submission().0];
+    let sandbox = &site.sandbox;
+    let providers = [sandbox.imap_address(), sandbox.submission().0, sandbox.pop3().0];
     let ca = site.sandbox.ca_file().display().to_string();
     let here = directory.display().to_string();
     let mut peers = Vec::new();
 
-    let ports = [free_port(), free_port()];
+    let ports = [free_port(), free_port(), free_port()];
     let servers: String = ports
         .iter()
         .zip(&providers)
@@ -171,8 +194,8 @@ pub async fn relays(site: &Site) -> Vec<Peer> {
     std::fs::write(&file, nginx).unwrap();
     peers.extend(start("nginx", "nginx", &arguments, directory, ports, cert.der(), site).await);
 
-    let ports = [free_port(), free_port()];
-    let services: String = ["imap", "smtp"]
+    let ports = [free_port(), free_port(), free_port()];
+    let services: String = ["imap", "smtp", "pop3"]
         .iter()
         .zip(ports.iter().zip(&providers))
         .map(|(name, (port, provider))| {
@@ -199,7 +222,7 @@ async fn start(
     program: &str,
     arguments: &[&str],
     directory: &Path,
-    ports: [u16; 2],
+    ports: [u16; 3],
     certificate: &CertificateDer<'static>,
     site: &Site,
 ) -> Option<Peer> {
@@ -214,9 +237,9 @@ async fn start(
         println!("{program} is not installed and left out");
         return None;
     };
-    let [address, submission] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let [address, submission, pop3] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let login = Login::Token(site.sandbox.controls().access_token(ALICE));
-    let mut peer = Peer { name, address, submission, tls: trusting(certificate.clone()), login, child };
+    let mut peer = Peer { name, address, submission, pop3, tls: trusting(certificate.clone()), login, child };
     while tokio::net::TcpStream::connect(address).await.is_err() {
         if let Some(status) = peer.child.try_wait().unwrap() {
             let words = std::fs::read_to_string(directory.join(format!("{program}.err"))).unwrap();

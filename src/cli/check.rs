@@ -187,6 +187,7 @@ fn detail(found: &Finding) -> String {
             format!("{title} accepts the token for {mailbox}, with the name of {name}")
         }
         Finding::Folders(folders) => format!("the mailbox has {folders}"),
+        Finding::Open => "the mailbox opens; no message was fetched".to_owned(),
         Finding::Left => "the session is over; no message was sent".to_owned(),
     }
 }

@@ -64,7 +64,7 @@ pub(super) enum Command {
 
 #[derive(clap::Args)]
 pub(super) struct LimitArguments {
-    /// What it opens: a list of imap and submission, such as "imap,submission". Without this limit: all
+    /// What it opens: a list of imap, pop3 and submission, such as "imap,submission". Without this limit: all
     #[arg(long, value_name = "LIST")]
     protocols: Option<String>,
     /// Where it may be used from, such as 192.168.7.0/24 or one address; can be given several times. Without this

@@ -128,12 +128,11 @@ pub(super) fn stopping() -> Denial {
 }
 
 pub(super) fn too_many_sessions(limit: u32) -> Denial {
-    Denial::new(
-        Code::InUse,
-        format!(
-            "This account has {limit} connections open, as many as its provider allows; close other mail programs or try again later"
-        ),
-    )
+    let open = match limit {
+        1 => "a session open already, and its provider allows one at a time".to_owned(),
+        limit => format!("{limit} connections open, as many as its provider allows"),
+    };
+    Denial::new(Code::InUse, format!("This account has {open}; close other mail programs or try again later"))
 }
 
 pub(super) fn unknown_provider(cause: &Cause) -> Denial {

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         let refused = |judged: Result<Change, Error>| judged.unwrap_err().to_string();
-        assert!(refused(judged(Some("imap,pop3"), &[], None)).contains("does not speak \"pop3\""));
+        assert!(refused(judged(Some("imap,jmap"), &[], None)).contains("does not speak \"jmap\""));
         assert!(refused(judged(Some("smtp"), &[], None)).contains("does not speak \"smtp\""));
         assert!(refused(judged(Some("imap,"), &[], None)).contains("does not speak \"\""));
         for text in ["192.0.2.0/33", "everywhere", "192.0.2", "192.0.2.0/-1", "192.0.2.0 /24", "fe80::1%eth0"]

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::step::{Finding, PATIENCE, Steps};
-use crate::config::{Endpoint, Names};
+use crate::config::{Door, Endpoint, Names};
 use crate::control::error::Error;
 use crate::control::proof::sign_in;
 use crate::secret::Secret;
@@ -100,13 +100,15 @@ pub(super) async fn opens(
     let (title, mailbox) = (title.to_owned(), names.account.to_owned());
     steps.done("sign-in", Some(started), Ok(Finding::SignedIn { title, mailbox, name }));
     let (door, started) = (dialler.service.door, Instant::now());
+    let look = if door == Door::Pop3 { "mailbox" } else { "folders" };
     match timeout(PATIENCE, door.look_in(&mut session)).await {
         Ok(Ok(Some(folders))) => steps.done("folders", Some(started), Ok(Finding::Folders(folders))),
+        Ok(Ok(None)) if door == Door::Pop3 => steps.done(look, Some(started), Ok(Finding::Open)),
         Ok(Ok(None)) => steps.done("quit", Some(started), Ok(Finding::Left)),
-        Ok(Err(not_listed)) => steps.done("folders", Some(started), Err(not_listed.into())),
+        Ok(Err(not_listed)) => steps.done(look, Some(started), Err(not_listed.into())),
         Err(_) => {
             let (endpoint, command) = (endpoint(), door.look_command());
-            steps.done("folders", Some(started), Err(Error::SilentLook { endpoint, command }))
+            steps.done(look, Some(started), Err(Error::SilentLook { endpoint, command }))
         }
     }
 }

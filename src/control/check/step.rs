@@ -82,6 +82,8 @@ pub(crate) enum Finding {
     Folders(usize),
     /// The server was left, and there is nothing else to look at.
     Left,
+    /// The mailbox opened, which has no folders at this door.
+    Open,
 }
 
 /// The steps so far.

@@ -8,19 +8,19 @@
 //! The greeting holds no `<…>`, so that no client tries APOP, for which the proxy would need the password itself.
 //! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
 
+mod login;
+
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::RECENT;
 use super::answer::{write_denial, write_err, write_list, write_ok};
 use super::command::{self, Command};
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end, without_end};
 use crate::protocol::meter::Meter;
-use crate::protocol::sasl::exchange::{Expects, NAME_LIMIT, Turn, WrongLine};
-use crate::protocol::sasl::{secret_text_of, text_of};
-use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, Promises};
+use crate::protocol::sasl::exchange::Expects;
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
 /// What is told of, besides what all providers keep, whoever they are: the codes in our own refusals.
@@ -37,7 +37,7 @@ pub struct Dialogue {
     search: LineSearch,
     /// What USER said, until PASS comes.
     name: Option<Zeroizing<Vec<u8>>>,
-    /// Whether the login's name began with [`RECENT`].
+    /// Whether the login's name began with `recent:`.
     recent: bool,
 }
 
@@ -244,95 +244,6 @@ impl Dialogue {
             Channel::Cleartext => write_err(outbox, "STLS is not offered here"),
         }
         None
-    }
-
-    /// Answered alike whether there is such an account or not.
-    fn user(&mut self, name: &[u8], outbox: &mut Buffer) {
-        self.name = None;
-        if self.channel == Channel::StartTls {
-            return write_err(outbox, STLS_FIRST);
-        }
-        match name.len() {
-            0 => write_err(outbox, "USER takes the user name"),
-            1..=NAME_LIMIT => {
-                self.name = Some(Zeroizing::new(name.to_vec()));
-                write_ok(outbox, "Send the password");
-            }
-            _ => write_err(outbox, &WrongLine::NameTooLong.to_string()),
-        }
-    }
-
-    fn pass(&mut self, password: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        if self.channel == Channel::StartTls {
-            write_err(outbox, STLS_FIRST);
-            return None;
-        }
-        let Some(name) = self.name.take() else {
-            write_err(outbox, "Say USER with the user name first");
-            return None;
-        };
-        Some(self.login(Login { name: text_of(&name), password: secret_text_of(password) }))
-    }
-
-    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, outbox: &mut Buffer) -> Option<Event> {
-        self.name = None;
-        if self.channel == Channel::StartTls {
-            write_err(outbox, STLS_FIRST);
-            return None;
-        }
-        let Some(expects) = Expects::first_of(mechanism) else {
-            write_err(outbox, "Only the mechanism PLAIN, or USER and PASS, are supported here");
-            return None;
-        };
-        match initial {
-            // An empty initial response says nothing that could be a login, so it gets the question.
-            None | Some(b"=") => self.ask(expects, outbox),
-            Some(response) => self.response(expects, response, outbox),
-        }
-    }
-
-    /// Sends the challenge that asks for the next line.
-    fn ask(&mut self, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
-        for part in ["+ ", expects.challenge(), "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        self.state = State::Sasl(expects);
-        None
-    }
-
-    /// A line of an AUTH exchange.
-    fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match line {
-            b"*" => {
-                write_err(outbox, "AUTH cancelled");
-                None
-            }
-            _ => self.response(expects, line, outbox),
-        }
-    }
-
-    /// A SASL response in base64, initial or not.
-    fn response(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
-        match expects.take(line) {
-            Turn::Ask(expects) => self.ask(expects, outbox),
-            Turn::Login(login) => Some(self.login(login)),
-            Turn::Wrong(wrong) => {
-                write_err(outbox, &wrong.to_string());
-                None
-            }
-        }
-    }
-
-    /// Hands a login out. What stands before the name for the provider is no part of it.
-    fn login(&mut self, mut login: Login) -> Event {
-        let is_recent =
-            |name: &str| name.get(..RECENT.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(RECENT));
-        self.recent = is_recent(&login.name);
-        if self.recent {
-            login.name.drain(..RECENT.len());
-        }
-        self.state = State::Login;
-        Event::Login(login)
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {

@@ -99,7 +99,7 @@ impl<'a> SignIn<'a> {
                 return Err(turned_away(text, self.heard.take()));
             }
             (State::Capa, Status::Err(_)) => {
-                self.say_auth(self.credential.mechanisms.first().copied(), outbox)?
+                self.say_auth(self.credential.mechanisms.first().copied(), outbox)?;
             }
             (State::Prompt { .. }, Status::Challenge(_)) => self.send_message(outbox),
             (State::Prompt { .. }, Status::Err(text)) => return Err(not_understood(text, self.heard.take())),

@@ -1,6 +1,6 @@
 //! The POP3 server: RFC 1939 with CAPA, STLS and AUTH as Gmail and Exchange speak it, over TLS or after STLS.
 //!
-//! `session` reads like a conversation; `login` judges AUTH; `maildrop` is the INBOX as it was at the login; `malice`
+//! `session` reads like a conversation; `login` judges AUTH; `transaction` is what comes behind it; `maildrop` is the INBOX as it was at the login; `malice`
 //! is everything that no honest server does; `flavour` has the words.
 
 mod flavour;
@@ -8,6 +8,7 @@ mod login;
 mod maildrop;
 mod malice;
 mod session;
+mod transaction;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,9 +22,14 @@ impl Client {
     /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and takes its
     /// greeting.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
-        let mut lines = smtp::Client::silent(address).await;
-        lines.begin_tls(tls).await.expect("a TLS handshake");
-        let greeting = lines.line().await;
+        Self::connect_patiently(address, tls, crate::PATIENCE).await
+    }
+
+    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
+        // A greeting is one line in both protocols.
+        let lines = smtp::Client::connect_patiently(address, tls, patience).await;
+        let greeting = lines.greeting.lines.first().cloned().unwrap_or_default();
         Self { lines, greeting }
     }
 

@@ -11,9 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Server;
 use super::flavour::{Dialect, mechanisms};
-use super::maildrop::{Maildrop, stuffed, top};
-use crate::imap::mailbox::Body;
-use crate::pattern;
+use super::maildrop::Maildrop;
 use crate::state::Order;
 use crate::stats::Pop3Session;
 use crate::switches::{Pop3Step, Pop3Switches, Security};
@@ -121,82 +119,6 @@ impl Session {
         let Some(gate) = self.enter(step).await? else { return Ok(()) };
         self.transaction(verb, rest).await?;
         self.leave(gate).await
-    }
-
-    /// A command of the TRANSACTION state (RFC 1939 §5).
-    async fn transaction(&mut self, verb: &str, rest: &str) -> Flow {
-        let Some(user) = &mut self.user else { return Ok(()) };
-        let mut numbers = rest.split(' ').map(|word| word.parse::<usize>().ok());
-        let number = numbers.next().flatten();
-        let said = match (verb, number) {
-            ("STAT", _) => {
-                let (count, octets) = user.maildrop.figures();
-                format!("+OK {count} {octets}")
-            }
-            ("LIST" | "UIDL", _) => {
-                let all = if verb == "LIST" { user.maildrop.sizes() } else { user.maildrop.ids() };
-                return self.list(&all, number);
-            }
-            ("RETR" | "TOP", Some(number)) => match user.maildrop.body(number) {
-                Some(body) => {
-                    let lines = numbers.next().flatten().filter(|_| verb == "TOP");
-                    return self.message(&body, lines).await;
-                }
-                None => "-ERR no such message".to_owned(),
-            },
-            ("DELE", Some(number)) if user.maildrop.delete(number) => "+OK marked for deletion".to_owned(),
-            ("DELE", _) => "-ERR no such message".to_owned(),
-            ("RSET", _) => {
-                user.maildrop.reset();
-                "+OK".to_owned()
-            }
-            ("NOOP", _) => "+OK".to_owned(),
-            _ => "-ERR Unknown command.".to_owned(),
-        };
-        self.transport.put_line(said);
-        Ok(())
-    }
-
-    fn list(&mut self, all: &[(usize, String)], number: Option<usize>) -> Flow {
-        match number {
-            Some(number) => match all.iter().find(|(own, _)| *own == number) {
-                Some((number, what)) => self.transport.put_line(format!("+OK {number} {what}")),
-                None => self.transport.put_line("-ERR no such message"),
-            },
-            None => {
-                self.transport.put_line(format!("+OK {} messages", all.len()));
-                for (number, what) in all {
-                    self.transport.put_line(format!("{number} {what}"));
-                }
-                self.transport.put_line(".");
-            }
-        }
-        Ok(())
-    }
-
-    /// The octets of a huge message are the pattern's, and go as they are.
-    async fn message(&mut self, body: &Body, lines: Option<usize>) -> Flow {
-        self.transport.put_line("+OK message follows");
-        match body {
-            Body::Huge { header, octets } if lines.is_none() => {
-                self.transport.put(header);
-                let mut sent = 0;
-                while sent < *octets {
-                    let chunk = pattern::chunk(sent, octets - sent);
-                    self.transport.put(chunk);
-                    self.transport.flush().await?;
-                    sent += chunk.len() as u64;
-                }
-                self.transport.put("\r\n");
-            }
-            body => {
-                let whole = body.readable();
-                let part = lines.map_or(whole, |lines| top(whole, lines));
-                self.transport.put(stuffed(part));
-            }
-        }
-        self.transport.put_line(".");
-        Ok(())
     }
 
     async fn capabilities(&mut self) -> Flow {
