@@ -84,7 +84,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
     ("ring", &["tls"]),
-    ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("tokio_socks", &["upstream"]),
 ];

@@ -21,12 +21,8 @@ use tokio::task::JoinSet;
 /// A revocation holds for running sessions within this.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Sends a statement to the site's database, as no command would.
-async fn tamper(site: &Site, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
-    let mut database = options.connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+async fn tamper(site: &Site, sql: &str) {
+    site.tamper(sql, &[]).await;
 }
 
 /// A site whose access token for Alice has just ended.
