@@ -153,7 +153,7 @@ impl Teller {
                 let clients = self.of_client(provider).await?;
                 if clients.iter().any(news::is_told_of_client) {
                     // That event named all accounts, so it covers these grants too.
-                    return self.remember(&members).await;
+                    return self.remember(&members, None).await;
                 }
                 others.extend(clients.into_iter().flat_map(|grant| grant.accounts));
             }
@@ -211,18 +211,17 @@ impl Teller {
         if !self.delivery.deliver(&event).await {
             return Ok(());
         }
-        self.remember(&claimed).await?;
         let actor = Actor { surface: "serve".to_owned(), user: None, uid: None };
         let deed = event.event.to_owned();
-        let act = Act { deed, accounts: event.accounts, about: event.reason, actor };
-        self.store.record(&act, now).await
+        let act = Act { deed, accounts: event.accounts, about: event.reason, actor, at: now };
+        self.remember(&claimed, Some(&act)).await
     }
 
-    /// Records in the rows that `members`, which share one cause, are reported.
-    async fn remember(&self, members: &[Member]) -> Result<(), StoreError> {
+    /// Writes down that all `members`, which have one cause, are told, and the telling where there was one.
+    async fn remember(&self, members: &[Member], act: Option<&Act>) -> Result<(), StoreError> {
         let Some(first) = members.first() else { return Ok(()) };
         let ids: Vec<&Id> = members.iter().map(|member| &member.grant.id).collect();
-        self.store.set_told(&ids, first.news.mark()).await
+        self.store.set_told(&ids, first.news.mark(), act).await
     }
 }
 

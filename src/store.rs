@@ -38,28 +38,31 @@ pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;
+use sqlite::Unmigrated;
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
+#[cfg(test)]
+pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
 
-/// Opens the store in `database`, making or migrating it as needed. The caller holds the state directory's
-/// lock, so that two processes never migrate at once.
+/// Opens the store in `database`, making it where it is missing. The caller holds the state directory's lock until it
+/// has the store, so that two processes never migrate at once.
 pub async fn open(database: &Path) -> Result<Opening, StoreError> {
-    let store = Sqlite::open(database).await?;
-    let is_new = store.sealed_settings().await?.is_empty();
-    Ok(Opening { store, is_new })
+    let store = Unmigrated::open(database).await?;
+    Ok(Opening { is_new: store.is_new(), store })
 }
 
-/// A store that is open, while it is not known yet which keys open what is in it.
+/// A store that is open and as it was, while it is not known yet which keys open what is in it.
 pub struct Opening {
-    store: Sqlite,
+    store: Unmigrated,
     /// Whether nothing is sealed in it, so that any key will do.
     pub is_new: bool,
 }
 
 impl Opening {
-    /// The store. `judge` looks at what is sealed in a database that takes the place of this one.
-    pub fn judged_by(self, judge: Judge) -> Arc<dyn Store> {
-        Arc::new(self.store.judged_by(judge))
+    /// The store, migrated where it is of an earlier version. `judge` looks at what is sealed in it before that, and
+    /// in a database that takes the place of this one.
+    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::new(self.store.migrate(Some(judge)).await?))
     }
 }
 
@@ -79,6 +82,9 @@ impl fmt::Display for Id {
         f.write_str(&self.0)
     }
 }
+
+/// What SQLite says where a write finds no room.
+const SQLITE_FULL: &str = "13";
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -103,20 +109,21 @@ pub enum StoreError {
     /// The administrator's: the state directory or its database cannot be used.
     #[error("{0}")]
     Unusable(String),
-    /// The database refused: full disk, read-only, locked for too long.
+    /// The administrator's: there is no room for what was to be written.
+    #[error("the disk that the store is on is full, and nothing was written; make room there and try again")]
+    Full,
+    /// The database refused: read-only, locked for too long, a disk that fails.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error.into())
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match code.as_deref() {
+            Some(SQLITE_FULL) => Self::Full,
+            _ => Self::Failed(error.into()),
+        }
     }
 }
 

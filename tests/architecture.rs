@@ -87,7 +87,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("proxy_header", &["server"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
-    ("rusqlite", &["store"]),
+
     ("sqlx", &["store"]),
     ("tokio_socks", &["upstream"]),
 ];

@@ -29,7 +29,6 @@ async fn hostile_store() -> (Site, Value) {
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
     site.authorize(BOB).await;
-    let store = rusqlite::Connection::open(site.state().join("store.sqlite")).unwrap();
     for sql in [
         "UPDATE grants SET owner = owner || ?1, scopes = scopes || ' ' || ?1, last_error = ?1 WHERE owner LIKE 'alice%'",
         "UPDATE accounts SET last_login_from = ?1, troubles = json_object('imap', json_object('trouble', \
@@ -44,7 +43,7 @@ async fn hostile_store() -> (Site, Value) {
         "UPDATE passwords SET name = name || ?1, last_used_from = ?1, protocols = 'imap,' || ?1",
         "INSERT INTO login_names (folded, name, account_id) SELECT 'hostile', ?1, id FROM accounts WHERE name LIKE 'alice%'",
     ] {
-        assert_ne!(store.execute(sql, [HOSTILE]).unwrap(), 0, "{sql}");
+        assert_ne!(site.tamper(sql, &[HOSTILE]).await, 0, "{sql}");
     }
     (site, settings)
 }

@@ -21,12 +21,8 @@ use tokio::task::JoinSet;
 /// A revocation ends running sessions within this time.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Runs a statement on the site's database that no command would run.
-async fn tamper(site: &Site, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
-    let mut database = options.connect().await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+async fn tamper(site: &Site, sql: &str) {
+    site.tamper(sql, &[]).await;
 }
 
 /// A site whose access token for Alice has just expired.

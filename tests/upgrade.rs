@@ -183,6 +183,57 @@ async fn after_an_upgrade_passwords_open_what_they_opened_before() {
     assert!(!answer.contains("passwords limit"), "the password opens it: {answer}");
 }
 
+/// How many migrations the store has seen.
+async fn migrations(site: &Site) -> i64 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
+    let mut store = options.connect().await.unwrap();
+    let count = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&mut store).await;
+    store.close().await.unwrap();
+    count.unwrap()
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_the_store_to_the_version_before() {
+    let (site, _) = left_behind().await;
+    let good = std::fs::read_to_string(&site.config).unwrap();
+    let taker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taker.local_addr().unwrap();
+    let with = |table: &str| good.replacen("[[listeners]]", &format!("{table}\n[[listeners]]"), 1);
+    let address = format!("address = \"{taken}\"");
+    let key = site.state().join("master.key");
+    let own_key = std::fs::read(&key).unwrap();
+    let other = Site::with(Sandbox::builder()).await;
+    assert_eq!(other.run(&["keys", "recipient"]).await.code, 0);
+    let other_key = std::fs::read(other.state().join("master.key")).unwrap();
+    let cases = [
+        (good.replacen("127.0.0.1:0", &taken.to_string(), 1), &own_key, taken.to_string()),
+        (with(&format!("[metrics]\n{address}")), &own_key, taken.to_string()),
+        (with(&format!("[callback]\n{address}")), &own_key, taken.to_string()),
+        (with("[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\""), &own_key, "own.pem".to_owned()),
+        (good.clone(), &other_key, "cannot be opened".to_owned()),
+    ];
+    for (config, with_key, cause) in cases {
+        std::fs::write(&site.config, &config).unwrap();
+        std::fs::write(&key, with_key).unwrap();
+        let ran = site.run(&["serve"]).await;
+        assert!(ran.code == 1 && ran.err.contains(&cause), "{ran:?}\n{config}");
+        assert_eq!(migrations(&site).await, 3, "{ran:?}");
+    }
+    std::fs::write(&site.config, &good).unwrap();
+    std::fs::write(&key, &own_key).unwrap();
+    site.serve().await.stop().await;
+    assert!(migrations(&site).await > 3);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_named_so() {
+    let site = Site::new().await;
+    site.authorize("alice@example.com").await;
+    site.tamper("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 7", &[]).await;
+    let ran = site.run(&["tokens", "list"]).await;
+    assert!(ran.code == 1 && ran.err.contains("is of a newer version of this program"), "{ran:?}");
+}
+
 #[tokio::test]
 async fn after_an_upgrade_logins_go_on() {
     let (site, expected) = left_behind().await;

@@ -110,8 +110,9 @@ mod tests {
             grant: Granted::New(Box::new(grant)),
             id,
             password: Some(password.clone()),
+            disabled: false,
         };
-        store.authorize(&authorization).await.unwrap();
+        store.authorize(&authorization, &[]).await.unwrap();
 
         let session = accounts.sessions.enter(&password.id, None);
         let mut seen = None;

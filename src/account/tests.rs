@@ -5,7 +5,7 @@ use time::macros::date;
 
 use super::*;
 use crate::secret::Sealer;
-use crate::store::{Authorization, Granted, Id, LastRefusal, Limits, Right, SignInAs, Sqlite};
+use crate::store::{Authorization, Granted, Id, LastRefusal, Limits, Right, SignInAs, Sqlite, any_act};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 const ALICE: &str = "alice@example.com";
@@ -36,8 +36,9 @@ async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
         grant: Granted::New(Box::new(Grant::new(Id::random(), "gmail", ALICE, Right::Application, now))),
         id: account,
         password: Some(chosen),
+        disabled: false,
     };
-    store.authorize(&authorization).await.unwrap();
+    store.authorize(&authorization, &[]).await.unwrap();
     accounts
 }
 
@@ -107,7 +108,13 @@ async fn alice(accounts: &Accounts) -> Account {
 
 /// Limits Alice's chosen password.
 async fn limit(accounts: &Accounts, limits: Limits) {
-    assert!(accounts.store.limit_password(&alice(accounts).await.id, "chosen", &limits).await.unwrap());
+    assert!(
+        accounts
+            .store
+            .limit_password(&alice(accounts).await.id, "chosen", &limits, &any_act())
+            .await
+            .unwrap()
+    );
 }
 
 /// A generated password for Alice.
@@ -123,7 +130,7 @@ async fn generated(accounts: &Accounts, limits: Limits) -> String {
         last_used_at: None,
         last_used_from: None,
     };
-    accounts.store.add_password(&row).await.unwrap();
+    accounts.store.add_password(&row, &any_act()).await.unwrap();
     password.expose().to_owned()
 }
 
@@ -175,7 +182,7 @@ async fn a_right_password_is_told_that_it_ended_and_that_its_account_is_disabled
     let verdict = patiently(&accounts, Door::Submission, CHOSEN, HOME).await;
     assert!(matches!(&verdict, Verdict::Barred(Barred { by: Bar::Ended(day), .. }) if *day == over));
 
-    accounts.store.set_disabled(&alice(&accounts).await.id, true).await.unwrap();
+    accounts.store.set_disabled(&alice(&accounts).await.id, true, &any_act()).await.unwrap();
     let verdict = patiently(&accounts, Door::Imap, CHOSEN, HOME).await;
     assert!(matches!(verdict, Verdict::Barred(Barred { by: Bar::Disabled, .. })), "{verdict:?}");
     let verdict = patiently(&accounts, Door::Imap, "wrong", HOME).await;

@@ -38,9 +38,9 @@ struct Listed {
 }
 
 impl From<TrailEntry> for Listed {
-    fn from(TrailEntry { at, act, .. }: TrailEntry) -> Self {
+    fn from(TrailEntry { act, .. }: TrailEntry) -> Self {
         Self {
-            at: rfc3339(Some(at)),
+            at: rfc3339(Some(act.at)),
             event: act.deed,
             account: act.accounts.first().cloned(),
             accounts: act.accounts,

@@ -59,10 +59,11 @@ async fn serve(
     sockets: &Sockets,
 ) -> Result<Done, Failure> {
     let mut told = Told::listen()?;
+    // First: it leaves the store alone, which the version before goes on with where this one cannot serve.
+    let prepared = Prepared::new(&config, sockets)?;
     let installation = Installation::open(config).await?;
-    let prepared = Prepared::new(&installation.config, sockets)?;
     let ready = ReadyFile::new(&prepared);
-    let mut serving = prepared.start(&installation, command_line, sockets).await?;
+    let mut serving = prepared.start(&installation, command_line).await?;
     sockets.close_unused();
     // Who waits for the ready file may ask at once.
     told.upgrades.asked = serving.upgrades.take();

@@ -33,8 +33,8 @@ pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountRow>,
 pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     let _removing = Uninterrupted::begin();
-    installation.store.remove_account(&account.id).await?;
-    installation.record(Deed::Removed, &[&account.name], None).await;
+    let act = installation.act(Deed::Removed, &[&account.name], None);
+    installation.store.remove_account(&account.id, &act).await?;
     Ok(account)
 }
 
@@ -49,8 +49,8 @@ pub(crate) async fn alias(
     check_login_name(alias)?;
     let account = installation.exact_account(name).await?.account;
     check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
-    installation.store.add_alias(&account.id, alias).await?;
-    installation.record(Deed::AliasAdded, &[&account.name], Some(alias)).await;
+    let act = installation.act(Deed::AliasAdded, &[&account.name], Some(alias));
+    installation.store.add_alias(&account.id, alias, &act).await?;
     Ok(account)
 }
 
@@ -61,23 +61,18 @@ pub(crate) async fn set_disabled(
     disabled: bool,
 ) -> Result<(Account, bool), Error> {
     let account = installation.exact_account(name).await?.account;
-    let is_new = account.disabled != disabled;
-    if is_new {
-        installation.store.set_disabled(&account.id, disabled).await?;
-        let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
-        installation.record(deed, &[&account.name], None).await;
-    }
+    let deed = if disabled { Deed::Disabled } else { Deed::Enabled };
+    let act = installation.act(deed, &[&account.name], None);
+    let is_new = installation.store.set_disabled(&account.id, disabled, &act).await?;
     Ok((account, is_new))
 }
 
 /// Takes such a name away again.
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
-    match installation.store.remove_alias(&account.id, alias).await? {
-        true => {
-            installation.record(Deed::AliasRemoved, &[&account.name], Some(alias)).await;
-            Ok(account)
-        }
+    let act = installation.act(Deed::AliasRemoved, &[&account.name], Some(alias));
+    match installation.store.remove_alias(&account.id, alias, &act).await? {
+        true => Ok(account),
         false => Err(Error::NoAlias { account: account.name, name: alias.to_owned() }),
     }
 }

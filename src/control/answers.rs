@@ -64,20 +64,25 @@ pub(super) struct Receiver {
     sealer: Arc<Sealer>,
 }
 
+/// Listens for answers, where the configuration says so.
+pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<SharedCallback>, Error> {
+    let Some(address) = config.callback else { return Ok(None) };
+    let paths = paths(config);
+    if paths.is_empty() {
+        warn!(
+            "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
+        );
+    }
+    let failed = |error| Error::CallbackAddress { address, error };
+    let callback = SharedCallback::new(sockets.listen(address).map_err(failed)?, paths);
+    info!("sign-ins are received on {}", callback.address()?);
+    Ok(Some(callback))
+}
+
 impl Receiver {
-    /// Listens for answers, where the configuration says so.
-    pub(super) fn listen(installation: &Installation, sockets: &Sockets) -> Result<Option<Self>, Error> {
-        let Some(address) = installation.config.callback else { return Ok(None) };
-        let paths = paths(&installation.config);
-        if paths.is_empty() {
-            warn!(
-                "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
-            );
-        }
-        let failed = |error| Error::CallbackAddress { address, error };
-        let callback = SharedCallback::new(sockets.listen(address).map_err(failed)?, paths);
-        info!("sign-ins are received on {}", callback.address()?);
-        Ok(Some(Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }))
+    /// Keeps what comes to `callback`.
+    pub(super) fn new(callback: SharedCallback, installation: &Installation) -> Self {
+        Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }
     }
 
     /// Receives answers where the providers of `config` have them sent.

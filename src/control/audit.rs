@@ -1,7 +1,9 @@
 //! The audit trail: who did what, through which surface.
 //!
-//! It is written when the deed is in the store. A trail that cannot be written undoes nothing: it is a warning, since
-//! what was done is done. No entry holds a secret.
+//! What changes the store is written down in the transaction of the change: where the entry cannot be written, the
+//! operation fails, and nothing has changed. What was done elsewhere (a reload, a backup, sessions that were closed) is
+//! written down afterwards; a trail that cannot be written then is a warning, since what was done is done. No entry
+//! holds a secret.
 
 use time::OffsetDateTime;
 
@@ -66,14 +68,24 @@ impl Deed {
 }
 
 impl Installation {
-    /// Writes down what was done to the accounts of these names; `about` says what of them.
-    pub(crate) async fn record(&self, deed: Deed, accounts: &[&str], about: Option<&str>) {
+    /// That this command does something to the accounts of these names, for the store to write down with it; `about`
+    /// says what of them.
+    pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
-        record(&*self.store, deed, accounts, about.map(str::to_owned), command_line()).await;
+        act(deed, accounts, about.map(str::to_owned), command_line())
+    }
+
+    /// Writes down what this command did beside the store.
+    pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
+        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), command_line()).await;
     }
 }
 
-/// Writes down what `actor` did.
+fn act(deed: Deed, accounts: Vec<String>, about: Option<String>, actor: Actor) -> Act {
+    Act { deed: deed.name().to_owned(), accounts, about, actor, at: OffsetDateTime::now_utc() }
+}
+
+/// Writes down what `actor` did beside the store.
 pub(super) async fn record(
     store: &dyn Store,
     deed: Deed,
@@ -81,10 +93,9 @@ pub(super) async fn record(
     about: Option<String>,
     actor: Actor,
 ) {
-    let deed = deed.name();
-    let act = Act { deed: deed.to_owned(), accounts, about, actor };
-    if let Err(error) = store.record(&act, OffsetDateTime::now_utc()).await {
-        tracing::warn!("that this was done ({deed}) cannot be written to the audit trail: {error}");
+    let act = act(deed, accounts, about, actor);
+    if let Err(error) = store.record(&act).await {
+        tracing::warn!("that this was done ({}) cannot be written to the audit trail: {error}", act.deed);
     }
 }
 

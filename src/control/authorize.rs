@@ -180,6 +180,7 @@ async fn spend(legs: &Legs, doors: &Doors, refresh_token: &Secret) -> Result<Gra
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::control::answers;
     use crate::server::Sockets;
 
     /// An account at a provider whose answers a running `serve` receives.
@@ -226,8 +227,8 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process leaves the answer, and `wait` collects it.
-        let receiver =
-            super::super::answers::Receiver::listen(&installation, &Sockets::default()).unwrap().unwrap();
+        let receiver = answers::listen(&installation.config, &Sockets::default()).unwrap().unwrap();
+        let receiver = answers::Receiver::new(receiver, &installation);
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
         assert!(receiver.keep(&state(&one), &query(&one)).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));

@@ -24,7 +24,7 @@ pub(crate) async fn backup<'a>(installation: &'a Installation, file: &Path) -> R
     // A backup that is sealed with two keys would need both.
     let _lock = installation.sealing().await?;
     installation.store.copy_to(file).await?;
-    installation.record(Deed::BackedUp, &[], Some(&file.display().to_string())).await;
+    installation.record(Deed::BackedUp, Some(&file.display().to_string())).await;
     let id = installation.sealer.current_key();
     Ok(NeededKey { id, source: &installation.config.store.key })
 }
@@ -35,12 +35,11 @@ pub(crate) async fn restore(config: Config, file: &Path) -> Result<Option<PathBu
     let lock = directory.lock()?;
     // A key that is made now opens nothing.
     let sealer = Arc::new(config.store.key.load(false)?);
-    let (database, from) = (config.store.sqlite.clone(), file.to_owned());
+    let database = config.store.sqlite.clone();
     let judge: store::Judge = Box::new(move |settings| opens_all(&sealer, settings));
-    let restoring = tokio::task::spawn_blocking(move || store::restore(&from, &database, &judge));
-    let kept = restoring.await.map_err(|error| Error::Io(std::io::Error::other(error)))??;
+    let kept = store::restore(file, &database, judge).await?;
     drop(lock);
     let installation = Installation::open(config).await?;
-    installation.record(Deed::Restored, &[], Some(&file.display().to_string())).await;
+    installation.record(Deed::Restored, Some(&file.display().to_string())).await;
     Ok(kept)
 }

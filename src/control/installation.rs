@@ -43,7 +43,7 @@ impl Installation {
         // A store without its key must not get a new one: it would open nothing.
         let sealer = Arc::new(config.store.key.load(opening.is_new)?);
         let judge = sealer.clone();
-        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings)));
+        let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
         Ok(Self { config, store, sealer })
     }

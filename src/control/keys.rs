@@ -81,7 +81,7 @@ pub(crate) async fn rotate<'a>(
     }
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
     let removed = source.retain(&[current])?;
-    installation.record(Deed::KeysRotated, &[], Some(&format!("key {current}"))).await;
+    installation.record(Deed::KeysRotated, Some(&format!("key {current}"))).await;
     Ok(Rotated { current, retired, source, removed })
 }
 

@@ -46,8 +46,8 @@ pub(crate) async fn create(
 ) -> Result<Secret, Error> {
     let (password, mut row) = make(installation, &account.id, name, chosen).await?;
     change.apply(&mut row.limits);
-    installation.store.add_password(&row).await?;
-    installation.record(Deed::PasswordCreated, &[&account.name], Some(name)).await;
+    let act = installation.act(Deed::PasswordCreated, &[&account.name], Some(name));
+    installation.store.add_password(&row, &act).await?;
     Ok(password)
 }
 
@@ -120,11 +120,9 @@ pub(crate) async fn limit(
     };
     let mut limits = password.limits;
     change.apply(&mut limits);
-    match installation.store.limit_password(&account.id, name, &limits).await? {
-        true => {
-            installation.record(Deed::PasswordLimited, &[&account.name], Some(name)).await;
-            Ok((account, limits))
-        }
+    let act = installation.act(Deed::PasswordLimited, &[&account.name], Some(name));
+    match installation.store.limit_password(&account.id, name, &limits, &act).await? {
+        true => Ok((account, limits)),
         false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
     }
 }
@@ -132,11 +130,9 @@ pub(crate) async fn limit(
 /// Makes a password useless from now on; the account that it opened.
 pub(crate) async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(account).await?.account;
-    match installation.store.remove_password(&account.id, name).await? {
-        true => {
-            installation.record(Deed::PasswordRevoked, &[&account.name], Some(name)).await;
-            Ok(account)
-        }
+    let act = installation.act(Deed::PasswordRevoked, &[&account.name], Some(name));
+    match installation.store.remove_password(&account.id, name, &act).await? {
+        true => Ok(account),
         false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
     }
 }

@@ -7,6 +7,7 @@ mod reload;
 mod running;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,11 +27,12 @@ use super::answers;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
-use crate::config::{Config, Security};
+use crate::config::{Config, Door, Security};
+use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
-use crate::store::{Absence, Store};
-use crate::tls::Identity;
+use crate::store::{Absence, StateDirectory, Store};
+use crate::tls::{Acceptor, Identity};
 use crate::token::Tokens;
 
 pub(crate) use reload::Reloaded;
@@ -48,13 +50,17 @@ const ABSENCE_POLL: Duration = Duration::from_secs(1);
 /// with the drain it stays under the minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
 
-/// A proxy whose addresses are bound, and that accepts nothing yet.
+/// A proxy whose addresses are bound, and that accepts nothing yet. Everything that can fail without the store has been
+/// done: a process that cannot serve leaves the store as the version before made it.
 pub(crate) struct Prepared {
     /// What it will accept on.
     pub(crate) bound: Vec<Bound>,
     /// Where it will tell what it counts.
     pub(crate) metrics: Option<TcpListener>,
     identity: Option<Arc<Identity>>,
+    acceptors: HashMap<Door, Acceptor>,
+    callback: Option<SharedCallback>,
+    parts: Parts,
 }
 
 /// A proxy that accepts connections.
@@ -74,9 +80,17 @@ pub(crate) struct Serving {
 impl Prepared {
     /// Loads the certificate, then binds what `sockets` do not have yet.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
+        StateDirectory::open(&config.state_directory)?;
         let identity = parts::load_identity(config)?;
         let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
-        Ok(Self { bound: server::bind(&config.listeners, sockets)?, metrics, identity })
+        Ok(Self {
+            bound: server::bind(&config.listeners, sockets)?,
+            metrics,
+            acceptors: identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default(),
+            identity,
+            callback: answers::listen(config, sockets)?,
+            parts: Parts::new(config)?,
+        })
     }
 
     /// The file of the CA that clients have to trust, where it is the proxy's own.
@@ -94,16 +108,13 @@ impl Prepared {
         self,
         installation: &Installation,
         command_line: CommandLine,
-        sockets: &Sockets,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, identity } = self;
+        let Self { bound, metrics, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
         let kept = Arc::new(Kept::new(installation).await?);
-        let parts = Parts::new(config, &installation.store, &kept.metrics)?;
         kept.tokens.replace_clients(parts.clients());
-        let (teller, tellers) = watch::channel(parts.teller.clone());
+        let (teller, tellers) = watch::channel(parts.teller(config, &installation.store, &kept.metrics));
         let (current_identity, identities) = watch::channel(identity.clone());
-        let acceptors = identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default();
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
         let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
         devices::warn_of_closed(&proxy, &kept.accounts).await;
@@ -120,7 +131,7 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let receiver = answers::Receiver::listen(installation, sockets)?.map(Arc::new);
+        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation)));
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }

@@ -178,6 +178,8 @@ pub struct Authorization {
     pub id: Id,
     /// An app password for it, stored in the same moment.
     pub password: Option<AppPassword>,
+    /// Whether it lets no mail program in from the first moment on.
+    pub disabled: bool,
 }
 
 /// The grant of an [`Authorization`].

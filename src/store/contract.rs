@@ -1,4 +1,8 @@
 //! What every store does, cut by who asks for it. `tests/store` holds each store to it.
+//!
+//! A method that takes an [`Act`] writes it to the audit trail in the transaction of the change that it tells of: there
+//! is no change without its entry, whatever ends the process, and no entry without a change. Where nothing changes,
+//! nothing is written.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -86,6 +90,9 @@ pub trait GrantStore: Send + Sync {
     /// returns the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
+    /// The same of a grant that a command has ended, and that this was done.
+    async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError>;
+
     /// The grants that accounts use which are not disabled, as far as upkeep has to know them: by identity, those behind
     /// `after`, `limit` at most. Names and last logins are those of such accounts alone.
     async fn statuses(
@@ -117,8 +124,10 @@ pub trait GrantStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Writes down what the administrator has been told about `grants`, and ends the reservations.
-    async fn set_told(&self, grants: &[&Id], told: Option<&str>) -> Result<(), StoreError>;
+    /// Writes down what the administrator has been told about `grants`, ends the reservations, and writes down the
+    /// telling where there was one.
+    async fn set_told(&self, grants: &[&Id], told: Option<&str>, act: Option<&Act>)
+    -> Result<(), StoreError>;
 }
 
 /// The right to refresh a grant, which one process has at a time.
@@ -152,33 +161,40 @@ pub trait AccountStore: Send + Sync {
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError>;
 
     /// Stores an authorisation: the grant, and the account and its aliases where they are new. What was known of
-    /// the mailbox under another grant is forgotten: its trouble, and whose name was taken.
-    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError>;
+    /// the mailbox under another grant is forgotten: its trouble, and whose name was taken. `acts` are what was done
+    /// by it.
+    async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError>;
 
     /// Removes an account with its passwords and aliases, and its grant where no other account
     /// uses it.
-    async fn remove_account(&self, account: &Id) -> Result<(), StoreError>;
+    async fn remove_account(&self, account: &Id, act: &Act) -> Result<(), StoreError>;
 
-    /// Adds another login name.
-    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError>;
+    /// Adds another login name; false where the account has it already.
+    async fn add_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError>;
 
     /// Removes another login name; false where the account has none of that name beside its own.
-    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError>;
+    async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError>;
 
     /// The app passwords of an account, by name.
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError>;
 
     /// Adds an app password.
-    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError>;
+    async fn add_password(&self, password: &AppPassword, act: &Act) -> Result<(), StoreError>;
 
     /// Removes an app password; false where the account has none of that name.
-    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError>;
+    async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool, StoreError>;
 
     /// Limits an app password to this and nothing else; false where the account has none of that name.
-    async fn limit_password(&self, account: &Id, name: &str, limits: &Limits) -> Result<bool, StoreError>;
+    async fn limit_password(
+        &self,
+        account: &Id,
+        name: &str,
+        limits: &Limits,
+        act: &Act,
+    ) -> Result<bool, StoreError>;
 
-    /// Disables or enables an account.
-    async fn set_disabled(&self, account: &Id, disabled: bool) -> Result<(), StoreError>;
+    /// Disables or enables an account; false where it is so already.
+    async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool, StoreError>;
 }
 
 /// Sealed values that are no grant's, and who may change what seals.
@@ -211,8 +227,8 @@ pub trait AnswerStore: Send + Sync {
 /// The audit trail, which is kept for 400 days, and the newest 100,000 entries of it.
 #[async_trait]
 pub trait TrailStore: Send + Sync {
-    /// Writes down what was done, and forgets what is too old.
-    async fn record(&self, act: &Act, now: OffsetDateTime) -> Result<(), StoreError>;
+    /// Writes down what was done where the store itself did not change, and forgets what is too old.
+    async fn record(&self, act: &Act) -> Result<(), StoreError>;
 
     /// What was written down from `since` on behind the entry `after`, in order, `limit` at most.
     async fn trail(

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -38,7 +38,7 @@ use tokio::sync::Mutex;
 use self::holder::Holders;
 use self::look::Looks;
 use self::place::Place;
-use super::{Absence, StoreError};
+use super::{Absence, SealedSetting, StoreError};
 
 pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
@@ -114,13 +114,18 @@ impl Opened {
     }
 }
 
-impl Sqlite {
-    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
-    /// directory's lock, so that two processes never migrate at once.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            StoreError::Unusable(format!("the database {} cannot be used: {error}", path.display()))
-        };
+/// A database that is open, with the tables that it came with.
+pub(super) struct Unmigrated {
+    path: PathBuf,
+    opened: Opened,
+    sealed: Vec<SealedSetting>,
+    /// How many migrations were made.
+    made: usize,
+}
+
+impl Unmigrated {
+    /// Opens the database at `path`, making it where it is missing.
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
         // SQLite gives its -wal and -shm files the mode of this one.
         std::fs::OpenOptions::new()
             .read(true)
@@ -128,21 +133,63 @@ impl Sqlite {
             .create(true)
             .mode(0o600)
             .open(path)
-            .map_err(|error| unusable(&error))?;
-        let opened = Opened::open(path).await.map_err(|error| unusable(&error))?;
-        migrator().run(&opened.pool).await.map_err(|error| unusable(&error))?;
-        Ok(Self {
-            path: path.to_owned(),
+            .map_err(|error| unusable(path, &error))?;
+        let opened = Opened::open(path).await.map_err(|error| unusable(path, &error))?;
+        let read = async {
+            let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('settings', '_sqlx_migrations')";
+            if sqlx::query_scalar::<_, i64>(tables).fetch_one(&opened.pool).await? < 2 {
+                return Ok((Vec::new(), 0));
+            }
+            let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
+            let made: i64 = sqlx::query_scalar(sql).fetch_one(&opened.pool).await?;
+            Ok((settings::sealed(&opened.pool).await?, usize::try_from(made).unwrap_or(0)))
+        };
+        let (sealed, made) = read.await.map_err(|error: StoreError| unusable(path, &error))?;
+        Ok(Self { path: path.to_owned(), opened, sealed, made })
+    }
+
+    /// Whether nothing is sealed in it.
+    pub(super) fn is_new(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
+    /// Makes the tables what this version needs. The caller holds the state directory's lock, so that two processes
+    /// never migrate at once. What is sealed is judged first: a process that cannot use the store does not change it.
+    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Sqlite, StoreError> {
+        let Self { path, opened, sealed, made } = self;
+        let judge = judge.map(Arc::new);
+        if let Some(judge) = judge.clone().filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
+            // It may have to read keys.
+            let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
+            let judged = judged.unwrap_or_else(|error| Err(error.to_string()));
+            judged
+                .map_err(|why| unusable(&path, &format!("{why}, so it was not changed for this version")))?;
+        }
+        migrator().run(&opened.pool).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => {
+                unusable(&path, &"it is of a newer version of this program; install that one again")
+            }
+            error => unusable(&path, &error),
+        })?;
+        Ok(Sqlite {
+            path,
             opened: ArcSwap::from_pointee(opened),
             epoch: AtomicU64::new(0),
             absence: StdMutex::default(),
-            judge: None,
+            judge,
         })
     }
+}
 
-    /// Has `judge` look at what is sealed in a database that takes the place of this one.
-    pub fn judged_by(self, judge: Judge) -> Self {
-        Self { judge: Some(Arc::new(judge)), ..self }
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unusable(format!("the database {} cannot be used: {error}", path.display()))
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
+    /// directory's lock, so that two processes never migrate at once.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Unmigrated::open(path).await?.migrate(None).await
     }
 
     fn pool(&self) -> Result<SqlitePool, StoreError> {
@@ -165,6 +212,21 @@ fn migrator() -> Migrator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{
+        Account, AccountStore as _, AppPassword, Authorization, Grant, Granted, Id, Limits, LoginStore as _,
+        Right, TrailStore as _, Verifier, fold,
+    };
+
+    /// A process of the version before goes on beside this one: until its last session has ended, or for good where
+    /// this one fails. 0001 to 0007 are of before that was possible.
+    #[test]
+    fn migrations_leave_what_the_version_before_uses() {
+        for (number, name, sql) in MIGRATIONS.iter().filter(|(number, ..)| *number > 7) {
+            let sql = sql.to_uppercase();
+            let takes = ["DROP TABLE", "DROP COLUMN", "RENAME "].iter().find(|word| sql.contains(**word));
+            assert_eq!(takes, None, "{number:04}_{name}");
+        }
+    }
 
     #[tokio::test]
     async fn a_connection_whose_transaction_a_full_disk_ended_is_not_used_again() {
@@ -176,5 +238,73 @@ mod tests {
             sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         }
         store.write().await.unwrap().commit().await.unwrap();
+    }
+
+    /// Gives the disk of a store that is open room for so many pages.
+    async fn give_room(store: &Sqlite, pages: u32) {
+        let pool = store.pool().unwrap();
+        let options = (*pool.connect_options()).clone();
+        pool.set_connect_options(options.pragma("max_page_count", pages.to_string()));
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(pool.acquire().await.unwrap());
+        }
+        for connection in connections {
+            connection.close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_a_change_fails_whole_and_logins_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap();
+        let account = with_account(&store).await;
+        give_room(&store, 1).await;
+        let act = crate::store::any_act();
+        let full = loop {
+            let password = password(&account.id);
+            if let Err(error) = store.add_password(&password, &act).await {
+                break error;
+            }
+        };
+        assert!(matches!(full, StoreError::Full), "{full:?}");
+        for _ in 0..2 * CONNECTIONS {
+            let again = store.add_password(&password(&account.id), &act).await.unwrap_err();
+            assert!(matches!(again, StoreError::Full), "{again:?}");
+        }
+        let entries = store.trail(None, 0, 10_000).await.unwrap().len();
+        let found = store.find(&fold("alice")).await.unwrap().unwrap();
+        assert_eq!(found.passwords.len(), entries, "each with its entry");
+        assert!(entries > 0);
+        give_room(&store, 1_000_000).await;
+        store.add_password(&password(&account.id), &act).await.unwrap();
+        assert_eq!(store.passwords(&account.id).await.unwrap().len(), entries + 1);
+    }
+
+    async fn with_account(store: &Sqlite) -> Account {
+        let right = Right::Person { refresh_token: b"sealed".to_vec() };
+        let grant = Grant::new(Id::random(), "acme", "alice", right, time::OffsetDateTime::now_utc());
+        let authorization = Authorization {
+            account: "alice".to_owned(),
+            aliases: Vec::new(),
+            grant: Granted::New(Box::new(grant)),
+            id: Id::random(),
+            password: None,
+            disabled: false,
+        };
+        store.authorize(&authorization, &[]).await.unwrap()
+    }
+
+    fn password(account: &Id) -> AppPassword {
+        AppPassword {
+            id: Id::random(),
+            account: account.clone(),
+            name: crate::secret::random_text::<48>(),
+            verifier: Verifier::Generated(b"hash".to_vec()),
+            limits: Limits::default(),
+            created_at: time::OffsetDateTime::now_utc(),
+            last_used_at: None,
+            last_used_from: None,
+        }
     }
 }

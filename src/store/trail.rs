@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 
-/// Something that was done, or that people were told.
+/// Something that was done, or that people were told. What changes the store takes one, and writes both or neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
     /// One word, of a list that docs/operations.md has.
@@ -14,6 +14,8 @@ pub struct Act {
     pub about: Option<String>,
     /// Who did it.
     pub actor: Actor,
+    /// When.
+    pub at: OffsetDateTime,
 }
 
 /// Who did something.
@@ -32,8 +34,13 @@ pub struct Actor {
 pub struct TrailEntry {
     /// Its place: later ones have higher numbers.
     pub number: i64,
-    /// When it was written down.
-    pub at: OffsetDateTime,
     /// What was done.
     pub act: Act,
+}
+
+/// What a test does that does not look at the trail.
+#[cfg(test)]
+pub(crate) fn any_act() -> Act {
+    let actor = Actor { surface: "cli".to_owned(), user: None, uid: None };
+    Act { deed: "tested".to_owned(), accounts: Vec::new(), about: None, actor, at: OffsetDateTime::now_utc() }
 }

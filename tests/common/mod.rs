@@ -13,6 +13,7 @@ use std::process::{Output, Stdio};
 
 use sandbox::{Builder, Sandbox};
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -77,6 +78,19 @@ impl Site {
 
     pub fn state(&self) -> PathBuf {
         self.home.path().join("state")
+    }
+
+    /// Sends a statement to the store, as no command would; how many rows it changed.
+    pub async fn tamper(&self, sql: &str, values: &[&str]) -> u64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.state().join("store.sqlite"));
+        let mut store = options.busy_timeout(sandbox::PATIENCE).connect().await.unwrap();
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for value in values {
+            query = query.bind(*value);
+        }
+        let done = query.execute(&mut store).await.unwrap();
+        store.close().await.unwrap();
+        done.rows_affected()
     }
 
     /// The binary with this site's configuration and an empty environment.

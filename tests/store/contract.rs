@@ -1,6 +1,7 @@
 //! The contract of the store. Each function tests one rule, on an empty database.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use imap_oauth_proxy::store::{
     Account, Act, Actor, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal,
@@ -52,6 +53,10 @@ macro_rules! holds_for {
                 what_was_told_goes_on_with_the_grant_that_takes_the_place,
                 accounts_are_read_page_by_page_with_all_that_belongs_to_them,
                 the_trail_is_in_order_and_keeps_what_is_not_too_old,
+                a_change_and_its_entry_are_written_together,
+                what_changes_nothing_leaves_no_entry,
+                a_change_whose_entry_cannot_be_written_is_not_made,
+                a_change_that_is_cut_off_is_there_with_its_entry_or_not_at_all,
                 a_copy_is_a_store_by_itself_and_overwrites_nothing,
                 a_telling_is_reserved_by_one_and_again_when_that_ends,
                 a_lease_has_one_holder_until_it_is_given_up,
@@ -85,6 +90,12 @@ macro_rules! holds_for {
 }
 pub(crate) use holds_for;
 
+/// What a test does, by root.
+pub(crate) fn act(deed: &str) -> Act {
+    let actor = Actor { surface: "cli".into(), user: Some("root".into()), uid: Some(0) };
+    Act { deed: deed.into(), accounts: vec![ALICE.into()], about: None, actor, at: now() }
+}
+
 /// A time that every database can store: whole seconds.
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc().replace_nanosecond(0).unwrap()
@@ -116,9 +127,10 @@ async fn authorize(store: &Arc<dyn Store>, account: &str, aliases: &[&str], gran
         aliases: aliases.iter().map(ToString::to_string).collect(),
         grant,
         password: Some(password(&id, "default")),
+        disabled: false,
         id,
     };
-    store.authorize(&authorization).await.unwrap()
+    store.authorize(&authorization, &[]).await.unwrap()
 }
 
 async fn authorize_again(store: &Arc<dyn Store>, account: &str) -> Account {
@@ -128,8 +140,9 @@ async fn authorize_again(store: &Arc<dyn Store>, account: &str) -> Account {
         grant: Granted::New(Box::new(Grant { provider: "another".to_owned(), ..of(account) })),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
-    store.authorize(&authorization).await.unwrap()
+    store.authorize(&authorization, &[]).await.unwrap()
 }
 
 async fn with_account(store: &Arc<dyn Store>, name: &str) -> (Account, Grant) {
@@ -302,7 +315,7 @@ pub(crate) async fn a_status_tells_what_upkeep_has_to_know(on: &impl Database) {
     store.note_logins(std::slice::from_ref(&note)).await.unwrap();
     grant.refreshed_at = Some(now());
     grant.revision = store.update_grant(&grant).await.unwrap();
-    store.set_told(&[&grant.id], Some("something")).await.unwrap();
+    store.set_told(&[&grant.id], Some("something"), None).await.unwrap();
 
     let status = store.statuses(Watch::Upkeep, None, 9).await.unwrap().remove(0);
     assert_eq!((status.id, status.kind, status.in_force), (grant.id.clone(), GrantKind::Person, true));
@@ -322,14 +335,14 @@ pub(crate) async fn a_status_leaves_out_disabled_accounts(on: &impl Database) {
     let store = on.open().await;
     let (alice, grant) = with_account(&store, ALICE).await;
     let bob = authorize(&store, BOB, &[], Granted::Existing(grant.id.clone())).await;
-    store.set_disabled(&alice.id, true).await.unwrap();
+    store.set_disabled(&alice.id, true, &act("disabled")).await.unwrap();
     assert_eq!(store.statuses(Watch::Upkeep, None, 9).await.unwrap()[0].accounts, [BOB]);
-    store.set_disabled(&bob.id, true).await.unwrap();
+    store.set_disabled(&bob.id, true, &act("disabled")).await.unwrap();
     assert!(
         store.statuses(Watch::Upkeep, None, 9).await.unwrap().is_empty(),
         "none of its accounts is in use"
     );
-    store.set_disabled(&alice.id, false).await.unwrap();
+    store.set_disabled(&alice.id, false, &act("disabled")).await.unwrap();
     assert_eq!(store.statuses(Watch::Upkeep, None, 9).await.unwrap()[0].accounts, [ALICE]);
 }
 
@@ -364,7 +377,7 @@ pub(crate) async fn a_grant_is_due_when_it_was_written_and_at_the_time_that_was_
     grant.revision = store.update_grant(&grant).await.unwrap();
     assert_eq!(due_at(&store, &id, now()).await, [true, true], "it was written");
     put_off(&store, &id, later).await;
-    store.set_told(&[&id], Some("something")).await.unwrap();
+    store.set_told(&[&id], Some("something"), None).await.unwrap();
     assert_eq!(due_at(&store, &id, now()).await, [false, true], "upkeep tells nothing");
     store.look_again(Watch::News, &[]).await.unwrap();
     let seen = store.due(Watch::News, now(), 9).await.unwrap()[0].look;
@@ -375,7 +388,7 @@ pub(crate) async fn a_grant_is_due_when_it_was_written_and_at_the_time_that_was_
     put_off_upkeep(&store, &id, later).await;
     store.note_logins(&[LoginNote { at: now() + Duration::minutes(5), ..note }]).await.unwrap();
     assert_eq!(due_at(&store, &id, now()).await, [false, false], "it was in use before");
-    store.set_disabled(&account.id, true).await.unwrap();
+    store.set_disabled(&account.id, true, &act("disabled")).await.unwrap();
     assert_eq!(due_at(&store, &id, now()).await, [true, true]);
     assert!(store.due(Watch::Upkeep, now(), 9).await.unwrap()[0].accounts.is_empty());
     assert!(store.due(Watch::Upkeep, now(), 0).await.unwrap().is_empty(), "no more than the limit");
@@ -401,7 +414,7 @@ pub(crate) async fn what_wrote_meanwhile_is_not_overwritten_by_a_later_look(on: 
 pub(crate) async fn what_was_told_goes_on_with_the_grant_that_takes_the_place(on: &impl Database) {
     let store = on.open().await;
     let (_, grant) = with_account(&store, ALICE).await;
-    store.set_told(&[&grant.id], Some("about_to_need_person")).await.unwrap();
+    store.set_told(&[&grant.id], Some("about_to_need_person"), None).await.unwrap();
     let account = authorize_again(&store, ALICE).await;
     assert!(store.grant(&grant.id).await.unwrap().is_none());
     let status = store.statuses(Watch::News, None, 9).await.unwrap().remove(0);
@@ -424,34 +437,175 @@ pub(crate) async fn accounts_are_read_page_by_page_with_all_that_belongs_to_them
 
 pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &impl Database) {
     let (store, other) = (on.open().await, on.open().await);
-    let actor = Actor { surface: "cli".into(), user: Some("root".into()), uid: Some(0) };
-    let act = |deed: &str, accounts: &[&str]| Act {
-        deed: deed.into(),
-        accounts: accounts.iter().map(ToString::to_string).collect(),
-        about: (deed == "two").then(|| "it".into()),
-        actor: actor.clone(),
-    };
-    let (one, two) = (act("one", &[]), act("two", &[ALICE, BOB]));
-    store.record(&one, now()).await.unwrap();
-    other.record(&two, now() + Duration::days(1)).await.unwrap();
+    let at = |act: Act, at: OffsetDateTime| Act { at, ..act };
+    let one = at(act("one"), now());
+    let two = Act { accounts: vec![ALICE.into(), BOB.into()], about: Some("it".into()), ..act("two") };
+    let two = at(two, now() + Duration::days(1));
+    store.record(&one).await.unwrap();
+    other.record(&two).await.unwrap();
     let trail = store.trail(None, 0, 9).await.unwrap();
     assert_eq!(trail.iter().map(|entry| &entry.act).collect::<Vec<_>>(), [&one, &two]);
-    assert_eq!(trail[0].at, now());
     assert_eq!(store.trail(None, 0, 1).await.unwrap(), trail[..1]);
     assert_eq!(store.trail(None, trail[0].number, 9).await.unwrap(), trail[1..]);
     assert_eq!(store.trail(Some(now() + Duration::hours(1)), 0, 9).await.unwrap(), trail[1..]);
-    store.record(&one, now() + Duration::days(401)).await.unwrap();
+    let later = at(act("later"), now() + Duration::days(401));
+    store.record(&later).await.unwrap();
     let left = store.trail(None, 0, 9).await.unwrap();
     assert_eq!(
         left.iter().map(|entry| &entry.act).collect::<Vec<_>>(),
-        [&one, &two, &one],
+        [&one, &two, &later],
         "the newest 1000"
     );
     for _ in 0..998 {
-        store.record(&two, now() + Duration::days(401)).await.unwrap();
+        store.record(&later).await.unwrap();
     }
     let oldest = store.trail(None, 0, 1).await.unwrap();
     assert_eq!(oldest[0].act, two, "400 days");
+}
+
+/// Everything that takes an act.
+const CHANGES: [&str; 10] = [
+    "authorize",
+    "end_grant",
+    "set_told",
+    "add_alias",
+    "remove_alias",
+    "add_password",
+    "limit_password",
+    "remove_password",
+    "set_disabled",
+    "remove_account",
+];
+
+/// Does one of them to the account of Alice, where it changes something.
+async fn change(store: &Arc<dyn Store>, what: &str, act: &Act) -> Result<(), StoreError> {
+    let record = store.find(&fold(ALICE)).await?.unwrap();
+    let (id, mut grant) = (&record.account.id, record.grant.unwrap());
+    match what {
+        "authorize" => {
+            let grant = Granted::Existing(grant.id);
+            let (account, id) = (BOB.to_owned(), Id::random());
+            let new =
+                Authorization { account, aliases: Vec::new(), grant, id, password: None, disabled: true };
+            store.authorize(&new, std::slice::from_ref(act)).await.map(drop)
+        }
+        "end_grant" => {
+            grant.withdraw(refused(), now());
+            store.end_grant(&grant, act).await.map(drop)
+        }
+        "set_told" => store.set_told(&[&grant.id], Some("news"), Some(act)).await,
+        "add_alias" => store.add_alias(id, "ally", act).await.map(drop),
+        "remove_alias" => store.remove_alias(id, "corp\\alice", act).await.map(drop),
+        "add_password" => store.add_password(&password(id, "another"), act).await,
+        "limit_password" => {
+            let limits = Limits { last_day: Some(TODAY), ..Limits::default() };
+            store.limit_password(id, "default", &limits, act).await.map(drop)
+        }
+        "remove_password" => store.remove_password(id, "default", act).await.map(drop),
+        "set_disabled" => store.set_disabled(id, true, act).await.map(drop),
+        "remove_account" => store.remove_account(id, act).await,
+        _ => unreachable!("{what}"),
+    }
+}
+
+/// An account of Alice with an alias, for [`change`].
+async fn with_alice<D: Database>() -> (D, Arc<dyn Store>) {
+    let on = D::fresh();
+    let store = on.open().await;
+    authorize(&store, ALICE, &["CORP\\alice"], Granted::New(Box::new(of(ALICE)))).await;
+    (on, store)
+}
+
+/// All that [`CHANGES`] can change.
+async fn everything(store: &Arc<dyn Store>) -> String {
+    let (accounts, mut grants) = (store.accounts().await.unwrap(), store.grants().await.unwrap());
+    grants.sort_by(|one, other| one.id.cmp(&other.id));
+    let mut text = format!("{accounts:?} {grants:?}");
+    for account in &accounts {
+        text += &format!("{:?}", store.passwords(&account.id).await.unwrap());
+    }
+    let told = store.statuses(Watch::News, None, 9).await.unwrap();
+    text + &format!("{:?}", told.into_iter().map(|status| status.told).collect::<Vec<_>>())
+}
+
+async fn acts(store: &Arc<dyn Store>) -> Vec<Act> {
+    store.trail(None, 0, 99).await.unwrap().into_iter().map(|entry| entry.act).collect()
+}
+
+pub(crate) async fn a_change_and_its_entry_are_written_together<D: Database>(_: &D) {
+    for what in CHANGES {
+        let (on, store) = with_alice::<D>().await;
+        let (before, done) = (everything(&store).await, act(what));
+        change(&store, what, &done).await.unwrap();
+        let other = on.open().await;
+        assert_ne!(everything(&other).await, before, "{what}");
+        assert_eq!(acts(&other).await, [done]);
+    }
+}
+
+pub(crate) async fn what_changes_nothing_leaves_no_entry<D: Database>(_: &D) {
+    let (_on, store) = with_alice::<D>().await;
+    let record = store.find(&fold(ALICE)).await.unwrap().unwrap();
+    let (id, mut grant) = (&record.account.id, record.grant.unwrap());
+    let before = everything(&store).await;
+    let done = act("nothing");
+    assert!(!store.add_alias(id, "corp\\ALICE", &done).await.unwrap());
+    assert!(!store.remove_alias(id, ALICE, &done).await.unwrap());
+    assert!(!store.remove_password(id, "other", &done).await.unwrap());
+    assert!(!store.limit_password(id, "other", &Limits::default(), &done).await.unwrap());
+    assert!(!store.set_disabled(id, false, &done).await.unwrap());
+    store.remove_account(&Id::random(), &done).await.unwrap();
+    store.add_password(&password(id, "default"), &done).await.unwrap_err();
+    grant.revision -= 1;
+    assert!(matches!(store.end_grant(&grant, &done).await, Err(StoreError::Conflict)));
+    let (account, grant) = (BOB.to_owned(), Granted::Existing(Id::random()));
+    let (aliases, id) = (Vec::new(), Id::random());
+    let gone = Authorization { account, aliases, grant, id, password: None, disabled: false };
+    store.authorize(&gone, &[done]).await.unwrap_err();
+    assert_eq!(everything(&store).await, before);
+    assert_eq!(acts(&store).await, []);
+}
+
+pub(crate) async fn a_change_whose_entry_cannot_be_written_is_not_made<D: Database>(_: &D) {
+    for what in CHANGES {
+        let (on, store) = with_alice::<D>().await;
+        let before = everything(&store).await;
+        on.break_trail().await;
+        change(&store, what, &act(what)).await.expect_err(what);
+        assert_eq!(everything(&on.open().await).await, before, "{what}");
+    }
+}
+
+/// Gives `work` up at its wait number `last`; whether it had ended before.
+async fn given_up(work: impl Future, last: usize) -> bool {
+    let (mut work, mut waits) = (std::pin::pin!(work), 0);
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if waits == last => Poll::Ready(false),
+        Poll::Pending => {
+            waits += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+pub(crate) async fn a_change_that_is_cut_off_is_there_with_its_entry_or_not_at_all<D: Database>(_: &D) {
+    let (_on, store) = with_alice::<D>().await;
+    for last in 0.. {
+        let before = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+        let entries = acts(&store).await.len();
+        let ended = given_up(store.set_disabled(&before.id, !before.disabled, &act("toggled")), last).await;
+        // A write waits for the one that is under way.
+        store.note_logins(&[]).await.unwrap();
+        let now = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
+        let changed = now.disabled != before.disabled;
+        assert_eq!(acts(&store).await.len() - entries, usize::from(changed), "given up at wait {last}");
+        if ended {
+            assert!(changed);
+            return;
+        }
+    }
 }
 
 pub(crate) async fn a_copy_is_a_store_by_itself_and_overwrites_nothing(on: &impl Database) {
@@ -476,7 +630,7 @@ pub(crate) async fn a_telling_is_reserved_by_one_and_again_when_that_ends(on: &i
     assert!(one.claim_telling(id, None, now(), until).await.unwrap());
     assert!(!other.claim_telling(id, None, now(), until).await.unwrap());
     assert!(other.claim_telling(id, None, until, until + Duration::minutes(5)).await.unwrap());
-    other.set_told(&[id], Some("news")).await.unwrap();
+    other.set_told(&[id], Some("news"), None).await.unwrap();
     assert!(!one.claim_telling(id, None, now(), until).await.unwrap(), "it has been told");
     assert!(one.claim_telling(id, Some("news"), now(), until).await.unwrap());
 }
@@ -545,8 +699,9 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
         grant: Granted::New(Box::new(newer)),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
-    let same = other.authorize(&again).await.unwrap();
+    let same = other.authorize(&again, &[]).await.unwrap();
     assert_eq!((&same.id, same.name.as_str()), (&account.id, ALICE), "the account stays, and its name");
     let record = other.find(&fold(ALICE)).await.unwrap().unwrap();
     assert_eq!(record.passwords.len(), 1, "its passwords stay");
@@ -561,8 +716,8 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
 pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_nothing(on: &impl Database) {
     let store = on.open().await;
     let (alice, _) = with_account(&store, ALICE).await;
-    store.add_alias(&alice.id, "ally").await.unwrap();
-    store.add_alias(&alice.id, "ALLY").await.unwrap();
+    store.add_alias(&alice.id, "ally", &act("alias_added")).await.unwrap();
+    store.add_alias(&alice.id, "ALLY", &act("alias_added")).await.unwrap();
     let of_bob = of(BOB);
     let taking = Authorization {
         account: BOB.to_owned(),
@@ -570,8 +725,9 @@ pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_n
         grant: Granted::New(Box::new(of_bob.clone())),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
-    let refused = store.authorize(&taking).await.unwrap_err();
+    let refused = store.authorize(&taking, &[]).await.unwrap_err();
     let StoreError::LoginNameTaken { name, account } = refused else { panic!("{refused:?}") };
     assert_eq!((name.as_str(), account.as_str()), ("Ally", ALICE));
     for name in [BOB, "bobby"] {
@@ -579,7 +735,7 @@ pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_n
     }
     assert!(store.grant(&of_bob.id).await.unwrap().is_none());
     let (bob, _) = with_account(&store, BOB).await;
-    let refused = store.add_alias(&bob.id, &ALICE.to_uppercase()).await.unwrap_err();
+    let refused = store.add_alias(&bob.id, &ALICE.to_uppercase(), &act("alias_added")).await.unwrap_err();
     assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == ALICE));
 }
 
@@ -592,20 +748,21 @@ pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database)
         grant: Granted::Existing(grant.id.clone()),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
     grant.withdraw(refused(), now());
     grant.revision = store.update_grant(&grant).await.unwrap();
-    assert!(matches!(store.authorize(&sharing).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.authorize(&sharing, &[]).await, Err(StoreError::Conflict)));
     grant.right = Right::Application;
     store.update_grant(&grant).await.unwrap();
-    assert_eq!(store.authorize(&sharing).await.unwrap().grant, Some(grant.id));
+    assert_eq!(store.authorize(&sharing, &[]).await.unwrap().grant, Some(grant.id));
 }
 
 pub(crate) async fn a_grant_goes_with_the_last_account_that_uses_it(on: &impl Database) {
     let store = on.open().await;
     let (alice, grant) = with_account(&store, ALICE).await;
     let bob = authorize(&store, BOB, &["bobby"], Granted::Existing(grant.id.clone())).await;
-    store.remove_account(&alice.id).await.unwrap();
+    store.remove_account(&alice.id, &act("removed")).await.unwrap();
     assert!(store.find(&fold(ALICE)).await.unwrap().is_none());
     assert!(store.passwords(&alice.id).await.unwrap().is_empty());
     assert!(store.find(&fold(BOB)).await.unwrap().unwrap().grant.is_some());
@@ -616,10 +773,11 @@ pub(crate) async fn a_grant_goes_with_the_last_account_that_uses_it(on: &impl Da
         grant: Granted::New(Box::new(of(BOB))),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
-    store.authorize(&turned).await.unwrap();
+    store.authorize(&turned, &[]).await.unwrap();
     assert!(store.grant(&grant.id).await.unwrap().is_none());
-    store.remove_account(&bob.id).await.unwrap();
+    store.remove_account(&bob.id, &act("removed")).await.unwrap();
     assert!(store.find(&fold("bobby")).await.unwrap().is_none());
     assert!(store.grants().await.unwrap().is_empty() && store.accounts().await.unwrap().is_empty());
 }
@@ -628,11 +786,11 @@ pub(crate) async fn an_alias_can_be_taken_back_and_the_accounts_own_name_cannot(
     let store = on.open().await;
     let (alice, _) = with_account(&store, ALICE).await;
     let (bob, _) = with_account(&store, BOB).await;
-    store.add_alias(&alice.id, "ally").await.unwrap();
-    assert!(!store.remove_alias(&bob.id, "ally").await.unwrap(), "it is not his");
-    assert!(!store.remove_alias(&alice.id, ALICE).await.unwrap());
-    assert!(store.remove_alias(&alice.id, "ALLY").await.unwrap());
-    assert!(!store.remove_alias(&alice.id, "ally").await.unwrap());
+    store.add_alias(&alice.id, "ally", &act("alias_added")).await.unwrap();
+    assert!(!store.remove_alias(&bob.id, "ally", &act("alias_removed")).await.unwrap(), "it is not his");
+    assert!(!store.remove_alias(&alice.id, ALICE, &act("alias_removed")).await.unwrap());
+    assert!(store.remove_alias(&alice.id, "ALLY", &act("alias_removed")).await.unwrap());
+    assert!(!store.remove_alias(&alice.id, "ally", &act("alias_removed")).await.unwrap());
     assert!(store.find(&fold("ally")).await.unwrap().is_none());
     assert!(store.find(&fold(ALICE)).await.unwrap().is_some());
 }
@@ -641,18 +799,19 @@ pub(crate) async fn a_password_has_a_name_of_its_own_in_its_account(on: &impl Da
     let store = on.open().await;
     let (alice, _) = with_account(&store, ALICE).await;
     let (bob, _) = with_account(&store, BOB).await;
-    let refused = store.add_password(&password(&alice.id, "default")).await.unwrap_err();
+    let refused =
+        store.add_password(&password(&alice.id, "default"), &act("password_created")).await.unwrap_err();
     assert!(matches!(refused, StoreError::PasswordNameTaken { name } if name == "default"));
     let chosen = AppPassword { verifier: Verifier::Chosen("$argon2id$".into()), ..password(&alice.id, "a") };
-    store.add_password(&chosen).await.unwrap();
-    store.add_password(&password(&bob.id, "a")).await.unwrap();
+    store.add_password(&chosen, &act("password_created")).await.unwrap();
+    store.add_password(&password(&bob.id, "a"), &act("password_created")).await.unwrap();
     let of_alice = store.passwords(&alice.id).await.unwrap();
     let names: Vec<&str> = of_alice.iter().map(|password| password.name.as_str()).collect();
     assert_eq!(names, ["a", "default"]);
     assert_eq!((&of_alice[0].id, &of_alice[0].verifier), (&chosen.id, &chosen.verifier));
     assert_eq!(of_alice[0].created_at, chosen.created_at);
-    assert!(store.remove_password(&alice.id, "a").await.unwrap());
-    assert!(!store.remove_password(&alice.id, "a").await.unwrap());
+    assert!(store.remove_password(&alice.id, "a", &act("password_revoked")).await.unwrap());
+    assert!(!store.remove_password(&alice.id, "a", &act("password_revoked")).await.unwrap());
     assert_eq!(store.passwords(&bob.id).await.unwrap().len(), 2);
 }
 
@@ -668,15 +827,15 @@ pub(crate) async fn a_password_is_limited_to_what_was_said_last(on: &impl Databa
     };
     let one_door = Limits { doors: Some(vec!["imap".to_owned()]), ..Limits::default() };
     for limits in [&narrow, &one_door, &Limits::default(), &narrow] {
-        assert!(store.limit_password(&alice.id, "default", limits).await.unwrap());
+        assert!(store.limit_password(&alice.id, "default", limits, &act("password_limited")).await.unwrap());
         assert_eq!(store.passwords(&alice.id).await.unwrap()[0].limits, *limits);
         let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
         assert_eq!(record.passwords[0].limits, *limits, "a login reads the same");
     }
-    assert!(!store.limit_password(&alice.id, "other", &narrow).await.unwrap());
+    assert!(!store.limit_password(&alice.id, "other", &narrow, &act("password_limited")).await.unwrap());
     assert_eq!(store.passwords(&bob.id).await.unwrap()[0].limits, Limits::default(), "it is not his");
     let born = AppPassword { limits: narrow.clone(), ..password(&alice.id, "born") };
-    store.add_password(&born).await.unwrap();
+    store.add_password(&born, &act("password_created")).await.unwrap();
     assert_eq!(store.passwords(&alice.id).await.unwrap()[0].limits, narrow);
 }
 
@@ -686,13 +845,13 @@ pub(crate) async fn an_account_is_disabled_until_it_is_enabled(on: &impl Databas
     let (bob, _) = with_account(&store, BOB).await;
     assert!(!alice.disabled);
     for disabled in [true, true, false] {
-        store.set_disabled(&alice.id, disabled).await.unwrap();
+        store.set_disabled(&alice.id, disabled, &act("disabled")).await.unwrap();
         let record = on.open().await.find(&fold(ALICE)).await.unwrap().unwrap();
         assert_eq!(record.account.disabled, disabled);
         assert_eq!((record.passwords.len(), record.grant.is_some()), (1, true), "all of it stays");
         assert!(!store.find(&fold(BOB)).await.unwrap().unwrap().account.disabled);
     }
-    store.set_disabled(&bob.id, true).await.unwrap();
+    store.set_disabled(&bob.id, true, &act("disabled")).await.unwrap();
     let again = authorize_again(&store, BOB).await;
     assert!(again.disabled, "an authorisation enables nothing");
 }
@@ -765,7 +924,7 @@ pub(crate) async fn passwords_are_in_force_while_their_accounts_grant_is(on: &im
     grant.withdraw(refused(), now());
     store.update_grant(&grant).await.unwrap();
     assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), [of_bob].into());
-    store.remove_account(&bob.id).await.unwrap();
+    store.remove_account(&bob.id, &act("removed")).await.unwrap();
     assert!(store.passwords_in_force(TODAY).await.unwrap().is_empty());
 }
 
@@ -775,14 +934,14 @@ pub(crate) async fn a_password_is_in_force_up_to_its_last_day(on: &impl Database
     let endless = store.passwords(&alice.id).await.unwrap().remove(0);
     let limits = Limits { last_day: Some(TODAY), ..Limits::default() };
     let ending = AppPassword { limits, ..password(&alice.id, "ending") };
-    store.add_password(&ending).await.unwrap();
+    store.add_password(&ending, &act("password_created")).await.unwrap();
     let both = [endless.id.clone(), ending.id].into();
     assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), both);
     for later in [date!(2027 - 02 - 09), date!(2027 - 10 - 01), date!(2028 - 01 - 01)] {
         assert_eq!(store.passwords_in_force(later).await.unwrap(), [endless.id.clone()].into());
     }
     let limits = Limits { last_day: Some(date!(2026 - 12 - 31)), ..Limits::default() };
-    store.limit_password(&alice.id, "default", &limits).await.unwrap();
+    store.limit_password(&alice.id, "default", &limits, &act("password_limited")).await.unwrap();
     assert!(store.passwords_in_force(date!(2027 - 02 - 09)).await.unwrap().is_empty());
 }
 
@@ -791,8 +950,8 @@ pub(crate) async fn no_password_of_a_disabled_account_is_in_force(on: &impl Data
     let (alice, grant) = with_account(&store, ALICE).await;
     let bob = authorize(&store, BOB, &[], Granted::Existing(grant.id)).await;
     let of_bob = store.passwords(&bob.id).await.unwrap().remove(0).id;
-    store.set_disabled(&alice.id, true).await.unwrap();
+    store.set_disabled(&alice.id, true, &act("disabled")).await.unwrap();
     assert_eq!(store.passwords_in_force(TODAY).await.unwrap(), [of_bob].into(), "they share a grant");
-    store.set_disabled(&alice.id, false).await.unwrap();
+    store.set_disabled(&alice.id, false, &act("disabled")).await.unwrap();
     assert_eq!(store.passwords_in_force(TODAY).await.unwrap().len(), 2);
 }

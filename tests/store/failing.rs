@@ -84,11 +84,12 @@ fails! { GrantStore:
     fn grant(id: &Id) -> Option<Grant>;
     fn grant_of(provider: &str, owner: &str, kind: GrantKind) -> Option<Grant>;
     fn update_grant(grant: &Grant) -> i64;
+    fn end_grant(grant: &Grant, act: &Act) -> i64;
     fn statuses(watch: Watch, after: Option<&Id>, limit: u32) -> Vec<GrantStatus>;
     fn due(watch: Watch, now: OffsetDateTime, limit: u32) -> Vec<GrantStatus>;
     fn look_again(watch: Watch, looks: &[NextLook]) -> ();
     fn claim_telling(grant: &Id, told: Option<&str>, now: OffsetDateTime, until: OffsetDateTime) -> bool;
-    fn set_told(grants: &[&Id], told: Option<&str>) -> ();
+    fn set_told(grants: &[&Id], told: Option<&str>, act: Option<&Act>) -> ();
 }
 
 fails! { CountStore:
@@ -104,15 +105,15 @@ fails! { LeaseStore:
 fails! { AccountStore:
     fn accounts() -> Vec<Account>;
     fn account_page(after: Option<&str>, limit: u32) -> Vec<AccountRow>;
-    fn authorize(authorization: &Authorization) -> Account;
-    fn remove_account(account: &Id) -> ();
-    fn add_alias(account: &Id, alias: &str) -> ();
-    fn remove_alias(account: &Id, alias: &str) -> bool;
+    fn authorize(authorization: &Authorization, acts: &[Act]) -> Account;
+    fn remove_account(account: &Id, act: &Act) -> ();
+    fn add_alias(account: &Id, alias: &str, act: &Act) -> bool;
+    fn remove_alias(account: &Id, alias: &str, act: &Act) -> bool;
     fn passwords(account: &Id) -> Vec<AppPassword>;
-    fn add_password(password: &AppPassword) -> ();
-    fn remove_password(account: &Id, name: &str) -> bool;
-    fn limit_password(account: &Id, name: &str, limits: &Limits) -> bool;
-    fn set_disabled(account: &Id, disabled: bool) -> ();
+    fn add_password(password: &AppPassword, act: &Act) -> ();
+    fn remove_password(account: &Id, name: &str, act: &Act) -> bool;
+    fn limit_password(account: &Id, name: &str, limits: &Limits, act: &Act) -> bool;
+    fn set_disabled(account: &Id, disabled: bool, act: &Act) -> bool;
 }
 
 fails! { SettingStore:
@@ -128,7 +129,7 @@ fails! { AnswerStore:
 }
 
 fails! { TrailStore:
-    fn record(act: &Act, now: OffsetDateTime) -> ();
+    fn record(act: &Act) -> ();
     fn trail(since: Option<OffsetDateTime>, after: i64, limit: u32) -> Vec<TrailEntry>;
 }
 

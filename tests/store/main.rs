@@ -23,6 +23,9 @@ trait Database {
 
     /// Opens the database as another process does.
     async fn open(&self) -> Arc<dyn Store>;
+
+    /// From now on nothing can be written to the audit trail.
+    async fn break_trail(&self);
 }
 
 struct InSqlite(TempDir);
@@ -41,6 +44,13 @@ impl Database for InSqlite {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(Sqlite::open(&self.path()).await.unwrap())
     }
+
+    async fn break_trail(&self) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path());
+        let mut store = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query("ALTER TABLE trail RENAME TO lost").execute(&mut store).await.unwrap();
+        sqlx::Connection::close(store).await.unwrap();
+    }
 }
 
 /// A database behind the wrapper that injects failures, without any.
@@ -53,6 +63,10 @@ impl Database for BehindFailing {
 
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(Failing::before(self.0.open().await))
+    }
+
+    async fn break_trail(&self) {
+        self.0.break_trail().await;
     }
 }
 

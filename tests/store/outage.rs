@@ -75,8 +75,9 @@ impl Installation {
             grant: Granted::New(Box::new(grant)),
             id: account,
             password: Some(password),
+            disabled: false,
         };
-        store.authorize(&authorization).await.unwrap();
+        store.authorize(&authorization, &[]).await.unwrap();
         let grant = store.grant(&id).await.unwrap().unwrap();
         Self { home, sandbox, config, sealer, store: Arc::new(Failing::before(store)), grant }
     }
@@ -245,7 +246,9 @@ async fn sessions_go_on_while_the_store_is_down_and_end_once_it_says_that_they_a
         async move { accounts.end_revoked(&sealer).await }
     });
     let store: &dyn Store = &*here.store;
-    assert!(store.remove_password(&alice.account.id, "default").await.unwrap());
+    assert!(
+        store.remove_password(&alice.account.id, "default", &crate::contract::act("revoked")).await.unwrap()
+    );
     let mut revoked = Box::pin(alice.session.revoked());
     tokio::select! {
         biased;

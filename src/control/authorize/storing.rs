@@ -136,6 +136,7 @@ impl Seat {
         proofs: Proofs,
     ) -> Result<Authorized, Error> {
         let known = installation.known_account(&self.account).await?;
+        let name = known.as_ref().map_or(&self.account, |known| &known.account.name).clone();
         let known = known.filter(|known| known.account.name == self.account);
         let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());
         let id = known.map_or_else(Id::random, |known| known.account.id);
@@ -146,12 +147,12 @@ impl Seat {
         let (password, row) = made.unzip();
         let Self { account, owner, mut aliases, .. } = self;
         aliases.retain(|alias| fold(alias) != fold(&account));
-        let authorization = Authorization { account, aliases, grant, id, password: row };
-        let account = installation.store.authorize(&authorization).await?.name;
-        installation.record(Deed::Authorized, &[&account], Some(&owner)).await;
-        if let Some(made) = &authorization.password {
-            installation.record(Deed::PasswordCreated, &[&account], Some(&made.name)).await;
+        let mut acts = vec![installation.act(Deed::Authorized, &[&name], Some(&owner))];
+        if let Some(made) = &row {
+            acts.push(installation.act(Deed::PasswordCreated, &[&name], Some(&made.name)));
         }
+        let authorization = Authorization { account, aliases, grant, id, password: row, disabled: false };
+        let account = installation.store.authorize(&authorization, &acts).await?.name;
         Ok(Authorized { account, owner, proofs, password })
     }
 }

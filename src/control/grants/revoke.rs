@@ -14,7 +14,7 @@ use crate::control::providers::Legs;
 use crate::oauth::Revocation;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, GrantKind, Id, Right, StoreError};
+use crate::store::{Act, Grant, GrantKind, Id, Right, StoreError};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// A grant that is no longer in force here.
@@ -50,8 +50,8 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Re
         return Err(Error::NothingToRevoke { account });
     };
     let _revoking = Uninterrupted::begin();
-    let token = take(installation, &grant.id, revoked_here()).await?;
-    installation.record(Deed::Revoked, &[&account], Some(&grant.owner)).await;
+    let act = installation.act(Deed::Revoked, &[&account], Some(&grant.owner));
+    let token = take(installation, &grant.id, revoked_here(), &act).await?;
     let others = installation.others_with(&grant.id, &account).await?;
     let kind = grant.kind();
     let provider = installation.config.providers.get(&grant.provider).cloned();
@@ -84,11 +84,13 @@ fn revoked_here() -> Trouble {
     Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure)
 }
 
-/// Takes the refresh token out of the row, and says why there. `None` where it does not open.
+/// Takes the refresh token out of the row, says why there, and writes `act` down with it. `None` where the token does
+/// not open.
 pub(in crate::control) async fn take(
     installation: &Installation,
     id: &Id,
     why: Trouble,
+    act: &Act,
 ) -> Result<Option<Secret>, Error> {
     loop {
         let grant = installation.store.grant(id).await?;
@@ -99,7 +101,7 @@ pub(in crate::control) async fn take(
             }
             Right::Application | Right::Withdrawn { .. } => None,
         };
-        match installation.store.update_grant(&grant).await {
+        match installation.store.end_grant(&grant, act).await {
             Ok(_) => return Ok(token),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -54,15 +54,12 @@ impl Kept {
 /// What a configuration comes to beside the certificates, which are loaded last.
 pub(super) struct Parts {
     legs: HashMap<String, Legs>,
-    pub(super) teller: Option<Arc<Teller>>,
+    webhook: Option<Webhook>,
 }
 
 impl Parts {
-    pub(super) fn new(
-        config: &Config,
-        store: &Arc<dyn Store>,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Error> {
+    /// Everything of it that can be wrong.
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let legs = Legs::of_configured(config)?;
         if legs.is_empty() {
             warn!(
@@ -70,11 +67,23 @@ impl Parts {
                 command::CONFIG_EXAMPLE
             );
         }
-        let mut teller = teller(config, store)?;
-        if let Some(teller) = &mut teller {
-            teller.count_in(metrics.clone());
+        Ok(Self { legs, webhook: webhook(config)? })
+    }
+
+    /// What delivers events, where events are configured.
+    pub(super) fn teller(
+        &mut self,
+        config: &Config,
+        store: &Arc<dyn Store>,
+        metrics: &Arc<Metrics>,
+    ) -> Option<Arc<Teller>> {
+        if !config.events.is_on() {
+            return None;
         }
-        Ok(Self { legs, teller: teller.map(Arc::new) })
+        let webhook = self.webhook.take();
+        let mut teller = Teller::new(store.clone(), config.events.clone(), webhook, config.providers.clone());
+        teller.count_in(metrics.clone());
+        Some(Arc::new(teller))
     }
 
     /// The OAuth clients, by provider.
@@ -170,17 +179,9 @@ fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
     Door::ALL.into_iter().map(of).collect()
 }
 
-/// What delivers events, where events are configured.
-fn teller(config: &Config, store: &Arc<dyn Store>) -> Result<Option<Teller>, Error> {
-    if !config.events.is_on() {
-        return Ok(None);
-    }
-    let webhook = match &config.events.webhook {
-        Some(url) => {
-            let proxy = config.network_proxy.as_ref();
-            Some(Webhook::new(url.clone(), Connector::new(None)?.http_config(), proxy)?)
-        }
-        None => None,
-    };
-    Ok(Some(Teller::new(store.clone(), config.events.clone(), webhook, config.providers.clone())))
+/// The way to the address that events are posted to, where there is one.
+fn webhook(config: &Config) -> Result<Option<Webhook>, Error> {
+    let Some(url) = config.events.webhook.as_ref().filter(|_| config.events.is_on()) else { return Ok(None) };
+    let proxy = config.network_proxy.as_ref();
+    Ok(Some(Webhook::new(url.clone(), Connector::new(None)?.http_config(), proxy)?))
 }

@@ -77,7 +77,7 @@ impl Running {
         };
         let filter = self.command_line.log.as_deref().or(config.log_filter.as_deref());
         let log = logging::Settings::new(config.log == LogFormat::Json, filter)?;
-        let parts = Parts::new(&config, &self.store, &self.kept.metrics)?;
+        let mut parts = Parts::new(&config)?;
         let new = Shown::of(&config, &shown)?;
 
         // From here on nothing fails.
@@ -88,7 +88,7 @@ impl Running {
         if let Some(receiver) = &self.receiver {
             receiver.follow(&config);
         }
-        let teller = parts.teller.clone();
+        let teller = parts.teller(&config, &self.store, &self.kept.metrics);
         let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), access);
         self.replace(proxy, new.identity.clone(), teller);
         *shown = new;

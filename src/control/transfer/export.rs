@@ -112,11 +112,17 @@ impl Export {
             let parcel = Parcel::new(&self.account, aliases, &self.provider, &grant, &token);
             let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
             let text = text.map_err(Error::Io)?;
-            write(&sealed_for.seal(&text)?).map_err(Error::NotWritten)?;
+            let text = sealed_for.seal(&text)?;
+            if self.keeps {
+                // Before: nothing leaves that is not written down.
+                installation.store.record(&installation.act(Deed::Copied, &[&account], to)).await?;
+            }
+            write(&text).map_err(Error::NotWritten)?;
             match self.keeps {
                 true => Ok(None),
                 false => {
-                    grants::take(installation, &grant.id, moved_to(sealed_for, to)).await?;
+                    let act = installation.act(Deed::Exported, &[&account], to);
+                    grants::take(installation, &grant.id, moved_to(sealed_for, to), &act).await?;
                     Ok(Some(installation.others_with(&grant.id, &account).await?))
                 }
             }
@@ -124,8 +130,6 @@ impl Export {
         let closed: Result<_, Error> = moved.await;
         installation.store.release_lease(&self.grant.id).await?;
         let closed = closed?;
-        let deed = if self.keeps { Deed::Copied } else { Deed::Exported };
-        installation.record(deed, &[&account], to).await;
         Ok(Exported { closed, account })
     }
 }

@@ -89,14 +89,13 @@ impl Imported {
             grant: Granted::New(Box::new(grant)),
             id: Id::random(),
             password: None,
+            // What is disabled here stays so.
+            disabled: parcel.disabled,
         };
-        let account = store.authorize(&authorization).await?;
-        installation.record(Deed::Imported, &[&account.name], Some(owner)).await;
-        // What is disabled here stays so.
-        if parcel.disabled && !account.disabled {
-            store.set_disabled(&account.id, true).await?;
-        }
-        let is_disabled = parcel.disabled || account.disabled;
+        let here = installation.known_account(&parcel.account).await?;
+        let name = here.as_ref().map_or(&parcel.account, |here| &here.account.name);
+        let act = installation.act(Deed::Imported, &[name], Some(owner));
+        let is_disabled = store.authorize(&authorization, &[act]).await?.disabled;
         let grant = store.grant(&id).await?.ok_or(Error::RemovedAgain)?;
         Ok(Self { parcel, grant, is_disabled })
     }

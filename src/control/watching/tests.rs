@@ -23,8 +23,9 @@ async fn add(store: &dyn Store, account: &str, state: GrantState, ends: Option<O
         grant: Granted::New(Box::new(grant)),
         id: Id::random(),
         password: None,
+        disabled: false,
     };
-    store.authorize(&authorization).await.unwrap();
+    store.authorize(&authorization, &[]).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,9 +10,10 @@ use super::Sqlite;
 use super::grants::put_grant;
 use super::limits::LimitColumns;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
+use super::trail::{commit_with, put_act};
 use crate::store::{
-    Account, AccountRow, AccountStore, AppPassword, Authorization, Granted, Id, Limits, StoreError, Verifier,
-    fold,
+    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Granted, Id, Limits, StoreError,
+    Verifier, fold,
 };
 
 #[async_trait]
@@ -59,7 +60,7 @@ impl AccountStore for Sqlite {
         rows.iter().map(read).collect()
     }
 
-    async fn authorize(&self, authorization: &Authorization) -> Result<Account, StoreError> {
+    async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError> {
         let mut transaction = self.write().await?;
         let grant = match &authorization.grant {
             Granted::New(grant) => {
@@ -80,32 +81,37 @@ impl AccountStore for Sqlite {
         if let Some(password) = &authorization.password {
             put_password(&mut transaction, &account.id, password).await?;
         }
+        for act in acts {
+            put_act(&mut transaction, act).await?;
+        }
         transaction.commit().await?;
         Ok(account)
     }
 
-    async fn remove_account(&self, account: &Id) -> Result<(), StoreError> {
+    async fn remove_account(&self, account: &Id, act: &Act) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let sql = "SELECT grant_id FROM accounts WHERE id = ?";
         let row = sqlx::query(sql).bind(&account.0).fetch_optional(&mut *transaction).await?;
         let used = row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten();
-        sqlx::query("DELETE FROM accounts WHERE id = ?").bind(&account.0).execute(&mut *transaction).await?;
+        let sql = "DELETE FROM accounts WHERE id = ?";
+        let done = sqlx::query(sql).bind(&account.0).execute(&mut *transaction).await?;
         drop_unused_grant(&mut transaction, used.map(Id).as_ref()).await?;
-        Ok(transaction.commit().await?)
+        commit_with(transaction, done.rows_affected() == 1, act).await.map(drop)
     }
 
-    async fn add_alias(&self, account: &Id, alias: &str) -> Result<(), StoreError> {
+    async fn add_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
-        put_name(&mut transaction, account, alias).await?;
-        Ok(transaction.commit().await?)
+        let is_new = put_name(&mut transaction, account, alias).await?;
+        commit_with(transaction, is_new, act).await
     }
 
-    async fn remove_alias(&self, account: &Id, alias: &str) -> Result<bool, StoreError> {
+    async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError> {
         let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
              AND name <> (SELECT name FROM accounts WHERE id = account_id)";
-        let done =
-            sqlx::query(sql).bind(fold(alias).as_str()).bind(&account.0).execute(&self.pool()?).await?;
-        Ok(done.rows_affected() == 1)
+        let mut transaction = self.write().await?;
+        let query = sqlx::query(sql).bind(fold(alias).as_str().to_owned()).bind(&account.0);
+        let done = query.execute(&mut *transaction).await?;
+        commit_with(transaction, done.rows_affected() == 1, act).await
     }
 
     async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
@@ -118,43 +124,52 @@ impl AccountStore for Sqlite {
         rows.iter().filter_map(|row| password(row).transpose()).collect()
     }
 
-    async fn add_password(&self, password: &AppPassword) -> Result<(), StoreError> {
+    async fn add_password(&self, password: &AppPassword, act: &Act) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         put_password(&mut transaction, &password.account, password).await?;
-        Ok(transaction.commit().await?)
+        commit_with(transaction, true, act).await.map(drop)
     }
 
-    async fn remove_password(&self, account: &Id, name: &str) -> Result<bool, StoreError> {
+    async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool, StoreError> {
         let sql = "DELETE FROM passwords WHERE account_id = ? AND name = ?";
-        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&self.pool()?).await?;
-        Ok(done.rows_affected() == 1)
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&mut *transaction).await?;
+        commit_with(transaction, done.rows_affected() == 1, act).await
     }
 
-    async fn limit_password(&self, account: &Id, name: &str, limits: &Limits) -> Result<bool, StoreError> {
+    async fn limit_password(
+        &self,
+        account: &Id,
+        name: &str,
+        limits: &Limits,
+        act: &Act,
+    ) -> Result<bool, StoreError> {
         let columns = LimitColumns::from(limits);
         let sql = "UPDATE passwords SET protocols = ?, networks = ?, last_day = ? \
              WHERE account_id = ? AND name = ?";
+        let mut transaction = self.write().await?;
         let done = sqlx::query(sql)
             .bind(columns.protocols)
             .bind(columns.networks)
             .bind(columns.last_day)
             .bind(&account.0)
             .bind(name)
-            .execute(&self.pool()?)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        commit_with(transaction, done.rows_affected() == 1, act).await
     }
 
-    async fn set_disabled(&self, account: &Id, disabled: bool) -> Result<(), StoreError> {
-        let sql = "UPDATE accounts SET disabled = ? WHERE id = ?";
-        sqlx::query(sql).bind(disabled).bind(&account.0).execute(&self.pool()?).await?;
-        Ok(())
+    async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool, StoreError> {
+        let sql = "UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled <> ?1";
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(sql).bind(disabled).bind(&account.0).execute(&mut *transaction).await?;
+        commit_with(transaction, done.rows_affected() == 1, act).await
     }
 }
 
 async fn put_account(
     transaction: &mut Transaction<'_, Database>,
-    Authorization { account: name, id, .. }: &Authorization,
+    Authorization { account: name, id, disabled, .. }: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
     let known = find_account(transaction, name).await?;
@@ -169,9 +184,10 @@ async fn put_account(
          AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
          WHERE id = ?2 AND told IS NULL";
     sqlx::query(sql).bind(fold(name).as_str()).bind(&grant.0).execute(&mut **transaction).await?;
-    let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL \
+    let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL, disabled = disabled OR ? \
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
-    sqlx::query(sql).bind(&grant.0).bind(fold(name).as_str()).execute(&mut **transaction).await?;
+    let query = sqlx::query(sql).bind(&grant.0).bind(disabled);
+    query.bind(fold(name).as_str()).execute(&mut **transaction).await?;
     drop_unused_grant(transaction, known.and_then(|account| account.grant).as_ref()).await?;
     find_account(transaction, name).await?.ok_or(StoreError::Conflict)
 }
@@ -230,14 +246,14 @@ async fn find_account(
     row.as_ref().map(account).transpose()
 }
 
-/// Makes `name` open `account`; a name that opens another one is refused.
+/// Makes `name` open `account`, and says whether that is new; a name that opens another one is refused.
 async fn put_name(
     transaction: &mut Transaction<'_, Database>,
     account: &Id,
     name: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     match find_account(transaction, name).await? {
-        Some(owner) if owner.id == *account => Ok(()),
+        Some(owner) if owner.id == *account => Ok(false),
         Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
         None => {
             sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)")
@@ -246,7 +262,7 @@ async fn put_name(
                 .bind(&account.0)
                 .execute(&mut **transaction)
                 .await?;
-            Ok(())
+            Ok(true)
         }
     }
 }

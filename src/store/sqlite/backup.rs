@@ -9,13 +9,14 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteLockingMode};
+use sqlx::{ConnectOptions as _, Connection as _};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::holder;
 use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
-use super::{Judge, Sqlite};
+use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::store::StoreError;
 
 /// Why a copy did not take the place of the store. Nothing was changed.
@@ -84,24 +85,34 @@ impl Drop for Unfinished<'_> {
 
 /// Puts a copy of `file` in the place of `database`, once `judge` has looked at what is sealed in it; where the replaced
 /// database lies now. The caller holds the state directory's lock.
-pub fn restore(file: &Path, database: &Path, judge: &Judge) -> Result<Option<PathBuf>, RestoreError> {
+pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Option<PathBuf>, RestoreError> {
     // Beside the database, so that one rename puts it there; and judged as it lies there.
     let new = with_ending(database, ".restoring");
     let _ = std::fs::remove_file(&new);
     let unfinished = Unfinished(Some(&new));
-    copy(file, &new)?;
+    let (from, to) = (file.to_owned(), new.clone());
+    blocking(file, move || copy(&from, &to)).await?;
     let unfit = |why: String| RestoreError::Unfit { file: file.to_owned(), why };
-    let settings = settings_of(&new, Release::ThisOrEarlier);
+    let settings = settings_of(&new, Release::ThisOrEarlier).await;
     for ending in [LOG, LOG_INDEX] {
         let _ = std::fs::remove_file(beside(&new, ending));
     }
     let settings = settings.map_err(unfit)?;
-    judge(&settings).map_err(unfit)?;
-    let kept = keep(database)?;
+    blocking(file, move || Ok(judge(&settings))).await?.map_err(unfit)?;
+    let kept = keep(database).await?;
     std::fs::rename(&new, database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
     unfinished.keep();
     sync(database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
     Ok(kept)
+}
+
+/// What may have to wait for a disk, or for keys.
+async fn blocking<T: Send + 'static>(
+    file: &Path,
+    work: impl FnOnce() -> Result<T, RestoreError> + Send + 'static,
+) -> Result<T, RestoreError> {
+    let gone = |error| RestoreError::Io { path: file.to_owned(), error: io::Error::other(error) };
+    tokio::task::spawn_blocking(work).await.map_err(gone)?
 }
 
 fn copy(file: &Path, new: &Path) -> Result<(), RestoreError> {
@@ -116,7 +127,7 @@ fn copy(file: &Path, new: &Path) -> Result<(), RestoreError> {
 }
 
 /// Moves the database out of the way, with its log where that could not be emptied.
-fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
+async fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let in_use = || RestoreError::InUse(database.to_owned());
     if holder::any_is_alive(database) {
         return Err(in_use());
@@ -125,7 +136,7 @@ fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
         return Ok(None);
     }
     // Held until the database has moved: a process that comes meanwhile waits, or fails.
-    let _alone = match alone_with(database) {
+    let alone = match alone_with(database).await {
         Ok(connection) => Some(connection),
         Err(error) if is_busy(&error) => return Err(in_use()),
         // A damaged one is what a backup is for.
@@ -139,20 +150,27 @@ fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     for ending in [LOG, LOG_INDEX] {
         let _ = std::fs::rename(beside(database, ending), beside(&kept, ending));
     }
+    if let Some(alone) = alone {
+        // Before another database lies at the path: the end of a connection removes the files beside it.
+        let _ = alone.close().await;
+    }
     Ok(Some(kept))
 }
 
 /// A connection beside which there is no other one, its log emptied.
-fn alone_with(database: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags)?;
-    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT")?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
+    let options = options.locking_mode(SqliteLockingMode::Exclusive).disable_statement_logging();
+    let mut connection = options.connect().await?;
+    connection.begin_with("BEGIN IMMEDIATE").await?.commit().await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
     Ok(connection)
 }
 
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+/// Whether another connection keeps this one waiting: SQLITE_BUSY or SQLITE_LOCKED, in whatever variety.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 /// The file and its name reach the disk.

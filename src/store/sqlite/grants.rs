@@ -9,9 +9,10 @@ use super::Sqlite;
 use super::rows::{
     GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
 };
+use super::trail::{commit_with, put_act};
 use crate::store::{
-    Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right, StoreError,
-    Watch, fold,
+    Act, Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right,
+    StoreError, Watch, fold,
 };
 
 /// No look is put off longer than [`LONGEST_LOOK`]. One that is much later was written under a wrong clock.
@@ -85,22 +86,19 @@ impl GrantStore for Sqlite {
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
         let opened = self.opened()?;
         let holder = opened.holders.known();
-        let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
-             refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, cause_kind = ?, cause_code = ?, cure = ?, failed_at = ?, failures = ?, \
-             retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
-             lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
-             lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
-             WHERE id = ? AND revision = ?";
-        let done = bind_grant(sqlx::query(sql), grant)
-            .bind(&holder)
-            .bind(&holder)
-            .bind(&grant.id.0)
-            .bind(grant.revision)
-            .execute(&opened.pool)
-            .await?;
-        match done.rows_affected() {
-            0 => Err(StoreError::Conflict),
-            _ => Ok(grant.revision + 1),
+        match write_grant(&opened.pool, grant, holder.as_deref()).await? {
+            true => Ok(grant.revision + 1),
+            false => Err(StoreError::Conflict),
+        }
+    }
+
+    async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError> {
+        let holder = self.opened()?.holders.known();
+        let mut transaction = self.write().await?;
+        let written = write_grant(&mut *transaction, grant, holder.as_deref()).await?;
+        match commit_with(transaction, written, act).await? {
+            true => Ok(grant.revision + 1),
+            false => Err(StoreError::Conflict),
         }
     }
 
@@ -173,14 +171,45 @@ impl GrantStore for Sqlite {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn set_told(&self, grants: &[&Id], told: Option<&str>) -> Result<(), StoreError> {
+    async fn set_told(
+        &self,
+        grants: &[&Id],
+        told: Option<&str>,
+        act: Option<&Act>,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE grants SET told = ?, telling_until = NULL WHERE id = ?";
         let mut transaction = self.write().await?;
         for grant in grants {
             sqlx::query(sql).bind(told).bind(&grant.0).execute(&mut *transaction).await?;
         }
+        if let Some(act) = act {
+            put_act(&mut transaction, act).await?;
+        }
         Ok(transaction.commit().await?)
     }
+}
+
+/// Writes `grant` where it still has the revision that it was read at, and gives up the lease of `holder`; whether it
+/// had.
+async fn write_grant(
+    connection: impl sqlx::SqliteExecutor<'_>,
+    grant: &Grant,
+    holder: Option<&str>,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
+         refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, cause_kind = ?, cause_code = ?, cure = ?, failed_at = ?, failures = ?, \
+         retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
+         lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
+         lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
+         WHERE id = ? AND revision = ?";
+    let done = bind_grant(sqlx::query(sql), grant)
+        .bind(holder)
+        .bind(holder)
+        .bind(&grant.id.0)
+        .bind(grant.revision)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// A person's consent wins over whatever a background refresh wrote meanwhile: the row's revision

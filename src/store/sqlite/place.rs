@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{BUSY_TIMEOUT, Opened, Sqlite, migrator};
 use crate::store::{Absence, SealedSetting, StoreError};
@@ -128,11 +128,10 @@ impl Sqlite {
 
     /// Looks at what is at the path without changing it.
     async fn judge(&self) -> Result<(), String> {
-        let (path, judge) = (self.path.clone(), self.judge.clone());
-        let judging = tokio::task::spawn_blocking(move || {
-            let settings = settings_of(&path, Release::This)?;
-            judge.as_ref().map_or(Ok(()), |judge| judge(&settings))
-        });
+        let settings = settings_of(&self.path, Release::This).await?;
+        let Some(judge) = self.judge.clone() else { return Ok(()) };
+        // It may have to read keys.
+        let judging = tokio::task::spawn_blocking(move || judge(&settings));
         judging.await.map_err(|error| error.to_string())?
     }
 }
@@ -155,7 +154,7 @@ impl Opened {
                 let _ = std::fs::remove_file(beside(database, LOG_INDEX));
             }
         }
-        self.looks.close();
+        tokio::time::timeout(LET_GO, self.looks.close()).await.map_err(|_| in_use())?;
         drop(self.observer.lock().await.take());
         tokio::time::timeout(LET_GO, self.pool.close()).await.map_err(|_| in_use())
     }
@@ -195,26 +194,31 @@ pub(super) enum Release {
     ThisOrEarlier,
 }
 
+/// What tells whether a database is one of ours.
+struct Sealed {
+    whole: String,
+    made: Vec<(i64, Vec<u8>)>,
+    settings: Vec<SealedSetting>,
+}
+
+/// Reads it from a database that nothing else of this process has open.
+async fn read_alone(path: &Path) -> Result<Sealed, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    let whole = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    let made = "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+    let made = sqlx::query_as(made).fetch_all(&mut connection).await?;
+    let settings = sqlx::query_as("SELECT key, value FROM settings").fetch_all(&mut connection).await?;
+    let settings = settings.into_iter().map(|(key, value)| SealedSetting { key, value }).collect();
+    connection.close().await?;
+    Ok(Sealed { whole, made, settings })
+}
+
 /// The sealed settings of a database that is whole and has our tables.
-pub(super) fn settings_of(path: &Path, release: Release) -> Result<Vec<SealedSetting>, String> {
-    let read = || -> rusqlite::Result<_> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        let whole: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        let mut statement = connection
-            .prepare("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")?;
-        let made = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<Vec<(i64, Vec<u8>)>, _>>()?;
-        let mut statement = connection.prepare("SELECT key, value FROM settings")?;
-        let settings = statement
-            .query_map([], |row| Ok(SealedSetting { key: row.get(0)?, value: row.get(1)? }))?
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((whole, made, settings))
-    };
-    let (whole, made, settings) =
-        read().map_err(|error| format!("it is not a store of this program ({error})"))?;
+pub(super) async fn settings_of(path: &Path, release: Release) -> Result<Vec<SealedSetting>, String> {
+    let read = read_alone(path).await;
+    let Sealed { whole, made, settings } =
+        read.map_err(|error| format!("it is not a store of this program ({error})"))?;
     if whole != "ok" {
         return Err("it is damaged".to_owned());
     }

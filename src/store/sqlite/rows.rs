@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::FromSql;
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row as _, Sqlite, Type};
 use time::OffsetDateTime;
 
 use super::limits::limits;
@@ -44,57 +43,38 @@ macro_rules! PASSWORD_COLUMNS {
 }
 pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS};
 
-/// A row, whichever library read it.
-pub(super) trait Columns {
-    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError>;
-}
-
-/// What a column can hold, in the eyes of both libraries.
-pub(super) trait Value: FromSql + Type<Sqlite> + for<'r> Decode<'r, Sqlite> {}
-
-impl<T: FromSql + Type<Sqlite> + for<'r> Decode<'r, Sqlite>> Value for T {}
-
-impl Columns for SqliteRow {
-    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError> {
-        Ok(self.try_get(name)?)
-    }
-}
-
-impl Columns for rusqlite::Row<'_> {
-    fn column<T: Value>(&self, name: &str) -> Result<T, StoreError> {
-        Ok(self.get(name)?)
-    }
-}
-
 /// A column of names, as JSON: a name that is stored from before may hold anything, line feeds included.
 pub(super) fn names(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
 /// The account of a row; its aliases are not in it.
-pub(super) fn account(row: &impl Columns) -> Result<Account, StoreError> {
+pub(super) fn account(row: &SqliteRow) -> Result<Account, StoreError> {
     Ok(Account {
-        id: Id(row.column("a_id")?),
-        name: row.column("a_name")?,
+        id: Id(row.try_get("a_id")?),
+        name: row.try_get("a_name")?,
         aliases: Vec::new(),
-        grant: row.column::<Option<String>>("a_grant_id")?.map(Id),
+        grant: row.try_get::<Option<String>, _>("a_grant_id")?.map(Id),
         last_login_at: time_of(row, "a_last_login_at")?,
-        last_login_from: row.column("a_last_login_from")?,
+        last_login_from: row.try_get("a_last_login_from")?,
         troubles: troubles(row)?,
-        disabled: row.column("a_disabled")?,
-        sign_in_as: row.column::<Option<String>>("a_submission_user")?.as_deref().and_then(SignInAs::named),
+        disabled: row.try_get("a_disabled")?,
+        sign_in_as: row
+            .try_get::<Option<String>, _>("a_submission_user")?
+            .as_deref()
+            .and_then(SignInAs::named),
         refusal: refusal(row)?,
     })
 }
 
-fn refusal(row: &impl Columns) -> Result<Option<LastRefusal>, StoreError> {
+fn refusal(row: &SqliteRow) -> Result<Option<LastRefusal>, StoreError> {
     let (Some(at), Some(cause)) =
-        (time_of(row, "a_refusal_at")?, row.column::<Option<String>>("a_refusal_cause")?)
+        (time_of(row, "a_refusal_at")?, row.try_get::<Option<String>, _>("a_refusal_cause")?)
     else {
         return Ok(None);
     };
-    let trouble = Trouble { cause: refusal_cause(&cause), cure: cure(row.column("a_refusal_cure")?) };
-    let column = |name: &str| row.column::<Option<String>>(name).map(Option::unwrap_or_default);
+    let trouble = Trouble { cause: refusal_cause(&cause), cure: cure(row.try_get("a_refusal_cure")?) };
+    let column = |name: &str| row.try_get::<Option<String>, _>(name).map(Option::unwrap_or_default);
     let (protocol, code) = (column("a_refusal_protocol")?, column("a_refusal_code")?);
     Ok(Some(LastRefusal { at, protocol, code, trouble }))
 }
@@ -109,8 +89,8 @@ fn refusal_cause(json: &str) -> Cause {
 }
 
 /// One by one, so that what a newer version wrote, and this one cannot read, hides nothing else.
-fn troubles(row: &impl Columns) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
-    let json: String = row.column("a_troubles")?;
+fn troubles(row: &SqliteRow) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
+    let json: String = row.try_get("a_troubles")?;
     let all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).unwrap_or_default();
     let known =
         all.into_iter().filter_map(|(door, trouble)| Some((door, serde_json::from_value(trouble).ok()?)));
@@ -118,24 +98,24 @@ fn troubles(row: &impl Columns) -> Result<BTreeMap<String, MailboxTrouble>, Stor
 }
 
 /// The grant of a row, where an outer join found one.
-pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
-    let Some(id) = row.column::<Option<String>>("g_id")? else { return Ok(None) };
-    let state: String = row.column("g_state")?;
-    let scopes: String = row.column("g_scopes")?;
+pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
+    let Some(id) = row.try_get::<Option<String>, _>("g_id")? else { return Ok(None) };
+    let state: String = row.try_get("g_state")?;
+    let scopes: String = row.try_get("g_scopes")?;
     Ok(Some(Grant {
         state: GrantState::from_name(&state)
             .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
         right: right(row)?,
         id: Id(id),
-        revision: row.column("g_revision")?,
-        provider: row.column("g_provider")?,
-        owner: row.column("g_owner")?,
+        revision: row.try_get("g_revision")?,
+        provider: row.try_get("g_provider")?,
+        owner: row.try_get("g_owner")?,
         scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-        access_token: row.column("g_access_token")?,
+        access_token: row.try_get("g_access_token")?,
         access_expires_at: time_of(row, "g_access_expires_at")?,
         trouble: grant_trouble(row, "g_")?,
         failed_at: time_of(row, "g_failed_at")?,
-        failures: row.column("g_failures")?,
+        failures: row.try_get("g_failures")?,
         retry_at: time_of(row, "g_retry_at")?,
         authorized_at: time_of(row, "g_authorized_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         refreshed_at: time_of(row, "g_refreshed_at")?,
@@ -145,8 +125,8 @@ pub(super) fn grant(row: &impl Columns) -> Result<Option<Grant>, StoreError> {
 }
 
 /// What is wrong with a grant, in columns that begin with `prefix`.
-pub(super) fn grant_trouble(row: &impl Columns, prefix: &str) -> Result<Option<Trouble>, StoreError> {
-    let column = |name: &str| row.column::<Option<String>>(&format!("{prefix}{name}"));
+pub(super) fn grant_trouble(row: &SqliteRow, prefix: &str) -> Result<Option<Trouble>, StoreError> {
+    let column = |name: &str| row.try_get::<Option<String>, _>(&*format!("{prefix}{name}"));
     let Some(text) = column("last_error")? else { return Ok(None) };
     let kind = column("cause_kind")?.as_deref().and_then(CauseKind::from_name);
     let cause = Cause { kind: kind.unwrap_or(CauseKind::Recorded), code: column("cause_code")?, text };
@@ -163,39 +143,39 @@ pub(super) fn cure_column(trouble: Option<&Trouble>) -> Option<String> {
     trouble.and_then(|trouble| serde_json::to_string(&trouble.cure).ok())
 }
 
-fn right(row: &impl Columns) -> Result<Right, StoreError> {
+fn right(row: &SqliteRow) -> Result<Right, StoreError> {
     let was = kind(row, "g_kind")?;
-    Ok(match (row.column("g_in_force")?, row.column("g_refresh_token")?) {
+    Ok(match (row.try_get("g_in_force")?, row.try_get("g_refresh_token")?) {
         (true, Some(refresh_token)) => Right::Person { refresh_token },
         (true, None) => Right::Application,
         (false, _) => Right::Withdrawn { was },
     })
 }
 
-pub(super) fn kind(row: &impl Columns, column: &str) -> Result<GrantKind, StoreError> {
-    Ok(match row.column::<String>(column)? == GrantKind::App.name() {
+pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<GrantKind, StoreError> {
+    Ok(match row.try_get::<String, _>(column)? == GrantKind::App.name() {
         true => GrantKind::App,
         false => GrantKind::Person,
     })
 }
 
 /// The app password of a row, where an outer join found one.
-pub(super) fn password(row: &impl Columns) -> Result<Option<AppPassword>, StoreError> {
-    let Some(id) = row.column::<Option<String>>("p_id")? else { return Ok(None) };
-    let generated: Option<Vec<u8>> = row.column("p_generated")?;
+pub(super) fn password(row: &SqliteRow) -> Result<Option<AppPassword>, StoreError> {
+    let Some(id) = row.try_get::<Option<String>, _>("p_id")? else { return Ok(None) };
+    let generated: Option<Vec<u8>> = row.try_get("p_generated")?;
     let verifier = match generated {
         Some(hash) => Verifier::Generated(hash),
-        None => Verifier::Chosen(row.column("p_chosen")?),
+        None => Verifier::Chosen(row.try_get("p_chosen")?),
     };
     Ok(Some(AppPassword {
         id: Id(id),
-        account: Id(row.column("p_account_id")?),
-        name: row.column("p_name")?,
+        account: Id(row.try_get("p_account_id")?),
+        name: row.try_get("p_name")?,
         verifier,
         limits: limits(row)?,
         created_at: time_of(row, "p_created_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         last_used_at: time_of(row, "p_last_used_at")?,
-        last_used_from: row.column("p_last_used_from")?,
+        last_used_from: row.try_get("p_last_used_from")?,
     }))
 }
 
@@ -207,8 +187,8 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
     scopes.join(" ")
 }
 
-pub(super) fn time_of(row: &impl Columns, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
-    let seconds: Option<i64> = row.column(column)?;
+pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+    let seconds: Option<i64> = row.try_get(column)?;
     Ok(seconds.map(sane_date_of))
 }
 

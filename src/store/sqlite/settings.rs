@@ -2,10 +2,18 @@
 
 use async_trait::async_trait;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::Sqlite;
 use crate::store::{Lock, SealedSetting, SealingLock, SettingStore, StoreError};
+
+/// All settings.
+pub(super) async fn sealed(pool: &SqlitePool) -> Result<Vec<SealedSetting>, StoreError> {
+    let rows = sqlx::query("SELECT key, value FROM settings").fetch_all(pool).await?;
+    let setting =
+        |row: &SqliteRow| Ok(SealedSetting { key: row.try_get("key")?, value: row.try_get("value")? });
+    rows.iter().map(setting).collect()
+}
 
 #[async_trait]
 impl SettingStore for Sqlite {
@@ -25,10 +33,7 @@ impl SettingStore for Sqlite {
     }
 
     async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError> {
-        let rows = sqlx::query("SELECT key, value FROM settings").fetch_all(&self.pool()?).await?;
-        let setting =
-            |row: &SqliteRow| Ok(SealedSetting { key: row.try_get("key")?, value: row.try_get("value")? });
-        rows.iter().map(setting).collect()
+        sealed(&self.pool()?).await
     }
 
     async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError> {

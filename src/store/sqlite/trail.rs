@@ -1,8 +1,8 @@
 //! The audit trail, which is bounded: by days where it is long, and by rows should something write without end.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite as Database, Transaction};
 use time::{Duration, OffsetDateTime};
 
 use super::Sqlite;
@@ -18,28 +18,9 @@ const MOST: i64 = 100_000;
 
 #[async_trait]
 impl TrailStore for Sqlite {
-    async fn record(&self, act: &Act, now: OffsetDateTime) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO trail (at, deed, accounts, about, surface, user, uid) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    async fn record(&self, act: &Act) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query(sql)
-            .bind(now.unix_timestamp())
-            .bind(&act.deed)
-            .bind(serde_json::to_string(&act.accounts).unwrap_or_default())
-            .bind(&act.about)
-            .bind(&act.actor.surface)
-            .bind(&act.actor.user)
-            .bind(act.actor.uid)
-            .execute(&mut *transaction)
-            .await?;
-        let sql = "DELETE FROM trail WHERE (at < ? AND id <= (SELECT max(id) FROM trail) - ?) \
-             OR id <= (SELECT max(id) FROM trail) - ?";
-        sqlx::query(sql)
-            .bind(now.saturating_sub(LONGEST).unix_timestamp())
-            .bind(FEWEST)
-            .bind(MOST)
-            .execute(&mut *transaction)
-            .await?;
+        put_act(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -57,13 +38,59 @@ impl TrailStore for Sqlite {
     }
 }
 
+/// Writes `act` down in the transaction of what it tells of, and forgets what is too old.
+pub(super) async fn put_act(
+    transaction: &mut Transaction<'_, Database>,
+    act: &Act,
+) -> Result<(), StoreError> {
+    let sql =
+        "INSERT INTO trail (at, deed, accounts, about, surface, user, uid) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    sqlx::query(sql)
+        .bind(act.at.unix_timestamp())
+        .bind(&act.deed)
+        .bind(serde_json::to_string(&act.accounts).unwrap_or_default())
+        .bind(&act.about)
+        .bind(&act.actor.surface)
+        .bind(&act.actor.user)
+        .bind(act.actor.uid)
+        .execute(&mut **transaction)
+        .await?;
+    let sql = "DELETE FROM trail WHERE (at < ? AND id <= (SELECT max(id) FROM trail) - ?) \
+         OR id <= (SELECT max(id) FROM trail) - ?";
+    sqlx::query(sql)
+        .bind(act.at.saturating_sub(LONGEST).unix_timestamp())
+        .bind(FEWEST)
+        .bind(MOST)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Commits a change with what it tells of, where there was one to make; whether there was.
+pub(super) async fn commit_with(
+    mut transaction: Transaction<'_, Database>,
+    changed: bool,
+    act: &Act,
+) -> Result<bool, StoreError> {
+    if changed {
+        put_act(&mut transaction, act).await?;
+        transaction.commit().await?;
+    }
+    Ok(changed)
+}
+
 fn entry(row: &SqliteRow) -> Result<TrailEntry, StoreError> {
     let accounts = names(&row.try_get::<String, _>("accounts")?);
     let actor =
         Actor { surface: row.try_get("surface")?, user: row.try_get("user")?, uid: row.try_get("uid")? };
     Ok(TrailEntry {
         number: row.try_get("id")?,
-        at: time_of(row, "at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        act: Act { deed: row.try_get("deed")?, accounts, about: row.try_get("about")?, actor },
+        act: Act {
+            deed: row.try_get("deed")?,
+            accounts,
+            about: row.try_get("about")?,
+            actor,
+            at: time_of(row, "at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        },
     })
 }
