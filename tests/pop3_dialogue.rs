@@ -27,6 +27,7 @@ async fn login(pop3: &mut Pop3, client: &mut Wire<DuplexStream>) -> (String, Str
     match pop3.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
         Request::StartTls { .. } => panic!("STLS instead of a login"),
+        Request::Send => panic!("a message instead of a login"),
     }
 }
 
