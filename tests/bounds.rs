@@ -153,7 +153,7 @@ async fn connect(kind: Kind, address: SocketAddr, serving: &Serving) -> TcpStrea
         Kind::HandshakeUnfinished(version) => {
             let name = ServerName::try_from("localhost").unwrap();
             let config = config(serving, version, &Secrets::new());
-            let mut client = tokio_rustls::rustls::ClientConnection::new(config, name).unwrap();
+            let mut client = rustls::ClientConnection::new(config, name).unwrap();
             let mut hello = Vec::new();
             client.write_tls(&mut hello).unwrap();
             tcp.write_all(&hello).await.unwrap();

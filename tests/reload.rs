@@ -149,7 +149,7 @@ async fn another_certificate_is_shown_from_the_reload_on() {
     let serving = site.serve().await;
     let connect = async |trusted: &Path| {
         let tcp = tokio::net::TcpStream::connect(serving.address()).await.unwrap();
-        let name = tokio_rustls::rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         common::client::tls(trusted).connect(name, tcp).await.is_ok()
     };
     let mut session = common::client::Client::connect(serving.address(), &first.0).await;
