@@ -26,7 +26,7 @@ use ipnet::IpNet;
 pub use error::{ConfigError, ConfigHint};
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
-pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 
 pub use crate::protocol::Door;

@@ -8,7 +8,9 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{ALICE, BOB, Ran, Site, pseudo_terminal};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::{ALICE, BOB, Ran, Site, pseudo_terminal, set_mode};
 use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -310,6 +312,119 @@ async fn a_service_account_has_a_token_for_each_mailbox() {
     let nobody = client.command(&format!("LOGIN nobody@example.com {password}")).await;
     assert!(!nobody.is_ok());
     site.sandbox.assert_no_violations();
+}
+
+/// A client that proves itself by assertions, which are verified with this key.
+async fn assertion_site(key: &rcgen::KeyPair, installed: bool) -> Site {
+    let client = Client {
+        id: "application".to_owned(),
+        secret: None,
+        redirect_uris: if installed { vec!["http://localhost".to_owned()] } else { Vec::new() },
+        installed,
+        keys: vec![rcgen::PublicKeyData::der_bytes(key).to_vec()],
+    };
+    let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).client(client);
+    Site::with(provider).await
+}
+
+#[tokio::test]
+async fn an_application_proves_itself_with_its_certificate_alone() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, false).await;
+    let certificate = || rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let (uploaded, other) = (certificate(), certificate());
+    site.sandbox.controls().oauth(|oauth| oauth.certificates = vec![uploaded.der().to_vec()]);
+    let write = |name: &str, text: String| {
+        let path = site.home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    };
+    write("app.key", key.serialize_pem());
+    write("app.pem", other.pem());
+    append(
+        &site,
+        "app_scopes = [\"https://outlook.office365.com/.default\"]\napp_certificate = \"app.pem\"\napp_key = \"app.key\"\n",
+    );
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert!(ran.code == 1 && ran.error().contains("AADSTS700027"), "not the one that was uploaded: {ran:?}");
+    nothing_is_stored(&site).await;
+    // The files are read at each use.
+    write("app.pem", uploaded.pem());
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    append(&site, "app_algorithm = \"RS256\"\n");
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    let requests = site.sandbox.controls().token_requests();
+    assert!(requests.iter().all(|request| request.form.iter().all(|(name, _)| name != "client_secret")));
+    reads_mail(&site, &ran.json()).await;
+}
+
+/// An assertion as another service signs it for the client.
+fn federated(key: &rcgen::KeyPair, lasts: i64) -> String {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let claims = json!({
+        "iss": "https://cluster.example", "sub": "system:serviceaccount:mail:proxy",
+        "aud": "api://AzureADTokenExchange", "iat": now - 60, "exp": now + lasts,
+    });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims));
+    let signature = rcgen::SigningKey::sign(key, signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn a_federated_credential_takes_the_place_of_a_secret_and_is_read_anew_each_time() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, true).await;
+    let controls = site.sandbox.controls();
+    controls.oauth(|oauth| oauth.federated_issuer = Some("https://cluster.example".to_owned()));
+    append(&site, "client_assertion_file = \"assertion\"\n");
+    let path = site.home.path().join("assertion");
+    let write = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    };
+    // Before a person has signed in.
+    for (text, said) in [(None, "cannot be read"), (Some(""), "is empty"), (Some("x"), "no signed assertion")] {
+        text.into_iter().for_each(write);
+        let ran = site.run(&["authorize", ALICE, "--no-browser", "--json"]).await;
+        assert!(ran.code == 1 && ran.out.is_empty() && ran.error().contains(said), "{ran:?}");
+        assert!(ran.error().contains("client_assertion_file"), "{ran:?}");
+    }
+    write(&federated(&key, 600));
+    site.authorize(ALICE).await;
+    let first = federated(&key, 900);
+    write(&first);
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    let sent = controls.token_requests().pop().unwrap();
+    assert!(sent.form.contains(&("client_assertion".to_owned(), first)), "{sent:?}");
+    // One that has ended costs no grant, and a new one heals it.
+    write(&federated(&key, -1));
+    let requests = controls.stats().token_requests;
+    let ran = site.run(&["tokens", "refresh", ALICE]).await;
+    assert!(ran.code == 1 && ran.error().contains("holds an assertion that ended on"), "{ran:?}");
+    assert_eq!(controls.stats().token_requests, requests, "nothing was sent");
+    assert_eq!(site.tokens().await.0[0]["state"], "misconfigured");
+    write(&federated(&key, 600));
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    assert_eq!(site.run(&["tokens", "revoke", ALICE]).await.code, 0);
+}
+
+#[tokio::test]
+async fn an_application_signs_in_with_a_federated_credential() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, false).await;
+    let issuer = Some("https://cluster.example".to_owned());
+    site.sandbox.controls().oauth(|oauth| oauth.federated_issuer = issuer);
+    let scopes = "app_scopes = [\"https://outlook.office365.com/.default\"]\n";
+    append(&site, &format!("{scopes}client_assertion_file = \"assertion\"\n"));
+    let path = site.home.path().join("assertion");
+    std::fs::write(&path, federated(&key, 600)).unwrap();
+    set_mode(&path, 0o600);
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    reads_mail(&site, &ran.json()).await;
 }
 
 #[tokio::test]

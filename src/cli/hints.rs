@@ -122,7 +122,7 @@ fn of_provider(error: &Error) -> Vec<String> {
         )],
         Error::NoApplication { name, .. } => vec![
             format!(
-                "Microsoft: client_secret_file, or app_certificate and app_key, in [providers.{name}]; docs/microsoft.md tells the rest"
+                "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; docs/microsoft.md tells the rest"
             ),
             format!("Google: service_account_file in [providers.{name}]; docs/google.md tells the rest"),
             format!("others: client_secret and app_scopes in [providers.{name}]"),

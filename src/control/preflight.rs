@@ -155,6 +155,9 @@ impl Obstacles<'_> {
             let key = if matches!(error, Error::Connector(_)) { "extra_ca" } else { "client_id" };
             self.add(&["providers", name, key], error);
         }
+        if let Some(path) = &provider.client_assertion_file {
+            self.look_at_file(&["providers", name, "client_assertion_file"], path);
+        }
         match &provider.app {
             Some(AppGrant::Certificate { certificate, key, .. }) => {
                 self.look_at_file(&["providers", name, "app_certificate"], certificate);

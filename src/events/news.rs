@@ -70,8 +70,8 @@ impl News {
 /// Whether what is wrong with `grant` is wrong with the client.
 fn is_clients(grant: &GrantStatus) -> bool {
     grant.trouble.as_ref().is_some_and(|Trouble { cause, cure }| {
-        let of_client =
-            cure.key().is_some_and(|key| key.ends_with("client_secret") || key.ends_with("client_id"));
+        let keys = ["client_secret", "client_id", "client_assertion_file"];
+        let of_client = cure.key().is_some_and(|key| keys.iter().any(|of_client| key.ends_with(of_client)));
         cause.kind == CauseKind::ClientRefused
             && (of_client || cause.code.as_deref() == Some("invalid_client"))
     })

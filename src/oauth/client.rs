@@ -9,6 +9,7 @@ use tokio_rustls::rustls;
 use url::Url;
 
 use super::consent::identity::ClaimedNames;
+use super::flow::assertion;
 use super::http::answer;
 use super::http::discovery::{self, Metadata};
 use super::http::request::{EndpointRequest, Requests};
@@ -74,7 +75,11 @@ impl Client {
     }
 
     pub(super) async fn requests(&self) -> Result<Requests<'_>, TokenError> {
-        Requests::new(&self.provider, &self.token_url().await?)
+        let assertion = match &self.provider.client_assertion_file {
+            Some(path) => Some(assertion::read(path, OffsetDateTime::now_utc()).await?),
+            None => None,
+        };
+        Requests::new(&self.provider, &self.token_url().await?, assertion)
     }
 
     pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<GrantedTokens, TokenError> {

@@ -125,8 +125,8 @@ impl Client {
     ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
-        // Asked for now, so that a mistake shows before a person has signed in.
-        self.token_url().await?;
+        // Made now, so that a mistake shows before a person has signed in.
+        self.requests().await?;
         let (issuer, publishes_iss) = self.issuer();
         let sends_iss = publishes_iss || provider.quirks.sends_iss;
         let state = random_text::<32>();

@@ -58,6 +58,12 @@ pub struct OauthSwitches {
     /// A refresh that names a scope that nobody consented to is refused as a missing consent: `invalid_grant` with
     /// AADSTS65001 at Microsoft. Off, as an invalid scope. Default: by vendor: Microsoft does.
     pub refuse_unconsented: bool,
+    /// Certificates (DER) that were uploaded for the clients. Where there are any, an assertion of a client's own has
+    /// to name one of them (`x5t#S256`), as at Microsoft. Default: none.
+    pub certificates: Vec<Vec<u8>>,
+    /// A federated credential: assertions of this issuer stand for any client, with Microsoft's audience. Their
+    /// signature is verified with the client's keys. Default: none.
+    pub federated_issuer: Option<String>,
     /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
     /// How many device polls are answered `slow_down`, whatever their timing.

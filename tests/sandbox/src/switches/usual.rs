@@ -26,6 +26,8 @@ pub(crate) fn oauth(vendor: Vendor) -> OauthSwitches {
         refresh_tokens: true,
         claims: Map::new(),
         refuse_unconsented: vendor == Vendor::Microsoft,
+        certificates: Vec::new(),
+        federated_issuer: None,
         device_interval: 0,
         slow_down: 0,
     }
