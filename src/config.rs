@@ -5,6 +5,7 @@
 //! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
+mod entra;
 mod error;
 mod every;
 mod file;

@@ -140,7 +140,7 @@ impl Tokens {
     /// A token for a session in `mailbox` that begins now. `grant` was read for this login.
     pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if !grant.is_in_force() {
-            return Err(TokenFailure::revoked());
+            return Err(TokenFailure::not_in_force(grant));
         }
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, false).await {
             return outcome;
@@ -259,12 +259,14 @@ impl Inner {
     /// Whether the provider may be asked now, or trouble on record says to wait.
     fn may_ask(&self, grant: &Grant, now: OffsetDateTime) -> Result<(), TokenFailure> {
         if !grant.is_in_force() {
-            return Err(TokenFailure::revoked());
+            return Err(TokenFailure::not_in_force(grant));
         }
         // A new configuration may have mended what an administrator had to mend.
+        let is_administrators =
+            matches!(grant.state, GrantState::Misconfigured | GrantState::WaitingForAdministrator);
         let before_us = grant.failed_at.is_some_and(|at| at < self.clients.load().since);
         match pause_until(grant.retry_at, now) {
-            Some(retry_at) if !(grant.state == GrantState::Misconfigured && before_us) => {
+            Some(retry_at) if !(is_administrators && before_us) => {
                 Err(TokenFailure::on_record(grant, retry_at - now))
             }
             _ => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Until something is stored Ctrl-C leaves nothing behind.
 
+mod approval;
 mod browser;
 mod device;
 mod paste;
@@ -9,6 +10,8 @@ mod summary;
 mod warnings;
 
 use std::time::Duration;
+
+use url::Url;
 
 use self::summary::SetUp;
 pub(super) use self::warnings::warn;
@@ -130,13 +133,14 @@ async fn answer(
     let answer = async {
         match consent.todo() {
             Todo::Paste { url, redirect_uri } => {
-                paste::answer(consent, url, redirect_uri, arguments.json_lines).await
+                paste::answer(consent, installation, url, redirect_uri, arguments.json_lines).await
             }
             Todo::Open { url, redirect_uri } => {
                 match arguments.no_browser {
-                    true => browser::announce(url, redirect_uri, consent.owner(), arguments.json_lines),
+                    true => browser::announce(consent, url, redirect_uri, arguments.json_lines),
                     false => browser::open(url, consent.owner(), &installation.config.store.key),
                 }
+                approval::announce(consent);
                 print::words(&format!(
                     "Waiting up to {} s for the sign-in; Ctrl-C stops.",
                     arguments.timeout
@@ -145,7 +149,8 @@ async fn answer(
             }
             Todo::EnterCode(device) => {
                 let end = device.expires_at;
-                device::show(device, consent.owner(), &consent.provider().title, arguments.json_lines);
+                device::show(device, consent, arguments.json_lines);
+                approval::announce(consent);
                 device::counting_down(end, consent.wait(installation)).await
             }
         }
@@ -179,9 +184,16 @@ struct ToOpen<'a> {
     /// What the page at that address asks for, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    /// What an administrator opens once, where the provider may want that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_consent_url: Option<String>,
 }
 
-impl ToOpen<'_> {
+impl<'a> ToOpen<'a> {
+    fn new(url: &'a Url, consent: &Consent) -> Self {
+        Self { url: url.as_str(), code: None, admin_consent_url: consent.approval().map(String::from) }
+    }
+
     fn show(&self, as_json: bool) {
         match as_json {
             true => drop(print::json(self)),

@@ -14,6 +14,7 @@ mod doors;
 mod plan;
 mod reuse;
 mod storing;
+mod waiting;
 
 use std::sync::Arc;
 

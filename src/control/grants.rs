@@ -122,7 +122,7 @@ fn state(account: &Account, grant: Option<&Grant>) -> State {
     if account.disabled {
         return State::Disabled;
     }
-    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force() || grant.is_awaited()) else {
         return State::Of(GrantState::NeedsAuthorization);
     };
     let refused = account.trouble().is_some_and(|trouble| trouble.count > 0);

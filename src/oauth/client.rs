@@ -89,7 +89,7 @@ impl Client {
     pub(super) async fn object(&self, request: EndpointRequest) -> Result<Map<String, Value>, TokenError> {
         let secrets = request.secrets.clone();
         let reply = self.transport.send(request).await?;
-        answer::object(&reply, &secrets)
+        answer::object(&reply, &secrets).map_err(|error| self.with_link(error))
     }
 
     pub(super) async fn authorize_url(&self) -> Result<Url, TokenError> {

@@ -2,6 +2,7 @@
 //! key; and the revocation. Each adds its methods to [`Client`](super::Client).
 
 mod app;
+pub(super) mod approval;
 pub(super) mod assertion;
 pub(super) mod authorization;
 pub(super) mod device;

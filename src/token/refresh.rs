@@ -268,6 +268,9 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
             }
             (GrantState::NeedsAuthorization, REFUSED_GRANT_PAUSE)
         }
+        TokenError::NeedsAdministrator(_) if error.awaits_consent() => {
+            (GrantState::WaitingForAdministrator, MISCONFIGURED_PAUSE)
+        }
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);

@@ -82,6 +82,9 @@ struct ListedCure {
     /// The command, where one mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    /// The link that an administrator opens, where one mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 /// One way in which a grant may end.
@@ -131,8 +134,8 @@ impl Listed {
 
 impl ListedCure {
     fn new(cure: &trouble::Cure, authorize: &str) -> Self {
-        let text = cure.words(authorize);
-        Self { kind: cure.kind(), key: cure.key().map(str::to_owned), command: cure.command(authorize), text }
+        let [key, url] = [cure.key(), cure.link()].map(|part| part.map(str::to_owned));
+        Self { kind: cure.kind(), key, text: cure.words(authorize), command: cure.command(authorize), url }
     }
 }
 

@@ -44,7 +44,10 @@ pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<S
     {
         let end = end.replace_nanosecond(0).unwrap_or(end);
         let (day, hour, minute) = (end.date(), end.hour(), end.minute());
-        return Err(unusable(path, &format!("holds an assertion that ended on {day} at {hour:02}:{minute:02} UTC")));
+        return Err(unusable(
+            path,
+            &format!("holds an assertion that ended on {day} at {hour:02}:{minute:02} UTC"),
+        ));
     }
     Ok(Secret::new(assertion))
 }
@@ -52,7 +55,8 @@ pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<S
 /// What a JWT claims (RFC 7519 §7.2). A provider may take an assertion without an end.
 fn claims(assertion: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     let mut parts = assertion.split('.');
-    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     let decoded = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims).ok()?);
@@ -70,7 +74,10 @@ fn unusable(path: &Path, why: &str) -> TokenError {
     TokenError::local(
         "client_assertion",
         format!("the client assertion file {name} {why}"),
-        Cure::configure(KEY, "see that what writes it runs and is up to date, or correct client_assertion_file"),
+        Cure::configure(
+            KEY,
+            "see that what writes it runs and is up to date, or correct client_assertion_file",
+        ),
     )
 }
 
@@ -96,7 +103,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_assertion_is_taken_as_it_stands_while_it_holds() {
-        for claims in [format!("{{\"exp\": {}}}", NOW + 1), "{}".to_owned(), r#"{"exp": "soon"}"#.to_owned()] {
+        for claims in [format!("{{\"exp\": {}}}", NOW + 1), "{}".to_owned(), r#"{"exp": "soon"}"#.to_owned()]
+        {
             let assertion = jwt(&claims);
             assert_eq!(said(format!("  {assertion}\r\n").as_bytes()).await, Ok(assertion));
         }

@@ -21,7 +21,7 @@ use crate::oauth::http::request;
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::{Secret, random_text};
-use crate::trouble::Cure;
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// One request for a person's consent.
 pub struct AuthorizationRequest {
@@ -42,6 +42,12 @@ impl AuthorizationRequest {
     /// Where the browser is sent back to.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// The address that an administrator opens once where the person may not consent (Microsoft). Its answer comes to
+    /// the same place, and the sign-in goes on.
+    pub fn approval(&self) -> Option<&Url> {
+        self.expected.approval.as_ref()
     }
 
     /// The `state` of this request, under which a shared callback finds it.
@@ -103,6 +109,16 @@ pub enum AuthorizeError {
 }
 
 impl AuthorizeError {
+    /// What is wrong where an administrator has to consent before the person can.
+    pub fn awaited_consent(&self) -> Option<Trouble> {
+        let refusal = match self {
+            Self::Token(error) => error.refusal(),
+            Self::Redirect(RedirectError::Refused(refusal)) => refusal,
+            _ => return None,
+        };
+        matches!(refusal.cure, Cure::AdminConsent { .. }).then(|| refusal.trouble(CauseKind::ClientRefused))
+    }
+
     /// What cures it, where the message does not say so.
     pub fn cure(&self) -> Option<&Cure> {
         match self {
@@ -151,13 +167,14 @@ impl Client {
             builder = builder.add_extra_param(name, value);
         }
         let (url, _) = builder.url();
+        let approval = provider.admin_consent(asked, redirect_uri, Some(&state));
         Ok(AuthorizationRequest {
             url,
             redirect_uri: redirect_uri.to_owned(),
             verifier: Secret::new(verifier.into_secret()),
             nonce,
             asked: asked.to_vec(),
-            expected: Arc::new(Expected { state: Secret::new(state), issuer, sends_iss }),
+            expected: Arc::new(Expected { approval, state: Secret::new(state), issuer, sends_iss }),
         })
     }
 

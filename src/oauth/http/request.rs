@@ -369,10 +369,7 @@ mod tests {
             (requests.refresh(&secret, &[]), Some("refresh_token")),
             (requests.code(&secret, &secret, "http://127.0.0.1:1/"), Some("authorization_code")),
             (requests.device(&url, &[]), None),
-            (
-                requests.device_poll(&secret),
-                Some("urn:ietf:params:oauth:grant-type:device_code"),
-            ),
+            (requests.device_poll(&secret), Some("urn:ietf:params:oauth:grant-type:device_code")),
             (requests.revoke(&url, &secret), None),
         ] {
             let request = request.unwrap();

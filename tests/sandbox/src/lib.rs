@@ -70,7 +70,7 @@ pub use state::Client;
 pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 pub use switches::{
     AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
-    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault, Wall,
 };
 pub use tls::Certificate;
 

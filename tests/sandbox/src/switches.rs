@@ -45,6 +45,8 @@ pub struct OauthSwitches {
     pub untick: Vec<String>,
     /// The person presses Deny: `error=access_denied`. Default: false.
     pub deny: bool,
+    /// The tenant wants an administrator's consent, until its link was opened ([`Wall`]). Default: none.
+    pub wall: Option<Wall>,
     /// The redirect carries `iss` (RFC 9207). Default: by vendor: Google does.
     pub iss: bool,
     /// Another value for `iss`, as in a mix-up attack.
@@ -68,6 +70,15 @@ pub struct OauthSwitches {
     pub device_interval: u64,
     /// How many device polls are answered `slow_down`, whatever their timing.
     pub slow_down: u32,
+}
+
+/// How the authorisation server behaves where people of a tenant may not consent themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wall {
+    /// A page that says so, and no way back.
+    Page,
+    /// The browser is sent back with `access_denied` and AADSTS90094.
+    Redirect,
 }
 
 /// What happens to a request at the token endpoint.

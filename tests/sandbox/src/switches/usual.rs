@@ -20,6 +20,7 @@ pub(crate) fn oauth(vendor: Vendor) -> OauthSwitches {
         consent_as: None,
         untick: Vec::new(),
         deny: false,
+        wall: None,
         iss: vendor == Vendor::Google,
         wrong_iss: None,
         require_pkce: true,
