@@ -33,7 +33,7 @@ pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
-pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
+pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};

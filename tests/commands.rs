@@ -14,6 +14,47 @@ const SHARED: &str = "shared@example.com";
 const PASSPHRASE: &str = "correct horse battery";
 
 #[tokio::test]
+async fn commands_that_only_read_make_nothing_and_name_the_directory() {
+    let site = Site::new().await;
+    for words in [
+        &["tokens", "list"][..],
+        &["accounts", "list"],
+        &["passwords", "list"],
+        &["events", "list"],
+        &["check"],
+    ] {
+        let ran = site.run(words).await;
+        let said = format!("There is no account yet in {}", site.state().display());
+        assert!(ran.code == 0 && ran.err.contains(&said), "{words:?}: {ran:?}");
+        assert!(!site.state().exists(), "{words:?}");
+    }
+    let ran = site.run(&["tokens", "list", "--json"]).await;
+    assert_eq!((ran.code, ran.json()), (0, serde_json::json!([])));
+    assert!(!site.state().exists());
+}
+
+#[tokio::test]
+async fn a_configuration_that_this_user_is_kept_from_is_not_taken_for_none() {
+    let site = Site::new().await;
+    let own = site.home.path().join("imap-oauth-proxy");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::copy(&site.config, own.join("config.toml")).unwrap();
+    for (hidden, mode) in [(own.join("config.toml"), 0o000), (own.clone(), 0o000)] {
+        common::set_mode(&hidden, mode);
+        for words in [&["config", "check"][..], &["tokens", "list"], &["certs", "export", "-"]] {
+            let ran = site.run_by_default_configuration(words).await;
+            // Root reads everything.
+            if rustix::process::geteuid().is_root() {
+                continue;
+            }
+            assert!(ran.code == 2 && ran.err.contains("is there, but cannot be read"), "{words:?}: {ran:?}");
+            assert!(ran.err.contains("hint: run it as that user: sudo -u"), "{words:?}: {ran:?}");
+        }
+        common::set_mode(&hidden, 0o700);
+    }
+}
+
+#[tokio::test]
 async fn the_version_names_the_commit_where_it_is_known() {
     let site = Site::new().await;
     let said = site.run(&["--version"]).await.out;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, nothing_listed};
 use super::print::{self, rfc3339};
 use crate::command;
 use crate::control::{Installation, accounts};
@@ -63,9 +63,16 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    if let Command::List { json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => list(&installation, json).await,
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
     let installation = options.open().await?;
     match command {
-        Command::List { json } => list(&installation, json).await?,
+        // Done above.
+        Command::List { .. } => {}
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
         Command::Import(arguments) => {
             installation.verify_key().await?;
@@ -122,7 +129,7 @@ struct Listed {
     last_login_from: Option<String>,
 }
 
-async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
+async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
     let listed = accounts::list(installation).await?.into_iter().map(|entry| Listed {
         account: entry.account.name,
         aliases: entry.account.aliases,
@@ -135,7 +142,12 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
     });
     let listed: Vec<Listed> = listed.collect();
     if json {
-        return Ok(print::json(&listed)?);
+        print::json(&listed)?;
+        return Ok(Done::Well);
+    }
+    if listed.is_empty() {
+        print::no_account_yet(&installation.config.state_directory);
+        return Ok(Done::Well);
     }
     let rows: Vec<Vec<String>> = listed
         .into_iter()
@@ -152,5 +164,5 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
         })
         .collect();
     print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES", "STATE"], &rows);
-    Ok(())
+    Ok(Done::Well)
 }

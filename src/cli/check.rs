@@ -97,7 +97,7 @@ struct Report {
 impl Report {
     fn hear(&mut self, event: CheckEvent<'_>) {
         match event {
-            CheckEvent::NoAccounts => print::no_account_yet(),
+            CheckEvent::NoAccounts(directory) => print::no_account_yet(directory),
             CheckEvent::Account(name) if !self.json => print::data(name),
             CheckEvent::Account(_) => {}
             CheckEvent::CheckStep(step) => self.push(Line::of(step)),

@@ -28,6 +28,7 @@ fn as_that_user(owner: &str) -> String {
 fn of_configuration(hint: &ConfigHint) -> String {
     match hint {
         ConfigHint::Words(words) => words.clone(),
+        ConfigHint::AsUser(user) => as_that_user(user),
         ConfigHint::EveryKey => format!("`{}` shows every key", command::CONFIG_EXAMPLE),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::failure::Failure;
+use super::failure::{Done, Failure};
 use super::print;
 use crate::config::{Config, LogFormat};
-use crate::control::Installation;
+use crate::control::{Installation, Nothing};
 
 /// As on the command line.
 pub(super) struct Options {
@@ -37,8 +37,22 @@ impl Options {
         Ok(crate::config::state_directory(self.config.as_deref())?)
     }
 
+    /// Like [`Options::open`], for a command that only reads: where nothing was made yet, nothing is.
+    pub(super) async fn open_to_read(&self) -> Result<Result<Installation, Nothing>, Failure> {
+        Ok(Installation::open_to_read(self.load()?).await?)
+    }
+
     /// Reads the configuration, starts the log and opens what is configured.
     pub(super) async fn open(&self) -> Result<Installation, Failure> {
         Ok(Installation::open(self.load()?).await?)
     }
+}
+
+/// The list of an installation that is not there.
+pub(super) fn nothing_listed(nothing: &Nothing, json: bool) -> Result<Done, Failure> {
+    match json {
+        true => print::json(&[(); 0])?,
+        false => print::no_account_yet(&nothing.directory),
+    }
+    Ok(Done::Well)
 }

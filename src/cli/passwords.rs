@@ -4,7 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, nothing_listed};
 use super::{print, terminal};
 use crate::control::limits::Limiting;
 use crate::control::{Installation, passwords};
@@ -84,15 +84,22 @@ impl From<LimitArguments> for Limiting {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
+    if let Command::List { account, json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => list(&installation, account.as_deref(), json).await,
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
+    let installation = options.open().await?;
     match command {
+        // Done above.
+        Command::List { .. } => {}
         Command::Create { account, name, stdin, limits, json } => {
             create(&installation, &account, &name, stdin, &limits.into(), json).await?;
         }
         Command::Limit { account, name, limits } => {
             limit(&installation, &account, &name, &limits.into()).await?;
         }
-        Command::List { account, json } => list(&installation, account.as_deref(), json).await?,
         Command::Revoke { account, name, named } => {
             let name = name.or(named).unwrap_or_default();
             revoke(&installation, &account, &name).await?;
@@ -206,11 +213,12 @@ fn clauses(limits: &Limits) -> Vec<String> {
     [doors, networks, last_day].into_iter().flatten().collect()
 }
 
-async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<(), Failure> {
+async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<Done, Failure> {
     let entries = passwords::list(installation, account).await?;
     let listed: Vec<Listed> = entries.into_iter().map(Listed::new).collect();
     if json {
-        return Ok(print::json(&listed)?);
+        print::json(&listed)?;
+        return Ok(Done::Well);
     }
     let or_never = |value: &Option<String>| value.clone().unwrap_or_else(|| "never".to_owned());
     let rows: Vec<Vec<String>> = listed
@@ -235,7 +243,7 @@ async fn list(installation: &Installation, account: Option<&str>, json: bool) ->
         heads.insert(0, "ACCOUNT");
     }
     print::table(&heads, &rows);
-    Ok(())
+    Ok(Done::Well)
 }
 
 async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 //! name cannot begin a line of its own.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -38,9 +39,11 @@ pub(super) fn words(line: &str) {
     block_of_words(&one_line(line));
 }
 
-/// Where there are no accounts: how the first one is made.
-pub(super) fn no_account_yet() {
-    words(&format!("There is no account yet; {} makes one.", command::authorize_account("YOU@EXAMPLE.COM")));
+/// Where there are no accounts in `directory`: how the first one is made. Which directory it is tells one who meant
+/// another installation.
+pub(super) fn no_account_yet(directory: &Path) {
+    let authorize = command::authorize_account("YOU@EXAMPLE.COM");
+    words(&format!("There is no account yet in {}; {authorize} makes one.", directory.display()));
 }
 
 /// Several lines of words of our own making, such as how to register a client.

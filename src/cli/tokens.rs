@@ -5,7 +5,7 @@ mod list;
 mod revoke;
 
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, nothing_listed};
 use super::print;
 use crate::control::{Installation, grants};
 
@@ -44,11 +44,18 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    if let Command::List { needs_person, ends_within, json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => {
+                list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
+            }
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
     let installation = options.open().await?;
     match command {
-        Command::List { needs_person, ends_within, json } => {
-            list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
-        }
+        // Done above.
+        Command::List { .. } => Ok(Done::Well),
         Command::Refresh { account } => refresh(&installation, &account).await,
         Command::Import { account, provider } => {
             installation.verify_key().await?;

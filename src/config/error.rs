@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::secret::FileAccess;
+
 /// A mistake in the configuration: where, what, and what to write instead.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -20,18 +22,20 @@ pub enum ConfigHint {
     Words(String),
     /// The keys that there are; a surface names the command that prints them.
     EveryKey,
+    /// Another user may read the file; a surface names the command that this one gave.
+    AsUser(String),
 }
 
 impl ConfigError {
     /// A file that cannot be read.
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        Self {
-            file: Some(path.to_owned()),
-            line: None,
-            key: String::new(),
-            message: format!("cannot be read: {error}"),
-            hint: None,
-        }
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let message = match is_denied {
+            true => format!("is there, but cannot be read: {error}"),
+            false => format!("cannot be read: {error}"),
+        };
+        let hint = is_denied.then(|| ConfigHint::AsUser(FileAccess::reader(path)));
+        Self { file: Some(path.to_owned()), line: None, key: String::new(), message, hint }
     }
 
     /// What to do about it, where there is more to say than the message.

@@ -46,7 +46,7 @@ pub(crate) async fn check(
         None => all(&installation).await?,
     };
     if accounts.is_empty() {
-        steps.tell(CheckEvent::NoAccounts);
+        steps.tell(CheckEvent::NoAccounts(&installation.config.state_directory));
     }
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
@@ -89,8 +89,12 @@ async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
 async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
     let started = Instant::now();
     let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
-    let installation = match Installation::open(config).await {
-        Ok(installation) => installation,
+    let installation = match Installation::open_to_read(config).await {
+        Ok(Ok(installation)) => installation,
+        Ok(Err(nothing)) => {
+            steps.tell(CheckEvent::NoAccounts(&nothing.directory));
+            return None;
+        }
         Err(error) => {
             steps.done("store and key", Some(started), Err(error));
             return None;

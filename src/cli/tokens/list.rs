@@ -203,6 +203,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
     match array {
         Some(array) => array.end(),
         None if rows.is_empty() && wanted.is_some() => print::words("No account is like that."),
+        None if rows.is_empty() => print::no_account_yet(&installation.config.state_directory),
         None => show(&rows, has_several_doors(installation)),
     }
     Ok(done)
@@ -214,10 +215,6 @@ fn has_several_doors(installation: &Installation) -> bool {
 }
 
 fn show(listed: &[Listed], with_doors: bool) {
-    if listed.is_empty() {
-        print::no_account_yet();
-        return;
-    }
     let day = |time: &Option<String>| match time {
         Some(time) => time.get(..16).unwrap_or(time).replace('T', " "),
         None => "never".to_owned(),

@@ -1,6 +1,6 @@
 //! A step of a check, and what it found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::{Door, Endpoint};
@@ -26,8 +26,8 @@ pub(crate) enum Outcome {
 /// What a surface hears of a check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CheckEvent<'a> {
-    /// There is nothing to check.
-    NoAccounts,
+    /// There is nothing to check in that state directory.
+    NoAccounts(&'a Path),
     /// What follows is about this account.
     Account(&'a str),
     /// A step is done.
