@@ -173,12 +173,16 @@ fn detail(found: &Finding) -> String {
             format!("{endpoint} answers through network.proxy ({proxy})")
         }
         Finding::Certificate { host } => format!("the certificate is good for {host}"),
-        Finding::Token { minutes, scopes, missing } => {
+        Finding::Token { minutes, was_asked, scopes, missing } => {
             let scopes = match missing.is_empty() {
                 true => format!("scopes {}", scopes.join(" ")),
                 false => format!("the scope {} is missing", missing.join(" ")),
             };
-            format!("good for {minutes} min; {scopes}")
+            let source = match was_asked {
+                true => "the sign-in service gave a new one",
+                false => "from the cache, the sign-in service was asked less than a minute ago",
+            };
+            format!("good for {minutes} min; {source}; {scopes}")
         }
         Finding::SignedIn { title, mailbox, name } if name == mailbox => {
             format!("{title} accepts the token for {mailbox}")

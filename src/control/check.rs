@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::step::Steps;
 use super::doors;
 use super::error::Error;
-use super::grants::{self, Renewal};
+use super::grants::{self, Renewal, Renewed};
 use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::{self, Found};
@@ -208,9 +208,10 @@ async fn token(
     own: &Legs,
 ) -> Option<Arc<AccessToken>> {
     let started = Instant::now();
-    let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
-        Ok(Ok(token)) => token,
-        Ok(Err(failure)) => {
+    let renewed = grants::renew(installation, legs, grant, &found.mailbox, Renewal::OncePerMinute).await;
+    let (token, was_asked) = match renewed {
+        Ok(Renewed { token: Ok(token), was_asked }) => (token, was_asked),
+        Ok(Renewed { token: Err(failure), .. }) => {
             let account = found.record.account.name.clone();
             let (grant, failure) = (Box::new(grant.clone()), Box::new(failure));
             steps.done("token", Some(started), Err(Error::NoToken { account, grant, failure }));
@@ -223,6 +224,7 @@ async fn token(
     };
     let told = Finding::Token {
         minutes: token.minutes_left(),
+        was_asked,
         scopes: grant.scopes.clone(),
         missing: own.provider.missing(grant.known_scopes()),
     };

@@ -74,8 +74,8 @@ pub(crate) enum Finding {
     AnswersThrough { endpoint: Endpoint, proxy: String },
     /// The mail server's certificate is good.
     Certificate { host: String },
-    /// There is an access token.
-    Token { minutes: i64, scopes: Vec<String>, missing: Vec<String> },
+    /// There is an access token; the sign-in service was asked for it just now, or within the last minute.
+    Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
     /// The mail server accepts it.
     SignedIn { title: String, mailbox: String, name: String },
     /// The mailbox opens.
