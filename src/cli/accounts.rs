@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
+use super::loss;
 use super::options::{Options, nothing_listed};
 use super::print::{self, rfc3339};
 use crate::command;
@@ -25,6 +26,9 @@ pub(super) enum Command {
     Remove {
         /// The account
         account: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Let mail programs log in to an account under another name, too
     Alias {
@@ -78,7 +82,11 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             installation.verify_key().await?;
             return import::import(&installation, &arguments).await;
         }
-        Command::Remove { account } => {
+        Command::Remove { account, yes } => {
+            let loss = format!(
+                "{account} is removed with its aliases and passwords, and with its authorisation where no other account uses it."
+            );
+            loss::agreed(yes, &loss).await?;
             let account = accounts::remove(&installation, &account).await?;
             print::words(&format!(
                 "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",

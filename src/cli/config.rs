@@ -34,7 +34,7 @@ fn check(options: &Options) -> Result<Done, Failure> {
     if let Some(config) = &config {
         let is_whole = failures.is_empty();
         if is_whole {
-            logging::start(config.log == LogFormat::Json, options.log.as_deref())?;
+            logging::start(config.log == LogFormat::Json, options.log_filter())?;
         }
         config.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
         let obstacles = preflight::obstacles(config, is_any_running(&config.state_directory));

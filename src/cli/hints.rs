@@ -110,8 +110,11 @@ fn of_name(error: &Error) -> Vec<String> {
 fn of_provider(error: &Error) -> Vec<String> {
     match error {
         Error::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
-        Error::UnknownDomain { account, known } => vec![
-            format!("name it: {} --provider NAME", command::authorize_account(account)),
+        Error::UnknownDomain { account, owner, known } => vec![
+            format!(
+                "name it: {} --provider NAME",
+                command::authorize_person(account, owner.as_deref().unwrap_or(account))
+            ),
             format!("NAME is one of {}", known.join(", ")),
         ],
         Error::NoClient { registration, .. } => vec![format!("how to get one:\n\n{}", registration.trim())],
@@ -119,13 +122,18 @@ fn of_provider(error: &Error) -> Vec<String> {
             vec![format!("set client_id in [providers.{name}], or authorise with --app")]
         }
         Error::ServiceAccountOnly { name, .. } => vec![format!(
-            "set service_account_file in [providers.{name}]; docs/google.md tells how to get one"
+            "set service_account_file in [providers.{name}]; how to get one: {}",
+            command::manual("google.md")
         )],
         Error::NoApplication { name, .. } => vec![
             format!(
-                "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; docs/microsoft.md tells the rest"
+                "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; the rest: {}",
+                command::manual("microsoft.md")
             ),
-            format!("Google: service_account_file in [providers.{name}]; docs/google.md tells the rest"),
+            format!(
+                "Google: service_account_file in [providers.{name}]; the rest: {}",
+                command::manual("google.md")
+            ),
             format!("others: client_secret and app_scopes in [providers.{name}]"),
         ],
         Error::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
@@ -144,7 +152,11 @@ fn of_authorizing(error: &Error) -> Vec<String> {
             "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
                 .to_owned(),
         ],
-        Error::NoConsent { .. } => vec!["run the command again; --timeout SECONDS waits longer".to_owned()],
+        Error::NoConsent { .. } => vec![
+            "run the command again; --timeout SECONDS waits longer".to_owned(),
+            "where the browser showed an error of the provider's, that is the reason: it never sends such a browser back; `redirect_uri_mismatch` and AADSTS50011 mean redirect_uri, `invalid_client` and AADSTS700016 mean client_id"
+                .to_owned(),
+        ],
         Error::AnotherPerson { names, owner, account, provider } => {
             let mut command = command::authorize_account(account);
             if let Some(provider) = provider {

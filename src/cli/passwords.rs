@@ -16,9 +16,8 @@ pub(super) enum Command {
     Create {
         /// The account that it opens
         account: String,
-        /// A name for it, such as the mail program or the device
-        #[arg(long)]
-        name: String,
+        #[command(flatten)]
+        name: PasswordName,
         /// Take the password from standard input instead of making one
         #[arg(long)]
         stdin: bool,
@@ -35,9 +34,8 @@ pub(super) enum Command {
     Limit {
         /// The account that it opens
         account: String,
-        /// The password's name
-        #[arg(long)]
-        name: String,
+        #[command(flatten)]
+        name: PasswordName,
         #[command(flatten)]
         limits: LimitArguments,
     },
@@ -53,13 +51,26 @@ pub(super) enum Command {
     Revoke {
         /// The account
         account: String,
-        /// The password's name
-        #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
-        name: Option<String>,
-        /// The password's name
-        #[arg(id = "named", long = "name", value_name = "NAME")]
-        named: Option<String>,
+        #[command(flatten)]
+        name: PasswordName,
     },
+}
+
+/// A password's name, as the second word or as an option.
+#[derive(clap::Args)]
+pub(super) struct PasswordName {
+    /// Its name, such as the mail program or the device
+    #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
+    name: Option<String>,
+    /// The same
+    #[arg(id = "named", long = "name", value_name = "NAME")]
+    named: Option<String>,
+}
+
+impl PasswordName {
+    fn text(self) -> String {
+        self.name.or(self.named).unwrap_or_default()
+    }
 }
 
 #[derive(clap::Args)]
@@ -95,14 +106,13 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         // Done above.
         Command::List { .. } => {}
         Command::Create { account, name, stdin, limits, json } => {
-            create(&installation, &account, &name, stdin, &limits.into(), json).await?;
+            create(&installation, &account, &name.text(), stdin, &limits.into(), json).await?;
         }
         Command::Limit { account, name, limits } => {
-            limit(&installation, &account, &name, &limits.into()).await?;
+            limit(&installation, &account, &name.text(), &limits.into()).await?;
         }
-        Command::Revoke { account, name, named } => {
-            let name = name.or(named).unwrap_or_default();
-            revoke(&installation, &account, &name).await?;
+        Command::Revoke { account, name } => {
+            revoke(&installation, &account, &name.text()).await?;
         }
     }
     Ok(Done::Well)

@@ -6,6 +6,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -34,9 +35,25 @@ pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Whether `-q` was said.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on words are said only where something is wrong or asked.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
 /// One line of words for the person.
 pub(super) fn words(line: &str) {
-    block_of_words(&one_line(line));
+    if !QUIET.load(Ordering::Relaxed) || line.starts_with("warning: ") {
+        needed(&one_line(line));
+    }
+}
+
+/// Words that are said in any case: an error, what cures it, a question.
+pub(super) fn needed(lines: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "{}", plain(lines));
 }
 
 /// Where there are no accounts in `directory`: how the first one is made. Which directory it is tells one who meant
@@ -48,8 +65,9 @@ pub(super) fn no_account_yet(directory: &Path) {
 
 /// Several lines of words of our own making, such as how to register a client.
 pub(super) fn block_of_words(lines: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{}", plain(lines));
+    if !QUIET.load(Ordering::Relaxed) {
+        needed(lines);
+    }
 }
 
 /// A value as one line of JSON.

@@ -42,7 +42,8 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
         .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build()?;
-    let command_line = CommandLine { config: options.config.clone(), log: options.log.clone() };
+    let command_line =
+        CommandLine { config: options.config.clone(), log: options.log_filter().map(str::to_owned) };
     runtime.block_on(serve(config, command_line, arguments, &sockets))
 }
 

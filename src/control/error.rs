@@ -80,8 +80,8 @@ pub(crate) enum Error {
     // Providers.
     #[error("there is no provider {name:?}")]
     NoProvider { name: String, known: Vec<String> },
-    #[error("no provider is known for the domain of {account}")]
-    UnknownDomain { account: String, known: Vec<String> },
+    #[error("{}", unknown_domain(account))]
+    UnknownDomain { account: String, owner: Option<String>, known: Vec<String> },
     /// It takes no other program's OAuth.
     #[error("{0}")]
     Unsupported(String),
@@ -290,6 +290,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+fn unknown_domain(account: &str) -> String {
+    match account.contains('@') {
+        true => format!("no provider is known for the domain of {account}"),
+        false => format!("{account} is no address, so no domain tells its provider"),
     }
 }
 

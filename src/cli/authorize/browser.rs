@@ -46,7 +46,10 @@ fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
         match opener.spawn().and_then(fails_at_once) {
             Ok(None) => return Ok(()),
             Ok(Some(status)) => {
-                failure = std::io::Error::other(format!("{:?}: {status}", opener.get_program()));
+                let name = opener.get_program().to_string_lossy();
+                let ending =
+                    status.code().map_or("was ended".to_owned(), |code| format!("ended with {code}"));
+                failure = std::io::Error::other(format!("{name} {ending}"));
             }
             // That others are not installed is no news once one has failed.
             Err(error) if failure.kind() == std::io::ErrorKind::NotFound => failure = error,
