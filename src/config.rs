@@ -5,10 +5,12 @@
 //! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
+mod belongs;
 mod entra;
 mod error;
 mod every;
 mod file;
+mod mask;
 mod network;
 mod place;
 mod preset;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigHint};
+pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
@@ -71,6 +74,8 @@ pub struct Config {
     pub unsupported: Vec<Unsupported>,
     /// What works and should be mended, one sentence each.
     pub warnings: Vec<String>,
+    /// Keys whose value was never filled in, and what is wrong with it.
+    pub placeholders: Vec<([String; 3], String)>,
 }
 
 /// A mail provider that accepts no third-party OAuth.

@@ -1,5 +1,7 @@
 //! Text from outside as a person may see it: on a terminal, in a command to copy, in a line of the log.
 
+use time::{OffsetDateTime, UtcOffset};
+
 /// Without what moves a cursor, colours a screen, hides or turns text round; line breaks stay.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) || c == '\n' { c } else { char::REPLACEMENT_CHARACTER }).collect()
@@ -8,6 +10,12 @@ pub fn plain(text: &str) -> String {
 /// Like [`plain`], on one line.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// A time as a person reads it: `2026-11-24 08:52:30 UTC`.
+pub fn utc(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
 }
 
 /// Whether a character is shown as itself: no control character, and none that is invisible or changes the

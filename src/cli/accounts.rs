@@ -164,13 +164,16 @@ async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> 
                 account.account,
                 account.provider.unwrap_or_else(|| "-".to_owned()),
                 account.passwords.to_string(),
-                account.last_login_at.unwrap_or_else(|| "never".to_owned()),
+                print::minute(account.last_login_at.as_deref()),
                 account.last_login_from.unwrap_or_else(|| "-".to_owned()),
                 account.aliases.join(", "),
                 if account.disabled { "disabled" } else { "enabled" }.to_owned(),
             ]
         })
         .collect();
-    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES", "STATE"], &rows);
+    print::table(
+        &["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN (UTC)", "FROM", "ALIASES", "STATE"],
+        &rows,
+    );
     Ok(Done::Well)
 }

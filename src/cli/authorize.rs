@@ -19,6 +19,7 @@ use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, protocols};
+use crate::admin::ask::is_any_running;
 use crate::config::Door;
 use crate::control::authorize::{
     Answer, AuthorizeRequest, Consent, ConsentWay, Pending, Plan, Progress, Todo, begin,
@@ -118,7 +119,14 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let summary = SetUp::new(&installation.config, &provider, &stored, ca_file)?;
     match arguments.json || arguments.json_lines {
         true => print::json(&summary)?,
-        false => summary.show(&stored.proofs),
+        false => {
+            summary.show(&stored.proofs);
+            if !is_any_running(&installation.config.state_directory) {
+                print::words(
+                    "Nothing serves mail programs yet. Next: imap-oauth-proxy serve (as a service: systemctl start imap-oauth-proxy)",
+                );
+            }
+        }
     }
     Ok(Done::Well)
 }

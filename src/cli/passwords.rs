@@ -230,7 +230,7 @@ async fn list(installation: &Installation, account: Option<&str>, json: bool) ->
         print::json(&listed)?;
         return Ok(Done::Well);
     }
-    let or_never = |value: &Option<String>| value.clone().unwrap_or_else(|| "never".to_owned());
+    let or_never = |value: &Option<String>| print::minute(value.as_deref());
     let rows: Vec<Vec<String>> = listed
         .iter()
         .map(|password| {
@@ -248,7 +248,7 @@ async fn list(installation: &Installation, account: Option<&str>, json: bool) ->
             row
         })
         .collect();
-    let mut heads = vec!["NAME", "KIND", "CREATED", "LAST USED", "FROM", "LIMITS"];
+    let mut heads = vec!["NAME", "KIND", "CREATED (UTC)", "LAST USED", "FROM", "LIMITS"];
     if account.is_none() {
         heads.insert(0, "ACCOUNT");
     }

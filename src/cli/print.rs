@@ -124,6 +124,11 @@ pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
     at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
+/// An RFC 3339 time as it stands in a table: to the minute, in UTC.
+pub(super) fn minute(time: Option<&str>) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
+}
+
 /// What a provider refused in a session, as one clause.
 /// `authorize` is the command that authorises the account again.
 pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {

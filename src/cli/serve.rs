@@ -15,6 +15,7 @@ use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
 use crate::admin::Desk;
+use crate::admin::ask::is_any_running;
 use crate::config::Config;
 use crate::control::Installation;
 use crate::control::audit;
@@ -61,7 +62,15 @@ async fn serve(
 ) -> Result<Done, Failure> {
     let mut told = Told::listen()?;
     let installation = Installation::open(config).await?;
-    let prepared = Prepared::new(&installation.config, sockets)?;
+    let prepared = Prepared::new(&installation.config, sockets).map_err(|error| {
+        let directory = &installation.config.state_directory;
+        match error.is_taken_port() && is_any_running(directory) {
+            true => Failure::from(error).hint(
+                "that is most likely this installation's own serve, which runs already; reload and upgrade renew it",
+            ),
+            false => error.into(),
+        }
+    })?;
     let ready = ReadyFile::new(&prepared);
     let mut serving = prepared.start(&installation, command_line, sockets).await?;
     sockets.close_unused();

@@ -132,6 +132,11 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     let state_directory = resolved_state_directory(file.state_directory.clone(), &base)?;
     let mut warnings = secrets::judge(&file, &base, path)?;
+    let placeholders = file.providers.iter().filter_map(|(name, provider)| {
+        let fault = provider.client_id_fault()?;
+        Some((["providers", name, "client_id"].map(str::to_owned), fault))
+    });
+    let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     warnings.extend(providers.values().filter_map(|provider| provider.prompts_in_vain()));
     Ok(Config {
@@ -150,6 +155,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         unsupported,
         state_directory,
         warnings,
+        placeholders,
     })
 }
 

@@ -81,6 +81,20 @@ impl ProviderFile {
         ]
     }
 
+    /// What is written in the place of a client id and is none.
+    pub(super) fn client_id_fault(&self) -> Option<String> {
+        let id = self.client_id.as_deref()?.trim();
+        let is_blank =
+            id.len() > 8 && id.chars().all(|c| matches!(c, '0' | '-' | 'x' | 'X' | '.' | '…' | '*'));
+        match id {
+            "" => Some("is empty, so nobody can authorise there".to_owned()),
+            _ if is_blank || id.contains('…') || id.starts_with("***") || id.starts_with('<') => {
+                Some(format!("{id:?} is a placeholder; write the id of your own registration"))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a secret stands in the table itself.
     pub(super) fn has_inline_secret(&self) -> bool {
         self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())

@@ -48,6 +48,7 @@ pub(crate) async fn check(
     if accounts.is_empty() {
         steps.tell(CheckEvent::NoAccounts(&installation.config.state_directory));
     }
+    steps.tell(CheckEvent::Accounts(accounts.len()));
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
     for found in &accounts {

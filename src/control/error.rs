@@ -277,6 +277,11 @@ impl Error {
         Self::Provider { account: account.to_owned(), error: error.into() }
     }
 
+    /// Whether something listens already where this was to.
+    pub(crate) fn is_taken_port(&self) -> bool {
+        matches!(self, Self::Bind(error) if error.error.kind() == std::io::ErrorKind::AddrInUse)
+    }
+
     /// Whether a step that fails so waits for a person; else it passes, or the machine's owner mends it.
     pub(crate) fn needs_person(&self) -> bool {
         match self {

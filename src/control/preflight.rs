@@ -27,6 +27,9 @@ pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
     obstacles.look_at_addresses(is_running);
     obstacles.look_at_log();
     obstacles.look_at_events();
+    for (key, fault) in &config.placeholders {
+        obstacles.add(&key.each_ref().map(String::as_str), fault);
+    }
     for provider in config.usable_providers() {
         obstacles.look_at_provider(provider);
     }

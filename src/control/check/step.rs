@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
 pub(crate) enum CheckEvent<'a> {
     /// There is nothing to check in that state directory.
     NoAccounts(&'a Path),
+    /// So many accounts are checked.
+    Accounts(usize),
     /// What follows is about this account.
     Account(&'a str),
     /// A step is done.

@@ -92,13 +92,12 @@ pub enum AuthorizeError {
         reason: &'static str,
     },
     /// The person unticked the mail permission, or the registration lacks it.
-    #[error(
-        "the access to mail was not granted: {} is missing; authorise again and leave every permission ticked",
-        missing.join(" ")
-    )]
+    #[error("{}", scopes_missing(missing, granted))]
     ScopesMissing {
         /// The scopes that were asked for and not granted.
         missing: Vec<String>,
+        /// The scopes that came instead, as far as they are told.
+        granted: Vec<String>,
     },
     /// The answer is not for us.
     #[error("the provider's id_token cannot be trusted: {0}")]
@@ -224,7 +223,8 @@ impl Client {
         let missing = scope::missing(asked, tokens.scopes.as_deref());
         let for_mail = asked.iter().filter(|scope| scope::is_for_mail(scope)).count();
         if !missing.is_empty() && missing.len() == for_mail {
-            return Err(AuthorizeError::ScopesMissing { missing });
+            let granted = tokens.scopes.unwrap_or_default();
+            return Err(AuthorizeError::ScopesMissing { missing, granted });
         }
         if tokens.refresh_token.is_none() {
             let reason = no_refresh_token(provider, asked);
@@ -285,6 +285,19 @@ fn for_code(error: TokenError) -> TokenError {
         }
         other => other,
     }
+}
+
+/// Asked for one thing and got another: the person unticked it, the registration lacks it, or its name is misspelt.
+fn scopes_missing(missing: &[String], granted: &[String]) -> String {
+    let came = match granted {
+        [] => "none of the scopes".to_owned(),
+        granted => text::plain(&granted.join(" "), 300),
+    };
+    format!(
+        "the access to mail was not granted: {} is missing, and what came is {came}; leave every permission ticked, and where \
+         all were, compare `scopes` with what the provider calls them and with the registration",
+        missing.join(" ")
+    )
 }
 
 /// Why a provider sends no refresh token, as far as it is known.
