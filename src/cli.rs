@@ -17,6 +17,7 @@ mod health;
 mod hints;
 mod interrupt;
 mod keys;
+mod loss;
 mod manual;
 mod options;
 mod passwords;
@@ -50,6 +51,12 @@ struct Cli {
     /// What to log, such as "debug"
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
+    /// Say more: the log of what happens, and each step of a check; twice says all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Say less: data, warnings and errors alone
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -111,8 +118,11 @@ pub fn main() -> ExitCode {
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::logging::report_panics();
     harden();
-    let Cli { config, log, command } = Cli::parse_from(words);
-    let options = Options { config, log };
+    let Cli { config, log, verbose, quiet, command } = Cli::parse_from(words);
+    if quiet {
+        print::be_quiet();
+    }
+    let options = Options { config, log, verbose, quiet };
     let done = match command {
         Command::Serve(arguments) => serve::run(&options, arguments),
         Command::Sessions(command) => wait(sessions::run(&options, command)),
@@ -125,7 +135,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Passwords(command) => wait(passwords::run(&options, command)),
         Command::Check(arguments) => wait(check::run(&options, arguments)),
         Command::Keys(command) => wait(keys::run(&options, &command)),
-        Command::Certs(command) => certs::run(&options, command),
+        Command::Certs(command) => wait(certs::run(&options, command)),
         Command::Backup(arguments) => wait(backup::backup(&options, arguments)),
         Command::Restore(arguments) => wait(backup::restore(&options, arguments)),
         Command::Events(command) => wait(events::run(&options, command)),

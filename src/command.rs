@@ -6,6 +6,14 @@
 use crate::store::{Grant, GrantKind, GrantStatus, fold};
 use crate::text::quoted;
 
+/// Where a page of the documentation is: an installed program does not lie beside its source.
+pub fn manual(page: &str) -> String {
+    match env!("CARGO_PKG_REPOSITORY") {
+        "" => format!("docs/{page} in the source, or /usr/share/doc/imap-oauth-proxy/{page} of a package"),
+        repository => format!("{repository}/blob/main/docs/{page}"),
+    }
+}
+
 /// Makes a new CA and replaces the old one.
 pub const RENEW_CA: &str = "imap-oauth-proxy certs renew-ca";
 

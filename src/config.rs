@@ -6,9 +6,12 @@
 //! an unknown key is an error, because a misspelt one would silently do nothing.
 
 mod access;
+mod belongs;
+mod entra;
 mod error;
 mod every;
 mod file;
+mod mask;
 mod network;
 mod place;
 mod preset;
@@ -24,9 +27,10 @@ use std::sync::Arc;
 
 pub use access::{Access, Device};
 pub use error::{ConfigError, ConfigHint};
+pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
-pub use provider::{AppGrant, ClientAuthentication, Provider, Quirks};
+pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 
 pub use crate::protocol::Door;
@@ -70,6 +74,8 @@ pub struct Config {
     pub unsupported: Vec<Unsupported>,
     /// What works and should be mended, one sentence each.
     pub warnings: Vec<String>,
+    /// Keys whose value was never filled in, and what is wrong with it.
+    pub placeholders: Vec<([String; 3], String)>,
 }
 
 /// A mail provider that accepts no third-party OAuth.
@@ -199,7 +205,7 @@ impl Config {
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
         match explicit {
             Some(path) => Self::read(path),
-            None => match default_files().into_iter().find(|path| path.exists()) {
+            None => match default_file()? {
                 Some(path) => Self::read(&path),
                 None => Self::parse("", None),
             },
@@ -214,8 +220,10 @@ impl Config {
     /// Every mistake of the file that [`Config::load`] would read, and what is left of it without them, where that is
     /// known.
     pub fn mistakes(explicit: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
-        let default = || default_files().into_iter().find(|path| path.exists());
-        let path = explicit.map(Path::to_owned).or_else(default);
+        let path = match explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned()))) {
+            Ok(path) => path,
+            Err(error) => return (vec![error], None),
+        };
         let text = match &path {
             Some(path) => match std::fs::read_to_string(path) {
                 Ok(text) => text,
@@ -283,13 +291,25 @@ fn specificity(domains: &[String], domain: &str) -> Option<usize> {
 /// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a
 /// running process is asked there, which goes on with what it read before.
 pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
-    let default = || default_files().into_iter().find(|path| path.exists());
-    let file = explicit.map(Path::to_owned).or_else(default);
+    let file = explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned())))?;
     let text = match &file {
         Some(path) => std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?,
         None => String::new(),
     };
     file::state_directory(&text, file.as_deref()).map_err(|problem| problem.in_file(file.as_deref(), &text))
+}
+
+/// The first default file that exists. One that this user is kept from is an error: the defaults in its place would be
+/// another installation.
+pub fn default_file() -> Result<Option<PathBuf>, ConfigError> {
+    for path in default_files() {
+        match path.try_exists() {
+            Ok(true) => return Ok(Some(path)),
+            Ok(false) => {}
+            Err(error) => return Err(ConfigError::unreadable(&path, &error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Where a configuration is looked for, the person's before the machine's.

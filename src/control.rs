@@ -28,5 +28,5 @@ pub(crate) mod transfer;
 pub(crate) mod watching;
 
 pub(crate) use error::{Error, LeftOut};
-pub(crate) use installation::Installation;
+pub(crate) use installation::{Installation, Nothing};
 pub(crate) use names::shape::{NameOf, OldName};

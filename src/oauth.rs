@@ -33,7 +33,7 @@ pub use consent::identity;
 pub use consent::tokens::GrantedTokens;
 pub use flow::authorization::{AuthorizationRequest, AuthorizeError, redirect_text};
 pub use flow::device::{Device, Poll};
-pub use flow::redirect::{AuthorizationCode, RedirectError, state_of};
+pub use flow::redirect::{AdminConsent, AuthorizationCode, RedirectError, state_of};
 pub use flow::revoke::Revocation;
 pub use http::webhook::Webhook;
 pub use meaning::error::{ProviderRefusal, TokenError};

@@ -22,7 +22,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-pub use access::{FileAccess, ModeFault};
+pub use access::{FileAccess, ModeFault, user_name};
 pub use key::{Key, KeyError, KeySource};
 
 /// A text that must not be seen: a password, a token, a client secret.

@@ -35,7 +35,7 @@ pub use counts::{CountStore, GrantCount};
 pub(crate) use dates::any_date;
 pub use dates::sane_date;
 pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
-pub use directory::{DirectoryError, Lock, StateDirectory, user_name};
+pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;
 use sqlite::Unmigrated;

@@ -1,5 +1,7 @@
 //! Makes outside text safe to show: on a terminal, in a command to copy, in a log line.
 
+use time::{OffsetDateTime, UtcOffset};
+
 /// `text` without characters that move the cursor, colour, hide or reorder text; line breaks stay.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) || c == '\n' { c } else { char::REPLACEMENT_CHARACTER }).collect()
@@ -8,6 +10,12 @@ pub fn plain(text: &str) -> String {
 /// Like [`plain`], on one line.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// A time as a person reads it: `2026-11-24 08:52:30 UTC`.
+pub fn utc(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
 }
 
 /// Whether a character may be shown: it is no control character, is visible, and does not change the text's

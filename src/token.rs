@@ -140,7 +140,7 @@ impl Tokens {
     /// A token for a session that begins now in `mailbox`. The caller has just read `grant`.
     pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if !grant.is_in_force() {
-            return Err(TokenFailure::revoked());
+            return Err(TokenFailure::not_in_force(grant));
         }
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, false).await {
             return outcome;
@@ -260,12 +260,14 @@ impl Inner {
     /// Whether the provider may be asked now; otherwise the failure on record, with the time to wait.
     fn may_ask(&self, grant: &Grant, now: OffsetDateTime) -> Result<(), TokenFailure> {
         if !grant.is_in_force() {
-            return Err(TokenFailure::revoked());
+            return Err(TokenFailure::not_in_force(grant));
         }
         // A configuration loaded after the failure may have fixed a misconfiguration.
+        let is_administrators =
+            matches!(grant.state, GrantState::Misconfigured | GrantState::WaitingForAdministrator);
         let before_us = grant.failed_at.is_some_and(|at| at < self.clients.load().since);
         match pause_until(grant.retry_at, now) {
-            Some(retry_at) if !(grant.state == GrantState::Misconfigured && before_us) => {
+            Some(retry_at) if !(is_administrators && before_us) => {
                 Err(TokenFailure::on_record(grant, retry_at - now))
             }
             _ => Ok(()),

@@ -112,6 +112,14 @@ pub enum Cure {
         /// What to ask for.
         text: String,
     },
+    /// An administrator of the person's organisation consents for it.
+    AdminConsent {
+        /// What to ask for.
+        text: String,
+        /// The link that the administrator opens once, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
     /// The trouble passes by itself.
     Wait {
         /// What the proxy does meanwhile.
@@ -205,6 +213,8 @@ impl Cure {
             | Self::Administrator { text }
             | Self::Wait { text }
             | Self::Advice { text } => text.clone(),
+            Self::AdminConsent { text, url: None } => text.clone(),
+            Self::AdminConsent { text, url: Some(url) } => format!("{text}: {url}"),
         }
     }
 
@@ -225,6 +235,7 @@ impl Cure {
             Self::Authorize { .. } => "authorize",
             Self::Configure { .. } => "configure",
             Self::Administrator { .. } => "administrator",
+            Self::AdminConsent { .. } => "admin_consent",
             Self::Wait { .. } => "wait",
             Self::Advice { .. } => "advice",
         }
@@ -234,6 +245,14 @@ impl Cure {
     pub fn command(&self, authorize: &str) -> Option<String> {
         match self {
             Self::Authorize { way, .. } => Some(format!("{authorize}{}", way.map_or("", Way::option))),
+            _ => None,
+        }
+    }
+
+    /// The link that an administrator opens, where one mends it.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::AdminConsent { url, .. } => url.as_deref(),
             _ => None,
         }
     }
@@ -315,7 +334,8 @@ mod tests {
             Cure::Unknown => Some(Cure::authorize()),
             Cure::Authorize { .. } => Some(Cure::configure("client_id", "set client_id")),
             Cure::Configure { .. } => Some(Cure::Administrator { text: "ask the administrator".into() }),
-            Cure::Administrator { .. } => Some(Cure::wait("try again later")),
+            Cure::Administrator { .. } => Some(Cure::AdminConsent { text: "ask".into(), url: None }),
+            Cure::AdminConsent { .. } => Some(Cure::wait("try again later")),
             Cure::Wait { .. } => Some(Cure::advice("look again")),
             Cure::Advice { .. } => None,
         };
@@ -333,6 +353,7 @@ mod tests {
             Cure::authorize_and(" again"),
             Cure::configure("client_id", "set client_id"),
             Cure::Administrator { text: "ask the administrator".into() },
+            Cure::AdminConsent { text: "ask".into(), url: Some("https://login.example/".into()) },
             Cure::wait("try again later"),
         ] {
             let text = serde_json::to_string(&cure).unwrap();

@@ -87,7 +87,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("proxy_header", &["server"]),
     ("rcgen", &["tls"]),
     ("reqwest", &["oauth"]),
-
     ("sqlx", &["store"]),
     ("tokio_socks", &["upstream"]),
 ];

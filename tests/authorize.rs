@@ -8,8 +8,10 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{ALICE, BOB, Ran, Site, pseudo_terminal};
-use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::{ALICE, BOB, Ran, Site, pseudo_terminal, set_mode};
+use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor, Wall};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout};
@@ -310,6 +312,244 @@ async fn a_service_account_has_a_token_for_each_mailbox() {
     let nobody = client.command(&format!("LOGIN nobody@example.com {password}")).await;
     assert!(!nobody.is_ok());
     site.sandbox.assert_no_violations();
+}
+
+/// A client that proves itself by assertions, which are verified with this key.
+async fn assertion_site(key: &rcgen::KeyPair, installed: bool) -> Site {
+    let client = Client {
+        id: "application".to_owned(),
+        secret: None,
+        redirect_uris: if installed { vec!["http://localhost".to_owned()] } else { Vec::new() },
+        installed,
+        keys: vec![rcgen::PublicKeyData::der_bytes(key).to_vec()],
+    };
+    let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).client(client);
+    Site::with(provider).await
+}
+
+#[tokio::test]
+async fn an_application_proves_itself_with_its_certificate_alone() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, false).await;
+    let certificate =
+        |name: &str| rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (uploaded, other) = (certificate("uploaded.example"), certificate("other.example"));
+    site.sandbox.controls().oauth(|oauth| oauth.certificates = vec![uploaded.der().to_vec()]);
+    let write = |name: &str, text: String| {
+        let path = site.home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    };
+    write("app.key", key.serialize_pem());
+    write("app.pem", other.pem());
+    append(
+        &site,
+        "app_scopes = [\"https://outlook.office365.com/.default\"]\napp_certificate = \"app.pem\"\napp_key = \"app.key\"\n",
+    );
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert!(ran.code == 1 && ran.error().contains("AADSTS700027"), "not the one that was uploaded: {ran:?}");
+    nothing_is_stored(&site).await;
+    // The files are read at each use.
+    write("app.pem", uploaded.pem());
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    append(&site, "app_algorithm = \"RS256\"\n");
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    let requests = site.sandbox.controls().token_requests();
+    assert!(requests.iter().all(|request| request.form.iter().all(|(name, _)| name != "client_secret")));
+    reads_mail(&site, &ran.json()).await;
+}
+
+/// An assertion as another service signs it for the client.
+fn federated(key: &rcgen::KeyPair, lasts: i64) -> String {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let claims = json!({
+        "iss": "https://cluster.example", "sub": "system:serviceaccount:mail:proxy",
+        "aud": "api://AzureADTokenExchange", "iat": now - 60, "exp": now + lasts,
+    });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims));
+    let signature = rcgen::SigningKey::sign(key, signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn a_federated_credential_takes_the_place_of_a_secret_and_is_read_anew_each_time() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, true).await;
+    let controls = site.sandbox.controls();
+    controls.oauth(|oauth| oauth.federated_issuer = Some("https://cluster.example".to_owned()));
+    append(&site, "client_assertion_file = \"assertion\"\n");
+    let path = site.home.path().join("assertion");
+    let write = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    };
+    // Before a person has signed in.
+    for (text, said) in [(None, "cannot be read"), (Some(""), "is empty"), (Some("x"), "no signed assertion")]
+    {
+        text.into_iter().for_each(write);
+        let ran = site.run(&["authorize", ALICE, "--no-browser", "--json"]).await;
+        assert!(ran.code == 1 && ran.out.is_empty() && ran.error().contains(said), "{ran:?}");
+        assert!(ran.error().contains("client_assertion_file"), "{ran:?}");
+    }
+    write(&federated(&key, 600));
+    site.authorize(ALICE).await;
+    let first = federated(&key, 900);
+    write(&first);
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    let sent = controls.token_requests().pop().unwrap();
+    assert!(sent.form.contains(&("client_assertion".to_owned(), first)), "{sent:?}");
+    // One that has ended costs no grant, and a new one heals it.
+    write(&federated(&key, -1));
+    let requests = controls.stats().token_requests;
+    let ran = site.run(&["tokens", "refresh", ALICE]).await;
+    assert!(ran.code == 1 && ran.error().contains("holds an assertion that ended on"), "{ran:?}");
+    assert_eq!(controls.stats().token_requests, requests, "nothing was sent");
+    assert_eq!(site.tokens().await.0[0]["state"], "misconfigured");
+    write(&federated(&key, 600));
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    assert_eq!(site.run(&["tokens", "revoke", ALICE]).await.code, 0);
+}
+
+#[tokio::test]
+async fn an_application_signs_in_with_a_federated_credential() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, false).await;
+    let issuer = Some("https://cluster.example".to_owned());
+    site.sandbox.controls().oauth(|oauth| oauth.federated_issuer = issuer);
+    let scopes = "app_scopes = [\"https://outlook.office365.com/.default\"]\n";
+    append(&site, &format!("{scopes}client_assertion_file = \"assertion\"\n"));
+    let path = site.home.path().join("assertion");
+    std::fs::write(&path, federated(&key, 600)).unwrap();
+    set_mode(&path, 0o600);
+    let ran = site.run(&["authorize", ALICE, "--app", "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    reads_mail(&site, &ran.json()).await;
+}
+
+/// A provider whose addresses are shaped like Microsoft's.
+async fn entra_site(tenant: &str, more: &str) -> Site {
+    let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).user(BOB);
+    let site = Site::with_config(provider, more).await;
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    let text = text.replace("/authorize\"", &format!("/{tenant}/oauth2/v2.0/authorize\""));
+    std::fs::write(&site.config, text).unwrap();
+    site
+}
+
+/// The administrator's link among the words of a command.
+fn admin_link(words: &str) -> &str {
+    let line = words.lines().find(|line| line.contains("/v2.0/adminconsent?"));
+    let line = line.unwrap_or_else(|| panic!("no link: {words}"));
+    &line[line.find("http").unwrap()..]
+}
+
+#[tokio::test]
+async fn while_an_approval_page_leads_nowhere_the_administrators_link_is_there_and_the_sign_in_goes_on() {
+    let site = entra_site("common", "").await;
+    let controls = site.sandbox.controls();
+    controls.oauth(|oauth| oauth.wall = Some(Wall::Page));
+    let mut command = Running::start(&site, &["authorize", ALICE, "--no-browser", "--json-lines"]);
+    let told: Value = serde_json::from_str(&command.line().await).unwrap();
+    let browser = site.sandbox.browser();
+    let page = browser.consent(told["url"].as_str().unwrap(), Some(ALICE)).await.unwrap();
+    assert!(page.body.contains("Need admin approval"), "{page:?}");
+    let link = told["admin_consent_url"].as_str().unwrap();
+    assert!(link.contains("/organizations/v2.0/adminconsent?"), "{link}");
+    let page = browser.consent(link, None).await.unwrap();
+    assert!(page.status == 200 && page.body.contains("Consent received"), "{page:?}");
+    assert!(page.url.contains("admin_consent=True&tenant="), "{page:?}");
+    let page = browser.consent(told["url"].as_str().unwrap(), Some(ALICE)).await.unwrap();
+    assert!(page.body.contains("Signed in"), "{page:?}");
+    let ran = command.end().await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("an administrator opens this address once") && admin_link(&ran.err) == link);
+    reads_mail(&site, &ran.json()).await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_approval_puts_the_account_into_waiting_until_a_consent_succeeds() {
+    let site = entra_site("corp.example", "[events]\ncommand = [\"tee\", \"-a\", \"told\"]\n").await;
+    site.sandbox.controls().oauth(|oauth| oauth.wall = Some(Wall::Redirect));
+    let ran = site.authorize_with(&[ALICE, "--alias", "alice"], Some(ALICE)).await;
+    assert!(ran.code == 1 && ran.error().contains("AADSTS90094"), "{ran:?}");
+    let link = admin_link(ran.error()).to_owned();
+    let (tokens, code) = site.tokens().await;
+    assert_eq!((tokens.len(), code), (1, 3), "it needs a person");
+    let waiting = &tokens[0];
+    assert_eq!(
+        (waiting["account"].as_str(), &waiting["state"]),
+        (Some(ALICE), &json!("waiting_for_administrator"))
+    );
+    assert_eq!(
+        (&waiting["cure"]["kind"], waiting["cure"]["url"].as_str()),
+        (&json!("admin_consent"), Some(&*link))
+    );
+    let table = site.run(&["tokens", "list", "--needs-person"]).await;
+    assert!(table.code == 3 && table.out.contains("waiting_for_administrator"), "{table:?}");
+    assert!(site.run(&["passwords", "list", ALICE, "--json"]).await.json().as_array().unwrap().is_empty());
+    // Nothing listens any more where the answer goes; the consent counts all the same.
+    let _ = site.sandbox.browser().consent(&link, None).await;
+    let settings = site.authorize(ALICE).await;
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    assert_eq!(site.tokens().await.0[0]["aliases"], json!(["alice"]));
+    reads_mail(&site, &settings).await;
+}
+
+#[tokio::test]
+async fn a_grant_that_works_goes_on_when_more_is_asked_for_and_needs_approval() {
+    let site = entra_site("corp.example", "").await;
+    let settings = site.authorize(ALICE).await;
+    site.sandbox.controls().oauth(|oauth| oauth.wall = Some(Wall::Redirect));
+    assert_eq!(site.authorize_with(&[ALICE], Some(ALICE)).await.code, 1);
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    reads_mail(&site, &settings).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_wants_approval_waits_for_the_administrator_and_heals_by_itself() {
+    let site = entra_site("corp.example", "").await;
+    let settings = site.authorize(ALICE).await;
+    let refusal = |code: u32| {
+        let description = format!("AADSTS{code}: no");
+        TokenFault::json(400, &json!({"error": "invalid_grant", "error_description": description}))
+    };
+    site.sandbox.controls().expire_access_tokens();
+    for (code, state) in [(65001, "needs_authorization"), (90095, "waiting_for_administrator")] {
+        site.sandbox.controls().next_token(refusal(code));
+        let ran = site.run(&["tokens", "refresh", ALICE]).await;
+        assert!(
+            ran.code == 1 && ran.error().contains("/corp.example/v2.0/adminconsent?client_id="),
+            "{ran:?}"
+        );
+        let tokens = site.tokens().await.0;
+        assert_eq!(tokens[0]["state"], state);
+        assert!(tokens[0]["last_error"].as_str().unwrap().contains("adminconsent?"), "{tokens:?}");
+    }
+    site.sandbox.controls().every_token(refusal(90095));
+    let serving = site.serve().await;
+    let mut client = serving.client().await;
+    let answer = client.command(&common::login(&settings)).await.tagged;
+    assert!(answer.starts_with("NO") && answer.contains("/corp.example/v2.0/adminconsent?"), "{answer}");
+    site.sandbox.controls().heal_tokens();
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+}
+
+#[tokio::test]
+async fn an_administrators_answer_that_is_pasted_is_understood() {
+    let site = entra_site("corp.example", "").await;
+    let mut command = Running::start(&site, &["authorize", ALICE, "--paste", "--json"]);
+    let url = command.line().await;
+    let state = url.split("state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    command.type_line(&format!("http://localhost/?admin_consent=True&tenant=t&state={state}")).await;
+    let address = site.sandbox.browser().consent_and_copy(&url, Some(ALICE)).await.unwrap();
+    command.type_line(&address).await;
+    let ran = command.end().await;
+    assert!(ran.code == 0 && ran.err.contains("the administrator has consented"), "{ran:?}");
+    admin_link(&ran.err);
 }
 
 #[tokio::test]

@@ -13,6 +13,153 @@ use serde_json::{Value, json};
 const SHARED: &str = "shared@example.com";
 const PASSPHRASE: &str = "correct horse battery";
 
+/// Runs a command that a person at a terminal answers.
+async fn answered(site: &Site, words: &[&str], answer: &str) -> common::Ran {
+    let (mut keyboard, terminal) = common::pseudo_terminal();
+    let child = site.command(words).stdin(terminal).spawn().unwrap();
+    std::io::Write::write_all(&mut keyboard, answer.as_bytes()).unwrap();
+    common::Ran::of(child.wait_with_output().await.unwrap())
+}
+
+#[tokio::test]
+async fn what_loses_something_asks_at_a_terminal_and_a_script_goes_on() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    let ca = || std::fs::read(site.state().join("ca.pem")).unwrap();
+    let before = ca();
+    for words in [&["certs", "renew-ca"][..], &["tokens", "revoke", ALICE], &["accounts", "remove", ALICE]] {
+        let ran = answered(&site, words, "n\n").await;
+        assert!(
+            ran.code == 1 && ran.err.contains("Go on?") && ran.err.contains("nothing was changed"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!((ca(), site.tokens().await.0[0]["state"].as_str()), (before.clone(), Some("ok")));
+    let ran = answered(&site, &["certs", "renew-ca"], "y\n").await;
+    assert!(ran.code == 0 && ca() != before, "{ran:?}");
+    let ran = answered(&site, &["tokens", "revoke", ALICE, "--yes"], "").await;
+    assert!(ran.code == 0 && !ran.err.contains("Go on?"), "{ran:?}");
+    // No terminal: nothing is asked.
+    let ran = site.run(&["accounts", "remove", ALICE]).await;
+    assert!(ran.code == 0 && !ran.err.contains("Go on?"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_exported_ca_is_for_everyone_and_what_cannot_be_written_names_sudo_tee() {
+    let site = Site::new().await;
+    let file = site.home.path().join("exported.pem");
+    let name = file.to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_imap-oauth-proxy");
+    let config = site.config.to_str().unwrap();
+    let script = format!("umask 077; exec {program} --config {config} certs export {name}");
+    let status = std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+    assert!(status.success());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o644);
+    let shown = site.run(&["certs", "show"]).await;
+    assert!(shown.out.contains("Names:        localhost, 127.0.0.1, ::1"), "{shown:?}");
+    let ran = site.run(&["certs", "export", "/nonexistent/ca.pem"]).await;
+    let hint = "certs export - | sudo tee /nonexistent/ca.pem >/dev/null";
+    assert!(ran.code == 1 && ran.err.contains(hint), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_check_asks_the_sign_in_service_although_the_token_in_the_cache_is_good() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    let ran = site.run(&["check", ALICE]).await;
+    assert!(
+        ran.code == 0 && ran.out.contains("from the cache, the sign-in service was asked less than"),
+        "{ran:?}"
+    );
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, text.replace("client_id = \"", "client_id = \"wrong-")).unwrap();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let database = rusqlite::Connection::open(site.state().join("store.sqlite")).unwrap();
+    database.execute("UPDATE grants SET refreshed_at = ?", [now - 61]).unwrap();
+    drop(database);
+    let ran = site.run(&["check", ALICE]).await;
+    assert!(ran.code != 0 && ran.out.contains("FAIL token"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_check_of_several_accounts_is_a_line_each_and_the_total() {
+    let site = Site::new().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    assert_eq!(site.run(&["tokens", "revoke", BOB]).await.code, 0);
+    let brief = site.run(&["check"]).await;
+    let lines: Vec<&str> = brief.out.lines().filter(|line| line.contains("example.com")).collect();
+    assert_eq!(lines[0], format!("ok   {ALICE}"), "{brief:?}");
+    assert!(lines.len() == 2 && lines[1].starts_with(&format!("FAIL {BOB}: ")), "{brief:?}");
+    assert!(brief.out.contains("2 accounts: 1 ok, 1 in want of a person, 0 failed"), "{brief:?}");
+    assert!(site.run(&["check", "-v"]).await.out.contains("  ok   token"));
+    let list = site.run(&["tokens", "list"]).await;
+    assert!(list.out.lines().nth(1).unwrap().starts_with(BOB), "what needs a person is first: {list:?}");
+    assert!(list.err.contains("2 accounts: 1 needs_authorization, 1 ok; 1 needs a person."), "{list:?}");
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_with_its_secrets_masked_and_quiet_is_quiet() {
+    let site = Site::new().await;
+    let path = site.run(&["config", "path"]).await;
+    assert_eq!((path.code, path.out.trim()), (0, site.config.to_str().unwrap()));
+    let shown = site.run(&["config", "show"]).await;
+    assert!(
+        shown.out.contains("client_secret = \"[masked]\"") && !shown.out.contains("sandbox-secret"),
+        "{shown:?}"
+    );
+    site.authorize(ALICE).await;
+    let refreshed = site.run(&["-q", "tokens", "refresh", ALICE]).await;
+    assert_eq!((refreshed.code, refreshed.err.as_str(), refreshed.out.lines().count()), (0, "", 1));
+    for words in
+        [&["passwords", "create", ALICE, "desk"][..], &["passwords", "revoke", ALICE, "--name", "desk"]]
+    {
+        assert_eq!(site.run(words).await.code, 0, "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn commands_that_only_read_make_nothing_and_name_the_directory() {
+    let site = Site::new().await;
+    for words in [
+        &["tokens", "list"][..],
+        &["accounts", "list"],
+        &["passwords", "list"],
+        &["events", "list"],
+        &["check"],
+    ] {
+        let ran = site.run(words).await;
+        let said = format!("There is no account yet in {}", site.state().display());
+        assert!(ran.code == 0 && ran.err.contains(&said), "{words:?}: {ran:?}");
+        assert!(!site.state().exists(), "{words:?}");
+    }
+    let ran = site.run(&["tokens", "list", "--json"]).await;
+    assert_eq!((ran.code, ran.json()), (0, serde_json::json!([])));
+    assert!(!site.state().exists());
+}
+
+#[tokio::test]
+async fn a_configuration_that_this_user_is_kept_from_is_not_taken_for_none() {
+    let site = Site::new().await;
+    let own = site.home.path().join("imap-oauth-proxy");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::copy(&site.config, own.join("config.toml")).unwrap();
+    for (hidden, mode) in [(own.join("config.toml"), 0o000), (own.clone(), 0o000)] {
+        common::set_mode(&hidden, mode);
+        for words in [&["config", "check"][..], &["tokens", "list"], &["certs", "export", "-"]] {
+            let ran = site.run_by_default_configuration(words).await;
+            // Root reads everything.
+            if rustix::process::geteuid().is_root() {
+                continue;
+            }
+            assert!(ran.code == 2 && ran.err.contains("is there, but cannot be read"), "{words:?}: {ran:?}");
+            assert!(ran.err.contains("hint: run it as that user: sudo -u"), "{words:?}: {ran:?}");
+        }
+        common::set_mode(&hidden, 0o700);
+    }
+}
+
 #[tokio::test]
 async fn the_version_names_the_commit_where_it_is_known() {
     let site = Site::new().await;

@@ -136,6 +136,7 @@ async fn with_secret_files() -> (Site, Vec<(&'static str, PathBuf)>) {
     let own = "[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n";
     let others = "client_secret_file = \"client.secret\"\n\
          [providers.google]\npreset = \"gmail\"\nclient_id = \"x\"\nservice_account_file = \"service.json\"\n\
+         [providers.pod]\npreset = \"microsoft365\"\nclient_id = \"x\"\nclient_assertion_file = \"pod.jwt\"\n\
          [providers.corp]\npreset = \"microsoft365\"\nclient_id = \"x\"\napp_certificate = \"app.pem\"\napp_key = \"app.key\"\n";
     std::fs::write(&site.config, format!("{own}{}\n{others}", config.join("\n"))).unwrap();
     // The keys of the top level come first.
@@ -155,6 +156,7 @@ async fn with_secret_files() -> (Site, Vec<(&'static str, PathBuf)>) {
         ("tls.key", file("own.key", &certified.signing_key.serialize_pem())),
         ("providers.sandbox.client_secret_file", file("client.secret", "secret\n")),
         ("providers.google.service_account_file", file("service.json", "{}")),
+        ("providers.pod.client_assertion_file", file("pod.jwt", "jwt")),
         ("providers.corp.app_key", file("app.key", "key")),
     ];
     (site, files)

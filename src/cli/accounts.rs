@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::loss;
+use super::options::{Options, nothing_listed};
 use super::print::{self, rfc3339};
 use crate::command;
 use crate::control::{Installation, accounts};
@@ -25,6 +26,9 @@ pub(super) enum Command {
     Remove {
         /// The account
         account: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Let mail programs log in to an account under another name, too
     Alias {
@@ -63,15 +67,26 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    if let Command::List { json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => list(&installation, json).await,
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
     let installation = options.open().await?;
     match command {
-        Command::List { json } => list(&installation, json).await?,
+        // Done above.
+        Command::List { .. } => {}
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
         Command::Import(arguments) => {
             installation.verify_key().await?;
             return import::import(&installation, &arguments).await;
         }
-        Command::Remove { account } => {
+        Command::Remove { account, yes } => {
+            let loss = format!(
+                "{account} is removed with its aliases and passwords, and with its authorisation where no other account uses it."
+            );
+            loss::agreed(yes, &loss).await?;
             let account = accounts::remove(&installation, &account).await?;
             print::words(&format!(
                 "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",
@@ -122,7 +137,7 @@ struct Listed {
     last_login_from: Option<String>,
 }
 
-async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
+async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
     let listed = accounts::list(installation).await?.into_iter().map(|entry| Listed {
         account: entry.account.name,
         aliases: entry.account.aliases,
@@ -135,7 +150,12 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
     });
     let listed: Vec<Listed> = listed.collect();
     if json {
-        return Ok(print::json(&listed)?);
+        print::json(&listed)?;
+        return Ok(Done::Well);
+    }
+    if listed.is_empty() {
+        print::no_account_yet(&installation.config.state_directory);
+        return Ok(Done::Well);
     }
     let rows: Vec<Vec<String>> = listed
         .into_iter()
@@ -144,13 +164,16 @@ async fn list(installation: &Installation, json: bool) -> Result<(), Failure> {
                 account.account,
                 account.provider.unwrap_or_else(|| "-".to_owned()),
                 account.passwords.to_string(),
-                account.last_login_at.unwrap_or_else(|| "never".to_owned()),
+                print::minute(account.last_login_at.as_deref()),
                 account.last_login_from.unwrap_or_else(|| "-".to_owned()),
                 account.aliases.join(", "),
                 if account.disabled { "disabled" } else { "enabled" }.to_owned(),
             ]
         })
         .collect();
-    print::table(&["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN", "FROM", "ALIASES", "STATE"], &rows);
-    Ok(())
+    print::table(
+        &["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN (UTC)", "FROM", "ALIASES", "STATE"],
+        &rows,
+    );
+    Ok(Done::Well)
 }

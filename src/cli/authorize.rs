@@ -2,6 +2,7 @@
 //!
 //! Until something is stored Ctrl-C leaves nothing behind.
 
+mod approval;
 mod browser;
 mod device;
 mod paste;
@@ -10,12 +11,15 @@ mod warnings;
 
 use std::time::Duration;
 
+use url::Url;
+
 use self::summary::SetUp;
 pub(super) use self::warnings::warn;
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, protocols};
+use crate::admin::ask::is_any_running;
 use crate::config::Door;
 use crate::control::authorize::{
     Answer, AuthorizeRequest, Consent, ConsentWay, Pending, Plan, Progress, Todo, begin,
@@ -115,7 +119,14 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let summary = SetUp::new(&installation.config, &provider, &stored, ca_file)?;
     match arguments.json || arguments.json_lines {
         true => print::json(&summary)?,
-        false => summary.show(&stored.proofs),
+        false => {
+            summary.show(&stored.proofs);
+            if !is_any_running(&installation.config.state_directory) {
+                print::words(
+                    "Nothing serves mail programs yet. Next: imap-oauth-proxy serve (as a service: systemctl start imap-oauth-proxy)",
+                );
+            }
+        }
     }
     Ok(Done::Well)
 }
@@ -130,13 +141,14 @@ async fn answer(
     let answer = async {
         match consent.todo() {
             Todo::Paste { url, redirect_uri } => {
-                paste::answer(consent, url, redirect_uri, arguments.json_lines).await
+                paste::answer(consent, installation, url, redirect_uri, arguments.json_lines).await
             }
             Todo::Open { url, redirect_uri } => {
                 match arguments.no_browser {
-                    true => browser::announce(url, redirect_uri, consent.owner(), arguments.json_lines),
+                    true => browser::announce(consent, url, redirect_uri, arguments.json_lines),
                     false => browser::open(url, consent.owner(), &installation.config.store.key),
                 }
+                approval::announce(consent);
                 print::words(&format!(
                     "Waiting up to {} s for the sign-in; Ctrl-C stops.",
                     arguments.timeout
@@ -145,7 +157,8 @@ async fn answer(
             }
             Todo::EnterCode(device) => {
                 let end = device.expires_at;
-                device::show(device, consent.owner(), &consent.provider().title, arguments.json_lines);
+                device::show(device, consent, arguments.json_lines);
+                approval::announce(consent);
                 device::counting_down(end, consent.wait(installation)).await
             }
         }
@@ -179,9 +192,16 @@ struct ToOpen<'a> {
     /// What the page at that address asks for, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    /// What an administrator opens once, where the provider may want that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_consent_url: Option<String>,
 }
 
-impl ToOpen<'_> {
+impl<'a> ToOpen<'a> {
+    fn new(url: &'a Url, consent: &Consent) -> Self {
+        Self { url: url.as_str(), code: None, admin_consent_url: consent.approval().map(String::from) }
+    }
+
     fn show(&self, as_json: bool) {
         match as_json {
             true => drop(print::json(self)),

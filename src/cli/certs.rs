@@ -1,14 +1,19 @@
 //! `certs`: what mail programs have to trust.
 
-use std::path::PathBuf;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use time::format_description::well_known::Rfc3339;
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::print;
+use super::{loss, print};
 use crate::command;
+use crate::config::Config;
 use crate::control::certs;
+use crate::text::quoted;
 use crate::tls::Authority;
 
 #[derive(clap::Subcommand)]
@@ -21,15 +26,21 @@ pub(super) enum Command {
         file: PathBuf,
     },
     /// Make a new CA: every mail program has to be taught to trust it again
-    RenewCa,
+    RenewCa {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
-pub(super) fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let config = options.load()?;
     match command {
-        Command::Show => show(&certs::authority(&config)?)?,
-        Command::Export { file } => export(&certs::authority(&config)?, &file)?,
-        Command::RenewCa => {
+        Command::Show => show(&open(&config)?)?,
+        Command::Export { file } => export(&open(&config)?, &file)?,
+        Command::RenewCa { yes } => {
+            let loss = "Every mail program that trusts the CA of now refuses this proxy until the new one is imported there.";
+            loss::agreed(yes, loss).await?;
             show(&certs::renew(&config)?)?;
             print::words("A running proxy shows the new certificates within a minute.");
             print::words(&format!("Each mail program has to import the new CA: {}", command::EXPORT_CA));
@@ -38,21 +49,37 @@ pub(super) fn run(options: &Options, command: Command) -> Result<Done, Failure> 
     Ok(Done::Well)
 }
 
+/// One that was not there is made, which tells a person who meant another installation.
+fn open(config: &Config) -> Result<Authority, Failure> {
+    let is_new = certs::is_missing(config);
+    let authority = certs::authority(config)?;
+    if is_new {
+        let directory = config.state_directory.display();
+        print::words(&format!("There was no CA in {directory} yet; this one was made just now."));
+    }
+    Ok(authority)
+}
+
 fn show(authority: &Authority) -> Result<(), Failure> {
     print::data(&format!("Subject:      {}", authority.subject()));
     print::data(&format!("Fingerprint:  SHA-256 {}", authority.fingerprint()));
+    print::data(&format!("Names:        {}", authority.names()?.join(", ")));
     print::data(&format!("Ends:         {}", authority.not_after().format(&Rfc3339)?));
     print::data(&format!("File:         {}", authority.ca_file().display()));
     Ok(())
 }
 
-fn export(authority: &Authority, file: &std::path::Path) -> Result<(), Failure> {
-    if file == std::path::Path::new("-") {
+fn export(authority: &Authority, file: &Path) -> Result<(), Failure> {
+    if file == Path::new("-") {
         print::block_of_data(authority.pem().trim_end());
         return Ok(());
     }
-    std::fs::write(file, authority.pem())
-        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;
+    write_public(file, &authority.pem()).map_err(|error| {
+        let target = quoted(&file.to_string_lossy());
+        Failure::new(format!("{} cannot be written: {error}", file.display())).hint(format!(
+            "let root write it: imap-oauth-proxy certs export - | sudo tee {target} >/dev/null"
+        ))
+    })?;
     print::words(&format!(
         "The CA's certificate is in {}. How each mail program learns to trust it:",
         file.display()
@@ -60,6 +87,17 @@ fn export(authority: &Authority, file: &std::path::Path) -> Result<(), Failure> 
     print::words(
         "  Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import",
     );
-    print::words("  others: docs/clients.md");
+    print::words(&format!("  others: {}", command::manual("clients.md")));
     Ok(())
+}
+
+/// What every mail program has to read, whatever the umask of a service keeps from other users.
+fn write_public(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut out = File::create(file)?;
+    out.write_all(text.as_bytes())?;
+    // A pipe or a terminal has no mode of its own.
+    match out.metadata()?.is_file() {
+        true => out.set_permissions(Permissions::from_mode(0o644)),
+        false => Ok(()),
+    }
 }

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let mut report = Report { json: arguments.json, steps: Vec::new() };
+    let mut report = Report::new(arguments.json, options.verbose > 0);
     // A wrong configuration is a mistake of its own, with its own exit code.
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
@@ -53,6 +53,9 @@ struct Line {
     milliseconds: Option<u128>,
     detail: String,
     cure: Option<String>,
+    /// Whether it stays so until a person acts.
+    #[serde(skip)]
+    needs_person: bool,
 }
 
 impl Line {
@@ -66,6 +69,7 @@ impl Line {
             milliseconds: None,
             detail: one_line(detail),
             cure: None,
+            needs_person: false,
         }
     }
 
@@ -81,6 +85,7 @@ impl Line {
                     protocol,
                     ok: false,
                     cure,
+                    needs_person: error.needs_person(),
                     ..Self::new(account, step.name, &chain(error))
                 }
             }
@@ -91,24 +96,71 @@ impl Line {
 /// The steps so far.
 struct Report {
     json: bool,
+    verbose: bool,
+    /// Whether many accounts are told of in a line each, because their steps would fill screens.
+    brief: bool,
+    /// Where the steps of the account begin that is checked now.
+    begin: Option<usize>,
+    totals: Totals,
     steps: Vec<Line>,
 }
 
+/// How the accounts of a brief report fared.
+#[derive(Default)]
+struct Totals {
+    well: usize,
+    need_person: usize,
+    failed: usize,
+}
+
 impl Report {
+    fn new(json: bool, verbose: bool) -> Self {
+        Self { json, verbose, brief: false, begin: None, totals: Totals::default(), steps: Vec::new() }
+    }
+
     fn hear(&mut self, event: CheckEvent<'_>) {
         match event {
-            CheckEvent::NoAccounts => print::no_account_yet(),
-            CheckEvent::Account(name) if !self.json => print::data(name),
-            CheckEvent::Account(_) => {}
+            CheckEvent::NoAccounts(directory) => print::no_account_yet(directory),
+            CheckEvent::Accounts(count) => self.brief = count > 1 && !self.verbose && !self.json,
+            CheckEvent::Account(_) => {
+                self.end_account();
+                self.begin = Some(self.steps.len());
+                if let (CheckEvent::Account(name), false, false) = (event, self.json, self.brief) {
+                    print::data(name);
+                }
+            }
             CheckEvent::CheckStep(step) => self.push(Line::of(step)),
+            CheckEvent::DomainAccount if self.brief => {}
             CheckEvent::DomainAccount => {
                 print::words("A domain account is tried with one of its mailboxes: check NAME@DOMAIN.");
             }
         }
     }
 
+    /// The line of the account whose steps are done.
+    fn end_account(&mut self) {
+        let Some(begin) = self.begin.take().filter(|_| self.brief) else { return };
+        let steps = self.steps.get(begin..).unwrap_or_default();
+        let name = steps.iter().find_map(|line| line.account.as_deref()).unwrap_or_default();
+        // What fails is worse than what a person mends.
+        let worst = steps.iter().filter(|line| !line.ok).min_by_key(|line| line.needs_person);
+        let (count, line) = match worst {
+            None => (&mut self.totals.well, format!("ok   {name}")),
+            Some(line) => {
+                let count = match line.needs_person {
+                    true => &mut self.totals.need_person,
+                    false => &mut self.totals.failed,
+                };
+                let cure = line.cure.as_ref().map(|cure| format!("; cure: {cure}")).unwrap_or_default();
+                (count, format!("FAIL {name}: {}: {}{cure}", line.step, line.detail))
+            }
+        };
+        *count += 1;
+        print::data(&line);
+    }
+
     fn push(&mut self, line: Line) {
-        if !self.json {
+        if !self.json && !(self.brief && line.account.is_some()) {
             let indent = if line.account.is_some() { "  " } else { "" };
             let mark = if line.ok { "ok  " } else { "FAIL" };
             let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));
@@ -122,7 +174,15 @@ impl Report {
     }
 
     /// The JSON object, where that is wanted.
-    fn finish(&self, outcome: Outcome) -> Result<(), Failure> {
+    fn finish(&mut self, outcome: Outcome) -> Result<(), Failure> {
+        self.end_account();
+        if self.brief {
+            let Totals { well, need_person, failed } = self.totals;
+            let total = well + need_person + failed;
+            print::data(&format!(
+                "{total} accounts: {well} ok, {need_person} in want of a person, {failed} failed; -v shows each step"
+            ));
+        }
         #[derive(Serialize)]
         struct Whole<'a> {
             ok: bool,
@@ -173,12 +233,16 @@ fn detail(found: &Finding) -> String {
             format!("{endpoint} answers through network.proxy ({proxy})")
         }
         Finding::Certificate { host } => format!("the certificate is good for {host}"),
-        Finding::Token { minutes, scopes, missing } => {
+        Finding::Token { minutes, was_asked, scopes, missing } => {
             let scopes = match missing.is_empty() {
                 true => format!("scopes {}", scopes.join(" ")),
                 false => format!("the scope {} is missing", missing.join(" ")),
             };
-            format!("good for {minutes} min; {scopes}")
+            let source = match was_asked {
+                true => "the sign-in service gave a new one",
+                false => "from the cache, the sign-in service was asked less than a minute ago",
+            };
+            format!("good for {minutes} min; {source}; {scopes}")
         }
         Finding::SignedIn { title, mailbox, name } if name == mailbox => {
             format!("{title} accepts the token for {mailbox}")

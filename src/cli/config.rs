@@ -1,5 +1,7 @@
 //! `config`: checks what is configured, shows what can be.
 
+use std::path::PathBuf;
+
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
@@ -14,6 +16,10 @@ pub(super) enum Command {
     Check,
     /// Print a configuration file with every key, its default and the reason for it
     Example,
+    /// Print the configuration file that is read, with its secrets masked
+    Show,
+    /// Print which configuration file is read
+    Path,
 }
 
 pub(super) fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
@@ -23,7 +29,32 @@ pub(super) fn run(options: &Options, command: &Command) -> Result<Done, Failure>
             print::block_of_data(EXAMPLE.trim_end());
             Ok(Done::Well)
         }
+        Command::Show => show(options),
+        Command::Path => {
+            print::data(&file(options)?.display().to_string());
+            Ok(Done::Well)
+        }
     }
+}
+
+/// The file that is read.
+fn file(options: &Options) -> Result<PathBuf, Failure> {
+    let file = options.config.clone().map_or_else(crate::config::default_file, |file| Ok(Some(file)))?;
+    file.ok_or_else(|| {
+        let files: Vec<String> =
+            crate::config::default_files().iter().map(|file| file.display().to_string()).collect();
+        Failure::new("there is no configuration file, and the defaults hold")
+            .hint(format!("one would be read from {}", files.join(", else ")))
+    })
+}
+
+fn show(options: &Options) -> Result<Done, Failure> {
+    let file = file(options)?;
+    let (text, directory) = (crate::config::masked(&file)?, options.state_directory()?);
+    print::data(&format!("# {}", file.display()));
+    print::data(&format!("# state directory: {}", directory.display()));
+    print::block_of_data(text.trim_end());
+    Ok(Done::Well)
 }
 
 /// All mistakes of the file; then, in what is right of it, all that would stop `serve`.
@@ -34,7 +65,7 @@ fn check(options: &Options) -> Result<Done, Failure> {
     if let Some(config) = &config {
         let is_whole = failures.is_empty();
         if is_whole {
-            logging::start(config.log == LogFormat::Json, options.log.as_deref())?;
+            logging::start(config.log == LogFormat::Json, options.log_filter())?;
         }
         config.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
         let obstacles = preflight::obstacles(config, is_any_running(&config.state_directory));

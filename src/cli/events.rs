@@ -6,7 +6,7 @@ use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, nothing_listed};
 use super::print::{self, rfc3339};
 use crate::control::audit::Trail;
 use crate::store::TrailEntry;
@@ -54,7 +54,10 @@ impl From<TrailEntry> for Listed {
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let Command::List { since, json } = command;
-    let installation = options.open().await?;
+    let installation = match options.open_to_read().await? {
+        Ok(installation) => installation,
+        Err(nothing) => return nothing_listed(&nothing, json),
+    };
     let (mut trail, mut rows) = (Trail::since(since), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
     loop {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{hints, print};
 use crate::config::ConfigError;
+use crate::text::one_line;
 
 /// What shells say of a program that SIGINT ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
@@ -54,10 +55,10 @@ impl Failure {
     pub(super) fn print(&self) {
         let chain = chain(self.error.as_ref());
         if !chain.is_empty() {
-            print::words(&format!("error: {chain}"));
+            print::needed(&one_line(&format!("error: {chain}")));
         }
         for hint in &self.hints {
-            print::block_of_words(&format!("hint: {hint}"));
+            print::needed(&format!("hint: {hint}"));
         }
     }
 

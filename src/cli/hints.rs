@@ -1,5 +1,7 @@
 //! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
+use std::path::{Path, PathBuf};
+
 use crate::admin::ask::AskError;
 use crate::command;
 use crate::config::{ConfigError, ConfigHint};
@@ -11,8 +13,8 @@ use crate::tls::IdentityError;
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
-    if let Some(AskError::Directory(DirectoryError::Foreign { owner, .. })) = error.downcast_ref() {
-        return vec![as_that_user(owner)];
+    if let Some(AskError::Directory(DirectoryError::Foreign { owner, path })) = error.downcast_ref() {
+        return of_foreign(owner, path);
     }
     match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
         (Some(error), _) => error.hint().map(of_configuration).into_iter().collect(),
@@ -25,9 +27,22 @@ fn as_that_user(owner: &str) -> String {
     format!("run it as that user: {}", command_line(owner))
 }
 
+/// Whose state directory it is. Root's is most often one that a command made as root by mistake.
+fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
+    let mut hints = vec![as_that_user(owner)];
+    if owner == "root" {
+        hints.push(format!(
+            "where a command made it as root by mistake, give it to the user of the service: sudo chown -R USER {}",
+            quoted(&path.to_string_lossy())
+        ));
+    }
+    hints
+}
+
 fn of_configuration(hint: &ConfigHint) -> String {
     match hint {
         ConfigHint::Words(words) => words.clone(),
+        ConfigHint::AsUser(user) => as_that_user(user),
         ConfigHint::EveryKey => format!("`{}` shows every key", command::CONFIG_EXAMPLE),
     }
 }
@@ -109,22 +124,33 @@ fn of_name(error: &Error) -> Vec<String> {
 fn of_provider(error: &Error) -> Vec<String> {
     match error {
         Error::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
-        Error::UnknownDomain { account, known } => vec![
-            format!("name it: {} --provider NAME", command::authorize_account(account)),
+        Error::UnknownDomain { account, owner, known } => vec![
+            format!(
+                "name it: {} --provider NAME",
+                command::authorize_person(account, owner.as_deref().unwrap_or(account))
+            ),
             format!("NAME is one of {}", known.join(", ")),
         ],
-        Error::NoClient { registration, .. } => vec![format!("how to get one:\n\n{}", registration.trim())],
+        Error::NoClient { registration, .. } => vec![
+            format!("how to get one:\n\n{}", registration.trim()),
+            format!("the configuration file is {}; then run this command again", configuration_file()),
+        ],
         Error::NoPersonsClient { name, .. } => {
             vec![format!("set client_id in [providers.{name}], or authorise with --app")]
         }
         Error::ServiceAccountOnly { name, .. } => vec![format!(
-            "set service_account_file in [providers.{name}]; docs/google.md tells how to get one"
+            "set service_account_file in [providers.{name}]; how to get one: {}",
+            command::manual("google.md")
         )],
         Error::NoApplication { name, .. } => vec![
             format!(
-                "Microsoft: client_secret_file, or app_certificate and app_key, in [providers.{name}]; docs/microsoft.md tells the rest"
+                "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; the rest: {}",
+                command::manual("microsoft.md")
             ),
-            format!("Google: service_account_file in [providers.{name}]; docs/google.md tells the rest"),
+            format!(
+                "Google: service_account_file in [providers.{name}]; the rest: {}",
+                command::manual("google.md")
+            ),
             format!("others: client_secret and app_scopes in [providers.{name}]"),
         ],
         Error::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
@@ -143,7 +169,11 @@ fn of_authorizing(error: &Error) -> Vec<String> {
             "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
                 .to_owned(),
         ],
-        Error::NoConsent { .. } => vec!["run the command again; --timeout SECONDS waits longer".to_owned()],
+        Error::NoConsent { .. } => vec![
+            "run the command again; --timeout SECONDS waits longer".to_owned(),
+            "where the browser showed an error of the provider's, that is the reason: it never sends such a browser back; `redirect_uri_mismatch` and AADSTS50011 mean redirect_uri, `invalid_client` and AADSTS700016 mean client_id"
+                .to_owned(),
+        ],
         Error::AnotherPerson { names, owner, account, provider } => {
             let mut command = command::authorize_account(account);
             if let Some(provider) = provider {
@@ -264,8 +294,18 @@ fn of_machine(error: &Error) -> Vec<String> {
         Error::Restore(RestoreError::InUse(_)) => {
             vec!["stop serve, and wait for the commands that are running".to_owned()]
         }
-        Error::Directory(DirectoryError::Foreign { owner, .. }) => {
-            vec![as_that_user(owner)]
+        Error::Directory(DirectoryError::Foreign { owner, path }) => of_foreign(owner, path),
+        Error::Directory(DirectoryError::Failed(path, error))
+            if error.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            vec![
+                "of a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
+                    .to_owned(),
+                format!(
+                    "by hand: sudo install -d -m 700 -o \"$(id -un)\" {}; or choose another with state_directory",
+                    quoted(&path.to_string_lossy())
+                ),
+            ]
         }
         Error::Directory(DirectoryError::Failed(..)) => vec![
             "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
@@ -316,6 +356,20 @@ fn removing(account: &str) -> String {
 fn positional(name: &str) -> String {
     let dashes = if name.starts_with('-') { "-- " } else { "" };
     format!("{dashes}{}", quoted(name))
+}
+
+/// The file that is read, or would be: the machine's for root, else the person's.
+fn configuration_file() -> String {
+    let read = crate::config::default_file().ok().flatten();
+    let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
+    let by_option = std::env::args().skip_while(|word| word != "--config").nth(1).map(PathBuf::from);
+    let files = crate::config::default_files();
+    let would_be = match rustix::process::geteuid().is_root() {
+        true => files.last().cloned(),
+        false => files.first().cloned(),
+    };
+    let file = by_option.or(by_environment).or(read).or(would_be);
+    file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
 }
 
 /// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, nothing_listed};
 use super::{print, terminal};
 use crate::control::limits::Limiting;
 use crate::control::{Installation, passwords};
@@ -16,9 +16,8 @@ pub(super) enum Command {
     Create {
         /// The account that it opens
         account: String,
-        /// A name for it, such as the mail program or the device
-        #[arg(long)]
-        name: String,
+        #[command(flatten)]
+        name: PasswordName,
         /// Take the password from standard input instead of making one
         #[arg(long)]
         stdin: bool,
@@ -35,9 +34,8 @@ pub(super) enum Command {
     Limit {
         /// The account that it opens
         account: String,
-        /// The password's name
-        #[arg(long)]
-        name: String,
+        #[command(flatten)]
+        name: PasswordName,
         #[command(flatten)]
         limits: LimitArguments,
     },
@@ -53,13 +51,26 @@ pub(super) enum Command {
     Revoke {
         /// The account
         account: String,
-        /// The password's name
-        #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
-        name: Option<String>,
-        /// The password's name
-        #[arg(id = "named", long = "name", value_name = "NAME")]
-        named: Option<String>,
+        #[command(flatten)]
+        name: PasswordName,
     },
+}
+
+/// A password's name, as the second word or as an option.
+#[derive(clap::Args)]
+pub(super) struct PasswordName {
+    /// Its name, such as the mail program or the device
+    #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
+    name: Option<String>,
+    /// The same
+    #[arg(id = "named", long = "name", value_name = "NAME")]
+    named: Option<String>,
+}
+
+impl PasswordName {
+    fn text(self) -> String {
+        self.name.or(self.named).unwrap_or_default()
+    }
 }
 
 #[derive(clap::Args)]
@@ -84,18 +95,24 @@ impl From<LimitArguments> for Limiting {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    let installation = Installation::open(options.load()?).await?;
+    if let Command::List { account, json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => list(&installation, account.as_deref(), json).await,
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
+    let installation = options.open().await?;
     match command {
+        // Done above.
+        Command::List { .. } => {}
         Command::Create { account, name, stdin, limits, json } => {
-            create(&installation, &account, &name, stdin, &limits.into(), json).await?;
+            create(&installation, &account, &name.text(), stdin, &limits.into(), json).await?;
         }
         Command::Limit { account, name, limits } => {
-            limit(&installation, &account, &name, &limits.into()).await?;
+            limit(&installation, &account, &name.text(), &limits.into()).await?;
         }
-        Command::List { account, json } => list(&installation, account.as_deref(), json).await?,
-        Command::Revoke { account, name, named } => {
-            let name = name.or(named).unwrap_or_default();
-            revoke(&installation, &account, &name).await?;
+        Command::Revoke { account, name } => {
+            revoke(&installation, &account, &name.text()).await?;
         }
     }
     Ok(Done::Well)
@@ -206,13 +223,14 @@ fn clauses(limits: &Limits) -> Vec<String> {
     [doors, networks, last_day].into_iter().flatten().collect()
 }
 
-async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<(), Failure> {
+async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<Done, Failure> {
     let entries = passwords::list(installation, account).await?;
     let listed: Vec<Listed> = entries.into_iter().map(Listed::new).collect();
     if json {
-        return Ok(print::json(&listed)?);
+        print::json(&listed)?;
+        return Ok(Done::Well);
     }
-    let or_never = |value: &Option<String>| value.clone().unwrap_or_else(|| "never".to_owned());
+    let or_never = |value: &Option<String>| print::minute(value.as_deref());
     let rows: Vec<Vec<String>> = listed
         .iter()
         .map(|password| {
@@ -230,12 +248,12 @@ async fn list(installation: &Installation, account: Option<&str>, json: bool) ->
             row
         })
         .collect();
-    let mut heads = vec!["NAME", "KIND", "CREATED", "LAST USED", "FROM", "LIMITS"];
+    let mut heads = vec!["NAME", "KIND", "CREATED (UTC)", "LAST USED", "FROM", "LIMITS"];
     if account.is_none() {
         heads.insert(0, "ACCOUNT");
     }
     print::table(&heads, &rows);
-    Ok(())
+    Ok(Done::Well)
 }
 
 async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {

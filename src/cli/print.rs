@@ -5,6 +5,8 @@
 //! name cannot begin a line of its own.
 
 use std::io::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -33,20 +35,39 @@ pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// One line of words for the person.
-pub(super) fn words(line: &str) {
-    block_of_words(&one_line(line));
+/// Whether `-q` was said.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on words are said only where something is wrong or asked.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
 }
 
-/// Where there are no accounts: how the first one is made.
-pub(super) fn no_account_yet() {
-    words(&format!("There is no account yet; {} makes one.", command::authorize_account("YOU@EXAMPLE.COM")));
+/// One line of words for the person.
+pub(super) fn words(line: &str) {
+    if !QUIET.load(Ordering::Relaxed) || line.starts_with("warning: ") {
+        needed(&one_line(line));
+    }
+}
+
+/// Words that are said in any case: an error, what cures it, a question.
+pub(super) fn needed(lines: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "{}", plain(lines));
+}
+
+/// Where there are no accounts in `directory`: how the first one is made. Which directory it is tells one who meant
+/// another installation.
+pub(super) fn no_account_yet(directory: &Path) {
+    let authorize = command::authorize_account("YOU@EXAMPLE.COM");
+    words(&format!("There is no account yet in {}; {authorize} makes one.", directory.display()));
 }
 
 /// Several lines of words of our own making, such as how to register a client.
 pub(super) fn block_of_words(lines: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{}", plain(lines));
+    if !QUIET.load(Ordering::Relaxed) {
+        needed(lines);
+    }
 }
 
 /// A value as one line of JSON.
@@ -101,6 +122,11 @@ impl JsonArray {
 pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
     let at = at?.to_offset(time::UtcOffset::UTC);
     at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+}
+
+/// An RFC 3339 time as it stands in a table: to the minute, in UTC.
+pub(super) fn minute(time: Option<&str>) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
 }
 
 /// What a provider refused in a session, as one clause.

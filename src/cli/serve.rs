@@ -15,6 +15,7 @@ use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
 use crate::admin::Desk;
+use crate::admin::ask::is_any_running;
 use crate::config::Config;
 use crate::control::Installation;
 use crate::control::audit;
@@ -42,7 +43,8 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
         .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build()?;
-    let command_line = CommandLine { config: options.config.clone(), log: options.log.clone() };
+    let command_line =
+        CommandLine { config: options.config.clone(), log: options.log_filter().map(str::to_owned) };
     runtime.block_on(serve(config, command_line, arguments, &sockets))
 }
 
@@ -60,7 +62,14 @@ async fn serve(
 ) -> Result<Done, Failure> {
     let mut told = Told::listen()?;
     // First: it leaves the store alone, which the version before goes on with where this one cannot serve.
-    let prepared = Prepared::new(&config, sockets)?;
+    let prepared = Prepared::new(&config, sockets).map_err(|error| {
+        match error.is_taken_port() && is_any_running(&config.state_directory) {
+            true => Failure::from(error).hint(
+                "that is most likely this installation's own serve, which runs already; reload and upgrade renew it",
+            ),
+            false => error.into(),
+        }
+    })?;
     let installation = Installation::open(config).await?;
     let ready = ReadyFile::new(&prepared);
     let mut serving = prepared.start(&installation, command_line).await?;

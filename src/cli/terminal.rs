@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::print;
 use crate::secret::Secret;
+use crate::text::one_line;
 
 /// Longer than any line that is wanted here.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -73,8 +74,8 @@ pub(super) async fn confirm(question: &str) -> Option<bool> {
     if !is_interactive() {
         return None;
     }
-    print::words(question);
-    print::words("Type y for yes, anything else for no:");
+    print::needed(&one_line(question));
+    print::needed("Type y for yes, anything else for no:");
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)

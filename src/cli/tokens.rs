@@ -5,8 +5,9 @@ mod list;
 mod revoke;
 
 use super::failure::{Done, Failure};
-use super::options::Options;
-use super::print;
+use super::options::{Options, nothing_listed};
+use super::{loss, print, protocols};
+use crate::config::Door;
 use crate::control::{Installation, grants};
 
 #[derive(clap::Subcommand)]
@@ -35,26 +36,46 @@ pub(super) enum Command {
         /// The provider that issued it
         #[arg(long, value_name = "NAME")]
         provider: String,
+        /// The protocols that have to work, separated by commas [default: those that do]
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
+        protocols: Option<Vec<Door>>,
     },
     /// Take an authorisation back, at the provider too where that is possible
     Revoke {
         /// The account
         account: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    if let Command::List { needs_person, ends_within, json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => {
+                list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
+            }
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
     let installation = options.open().await?;
     match command {
-        Command::List { needs_person, ends_within, json } => {
-            list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
-        }
+        // Done above.
+        Command::List { .. } => Ok(Done::Well),
         Command::Refresh { account } => refresh(&installation, &account).await,
-        Command::Import { account, provider } => {
+        Command::Import { account, provider, protocols } => {
             installation.verify_key().await?;
-            import::import(&installation, &account, &provider).await
+            import::import(&installation, &account, &provider, protocols).await
         }
-        Command::Revoke { account } => revoke::revoke(&installation, &account).await,
+        Command::Revoke { account, yes } => {
+            let loss = format!(
+                "The authorisation of {account} ends, here and at its provider where that is possible; every account that \
+                 it opens is closed until a person authorises again."
+            );
+            loss::agreed(yes, &loss).await?;
+            revoke::revoke(&installation, &account).await
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::belongs;
+use crate::secret::FileAccess;
+
 /// A mistake in the configuration: where, what, and what to write instead.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -20,18 +23,20 @@ pub enum ConfigHint {
     Words(String),
     /// The keys that there are; a surface names the command that prints them.
     EveryKey,
+    /// Another user may read the file; a surface names the command that this one gave.
+    AsUser(String),
 }
 
 impl ConfigError {
     /// A file that cannot be read.
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        Self {
-            file: Some(path.to_owned()),
-            line: None,
-            key: String::new(),
-            message: format!("cannot be read: {error}"),
-            hint: None,
-        }
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let message = match is_denied {
+            true => format!("is there, but cannot be read: {error}"),
+            false => format!("cannot be read: {error}"),
+        };
+        let hint = is_denied.then(|| ConfigHint::AsUser(FileAccess::reader(path)));
+        Self { file: Some(path.to_owned()), line: None, key: String::new(), message, hint }
     }
 
     /// What to do about it, where there is more to say than the message.
@@ -92,7 +97,8 @@ impl Problem {
     /// A mistake that the TOML parser or serde found.
     pub(super) fn from_toml(error: &toml::de::Error) -> Self {
         let message = error.message().trim_end_matches('\n').replace('\n', " ");
-        let hint = unknown_key_hint(&message);
+        let hint = unknown_key_hint(&message).or_else(|| form_hint(&message));
+        let message = in_plain_words(message);
         Self { place: Location::Offset(error.span().map(|span| span.start)), message, hint }
     }
 
@@ -123,14 +129,52 @@ impl Problem {
 fn unknown_key_hint(message: &str) -> Option<ConfigHint> {
     let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
     let unknown = names.next()?;
+    let names: Vec<&str> = names.collect();
     let nearest = names
+        .iter()
+        .copied()
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
         .min();
     Some(match nearest {
         Some((_, name)) => ConfigHint::Words(format!("did you mean `{name}`?")),
-        None => ConfigHint::EveryKey,
+        None => belongs::hint(unknown).map_or(ConfigHint::EveryKey, ConfigHint::Words),
     })
+}
+
+/// For a value of another form than is wanted.
+fn form_hint(message: &str) -> Option<ConfigHint> {
+    let (got, wanted) = message.strip_prefix("invalid type: ")?.split_once(", expected ")?;
+    let words = match wanted {
+        "a sequence" if got.starts_with("map") => {
+            "write the header in double brackets, as in [[listeners]], once for each"
+        }
+        "a sequence" => "write a list, as in [\"one\", \"two\"]",
+        "a whole number" | "usize" | "u16" | "u32" | "u64" => "write the number without quotes",
+        "a string" | "path string" => "write it in quotes",
+        "a boolean" => "write true or false, without quotes",
+        _ => return None,
+    };
+    Some(ConfigHint::Words(words.to_owned()))
+}
+
+/// A parser's message without the words of the language that it is written in, and without a list that no person reads.
+fn in_plain_words(message: String) -> String {
+    const LONGEST_LIST: usize = 8;
+    if message.starts_with("unknown field")
+        && let Some((unknown, list)) = message.split_once(", expected one of ")
+        && list.split(", ").count() > LONGEST_LIST
+    {
+        return unknown.to_owned();
+    }
+    let Some((got, wanted)) = message.split_once(", expected ") else { return message };
+    let wanted = match wanted {
+        "usize" | "u8" | "u16" | "u32" | "u64" => "a whole number",
+        "a sequence" => "a list",
+        "path string" => "a path in quotes",
+        _ => return message,
+    };
+    format!("{}, expected {wanted}", got.replace("invalid type: map", "invalid type: a table"))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -146,8 +146,14 @@ pub(super) fn read(table: toml::Spanned<toml::de::DeTable<'_>>) -> Result<File, 
 pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Problem> {
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     let state_directory = resolved_state_directory(file.state_directory.clone(), &base)?;
-    let warnings = secrets::judge(&file, &base, path)?;
+    let mut warnings = secrets::judge(&file, &base, path)?;
+    let placeholders = file.providers.iter().filter_map(|(name, provider)| {
+        let fault = provider.client_id_fault()?;
+        Some((["providers", name, "client_id"].map(str::to_owned), fault))
+    });
+    let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
+    warnings.extend(providers.values().filter_map(|provider| provider.prompts_in_vain()));
     Ok(Config {
         file: path.map(Path::to_owned),
         listeners: file.listeners.map_or_else(|| Ok(listeners::default()), listeners::all)?,
@@ -164,6 +170,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         unsupported,
         state_directory,
         warnings,
+        placeholders,
     })
 }
 

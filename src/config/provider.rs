@@ -50,6 +50,9 @@ pub struct Provider {
     pub client_id: Option<String>,
     /// The client's secret; none makes it a public client.
     pub client_secret: Option<Secret>,
+    /// A file that holds a signed assertion in the place of a secret (RFC 7523 §2.2, a federated credential). It is
+    /// read at each use, because what writes it renews it.
+    pub client_assertion_file: Option<PathBuf>,
     /// When the client secret ends, if the user told.
     pub client_secret_expires: Option<OffsetDateTime>,
     /// How the secret is sent (RFC 6749 §2.3.1).
@@ -187,12 +190,13 @@ pub struct Quirks {
 /// How the proxy signs in as an application, without a person.
 #[derive(Clone, Debug)]
 pub enum AppGrant {
-    /// RFC 6749 §4.4 with the client secret (Microsoft).
+    /// RFC 6749 §4.4 with the client secret (Microsoft), or with the assertion of
+    /// [`Provider::client_assertion_file`].
     ClientSecret {
         /// Scopes asked for, such as `https://outlook.office365.com/.default`.
         scopes: Vec<String>,
     },
-    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2, Microsoft: PS256 and `x5t#S256`).
+    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2, Microsoft: `x5t#S256`).
     Certificate {
         /// Scopes asked for.
         scopes: Vec<String>,
@@ -200,6 +204,8 @@ pub enum AppGrant {
         certificate: PathBuf,
         /// PEM private key (RSA).
         key: PathBuf,
+        /// How it signs.
+        algorithm: AssertionAlgorithm,
     },
     /// RFC 7523 §2.1 with `sub` (Google service account with domain-wide delegation).
     ServiceAccount {
@@ -219,6 +225,18 @@ impl AppGrant {
             | Self::ServiceAccount { scopes, .. } => scopes,
         }
     }
+}
+
+/// How an application's assertion is signed (RFC 7518 §3.3, §3.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub enum AssertionAlgorithm {
+    /// RSASSA-PSS, which Microsoft's pages ask for.
+    #[default]
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSASSA-PKCS1-v1_5, for servers that know no other.
+    #[serde(rename = "RS256")]
+    Rs256,
 }
 
 /// How a client authenticates at the token endpoint.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use self::field::Field;
 use super::error::Problem;
 use super::place::Base;
-use super::provider::{ClientAuthentication, Provider, Quirks};
+use super::provider::{AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 use super::service::UpstreamSecurity;
 use crate::protocol::SignInAs;
 use crate::protocol::sasl::Mechanism;
@@ -53,6 +53,7 @@ pub(super) struct ProviderFile {
     client_id: Option<String>,
     client_secret: Option<Secret>,
     client_secret_file: Option<PathBuf>,
+    client_assertion_file: Option<PathBuf>,
     client_secret_expires: Option<String>,
     client_authentication: Option<ClientAuthentication>,
     pub(super) domains: Option<Vec<String>>,
@@ -70,17 +71,33 @@ pub(super) struct ProviderFile {
     app_scopes: Option<Vec<String>>,
     app_certificate: Option<PathBuf>,
     app_key: Option<PathBuf>,
+    app_algorithm: Option<AssertionAlgorithm>,
     service_account_file: Option<PathBuf>,
 }
 
 impl ProviderFile {
     /// The keys that name files with secrets, and these files.
-    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
+    pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
         [
             ("client_secret_file", self.client_secret_file.as_ref()),
+            ("client_assertion_file", self.client_assertion_file.as_ref()),
             ("app_key", self.app_key.as_ref()),
             ("service_account_file", self.service_account_file.as_ref()),
         ]
+    }
+
+    /// What is written in the place of a client id and is none.
+    pub(super) fn client_id_fault(&self) -> Option<String> {
+        let id = self.client_id.as_deref()?.trim();
+        let is_blank =
+            id.len() > 8 && id.chars().all(|c| matches!(c, '0' | '-' | 'x' | 'X' | '.' | '…' | '*'));
+        match id {
+            "" => Some("is empty, so nobody can authorise there".to_owned()),
+            _ if is_blank || id.contains('…') || id.starts_with("***") || id.starts_with('<') => {
+                Some(format!("{id:?} is a placeholder; write the id of your own registration"))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a secret stands in the table itself.
@@ -125,6 +142,7 @@ impl ProviderFile {
             client_id,
             client_secret,
             client_secret_file,
+            client_assertion_file,
             client_secret_expires,
             client_authentication,
             domains,
@@ -142,6 +160,7 @@ impl ProviderFile {
             app_scopes,
             app_certificate,
             app_key,
+            app_algorithm,
             service_account_file,
         )
     }
@@ -169,7 +188,9 @@ pub(super) fn build(
         return Err(field.missing("client_id"));
     }
     let client_secret = client::secret(&field, &file, base)?;
-    let app = client::application(&field, &file, base, client_secret.is_some())?;
+    let client_assertion_file = client::assertion(&field, &file, base)?;
+    let has_credential = client_secret.is_some() || client_assertion_file.is_some();
+    let app = client::application(&field, &file, base, has_credential)?;
     let scopes = file.scopes.ok_or_else(|| field.missing("scopes"))?;
     field.check_scopes("scopes", &scopes)?;
     let expires = file.client_secret_expires.as_deref();
@@ -192,6 +213,7 @@ pub(super) fn build(
         scopes,
         client_id,
         client_secret,
+        client_assertion_file,
         client_secret_expires: expires,
         client_authentication: file.client_authentication.unwrap_or_default(),
         domains: file.domains.unwrap_or_default().iter().map(|domain| domain.to_lowercase()).collect(),

@@ -101,7 +101,7 @@ pub(super) async fn record(
 
 /// The user of a command that asked a running `serve`.
 pub(crate) fn asker(uid: u32) -> Actor {
-    Actor { surface: "cli".to_owned(), user: Some(crate::store::user_name(uid)), uid: Some(uid) }
+    Actor { surface: "cli".to_owned(), user: Some(crate::secret::user_name(uid)), uid: Some(uid) }
 }
 
 /// A signal, whose sender is not known.
@@ -113,7 +113,7 @@ pub(crate) fn signal() -> Actor {
 /// tells.
 pub(crate) fn command_line() -> Actor {
     let uid = rustix::process::getuid().as_raw();
-    let user = crate::store::user_name(uid);
+    let user = crate::secret::user_name(uid);
     let user = match std::env::var("SUDO_USER") {
         Ok(caller) if !caller.is_empty() && caller != user => format!("{user}, for {caller}"),
         _ => user,

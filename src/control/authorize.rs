@@ -14,6 +14,7 @@ mod doors;
 mod plan;
 mod reuse;
 mod storing;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -125,9 +126,17 @@ impl Ready {
     }
 }
 
-/// Whether `account` can be given a refresh token that was got elsewhere: before one is asked for.
-pub(crate) async fn check_import(installation: &Installation, account: &str) -> Result<(), Error> {
+/// Whether `account` can be given a refresh token that was got elsewhere, for these doors: before one is asked for.
+pub(crate) async fn check_import(
+    installation: &Installation,
+    provider: &Provider,
+    account: &str,
+    protocols: Option<&[Door]>,
+) -> Result<(), Error> {
     check_login_name(account)?;
+    for &door in protocols.unwrap_or_default() {
+        plan::check_door(provider, door)?;
+    }
     check_account(installation, account, false).await
 }
 
@@ -136,6 +145,7 @@ pub(crate) async fn import(
     installation: &Installation,
     provider: &Arc<Provider>,
     account: &str,
+    protocols: Option<&[Door]>,
     refresh_token: Secret,
     tell: Tell<'_>,
 ) -> Result<Authorized, Error> {
@@ -145,7 +155,8 @@ pub(crate) async fn import(
     let account = canonical_name(installation, account).await?;
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
     let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
-    let doors = choose_doors(installation, provider, &seat, None, known.as_ref()).await?;
+    let named = protocols.map(<[Door]>::to_vec);
+    let doors = choose_doors(installation, provider, &seat, named, known.as_ref()).await?;
     let mut tokens = spend(&legs, &doors, &refresh_token).await.map_err(|error| {
         let (title, account) = (provider.title.clone(), seat.account.clone());
         Error::RefreshTokenRefused { title, account, error }

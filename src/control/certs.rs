@@ -16,6 +16,11 @@ pub(crate) fn authority(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::open(&own(config)?, OffsetDateTime::now_utc())?)
 }
 
+/// Whether [`authority`] would make one.
+pub(crate) fn is_missing(config: &Config) -> bool {
+    config.tls.own.is_none() && !Authority::is_there(&config.state_directory)
+}
+
 /// A new CA in the place of the old one; a running `serve` shows its certificates within a minute.
 pub(crate) fn renew(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::renew(&own(config)?, OffsetDateTime::now_utc())?)

@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::step::Steps;
 use super::doors;
 use super::error::Error;
-use super::grants::{self, Renewal};
+use super::grants::{self, Renewal, Renewed};
 use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::{self, Found};
@@ -46,8 +46,9 @@ pub(crate) async fn check(
         None => all(&installation).await?,
     };
     if accounts.is_empty() {
-        steps.tell(CheckEvent::NoAccounts);
+        steps.tell(CheckEvent::NoAccounts(&installation.config.state_directory));
     }
+    steps.tell(CheckEvent::Accounts(accounts.len()));
     let legs = Legs::of_configured(&installation.config)?;
     let all_accounts = installation.store.accounts().await?;
     for found in &accounts {
@@ -89,8 +90,12 @@ async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
 async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
     let started = Instant::now();
     let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
-    let installation = match Installation::open(config).await {
-        Ok(installation) => installation,
+    let installation = match Installation::open_to_read(config).await {
+        Ok(Ok(installation)) => installation,
+        Ok(Err(nothing)) => {
+            steps.tell(CheckEvent::NoAccounts(&nothing.directory));
+            return None;
+        }
         Err(error) => {
             steps.done("store and key", Some(started), Err(error));
             return None;
@@ -204,9 +209,10 @@ async fn token(
     own: &Legs,
 ) -> Option<Arc<AccessToken>> {
     let started = Instant::now();
-    let token = match grants::renew(installation, legs, grant, &found.mailbox, Renewal::WhereNeeded).await {
-        Ok(Ok(token)) => token,
-        Ok(Err(failure)) => {
+    let renewed = grants::renew(installation, legs, grant, &found.mailbox, Renewal::OncePerMinute).await;
+    let (token, was_asked) = match renewed {
+        Ok(Renewed { token: Ok(token), was_asked }) => (token, was_asked),
+        Ok(Renewed { token: Err(failure), .. }) => {
             let account = found.record.account.name.clone();
             let (grant, failure) = (Box::new(grant.clone()), Box::new(failure));
             steps.done("token", Some(started), Err(Error::NoToken { account, grant, failure }));
@@ -219,6 +225,7 @@ async fn token(
     };
     let told = Finding::Token {
         minutes: token.minutes_left(),
+        was_asked,
         scopes: grant.scopes.clone(),
         missing: own.provider.missing(grant.known_scopes()),
     };

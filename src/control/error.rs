@@ -80,8 +80,8 @@ pub(crate) enum Error {
     // Providers.
     #[error("there is no provider {name:?}")]
     NoProvider { name: String, known: Vec<String> },
-    #[error("no provider is known for the domain of {account}")]
-    UnknownDomain { account: String, known: Vec<String> },
+    #[error("{}", unknown_domain(account))]
+    UnknownDomain { account: String, owner: Option<String>, known: Vec<String> },
     /// It takes no other program's OAuth.
     #[error("{0}")]
     Unsupported(String),
@@ -277,6 +277,11 @@ impl Error {
         Self::Provider { account: account.to_owned(), error: error.into() }
     }
 
+    /// Whether something listens already where this was to.
+    pub(crate) fn is_taken_port(&self) -> bool {
+        matches!(self, Self::Bind(error) if error.error.kind() == std::io::ErrorKind::AddrInUse)
+    }
+
     /// Whether a step that fails so waits for a person; else it passes, or the machine's owner mends it.
     pub(crate) fn needs_person(&self) -> bool {
         match self {
@@ -290,6 +295,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+fn unknown_domain(account: &str) -> String {
+    match account.contains('@') {
+        true => format!("no provider is known for the domain of {account}"),
+        false => format!("{account} is no address, so no domain tells its provider"),
     }
 }
 

@@ -122,7 +122,7 @@ fn state(account: &Account, grant: Option<&Grant>) -> State {
     if account.disabled {
         return State::Disabled;
     }
-    let Some(grant) = grant.filter(|grant| grant.is_in_force()) else {
+    let Some(grant) = grant.filter(|grant| grant.is_in_force() || grant.is_awaited()) else {
         return State::Of(GrantState::NeedsAuthorization);
     };
     let refused = account.trouble().is_some_and(|trouble| trouble.count > 0);
@@ -178,7 +178,7 @@ pub(crate) async fn refresh(
         return Err(Error::TokenForEachMailbox { account });
     }
     let legs = Legs::of_configured(&installation.config)?;
-    match renew(installation, &legs, &grant, &mailbox, Renewal::Always).await? {
+    match renew(installation, &legs, &grant, &mailbox, Renewal::Always).await?.token {
         Ok(token) => Ok((account, token)),
         Err(failure) => {
             Err(Error::NotRefreshed { account, grant: Box::new(grant), failure: Box::new(failure) })
@@ -191,8 +191,16 @@ pub(crate) async fn refresh(
 pub(super) enum Renewal {
     /// Now.
     Always,
-    /// Where the grant is in trouble, which may have been cured, or its token has little life left.
-    WhereNeeded,
+    /// Now, unless a token came within the last minute: a check that is run again and again asks no more often.
+    OncePerMinute,
+}
+
+/// What [`renew`] brought.
+pub(super) struct Renewed {
+    /// The token, or why there is none.
+    pub(super) token: Result<Arc<AccessToken>, TokenFailure>,
+    /// Whether the provider was asked for it.
+    pub(super) was_asked: bool,
 }
 
 /// A token of `grant`, without waiting for what is on record.
@@ -202,15 +210,19 @@ pub(super) async fn renew(
     grant: &Grant,
     mailbox: &Mailbox,
     when: Renewal,
-) -> Result<Result<Arc<AccessToken>, TokenFailure>, Error> {
+) -> Result<Renewed, Error> {
     // A provider that rotates may have spent the old token: its answer must reach the disk.
     let _refreshing = Uninterrupted::begin();
     let grant = clear_back_off(installation, grant).await?;
     let tokens = installation.tokens(legs);
-    Ok(match when == Renewal::WhereNeeded && grant.state == GrantState::Ok {
-        true => tokens.access(&grant, mailbox).await,
-        false => tokens.renew(&grant, mailbox).await,
-    })
+    let lately = OffsetDateTime::now_utc().saturating_sub(time::Duration::MINUTE);
+    let is_new = grant.state == GrantState::Ok && grant.refreshed_at.is_some_and(|at| at > lately);
+    let was_asked = when == Renewal::Always || !is_new;
+    let token = match was_asked {
+        true => tokens.renew(&grant, mailbox).await,
+        false => tokens.access(&grant, mailbox).await,
+    };
+    Ok(Renewed { token, was_asked })
 }
 
 /// Forgets how long to wait before the provider is asked again; the grant as it then is.

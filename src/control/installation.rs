@@ -28,6 +28,13 @@ pub(crate) struct Installation {
     pub(crate) sealer: Arc<Sealer>,
 }
 
+/// Where an installation would be, and none is yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Nothing {
+    /// The state directory, which may be missing.
+    pub(crate) directory: PathBuf,
+}
+
 impl Installation {
     /// Opens the state directory of `config`, making what is missing.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
@@ -46,6 +53,20 @@ impl Installation {
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
         Ok(Self { config, store, sealer })
+    }
+
+    /// Opens what is there, for an operation that only reads; `None` where nothing was made yet, and nothing is made.
+    pub(crate) async fn open_to_read(config: Config) -> Result<Result<Self, Nothing>, Error> {
+        let directory = &config.state_directory;
+        if StateDirectory::is_missing(directory)? {
+            return Ok(Err(Nothing { directory: directory.clone() }));
+        }
+        // Another user's is told before anything in it is looked for.
+        StateDirectory::judge(directory)?;
+        match config.store.sqlite.try_exists()? {
+            true => Ok(Ok(Self::open(config).await?)),
+            false => Ok(Err(Nothing { directory: directory.clone() })),
+        }
     }
 
     /// Fails where the key is not the one that this store was made with: what would be sealed with it

@@ -27,6 +27,9 @@ pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
     obstacles.look_at_addresses(is_running);
     obstacles.look_at_log();
     obstacles.look_at_events();
+    for (key, fault) in &config.placeholders {
+        obstacles.add(&key.each_ref().map(String::as_str), fault);
+    }
     for provider in config.usable_providers() {
         obstacles.look_at_provider(provider);
     }
@@ -154,6 +157,9 @@ impl Obstacles<'_> {
         if let Err(error) = Legs::of(self.config, provider) {
             let key = if matches!(error, Error::Connector(_)) { "extra_ca" } else { "client_id" };
             self.add(&["providers", name, key], error);
+        }
+        if let Some(path) = &provider.client_assertion_file {
+            self.look_at_file(&["providers", name, "client_assertion_file"], path);
         }
         match &provider.app {
             Some(AppGrant::Certificate { certificate, key, .. }) => {

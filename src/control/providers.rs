@@ -17,7 +17,9 @@ pub(crate) fn choose(config: &Config, account: &str, name: Option<&str>) -> Resu
     match (config.provider_of(account), config.unsupported(account)) {
         (Some(provider), _) => with_client(provider),
         (None, Some(unsupported)) => Err(Error::Unsupported(unsupported.reason.clone())),
-        (None, None) => Err(Error::UnknownDomain { account: account.to_owned(), known: names(config) }),
+        (None, None) => {
+            Err(Error::UnknownDomain { account: account.to_owned(), owner: None, known: names(config) })
+        }
     }
 }
 

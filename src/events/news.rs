@@ -37,7 +37,7 @@ impl News {
     /// The state of `grant` that is not reported yet; `end` is a certain end that is near.
     pub(super) fn of(grant: &GrantStatus, end: Option<(OffsetDateTime, EndCause)>) -> Option<Self> {
         // The person who revoked the grant knows it.
-        if !grant.in_force {
+        if !grant.in_force && grant.state != GrantState::WaitingForAdministrator {
             return None;
         }
         let told = grant.told.as_deref();
@@ -70,8 +70,8 @@ impl News {
 /// Whether the trouble of `grant` is the client's.
 fn is_clients(grant: &GrantStatus) -> bool {
     grant.trouble.as_ref().is_some_and(|Trouble { cause, cure }| {
-        let of_client =
-            cure.key().is_some_and(|key| key.ends_with("client_secret") || key.ends_with("client_id"));
+        let keys = ["client_secret", "client_id", "client_assertion_file"];
+        let of_client = cure.key().is_some_and(|key| keys.iter().any(|of_client| key.ends_with(of_client)));
         cause.kind == CauseKind::ClientRefused
             && (of_client || cause.code.as_deref() == Some("invalid_client"))
     })
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once() {
-        use GrantState::{Misconfigured, NeedsAuthorization, Ok, Retrying};
+        use GrantState::{Misconfigured, NeedsAuthorization, Ok, Retrying, WaitingForAdministrator};
         let end = || Some((OffsetDateTime::UNIX_EPOCH, EndCause::Disuse));
         let about_to = || Some(News::AboutTo(OffsetDateTime::UNIX_EPOCH, EndCause::Disuse));
         for (state, told, end, news) in [
@@ -208,11 +208,16 @@ mod tests {
             (Ok, None, end(), about_to()),
             (Ok, Some(ABOUT_TO), end(), None),
             (Ok, Some(ABOUT_TO), None, Some(News::Healed)),
+            (WaitingForAdministrator, None, None, Some(News::NeedsPerson(WaitingForAdministrator))),
+            (WaitingForAdministrator, Some("waiting_for_administrator"), None, None),
+            (Ok, Some("waiting_for_administrator"), None, Some(News::Healed)),
         ] {
             assert_eq!(News::of(&grant(state, told), end), news, "{state:?} {told:?}");
         }
         let revoked = GrantStatus { in_force: false, ..grant(NeedsAuthorization, None) };
         assert_eq!(News::of(&revoked, None), None);
+        let awaited = GrantStatus { in_force: false, ..grant(WaitingForAdministrator, None) };
+        assert_eq!(News::of(&awaited, None), Some(News::NeedsPerson(WaitingForAdministrator)));
     }
 
     #[test]

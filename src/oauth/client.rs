@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::consent::identity::ClaimedNames;
+use super::flow::assertion;
 use super::http::answer;
 use super::http::discovery::{self, Metadata};
 use super::http::request::{EndpointRequest, Requests};
@@ -74,7 +75,11 @@ impl Client {
     }
 
     pub(super) async fn requests(&self) -> Result<Requests<'_>, TokenError> {
-        Requests::new(&self.provider, &self.token_url().await?)
+        let assertion = match &self.provider.client_assertion_file {
+            Some(path) => Some(assertion::read(path, OffsetDateTime::now_utc()).await?),
+            None => None,
+        };
+        Requests::new(&self.provider, &self.token_url().await?, assertion)
     }
 
     pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<GrantedTokens, TokenError> {
@@ -84,7 +89,7 @@ impl Client {
     pub(super) async fn object(&self, request: EndpointRequest) -> Result<Map<String, Value>, TokenError> {
         let secrets = request.secrets.clone();
         let reply = self.transport.send(request).await?;
-        answer::object(&reply, &secrets)
+        answer::object(&reply, &secrets).map_err(|error| self.with_link(error))
     }
 
     pub(super) async fn authorize_url(&self) -> Result<Url, TokenError> {

@@ -2,6 +2,8 @@
 //! and the revocation. Each flow adds its methods to [`Client`](super::Client).
 
 mod app;
+pub(super) mod approval;
+pub(super) mod assertion;
 pub(super) mod authorization;
 pub(super) mod device;
 mod jwt;

@@ -70,6 +70,16 @@ impl FileAccess {
         self.mode & !allowed == 0
     }
 
+    /// The user who may read what is at `path`, as `sudo -u` takes the name: the one whose own group its group is, which is
+    /// how a service reads what root keeps, else its owner. Where the file itself is hidden, its directory tells.
+    pub fn reader(path: &Path) -> String {
+        let visible = path.ancestors().find_map(|place| std::fs::metadata(place).ok());
+        let Some(visible) = visible else { return user_name(0) };
+        let by_group =
+            (visible.mode() & 0o040 != 0 && visible.gid() != 0).then(|| user_of_group(visible.gid()));
+        by_group.flatten().unwrap_or_else(|| user_name(visible.uid()))
+    }
+
     /// What is wrong with `what` at `path`. The cure keeps another user's file readable for its group,
     /// because this process reads it through that group.
     pub fn fault(self, what: &str, path: &Path) -> ModeFault {
@@ -85,6 +95,26 @@ impl FileAccess {
             cure: format!("chmod {mode} {}", quoted(&path.to_string_lossy())),
         }
     }
+}
+
+/// The user's name, else `#UID` as sudo takes it.
+pub fn user_name(uid: u32) -> String {
+    user(|fields| fields.get(2)?.parse::<u32>().ok().filter(|own| *own == uid))
+        .unwrap_or_else(|| format!("#{uid}"))
+}
+
+/// The user whose own group that is.
+fn user_of_group(gid: u32) -> Option<String> {
+    user(|fields| fields.get(3)?.parse::<u32>().ok().filter(|own| *own == gid))
+}
+
+/// The first user of this machine that `is_wanted`.
+fn user(is_wanted: impl Fn(&[&str]) -> Option<u32>) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        is_wanted(&fields).and(fields.first().map(|name| (*name).to_owned()))
+    })
 }
 
 impl From<&Metadata> for FileAccess {

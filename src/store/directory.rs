@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::secret::user_name;
+
 /// A state directory that exists, is ours, and is private.
 #[derive(Clone, Debug)]
 pub struct StateDirectory(PathBuf);
@@ -27,6 +29,12 @@ impl StateDirectory {
             std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).map_err(failed)?;
         }
         Ok(Self(path.to_owned()))
+    }
+
+    /// Whether there is nothing at `path` yet. What this user is kept from may be there.
+    pub fn is_missing(path: &Path) -> Result<bool, DirectoryError> {
+        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
+        path.try_exists().map(|exists| !exists).map_err(failed)
     }
 
     /// Whether `path`, which exists, is a directory of ours.
@@ -65,20 +73,6 @@ impl Lock {
             .map_err(|error| failed(error.into()))?;
         Ok(Self(file))
     }
-}
-
-/// The user's name, else `#UID` as sudo takes it.
-pub fn user_name(uid: u32) -> String {
-    std::fs::read_to_string("/etc/passwd")
-        .ok()
-        .and_then(|users| {
-            let mut entries = users.lines().map(|line| line.split(':'));
-            entries.find_map(|mut fields| {
-                let name = fields.next()?;
-                (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-            })
-        })
-        .unwrap_or_else(|| format!("#{uid}"))
 }
 
 /// Why the state directory cannot be used. All are for the administrator.

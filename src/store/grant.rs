@@ -93,6 +93,11 @@ impl Grant {
         !matches!(self.right, Right::Withdrawn { .. })
     }
 
+    /// Whether it is only to be: an administrator has to consent before a person can give it.
+    pub fn is_awaited(&self) -> bool {
+        !self.is_in_force() && self.state == GrantState::WaitingForAdministrator
+    }
+
     /// Ends it, and returns the right that it rested on.
     pub fn withdraw(&mut self, why: Trouble, now: OffsetDateTime) -> Right {
         self.access_token = None;
@@ -186,11 +191,20 @@ pub enum GrantState {
     Misconfigured,
     /// The last refresh failed in a way that passes.
     Retrying,
+    /// The provider wants an administrator of the person's organisation to consent. A grant that nobody could give yet
+    /// is in this state, too: it is not in force.
+    WaitingForAdministrator,
 }
 
 impl GrantState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::NeedsAuthorization, Self::Misconfigured, Self::Retrying];
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::NeedsAuthorization,
+        Self::Misconfigured,
+        Self::Retrying,
+        Self::WaitingForAdministrator,
+    ];
 
     /// The word used in the database and in JSON.
     pub fn name(self) -> &'static str {
@@ -199,12 +213,13 @@ impl GrantState {
             Self::NeedsAuthorization => "needs_authorization",
             Self::Misconfigured => "misconfigured",
             Self::Retrying => "retrying",
+            Self::WaitingForAdministrator => "waiting_for_administrator",
         }
     }
 
     /// Whether it stays so until a person acts.
     pub fn needs_person(self) -> bool {
-        matches!(self, Self::NeedsAuthorization | Self::Misconfigured)
+        matches!(self, Self::NeedsAuthorization | Self::Misconfigured | Self::WaitingForAdministrator)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {

@@ -74,6 +74,11 @@ impl Authority {
         Ok(authority)
     }
 
+    /// Whether there is one in `directory`, as far as this user may see.
+    pub fn is_there(directory: &Path) -> bool {
+        [certificate_path(directory), key_path(directory)].iter().any(|path| path.exists())
+    }
+
     /// Makes a new CA in the place of the old one, whatever state that is in (`certs renew-ca`).
     ///
     /// Every client must be taught to trust the new `ca.pem`. A running `serve` notices.
@@ -101,6 +106,13 @@ impl Authority {
     /// The name under which clients list it: `imap-oauth-proxy CA user@host`.
     pub fn subject(&self) -> &str {
         &self.facts.subject
+    }
+
+    /// The host names and addresses that it may sign certificates for.
+    pub fn names(&self) -> Result<Vec<String>, AuthorityError> {
+        let damaged = || AuthorityError::Damaged(self.ca_file());
+        let (_, parsed) = x509_parser::parse_x509_certificate(&self.certificate).map_err(|_| damaged())?;
+        Ok(super::names::permitted(&parsed))
     }
 
     /// When it ends; leaves end no later.

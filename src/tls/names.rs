@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints, SanType};
 use rustls::pki_types::DnsName;
+use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 /// DNS names (lower case, perhaps with a leading `*.`) and addresses, without duplicates.
@@ -16,6 +17,24 @@ use x509_parser::extensions::GeneralName;
 pub(super) struct HostNames {
     dns: Vec<String>,
     addresses: Vec<IpAddr>,
+}
+
+/// The names and addresses that a CA is limited to (RFC 5280 §4.2.1.10).
+pub(super) fn permitted(ca: &X509Certificate<'_>) -> Vec<String> {
+    let constraints = ca.name_constraints().ok().flatten();
+    let subtrees = constraints.and_then(|found| found.value.permitted_subtrees.as_ref());
+    let name = |base: &GeneralName<'_>| match base {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        // An address and its mask.
+        GeneralName::IPAddress(bytes) => match bytes.split_at_checked(bytes.len() / 2)?.0 {
+            address @ [_, _, _, _] => {
+                <[u8; 4]>::try_from(address).ok().map(|four| IpAddr::from(four).to_string())
+            }
+            address => <[u8; 16]>::try_from(address).ok().map(|all| IpAddr::from(all).to_string()),
+        },
+        _ => None,
+    };
+    subtrees.into_iter().flatten().filter_map(|subtree| name(&subtree.base)).collect()
 }
 
 impl HostNames {

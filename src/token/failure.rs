@@ -54,6 +54,14 @@ impl TokenFailure {
         Self::NeedsAuthorization(Trouble::new(CauseKind::ScopeMissing, cause, Cure::authorize()))
     }
 
+    /// Why a grant that is not in force gives no token.
+    pub(super) fn not_in_force(grant: &Grant) -> Self {
+        match (grant.is_awaited(), &grant.trouble) {
+            (true, Some(trouble)) => Self::Misconfigured(trouble.clone()),
+            _ => Self::revoked(),
+        }
+    }
+
     /// The trouble recorded in the grant's row, with the time until the next try.
     pub(super) fn on_record(grant: &Grant, wait: Duration) -> Self {
         let unknown =
@@ -61,7 +69,7 @@ impl TokenFailure {
         let mut trouble = grant.trouble.clone().unwrap_or_else(unknown);
         match grant.state {
             GrantState::NeedsAuthorization => Self::NeedsAuthorization(trouble),
-            GrantState::Misconfigured => Self::Misconfigured(trouble),
+            GrantState::Misconfigured | GrantState::WaitingForAdministrator => Self::Misconfigured(trouble),
             GrantState::Ok | GrantState::Retrying => {
                 trouble.cure = trouble.cure.in_seconds(wait.whole_seconds().max(1));
                 Self::Unavailable(trouble)

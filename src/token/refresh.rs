@@ -14,7 +14,7 @@ use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
 use crate::store::{Grant, GrantState, Id, Right, StoreError};
-use crate::text::one_line;
+use crate::text::{one_line, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
@@ -153,7 +153,7 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
         epoch = inner.store.epoch();
         let error = match written {
             Ok(revision) => {
-                tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %tokens.expires_at, "token refreshed");
+                tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %utc(tokens.expires_at), "token refreshed");
                 return Ok(Arc::new(AccessToken {
                     secret: tokens.access_token,
                     expires_at: tokens.expires_at,
@@ -263,12 +263,16 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsPerson(_) => {
             if let Some(at) = grant.interrupted_at {
                 trouble.cause.text = format!(
-                    "a refresh that began at {at} was interrupted before its answer was stored, and a provider that takes \
+                    "a refresh that began at {} was interrupted before its answer was stored, and a provider that takes \
                      each refresh token once then refuses the stored one: {}",
+                    utc(at),
                     trouble.cause.text
                 );
             }
             (GrantState::NeedsAuthorization, REFUSED_GRANT_PAUSE)
+        }
+        TokenError::NeedsAdministrator(_) if error.awaits_consent() => {
+            (GrantState::WaitingForAdministrator, MISCONFIGURED_PAUSE)
         }
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {

@@ -174,7 +174,7 @@ fn due(
         GrantState::NeedsAuthorization => {
             failed_at.saturating_add(scaled(REFUSED_RETRY, 1.0 + jitter / 10.0))
         }
-        GrantState::Misconfigured => {
+        GrantState::Misconfigured | GrantState::WaitingForAdministrator => {
             failed_at.saturating_add(scaled(MISCONFIGURED_RETRY, 1.0 + jitter / 10.0))
         }
         GrantState::Ok | GrantState::Retrying => {
@@ -260,9 +260,7 @@ mod tests {
         fn security_row_33_no_date_makes_upkeep_panic(
             dates in (any_date(), any_date(), any_date(), any_date(), any_date()),
             now in any_date(),
-            state in prop::sample::select(vec![
-                GrantState::Ok, GrantState::NeedsAuthorization, GrantState::Misconfigured, GrantState::Retrying,
-            ]),
+            state in prop::sample::select(GrantState::ALL.to_vec()),
             has_sessions: bool,
             idle_days: Option<u32>,
         ) {

@@ -124,6 +124,20 @@ impl Site {
         Ran::of(self.command(words).output().await.unwrap())
     }
 
+    /// Runs a command that is told of no configuration: it looks for one below the site's home.
+    pub async fn run_by_default_configuration(&self, words: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
+        command
+            .env_remove("STATE_DIRECTORY")
+            .env_remove("IMAP_OAUTH_PROXY_CONFIG")
+            .env("HOME", self.home.path())
+            .env("XDG_CONFIG_HOME", self.home.path())
+            .env("XDG_STATE_HOME", self.home.path())
+            .args(words)
+            .stdin(Stdio::null());
+        Ran::of(command.output().await.unwrap())
+    }
+
     /// Runs a command that reads `input`.
     pub async fn run_with(&self, words: &[&str], input: &str) -> Ran {
         self.run_at(&self.config, words, input).await

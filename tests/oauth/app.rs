@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use imap_oauth_proxy::config::{AppGrant, Provider};
+use imap_oauth_proxy::config::{AppGrant, AssertionAlgorithm, Provider};
 use imap_oauth_proxy::oauth::TokenError;
 use imap_oauth_proxy::secret::Secret;
 use rcgen::PublicKeyData as _;
@@ -91,6 +91,7 @@ async fn client_credentials_with_a_certificate() {
         scopes: vec!["https://outlook.office365.com/.default".to_owned()],
         certificate: files.path("certificate.pem"),
         key: files.path("key.pem"),
+        algorithm: AssertionAlgorithm::Ps256,
     };
     client(with(&server, app)).app_token("helpdesk@corp.example").await.unwrap();
     let form = &server.seen()[0].form;
@@ -102,6 +103,20 @@ async fn client_credentials_with_a_certificate() {
     assert_eq!((&claims["iss"], &claims["sub"]), (&json!("client"), &json!("client")));
     let now = OffsetDateTime::now_utc().unix_timestamp();
     assert!(claims["nbf"].as_i64().unwrap() < now && claims["exp"].as_i64().unwrap() <= now + 600);
+}
+
+#[tokio::test]
+async fn a_certificate_signs_with_rs256_where_that_is_wanted() {
+    let (server, files) = (endpoint().await, Files::new());
+    let app = AppGrant::Certificate {
+        scopes: Vec::new(),
+        certificate: files.path("certificate.pem"),
+        key: files.path("key.pem"),
+        algorithm: AssertionAlgorithm::Rs256,
+    };
+    client(with(&server, app)).app_token("helpdesk@corp.example").await.unwrap();
+    let (header, _) = verified(&server.seen()[0].form["client_assertion"], &RSA_PKCS1_2048_8192_SHA256);
+    assert_eq!(header["alg"], "RS256");
 }
 
 #[tokio::test]
@@ -157,6 +172,7 @@ async fn a_wrong_file_is_named_and_nothing_is_sent() {
         scopes: Vec::new(),
         certificate: files.path(certificate),
         key: files.path(key),
+        algorithm: AssertionAlgorithm::default(),
     };
     for (app, says) in [
         (certificate("missing.pem", "key.pem"), "cannot be read"),

@@ -221,7 +221,7 @@ async fn an_unticked_mail_permission_is_named() {
         .await;
     let error = outcome.unwrap_err();
     assert!(
-        matches!(&error, AuthorizeError::ScopesMissing { missing } if missing == &["https://mail.google.com/"])
+        matches!(&error, AuthorizeError::ScopesMissing { missing, .. } if missing == &["https://mail.google.com/"])
     );
     assert!(error.to_string().contains("leave every permission ticked"), "{error}");
     let silent =

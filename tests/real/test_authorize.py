@@ -73,6 +73,55 @@ class SecretByBasic(ConfidentialClient, BehindAProxy):
     proxy_options = {"client_authentication": "basic"}
 
 
+class Federated(BehindAProxy):
+    """A client without a secret, for which another service signs. Each of its assertions is taken once."""
+
+    proxy_options = {"client_authentication": "federated"}
+
+    def vouch(self, **options):
+        self.proxy.write_assertion(self.oidc.assertion(f"{self.oidc.client_id}-federated", **options))
+
+    def test_it_authorises_and_refreshes_with_the_newest_assertion(self):
+        self.vouch()
+        password = self.authorize()["password"]
+        self.vouch()
+        self.proxy.serve()
+        self.oidc.expire_access_tokens(ALICE)
+        before = self.oidc.refreshed()
+        self.assert_reads_mail(password)
+        self.assertEqual(self.oidc.refreshed() - before, 1)
+
+    def test_one_that_has_ended_costs_no_grant(self):
+        self.vouch()
+        self.authorize()
+        self.vouch(seconds=-10)
+        done = self.proxy.run("tokens", "refresh", ALICE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"assertion.jwt holds an assertion that ended on", done.stderr)
+        self.vouch()
+        self.proxy.run("tokens", "refresh", ALICE)
+        self.assertEqual(self.grant()["state"], "ok")
+
+
+class Application:
+    """`authorize --app` with a certificate: the real server verifies what the proxy signs."""
+
+    def test_it_opens_the_mailbox_without_a_person(self):
+        result = self.proxy.json("authorize", ALICE, "--app")
+        self.proxy.serve()
+        self.assert_reads_mail(result["password"])
+        self.proxy.run("tokens", "refresh", ALICE)
+        self.assertEqual((self.grant()["kind"], self.grant()["state"]), ("app", "ok"))
+
+
+class CertificateByPs256(Application, BehindAProxy):
+    proxy_options = {"client_authentication": "app-ps256"}
+
+
+class CertificateByRs256(Application, BehindAProxy):
+    proxy_options = {"client_authentication": "app-rs256"}
+
+
 class Accounts(BehindAProxy):
     def test_a_second_password_works_until_it_is_revoked(self):
         first = self.authorize_and_serve()

@@ -8,15 +8,16 @@ use url::Url;
 
 use super::ToOpen;
 use crate::cli::print;
+use crate::control::authorize::Consent;
 use crate::secret::KeySource;
 
 /// `xdg-open` without a desktop has failed by then; one that still runs has handed the address on.
 const OPENER_FAILS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Shows the address to open.
-pub(super) fn announce(url: &Url, redirect_uri: &str, owner: &str, as_json: bool) {
-    print::words(&format!("Open this address in a browser and sign in as {owner}:"));
-    ToOpen { url: url.as_str(), code: None }.show(as_json);
+pub(super) fn announce(consent: &Consent, url: &Url, redirect_uri: &str, as_json: bool) {
+    print::words(&format!("Open this address in a browser and sign in as {}:", consent.owner()));
+    ToOpen::new(url, consent).show(as_json);
     if let Some(port) = loopback_port(redirect_uri) {
         print::words("If the browser runs on another machine, let it reach this one first, there:");
         print::words(&format!("  ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"));
@@ -29,7 +30,9 @@ pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
     print::words(url.as_str());
     if let Err(error) = start(url, hidden) {
         print::words(&format!("No browser could be started: {error}"));
-        print::words("On a machine without one, use --no-browser, --paste or --device.");
+        print::words(
+            "On a machine without one, use --paste or --no-browser, or --device where the provider allows that.",
+        );
     }
 }
 
@@ -43,7 +46,10 @@ fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
         match opener.spawn().and_then(fails_at_once) {
             Ok(None) => return Ok(()),
             Ok(Some(status)) => {
-                failure = std::io::Error::other(format!("{:?}: {status}", opener.get_program()));
+                let name = opener.get_program().to_string_lossy();
+                let ending =
+                    status.code().map_or("was ended".to_owned(), |code| format!("ended with {code}"));
+                failure = std::io::Error::other(format!("{name} {ending}"));
             }
             // That others are not installed is no news once one has failed.
             Err(error) if failure.kind() == std::io::ErrorKind::NotFound => failure = error,

@@ -11,20 +11,21 @@ use super::ToOpen;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::control::Error;
-use crate::control::authorize::Answer;
+use crate::control::authorize::{Answer, Consent};
 use crate::oauth::Device;
 
-pub(super) fn show(device: &Device, owner: &str, provider: &str, as_json: bool) {
+pub(super) fn show(device: &Device, consent: &Consent, as_json: bool) {
+    let (owner, provider) = (consent.owner(), &consent.provider().title);
     print::words(&format!("On any device, open this address of {provider} and sign in as {owner}:"));
-    let url = device.verification_uri.as_str();
     match as_json {
         true => {
-            ToOpen { url, code: Some(&device.user_code) }.show(true);
+            let to_open = ToOpen::new(&device.verification_uri, consent);
+            ToOpen { code: Some(&device.user_code), ..to_open }.show(true);
             print::words("It asks for this code:");
             print::words(&device.user_code);
         }
         false => {
-            print::data(url);
+            print::data(device.verification_uri.as_str());
             print::words("It asks for this code:");
             print::data(&device.user_code);
         }

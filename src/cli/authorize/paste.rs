@@ -6,16 +6,17 @@
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::ToOpen;
+use super::{ToOpen, approval};
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
-use crate::control::Error;
+use crate::control::Installation;
 use crate::control::authorize::{Answer, Consent};
-use crate::oauth::{AuthorizeError, RedirectError};
+use crate::oauth::RedirectError;
 
 pub(super) async fn answer(
     consent: &Consent,
+    installation: &Installation,
     url: &Url,
     redirect_uri: &str,
     as_json: bool,
@@ -24,13 +25,14 @@ pub(super) async fn answer(
     // Before anything is shown: nothing that is pasted in haste is echoed either.
     let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
-    ToOpen { url: url.as_str(), code: None }.show(as_json);
+    ToOpen::new(url, consent).show(as_json);
     print::words("2. The browser ends at a page that it may not be able to load. That is right.");
     print::words(&format!("   Copy the whole address from its address bar; it begins with {redirect_uri}"));
     match is_interactive() {
         true => print::words("3. Paste it here and press Enter (it is not shown):"),
         false => print::words("3. It is read from standard input."),
     }
+    approval::announce(consent);
     // An address that was copied with line breaks comes as several lines.
     let mut gathered = Zeroizing::new(String::new());
     let mut last = None;
@@ -53,11 +55,16 @@ pub(super) async fn answer(
         };
         match judged {
             Ok(answer) => return Ok(answer),
+            Err(error @ RedirectError::AdminConsent(_)) => {
+                print::words(&format!("That was the administrator's answer: {error}."));
+                gathered.clear();
+                last = Some(error);
+            }
             Err(error) if is_no_answer(&error) => {
                 print::words(&format!("That was not it: {error}."));
                 last = Some(error);
             }
-            Err(error) => return Err(Error::provider(owner, AuthorizeError::Redirect(error)).into()),
+            Err(error) => return Err(consent.refused(installation, error).await.into()),
         }
     }
     Err(match last {

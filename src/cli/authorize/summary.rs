@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::print;
+use crate::command;
 use crate::config::{Config, Door, Provider, Security};
 use crate::control::authorize::{Authorized, Proof};
 use crate::control::setup::{self, Server};
@@ -109,7 +110,10 @@ impl<'a> SetUp<'a> {
             print::words(
                 "Debian: copy it to /usr/local/share/ca-certificates/imap-oauth-proxy.crt and run update-ca-certificates.",
             );
-            print::words("Others: docs/clients.md and certs/README.md.");
+            print::words(&format!("Others: {}", command::manual("clients.md")));
+            print::words(
+                "For other users, who cannot read that file: imap-oauth-proxy certs export - | sudo tee FILE >/dev/null",
+            );
         }
     }
 }

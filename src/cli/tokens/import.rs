@@ -4,6 +4,7 @@ use crate::cli::authorize::warn;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::{print, terminal};
 use crate::command;
+use crate::config::Door;
 use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
 
@@ -14,11 +15,14 @@ pub(super) async fn import(
     installation: &Installation,
     account: &str,
     provider: &str,
+    protocols: Option<Vec<Door>>,
 ) -> Result<Done, Failure> {
-    authorize::check_import(installation, account).await?;
     let provider = providers::named(&installation.config, provider)?;
+    let protocols = protocols.as_deref();
+    authorize::check_import(installation, &provider, account, protocols).await?;
     let refresh_token = read_refresh_token().await?;
-    let stored = authorize::import(installation, &provider, account, refresh_token, &mut |_| ()).await?;
+    let stored =
+        authorize::import(installation, &provider, account, protocols, refresh_token, &mut |_| ()).await?;
     warn(&stored);
     let account = stored.account;
     print::words(&format!(

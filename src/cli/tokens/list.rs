@@ -1,5 +1,7 @@
 //! `tokens list`: each grant's state, and what would end it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
@@ -82,6 +84,9 @@ struct ListedCure {
     /// The command, where one mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    /// The link that an administrator opens, where one mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 /// One way in which a grant may end.
@@ -131,8 +136,8 @@ impl Listed {
 
 impl ListedCure {
     fn new(cure: &trouble::Cure, authorize: &str) -> Self {
-        let text = cure.words(authorize);
-        Self { kind: cure.kind(), key: cure.key().map(str::to_owned), command: cure.command(authorize), text }
+        let [key, url] = [cure.key(), cure.link()].map(|part| part.map(str::to_owned));
+        Self { kind: cure.kind(), key, text: cure.words(authorize), command: cure.command(authorize), url }
     }
 }
 
@@ -175,7 +180,9 @@ impl Wanted {
 
 pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool) -> Result<Done, Failure> {
     let now = OffsetDateTime::now_utc();
-    let (mut done, mut pages, mut rows) = (Done::Well, Pages::default(), Vec::new());
+    let (mut done, mut pages, mut summary) = (Done::Well, Pages::default(), Summary::default());
+    // What needs a person stands first, where it is seen.
+    let (mut urgent, mut rows) = (Vec::new(), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
     loop {
         let page = pages.next(installation).await?;
@@ -184,7 +191,11 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
         }
         for overview in page {
             // Exit 3 tells of all accounts, whichever are listed.
-            if overview.state.needs_person() {
+            let needs_person = overview.state.needs_person();
+            summary.count(&overview);
+            if needs_person
+                || wanted.ends_within.is_some_and(|span| overview.ends_by(now.saturating_add(span)))
+            {
                 done = Done::NeedsPerson;
             }
             if !wanted.holds(&overview, now) {
@@ -193,16 +204,50 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
             let listed = Listed::new(overview, now);
             match &mut array {
                 Some(array) => array.push(&listed)?,
+                None if needs_person => urgent.push(listed),
                 None => rows.push(listed),
             }
         }
     }
+    urgent.append(&mut rows);
+    let rows = urgent;
     match array {
         Some(array) => array.end(),
         None if rows.is_empty() && wanted.is_some() => print::words("No account is like that."),
-        None => show(&rows, has_several_doors(installation)),
+        None if rows.is_empty() => print::no_account_yet(&installation.config.state_directory),
+        None => {
+            show(&rows, has_several_doors(installation));
+            print::words(&summary.words());
+        }
     }
     Ok(done)
+}
+
+/// How many accounts are in which state.
+#[derive(Default)]
+struct Summary {
+    states: BTreeMap<&'static str, usize>,
+    need_person: usize,
+}
+
+impl Summary {
+    fn count(&mut self, overview: &Overview) {
+        *self.states.entry(overview.state.name()).or_default() += 1;
+        self.need_person += usize::from(overview.state.needs_person());
+    }
+
+    /// "50 accounts: 48 ok, 2 misconfigured; 2 need a person".
+    fn words(&self) -> String {
+        let total: usize = self.states.values().sum();
+        let states: Vec<String> = self.states.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let accounts = if total == 1 { "account" } else { "accounts" };
+        let need = match self.need_person {
+            0 => "none needs a person".to_owned(),
+            1 => "1 needs a person".to_owned(),
+            count => format!("{count} need a person"),
+        };
+        format!("{total} {accounts}: {}; {need}.", states.join(", "))
+    }
 }
 
 /// Whether doors are worth a column: where each provider in use offers one alone, they are not.
@@ -211,14 +256,7 @@ fn has_several_doors(installation: &Installation) -> bool {
 }
 
 fn show(listed: &[Listed], with_doors: bool) {
-    if listed.is_empty() {
-        print::no_account_yet();
-        return;
-    }
-    let day = |time: &Option<String>| match time {
-        Some(time) => time.get(..16).unwrap_or(time).replace('T', " "),
-        None => "never".to_owned(),
-    };
+    let day = |time: &Option<String>| print::minute(time.as_deref());
     let rows: Vec<Vec<String>> = listed
         .iter()
         .map(|grant| {

@@ -1,4 +1,7 @@
-//! The OAuth client of a provider's table: its secret, and what an application signs in with by itself.
+//! The OAuth client of a provider's table: its secret or its assertion, and what an application signs in with by
+//! itself. A client proves itself in one way alone (RFC 6749 §2.3), so the others beside it are a mistake.
+
+use std::path::PathBuf;
 
 use super::ProviderFile;
 use super::field::Field;
@@ -28,12 +31,35 @@ pub(super) fn secret(field: &Field<'_>, file: &ProviderFile, base: &Base) -> Res
     }
 }
 
+/// The file of the assertion that takes the place of a secret. It need not be there yet: what writes it may start
+/// later than the proxy.
+pub(super) fn assertion(
+    field: &Field<'_>,
+    file: &ProviderFile,
+    base: &Base,
+) -> Result<Option<PathBuf>, Problem> {
+    let Some(path) = file.client_assertion_file.clone() else { return Ok(None) };
+    let other = [
+        ("client_secret", file.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())),
+        ("client_secret_file", file.client_secret_file.is_some()),
+        ("app_certificate", file.app_certificate.is_some()),
+        ("app_key", file.app_key.is_some()),
+        ("service_account_file", file.service_account_file.is_some()),
+    ];
+    match other.into_iter().find(|(_, is_there)| *is_there) {
+        Some((other, _)) => Err(field
+            .problem("client_assertion_file", format!("stands beside {other}"))
+            .hint("a client proves itself in one way; keep one of the two")),
+        None => Ok(Some(base.resolve(path))),
+    }
+}
+
 /// How the application signs in without a person, where it can.
 pub(super) fn application(
     field: &Field<'_>,
     file: &ProviderFile,
     base: &Base,
-    has_secret: bool,
+    has_credential: bool,
 ) -> Result<Option<AppGrant>, Problem> {
     let scopes = file.app_scopes.clone().unwrap_or_default();
     let [service_account, certificate, key] =
@@ -41,9 +67,12 @@ pub(super) fn application(
             .map(|path| path.clone().map(|path| base.resolve(path)));
     match (service_account, certificate, key) {
         (Some(key), None, None) => Ok(Some(AppGrant::ServiceAccount { scopes, key })),
-        (None, Some(certificate), Some(key)) => Ok(Some(AppGrant::Certificate { scopes, certificate, key })),
+        (None, Some(certificate), Some(key)) => {
+            let algorithm = file.app_algorithm.unwrap_or_default();
+            Ok(Some(AppGrant::Certificate { scopes, certificate, key, algorithm }))
+        }
         (None, None, None) => {
-            Ok((has_secret && !scopes.is_empty()).then_some(AppGrant::ClientSecret { scopes }))
+            Ok((has_credential && !scopes.is_empty()).then_some(AppGrant::ClientSecret { scopes }))
         }
         (None, Some(_), None) => Err(field.problem("app_certificate", "needs app_key beside it")),
         (None, None, Some(_)) => Err(field.problem("app_key", "needs app_certificate beside it")),

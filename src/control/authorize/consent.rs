@@ -9,6 +9,7 @@ use url::Url;
 use super::doors::{Certainty, Doors};
 use super::plan::{ConsentWay, Progress, Tell};
 use super::storing::{Authorized, Seat, prove_and_store};
+use super::waiting;
 
 use crate::config::Provider;
 use crate::control::answers;
@@ -17,8 +18,8 @@ use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationRequest, Callback, CallbackError, Device, GrantedTokens, Poll,
-    RedirectError, redirect_text,
+    AuthorizationCode, AuthorizationRequest, AuthorizeError, Callback, CallbackError, Device, GrantedTokens,
+    Poll, RedirectError, redirect_text,
 };
 
 /// How often the store is looked at for an answer that a running `serve` left; a person waits for this.
@@ -138,9 +139,11 @@ impl Consent {
     /// Waits for an answer that comes without the surface's help: to the address that is listened on, or from the
     /// other device. A pasted one never does.
     pub(crate) async fn wait(&mut self, installation: &Installation) -> Result<Answer, Error> {
-        let account = &self.seat.account;
         let code = match &mut self.flow {
-            Flow::Device(device) => return granted(&self.legs, device, account).await,
+            Flow::Device(device) => match granted(&self.legs, device).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => return Err(self.refused(installation, error).await),
+            },
             Flow::Code(authorization, Arrival::Left) => loop {
                 if let Some(query) = answers::collect(installation, authorization.state()).await? {
                     break authorization.judge(query.expose());
@@ -153,7 +156,32 @@ impl Consent {
             },
             Flow::Code(_, Arrival::Pasted) => std::future::pending().await,
         };
-        code.map(Answer::Code).map_err(|error| Error::provider(account, error))
+        match code {
+            Ok(code) => Ok(Answer::Code(code)),
+            Err(error) => Err(self.refused(installation, error).await),
+        }
+    }
+
+    /// The error of an answer that is no, after what it means for the account was kept.
+    pub(crate) async fn refused(
+        &self,
+        installation: &Installation,
+        error: impl Into<AuthorizeError>,
+    ) -> Error {
+        waiting::refused(installation, &self.legs.provider, &self.seat, error).await
+    }
+
+    /// The address that an administrator opens once, where the provider may want that before the person can consent.
+    pub(crate) fn approval(&self) -> Option<Url> {
+        let provider = &self.legs.provider;
+        match &self.flow {
+            Flow::Code(authorization, _) => authorization.approval().cloned(),
+            // The answer comes nowhere, so it needs no `state`.
+            Flow::Device(_) => {
+                let asked = self.doors.scopes(provider);
+                provider.admin_consent(&asked, &redirect_text(&provider.redirect_uri), None)
+            }
+        }
     }
 
     /// The answer in an address that a person pasted, however it was expected.
@@ -183,8 +211,12 @@ impl Consent {
             (Flow::Device(_), Answer::Tokens(tokens)) => *tokens,
             (Flow::Code(authorization, _), Answer::Code(code)) => {
                 tell(Progress::FetchingTokens);
-                let redeemed = legs.client.exchange(authorization, code).await;
-                redeemed.map_err(|error| Error::provider(&seat.account, error))?
+                match legs.client.exchange(authorization, code).await {
+                    Ok(tokens) => tokens,
+                    Err(error) => {
+                        return Err(waiting::refused(installation, &legs.provider, &seat, error).await);
+                    }
+                }
             }
             _ => return Err(Error::OtherAnswer),
         };
@@ -242,14 +274,14 @@ async fn prepare(
 }
 
 /// Asks the provider, as often as it allows, whether the person has signed in.
-async fn granted(legs: &Legs, device: &mut Device, account: &str) -> Result<Answer, Error> {
+async fn granted(legs: &Legs, device: &mut Device) -> Result<Answer, AuthorizeError> {
     let mut pause = device.interval;
     loop {
         tokio::time::sleep(pause).await;
         match legs.client.poll(device).await {
             Ok(Poll::Granted(tokens)) => return Ok(Answer::Tokens(tokens)),
             Ok(Poll::Pending { wait }) => pause = wait,
-            Err(error) => return Err(Error::provider(account, error)),
+            Err(error) => return Err(error),
         }
     }
 }

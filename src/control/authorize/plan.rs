@@ -62,6 +62,15 @@ pub(crate) enum Progress<'a> {
 /// A surface that shows progress.
 pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
+/// Whether `provider` has a server for `door`.
+pub(super) fn check_door(provider: &Provider, door: Door) -> Result<(), Error> {
+    if provider.service(door).is_some() {
+        return Ok(());
+    }
+    let (title, name) = (provider.title.clone(), provider.name.clone());
+    Err(Error::NoServerForDoor { title, name, door })
+}
+
 /// A request that makes sense, and its provider.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -87,12 +96,15 @@ impl Plan {
         if is_app && request.password.is_none() {
             return Err(Error::ApplicationNeedsPassword);
         }
-        let provider = providers::choose(config, &request.account, request.provider.as_deref())?;
-        for &door in request.protocols.iter().flatten() {
-            if provider.service(door).is_none() {
-                let (title, name) = (provider.title.clone(), provider.name.clone());
-                return Err(Error::NoServerForDoor { title, name, door });
+        let chosen = providers::choose(config, &request.account, request.provider.as_deref());
+        let provider = chosen.map_err(|error| match error {
+            Error::UnknownDomain { account, known, .. } => {
+                Error::UnknownDomain { account, owner: request.owner.clone(), known }
             }
+            other => other,
+        })?;
+        for &door in request.protocols.iter().flatten() {
+            check_door(&provider, door)?;
             if is_app && store::is_of_domain(&request.account) && probe.is_none() {
                 return Err(Error::NoMailboxToProve { account: request.account, door });
             }

@@ -62,7 +62,8 @@ pub(super) async fn prove_and_store(
     let proven = doors.prove(legs, seat.names(), scopes, &tokens.access_token, certainty, tell).await;
     let proofs = proven.map_err(|(door, why)| match *why {
         LeftOut::NotGranted(missing) => {
-            Error::provider(&seat.account, AuthorizeError::ScopesMissing { missing })
+            let granted = scopes.unwrap_or_default().to_vec();
+            Error::provider(&seat.account, AuthorizeError::ScopesMissing { missing, granted })
         }
         LeftOut::Unproven(unproven) => {
             Error::NotOpened { account: seat.account.clone(), door, unproven: unproven.into() }

@@ -1,6 +1,6 @@
 //! A step of a check, and what it found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::{Door, Endpoint};
@@ -26,8 +26,10 @@ pub(crate) enum Outcome {
 /// What a surface hears of a check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CheckEvent<'a> {
-    /// There is nothing to check.
-    NoAccounts,
+    /// There is nothing to check in that state directory.
+    NoAccounts(&'a Path),
+    /// So many accounts are checked.
+    Accounts(usize),
     /// What follows is about this account.
     Account(&'a str),
     /// A step is done.
@@ -74,8 +76,8 @@ pub(crate) enum Finding {
     AnswersThrough { endpoint: Endpoint, proxy: String },
     /// The mail server's certificate is good.
     Certificate { host: String },
-    /// There is an access token.
-    Token { minutes: i64, scopes: Vec<String>, missing: Vec<String> },
+    /// There is an access token; the sign-in service was asked for it just now, or within the last minute.
+    Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
     /// The mail server accepts it.
     SignedIn { title: String, mailbox: String, name: String },
     /// The mailbox opens.

@@ -17,9 +17,9 @@ use time::OffsetDateTime;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::jwt::{Algorithm, SigningKey, fresh_id};
-use crate::config::AppGrant;
-use crate::oauth::http::request;
+use super::jwt::{SigningKey, fresh_id};
+use crate::config::{AppGrant, AssertionAlgorithm};
+use crate::oauth::http::request::{self, Requests};
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::Secret;
@@ -50,7 +50,7 @@ impl Client {
             }
             Some(AppGrant::ClientSecret { scopes }) => {
                 own_tenant(&url)?;
-                if self.provider.client_secret.is_none() {
+                if self.provider.client_secret.is_none() && self.provider.client_assertion_file.is_none() {
                     return Err(TokenError::local(
                         "client_secret",
                         "application sign-in needs a client secret or a certificate",
@@ -62,11 +62,11 @@ impl Client {
                 }
                 self.requests().await?.client_credentials(scopes)?
             }
-            Some(AppGrant::Certificate { scopes, certificate, key }) => {
+            Some(AppGrant::Certificate { scopes, certificate, key, algorithm }) => {
                 own_tenant(&url)?;
                 let client_id = request::client_id(&self.provider)?;
-                let assertion = client_assertion(&url, client_id, certificate, key).await?;
-                self.requests().await?.client_assertion(scopes, &assertion)?
+                let assertion = client_assertion(&url, client_id, certificate, key, *algorithm).await?;
+                Requests::new(&self.provider, &url, Some(assertion))?.client_credentials(scopes)?
             }
             Some(AppGrant::ServiceAccount { scopes, key }) => {
                 let assertion = service_account_assertion(&url, mailbox, scopes, key).await?;
@@ -83,6 +83,7 @@ async fn client_assertion(
     client_id: &str,
     certificate: &Path,
     key: &Path,
+    algorithm: AssertionAlgorithm,
 ) -> Result<Secret, TokenError> {
     let pem = read(certificate).await?;
     let der = CertificateDer::from_pem_slice(&pem)
@@ -98,7 +99,7 @@ async fn client_assertion(
     }
     let header = json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)) });
     let claims = client_claims(token_url, client_id, OffsetDateTime::now_utc().unix_timestamp());
-    signing.sign(Algorithm::Ps256, header, &claims).map_err(|why| wrong_file(key, why))
+    signing.sign(algorithm, header, &claims).map_err(|why| wrong_file(key, why))
 }
 
 fn client_claims(token_url: &Url, client_id: &str, now: i64) -> Value {
@@ -141,7 +142,7 @@ async fn service_account_assertion(
         "iat": now - SKEW,
         "exp": now - SKEW + SERVICE_ACCOUNT_LIFETIME,
     });
-    signing.sign(Algorithm::Rs256, header, &claims).map_err(|why| wrong_file(key, why))
+    signing.sign(AssertionAlgorithm::Rs256, header, &claims).map_err(|why| wrong_file(key, why))
 }
 
 /// Refuses the shared tenants before a request: Microsoft would answer AADSTS9001023.

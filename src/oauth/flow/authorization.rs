@@ -21,7 +21,7 @@ use crate::oauth::http::request;
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::{Secret, random_text};
-use crate::trouble::Cure;
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// One request for a person's consent.
 pub struct AuthorizationRequest {
@@ -42,6 +42,12 @@ impl AuthorizationRequest {
     /// The address that the provider sends the browser back to.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// The address that an administrator opens once where the person may not consent (Microsoft). Its answer comes to
+    /// the same place, and the sign-in goes on.
+    pub fn approval(&self) -> Option<&Url> {
+        self.expected.approval.as_ref()
     }
 
     /// The `state` of this request, by which a shared callback finds the request.
@@ -86,13 +92,12 @@ pub enum AuthorizeError {
         reason: &'static str,
     },
     /// The person unticked the mail permission, or the registration lacks it.
-    #[error(
-        "the access to mail was not granted: {} is missing; authorise again and leave every permission ticked",
-        missing.join(" ")
-    )]
+    #[error("{}", scopes_missing(missing, granted))]
     ScopesMissing {
         /// The requested scopes that were not granted.
         missing: Vec<String>,
+        /// The scopes that came instead, as far as they are told.
+        granted: Vec<String>,
     },
     /// The id_token does not answer our request.
     #[error("the provider's id_token cannot be trusted: {0}")]
@@ -103,6 +108,16 @@ pub enum AuthorizeError {
 }
 
 impl AuthorizeError {
+    /// What is wrong where an administrator has to consent before the person can.
+    pub fn awaited_consent(&self) -> Option<Trouble> {
+        let refusal = match self {
+            Self::Token(error) => error.refusal(),
+            Self::Redirect(RedirectError::Refused(refusal)) => refusal,
+            _ => return None,
+        };
+        matches!(refusal.cure, Cure::AdminConsent { .. }).then(|| refusal.trouble(CauseKind::ClientRefused))
+    }
+
     /// The cure, if the message does not contain it.
     pub fn cure(&self) -> Option<&Cure> {
         match self {
@@ -125,8 +140,8 @@ impl Client {
     ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
-        // Resolved now, so that a configuration mistake shows before the person signs in.
-        self.token_url().await?;
+        // Made now, so that a mistake shows before a person has signed in.
+        self.requests().await?;
         let (issuer, publishes_iss) = self.issuer();
         let sends_iss = publishes_iss || provider.quirks.sends_iss;
         let state = random_text::<32>();
@@ -151,13 +166,14 @@ impl Client {
             builder = builder.add_extra_param(name, value);
         }
         let (url, _) = builder.url();
+        let approval = provider.admin_consent(asked, redirect_uri, Some(&state));
         Ok(AuthorizationRequest {
             url,
             redirect_uri: redirect_uri.to_owned(),
             verifier: Secret::new(verifier.into_secret()),
             nonce,
             asked: asked.to_vec(),
-            expected: Arc::new(Expected { state: Secret::new(state), issuer, sends_iss }),
+            expected: Arc::new(Expected { approval, state: Secret::new(state), issuer, sends_iss }),
         })
     }
 
@@ -207,7 +223,8 @@ impl Client {
         let missing = scope::missing(asked, tokens.scopes.as_deref());
         let for_mail = asked.iter().filter(|scope| scope::is_for_mail(scope)).count();
         if !missing.is_empty() && missing.len() == for_mail {
-            return Err(AuthorizeError::ScopesMissing { missing });
+            let granted = tokens.scopes.unwrap_or_default();
+            return Err(AuthorizeError::ScopesMissing { missing, granted });
         }
         if tokens.refresh_token.is_none() {
             let reason = no_refresh_token(provider, asked);
@@ -268,6 +285,19 @@ fn for_code(error: TokenError) -> TokenError {
         }
         other => other,
     }
+}
+
+/// Asked for one thing and got another: the person unticked it, the registration lacks it, or its name is misspelt.
+fn scopes_missing(missing: &[String], granted: &[String]) -> String {
+    let came = match granted {
+        [] => "none of the scopes".to_owned(),
+        granted => text::plain(&granted.join(" "), 300),
+    };
+    format!(
+        "the access to mail was not granted: {} is missing, and what came is {came}; leave every permission ticked, and where \
+         all were, compare `scopes` with what the provider calls them and with the registration",
+        missing.join(" ")
+    )
 }
 
 /// Why a provider sends no refresh token, as far as known.

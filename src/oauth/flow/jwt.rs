@@ -9,16 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::config::AssertionAlgorithm;
 use crate::secret::{Secret, random_text};
-
-/// The signature algorithm of an assertion (RFC 7518 §3.3, §3.5).
-#[derive(Clone, Copy, Debug)]
-pub(in crate::oauth) enum Algorithm {
-    /// For Google.
-    Rs256,
-    /// For Microsoft.
-    Ps256,
-}
 
 /// An RSA key that signs assertions.
 pub(in crate::oauth) struct SigningKey(RsaKeyPair);
@@ -44,13 +36,13 @@ impl SigningKey {
     /// The compact serialisation of `claims` under `header`, which gets `alg` and `typ`.
     pub(in crate::oauth) fn sign(
         &self,
-        algorithm: Algorithm,
+        algorithm: AssertionAlgorithm,
         mut header: Value,
         claims: &Value,
     ) -> Result<Secret, &'static str> {
         let (name, encoding): (_, &'static dyn RsaEncoding) = match algorithm {
-            Algorithm::Rs256 => ("RS256", &RSA_PKCS1_SHA256),
-            Algorithm::Ps256 => ("PS256", &RSA_PSS_SHA256),
+            AssertionAlgorithm::Rs256 => ("RS256", &RSA_PKCS1_SHA256),
+            AssertionAlgorithm::Ps256 => ("PS256", &RSA_PSS_SHA256),
         };
         header["alg"] = json!(name);
         header["typ"] = json!("JWT");

@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
+use super::approval::add_link;
 use crate::oauth::ProviderRefusal;
 use crate::oauth::http::answer::Words;
 use crate::oauth::http::discovery::is_issuer;
@@ -34,6 +35,8 @@ pub(in crate::oauth) struct Expected {
     pub(in crate::oauth) issuer: Option<String>,
     /// The issuer is known to send `iss`, so an answer without `iss` comes from another one.
     pub(in crate::oauth) sends_iss: bool,
+    /// What an administrator opens where the person may not consent.
+    pub(in crate::oauth) approval: Option<Url>,
 }
 
 /// Why a redirect yields no code.
@@ -48,9 +51,45 @@ pub enum RedirectError {
     /// The provider or the person refused. The flow is over.
     #[error("{0}")]
     Refused(Box<ProviderRefusal>),
+    /// An administrator's answer to the request for the whole tenant (Microsoft): no answer to this one, for which the
+    /// person still signs in. Go on waiting.
+    #[error("{}", AdminConsent::words(*.0))]
+    AdminConsent(AdminConsent),
     /// The redirect is not one that a provider sends.
     #[error("{0}")]
     Malformed(&'static str),
+}
+
+/// What an administrator answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminConsent {
+    /// People of the tenant can sign in now.
+    Given,
+    /// They cannot.
+    Refused,
+}
+
+impl AdminConsent {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Given => {
+                "the administrator has consented; now sign in at the address that was printed first"
+            }
+            Self::Refused => {
+                "the administrator has not consented, so Microsoft will not let the sign-in through"
+            }
+        }
+    }
+
+    /// The answer in a redirect's query: `admin_consent=True&tenant=…`, with `error` where it is no.
+    pub(in crate::oauth) fn of(query: &str) -> Option<Self> {
+        if !has(query, "admin_consent") || has(query, "code") {
+            return None;
+        }
+        let given = one(query, "admin_consent").ok().flatten();
+        let is_given = given.is_some_and(|given| given.eq_ignore_ascii_case("true")) && !has(query, "error");
+        Some(if is_given { Self::Given } else { Self::Refused })
+    }
 }
 
 impl Expected {
@@ -60,13 +99,17 @@ impl Expected {
         if !same_bytes(state.as_bytes(), self.state.expose().as_bytes()) {
             return Err(RedirectError::WrongState);
         }
+        if let Some(answer) = AdminConsent::of(query) {
+            return Err(RedirectError::AdminConsent(answer));
+        }
         let error = one(query, "error")?;
         self.judge_issuer(one(query, "iss")?, error.is_some())?;
         if let Some(error) = error {
             let description = one(query, "error_description")?.unwrap_or_default();
             let subtype = one(query, "error_subtype")?;
             let words = Words { error: &error, subtype: subtype.as_deref(), description: &description };
-            let (_, refusal) = words.explain(std::iter::empty(), None, &[]);
+            let (_, mut refusal) = words.explain(std::iter::empty(), None, &[]);
+            add_link(&mut refusal, self.approval.as_ref());
             return Err(RedirectError::Refused(refusal));
         }
         match one(query, "code")? {
@@ -143,7 +186,12 @@ mod tests {
     const GOOGLE: &str = "https://accounts.google.com";
 
     fn expected() -> Expected {
-        Expected { state: Secret::new("s-1"), issuer: Some(GOOGLE.to_owned()), sends_iss: true }
+        Expected {
+            state: Secret::new("s-1"),
+            issuer: Some(GOOGLE.to_owned()),
+            sends_iss: true,
+            approval: None,
+        }
     }
 
     fn judge(query: &str) -> Result<String, RedirectError> {
@@ -185,7 +233,7 @@ mod tests {
     #[test]
     fn microsofts_issuer_may_hold_any_tenant() {
         let issuer = Some("https://login.microsoftonline.com/{tenantid}/v2.0".to_owned());
-        let expected = Expected { state: Secret::new("s"), issuer, sends_iss: false };
+        let expected = Expected { state: Secret::new("s"), issuer, sends_iss: false, approval: None };
         assert!(expected.judge("state=s&code=c").is_ok());
         assert!(expected.judge("state=s&code=c&iss=https://login.microsoftonline.com/1234/v2.0").is_ok());
         assert!(expected.judge("state=s&code=c&iss=https://login.evil.example/1234/v2.0").is_err());
@@ -203,6 +251,43 @@ mod tests {
             ("access_denied", Some("no [2Jway"))
         );
         assert!(refusal.cure.words("COMMAND").contains("run `COMMAND`"));
+    }
+
+    #[test]
+    fn an_administrators_answer_is_none_to_the_sign_in() {
+        for (query, answer) in [
+            ("state=s-1&admin_consent=True&tenant=t&scope=x", AdminConsent::Given),
+            ("state=s-1&admin_consent=False&tenant=t", AdminConsent::Refused),
+            (
+                "state=s-1&admin_consent=True&error=access_denied&error_description=AADSTS65004",
+                AdminConsent::Refused,
+            ),
+        ] {
+            assert_eq!(judge(query), Err(RedirectError::AdminConsent(answer)), "{query}");
+        }
+        assert_eq!(judge("state=s-2&admin_consent=True"), Err(RedirectError::WrongState));
+    }
+
+    #[test]
+    fn a_want_of_approval_comes_with_the_administrators_link() {
+        let approval = Url::parse("https://login.example/t/v2.0/adminconsent?state=s").unwrap();
+        let expected = Expected {
+            state: Secret::new("s"),
+            issuer: None,
+            sends_iss: false,
+            approval: Some(approval.clone()),
+        };
+        for code in ["90094", "90095", "65001"] {
+            let query = format!("state=s&error=access_denied&error_description=AADSTS{code}:+no");
+            let Err(RedirectError::Refused(refusal)) = expected.judge(&query) else {
+                panic!("it is refused")
+            };
+            assert!(refusal.cure.words("COMMAND").ends_with(approval.as_str()), "{refusal:?}");
+        }
+        let Err(RedirectError::Refused(refusal)) = expected.judge("state=s&error=access_denied") else {
+            panic!("it is refused")
+        };
+        assert!(!refusal.cure.words("COMMAND").contains("adminconsent"), "{refusal:?}");
     }
 
     #[test]

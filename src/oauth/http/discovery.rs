@@ -33,10 +33,31 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
         let reply = transport.get(&url, None).await?;
         match answer::object(&reply, &[]) {
             Ok(document) => return read(issuer, &document),
+            // No waiting helps where there is nothing, or a page for people.
+            Err(_) if !is_trouble(reply.status) => {
+                failure = failure.or_else(|| Some(no_document(&url, reply.status)))
+            }
             Err(error) => failure = failure.or(Some(error)),
         }
     }
     Err(failure.unwrap_or_else(|| unusable(issuer)))
+}
+
+/// Whether a status tells that the server could not answer now.
+fn is_trouble(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
+}
+
+fn no_document(url: &Url, status: u16) -> TokenError {
+    let address = text::plain(url.as_str(), 300);
+    TokenError::local(
+        "issuer",
+        format!("there is no discovery document at {address} (HTTP {status})"),
+        Cure::configure(
+            "issuer",
+            "correct issuer, which the provider's documentation names, or set authorize_url and token_url",
+        ),
+    )
 }
 
 /// The two well-known addresses: one appends to the issuer's path, the other precedes it.
@@ -57,7 +78,14 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
     if published != issuer && !(published.contains("{tenantid}") && is_issuer(published, issuer)) {
         return Err(TokenError::local(
             "issuer",
-            format!("the discovery document of {} names another issuer", text::plain(issuer, 200)),
+            match published {
+                "" => format!("the discovery document of {} names no issuer", text::plain(issuer, 200)),
+                _ => format!(
+                    "the discovery document of {} is that of the issuer {}",
+                    text::plain(issuer, 200),
+                    text::plain(published, 200)
+                ),
+            },
             Cure::configure("issuer", "set issuer exactly as the provider publishes it"),
         ));
     }

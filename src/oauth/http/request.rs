@@ -30,27 +30,59 @@ pub(in crate::oauth) struct EndpointRequest {
     pub(in crate::oauth) secrets: Vec<Secret>,
 }
 
+/// RFC 7523 §2.2.
+const ASSERTION_TYPE: [&str; 2] =
+    ["client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"];
+const ASSERTION: &str = "client_assertion";
+
+/// Puts the assertion, where there is one, into a request that is being built: each of oauth2's builders is a type of
+/// its own.
+macro_rules! proven {
+    ($requests:expr, $builder:expr) => {
+        match &$requests.assertion {
+            Some(assertion) => {
+                let [name, kind] = ASSERTION_TYPE;
+                $builder.add_extra_param(name, kind).add_extra_param(ASSERTION, assertion.expose())
+            }
+            None => $builder,
+        }
+    };
+}
+
 type OauthClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 /// Builds the requests of one provider's client.
 pub(in crate::oauth) struct Requests<'a> {
     provider: &'a Provider,
     client: OauthClient,
+    assertion: Option<Secret>,
 }
 
 impl<'a> Requests<'a> {
-    pub(in crate::oauth) fn new(provider: &'a Provider, token_url: &Url) -> Result<Self, TokenError> {
+    /// With `assertion` (RFC 7523 §2.2) and without the secret, if there is one: a client uses one way of
+    /// authentication a request (RFC 6749 §2.3).
+    pub(in crate::oauth) fn new(
+        provider: &'a Provider,
+        token_url: &Url,
+        assertion: Option<Secret>,
+    ) -> Result<Self, TokenError> {
         let id = ClientId::new(client_id(provider)?.to_owned());
-        let mut client = BasicClient::new(id)
-            .set_token_uri(TokenUrl::from_url(token_url.clone()))
-            .set_auth_type(match provider.client_authentication {
-                ClientAuthentication::Post => AuthType::RequestBody,
-                ClientAuthentication::Basic => AuthType::BasicAuth,
-            });
-        if let Some(secret) = &provider.client_secret {
-            client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
-        }
-        Ok(Self { provider, client })
+        let client = BasicClient::new(id).set_token_uri(TokenUrl::from_url(token_url.clone()));
+        let client = match (&assertion, &provider.client_secret, provider.client_authentication) {
+            (None, Some(secret), authentication) => client
+                .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
+                .set_auth_type(match authentication {
+                    ClientAuthentication::Post => AuthType::RequestBody,
+                    ClientAuthentication::Basic => AuthType::BasicAuth,
+                }),
+            _ => client.set_auth_type(AuthType::RequestBody),
+        };
+        Ok(Self { provider, client, assertion })
+    }
+
+    /// The client's secret, where that is how it proves itself.
+    fn secret(&self) -> Option<&Secret> {
+        self.provider.client_secret.as_ref().filter(|_| self.assertion.is_none())
     }
 
     /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5. `redirect_uri` must equal the authorisation
@@ -62,12 +94,12 @@ impl<'a> Requests<'a> {
         redirect_uri: &str,
     ) -> Result<EndpointRequest, TokenError> {
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| malformed())?;
-        let built = self
+        let exchange = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-            .set_redirect_uri(Cow::Owned(redirect))
-            .request(&keep);
+            .set_redirect_uri(Cow::Owned(redirect));
+        let built = proven!(self, exchange).request(&keep);
         self.finish(built, [code, verifier])
     }
 
@@ -78,37 +110,19 @@ impl<'a> Requests<'a> {
         scopes: &[String],
     ) -> Result<EndpointRequest, TokenError> {
         let old = RefreshToken::new(token.expose().to_owned());
-        let built = self.client.exchange_refresh_token(&old).add_scopes(named(scopes)).request(&keep);
+        let exchange = self.client.exchange_refresh_token(&old).add_scopes(named(scopes));
+        let built = proven!(self, exchange).request(&keep);
         self.finish(built, [token])
     }
 
-    /// RFC 6749 §4.4 with the client secret.
+    /// RFC 6749 §4.4.
     pub(in crate::oauth) fn client_credentials(
         &self,
         scopes: &[String],
     ) -> Result<EndpointRequest, TokenError> {
-        let built = self.client.exchange_client_credentials().add_scopes(named(scopes)).request(&keep);
+        let exchange = self.client.exchange_client_credentials().add_scopes(named(scopes));
+        let built = proven!(self, exchange).request(&keep);
         self.finish(built, [])
-    }
-
-    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2), without the client secret: a client must
-    /// authenticate in one way only (RFC 6749 §2.3).
-    pub(in crate::oauth) fn client_assertion(
-        &self,
-        scopes: &[String],
-        assertion: &Secret,
-    ) -> Result<EndpointRequest, TokenError> {
-        const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        let client =
-            BasicClient::new(self.client.client_id().clone()).set_token_uri(self.client.token_uri().clone());
-        let built = client
-            .set_auth_type(AuthType::RequestBody)
-            .exchange_client_credentials()
-            .add_scopes(named(scopes))
-            .add_extra_param("client_assertion_type", JWT_BEARER)
-            .add_extra_param("client_assertion", assertion.expose())
-            .request(&keep);
-        self.finish(built, [assertion])
     }
 
     /// RFC 8628 §3.1.
@@ -121,10 +135,9 @@ impl<'a> Requests<'a> {
             .client
             .clone()
             .set_device_authorization_url(DeviceAuthorizationUrl::from_url(device_url.clone()));
-        let built: Result<StandardDeviceAuthorizationResponse, _> = client
-            .exchange_device_code()
-            .add_scopes(named(scopes))
-            .request::<_, EmptyExtraDeviceAuthorizationFields>(&keep);
+        let exchange = client.exchange_device_code().add_scopes(named(scopes));
+        let built: Result<StandardDeviceAuthorizationResponse, _> =
+            proven!(self, exchange).request::<_, EmptyExtraDeviceAuthorizationFields>(&keep);
         self.finish(built, [])
     }
 
@@ -161,8 +174,12 @@ impl<'a> Requests<'a> {
         body.extend_pairs(form);
         if !request.http.headers().contains_key(AUTHORIZATION) {
             body.append_pair("client_id", self.client.client_id());
-            if let Some(secret) = &self.provider.client_secret {
+            if let Some(secret) = self.secret() {
                 body.append_pair("client_secret", secret.expose());
+            }
+            if let Some(assertion) = &self.assertion {
+                let [name, kind] = ASSERTION_TYPE;
+                body.append_pair(name, kind).append_pair(ASSERTION, assertion.expose());
             }
         }
         *request.http.body_mut() = body.finish().into_bytes();
@@ -179,7 +196,8 @@ impl<'a> Requests<'a> {
         secrets: impl IntoIterator<Item = &'s Secret>,
     ) -> Result<EndpointRequest, TokenError> {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
-        let secrets = secrets.into_iter().cloned().chain(self.provider.client_secret.clone()).collect();
+        let own = self.secret().or(self.assertion.as_ref());
+        let secrets = secrets.into_iter().cloned().chain(own.cloned()).collect();
         Ok(EndpointRequest { http: *http, secrets })
     }
 }
@@ -265,7 +283,12 @@ mod tests {
     }
 
     fn requests(provider: &Provider) -> Requests<'_> {
-        Requests::new(provider, &Url::parse("https://login.example/token").unwrap()).unwrap()
+        proven_requests(provider, None)
+    }
+
+    fn proven_requests<'a>(provider: &'a Provider, assertion: Option<&str>) -> Requests<'a> {
+        let url = Url::parse("https://login.example/token").unwrap();
+        Requests::new(provider, &url, assertion.map(Secret::new)).unwrap()
     }
 
     #[test]
@@ -339,14 +362,29 @@ mod tests {
         let mut provider = testing::provider("https://login.example");
         provider.client_secret = Some(Secret::new("unused"));
         provider.client_authentication = ClientAuthentication::Basic;
-        let request =
-            requests(&provider).client_assertion(&["x/.default".to_owned()], &Secret::new("jwt")).unwrap();
-        let form = form(&request);
-        assert_eq!(
-            (form["client_assertion"].as_str(), form["grant_type"].as_str()),
-            ("jwt", "client_credentials")
-        );
-        assert!(!form.contains_key("client_secret") && !request.http.headers().contains_key(AUTHORIZATION));
+        let requests = proven_requests(&provider, Some("jwt"));
+        let (secret, url) = (Secret::new("s"), Url::parse("https://login.example/other").unwrap());
+        for (request, grant_type) in [
+            (requests.client_credentials(&["x/.default".to_owned()]), Some("client_credentials")),
+            (requests.refresh(&secret, &[]), Some("refresh_token")),
+            (requests.code(&secret, &secret, "http://127.0.0.1:1/"), Some("authorization_code")),
+            (requests.device(&url, &[]), None),
+            (requests.device_poll(&secret), Some("urn:ietf:params:oauth:grant-type:device_code")),
+            (requests.revoke(&url, &secret), None),
+        ] {
+            let request = request.unwrap();
+            let form = form(&request);
+            assert_eq!(form.get("grant_type").map(String::as_str), grant_type);
+            assert_eq!(form["client_assertion"], "jwt");
+            assert_eq!(
+                form["client_assertion_type"],
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            );
+            assert_eq!(form["client_id"], "client");
+            assert!(!form.contains_key("client_secret"));
+            assert!(!request.http.headers().contains_key(AUTHORIZATION));
+            assert!(request.secrets.iter().any(|secret| secret.expose() == "jwt"), "it is masked");
+        }
     }
 
     #[test]

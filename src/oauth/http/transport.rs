@@ -128,7 +128,7 @@ impl Transport {
     fn unreachable(&self, url: &Url, error: &reqwest::Error) -> TokenError {
         let proxy = self.proxy.as_ref().filter(|_| !is_loopback(url));
         let way = proxy.map(|proxy| format!(" through network.proxy ({proxy})")).unwrap_or_default();
-        let host = host_of(url);
+        let host = server_of(url);
         let mut meaning = match error.is_timeout() {
             true => format!("{host} did not answer in time{way}"),
             false => format!("{host} cannot be reached{way}: {}", text::plain(&root_cause(error), 200)),
@@ -188,6 +188,12 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn host_of(url: &Url) -> String {
     text::plain(url.host_str().unwrap_or("the endpoint"), 253)
+}
+
+/// The host, and the port where it is not the usual one.
+fn server_of(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", host_of(url))
 }
 
 #[cfg(test)]
@@ -260,7 +266,8 @@ mod tests {
 
         let silent = transport.get(&url, None).await.err().unwrap();
         assert!(silent.is_passing());
-        assert!(silent.to_string().contains("127.0.0.1 did not answer in time"), "{silent}");
+        let said = format!("{} did not answer in time", listener.local_addr().unwrap());
+        assert!(silent.to_string().contains(&said), "{silent}");
         assert!(!format!("{silent:?}").contains("canary"));
 
         let (mut unanswered, _) = listener.accept().await.unwrap();

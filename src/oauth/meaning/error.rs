@@ -47,8 +47,12 @@ impl TokenError {
             Self::NeedsAdministrator(refusal) => (CauseKind::ClientRefused, refusal),
             Self::Passing { refusal, .. } => (CauseKind::ProviderUnavailable, refusal),
         };
-        let cause = Cause { kind, code: Some(refusal.code.clone()), text: refusal.to_string() };
-        Trouble { cause, cure: refusal.cure.clone() }
+        refusal.trouble(kind)
+    }
+
+    /// Whether it is that an administrator has to consent before a person can.
+    pub fn awaits_consent(&self) -> bool {
+        matches!(self.refusal().cure, Cure::AdminConsent { .. })
     }
 
     /// Whether waiting can cure it.
@@ -104,6 +108,12 @@ pub struct ProviderRefusal {
 }
 
 impl ProviderRefusal {
+    /// Cause and cure, as they are stored and shown.
+    pub(in crate::oauth) fn trouble(&self, kind: CauseKind) -> Trouble {
+        let cause = Cause { kind, code: Some(self.code.clone()), text: self.to_string() };
+        Trouble { cause, cure: self.cure.clone() }
+    }
+
     /// Whether it is `invalid_grant` without a further code. RFC 6749 §5.2 uses this word for a dead grant, a
     /// bad code and a refused assertion alike, so only the caller knows which of them was refused.
     pub(in crate::oauth) fn is_plain_invalid_grant(&self) -> bool {

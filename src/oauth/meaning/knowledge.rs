@@ -68,6 +68,7 @@ impl TryFrom<Row> for KnownError {
             (Some("authorize"), None) => authorize(&remedy)?,
             (Some("configure"), Some(key)) => Cure::Configure { key, text: remedy },
             (Some("administrator"), None) => Cure::Administrator { text: remedy },
+            (Some("admin_consent"), None) => Cure::AdminConsent { text: remedy, url: None },
             (Some("wait"), None) => Cure::wait(remedy),
             (Some("advice"), None) => Cure::advice(remedy),
             (cure, key) => return Err(format!("{codes:?}: cure {cure:?} with key {key:?}")),

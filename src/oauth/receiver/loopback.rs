@@ -1,9 +1,10 @@
 //! Receives the redirect at the end of a sign-in, on a loopback address (RFC 8252 §7.3).
 //!
-//! The listener is open from [`Callback::bind`] until it has answered the first request with the right
-//! `state`, or is dropped. Any local program can send it requests, and so can a web page that rebinds its
-//! name to 127.0.0.1. Therefore the Host must be ours, the method GET, and the path the redirect's. A request
-//! with a wrong `state` gets a page and changes nothing.
+//! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or
+//! until it is dropped. Anything on this machine can send it requests, and so can a web page that
+//! rebinds its name to 127.0.0.1: therefore the Host must be ours, the method GET, the path the
+//! redirect's, and whatever has the wrong `state` gets a page and uses nothing up. Neither does an administrator's
+//! answer, which comes to the same address: the person's is still to come.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -118,7 +119,7 @@ impl Desk {
         }
         let judged = self.expected.judge(uri.query().unwrap_or_default());
         let page = page::of(&judged);
-        if judged.as_ref().err() != Some(&RedirectError::WrongState) {
+        if !matches!(judged, Err(RedirectError::WrongState | RedirectError::AdminConsent(_))) {
             self.outcome.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(judged);
         }
         page.into_response()

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::command;
-use crate::oauth::{AuthorizationCode, ProviderRefusal, RedirectError};
+use crate::oauth::{AdminConsent, AuthorizationCode, ProviderRefusal, RedirectError};
 
 /// A page with its status.
 pub(super) struct Page {
@@ -53,6 +53,7 @@ pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
                 p { "Open the address that the program printed last, in this browser, and sign in once more." }
             },
         ),
+        Err(RedirectError::AdminConsent(answer)) => of_administrator(*answer),
         Err(RedirectError::Refused(refusal)) => page(
             StatusCode::OK,
             "No access",
@@ -62,6 +63,28 @@ pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
             },
         ),
         Err(error) => notice(StatusCode::BAD_REQUEST, "No access", &error.to_string()),
+    }
+}
+
+/// The page for an administrator who was asked to consent for everyone.
+pub(super) fn of_administrator(answer: AdminConsent) -> Page {
+    match answer {
+        AdminConsent::Given => page(
+            StatusCode::OK,
+            "Consent received",
+            &html! {
+                p { "Thank you: people of this organisation can now give the mail proxy access to their own mail." }
+                p { "The person who asked for it signs in now, at the address that the program printed first. You can close this window." }
+            },
+        ),
+        AdminConsent::Refused => page(
+            StatusCode::OK,
+            "No consent",
+            &html! {
+                p { "The administrator has not consented, so nothing is changed, and Microsoft will go on asking for approval." }
+                p { "The link can be opened again." }
+            },
+        ),
     }
 }
 
@@ -109,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_hostile_description_is_escaped() {
-        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
+        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false, approval: None };
         let outcome =
             expected.judge("state=s&error=x%22%3E&error_description=%3Cscript%3Ealert(1)%3C/script%3E");
         let Page { status, html: page } = of(&outcome);
@@ -122,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_code_is_not_on_the_page() {
-        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false };
+        let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false, approval: None };
         let Page { status, html: page } = of(&expected.judge("state=s&code=canary-code"));
         assert_eq!(status, 200);
         assert!(!page.contains("canary"));

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::page::{self, Page};
 use crate::http;
-use crate::oauth::state_of;
+use crate::oauth::{AdminConsent, state_of};
 
 /// A listener for the redirects of all sign-ins.
 pub struct SharedCallback {
@@ -52,6 +52,10 @@ impl SharedCallback {
                 return page::not_found();
             }
             let query = uri.query().unwrap_or_default();
+            // No sign-in ends with it, so none is looked for.
+            if let Some(answer) = AdminConsent::of(query) {
+                return page::of_administrator(answer);
+            }
             let kept = match state_of(query) {
                 Some(state) => {
                     let keeping = keep(state.expose().to_owned(), query.to_owned());

@@ -10,7 +10,7 @@
 //
 // Environment: ACCESS_TOKEN_SECONDS (3600), ROTATION (on | off).
 
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
@@ -37,7 +37,31 @@ const native = {
   response_types: ["code"],
 };
 
+// The key with which the tests sign client assertions (private_key_jwt), as certificates and federated credentials do.
+const assertionKey = generateKeyPairSync("rsa", {
+  modulusLength: 2048,
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  publicKeyEncoding: { type: "spki", format: "pem" },
+});
+
+function asserting(algorithm) {
+  const key = createPublicKey(assertionKey.publicKey).export({ format: "jwk" });
+  return {
+    token_endpoint_auth_method: "private_key_jwt",
+    token_endpoint_auth_signing_alg: algorithm,
+    jwks: { keys: [{ ...key, use: "sig", alg: algorithm }] },
+  };
+}
+
+// The one mailbox that an application by itself opens.
+const APPLICATION_OPENS = "alice@corp.example";
+
+const application = { redirect_uris: [], grant_types: ["client_credentials"], response_types: [], scope: "mail" };
+
 const clients = [
+  { ...native, ...asserting("RS256"), client_id: "mail-proxy-federated" },
+  { ...application, ...asserting("PS256"), client_id: "mail-proxy-app-ps256" },
+  { ...application, ...asserting("RS256"), client_id: "mail-proxy-app-rs256" },
   { ...native, client_id: "mail-proxy", token_endpoint_auth_method: "none" },
   {
     ...native,
@@ -83,13 +107,14 @@ function configuration() {
     },
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
     features: {
+      clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true },
       revocation: { enabled: true },
       userinfo: { enabled: true },
     },
     // The field of the introspection answer from which Dovecot takes the token's user.
-    extraTokenClaims: (_context, token) => ({ email: token.accountId }),
+    extraTokenClaims: (_context, token) => ({ email: token.accountId ?? APPLICATION_OPENS }),
     findAccount: (_context, id) =>
       ACCOUNTS.has(id) && {
         accountId: id,
@@ -174,6 +199,7 @@ console.log(JSON.stringify({
   introspection_url: `http://dovecot:introspection-secret@${HOST}:${adminPort}/token/introspection`,
   client_id: "mail-proxy",
   client_secret: CLIENT_SECRET,
+  assertion_key: assertionKey.privateKey,
 }));
 
 process.stdin.resume();

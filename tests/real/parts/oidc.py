@@ -7,13 +7,15 @@ import json
 import os
 import re
 import secrets
+import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
 
-from .child import DEADLINE, Child
+from .child import DEADLINE, Child, run
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -69,6 +71,22 @@ class Oidc:
         request = urllib.request.Request(f"{self._admin}/test/{what}", json.dumps(arguments).encode())
         with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return json.load(answer)
+
+    def assertion(self, client_id, seconds=300):
+        """What another service signs for a client, and renews in a file; each is taken once (`jti`)."""
+
+        def part(value):
+            return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+        now = int(time.time())
+        claims = {"iss": client_id, "sub": client_id, "aud": self.issuer, "jti": secrets.token_urlsafe(16)}
+        claims |= {"iat": now, "exp": now + seconds}
+        signed = ".".join(part(json.dumps(value).encode()) for value in ({"alg": "RS256", "typ": "JWT"}, claims))
+        with tempfile.NamedTemporaryFile("w") as key:
+            key.write(self.assertion_key)
+            key.flush()
+            signature = run(["openssl", "dgst", "-sha256", "-sign", key.name], stdin=signed.encode()).stdout
+        return f"{signed}.{part(signature)}"
 
     def sign_in(self, account):
         """The whole flow without any proxy: the token endpoint's answer for this account."""

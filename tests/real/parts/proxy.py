@@ -129,6 +129,8 @@ class Proxy:
         self.config.write_text(text)
         # The file holds a client secret.
         self.config.chmod(0o600)
+        if client_authentication and client_authentication.startswith("app-"):
+            self._make_certificate(oidc)
         self._home = root / "home"
         self._home.mkdir()
         self._serve = None
@@ -138,6 +140,20 @@ class Proxy:
         self.ca = None
         # The output of every process of this installation, to search for secrets.
         self.logs = []
+
+    def write_assertion(self, text):
+        """What the service that vouches for the client would write, in the place of a secret."""
+        path = self._root / "assertion.jwt"
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def _make_certificate(self, oidc):
+        """The application's key, and a certificate of it."""
+        key = self._root / "app.key"
+        key.write_text(oidc.assertion_key)
+        key.chmod(0o600)
+        subject = ("-subj", "/CN=imap-oauth-proxy", "-days", "2", "-out", self._root / "app.pem")
+        run(["openssl", "req", "-x509", "-new", "-key", key, *subject])
 
     def run(self, *arguments, stdin=b"", check=True):
         """Runs one command to its end."""
@@ -233,9 +249,18 @@ class Proxy:
 
 
 def _client(oidc, authentication):
-    """The OAuth client's lines: a public one, or one with a secret sent by `post` or `basic`."""
+    """The OAuth client's lines: a public one, one with a secret sent by `post` or `basic`, one that is `federated`, or an
+    application with a certificate (`app-ps256`, `app-rs256`)."""
     if authentication is None:
         return f'client_id = "{oidc.client_id}"'
+    if authentication == "federated":
+        return f'client_id = "{oidc.client_id}-federated"\nclient_assertion_file = "assertion.jwt"'
+    if authentication.startswith("app-"):
+        algorithm = authentication.removeprefix("app-").upper()
+        return (
+            f'client_id = "{oidc.client_id}-{authentication}"\napp_scopes = ["mail"]\n'
+            f'app_certificate = "app.pem"\napp_key = "app.key"\napp_algorithm = "{algorithm}"'
+        )
     return (
         f'client_id = "{oidc.client_id}-{authentication}"\n'
         f'client_secret = "{oidc.client_secret}"\n'

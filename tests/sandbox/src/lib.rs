@@ -71,7 +71,7 @@ pub use state::Client;
 pub use stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 pub use switches::{
     AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Rotation, Security,
-    SharedName, Step, StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+    SharedName, Step, StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault, Wall,
 };
 pub use tls::Certificate;
 

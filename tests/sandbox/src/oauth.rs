@@ -4,6 +4,7 @@
 //! `/authorize`, `/token`, `/device`, `/revoke`, `/userinfo` and the discovery document; Microsoft's
 //! `/{tenant}/oauth2/v2.0/…` and Google's `/o/oauth2/v2/auth` are aliases.
 
+mod admin_consent;
 pub(crate) mod answer;
 mod assertion;
 mod authorize;
@@ -39,6 +40,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/authorize", authorize())
         .route("/o/oauth2/v2/auth", authorize())
         .route("/{tenant}/oauth2/v2.0/authorize", authorize())
+        .route("/{tenant}/v2.0/adminconsent", get(admin_consent::show))
         .route("/token", post(token::exchange))
         .route("/{tenant}/oauth2/v2.0/token", post(token::exchange))
         .route("/device", post(device::begin))

@@ -49,6 +49,8 @@ pub struct OauthSwitches {
     pub untick: Vec<String>,
     /// The person presses Deny: `error=access_denied`. Default: false.
     pub deny: bool,
+    /// The tenant wants an administrator's consent, until its link was opened ([`Wall`]). Default: none.
+    pub wall: Option<Wall>,
     /// The redirect carries `iss` (RFC 9207). Default: by vendor: Google does.
     pub iss: bool,
     /// Another value for `iss`, as in a mix-up attack.
@@ -62,10 +64,25 @@ pub struct OauthSwitches {
     /// A refresh that names a scope without consent is refused as a missing consent (`invalid_grant` with
     /// AADSTS65001 at Microsoft), otherwise as an invalid scope. Default: by vendor: Microsoft does.
     pub refuse_unconsented: bool,
+    /// Certificates (DER) that were uploaded for the clients. Where there are any, an assertion of a client's own has
+    /// to name one of them (`x5t#S256`), as at Microsoft. Default: none.
+    pub certificates: Vec<Vec<u8>>,
+    /// A federated credential: assertions of this issuer stand for any client, with Microsoft's audience. Their
+    /// signature is verified with the client's keys. Default: none.
+    pub federated_issuer: Option<String>,
     /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
     /// How many device polls are answered with `slow_down`, whatever their timing.
     pub slow_down: u32,
+}
+
+/// How the authorisation server behaves where people of a tenant may not consent themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wall {
+    /// A page that says so, and no way back.
+    Page,
+    /// The browser is sent back with `access_denied` and AADSTS90094.
+    Redirect,
 }
 
 /// What a request at the token endpoint meets.

@@ -13,7 +13,12 @@ pub(super) struct Claims {
     pub(super) subject: Option<String>,
     pub(super) scope: Option<String>,
     audience: String,
+    /// `x5t#S256` of the header: the thumbprint of the certificate that it was signed with (RFC 7515 §4.1.8).
+    thumbprint: Option<String>,
 }
+
+/// Whom Microsoft wants a federated credential to be for.
+const EXCHANGE: &str = "api://AzureADTokenExchange";
 
 /// Verifies RS256 or PS256 with any of the keys; without keys the signature is not checked.
 pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
@@ -41,7 +46,14 @@ pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
         return None;
     }
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    Some(Claims { issuer: text("iss")?, subject: text("sub"), scope: text("scope"), audience: text("aud")? })
+    let thumbprint = header.get("x5t#S256").and_then(Value::as_str).map(str::to_owned);
+    Some(Claims {
+        issuer: text("iss")?,
+        subject: text("sub"),
+        scope: text("scope"),
+        audience: text("aud")?,
+        thumbprint,
+    })
 }
 
 impl Claims {
@@ -49,6 +61,25 @@ impl Claims {
     pub(super) fn meant_for(&self, issuer: &str) -> Option<()> {
         let path = self.audience.strip_prefix(issuer)?;
         path.ends_with("/token").then_some(())
+    }
+
+    /// Whether it is what a client signed for this server, with one of `certificates` where there are any.
+    pub(super) fn is_own(&self, client: &str, issuer: &str, certificates: &[Vec<u8>]) -> bool {
+        let named = |certificate: &Vec<u8>| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+            self.thumbprint.as_ref().is_some_and(|told| *told == URL_SAFE_NO_PAD.encode(digest))
+        };
+        self.issuer == client
+            && self.subject.as_deref() == Some(client)
+            && self.meant_for(issuer).is_some()
+            && (certificates.is_empty() || certificates.iter().any(named))
+    }
+
+    /// Whether another service, which this server trusts, says whom it stands for.
+    pub(super) fn is_federated(&self, issuer: Option<&str>) -> bool {
+        issuer.is_some_and(|issuer| self.issuer == issuer)
+            && self.subject.is_some()
+            && self.audience == EXCHANGE
     }
 }
 

@@ -16,6 +16,7 @@ use url::Url;
 use super::{Fields, grant, words};
 use crate::flavour::Vendor;
 use crate::state::{Client, Code, Shared};
+use crate::switches::Wall;
 
 /// An authorisation request that is valid enough to be answered by a redirect.
 struct Wanted {
@@ -41,6 +42,11 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
     let switches = shared.look(|state| state.oauth.clone());
     if switches.deny {
         return deny(&shared, &wanted);
+    }
+    match switches.wall {
+        Some(Wall::Page) => return super::html(StatusCode::OK, wall_page()),
+        Some(Wall::Redirect) => return walled(&shared, &wanted),
+        None => {}
     }
     if switches.auto_approve {
         let account =
@@ -135,7 +141,7 @@ fn read(shared: &Shared, fields: &Fields) -> Result<Wanted, Unsound> {
 
 /// Google accepts any port on a loopback address from installed clients. Microsoft accepts any port on
 /// `localhost`, but requires a registered path. Everything else must match exactly.
-fn redirect_allowed(vendor: Vendor, client: &Client, redirect_uri: &str) -> bool {
+pub(super) fn redirect_allowed(vendor: Vendor, client: &Client, redirect_uri: &str) -> bool {
     if client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
         return true;
     }
@@ -206,7 +212,25 @@ fn deny(shared: &Shared, wanted: &Wanted) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
-fn redirect(shared: &Shared, uri: &str, state: Option<&str>, pairs: &[(&str, &str)]) -> String {
+fn walled(shared: &Shared, wanted: &Wanted) -> Response {
+    let words = "AADSTS90094: The grant requires admin permission. Trace ID: 0 Correlation ID: 1";
+    let pairs = [("error", "access_denied"), ("error_subcode", "cancel"), ("error_description", words)];
+    let location = redirect(shared, &wanted.redirect_uri, wanted.state.as_deref(), &pairs);
+    (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
+}
+
+/// It has no button that leads back.
+fn wall_page() -> Markup {
+    page(
+        "Sign in to your account",
+        &html! {
+            h1 { "Need admin approval" }
+            p { "The sandbox needs permission to access resources in your organization that only an admin can grant." }
+        },
+    )
+}
+
+pub(super) fn redirect(shared: &Shared, uri: &str, state: Option<&str>, pairs: &[(&str, &str)]) -> String {
     let mut location = Url::parse(uri).expect("judged before");
     let (iss, wrong_iss) = shared.look(|state| (state.oauth.iss, state.oauth.wrong_iss.clone()));
     {
@@ -255,7 +279,7 @@ fn consent_page(fields: &Fields, wanted: &Wanted) -> Markup {
     )
 }
 
-fn error_page(error: &str) -> Markup {
+pub(super) fn error_page(error: &str) -> Markup {
     page("Error", &html! { h1 { "Access blocked" } p { "Error 400: " (error) } })
 }
 

@@ -165,9 +165,11 @@ fn authenticate(
     if let Some(text) = fields.get("client_assertion") {
         let keys: Vec<&[u8]> = client.keys.iter().map(Vec::as_slice).collect();
         let claims = assertion::read(text, &keys).ok_or(Refusal::AssertionBad)?;
-        claims.meant_for(&shared.issuer).ok_or(Refusal::AssertionBad)?;
-        let own = claims.issuer == id && claims.subject.as_deref() == Some(&id);
-        return if own && secret.is_none() { Ok(client) } else { Err(Refusal::AssertionBad) };
+        let proven = claims.is_own(&id, &shared.issuer, &state.oauth.certificates)
+            || claims.is_federated(state.oauth.federated_issuer.as_deref());
+        let bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let typed = fields.get("client_assertion_type") == Some(bearer);
+        return if proven && typed && secret.is_none() { Ok(client) } else { Err(Refusal::AssertionBad) };
     }
     match (&client.secret, secret) {
         (Some(expected), Some(secret)) if *expected == secret => Ok(client),

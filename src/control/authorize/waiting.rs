@@ -1,0 +1,83 @@
+//! What is kept of a consent that a person may not give: that an administrator is waited for.
+//!
+//! A grant that works is left as it is: its person asked for more, or again. One that does not is put into the state that
+//! says so; and for an account that is not here yet a row is made that opens nothing and has no password, so that
+//! `tokens list` and the events tell who waits. A consent that succeeds takes its place.
+
+use time::OffsetDateTime;
+
+use super::storing::Seat;
+use crate::config::Provider;
+use crate::control::error::Error;
+use crate::control::installation::Installation;
+use crate::oauth::AuthorizeError;
+use crate::store::{Authorization, Grant, GrantKind, GrantState, Granted, Id, Right, StoreError, fold};
+use crate::trouble::Trouble;
+
+/// The error that a surface says, after what it means for the account was kept.
+pub(super) async fn refused(
+    installation: &Installation,
+    provider: &Provider,
+    seat: &Seat,
+    error: impl Into<AuthorizeError>,
+) -> Error {
+    let error = error.into();
+    if let Some(trouble) = error.awaited_consent()
+        && let Err(failed) = keep(installation, provider, seat, trouble).await
+    {
+        tracing::warn!("that {} waits for an administrator was not written down: {failed}", seat.account);
+    }
+    Error::provider(&seat.account, error)
+}
+
+async fn keep(
+    installation: &Installation,
+    provider: &Provider,
+    seat: &Seat,
+    trouble: Trouble,
+) -> Result<(), Error> {
+    loop {
+        let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
+        let Some(mut grant) = known else {
+            return add(installation, provider, seat, trouble).await;
+        };
+        let works = matches!(grant.state, GrantState::Ok | GrantState::Retrying);
+        if grant.is_in_force() && works {
+            return Ok(());
+        }
+        wait(&mut grant, trouble.clone());
+        match installation.store.update_grant(&grant).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn add(
+    installation: &Installation,
+    provider: &Provider,
+    seat: &Seat,
+    trouble: Trouble,
+) -> Result<(), Error> {
+    // One that is here has a grant of another owner or provider, which is none of this consent's business.
+    if installation.known_account(&seat.account).await?.is_some() {
+        return Ok(());
+    }
+    let right = Right::Withdrawn { was: GrantKind::Person };
+    let mut grant = Grant::new(Id::random(), &provider.name, &seat.owner, right, OffsetDateTime::now_utc());
+    wait(&mut grant, trouble);
+    let aliases = seat.aliases.iter().filter(|alias| fold(alias) != fold(&seat.account)).cloned().collect();
+    let account = seat.account.clone();
+    let grant = Granted::New(Box::new(grant));
+    let authorization = Authorization { account, aliases, grant, id: Id::random(), password: None };
+    installation.store.authorize(&authorization).await?;
+    Ok(())
+}
+
+fn wait(grant: &mut Grant, trouble: Trouble) {
+    grant.state = GrantState::WaitingForAdministrator;
+    grant.trouble = Some(trouble);
+    grant.failed_at = Some(OffsetDateTime::now_utc());
+    grant.retry_at = None;
+}
