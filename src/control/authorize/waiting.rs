@@ -70,8 +70,9 @@ async fn add(
     let aliases = seat.aliases.iter().filter(|alias| fold(alias) != fold(&seat.account)).cloned().collect();
     let account = seat.account.clone();
     let grant = Granted::New(Box::new(grant));
-    let authorization = Authorization { account, aliases, grant, id: Id::random(), password: None };
-    installation.store.authorize(&authorization).await?;
+    let authorization =
+        Authorization { account, aliases, grant, id: Id::random(), password: None, disabled: false };
+    installation.store.authorize(&authorization, &[]).await?;
     Ok(())
 }
 
