@@ -15,6 +15,7 @@ mod events;
 mod failure;
 mod health;
 mod hints;
+mod import;
 mod interrupt;
 mod keys;
 mod options;
@@ -74,6 +75,9 @@ enum Command {
     /// Look after the accounts that mail programs log in to
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Move over from another program
+    #[command(subcommand)]
+    Import(import::Command),
     /// Look after the passwords that mail programs log in with
     #[command(subcommand)]
     Passwords(passwords::Command),
@@ -117,6 +121,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),
         Command::Accounts(command) => wait(accounts::run(&options, command)),
+        Command::Import(command) => wait(import::run(&options, command)),
         Command::Passwords(command) => wait(passwords::run(&options, command)),
         Command::Check(arguments) => wait(check::run(&options, arguments)),
         Command::Keys(command) => wait(keys::run(&options, &command)),

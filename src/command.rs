@@ -88,6 +88,12 @@ pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
 }
 
+/// Tries everything on the way to the mail of every account.
+pub const CHECK_ALL: &str = "imap-oauth-proxy check";
+
+/// Lets mail programs in.
+pub const SERVE: &str = "imap-oauth-proxy serve";
+
 /// Tries everything on the way to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))

@@ -14,6 +14,7 @@ pub(crate) mod check;
 mod doors;
 mod error;
 pub(crate) mod grants;
+pub(crate) mod import;
 mod installation;
 pub(crate) mod keys;
 pub(crate) mod limits;
@@ -25,8 +26,9 @@ pub(crate) mod providers;
 pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;
+mod waiting;
 pub(crate) mod watching;
 
-pub(crate) use error::{Error, LeftOut};
+pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use installation::Installation;
 pub(crate) use names::shape::{NameOf, OldName};

@@ -34,6 +34,14 @@ impl ConfigError {
         }
     }
 
+    /// Key and message, without the place in a file.
+    pub(crate) fn clause(&self) -> String {
+        match self.key.is_empty() {
+            true => self.message.clone(),
+            false => format!("{}: {}", self.key, self.message),
+        }
+    }
+
     /// What to do about it, where there is more to say than the message.
     pub fn hint(&self) -> Option<&ConfigHint> {
         self.hint.as_ref()
