@@ -26,6 +26,7 @@ mod reload;
 mod running;
 mod serve;
 mod sessions;
+mod setup;
 mod span;
 mod terminal;
 mod tokens;
@@ -81,6 +82,8 @@ enum Command {
     /// Look after the passwords that mail programs log in with
     #[command(subcommand)]
     Passwords(passwords::Command),
+    /// Make a file that sets a mail program up, or say what to type into it
+    Setup(setup::Arguments),
     /// Try everything on the way to the mail, step by step; exit 3 when something needs a person
     Check(check::Arguments),
     /// Look after the keys that seal the store
@@ -123,6 +126,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Accounts(command) => wait(accounts::run(&options, command)),
         Command::Import(command) => wait(import::run(&options, command)),
         Command::Passwords(command) => wait(passwords::run(&options, command)),
+        Command::Setup(arguments) => wait(setup::run(&options, arguments)),
         Command::Check(arguments) => wait(check::run(&options, arguments)),
         Command::Keys(command) => wait(keys::run(&options, &command)),
         Command::Certs(command) => certs::run(&options, command),

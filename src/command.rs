@@ -88,6 +88,11 @@ pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
 }
 
+/// Makes a file that sets a mail program of `account` up.
+pub fn setup(account: &str) -> String {
+    format!("imap-oauth-proxy setup {} --for thunderbird|apple|outlook|text", quoted(account))
+}
+
 /// Tries everything on the way to the mail of every account.
 pub const CHECK_ALL: &str = "imap-oauth-proxy check";
 

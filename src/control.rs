@@ -12,6 +12,7 @@ pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
 mod doors;
+pub(crate) mod enrol;
 mod error;
 pub(crate) mod grants;
 pub(crate) mod import;

@@ -241,6 +241,23 @@ fn of_import(error: &Error) -> Vec<String> {
         Error::ConfigurationThere { .. } => {
             vec!["name another file: imap-oauth-proxy --config FILE import …".to_owned()]
         }
+        Error::MailboxOfDomain { domain } => {
+            vec![format!("name one: imap-oauth-proxy setup {} --for …", quoted(&format!("NAME{domain}")))]
+        }
+        Error::NoListener => {
+            vec!["add [[listeners]] for it, or remove those that there are for the default".to_owned()]
+        }
+        Error::ProfileNeedsDoor { door } => {
+            vec![format!(
+                "add [[listeners]] with protocol = {:?}, and authorise the account for it",
+                door.name()
+            )]
+        }
+        Error::TableLine | Error::TableEmpty => {
+            vec!["write a line for each account: account,provider,owner,alias,…".to_owned()]
+        }
+        Error::FileThere { .. } => vec!["name another one; passwords overwrite nothing".to_owned()],
+        Error::ForeignAliases { .. } => vec!["add --yes where that is meant".to_owned()],
         Error::NoPlaceForConfiguration => {
             vec!["name one: imap-oauth-proxy --config FILE import …".to_owned()]
         }

@@ -211,6 +211,24 @@ pub(crate) enum Error {
     #[error("there is no default place for the configuration, because HOME is not set")]
     NoPlaceForConfiguration,
 
+    // Many accounts at once.
+    #[error("the line is not right as comma-separated values")]
+    TableLine,
+    #[error("the table has no account")]
+    TableEmpty,
+    #[error("{name:?} is a login name in line {first} already")]
+    NameTwice { name: String, first: u64 },
+    #[error("{} is there already", file.display())]
+    FileThere { file: PathBuf },
+
+    // Setting mail programs up.
+    #[error("{domain} stands for a whole domain, and a mail program has one mailbox")]
+    MailboxOfDomain { domain: String },
+    #[error("no listener opens a door that this account has")]
+    NoListener,
+    #[error("a configuration profile needs a listener for {}, and this account has none", door.title())]
+    ProfileNeedsDoor { door: Door },
+
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]
     Stopping,

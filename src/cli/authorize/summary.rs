@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::print;
+use crate::command;
 use crate::config::{Config, Door, Provider, Security};
 use crate::control::authorize::{Authorized, Proof};
 use crate::control::setup::{self, Server};
@@ -110,6 +111,10 @@ impl<'a> SetUp<'a> {
                 "Debian: copy it to /usr/local/share/ca-certificates/imap-oauth-proxy.crt and run update-ca-certificates.",
             );
             print::words("Others: docs/clients.md and certs/README.md.");
+        }
+        if !self.username.starts_with('@') {
+            let setup = command::setup(self.username);
+            print::words(&format!("A file that sets a mail program up: {setup}"));
         }
     }
 }
