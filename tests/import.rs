@@ -258,3 +258,27 @@ fn tokens_are_read_from_a_cache_as_json_too() {
     let ran = home.import(&["--cache-store", "cache"]);
     assert!(ran.err.contains("cache: line 2 is not right in a cache of accounts as JSON"), "{ran:?}");
 }
+
+#[test]
+fn security_row_34_names_of_another_program_are_judged_like_typed_ones() {
+    let account = "permission_url = http://127.0.0.1:1/a\ntoken_url = http://127.0.0.1:1/t\noauth2_scope = mail\nclient_id = x\n";
+    let mut config =
+        format!("[IMAP-1993]\nserver_address = 127.0.0.1\nserver_port = 1\n[good@corp.example]\n{account}");
+    let bad = [
+        "-x@corp.example",
+        "a b@corp.example",
+        "x\u{202e}@corp.example",
+        "a@b@corp.example",
+        "$(x)@corp.example",
+        "x@",
+    ];
+    for name in bad {
+        config.push_str(&format!("[{name}]\n{account}"));
+    }
+    let ran = Home::with(&config).import(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("  good@corp.example at at-corp-example"), "{ran:?}");
+    assert_eq!(ran.out.matches("the name of an account must").count(), bad.len(), "{ran:?}");
+    assert!(!ran.out.contains('\u{202e}'));
+    assert_eq!(ran.out.matches(" at at-corp-example: ").count(), 1, "{ran:?}");
+}
