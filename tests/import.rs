@@ -282,3 +282,18 @@ fn security_row_34_names_of_another_program_are_judged_like_typed_ones() {
     assert!(!ran.out.contains('\u{202e}'));
     assert_eq!(ran.out.matches(" at at-corp-example: ").count(), 1, "{ran:?}");
 }
+
+#[test]
+fn pop3_moves_where_this_version_speaks_it() {
+    let config = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/emailproxy/wide.config"),
+    );
+    let pop = "[POP-1995]\nserver_address = outlook.office365.com\nserver_port = 995\n";
+    let ran = Home::with(&format!("{pop}{}", config.unwrap())).import(&[]);
+    match Door::named("pop3") {
+        Some(_) => assert!(ran.out.contains("# [POP-1995]\n[[listeners]]\nprotocol = \"pop3\"\n"), "{ran:?}"),
+        None => {
+            assert!(ran.out.contains("  [POP-1995] in line 1: this version does not speak POP3"), "{ran:?}")
+        }
+    }
+}

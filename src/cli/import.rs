@@ -9,6 +9,7 @@ use super::options::Options;
 use super::{print, terminal};
 use crate::command;
 use crate::control::import::{Applied, Fate, Old, Passwords, Scheme, Sight, Target, apply, passwords};
+use crate::secret::FileAccess;
 use crate::store::fold;
 use crate::text::quoted;
 
@@ -45,7 +46,15 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let target = Target::choose(options.config.as_deref())?;
     let old = Old::read(&arguments.file, arguments.cache_store.as_deref())?;
     let passwords = match &arguments.passwords {
-        Some(file) => passwords(file)?,
+        Some(file) => {
+            // One that cannot be looked at cannot be read either, which is said then.
+            if let Ok(Some(access)) = FileAccess::of(file)
+                && access.others_read()
+            {
+                print::words(&format!("warning: {}", access.fault("the passwords", file)));
+            }
+            passwords(file)?
+        }
         None if arguments.apply => ask(&old).await,
         None => Passwords::new(),
     };
@@ -63,10 +72,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
 }
 
-/// Asks for the password of each account that has something locked; an empty answer leaves it out.
+/// Asks for the mail password of each account that moves; an empty answer leaves it out.
 async fn ask(old: &Old) -> Passwords {
     let mut passwords = Passwords::new();
-    for account in old.locked() {
+    for account in &old.asked() {
         for _ in 0..TRIES {
             let prompt =
                 format!("Password that the mail program sends for {account} (empty: leave it out): ");

@@ -66,23 +66,23 @@ impl Old {
         }
     }
 
-    /// The accounts that something is locked of, and whose password is of use.
-    pub(crate) fn locked(&self) -> impl Iterator<Item = &str> {
-        let accounts = self.source.accounts.iter().filter(|account| !account.name.starts_with('@'));
-        let accounts = accounts.filter(|account| account.placeholder.is_none());
-        accounts
-            .filter(|account| scheme::locked(account).next().is_some())
-            .map(|account| account.name.as_str())
+    /// The accounts whose mail passwords are of use.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let Scheme { accounts, left, .. } = self.scheme(&Passwords::new());
+        let locked = left.into_iter().filter(|left| left.why == Why::SecretLocked).map(|left| left.section);
+        accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
     }
 
-    /// Whether `password` opens what is locked of the account of that name.
+    /// Whether `password` opens what is locked of the account of that name; what has nothing locked takes any.
     pub(crate) fn opens(&self, name: &str, password: &Secret) -> bool {
-        let account = self.source.accounts.iter().find(|account| account.name == name);
-        let lock = account.and_then(|account| Some((account, account.lock.as_ref()?)));
-        lock.is_some_and(|(account, lock)| {
-            let locked: Vec<&str> = scheme::locked(account).collect();
-            lock.open(password, &locked).is_some()
-        })
+        let Some(account) = self.source.accounts.iter().find(|account| account.name == name) else {
+            return false;
+        };
+        let locked: Vec<&str> = scheme::locked(account).collect();
+        match &account.lock {
+            Some(lock) if !locked.is_empty() => lock.open(password, &locked).is_some(),
+            _ => true,
+        }
     }
 
     /// What will be.

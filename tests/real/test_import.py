@@ -3,6 +3,7 @@
 import imaplib
 import json
 import os
+import pty
 import secrets
 import smtplib
 import ssl
@@ -173,6 +174,38 @@ class Moving(RealParts):
         arguments = ["import", "email-oauth2-proxy", old.config, "--passwords", self.passwords()]
         self.assertIn("there is no refresh token of it", self.command(*arguments).stdout.decode())
         self.command(*arguments, "--cache-store", cache, "--apply")
+        self.serve()
+        self.the_same_mail_programs()
+
+    def test_on_a_terminal_the_password_is_asked_for_until_it_opens(self):
+        old = self.old()
+        self.used(old)
+        old.stop()
+        process, terminal = pty.fork()
+        if process == 0:
+            arguments = [BINARY, "import", "email-oauth2-proxy", old.config, "--apply"]
+            os.execve(BINARY, [str(argument) for argument in arguments], self.proxy_environment())
+        said = b""
+
+        def until(text):
+            nonlocal said
+            while text not in said:
+                read = os.read(terminal, 4096)
+                self.assertTrue(read, said)
+                said += read
+            said = said.partition(text)[2]
+
+        prompt = f"Password that the mail program sends for {ALICE} (empty: leave it out): ".encode()
+        until(prompt)
+        os.write(terminal, b"wrong\n")
+        until(b"It does not open what email-oauth2-proxy keeps")
+        until(prompt)
+        os.write(terminal, self.password.encode() + b"\n")
+        until(b"IMAP opened")
+        self.assertNotIn(self.password.encode(), said)
+        until(b"both refreshing may invalidate each other's tokens.")
+        self.assertEqual(os.waitpid(process, 0)[1], 0)
+        os.close(terminal)
         self.serve()
         self.the_same_mail_programs()
 

@@ -32,7 +32,7 @@ class Setup(BehindAProxy):
 
     def file(self, program):
         """What `setup` makes for that program, on standard output and in a file alike."""
-        file = self.work / program
+        file = self.work / f"for-{program}"
         self.proxy.run("setup", ALICE, "--for", program, "--output", file)
         shown = self.proxy.run("setup", ALICE, "--for", program).stdout
         self.assertEqual(shown.strip(), file.read_bytes().strip())
