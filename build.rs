@@ -1,4 +1,4 @@
-//! Tells the program its commit, where it is built in its own git repository.
+//! Compiles the git commit into the program's version, if it is built in its own repository.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,15 +21,15 @@ fn main() {
     }
 }
 
-/// The commit. None in an unpacked archive, also where that lies in the repository of something else.
+/// The commit. `None` in an unpacked archive, even if that lies inside another git repository.
 fn revision() -> Option<String> {
     let root = git(&["rev-parse", "--show-toplevel"])?;
     let is_own = Path::new(&root).canonicalize().ok()? == Path::new(".").canonicalize().ok()?;
     git(&["rev-parse", "--short=12", "HEAD"]).filter(|_| is_own)
 }
 
-/// Has cargo run this again when the file of that name in the git directory changes; whether there is one. Cargo takes a
-/// file that is missing for one that has changed.
+/// Makes cargo run this script again when the named file in the git directory changes; returns whether the
+/// file exists. Cargo treats a missing file as changed, so it is not watched.
 fn watch(name: &str) -> bool {
     let path = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists());
     if let Some(path) = &path {
@@ -38,7 +38,7 @@ fn watch(name: &str) -> bool {
     path.is_some()
 }
 
-/// What git prints; none where it fails, or is not there.
+/// The output of git; `None` if git fails or is not installed.
 fn git(words: &[&str]) -> Option<String> {
     let output = Command::new("git").args(words).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

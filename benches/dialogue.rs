@@ -1,6 +1,7 @@
-//! What the two dialogues of a login cost without sockets: time and allocations.
+//! Time and allocations of the two dialogues of a login, without sockets.
 //!
-//! `cargo bench --bench dialogue`. TLS and system calls are ten to a hundred times of that, see docs/performance.md.
+//! `cargo bench --bench dialogue`. TLS and system calls cost ten to a hundred times as much, see
+//! docs/performance.md.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench that fails stops")]
 #![allow(missing_docs, reason = "a program of its own")]
 
@@ -25,7 +26,7 @@ fn main() {
     divan::main();
 }
 
-/// From the greeting to the login that is handed out, in the three forms that mail programs use.
+/// From the greeting to the completed LOGIN, in the three forms that mail programs use.
 #[divan::bench(args = ["quoted", "literals", "plain"])]
 fn client(bencher: Bencher, form: &str) {
     let command = match form {

@@ -1,9 +1,9 @@
 //! Everything on one machine: a sandbox provider, the proxy, one authorised account.
 //!
-//! `cargo run --release --example demo`, then point a mail program at what it prints. The account
-//! is authorised through the real flow: this program plays the person at the browser. The proxy is the real
-//! command line program, started as another process of this very file. Ctrl-C ends it all; nothing
-//! is left behind.
+//! Run `cargo run --release --example demo`, then configure a mail program with the printed settings. The
+//! account is authorised through the real flow: this program plays the person at the browser. The proxy is
+//! the real command line program, run as another process of this executable. Ctrl-C ends everything and
+//! leaves nothing behind.
 
 use std::error::Error;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 const ACCOUNT: &str = "alice@example.com";
-/// As the first word it makes this program the proxy.
+/// As first argument it makes this program run the proxy.
 const AS_PROXY: &str = "--as-proxy";
 
 fn main() -> ExitCode {
@@ -51,7 +51,7 @@ async fn demo() -> Result<(), Box<dyn Error>> {
             sandbox.provider_toml("sandbox")
         ),
     )?;
-    // It holds a client secret.
+    // The file holds a client secret.
     std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     println!(
         "A sandbox provider is up: OAuth at {}, IMAP at {}, submission at {}.",
@@ -75,7 +75,7 @@ async fn demo() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The door's usual port where it is free, so that a mail program's settings survive a restart.
+/// The protocol's usual port if it is free, so that a mail program's settings survive a restart.
 fn free_port(usual: u16) -> Result<u16, Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", usual)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
     Ok(listener.local_addr()?.port())
@@ -87,7 +87,7 @@ fn proxy(config: &Path) -> Result<Command, Box<dyn Error>> {
     Ok(command)
 }
 
-/// `authorize`, with a person at the browser who consents.
+/// Runs `authorize`, with a person at the browser who consents.
 async fn authorize(config: &Path, sandbox: &Sandbox) -> Result<Value, Box<dyn Error>> {
     let mut command = proxy(config)?;
     command.args(["authorize", ACCOUNT, "--no-browser", "--json"]).stdout(Stdio::piped());
@@ -104,7 +104,7 @@ async fn authorize(config: &Path, sandbox: &Sandbox) -> Result<Value, Box<dyn Er
     }
 }
 
-/// `serve`, ready for connections.
+/// Starts `serve` and waits until it accepts connections.
 async fn serve(config: &Path, home: &Path) -> Result<Child, Box<dyn Error>> {
     let mut command = proxy(config)?;
     let mut child = command

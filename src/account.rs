@@ -1,10 +1,10 @@
-//! Who may log in: accounts, their app passwords, and how guessing is slowed down.
+//! Who may log in: accounts, their app passwords, and limits on guessing.
 //!
-//! The invariant: a login costs the attacker more than us, and tells nothing. Generated passwords carry
-//! 120 random bits, so one keyed hash verifies them; chosen ones get argon2id once and are then
-//! remembered, by a keyed hash that only this process knows. Argon2id runs a few at a time,
-//! once for each candidate, and never for a password that is remembered. Whether the account is unknown
-//! or the password wrong, the answer is the same, after the same delay.
+//! The invariant: a login costs an attacker more than the proxy, and its answer reveals nothing. Generated
+//! passwords carry 120 random bits, so one keyed hash verifies them. A chosen password gets argon2id once; a
+//! keyed hash, known to this process only, then remembers the result. A few runs of argon2id go on at once,
+//! one for each candidate, and none for a remembered password. An unknown account and a wrong password get
+//! the same answer after the same delay.
 
 mod attempts;
 mod backlog;
@@ -45,7 +45,7 @@ pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
 pub use verdict::{Admitted, Bar, Barred, Verdict};
 
-/// For the verification of a login that was drawn: no one waits for it, but it has to end.
+/// The time for verifying a drawn login. No client waits for it, but it has to end.
 const DRAWN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Verifies logins.
@@ -59,7 +59,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// `sealer` opens the key that generated passwords are hashed with, made at the first start.
+    /// `sealer` opens the key that hashes generated passwords; it is made at the first start.
     pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
         let passwords = Arc::new(Passwords::open(&*store, sealer).await?);
         Ok(Self {
@@ -72,8 +72,8 @@ impl Accounts {
         })
     }
 
-    /// Whether `password` opens the account called `name` at this `door`, asked from `from`. It is answered before
-    /// `due`: what is not verified by then goes on, and is remembered.
+    /// Whether `password` opens the account called `name` at this `door` for a client at `from`. Answers
+    /// before `due`; a verification that takes longer continues, and its result is remembered.
     pub async fn verify(
         &self,
         name: &str,
@@ -83,7 +83,7 @@ impl Accounts {
         due: Instant,
     ) -> Result<Verdict, StoreError> {
         let mut found = find(&*self.store, name).await?;
-        // Guesses at a domain account count together, under whatever mailbox they come.
+        // Guesses at all mailboxes of a domain account count together.
         let key = found.as_ref().map_or_else(|| fold(name), |found| found.key.clone());
         let key = self.attempts.key(from, key.as_str());
         let mut known = found.as_mut().map(|found| std::mem::take(&mut found.record.passwords));
@@ -114,7 +114,7 @@ impl Accounts {
         Ok(Verdict::Admitted(Box::new(Admitted { account, grant, mailbox, password_name, session })))
     }
 
-    /// The app password that was given, where finding it takes no verification.
+    /// The app password that matches, where a hash or a remembered result shows it.
     fn find_at_once<'a>(&self, attempt: &Attempt<'a>) -> Option<&'a AppPassword> {
         let Attempt { known, password, key, .. } = attempt;
         let generated = self.passwords.find_generated(known, password);
@@ -124,8 +124,8 @@ impl Accounts {
         self.passwords.find_remembered(known, password)
     }
 
-    /// The app password that was given, and whether the attempt was charged. An attempt at an account that has no
-    /// chosen password, or at none, is charged, drawn and answered like any other.
+    /// The app password that matches, and whether the attempt was charged. An attempt at an unknown account,
+    /// or one without a chosen password, is charged, drawn and answered like any other.
     async fn find<'a>(&self, attempt: &Attempt<'a>) -> Result<(&'a AppPassword, bool), Verdict> {
         let Attempt { name, password, from, key, known, due, .. } = *attempt;
         let candidate = || {
@@ -152,7 +152,7 @@ impl Accounts {
                         self.attempts.clone(),
                     ));
                 }
-                // A crowd with one password is verified once.
+                // Many attempts with the same password cause one verification.
                 let effort = match self.attempts.may_compare(&key, Instant::now()) {
                     true => Effort::UnderWay,
                     false => Effort::Joined,
@@ -165,14 +165,14 @@ impl Accounts {
         }
     }
 
-    /// A mark of a wrong `password` for the log: the same one for the same password in this process, and worth nothing
-    /// elsewhere, because the key that makes it is nowhere but in its memory.
+    /// A mark of a wrong `password` for the log. In this process one password always gets the same mark;
+    /// outside it the mark is useless, because the key that makes it never leaves memory.
     pub fn fingerprint(&self, password: &Secret) -> String {
         self.passwords.fingerprint(password)
     }
 
-    /// The name of the app password that was given, where it is limited to networks that the client is not in.
-    /// That is for the log; the attempt was charged as wrong, and its answer waits for `due` in any case.
+    /// The name of the app password that matches but is limited to other networks, for the log. The attempt
+    /// was charged as wrong; its answer waits for `due` in any case.
     async fn find_elsewhere(&self, attempt: &Attempt<'_>) -> Option<String> {
         let Attempt { elsewhere, password, due, .. } = *attempt;
         if let Some(generated) = self.passwords.find_generated(elsewhere, password) {
@@ -184,33 +184,34 @@ impl Accounts {
         }
     }
 
-    /// The sessions that are open.
+    /// The open sessions.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 }
 
-/// A login that is being verified.
+/// A login under verification.
 struct Attempt<'a> {
     name: &'a str,
     password: &'a Secret,
     from: IpAddr,
     key: AttemptKey,
-    /// The account's passwords that may be used from there.
+    /// The account's passwords that are allowed from the client's network.
     known: &'a [AppPassword],
-    /// Its other ones.
+    /// The account's other passwords.
     elsewhere: &'a [AppPassword],
     due: Instant,
 }
 
-/// Those of `passwords` that may be used from `from`, and the others. To a client from elsewhere a password does not
-/// exist: whatever it costs to find out that one is wrong, it costs the same.
+/// The `passwords` that are allowed from `from`, and the others. A password limited to other networks is
+/// treated like a missing one, so it costs the client as much as a wrong guess.
 fn admitted_from(from: IpAddr, passwords: &mut [AppPassword]) -> (&[AppPassword], &[AppPassword]) {
     passwords.sort_by_key(|password| !password.limits.admits(from));
     passwords.split_at(passwords.partition_point(|password| password.limits.admits(from)))
 }
 
-/// Waits for the time of `draw` and verifies who is drawn, so that the next try is let in at once.
+/// Waits for `draw` and verifies the drawn attempt, so that the next try with its password succeeds
+/// immediately.
 async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, attempts: Arc<Attempts>) {
     let winner = loop {
         tokio::time::sleep_until(draw.at).await;
@@ -221,7 +222,7 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
         }
     };
     let due = Instant::now() + DRAWN_PATIENCE;
-    // Known or not, it takes its turn in the imagined queue.
+    // An unknown account takes its turn in the imagined queue too.
     passwords.queue_up(due);
     let Some((key, Candidate { name, password, from })) = winner else { return };
     match find(&*store, &name).await {
@@ -233,7 +234,7 @@ async fn hold(mut draw: Draw, store: Arc<dyn Store>, passwords: Arc<Passwords>, 
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!("a login that waited for its verification was not verified: {error}"),
+        Err(error) => tracing::warn!("a drawn login could not be verified: {error}"),
     }
 }
 

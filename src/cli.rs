@@ -18,6 +18,7 @@ mod hints;
 mod import;
 mod interrupt;
 mod keys;
+mod manual;
 mod options;
 mod passwords;
 mod print;
@@ -36,7 +37,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::failure::{Done, Failure};
 use self::options::Options;
@@ -102,6 +103,10 @@ enum Command {
     /// Check the configuration, or show all of it
     #[command(subcommand)]
     Config(config::Command),
+    /// Print what a shell needs to complete this program's commands
+    Completions(manual::CompletionsArguments),
+    /// Write the manual pages, one a command
+    Man(manual::ManArguments),
 }
 
 /// Runs the command line of this process.
@@ -134,6 +139,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Restore(arguments) => wait(backup::restore(&options, arguments)),
         Command::Events(command) => wait(events::run(&options, command)),
         Command::Config(command) => config::run(&options, &command),
+        Command::Completions(arguments) => manual::completions(Cli::command(), &arguments),
+        Command::Man(arguments) => manual::man(Cli::command(), &arguments),
     };
     crate::logging::flush();
     match done {

@@ -1,27 +1,27 @@
-//! The command lines that people are told to run, as a shell takes them.
+//! The command lines that users are told to run, quoted for a shell.
 //!
-//! Nothing below the surfaces names a command: what mends a trouble is a [`crate::trouble::Cure`], and a terminal, the
-//! answer to a mail program and an event put the command in.
+//! Only the surfaces name commands. Below them a cure is a [`crate::trouble::Cure`]; the terminal, the answer
+//! to a mail program and an event insert the command.
 
 use crate::store::{Grant, GrantKind, GrantStatus, fold};
 use crate::text::quoted;
 
-/// Makes a new CA in the place of the old one.
+/// Makes a new CA and replaces the old one.
 pub const RENEW_CA: &str = "imap-oauth-proxy certs renew-ca";
 
-/// Writes the CA's certificate for the mail programs.
+/// Writes the CA's certificate, for import into mail programs.
 pub const EXPORT_CA: &str = "imap-oauth-proxy certs export FILE";
 
 /// Prints every key of the configuration.
 pub const CONFIG_EXAMPLE: &str = "imap-oauth-proxy config example";
 
-/// Prints the key that accounts can be exported to this installation with.
+/// Prints the key for exporting accounts to this installation.
 pub const RECIPIENT: &str = "imap-oauth-proxy keys recipient";
 
-/// Lists every grant with what is wrong with it.
+/// Lists every grant with its troubles.
 pub const LIST: &str = "imap-oauth-proxy tokens list";
 
-/// Authorises `account` again, as far as the account alone tells how.
+/// Authorises `account` again, if only the account's name is known.
 pub fn authorize_account(account: &str) -> String {
     format!("imap-oauth-proxy authorize {}", quoted(account))
 }
@@ -34,12 +34,12 @@ pub fn authorize_person(account: &str, owner: &str) -> String {
     }
 }
 
-/// Renews `grant` for `account`.
+/// Authorises `grant` again for `account`.
 pub fn authorize(grant: &Grant, account: &str) -> String {
     renew(grant.kind(), &grant.owner, &grant.provider, account)
 }
 
-/// The same for a grant of which only the state was read.
+/// Like [`authorize`], for a grant of which only the state was read.
 pub fn authorize_again(grant: &GrantStatus, account: &str) -> String {
     renew(grant.kind, &grant.owner, &grant.provider, account)
 }
@@ -51,12 +51,12 @@ fn renew(kind: GrantKind, owner: &str, provider: &str, account: &str) -> String 
     }
 }
 
-/// The same for `account` and `grant`, so that it opens `doors` afterwards.
+/// Like [`authorize`], so that the new grant opens `doors`.
 pub fn authorize_for(grant: &Grant, account: &str, doors: &[&str]) -> String {
     with_protocols(&authorize(grant, account), doors)
 }
 
-/// An authorising command for these doors, and for no other.
+/// Restricts an authorising command to these doors.
 pub fn with_protocols(command: &str, doors: &[&str]) -> String {
     format!("{command} --protocols {}", doors.join(","))
 }
@@ -66,7 +66,7 @@ pub fn open_doors(account: &str, name: &str, doors: &[&str]) -> String {
     format!("{} --protocols {}", limit(account, name), doors.join(","))
 }
 
-/// Lets the app password `name` of `account` go on to another day.
+/// Gives the app password `name` of `account` a later last day.
 pub fn prolong(account: &str, name: &str) -> String {
     format!("{} --expires DATE", limit(account, name))
 }
@@ -75,12 +75,12 @@ fn limit(account: &str, name: &str) -> String {
     format!("imap-oauth-proxy passwords limit {} --name {}", quoted(account), quoted(name))
 }
 
-/// Lets mail programs in to `account` again.
+/// Lets mail programs log in to `account` again.
 pub fn enable(account: &str) -> String {
     format!("imap-oauth-proxy accounts enable {}", quoted(account))
 }
 
-/// Lists every account and the names that open it.
+/// Lists every account with its login names.
 pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
 
 /// Makes an app password for `account`.
@@ -93,18 +93,18 @@ pub fn setup(account: &str) -> String {
     format!("imap-oauth-proxy setup {} --for thunderbird|apple|outlook|text", quoted(account))
 }
 
-/// Tries everything on the way to the mail of every account.
+/// Tests every step to the mail of every account.
 pub const CHECK_ALL: &str = "imap-oauth-proxy check";
 
-/// Lets mail programs in.
+/// Listens for mail programs.
 pub const SERVE: &str = "imap-oauth-proxy serve";
 
-/// Tries everything on the way to the mail of `account`.
+/// Tests every step to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))
 }
 
-/// The same, at one door.
+/// Like [`check`], at one door.
 pub fn check_at(account: &str, door: &str) -> String {
     format!("{} --protocol {door}", check(account))
 }

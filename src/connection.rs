@@ -38,7 +38,7 @@ use crate::metrics::{Abort, Metrics};
 use crate::protocol::{self, Denial, DialogueEnd, Door, Login, Promises, Protocol, Request};
 use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
-use crate::tls::{Acceptor, Stream};
+use crate::tls::{Acceptor, Socket};
 use crate::token::Tokens;
 use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
@@ -174,7 +174,7 @@ impl<P: Protocol> Connection<P> {
     async fn converse(
         &self,
         dialogue: &mut P,
-        client: &mut Wire<Stream>,
+        client: &mut Wire<Socket>,
         deadline: Instant,
         permit: &mut ConnectionPermit,
     ) -> Answered {
@@ -206,7 +206,7 @@ impl<P: Protocol> Connection<P> {
     async fn answer(
         &self,
         dialogue: &mut P,
-        client: &mut Wire<Stream>,
+        client: &mut Wire<Socket>,
         login: Login,
         deadline: Instant,
         permit: &mut ConnectionPermit,
@@ -260,7 +260,7 @@ impl<P: Protocol> Connection<P> {
         Answered::Over
     }
 
-    async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Stream>) -> Answered {
+    async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
         self.aborted(ending.reason());
         farewell::dismiss(ending, dialogue, client).await
     }

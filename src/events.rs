@@ -1,11 +1,12 @@
-//! Tells people: a grant needs one of them, is about to, or has healed.
+//! Reports when a grant needs a person, will soon need one, or works again.
 //!
-//! One cause is one event: a client secret of fifty accounts that ends, or works again, names all fifty.
-//! What was told last stands in the grant's row. The process that sees a newer state reserves the telling,
-//! delivers the event and records it; so an event is told once, whatever the number of processes on a store, and
-//! again after a process died while telling. An event holds names, states and cures, never a secret.
+//! One cause is one event: when the client secret of fifty accounts expires, or works again, one event names
+//! all fifty. The grant's row records what was reported last. The process that sees a newer state claims the
+//! report in the row, delivers the event, and records it. So an event is reported once, however many
+//! processes use the store, and again if a process died during delivery. An event holds names, states and
+//! cures, never a secret.
 
-// Dates and spans from files, the store and peers: no sum of them may overflow.
+// Files, the store and peers supply arbitrary dates and durations; adding them must not overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod delivery;
@@ -25,17 +26,18 @@ use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Store, StoreError, Watch};
 
-/// How soon after a change of a grant it is looked at.
+/// How soon a change of a grant is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Grants that are read at once, and the pause between two such reads.
+/// Grants that one query reads, and the pause between two queries.
 const PAGE: u32 = 200;
 const BETWEEN_PAGES: Duration = Duration::from_millis(50);
-/// When a grant is looked at again that something was to be told about.
+/// When to look again at a grant with news, in case the delivery failed.
 const AGAIN: time::Duration = time::Duration::seconds(30);
-/// Longer than every attempt at every delivery together. After a failure, the time until the next one.
+/// How long a claim to report lasts: longer than all delivery attempts together. After a failure it is the
+/// time until the next attempt.
 const TELLING: time::Duration = time::Duration::minutes(5);
 
-/// Watches grants and tells.
+/// Watches grants and reports news.
 pub struct Teller {
     store: Arc<dyn Store>,
     warn: time::Duration,
@@ -55,21 +57,22 @@ impl Teller {
         Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
     }
 
-    /// Counts what is delivered.
+    /// Counts deliveries in `metrics`.
     pub fn count_in(&mut self, metrics: Arc<Metrics>) {
         self.delivery.count_in(metrics);
     }
 
-    /// Tells until it is `replaced`, which cuts no delivery.
+    /// Runs until `replaced`, which interrupts no delivery.
     pub async fn watch(&self, replaced: impl Future<Output = ()>) {
         let mut replaced = std::pin::pin!(replaced);
-        // What is near also follows from the configuration, which may be another one than at the last start.
+        // The first look reads all grants: the configuration decides what is near, and may have changed since
+        // the last start.
         let mut anyway = true;
         loop {
             match self.look(anyway).await {
                 Ok(()) => anyway = false,
                 Err(error) => {
-                    tracing::warn!("whether somebody must be told about a grant cannot be read: {error}");
+                    tracing::warn!("events are delayed, because the grants cannot be read: {error}");
                 }
             }
             tokio::select! {
@@ -79,7 +82,7 @@ impl Teller {
         }
     }
 
-    /// Looks at what was written since the last look and at what has become due, or at everything.
+    /// Looks at the grants that were written or became due since the last look, or at all of them.
     async fn look(&self, anyway: bool) -> Result<(), StoreError> {
         let now = OffsetDateTime::now_utc();
         let mut round = Round::default();
@@ -103,7 +106,7 @@ impl Teller {
         Ok(())
     }
 
-    /// Puts what is news into `round`, and writes down when to look at each grant again.
+    /// Adds news to `round`, and stores when to look at each grant again.
     async fn sift(
         &self,
         grants: Vec<GrantStatus>,
@@ -114,10 +117,11 @@ impl Teller {
         for grant in grants {
             let end = self.nearest_end(&grant, now);
             let near = end.clone().filter(|(at, _)| *at - now <= self.warn);
-            // Of disabled accounts there is nothing to tell, as long as they are.
+            // A disabled account's grant is not reported while the account is disabled.
             let news = if grant.accounts.is_empty() { None } else { News::of(&grant, near) };
             let at = match (&news, end) {
-                // A grant that was told of is due at once. This is for an event that was not delivered.
+                // A delivered event makes the grant due by itself. This covers an event that was not
+                // delivered.
                 (Some(_), _) => now.saturating_add(AGAIN),
                 (None, Some((at, _))) if at - now > self.warn => at.saturating_sub(self.warn),
                 (None, _) => now.saturating_add(LONGEST_LOOK),
@@ -130,7 +134,7 @@ impl Teller {
         self.store.look_again(Watch::News, &looks).await
     }
 
-    /// The nearest certain end of `grant`.
+    /// The nearest end of `grant` that is certain.
     fn nearest_end(&self, grant: &GrantStatus, now: OffsetDateTime) -> Option<(OffsetDateTime, EndCause)> {
         let ends = forecast::ends(grant, self.providers.get(&grant.provider)?, now);
         let nearest = ends.into_iter().find(|end| end.cause.is_certain())?;
@@ -148,14 +152,14 @@ impl Teller {
             OneCause::ClientRefused(provider) => {
                 let clients = self.of_client(provider).await?;
                 if clients.iter().any(news::is_told_of_client) {
-                    // That event named them all; what one account after another meets is no news.
+                    // That event named all accounts, so it covers these grants too.
                     return self.remember(&members).await;
                 }
                 others.extend(clients.into_iter().flat_map(|grant| grant.accounts));
             }
             OneCause::ClientHealed(provider) => {
-                // It has healed once no account meets it any more. Then one event names all that met it, also those
-                // that healed a while ago.
+                // Wait until no grant has the trouble. Then one event names all grants that had it, including
+                // those that recovered earlier.
                 let clients = self.of_client(provider).await?;
                 if clients.iter().any(news::is_told_of_client) {
                     return Ok(());
@@ -168,7 +172,7 @@ impl Teller {
         self.tell(members, others, now).await
     }
 
-    /// The grants in force, of accounts that are not disabled, that are refreshed with the client of `provider`.
+    /// The grants in force that use the client of `provider` and have an enabled account.
     async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>, StoreError> {
         let (mut pages, mut found) = (Statuses::default(), Vec::new());
         while let Some(page) = pages.next(&*self.store).await? {
@@ -181,7 +185,7 @@ impl Teller {
         Ok(found)
     }
 
-    /// Tells of `members` in one event, which names the accounts in `others`, too.
+    /// Reports `members` in one event, which also names the accounts in `others`.
     async fn tell(
         &self,
         members: Vec<Member>,
@@ -214,7 +218,7 @@ impl Teller {
         self.store.record(&act, now).await
     }
 
-    /// Writes down that all `members`, which have one cause, are told.
+    /// Records in the rows that `members`, which share one cause, are reported.
     async fn remember(&self, members: &[Member]) -> Result<(), StoreError> {
         let Some(first) = members.first() else { return Ok(()) };
         let ids: Vec<&Id> = members.iter().map(|member| &member.grant.id).collect();
@@ -222,13 +226,13 @@ impl Teller {
     }
 }
 
-/// Everything that is worth telling at one look, by what caused it: one event each.
+/// The news of one look, grouped by cause: one event for each.
 #[derive(Default)]
 struct Round {
     causes: BTreeMap<OneCause, Vec<Member>>,
 }
 
-/// A grant, and what is to be told about it.
+/// A grant and its news.
 struct Member {
     grant: GrantStatus,
     news: News,
@@ -240,16 +244,16 @@ impl Member {
     }
 }
 
-/// What several grants may have in common.
+/// A cause that several grants may share.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum OneCause {
-    /// Nothing: it is the grant's own.
+    /// A cause of this grant alone.
     Grant(Id),
-    /// The secret of this provider's client ends.
+    /// The client secret of this provider expires.
     SecretEnds(String),
-    /// This provider does not take its client any more.
+    /// This provider refuses its client.
     ClientRefused(String),
-    /// It does again.
+    /// This provider accepts its client again.
     ClientHealed(String),
     /// Grants of this provider work again.
     Healed(String),
@@ -280,7 +284,7 @@ impl Statuses {
         let page = store.statuses(Watch::News, self.after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(None) };
         if self.after.replace(last.id.clone()).is_some() {
-            // Logins come first.
+            // Leaves the store to logins for a moment.
             tokio::time::sleep(BETWEEN_PAGES).await;
         }
         Ok(Some(page))

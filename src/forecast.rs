@@ -1,10 +1,10 @@
-//! What would end a grant, and when: the one place that knows.
+//! When and why a grant will end. No other room works this out.
 //!
-//! Ends with a date come first, the nearest of them in front; then what ends grants at this provider without
-//! a date. What the proxy cannot know (whether a Google project is in Testing) is a condition, with the date
-//! that follows from it. `tokens list` shows all of them, events warn of the nearest certain one.
+//! Ends with a date come first, the nearest in front; then the provider's ends without a date. A fact that
+//! the proxy cannot know (whether a Google project is in Testing) becomes a condition, with the date that
+//! would follow. `tokens list` shows all ends; events warn of the nearest certain one.
 
-// Dates and spans from files, the store and peers: no sum of them may overflow.
+// Files, the store and peers supply arbitrary dates and durations; adding them must not overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use time::{Duration, OffsetDateTime};
@@ -12,48 +12,48 @@ use time::{Duration, OffsetDateTime};
 use crate::config::Provider;
 use crate::store::{Grant, GrantCount, GrantKind, GrantStatus, sane_date};
 
-/// One way in which a grant may end.
+/// A possible end of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantEnd {
-    /// When, where it is known.
+    /// The date, if it is known.
     pub at: Option<OffsetDateTime>,
-    /// What ends it.
+    /// The cause.
     pub cause: EndCause,
 }
 
-/// What ends a grant.
+/// The cause of an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndCause {
-    /// The client's secret ends. A new one keeps the grant alive.
+    /// The client secret expires. A new secret keeps the grant alive.
     ClientSecret,
     /// The provider granted access until that day.
     Granted,
-    /// It is not refreshed until that day.
+    /// The grant ends on that day unless it is refreshed.
     Disuse,
-    /// It ends on that day if the project's publishing status is Testing.
+    /// The grant ends on that day if the project's publishing status is Testing.
     Testing,
-    /// The application's key or its permission is withdrawn.
+    /// The application's key or its permission may be withdrawn.
     Withdrawal,
-    /// What the provider's table says, one sentence.
+    /// One sentence from the provider's table.
     Stated(String),
 }
 
 impl EndCause {
-    /// Whether the day comes unless a person acts or the grant is used; a mere condition is not told as news.
+    /// Whether the end comes unless a person acts or the grant is used. A mere condition is not reported.
     pub fn is_certain(&self) -> bool {
         matches!(self, Self::ClientSecret | Self::Granted | Self::Disuse)
     }
 }
 
-/// The dates of a grant that its ends follow from.
+/// The dates of a grant that decide its ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
     kind: GrantKind,
-    /// The consent, where it was read.
+    /// The date of the consent, if it was read.
     authorized_at: Option<OffsetDateTime>,
-    /// The last refresh, else the consent.
+    /// The last refresh, or else the consent.
     renewed_at: OffsetDateTime,
-    /// As the provider said.
+    /// The end that the provider announced.
     granted_until: Option<OffsetDateTime>,
 }
 
@@ -79,7 +79,7 @@ impl From<&GrantStatus> for Life {
     }
 }
 
-/// Of many grants at once: the ends that come first among them.
+/// For a group of grants: the earliest dates among them.
 impl From<&GrantCount> for Life {
     fn from(grants: &GrantCount) -> Self {
         Self {

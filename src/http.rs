@@ -1,6 +1,6 @@
-//! The HTTP server under the receivers of redirects and under what watchers ask. Anything that reaches it can send
-//! it requests, so a connection is one request with a small header, has ten seconds, and is closed once its answer
-//! is sent. Where all are taken, the oldest one that has sent no request makes room for the next.
+//! The HTTP server for OAuth redirects and for monitoring requests. Any local program or network peer may
+//! reach it. So a connection serves one request with a small header, lasts ten seconds at most, and is closed
+//! after the answer. When all connections are taken, a new one displaces the oldest that has sent no request.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,16 +21,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// A sign-in or a scrape is one request; the rest are junk.
+/// A sign-in or a scrape is one request, so a few connections suffice.
 const CONNECTIONS: usize = 32;
 /// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
 const LONGEST_HEADER: usize = 32 * 1024;
 const HEADERS: usize = 100;
-/// A browser or a reverse proxy on the same machine has sent its request long before.
+/// A browser or a local reverse proxy sends its request much sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers requests with `router` until `outcome`, asked after each connection, tells one. When it is
-/// dropped, the open connections end too.
+/// Answers requests with `router` until `outcome`, called after each connection, returns a value. Dropping
+/// the future closes the open connections.
 pub(crate) async fn serve<T>(
     listeners: &[TcpListener],
     router: &Router,
@@ -39,7 +39,7 @@ pub(crate) async fn serve<T>(
     let mut connections = JoinSet::new();
     let mut silent = Silent::default();
     loop {
-        // Where all are being answered, the next waits in the backlog; that is short.
+        // While all connections are being answered, the next one waits in the listen backlog; not for long.
         let has_room = connections.len() < CONNECTIONS || silent.is_any();
         tokio::select! {
             accepted = accept(listeners), if has_room => match accepted {
@@ -51,7 +51,7 @@ pub(crate) async fn serve<T>(
                     let task = connections.spawn(answer(stream, router.clone(), has_asked.clone()));
                     silent.add(task, has_asked);
                 }
-                // Out of descriptors: the next may work, but not by spinning.
+                // Out of file descriptors: retry after a pause, not in a busy loop.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {
@@ -63,12 +63,12 @@ pub(crate) async fn serve<T>(
     }
 }
 
-/// Like [`serve`], for as long as the future is held.
+/// Like [`serve`], until the future is dropped.
 pub(crate) async fn serve_always(listeners: &[TcpListener], router: &Router) {
     match serve(listeners, router, || None::<Infallible>).await {}
 }
 
-/// The connections that have sent no request yet, the oldest first.
+/// The connections without a request yet, the oldest first.
 #[derive(Default)]
 struct Silent {
     connections: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
@@ -98,7 +98,7 @@ impl Silent {
     }
 }
 
-/// One request, which sets `has_asked` once its header is there.
+/// Serves one request. Sets `has_asked` when the request's header has arrived.
 async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
     let router = router.layer(map_request(move |request: Request| {
         has_asked.store(true, Ordering::Relaxed);
@@ -113,7 +113,7 @@ async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
         .max_buf_size(LONGEST_HEADER)
         .keep_alive(false);
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // A browser that hangs up before it has its page has sent its answer all the same.
+    // A browser that hangs up before it gets the page has still delivered its request.
     let _ = timeout(PATIENCE, connection).await;
 }
 

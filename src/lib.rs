@@ -1,16 +1,17 @@
 //! A local IMAP and submission server for mail programs that only know passwords, in front of providers that only
 //! accept OAuth.
 //!
-//! The data plane carries sessions, in this order: [`server`] accepts; [`connection`] tells the story of one
-//! connection: [`tls`] under a [`wire`], the dialogue of the listener's [`protocol`] until a client logs in, the
-//! [`account`] and its app password, an access [`token`] (fetched through [`oauth`]) while [`upstream`] dials the
-//! provider, the sign-in, and then the [`relay`], which copies bytes as they are.
+//! The data plane carries sessions. [`server`] accepts; [`connection`] runs one connection step by step:
+//! [`tls`] under a [`wire`], the dialogue of the listener's [`protocol`] until a client logs in, the
+//! [`account`] and its app password, an access [`token`] (fetched through [`oauth`]) while [`upstream`] dials
+//! the provider, the sign-in, and then the [`relay`], which copies bytes unchanged.
 //!
-//! The control plane is what an administrator can do: `control` does it, and [`cli`] is its surface, the only
-//! place that prints. `admin` is what the commands and watchers ask a running `serve`. [`events`] tells people when a grant needs one of them; [`forecast`] knows what ends a grant.
+//! The control plane is for the administrator: `control` holds the operations, and [`cli`] is its surface,
+//! the only room that prints. `admin` lets commands and monitoring query a running `serve`. [`events`]
+//! reports grants that need a person; [`forecast`] predicts when grants end.
 //!
-//! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], what is wrong and what
-//! mends it, as data that each surface says in its own words, with the lines of [`command`].
+//! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], causes and cures
+//! as data, which each surface words itself with the command lines of [`command`].
 
 pub mod account;
 mod admin;

@@ -1,8 +1,8 @@
-//! The log: standard error, for people or as JSON.
+//! The log on standard error, as text or JSON.
 //!
-//! Nothing that is logged comes from mail, and no secret has a printable form; what comes from
-//! outside is escaped where it is logged. A thread of its own writes the lines: a log that nobody reads
-//! (a full pipe, a stopped terminal) costs lines, which are counted, and never a session.
+//! No mail content is logged, secrets have no printable form, and outside text is escaped where it is logged.
+//! A separate thread writes the lines. If the log's reader stalls (a full pipe, a stopped terminal), lines
+//! are dropped and counted, and no session waits.
 
 mod queue;
 mod shape;
@@ -18,23 +18,24 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use self::shape::Shape;
 
-/// Warnings of everybody, and our own news.
+/// Warnings of all crates, and this crate's info lines.
 const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 
-/// As much of a panic's message as a person needs.
+/// Characters of a panic's message that are logged.
 const PANIC_TEXT: usize = 200;
 
-/// The filter of the log that was started.
+/// The handle that replaces the running log's filter.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// How the log is to be, judged and not yet so.
+/// Checked settings of the log, not applied yet.
 pub struct Settings {
     json: bool,
     filter: EnvFilter,
 }
 
 impl Settings {
-    /// `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`. `json` makes each line an object.
+    /// `filter` is in tracing's form, such as `debug` or `imap_oauth_proxy=trace`. `json` makes each line a
+    /// JSON object.
     pub fn new(json: bool, filter: Option<&str>) -> Result<Self, LogFilterError> {
         let filter = match filter {
             Some(text) => EnvFilter::try_new(quiet_dependencies(text))
@@ -44,17 +45,17 @@ impl Settings {
         Ok(Self { json, filter })
     }
 
-    /// Makes the log so that is running.
+    /// Applies the settings to the running log.
     pub fn apply(self) {
         shape::set(self.json);
         if let Some(handle) = FILTER.get() {
-            // It fails only where there is no log any more.
+            // Fails only if the log is gone.
             let _ = handle.reload(self.filter);
         }
     }
 }
 
-/// Starts the log; see [`Settings::new`]. Called once; later calls do nothing.
+/// Starts the log; see [`Settings::new`]. Only the first call has an effect.
 pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
     let Settings { json, filter } = Settings::new(json, filter)?;
     if FILTER.get().is_some() {
@@ -69,7 +70,7 @@ pub fn start(json: bool, filter: Option<&str>) -> Result<(), LogFilterError> {
     Ok(())
 }
 
-/// Has panics said in the log, with their place. Before the log is started they go to standard error.
+/// Logs panics with their source location; before the log is started, prints them to standard error.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic_text(panic.payload());
@@ -79,14 +80,14 @@ pub fn report_panics() {
             return;
         }
         tracing::error!("this program has a fault at {place}: {text}");
-        // The process may end with its main thread, before the line is written.
+        // A panic in the main thread may end the process before the line is written.
         if std::thread::current().name() == Some("main") {
             flush();
         }
     }));
 }
 
-/// The message of a panic, as far as it holds nothing of what was worked on: that stands in it in quotes.
+/// The message of a panic, cut at the first quote: panics quote the data they failed on.
 pub fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
         (Some(fixed), _) => fixed,
@@ -100,13 +101,13 @@ pub fn panic_text(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Waits, for a moment at most, until everything logged so far is written.
+/// Waits, a second at most, until everything logged so far is written.
 pub fn flush() {
     queue::flush();
 }
 
-/// Dependencies that print what they carry at their finest levels are kept from it: a trace of
-/// HTTP would hold tokens, and a trace of SQL sealed ones.
+/// Limits dependencies that print payloads at their finest levels: a trace of HTTP would show tokens, and a
+/// trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
     const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx"];
     let mut filter = filter.to_owned();
@@ -116,7 +117,7 @@ fn quiet_dependencies(filter: &str) -> String {
     filter
 }
 
-/// A filter that is not one.
+/// The text is no valid filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\""

@@ -1,11 +1,12 @@
 //! What the process counts, and the text that Prometheus reads.
 //!
-//! One [`Metrics`] a process; each room that counts something has it, and counting is an addition to a number. What
-//! can be looked up (sessions, grants, certificates) is not counted but handed over as a [`Snapshot`] when the text is
-//! made. Every series with closed labels is there at 0 from the start, because an alert on `rate()` misses the first
-//! event of a series that begins with it. No label holds an address of a person, unless the snapshot has accounts.
+//! There is one [`Metrics`] a process. Each room that counts something holds it; counting is one addition.
+//! State that can be looked up (sessions, grants, certificates) is not counted but comes in a [`Snapshot`]
+//! when the text is made. Every series with closed labels starts at 0, because an alert on `rate()` misses
+//! the event that creates a series. No label holds a person's address, unless the snapshot lists accounts.
 
 mod families;
+mod shown;
 mod snapshot;
 mod words;
 
@@ -16,14 +17,15 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use self::families::{Families, OfCode, OfDoor, OfLogin, OfReason, OfRefresh, OfResult};
+use self::shown::Shown;
 use crate::protocol::Door;
 
 pub use snapshot::{AccountTraffic, Snapshot};
 pub use words::{Abort, Code, Outcome, Rejection};
 
-/// The beginning of each name.
+/// The prefix of each name.
 const PREFIX: &str = "imap_oauth_proxy";
-/// The provider of a login whose account is not known.
+/// The provider label of a login with an unknown account.
 const NO_PROVIDER: &str = "-";
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,24 +33,25 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// What a process counts.
 pub struct Metrics {
     families: Families,
-    /// One text is made at a time: the gauges of a snapshot are set for it.
+    shown: Shown,
+    /// Locked while a text is made, because the snapshot sets gauges in it.
     registry: Mutex<Registry>,
 }
 
 impl Metrics {
-    /// Of a program of this `version`, built from that `revision`, which may be unknown.
+    /// The metrics of a program of this `version`, built from `revision`, if that is known.
     pub fn new(version: &str, revision: Option<&str>) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let families = Families::register(&mut registry);
-        families.build(version, revision.unwrap_or("unknown"));
-        let metrics = Self { families, registry: Mutex::new(registry) };
+        let shown = Shown::register(&mut registry);
+        shown.build(version, revision.unwrap_or("unknown"));
+        let metrics = Self { families, shown, registry: Mutex::new(registry) };
         metrics.begin_doors();
         metrics.know_providers(std::iter::empty());
         metrics
     }
 
-    /// Has the series of these providers begin at 0, beside those that are there already. Called with each new
-    /// configuration.
+    /// Starts the series of these providers at 0; existing series stay. Called with each new configuration.
     pub fn know_providers<'a>(&self, providers: impl Iterator<Item = &'a str>) {
         let f = &self.families;
         for provider in providers.chain([NO_PROVIDER]) {
@@ -84,7 +87,7 @@ impl Metrics {
         }
     }
 
-    /// A login attempt was answered. How long that `took` is kept of those that succeeded.
+    /// Counts an answered login attempt. `took` is recorded for successful ones.
     pub fn login(&self, door: Door, provider: Option<&str>, outcome: Outcome, took: Duration) {
         self.families
             .logins
@@ -95,28 +98,28 @@ impl Metrics {
         }
     }
 
-    /// A connection ended without a login.
+    /// Counts a connection that ended without a login.
     pub fn aborted(&self, door: Door, reason: Abort) {
         self.families.aborts.get_or_create(&OfReason::new(door, reason.word())).inc();
     }
 
-    /// A connection was turned away.
+    /// Counts a connection that was turned away.
     pub fn rejected(&self, door: Door, reason: Rejection) {
         self.families.rejected.get_or_create(&OfReason::new(door, reason.word())).inc();
     }
 
-    /// A provider's token endpoint was asked.
+    /// Counts a request to a provider's token endpoint.
     pub fn refreshed(&self, provider: &str, outcome: Outcome, took: Duration) {
         self.families.refreshes.get_or_create(&OfRefresh::new(provider, outcome)).inc();
         self.families.refresh_seconds.observe(took.as_secs_f64());
     }
 
-    /// A provider refused a sign-in or a message.
+    /// Counts a sign-in or message that a provider refused.
     pub fn upstream_refused(&self, door: Door, provider: &str, code: Code) {
         self.families.upstream_refusals.get_or_create(&OfCode::new(door, provider, code)).inc();
     }
 
-    /// A login waited so long for one of its account's connections, and got it or not.
+    /// Records how long a login waited for one of its account's connections, and whether it got one.
     pub fn gate(&self, door: Door, waited: Duration, entered: bool) {
         self.families.gate_seconds.observe(waited.as_secs_f64());
         if !entered {
@@ -124,12 +127,12 @@ impl Metrics {
         }
     }
 
-    /// An event was delivered, or given up.
+    /// Counts an event that was delivered or given up.
     pub fn event_delivered(&self, delivered: bool) {
         self.families.deliveries.get_or_create(&OfResult::new(delivered)).inc();
     }
 
-    /// A configuration was taken, or refused; `at` is the second of now since 1970.
+    /// Counts a configuration that was accepted or refused; `at` is the time in seconds since 1970.
     pub fn config_reloaded(&self, taken: bool, at: i64) {
         self.families.reloads.get_or_create(&OfResult::new(taken)).inc();
         self.families.last_reload_well.set(i64::from(taken));
@@ -138,18 +141,18 @@ impl Metrics {
         }
     }
 
-    /// The configuration of the start was taken at that second.
+    /// Records when the initial configuration was loaded.
     pub fn config_loaded(&self, at: i64) {
         self.families.last_reload.set(at);
         self.families.last_reload_well.set(1);
     }
 
-    /// Everything, in the text form of OpenMetrics.
+    /// All metrics in the OpenMetrics text format.
     pub fn text(&self, snapshot: &Snapshot) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.families.show(snapshot);
+        self.shown.show(snapshot);
         let mut text = String::with_capacity(32 * 1024);
-        // Writing into a string does not fail.
+        // Writing into a string cannot fail.
         let _ = encode(&mut text, &registry);
         text
     }

@@ -1,15 +1,16 @@
-//! OAuth: how a grant is made, how an access token comes out of it, and what a refusal means.
+//! OAuth: making grants, getting access tokens for them, and interpreting refusals.
 //!
 //! [`Client`] speaks to one provider. A person grants by the authorisation code flow
-//! ([`Client::authorization`], then a [`Callback`] or a pasted address, then [`Client::exchange`]) or by
-//! the device flow ([`Client::device`]); an administrator by an application's own key
-//! ([`Client::app_token`]). From then on [`Client::refresh`] is all there is.
+//! ([`Client::authorization`], then a [`Callback`] or a pasted address, then [`Client::exchange`]) or by the
+//! device flow ([`Client::device`]); an administrator by an application's own key ([`Client::app_token`]). A
+//! person's grant then gets its tokens by [`Client::refresh`].
 //!
-//! The invariant: a grant is given up only on an explicit refusal. Whatever else an endpoint does
-//! (HTML, silence, a redirect, half an answer) is [`TokenError::Passing`] and loses nothing.
+//! The invariant: only an explicit refusal ends a grant. Any other behaviour of an endpoint (HTML, silence, a
+//! redirect, half an answer) is [`TokenError::Passing`] and changes nothing.
 //!
-//! Inside, each folder uses those before it: `meaning` (what a refusal means), `http` (requests and answers),
-//! `consent` (what a consent brought), `client`, `flow` (the ways to a grant), `receiver` (of redirects).
+//! Each submodule uses only the earlier ones of this list: `meaning` (of refusals), `http` (requests and
+//! answers), `consent` (its result), `client`, `flow` (the flows that make or revoke a grant), `receiver` (of
+//! redirects).
 //!
 //! oauth2 builds the requests (PKCE, URLs, forms, client authentication); reqwest sends them; the
 //! answers are read here, because oauth2's response types refuse what real endpoints send:

@@ -16,11 +16,13 @@ pub mod imap;
 mod limits;
 mod line;
 mod meter;
+pub mod pop3;
 mod promises;
 mod refusal;
 pub mod sasl;
 mod session;
 pub mod submission;
+mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;

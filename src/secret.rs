@@ -1,13 +1,12 @@
 //! Secrets, and the seal that keeps them at rest.
 //!
-//! A [`Secret`] has no printable form and is wiped when it is dropped. A [`Sealer`] turns one into
-//! bytes that are worth nothing without the key: XChaCha20-Poly1305 under a random 24-byte nonce,
-//! with the identity of the row that holds it as associated data, so that a sealed value moved to
-//! another row no longer opens.
+//! A [`Secret`] has no printable form and is wiped when it is dropped. A [`Sealer`] encrypts a secret with
+//! XChaCha20-Poly1305 and a random 24-byte nonce. The associated data is the identity of the row that holds
+//! the value, so a sealed value moved to another row no longer opens.
 //!
-//! The layout of a sealed value is versioned: one byte version (1), four bytes key id (big
-//! endian), 24 bytes nonce, ciphertext with its 16-byte tag. The key never derives from a mail
-//! password: it is 32 random bytes of its own.
+//! The layout of a sealed value is versioned: one byte version (1), four bytes key id (big endian), 24 bytes
+//! nonce, ciphertext with its 16-byte tag. The key is 32 random bytes; it is never derived from a mail
+//! password.
 
 mod access;
 pub mod bundle;
@@ -41,7 +40,7 @@ impl Secret {
         self.0.expose_secret()
     }
 
-    /// Whether there is any text at all.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
@@ -68,7 +67,7 @@ impl<'de> serde::Deserialize<'de> for Secret {
     }
 }
 
-/// Compares without telling by its time where two values of one length differ.
+/// Compares in constant time, so that the duration does not tell where two values of one length differ.
 pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
@@ -76,8 +75,8 @@ pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 /// `N` bytes from the operating system's generator.
 ///
 /// # Panics
-/// Never in practice: the generator fails only where the machine has no randomness at all, and
-/// then nothing that this program does would be safe.
+/// If the system provides no random bytes, which does not happen in practice; nothing here would be safe
+/// without them.
 #[allow(clippy::expect_used)]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -85,16 +84,16 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// `N` random bytes as unpadded base64url: safe in URLs, file names and mail programs' settings.
+/// `N` random bytes as unpadded base64url, which is safe in URLs, file names and mail programs' settings.
 pub fn random_text<const N: usize>() -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Zeroizing::new(random_bytes::<N>()))
 }
 
-/// Seals and opens what the store keeps.
+/// Seals and opens the secrets in the store.
 ///
-/// A value under a key id that is not known makes it read its key source again, so that a running
-/// process learns of a rotation with the first value that it meets.
+/// A value with an unknown key id makes the sealer read its key source again, so a running process learns of
+/// a rotation from the first value that uses the new key.
 pub struct Sealer {
     ring: ArcSwap<KeyRing>,
     source: Option<KeySource>,
@@ -103,7 +102,7 @@ pub struct Sealer {
 /// Keys by their ids.
 struct KeyRing {
     keys: BTreeMap<u32, XChaCha20Poly1305>,
-    /// The id of the key that new values are sealed with.
+    /// The id of the key that seals new values.
     current: u32,
 }
 
@@ -131,12 +130,12 @@ impl Sealer {
         self.ring.load().current
     }
 
-    /// The ids of all keys at hand, in order.
+    /// The ids of all keys, in order.
     pub fn key_ids(&self) -> Vec<u32> {
         self.ring.load().keys.keys().copied().collect()
     }
 
-    /// Reads the keys again from where they came.
+    /// Reads the keys again from their source.
     pub fn reload(&self) -> Result<(), KeyError> {
         let Some(source) = &self.source else { return Ok(()) };
         if let Some(ring) = KeyRing::new(source.read()?) {
@@ -145,7 +144,7 @@ impl Sealer {
         Ok(())
     }
 
-    /// The keys, among them `id` if the source has it.
+    /// The keys, read again from the source if `id` is not among them.
     fn ring_with(&self, id: u32) -> Arc<KeyRing> {
         let ring = self.ring.load_full();
         if ring.keys.contains_key(&id) {
@@ -162,13 +161,13 @@ impl Sealer {
         }
     }
 
-    /// The id of the key that sealed `sealed`, or `None` where that is no sealed value.
+    /// The id of the key that sealed `sealed`, or `None` if `sealed` is no sealed value.
     pub fn key_of(sealed: &[u8]) -> Option<u32> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         Some(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?))
     }
 
-    /// Seals `secret` for the row named by `context`.
+    /// Seals `secret` for the row that `context` names.
     pub fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
         let ring = self.ring.load();
         let cipher = ring.keys.get(&ring.current).ok_or(SealError::UnknownKey(ring.current))?;
@@ -184,7 +183,7 @@ impl Sealer {
         Ok(sealed)
     }
 
-    /// Opens what [`Sealer::seal`] made for the same `context`.
+    /// Opens a value that [`Sealer::seal`] made for the same `context`.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let key = Self::key_of(sealed).ok_or(SealError::Malformed)?;
         let nonce = sealed.get(5..HEADER_LENGTH).ok_or(SealError::Malformed)?;
@@ -203,23 +202,22 @@ impl Sealer {
     }
 }
 
-/// Why a value could not be sealed or opened. Nothing is changed by any of them.
+/// Why a value could not be sealed or opened. None of these changes anything.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SealError {
-    /// The administrator's: the key that sealed it is not among the keys given.
-    #[error(
-        "it was sealed with key {0}, which is not among the keys at hand; restore the key that it was made with"
-    )]
+    /// The administrator has to restore a key: the value was sealed with a key that is not among the keys
+    /// given.
+    #[error("it was sealed with key {0}, which is not among the keys given; restore that key")]
     UnknownKey(u32),
-    /// Wrong key of the right id, another row's value, or a changed one.
+    /// The key with this id is another one, or the value was altered or belongs to another row.
     #[error(
         "the key does not open it: the key is not the one this store was made with, or the value was altered"
     )]
     Refused,
-    /// Not a sealed value at all.
+    /// The value is no sealed value.
     #[error("it is not a sealed value")]
     Malformed,
-    /// Beyond what the cipher takes; no secret comes near it.
+    /// The secret is longer than the cipher takes. No real secret is.
     #[error("it is too long to be sealed")]
     TooLong,
 }

@@ -29,6 +29,7 @@ use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{self, Connection, ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
 use crate::protocol::imap::Imap;
+use crate::protocol::pop3::Pop3;
 use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
@@ -137,6 +138,7 @@ fn start(doors: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
     let name = format!("listener {}", listening.bound.address);
     match listening.bound.protocol {
         Door::Imap => doors.start(&name, move || accept::<Imap>(listening.clone())),
+        Door::Pop3 => doors.start(&name, move || accept::<Pop3>(listening.clone())),
         Door::Submission => doors.start(&name, move || accept::<Submission>(listening.clone())),
     }
 }

@@ -1,4 +1,5 @@
-//! Stopping: every task is told at once, and waited for; and what must not be cut in the middle says so.
+//! Stopping the process: all tasks are told at once and waited for. Work that must not be cut off is marked
+//! [`Uninterrupted`].
 
 mod supervisor;
 
@@ -10,21 +11,21 @@ use tokio::sync::watch;
 
 pub use supervisor::Supervisor;
 
-/// Tells tasks to stop, and knows when the last of them has.
+/// Held by a task: tells it to stop, and shows the [`Trigger`] that it still runs.
 #[derive(Clone)]
 pub struct Shutdown {
     begun: watch::Receiver<bool>,
-    /// Held by every task; the sender notices when all are gone.
+    /// Held by every task, so that the trigger notices when all are gone.
     _alive: Arc<watch::Sender<()>>,
 }
 
-/// The other end: begins the stop and waits for its completion.
+/// Begins the stop and waits for its completion.
 pub struct Trigger {
     begin: watch::Sender<bool>,
     all_gone: watch::Receiver<()>,
 }
 
-/// A new pair.
+/// A trigger and its [`Shutdown`].
 pub fn channel() -> (Trigger, Shutdown) {
     let (begin, begun) = watch::channel(false);
     let (alive, all_gone) = watch::channel(());
@@ -32,45 +33,45 @@ pub fn channel() -> (Trigger, Shutdown) {
 }
 
 impl Shutdown {
-    /// Ends when the stop begins.
+    /// Resolves when the stop begins.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
         begins(self.begun.clone())
     }
 }
 
 async fn begins(mut begun: watch::Receiver<bool>) {
-    // The trigger gone means the same.
+    // A dropped trigger means stop, too.
     let _ = begun.wait_for(|begun| *begun).await;
 }
 
 impl Trigger {
-    /// Tells everybody.
+    /// Tells all tasks to stop.
     pub fn begin(&self) {
         let _ = self.begin.send(true);
     }
 
-    /// Ends when every [`Shutdown`] has been dropped.
+    /// Resolves when every [`Shutdown`] has been dropped.
     pub async fn completed(&mut self) {
         while self.all_gone.changed().await.is_ok() {}
     }
 }
 
-/// How many pieces of work are under way that must reach their end.
+/// Pieces of work under way that must not be cut off.
 static UNINTERRUPTED: AtomicUsize = AtomicUsize::new(0);
 
-/// From here to the end of the value, a person's Ctrl-C waits: something is being stored, or a provider may have
-/// spent the old refresh token already. The surface asks [`Uninterrupted::is_under_way`].
+/// While this value lives, Ctrl-C has to wait: something is being stored, or a provider may have spent the
+/// old refresh token already. The surface asks [`Uninterrupted::is_under_way`].
 #[must_use]
 pub struct Uninterrupted(());
 
 impl Uninterrupted {
-    /// Begins such a piece of work; they may nest.
+    /// Begins such a piece of work. Several may nest.
     pub fn begin() -> Self {
         UNINTERRUPTED.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 
-    /// Whether one has begun and not ended.
+    /// Whether such work is under way.
     pub fn is_under_way() -> bool {
         UNINTERRUPTED.load(Ordering::SeqCst) > 0
     }

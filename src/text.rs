@@ -1,6 +1,6 @@
-//! Text from outside as a person may see it: on a terminal, in a command to copy, in a line of the log.
+//! Makes outside text safe to show: on a terminal, in a command to copy, in a log line.
 
-/// Without what moves a cursor, colours a screen, hides or turns text round; line breaks stay.
+/// `text` without characters that move the cursor, colour, hide or reorder text; line breaks stay.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) || c == '\n' { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
@@ -10,8 +10,8 @@ pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// Whether a character is shown as itself: no control character, and none that is invisible or changes the
-/// direction of the text around it.
+/// Whether a character may be shown: it is no control character, is visible, and does not change the text's
+/// direction.
 pub fn is_shown(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180b}'..='\u{180f}'
@@ -31,8 +31,8 @@ pub fn is_domain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-/// A word as a shell takes it: in a command that is shown, a name is never more than one argument. What cannot
-/// be shown is written as bash, ksh and zsh read it, so that the command can be copied.
+/// Quotes a word for a shell: in a shown command a name must never be more than one argument. Unprintable
+/// characters are written as bash, ksh and zsh read them, so that the command can be copied.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

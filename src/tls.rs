@@ -1,13 +1,13 @@
 //! TLS on both legs: what mail programs see of us, and what we demand of providers.
 //!
-//! * [`Stream`] is the only way in which the rest of the program sees TLS.
+//! * [`Socket`] is the only way in which the rest of the program sees TLS.
 //! * [`Acceptor`] is the server side. Its certificates come from an [`Identity`]: files of the
 //!   user's own, or leaves of the local [`Authority`] that are renewed before they end.
 //! * [`Connector`] is the client side. It verifies chain, name and dates of every provider, and
 //!   nothing turns that off; `extra_ca` adds roots, it takes no check away.
 //!
-//! One crypto provider (aws-lc-rs), TLS 1.2 and 1.3. TLS 1.2 stays for Exchange Online and for
-//! old mail programs, with forward-secret AEAD suites only.
+//! One crypto provider, TLS 1.2 and 1.3. TLS 1.2 stays for Exchange Online and for old mail programs, with
+//! forward-secret AEAD suites only.
 
 mod accept_error;
 mod acceptor;
@@ -25,13 +25,13 @@ mod record;
 pub mod sans_io;
 mod session;
 mod sessions;
-mod stream;
+mod socket;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
-use tokio_rustls::rustls::{CipherSuite, SupportedCipherSuite};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
+use rustls::{CipherSuite, SupportedCipherSuite};
 
 pub use accept_error::AcceptError;
 pub use acceptor::{Acceptor, FirstBytes};
@@ -40,7 +40,7 @@ pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
 pub use identity::{Identity, IdentityError, IdentityWarning};
 pub use own::OwnCertificateError;
-pub use stream::{FULL_READ, Stream};
+pub use socket::{FULL_READ, Socket};
 
 /// What the listeners' certificates are made from: the `[tls]` table, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,12 +55,15 @@ pub struct TlsSettings {
 
 /// The one crypto provider of both legs.
 ///
-/// aws-lc-rs's defaults, with AES-128-GCM in front of AES-256-GCM: a relay spends its time in the
-/// cipher, and ten rounds cost less than fourteen for a strength that nobody reaches either way.
+/// aws-lc-rs's key exchange, signatures and random numbers, and ring's cipher suites: aws-lc's AES-GCM seals
+/// only records that are counted from 0, and a session of ours begins where rustls's connection ends (`record`).
+/// AES-128-GCM stands in front of AES-256-GCM: a relay spends its time in the cipher, and ten rounds cost less
+/// than fourteen for a strength that no attacker reaches either way.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
         let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = ring::DEFAULT_CIPHER_SUITES.to_vec();
         // A stable sort: TLS 1.3 suites stay in front, and each family keeps its order otherwise.
         provider.cipher_suites.sort_by_key(|suite| (family(suite), !is_aes_128(suite)));
         Arc::new(provider)

@@ -1,19 +1,19 @@
-//! Access tokens: in memory while they last, refreshed once for all logins that wait, never at the
-//! price of the grant.
+//! Access tokens. The cache keeps a token in memory until it expires; one refresh serves all logins that
+//! wait; no failure deletes a grant.
 //!
 //! The invariants:
-//! * At most one refresh of a grant is under way: in this process by the flight map, between
-//!   processes by the store's lease. All other logins wait for its result.
-//! * A token endpoint in trouble is left alone: few requests at once, none while its circuit is open.
+//! * At most one refresh of a grant is under way: the flight map ensures this within the process, the store's
+//!   lease between processes. All other logins wait for its result.
+//! * A token endpoint gets few requests at once, and none while its circuit is open after failures.
 //! * A refresh runs in a task of its own. A mail program that hangs up cancels nothing, because a
 //!   provider that rotates refresh tokens has by then spent the old one.
 //! * A token is cached for the row's revision, which every login reads; so a revocation, a new
 //!   consent or another process's refresh holds at the next login.
-//! * Only an explicit refusal changes a grant's state to one that needs a person, and even then
-//!   its refresh token is kept. Only a person's own command deletes it.
+//! * Only an explicit refusal changes a grant's state to "needs a person". The refresh token is kept even
+//!   then; only a user's command deletes it.
 //! * Expiry is judged when a token is used, against the wall clock: machines suspend.
 
-// Dates and spans from files, the store and peers: no sum of them may overflow.
+// Files, the store and peers supply arbitrary dates and durations; adding them must not overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod app;
@@ -43,32 +43,32 @@ use crate::oauth::{self, TokenError};
 use crate::secret::{Sealer, Secret};
 use crate::store::{Grant, GrantState, Id, Mailbox, Store};
 
-/// Sessions end with the token that they logged in with (Gmail and Exchange end them so), so a
-/// login wants one with half an hour ahead; of a short-lived one, half its life.
+/// Gmail and Exchange end a session when the token that it signed in with expires. So a login gets a token
+/// with at least half an hour left, or half its life if the token is short-lived.
 const SESSION_MARGIN: Duration = Duration::minutes(30);
-/// Under this much, a token could end between here and the provider's check.
+/// A token with less life left could expire before the provider checks it.
 const LAST_USE: Duration = Duration::seconds(5);
-/// No provider is left alone for longer: the longest `Retry-After` that is honoured is a day.
+/// The longest pause before the next request to a provider: a `Retry-After` is honoured up to a day.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
-/// A login that has a token which still opens the door waits no longer than this for a better one.
+/// How long a login that has a valid but short token waits for a fresh one.
 const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// As much of a sealed value as no two have in common: its nonce is in it.
+/// These first bytes of a sealed value hold its nonce, so they differ between any two values.
 const SEAL_LENGTH: usize = 32;
 
-/// An access token, with what is needed to tell it from a newer one.
+/// An access token and the grant revision that it belongs to.
 #[derive(Debug)]
 pub struct AccessToken {
     /// The token.
     pub secret: Secret,
-    /// When it ends.
+    /// When the token expires.
     pub expires_at: OffsetDateTime,
-    /// The grant's revision that it belongs to.
+    /// The grant's revision when the token was stored.
     pub revision: i64,
 }
 
 impl AccessToken {
-    /// How many whole minutes it is good for.
+    /// How many whole minutes remain until the token expires.
     pub fn minutes_left(&self) -> i64 {
         (self.expires_at - OffsetDateTime::now_utc()).whole_minutes()
     }
@@ -82,20 +82,20 @@ pub struct Tokens {
 struct Inner {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
-    /// Replaced as a whole; a request under way finishes with those that it began with.
+    /// Replaced as a whole; a request under way finishes with the clients that it began with.
     clients: ArcSwap<Clients>,
     cache: DashMap<Id, Cached>,
     flights: DashMap<Id, watch::Receiver<Option<Fetched>>>,
-    /// Of domain accounts at providers whose application tokens open one mailbox each.
+    /// The tokens of single mailboxes, for providers that give an application one token a mailbox.
     mailboxes: app::Mailboxes,
-    /// Where requests are counted.
+    /// Counts the refresh requests; absent in a command.
     metrics: OnceLock<Arc<Metrics>>,
-    /// Dropped flights tell those who wait for all of them.
+    /// Notified when a refresh ends, for [`Tokens::settle`].
     landed: tokio::sync::Notify,
 }
 
-/// An opened access token, valid for the row that holds this very seal at this revision: a database that was
-/// replaced may have another token there under the same number.
+/// An opened access token. It is valid only for a row with the same seal and revision: after the database was
+/// replaced, another grant's token could have the same id and revision.
 struct Cached {
     seal: Vec<u8>,
     token: Arc<AccessToken>,
@@ -124,20 +124,20 @@ impl Tokens {
         }
     }
 
-    /// Other OAuth clients, from the next request on. What a provider refused because of the old ones may be
-    /// asked again at once; how its token endpoint does stays known.
+    /// Uses other OAuth clients from the next request on. Refusals that the old clients caused no longer
+    /// delay requests; the state of the token endpoints is kept.
     pub fn replace_clients(&self, clients: HashMap<String, Arc<oauth::Client>>) {
         let replacement = Clients::new(clients, Some(&self.inner.clients.load()));
         self.inner.clients.store(Arc::new(replacement));
     }
 
-    /// Counts requests to token endpoints from now on; a command counts nothing.
+    /// Counts requests to token endpoints from now on. Commands do not call this.
     pub fn count_in(&self, metrics: Arc<Metrics>) {
-        // A second one would be the same.
+        // A second call would pass the same metrics.
         let _ = self.inner.metrics.set(metrics);
     }
 
-    /// A token for a session in `mailbox` that begins now. `grant` was read for this login.
+    /// A token for a session that begins now in `mailbox`. The caller has just read `grant`.
     pub async fn access(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
@@ -161,14 +161,14 @@ impl Tokens {
         };
         match tokio::time::timeout(BETTER_TOKEN_PATIENCE, better).await {
             Ok(Ok(better)) => Ok(better),
-            // The person withdrew it: that should be seen now, and not when the last token ends.
+            // The person withdrew the grant: this login reports it, although the old token is still valid.
             Ok(Err(failure @ TokenFailure::NeedsAuthorization { .. })) => Err(failure),
-            // What passes, or is ours, must not lock out while the old token still opens the door.
+            // A passing or local failure must not lock the client out while the old token is still valid.
             Ok(Err(_)) | Err(_) => Ok(token),
         }
     }
 
-    /// A new token now, whatever life the old one has left: a person asked for it.
+    /// A new token now, however long the old one lasts, because a person asked for it.
     pub async fn renew(&self, grant: &Grant, mailbox: &Mailbox) -> Fetched {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
             return outcome;
@@ -187,14 +187,14 @@ impl Tokens {
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }
 
-    /// Renews tokens ahead of time, until it is dropped. `in_use` are the grants that sessions of this
-    /// process are using.
+    /// Renews tokens before they expire, until the future is dropped. `in_use` returns the grants that
+    /// sessions of this process use.
     pub async fn upkeep(&self, in_use: impl Fn() -> HashSet<Id>) {
         upkeep::run(&self.inner, in_use).await;
     }
 
-    /// Waits until no refresh is under way: a provider that rotates refresh tokens may have answered one
-    /// whose answer is not on disk yet. The process must not end before, within reason.
+    /// Waits until no refresh is under way. The process must not end earlier: a provider may have rotated a
+    /// refresh token in an answer that is not on disk yet.
     pub async fn settle(&self) {
         loop {
             let landed = self.inner.landed.notified();
@@ -208,7 +208,8 @@ impl Tokens {
     }
 }
 
-/// Never negative: a row may say that its token ended before it was issued.
+/// The life that a token must have left for a new session. Never negative, although a row may claim that its
+/// token expired before it was issued.
 fn session_margin(grant: &Grant) -> Duration {
     let issued = grant.refreshed_at.unwrap_or(grant.authorized_at);
     let lifetime = grant.access_expires_at.map(|end| end - issued);
@@ -216,14 +217,14 @@ fn session_margin(grant: &Grant) -> Duration {
     lifetime.map_or(SESSION_MARGIN, |lifetime| half(lifetime).clamp(Duration::ZERO, SESSION_MARGIN))
 }
 
-/// Until when the provider is left alone, where `now` is before that. A pause that is longer than any that
-/// is ever written down comes from a clock that was wrong, and could last for decades.
+/// When the provider may be asked again, if `retry_at` is still ahead. A pause above [`LONGEST_PAUSE`] was
+/// written by a wrong clock and is ignored; it could last for decades.
 fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
 }
 
 impl Inner {
-    /// The grant's newest access token, expired or not: from memory, else opened.
+    /// The grant's newest access token, expired or not: from the cache, or opened from the row.
     fn current(&self, grant: &Grant) -> Result<Option<Arc<AccessToken>>, TokenFailure> {
         let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
             return Ok(None);
@@ -244,7 +245,7 @@ impl Inner {
         Ok(Some(token))
     }
 
-    /// Counts one request that began then, and the `error` that it ended with.
+    /// Counts one request that began at `began`, and the `error` that it ended with.
     fn count(&self, provider: &str, began: std::time::Instant, error: Option<&TokenError>) {
         let outcome = match error {
             None => Outcome::Ok,
@@ -256,12 +257,12 @@ impl Inner {
         }
     }
 
-    /// Whether the provider may be asked now, or trouble on record says to wait.
+    /// Whether the provider may be asked now; otherwise the failure on record, with the time to wait.
     fn may_ask(&self, grant: &Grant, now: OffsetDateTime) -> Result<(), TokenFailure> {
         if !grant.is_in_force() {
             return Err(TokenFailure::revoked());
         }
-        // A new configuration may have mended what an administrator had to mend.
+        // A configuration loaded after the failure may have fixed a misconfiguration.
         let before_us = grant.failed_at.is_some_and(|at| at < self.clients.load().since);
         match pause_until(grant.retry_at, now) {
             Some(retry_at) if !(grant.state == GrantState::Misconfigured && before_us) => {

@@ -1,46 +1,46 @@
-//! What is wrong with a grant or an account, and what mends it: data that every surface says in its own words.
+//! What is wrong with a grant or an account and how to fix it, as data that every surface words itself.
 //!
-//! A [`Trouble`] is made where the fault is met, stored as it is, and rendered where a person reads it: as a
-//! command on a terminal, in the text of a refused login, in an event, in JSON as fields. So no text that holds
-//! a command is ever taken apart again. The words are plain clauses in lower case, without a full stop and
-//! without control characters.
+//! A [`Trouble`] is made where the fault is found, stored as data, and rendered where a person reads it: a
+//! command on a terminal, the text of a refused login, an event, or fields in JSON. So no code has to parse a
+//! command out of a text. Texts are clauses in lower case, without a full stop and without control
+//! characters.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A cause, and the cure where one is known.
+/// A cause, and the cure if one is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// What is wrong.
     pub cause: Cause,
-    /// What mends it.
+    /// What fixes it.
     pub cure: Cure,
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// For programs.
+    /// The kind, for programs.
     pub kind: CauseKind,
-    /// The provider's own code, where it sent one: `invalid_grant`, `AADSTS700082`, `HTTP 503`.
+    /// The provider's own code, if it sent one: `invalid_grant`, `AADSTS700082`, `HTTP 503`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// For people: one clause, which names the code where that helps.
+    /// One clause for people, with the code if that helps.
     pub text: String,
 }
 
-/// The kinds of causes; the words are those of JSON and of the store.
+/// The kinds of causes. Their names are used in JSON and in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
     /// The token endpoint no longer accepts the grant.
     GrantRefused,
-    /// The token endpoint does not accept the client, or the configuration of it is wrong.
+    /// The token endpoint does not accept the client, or the client's configuration is wrong.
     ClientRefused,
-    /// The token endpoint could not be asked, or could not answer.
+    /// The token endpoint could not be reached, or could not answer.
     ProviderUnavailable,
-    /// The mail server accepts the token no more, or not for this mailbox.
+    /// The mail server no longer accepts the token, or not for this mailbox.
     MailboxRefused,
     /// The provider granted less than was asked for.
     ScopeMissing,
@@ -50,16 +50,16 @@ pub enum CauseKind {
     Revoked,
     /// The grant was moved to another installation.
     Moved,
-    /// The configuration does not have the grant's provider any more.
+    /// The configuration no longer has the grant's provider.
     ProviderUnknown,
     /// The store or the key of this installation fails.
     Local,
-    /// Written down by a version that knew no kinds.
+    /// Stored by a version without kinds.
     Recorded,
 }
 
 impl CauseKind {
-    /// The word in the store and in JSON.
+    /// The name in the store and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::GrantRefused => "grant_refused",
@@ -76,48 +76,48 @@ impl CauseKind {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         serde_json::from_value(name.into()).ok()
     }
 }
 
-/// What mends it.
+/// What fixes a trouble.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cure {
-    /// Nothing is known that mends it.
+    /// No cure is known.
     Unknown,
     /// A person authorises the account again.
     Authorize {
-        /// How, where only one way works.
+        /// The flow, if only one works.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         way: Option<Way>,
-        /// Words before the command: "set a new password, then run `".
+        /// Text before the command: "set a new password, then run `".
         #[serde(default, skip_serializing_if = "String::is_empty")]
         before: String,
-        /// Words behind the command: "` and accept".
+        /// Text after the command: "` and accept".
         #[serde(default, skip_serializing_if = "String::is_empty")]
         after: String,
     },
-    /// A key of the configuration is set or corrected.
+    /// Set or correct a key of the configuration.
     Configure {
-        /// The key, as it stands in the file.
+        /// The key as written in the file.
         key: String,
         /// What to do.
         text: String,
     },
-    /// The administrator of the provider's side (the tenant, the domain, the registration) acts.
+    /// The administrator on the provider's side (of the tenant, the domain, the registration) acts.
     Administrator {
         /// What to ask for.
         text: String,
     },
-    /// Time mends it.
+    /// The trouble passes by itself.
     Wait {
-        /// What happens meanwhile.
+        /// What the proxy does meanwhile.
         text: String,
     },
-    /// Something else that a person does.
+    /// Another action by the user.
     Advice {
         /// What to do.
         text: String,
@@ -128,14 +128,14 @@ pub enum Cure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// With a code on another device.
+    /// With a code entered on another device.
     Device,
-    /// With a pasted address.
+    /// By pasting the redirect's address.
     Paste,
 }
 
 impl Cause {
-    /// The configuration does not have the `provider` of a grant.
+    /// A grant's `provider` is missing from the configuration.
     pub fn provider_unknown(provider: &str) -> Self {
         let text = format!("the configuration has no provider named {provider} any more");
         Self { kind: CauseKind::ProviderUnknown, code: None, text }
@@ -143,7 +143,7 @@ impl Cause {
 }
 
 impl Trouble {
-    /// A trouble of the given parts.
+    /// A trouble of these parts.
     pub fn new(kind: CauseKind, text: impl Into<String>, cure: Cure) -> Self {
         Self { cause: Cause { kind, code: None, text: text.into() }, cure }
     }
@@ -163,7 +163,7 @@ impl Cure {
         Self::authorize_and("")
     }
 
-    /// The person authorises the account again, `after` told behind it: " and accept".
+    /// The person authorises the account again; `after` follows the command: " and accept".
     pub fn authorize_and(after: &str) -> Self {
         Self::authorize_by(None, "", after)
     }
@@ -173,7 +173,7 @@ impl Cure {
         Self::Authorize { way, before: format!("{before}run `"), after: format!("`{after}") }
     }
 
-    /// The command stands between the two texts as it is, for a line that ends with it: "BEFORECOMMANDAFTER".
+    /// The command stands between the two texts, for a line that ends with it: "BEFORECOMMANDAFTER".
     pub fn authorize_with(before: impl Into<String>, after: &str) -> Self {
         Self::Authorize { way: None, before: before.into(), after: after.to_owned() }
     }
@@ -183,17 +183,17 @@ impl Cure {
         Self::Configure { key: key.to_owned(), text: text.into() }
     }
 
-    /// Time mends it.
+    /// The trouble passes by itself; `text` says what the proxy does meanwhile.
     pub fn wait(text: impl Into<String>) -> Self {
         Self::Wait { text: text.into() }
     }
 
-    /// Something else mends it.
+    /// Another action by the user, which `text` describes.
     pub fn advice(text: impl Into<String>) -> Self {
         Self::Advice { text: text.into() }
     }
 
-    /// One clause, empty where nothing is known. `authorize` is the command that authorises the account again.
+    /// One clause, empty if no cure is known. `authorize` is the command that authorises the account again.
     pub fn words(&self, authorize: &str) -> String {
         match self {
             Self::Unknown => String::new(),
@@ -208,7 +208,7 @@ impl Cure {
         }
     }
 
-    /// The same, said to take `seconds` yet.
+    /// The same cure, with the `seconds` until the next try.
     #[must_use]
     pub fn in_seconds(self, seconds: i64) -> Self {
         match self {
@@ -218,7 +218,7 @@ impl Cure {
         }
     }
 
-    /// Its kind, in the words of JSON.
+    /// The cure's kind, as named in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -230,7 +230,7 @@ impl Cure {
         }
     }
 
-    /// The command that mends it, where one does.
+    /// The command that fixes the trouble, if one does.
     pub fn command(&self, authorize: &str) -> Option<String> {
         match self {
             Self::Authorize { way, .. } => Some(format!("{authorize}{}", way.map_or("", Way::option))),
@@ -238,7 +238,7 @@ impl Cure {
         }
     }
 
-    /// The key of the configuration that mends it, where one does.
+    /// The configuration key that fixes the trouble, if one does.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Configure { key, .. } => Some(key),
@@ -246,7 +246,7 @@ impl Cure {
         }
     }
 
-    /// Whether authorising again is all there is to do.
+    /// Whether authorising again is the whole cure.
     pub fn is_plain_authorize(&self) -> bool {
         *self == Self::authorize()
     }
@@ -261,7 +261,7 @@ impl Way {
     }
 }
 
-/// The cause alone: for a log line, which is no place for commands.
+/// The cause alone, for log lines, which contain no commands.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn the_names_of_kinds_are_those_of_json() {
         use CauseKind::*;
-        // A new kind has to be given its place in this walk.
+        // A new kind has to be added to this chain.
         let next = |kind: &CauseKind| match kind {
             GrantRefused => Some(ClientRefused),
             ClientRefused => Some(ProviderUnavailable),

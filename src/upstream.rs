@@ -1,9 +1,9 @@
-//! The way to a provider's servers: resolve, connect, keep alive, TLS.
+//! The connection to a provider's servers: resolve, connect, keep-alive, TLS.
 //!
-//! The addresses of a host are raced (RFC 8305), so that a broken IPv6 costs a quarter of a second and
-//! not a minute. What comes out is verified TLS to the configured host, never to a name learnt from DNS.
-//! Where `network.proxy` is set, the proxy is told the host's name and finds the way; hosts that are this machine
-//! are reached without it.
+//! A host's addresses are raced (RFC 8305), so that broken IPv6 costs a quarter of a second instead of a
+//! minute. The result is TLS verified for the configured host, never for a name from DNS. With
+//! `network.proxy`, the proxy gets the host's name and connects to it; hosts on this machine are reached
+//! directly.
 
 mod error;
 mod proxied;
@@ -23,28 +23,28 @@ pub use error::DialError;
 pub use proxied::ProxyError;
 
 use crate::config::{Door, Endpoint, NetworkProxy, Provider, Service, UpstreamSecurity};
-use crate::tls::{Connector, Stream};
+use crate::tls::{Connector, Socket};
 use crate::wire::Wire;
 
-/// RFC 8305 §5: the recommended pause before the next address is tried beside the first.
+/// RFC 8305 §5: the recommended pause before the next address is tried as well.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// The resolver does not say how long an answer holds. Providers say a minute and more.
+/// How long a look-up is reused. The resolver does not tell the TTL; providers use a minute or more.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// A peer that answers no probe is gone after about three minutes; a NAT keeps its entry for longer
-/// than one interval.
+/// Detects a peer that answers no probe after about three minutes. The interval is shorter than the time for
+/// which a NAT keeps an idle entry.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// A provider, and the way to each of its servers.
+/// A provider, and a dialler for each of its servers.
 pub struct Upstream {
-    /// As configured.
+    /// The provider as configured.
     pub provider: Arc<Provider>,
     diallers: Vec<Dialler>,
 }
 
 impl Upstream {
-    /// The ways to `provider`, through `proxy` where they leave this machine, with the trust of `connector`.
+    /// The diallers of `provider`, with the trust of `connector`, through `proxy` except to this machine.
     pub fn new(provider: Arc<Provider>, connector: &Connector, proxy: Option<&Arc<NetworkProxy>>) -> Self {
         let dialler = |service: &Service| Dialler {
             service: service.clone(),
@@ -56,7 +56,7 @@ impl Upstream {
         Self { provider, diallers }
     }
 
-    /// The way to the server that answers `door`.
+    /// The dialler of the server for `door`.
     pub fn dialler(&self, door: Door) -> Result<&Dialler, DialError> {
         let found = self.diallers.iter().find(|dialler| dialler.service.door == door);
         found.ok_or_else(|| DialError::NoServer { door, provider: self.provider.name.clone() })
@@ -69,13 +69,13 @@ pub struct Dialler {
     pub service: Service,
     proxy: Option<Arc<NetworkProxy>>,
     connector: Connector,
-    /// Those of the proxy, where there is one.
+    /// The addresses of the server, or of the proxy if there is one.
     known: Addresses,
 }
 
 impl Dialler {
-    /// Connects and finishes the TLS handshake, at once or after STARTTLS. The deadline is the caller's.
-    pub async fn dial(&self) -> Result<Stream, DialError> {
+    /// Connects and finishes the TLS handshake, directly or after STARTTLS. The caller sets the deadline.
+    pub async fn dial(&self) -> Result<Socket, DialError> {
         let tcp = self.connect().await?;
         let tcp = match self.service.security {
             UpstreamSecurity::Tls => tcp,
@@ -84,12 +84,12 @@ impl Dialler {
         Ok(self.connector.connect(&self.service.endpoint.host, tcp).await?)
     }
 
-    /// What is on the way, where that is not the network alone.
+    /// The proxy on the way, if there is one.
     pub fn proxy(&self) -> Option<&NetworkProxy> {
         self.proxy.as_deref()
     }
 
-    /// Connects, and says nothing yet.
+    /// Connects without sending anything.
     pub async fn connect(&self) -> Result<TcpStream, DialError> {
         match &self.proxy {
             Some(proxy) => self.dial_through(proxy).await,
@@ -97,7 +97,7 @@ impl Dialler {
         }
     }
 
-    /// A connection to the server that `proxy` made.
+    /// A connection to the server through `proxy`.
     async fn dial_through(&self, proxy: &NetworkProxy) -> Result<TcpStream, DialError> {
         let failed = |error| DialError::Proxy {
             endpoint: self.service.endpoint.to_string(),
@@ -130,12 +130,12 @@ impl Dialler {
         Ok(tcp)
     }
 
-    /// Asks the server in cleartext to go on in TLS. What it said, and what came behind its consent, is dropped
-    /// unread: an attacker on the line may have written it.
+    /// Asks the server for STARTTLS. All cleartext received, including bytes after the server's consent, is
+    /// dropped, because an attacker on the network may have written it.
     async fn begin_tls(&self, tcp: TcpStream) -> Result<TcpStream, DialError> {
         let (door, endpoint) = (self.service.door, || self.service.endpoint.to_string());
         let lost = |error| DialError::Connect { endpoint: endpoint(), error };
-        let mut wire = Wire::new(Stream::plain(tcp).map_err(lost)?);
+        let mut wire = Wire::new(Socket::plain(tcp).map_err(lost)?);
         let begun = door.begin_tls(&mut wire).await;
         begun.map_err(|refusal| DialError::BeginTls { endpoint: endpoint(), refusal: Box::new(refusal) })?;
         let (stream, _) = wire.into_parts();
@@ -143,10 +143,10 @@ impl Dialler {
     }
 }
 
-/// What a name was found to mean. One look-up at a time, for all logins that wait: the resolver of the
-/// system takes a thread for each, and a crowd that comes back would take hundreds. They share its failure,
-/// too: a resolver that is silent takes its time, and logins that waited for one look-up after the other would
-/// be over before they had an answer.
+/// The result of looking up a name. One look-up at a time serves all waiting logins: the system's resolver
+/// takes a thread for each, and many clients that reconnect at once would take hundreds. Waiting logins share
+/// a failure, too: with a silent resolver, looking up again for one login after the other would exceed their
+/// deadlines.
 #[derive(Default)]
 struct Addresses(Mutex<Option<Known>>);
 
@@ -164,7 +164,7 @@ impl Addresses {
         let mut known = self.0.lock().await;
         let fresh = known.as_ref().filter(|known| match known.answer {
             Ok(_) => asked - known.at < REMEMBERED,
-            // A login that comes afterwards tries again.
+            // Only a login that began before the failure shares it.
             Err(_) => asked < known.at,
         });
         let answer = match fresh {
@@ -178,7 +178,8 @@ impl Addresses {
         answer.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// No server answers there: the provider may have moved. A look-up under way need not be told.
+    /// Drops the result after a failed connect: the provider may have moved. A look-up under way is newer
+    /// anyway.
     fn forget(&self) {
         if let Ok(mut known) = self.0.try_lock() {
             *known = None;
@@ -186,7 +187,7 @@ impl Addresses {
     }
 }
 
-/// Lets the kernel notice a peer that vanished without a FIN. Sessions are silent for half an hour
+/// Lets the kernel notice a peer that vanished without a FIN. Idle sessions are silent for half an hour
 /// (IDLE), so nothing else would.
 pub fn keep_alive(tcp: &TcpStream) {
     let keepalive = TcpKeepalive::new()
@@ -198,7 +199,7 @@ pub fn keep_alive(tcp: &TcpStream) {
     }
 }
 
-/// The resolver's order, but the address families in turn (RFC 8305 §4).
+/// The resolver's order with alternating address families (RFC 8305 §4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -213,7 +214,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// The first connection that stands; the others are dropped.
+/// The first established connection; the others are dropped.
 async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     if let &[only] = addresses.as_slice() {
         return TcpStream::connect(only).await;

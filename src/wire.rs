@@ -1,13 +1,12 @@
 //! One leg of a connection while it is read line by line.
 //!
-//! A [`Wire`] is a stream with a bounded inbox and an outbox. The dialogues of
-//! [`crate::protocol`] take bytes from the inbox and push lines to the outbox; the wire moves both.
-//! What no dialogue took is still there at the hand-over: [`Wire::into_parts`] gives the stream
-//! and the unread bytes, and whoever reads on begins with those.
+//! A [`Wire`] is a stream with a bounded inbox and an outbox. The dialogues of [`crate::protocol`] take bytes
+//! from the inbox and push lines to the outbox; the wire moves both. [`Wire::into_parts`] hands over the
+//! stream and the bytes that no dialogue took, and the next reader begins with those bytes.
 //!
-//! Invariants: every byte that arrived is either consumed by a dialogue or unread, in order; what is
-//! consumed or sent is wiped ([`Buffer`]), because it may hold a password or a token; a wire that
-//! waits holds no buffer at all, because thousands of them wait silently.
+//! Invariants: every received byte is either consumed by a dialogue or unread, in order. Consumed and sent
+//! bytes are wiped ([`Buffer`]), because they may hold a password or a token. A waiting wire holds no buffer,
+//! because thousands of connections wait silently.
 
 mod buffer;
 
@@ -22,49 +21,48 @@ use zeroize::Zeroize as _;
 
 pub use buffer::Buffer;
 
-/// What a dialogue can run over: a connection, in cleartext or under TLS, or an in-memory pipe.
+/// A stream that a dialogue can run over: a connection, in cleartext or under TLS, or an in-memory pipe.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// From the next read on, holds at most so many bytes that came and were not read. A read fails
-    /// with [`io::ErrorKind::OutOfMemory`] where what comes next takes more.
+    /// Limits the received but unread bytes that the stream holds from now on. A read that would need more
+    /// fails with [`io::ErrorKind::OutOfMemory`].
     fn hold_at_most(&mut self, bytes: usize);
 }
 
-impl Stream for crate::tls::Stream {
+impl Stream for crate::tls::Socket {
     fn hold_at_most(&mut self, bytes: usize) {
         Self::hold_at_most(self, bytes);
     }
 }
 
-/// A pipe has the size that it was made with.
+/// The pipe's size was fixed when it was made.
 impl Stream for tokio::io::DuplexStream {
     fn hold_at_most(&mut self, _: usize) {}
 }
 
-/// Bytes of a provider that may wait unread. A dialogue never needs more than one response and its
-/// literals, so this bound only stops a caller that fills without reading.
+/// Unread bytes of a provider. A dialogue never needs more than one response and its literals, so this bound
+/// only stops a caller that fills without reading.
 pub const INBOX_LIMIT: usize = 96 * 1024;
 
-/// Bytes of a client that may wait unread: its longest command, and enough to see that one is longer.
+/// Unread bytes of a client: its longest command, and enough to detect a longer one.
 pub const CLIENT_INBOX_LIMIT: usize = 9 * 1024;
 
-/// Bytes of a client that may be held in all, in the inbox or still under TLS. A TLS record of full size
-/// must fit, because commands that are pipelined behind a login come in such; with what a connection costs
-/// by itself it stays below 24 KiB (security row 38).
+/// All bytes held for a client, in the inbox or still under TLS. A full TLS record must fit, because commands
+/// pipelined behind a login arrive in one. With its other costs a connection stays below 24 KiB (security row
+/// 38).
 const CLIENT_HELD: usize = 16 * 1024 + 768;
 
-/// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this much lies on the
-/// stack of the poll.
+/// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this buffer lies on the stack.
 const READ_SIZE: usize = 4096;
 
-/// A stream with unread bytes before it and unsent bytes behind it.
+/// A stream with its unread and unsent bytes.
 #[derive(Debug)]
 pub struct Wire<S> {
     stream: S,
     inbox: Buffer,
     outbox: Buffer,
-    /// Of the inbox.
+    /// The limit of the inbox.
     limit: usize,
-    /// Of all that is held of the peer's, where that is bounded.
+    /// The limit of all bytes held for the peer, if there is one.
     held: Option<usize>,
 }
 
@@ -74,7 +72,7 @@ impl<S> Wire<S> {
         Self { stream, inbox: Buffer::new(), outbox: Buffer::new(), limit: INBOX_LIMIT, held: None }
     }
 
-    /// A wire to a client that has not logged in, which may cost little.
+    /// A wire to a client that has not logged in, with tight memory limits.
     pub fn of_client(stream: S) -> Self {
         Self { limit: CLIENT_INBOX_LIMIT, held: Some(CLIENT_HELD), ..Self::new(stream) }
     }
@@ -89,15 +87,15 @@ impl<S> Wire<S> {
         (&mut self.inbox, &mut self.outbox)
     }
 
-    /// The stream, to ask it things (peer address, TLS session).
+    /// The stream, to read its properties (peer address, TLS session).
     pub fn stream(&self) -> &S {
         &self.stream
     }
 }
 
 impl<S: Stream> Wire<S> {
-    /// The stream and the bytes that were read from it and not taken. [`Wire::flush`] comes first:
-    /// what is still unsent is dropped. The bounds of a client end here.
+    /// The stream and the unread bytes. Call [`Wire::flush`] first: unsent bytes are dropped. A client's
+    /// limits end here.
     pub fn into_parts(mut self) -> (S, Vec<u8>) {
         self.stream.hold_at_most(usize::MAX);
         (self.stream, self.inbox.into_unread())
@@ -105,8 +103,8 @@ impl<S: Stream> Wire<S> {
 
     /// Waits for more bytes and appends them to the inbox; 0 is the end of the stream.
     ///
-    /// Cancel-safe: dropped while it waits, it has read nothing. Fails with
-    /// [`io::ErrorKind::OutOfMemory`] where as many bytes wait unread as may.
+    /// Cancel-safe: dropped while waiting, it has read nothing. Fails with [`io::ErrorKind::OutOfMemory`] if
+    /// the inbox is full.
     pub async fn fill(&mut self) -> io::Result<usize> {
         let room = self.limit.saturating_sub(self.inbox.len()).min(READ_SIZE);
         if room == 0 {
@@ -117,7 +115,7 @@ impl<S: Stream> Wire<S> {
             self.stream.hold_at_most(held.saturating_sub(self.inbox.capacity()));
         }
         poll_fn(|context| {
-            // On the stack of this poll, so that a silent connection costs no buffer.
+            // On the stack, so that a silent connection costs no buffer.
             let mut scratch = [MaybeUninit::<u8>::uninit(); READ_SIZE];
             let mut read = ReadBuf::uninit(scratch.get_mut(..room).unwrap_or_default());
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
@@ -130,7 +128,7 @@ impl<S: Stream> Wire<S> {
 
     /// Sends everything in the outbox and flushes the stream.
     ///
-    /// Cancel-safe: what was sent is gone from the outbox, the rest stays for the next call.
+    /// Cancel-safe: sent bytes have left the outbox, the others stay for the next call.
     pub async fn flush(&mut self) -> io::Result<()> {
         while !self.outbox.is_empty() {
             let sent = self.stream.write(&self.outbox).await?;
@@ -142,7 +140,7 @@ impl<S: Stream> Wire<S> {
         self.stream.flush().await
     }
 
-    /// Queues `bytes` behind what is unsent and sends it all; cancelled, the rest stays queued.
+    /// Queues `bytes` after the unsent ones and sends all. If cancelled, the unsent bytes stay queued.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.outbox.push(bytes);
         self.flush().await

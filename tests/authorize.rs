@@ -1,5 +1,5 @@
-//! Every way to authorise an account, from the command to a mail program's login, and what is said where it
-//! does not work.
+//! Every way to authorise an account, from the command to a mail program's login, and the messages when it
+//! fails.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdout};
 
 const SHARED: &str = "shared@example.com";
 
-/// A command under way, whose standard output is read line by line.
+/// A running command, whose standard output is read line by line.
 struct Running {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -56,7 +56,7 @@ impl Running {
     }
 }
 
-/// The mail program reads mail with what `authorize` printed.
+/// The mail program reads mail with the settings that `authorize` printed.
 async fn reads_mail(site: &Site, settings: &Value) {
     let serving = site.serve().await;
     let mut session = serving.log_in(settings).await;
@@ -103,7 +103,7 @@ async fn a_long_address_pasted_into_a_terminal_is_taken_whole_and_not_echoed() {
     let output = child.wait_with_output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
     let mut shown = Vec::new();
-    // The other end of the terminal is gone, which a read tells as an error.
+    // The terminal's other end is closed, which a read reports as an error.
     let _ = std::io::Read::read_to_end(&mut typing.await.unwrap(), &mut shown);
     assert_eq!(String::from_utf8_lossy(&shown), "");
 }
@@ -448,7 +448,7 @@ async fn ctrl_c_leaves_nothing_behind() {
         let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
         let mut command = Running::start(&site, &["authorize", ALICE, way]);
         assert!(command.line().await.starts_with("http"));
-        // To wait for a child closes its standard input, and the end of that is an answer, too.
+        // Waiting for the child would close its standard input, and the end of input is an answer too.
         let _open = command.child.stdin.take();
         command.interrupt();
         let ended = tokio::time::timeout(Duration::from_secs(20), command.child.wait()).await;
@@ -503,7 +503,8 @@ async fn a_state_directory_of_somebody_else_is_refused_with_the_line_that_works(
     assert!(line.contains(&format!("--config {}", site.config.display())), "{line}");
 }
 
-/// The name of its owner. Root gives the site's own directory away; a user who cannot takes root's.
+/// Gives the state directory to another user and returns that user's name. Root changes the owner of the
+/// site's own directory; other users take a directory of root's.
 fn with_a_state_directory_of_somebody_else(site: &Site) -> &'static str {
     std::fs::create_dir(site.state()).unwrap();
     let nobody = 65534;

@@ -1,5 +1,5 @@
-//! What `serve` does beside its connections: it goes on whatever dates the store holds, and notices when the
-//! store is no longer there.
+//! The background work of `serve`: it continues whatever dates the store holds, and notices when the store is
+//! gone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -15,10 +15,10 @@ use serde_json::Value;
 use sqlx::{ConnectOptions as _, Connection as _};
 use time::OffsetDateTime;
 
-/// A change of the store holds for running sessions within this.
+/// A change of the store affects running sessions within this time.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Sends a statement to a database, as no command would.
+/// Runs a statement on a database that no command would run.
 async fn send(database: &Path, sql: &str) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
     let mut connection = options.connect().await.unwrap();
@@ -30,7 +30,7 @@ fn store_of(site: &Site) -> PathBuf {
     site.state().join("store.sqlite")
 }
 
-/// A copy of the store as it is now, beside it.
+/// A copy of the current store, beside it.
 async fn copy_of(site: &Site, name: &str) -> PathBuf {
     let copy = site.state().join(name);
     send(&store_of(site), &format!("VACUUM INTO '{}'", copy.display())).await;
@@ -42,7 +42,7 @@ fn side_files(site: &Site) -> [PathBuf; 2] {
     ["store.sqlite-wal", "store.sqlite-shm"].map(|name| site.state().join(name))
 }
 
-/// Puts `copy` in the place of the store, as a careful administrator does.
+/// Replaces the store with `copy`, as a careful administrator does.
 fn replace_store(site: &Site, copy: &Path) {
     std::fs::rename(copy, store_of(site)).unwrap();
     for file in side_files(site) {
@@ -95,11 +95,11 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
     let (tokens, code) = site.tokens().await;
     assert_eq!((tokens.len(), code), (4, 3), "{tokens:#?}");
     controls.every_token(TokenFault::server_error());
-    // Events make one more task look at all grants.
+    // With events configured, one more task looks at all grants.
     site.configure("[events]\ncommand = [\"true\"]\n");
     let serving = site.serve().await;
     let mut session = serving.log_in(&settings).await;
-    // The endpoint is down until it has been asked.
+    // The endpoint fails until the proxy has asked it.
     controls.wait_for(|stats| stats.refreshes >= 3).await;
     let soon = format!(
         "UPDATE grants SET revision = revision + 1, access_expires_at = unixepoch() + 600, \
@@ -121,7 +121,7 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
     let (code, log) = serving.stop().await;
     assert_eq!(code, 0);
     assert!(!log.contains("has a fault") && !log.contains("background task"), "{log}");
-    // What lies ahead was asked about at once, and has a right date now.
+    // Grants with dates in the future were refreshed at once, and now have correct dates.
     let (tokens, _) = site.tokens().await;
     let year = OffsetDateTime::now_utc().year().to_string();
     for grant in tokens {
@@ -130,7 +130,8 @@ async fn security_row_33_dates_of_any_year_in_the_store_stop_no_background_task(
     }
 }
 
-/// Revokes in a copy of the store, puts that in the store's place with `replace`, and looks what holds.
+/// Revokes in a copy of the store, puts the copy in the store's place with `replace`, and checks that the
+/// revocation holds.
 async fn a_replaced_store_counts(replace: impl AsyncFnOnce(&Site, &Path)) {
     let site = Site::new().await;
     let (alice, bob) = (site.authorize(ALICE).await, site.authorize(BOB).await);
@@ -165,7 +166,7 @@ async fn security_row_36_what_a_replaced_store_says_holds_within_seconds() {
 #[tokio::test]
 async fn security_row_36_the_log_of_the_old_store_is_not_taken_for_the_new_ones() {
     a_replaced_store_counts(async |site, copy| {
-        // The old log is not empty and lies beside the new database.
+        // The old write-ahead log is not empty and now lies beside the new database.
         assert!(std::fs::metadata(&side_files(site)[0]).unwrap().len() > 0);
         std::fs::rename(copy, store_of(site)).unwrap();
     })
@@ -182,7 +183,7 @@ async fn security_row_36_no_token_of_the_old_store_is_used_after_it_was_replaced
     for copy in copies {
         replace_store(&site, &copy);
         serving.logs("the new one is in use from now on").await;
-        // Each makes its own token under the same revision.
+        // Each database gets its own token at the same revision.
         assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 0);
         drop(serving.log_in(&alice).await);
         used.push(site.sandbox.controls().logins().last().unwrap().token.clone());

@@ -1,5 +1,5 @@
-//! What a connection holds before its login, whatever it sends: security row 38, with 500 connections of
-//! each kind against the real binary, as the kernel counts its memory.
+//! The memory of a connection before its login, whatever the client sends: security row 38, with 500
+//! connections of each kind against the real binary, as the kernel counts its memory.
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 mod common;
@@ -23,28 +23,28 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const COUNT: usize = 500;
 const MOST: f64 = 24.0;
-/// The longest command that is read.
+/// The longest command that the proxy reads.
 const LONGEST_COMMAND: usize = 8704;
-/// The most that is kept of a client's handshake.
+/// The most that the proxy keeps of a client's handshake.
 const LONGEST_HELLO: usize = 8192;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// A command without its end, in cleartext.
     Command(&'static str),
-    /// The same under TLS.
+    /// A command without its end, under TLS.
     CommandUnderTls(&'static SupportedProtocolVersion),
-    /// A hello in fragments of so many bytes, and its end is missing.
+    /// A hello without its end, in fragments of this many bytes.
     HelloInFragments(&'static str, usize),
-    /// One long record of a hello, and its end is missing.
+    /// A hello without its end, in one long record.
     HelloInOneRecord,
-    /// A handshake that stands still behind the hello.
+    /// A handshake that stops after the hello.
     HandshakeUnfinished(&'static SupportedProtocolVersion),
     /// A KeyUpdate without its end.
     KeyUpdate,
-    /// A hello behind the handshake, by which renegotiation begins, and its end is missing.
+    /// A renegotiation: a second hello after the handshake, without its end.
     Renegotiation,
-    /// A record of full size but for its last byte, behind the beginning of a command.
+    /// A record of full size without its last byte, after the beginning of a command.
     Record(&'static SupportedProtocolVersion, usize),
 }
 
@@ -65,7 +65,7 @@ async fn memory_of(kind: Kind) -> f64 {
     let site = Site::with_config(Sandbox::builder().user(ALICE), &format!("{limits}\n{first}{others}")).await;
     let settings = site.authorize(ALICE).await;
     let serving = site.serve().await;
-    // The first login, and the first of the kind, bring what all of them share.
+    // A first login, and a first connection of the kind, allocate the memory that all connections share.
     let mut first = serving.plain("none").await;
     first.line().await;
     assert!(first.command(&login(&settings)).await.is_ok());
@@ -80,7 +80,7 @@ async fn memory_of(kind: Kind) -> f64 {
     taken(serving.process(), address).await;
     let grown = serving.process().resident().saturating_sub(before);
     for connection in connections {
-        // The server's part of a handshake may be unread, but nothing else and no end.
+        // Only the server's part of a handshake may be unread, and the connection is open.
         let read = connection.try_read(&mut vec![0; 1 << 16]);
         let is_held = match (kind, &read) {
             (Kind::HandshakeUnfinished(_), Ok(count)) => *count > 500,
@@ -95,7 +95,7 @@ async fn memory_of(kind: Kind) -> f64 {
     grown as f64 / COUNT as f64
 }
 
-/// Until the process has read whatever came to `address`.
+/// Waits until the process has read everything sent to `address`.
 async fn taken(process: Process, address: SocketAddr) {
     let patience = Instant::now() + sandbox::PATIENCE;
     let port = format!(":{:04X}", address.port());
@@ -114,7 +114,8 @@ async fn taken(process: Process, address: SocketAddr) {
     }
 }
 
-/// One connection that has sent what its kind sends.
+/// A connection that has sent the bytes of its kind.
+#[allow(clippy::too_many_lines, reason = "a row a kind")]
 async fn connect(kind: Kind, address: SocketAddr, serving: &Serving) -> TcpStream {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     tcp.set_nodelay(true).unwrap();
@@ -129,12 +130,12 @@ async fn connect(kind: Kind, address: SocketAddr, serving: &Serving) -> TcpStrea
             if security == "starttls" {
                 start_tls(&mut tcp).await;
             }
-            // A ClientHello of 60,000 bytes, or so it says.
+            // A ClientHello that claims 60,000 bytes.
             let hello = [&[1, 0, 0xea, 0x60][..], &vec![0; LONGEST_HELLO]].concat();
             let mut sent = Vec::new();
             for fragment in hello.chunks(length) {
                 let record = [&[22, 3, 1][..], &(fragment.len() as u16).to_be_bytes(), fragment].concat();
-                // With the header of the next one it would be too much.
+                // The next record's header would exceed the limit.
                 if sent.len() + record.len() + 5 > LONGEST_HELLO {
                     break;
                 }
@@ -221,7 +222,7 @@ fn config(
     Arc::new(config)
 }
 
-/// A connection under TLS that was greeted, and its keys.
+/// A connection under TLS after the greeting, and its keys.
 async fn under_tls(
     tcp: TcpStream,
     serving: &Serving,
@@ -271,7 +272,7 @@ async fn security_row_38_unfinished_messages_and_records_after_the_handshake_hol
         .await;
 }
 
-/// A site whose first listener has `security`, and what its account logs in with.
+/// A site whose first listener has `security`, and its account's LOGIN command.
 async fn site(security: &str) -> (Site, Serving, String) {
     let listener = format!("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"{security}\"\n");
     let site = Site::with_config(Sandbox::builder().user(ALICE), &listener).await;
@@ -282,7 +283,7 @@ async fn site(security: &str) -> (Site, Serving, String) {
 
 const PIPELINED: usize = 20_000;
 
-/// A login, and everything at once behind it that a client may want to know.
+/// A login with many commands pipelined behind it.
 fn pipelined(login: &str) -> Vec<u8> {
     let mut all = format!("a {login}\r\n").into_bytes();
     (0..PIPELINED).for_each(|number| all.extend_from_slice(format!("n{number} NOOP\r\n").as_bytes()));
@@ -330,7 +331,7 @@ async fn security_row_38_whatever_is_pipelined_behind_a_login_waits_and_is_not_l
     }
 }
 
-/// What the server says until it closes, opened.
+/// The decrypted records that the server sends before it closes.
 async fn last_words(mut tcp: TcpStream, peer: &mut Peer) -> Vec<(u8, Vec<u8>)> {
     let mut said = Vec::new();
     let _ = tcp.read_to_end(&mut said).await;
@@ -348,7 +349,7 @@ async fn security_row_38_what_is_too_much_ends_the_connection_with_a_word() {
             for piece in vec![b'x'; before].chunks(1 << 12) {
                 tcp.write_all(&peer.seal(DATA, piece)).await.unwrap();
             }
-            // The header of a long record is enough, and of one that fits the whole is needed.
+            // The header of a long record is enough to refuse it. A record that fits must arrive whole.
             let record = peer.seal(DATA, &vec![b'x'; behind]);
             tcp.write_all(&record[..record.len().min(100)]).await.unwrap();
             let said = last_words(tcp, &mut peer).await;
@@ -356,7 +357,7 @@ async fn security_row_38_what_is_too_much_ends_the_connection_with_a_word() {
         }
     }
 
-    // A hello that would be too long is refused at the header of the record that makes it so.
+    // A too long hello is refused at the header of the record that exceeds the limit.
     let header = |length: u16| [&[22, 3, 1][..], &length.to_be_bytes()].concat();
     let fragment = [header(4000), vec![1, 0, 0x2e, 0xe0], vec![0; 3996]].concat();
     for hello in [header(LONGEST_HELLO as u16), [fragment, header(4200)].concat()] {

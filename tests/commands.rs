@@ -1,4 +1,4 @@
-//! The commands around a grant: refreshed, revoked, listed, checked, moved; and what they say to bad input.
+//! The commands for a grant: refresh, revoke, list, check, move; and their messages for bad input.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -23,6 +23,36 @@ async fn the_version_names_the_commit_where_it_is_known() {
         None => format!("imap-oauth-proxy {version}\n"),
     };
     assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_know_every_command() {
+    let site = Site::new().await;
+    let help = site.run(&["--help"]).await.out;
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let commands: Vec<&str> = list
+        .lines()
+        .take_while(|line| !line.is_empty())
+        // A description goes on in the next line, further in.
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().filter(|name| *name != "help"))
+        .collect();
+    assert!(commands.len() > 15, "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = site.run(&["completions", shell]).await;
+        assert!(ran.code == 0 && ran.err.is_empty(), "{shell}: {}", ran.err);
+        let unknown: Vec<_> = commands.iter().filter(|name| !ran.out.contains(**name)).collect();
+        assert!(unknown.is_empty(), "{shell} does not know {unknown:?}");
+    }
+    let pages = site.home.path().join("pages");
+    let ran = site.run(&["man", pages.to_str().unwrap()]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for command in commands {
+        let page = std::fs::read_to_string(pages.join(format!("imap-oauth-proxy-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let ran = site.run(&["man", pages.join("imap-oauth-proxy.1").to_str().unwrap()]).await;
+    assert!(ran.code == 1 && ran.err.contains("hint: name a directory that you may write to"), "{ran:?}");
 }
 
 #[tokio::test]
@@ -119,7 +149,7 @@ fn steps(ran: &Ran) -> Vec<(String, bool)> {
     steps.iter().map(step).collect()
 }
 
-/// The name of the one step that failed, which is the last.
+/// The name of the only failed step, which must be the last.
 fn failed(ran: &Ran) -> String {
     let steps = steps(ran);
     let (last, before) = steps.split_last().unwrap();
@@ -344,7 +374,7 @@ async fn bad_input_gets_one_clear_sentence() {
     }
 }
 
-/// Each file of `tests/configs/bad` begins with the line, key and words that its error must have.
+/// Each file of `tests/configs/bad` begins with the line, key and words that its error must contain.
 #[tokio::test]
 async fn bad_configurations_are_refused_with_file_line_key_and_hint_before_anything_is_bound() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! `config check`: everything that is wrong, at once, and everything that would stop `serve`.
+//! `config check` reports all errors at once, including everything that would stop `serve`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 

@@ -1,4 +1,4 @@
-//! Who consented, which step of a proof failed, and what a person sees of a provider's words.
+//! Who consented, which step of the proof failed, and how a provider's words are shown.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 const EVE: &str = "eve@example.com";
 
-/// A provider with Microsoft's habits, configured over Microsoft's preset.
+/// A provider of the vendor Microsoft, configured with Microsoft's preset.
 async fn microsoft() -> Site {
     let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).user(EVE)).await;
     let config = std::fs::read_to_string(&site.config).unwrap();
@@ -20,7 +20,7 @@ async fn microsoft() -> Site {
     site
 }
 
-/// The claims that the provider tells of a person.
+/// Sets the claims that the provider sends about a person.
 fn claim(site: &Site, claims: &serde_json::Value) {
     site.sandbox.controls().oauth(|oauth| oauth.claims = claims.as_object().unwrap().clone());
 }
@@ -41,13 +41,13 @@ async fn security_row_18_at_microsoft_an_email_claim_proves_nothing() {
     assert!(ran.err.contains(&format!("--owner {EVE}")), "{ran:?}");
     nothing_is_stored(&site).await;
 
-    // Where the claim stands alone, only the sign-in could prove it, and the mail server is out of reach.
+    // With only this claim the sign-in would have to prove the name, but the mail server cannot be reached.
     claim(&site, &json!({"email": ALICE, "preferred_username": null}));
     site.sandbox.controls().imap(|imap| imap.greeting = Greeting::Close);
     let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
     assert!(ran.code == 1 && ran.err.contains("nothing is stored"), "{ran:?}");
     nothing_is_stored(&site).await;
-    // With the sign-in tried, it is proven; and with the sign-in name known, it can wait.
+    // A sign-in proves the name; and with the sign-in name known, the proof can wait.
     site.sandbox.controls().imap(|imap| imap.greeting = Greeting::Normal);
     let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -75,7 +75,7 @@ fn detail(ran: &Ran, step: &str) -> String {
     found.unwrap_or_else(|| panic!("{step}: {ran:?}"))["detail"].as_str().unwrap().to_owned()
 }
 
-/// What `authorize` says of a mailbox that does not open, and what `check` says at `step`.
+/// Checks the words of `authorize` about a mailbox that does not open, and those of `check` at `step`.
 async fn both_say(site: &Site, step: &str, said: &[&str], not: &[&str]) {
     let authorized = site.authorize_with(&[BOB], Some(BOB)).await;
     assert_eq!(authorized.code, 1, "{authorized:?}");
@@ -91,7 +91,7 @@ async fn both_say(site: &Site, step: &str, said: &[&str], not: &[&str]) {
 async fn a_proof_that_fails_names_the_step_and_what_the_server_said() {
     let site = Site::new().await;
     site.authorize(ALICE).await;
-    // Nothing but a sign-in can prove it.
+    // Only a sign-in can prove the name.
     claim(&site, &json!({"email_verified": false}));
     let imap = |change: fn(&mut sandbox::ImapSwitches)| site.sandbox.controls().imap(change);
 

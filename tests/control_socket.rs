@@ -1,4 +1,5 @@
-//! The control socket: who may ask, what an asker can do to it, and what commands say where no `serve` answers.
+//! The control socket: who may use it, what a user can do to it, and the commands' messages when no `serve`
+//! answers.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-/// The sockets of a site, in order.
+/// The control sockets of a site, in order.
 fn sockets(site: &Site) -> Vec<PathBuf> {
     let mut paths: Vec<_> = std::fs::read_dir(site.state().join("control"))
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
@@ -25,7 +26,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// What is answered to these bytes, after which nothing more is sent.
+/// The answers to these bytes, after which the client sends no more.
 async fn answer(socket: &Path, bytes: &[u8]) -> Vec<Value> {
     let mut stream = UnixStream::connect(socket).await.unwrap();
     let _ = stream.write_all(bytes).await;
@@ -103,7 +104,7 @@ async fn security_row_47_the_socket_is_its_owners_alone() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // Another user, who meets no mode on the way: the kernel's word keeps them out.
+    // File modes do not stop this other user: the check of the peer's user id refuses the request.
     for path in [site.home.path(), &site.state(), socket.parent().unwrap()] {
         set_mode(path, 0o755);
     }
@@ -112,7 +113,7 @@ async fn security_row_47_the_socket_is_its_owners_alone() {
         s.sendall(b'{\"do\":\"reload\"}\\n')\nprint(s.recv(100))\n";
     let mut python = tokio::process::Command::new("python3");
     let asked = python.uid(65534).gid(65534).args(["-c", script]).arg(socket).output().await.unwrap();
-    // Closed before its request is read, or after.
+    // The connection may be closed before the request is read, or after.
     let got = String::from_utf8_lossy(&asked.stdout);
     assert!(["", "b''"].contains(&got.trim()), "{asked:?}");
     serving.logs("the user 65534 may not use the control socket").await;
@@ -157,7 +158,7 @@ async fn garbage_gets_one_error_and_disturbs_nobody() {
         assert!(replies[0]["failed"].as_str().unwrap().starts_with("not a request"), "{shown}: {replies:?}");
         assert!(replies[1].get("end").is_some());
     }
-    // Cut off in the middle.
+    // Disconnects, before and in the middle of a request.
     drop(UnixStream::connect(socket).await.unwrap());
     let mut half = UnixStream::connect(socket).await.unwrap();
     half.write_all(b"{\"do\":").await.unwrap();
@@ -172,7 +173,7 @@ async fn slow_peers_lose_their_answer_and_hold_up_nobody_for_long() {
     let site = Site::new().await;
     let serving = site.serve().await;
     let socket = &sockets(&site)[0];
-    // As many as are answered at once.
+    // As many connections as are served at once.
     let mut silent = Vec::new();
     for _ in 0..16 {
         silent.push(UnixStream::connect(socket).await.unwrap());

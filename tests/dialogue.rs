@@ -44,7 +44,7 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
         sasl_ir: None,
     };
 
-    // A mail program that speaks before the greeting, and pipelines behind its login.
+    // The client speaks before the greeting, and pipelines behind its login.
     program.say("x]1 LOGIN alice {10+}\r\nlocal-pass\r\na2 SELECT INBOX\r\n").await;
     let mut imap = dialogue();
     assert_eq!(login(&mut imap, &mut client).await, ("alice".into(), "local-pass".into()));
@@ -199,7 +199,7 @@ fn what_providers_say_in_a_session_has_a_cause_and_a_remedy() {
     assert!(imap::advice_on(b"* 3 EXISTS\r\n").is_none());
 }
 
-/// Everything that `lines` makes the proxy say, and how it ends.
+/// The proxy's answers to `lines`, and how the dialogue ends.
 async fn ends(limits: Limits, lines: &str) -> (String, DialogueEnd) {
     let (mut program, mut client) = Peer::new();
     program.say(lines).await;

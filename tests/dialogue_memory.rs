@@ -1,8 +1,8 @@
-//! Security row 12: once a login is dropped, no copy of its password is left in the process, nor of the token that a
-//! provider was sent.
+//! Security row 12: after a login is dropped, the process holds no copy of its password, nor of the token
+//! sent to a provider.
 //!
-//! The process reads its own memory and looks for the secret, which the test itself keeps only
-//! masked. A test binary of its own, so that nothing else runs meanwhile.
+//! The process searches its own memory for the secret, which the test itself keeps only masked. This is a
+//! test binary of its own, so that no other test runs meanwhile.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -22,7 +22,7 @@ const MASK: u8 = 0x55;
 
 #[test]
 fn security_row_12_no_copy_of_a_password_lingers() {
-    // Found while it lives, or the search proves nothing.
+    // The search must find the living copy, or it proves nothing.
     let secret = Masked::new();
     let kept = secret.reveal();
     assert!(secret.is_in_memory());
@@ -40,7 +40,7 @@ fn security_row_12_no_copy_of_a_password_lingers() {
     sign_in();
 }
 
-/// Logs in with a fresh password, drops everything, and searches.
+/// Logs in with a new password, drops everything, and searches.
 fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
     let secret = Masked::new();
     {
@@ -50,7 +50,8 @@ fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
     assert!(!secret.is_in_memory(), "{form}");
 }
 
-/// The same through a SASL message, which begins with `before`: neither the password nor its base64 stays.
+/// Like [`log_in`], with a SASL message that begins with `before`: neither the password nor its base64 may
+/// remain.
 fn log_in_base64<D: ClientDialogue>(command: &[u8], before: &[u8], piece: usize) {
     let secret = Masked::new();
     let encoded = {
@@ -62,7 +63,7 @@ fn log_in_base64<D: ClientDialogue>(command: &[u8], before: &[u8], piece: usize)
     assert!(!encoded.is_in_memory(), "{}", command.escape_ascii());
 }
 
-/// Signs in at a submission server: neither the token nor its base64 stays.
+/// Signs in at a submission server: neither the token nor its base64 may remain.
 fn sign_in() {
     let secret = Masked::new();
     let encoded = {
@@ -91,7 +92,7 @@ fn sign_in() {
     assert!(!encoded.is_in_memory());
 }
 
-/// Everything in one allocation, which is wiped.
+/// All pieces in one allocation, which is wiped.
 fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let mut all = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| all.extend_from_slice(part));
@@ -104,7 +105,7 @@ fn base64(message: &[u8]) -> Zeroizing<Vec<u8>> {
     encoded
 }
 
-/// Plays a client that says `line`; the number of logins that came of it.
+/// Plays a client that sends `line`; returns the number of logins.
 fn play<D: ClientDialogue>(line: &[u8], piece: usize) -> usize {
     let mut dialogue = D::new(Channel::Tls, Limits::default());
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
@@ -118,12 +119,12 @@ fn play<D: ClientDialogue>(line: &[u8], piece: usize) -> usize {
     logins
 }
 
-/// 32 bytes that are nowhere in plain.
+/// 32 bytes that are stored only masked.
 struct Masked([u8; 32]);
 
 impl Masked {
     fn new() -> Self {
-        // Letters, so that every form of login can hold it.
+        // Letters, so that every form of login can contain it.
         Self(random_bytes::<32>().map(|byte| (b'a' + byte % 26) ^ MASK))
     }
 

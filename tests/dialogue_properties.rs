@@ -1,19 +1,20 @@
-//! Property tests of all dialogues: security rows 1, 2, 4, 6 and 7 for inputs that nobody thought of.
+//! Property tests of all dialogues: security rows 1, 2, 4, 6 and 7 for random inputs.
 //!
-//! The inputs are made of pieces that mail programs and providers say, so that they get deep, and of
-//! arbitrary bytes, so that they go wrong there.
+//! The inputs mix pieces of real dialogues, which lead deep into a dialogue, with arbitrary bytes, which
+//! cause errors there.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod invariants;
 
+use imap_oauth_proxy::protocol::pop3::Pop3;
 use imap_oauth_proxy::protocol::submission::Submission;
 use imap_oauth_proxy::protocol::{Code, Denial, Protocol as _};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use invariants::{imap, submission};
+use invariants::{imap, pop3, submission};
 
 #[rustfmt::skip]
 const IMAP_CLIENT: &[&[u8]] = &[
@@ -61,14 +62,35 @@ const SUBMISSION_PROVIDER: &[&[u8]] = &[
     b"220 2.0.0 Ready to start TLS\r\n", b"503 5.5.1 no\r\n", b"250", b"hello", b" ", b"-", b"\r\n", b"\n", b"\0", b"\xff",
 ];
 
-/// Two bytes of choices, and what is said.
+#[rustfmt::skip]
+const FETCHER: &[&[u8]] = &[
+    b"CAPA\r\n", b"capa\r\n", b"USER alice\r\n", b"USER recent:alice\r\n", b"USER", b"user  alice \r\n", b"PASS pw\r\n",
+    b"PASS two words \r\n", b"PASS pwx\r\n", b"PASS pwxy\r\n", b"PASS\r\n", b"PASS ", b"AUTH\r\n", b"AUTH PLAIN AGFsaWNlAHB3\r\n",
+    b"AUTH PLAIN\r\n", b"auth plain AGFsaWNlAHB3eA==\r\n", b"AUTH PLAIN AGFsaWNlAHB3eHg=\r\n", b"AUTH LOGIN\r\n", b"AUTH LOGIN =\r\n",
+    b"AUTH ", b"PLAIN", b"YWxpY2U=\r\n", b"cHc=\r\n", b"=\r\n", b"*\r\n", b"AUTH CRAM-MD5\r\n", b"APOP alice c4c9334b\r\n",
+    b"STLS\r\n", b"STLS now\r\n", b"NOOP\r\n", b"STAT\r\n", b"RETR 1\r\n", b"DELE 1\r\n", b"UTF8\r\n", b"LANG\r\n", b"QUIT\r\n",
+    b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b" ", b"\t", b"\r\n", b"\n", b"\r", b"\0", b"\xc3\xa9", b"\xe9", b".\r\n", b"recent:",
+];
+
+#[rustfmt::skip]
+const POP3_PROVIDER: &[&[u8]] = &[
+    b"+OK ready\r\n", b"+OK\n", b"-ERR\r\n", b"-ERR no\r\n", b"SASL PLAIN XOAUTH2\r\n", b"sasl oauthbearer xoauth2\r\n", b"SASL\r\n",
+    b"SASL \x1b[2J\0 NTLM\r\n", b"TOP\r\n", b"STLS\r\n", b".\r\n", b".\n", b"..\r\n", b"+ \r\n", b"+\n", b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n",
+    b"-ERR [AUTH] Username and password not accepted.\r\n", b"-ERR [AUTH] Web login required: https://x.example/\x1b\r\n",
+    b"-ERR Authentication failure: unknown user name or bad password.\r\n", b"-ERR Protocol error. Connection is closed. 10\r\n",
+    b"-ERR [SYS/TEMP] later\r\n", b"-ERR [SYS/PERM] no\r\n", b"-ERR [IN-USE] locked\r\n", b"-ERR [LOGIN-DELAY] wait\r\n",
+    b"-ERR [\r\n", b"-ERR []\r\n", b"-ERR Request is throttled. Suggested Backoff Time: 5 milliseconds\r\n", b"+OKAY\r\n",
+    b"* OK IMAP\r\n", b"220 x\r\n", b"+OK", b"-ERR ", b"hello", b" ", b"\r\n", b"\n", b"\0", b"\xff",
+];
+
+/// Two bytes of choices, then the input.
 fn input(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         12 => select(pieces).prop_map(<[u8]>::to_vec),
         1 => vec(any::<u8>(), 0..80),
     ];
     (any::<u8>(), any::<u8>(), vec(piece, 0..24)).prop_map(|(mode, cut, pieces)| {
-        // Every size of a cut, small ones more often than not.
+        // Every size of a piece, small sizes more often.
         let cut = if cut < 128 { cut % 8 } else { cut };
         [vec![mode, cut], pieces.concat()].concat()
     })
@@ -91,7 +113,7 @@ proptest! {
     #[test]
     fn security_rows_1_2_4_9_provider_verdicts_do_not_depend_on_cuts(input in input(IMAP_PROVIDER)) {
         imap::provider(&input);
-        // A greeting in front, because few inputs begin with one.
+        // Starts with a greeting, because few random inputs do.
         let (choices, said) = input.split_at(2);
         imap::provider(&[choices, b"* OK hello\r\n", said].concat());
     }
@@ -104,11 +126,34 @@ proptest! {
     #[test]
     fn security_rows_1_2_4_9_submission_verdicts_do_not_depend_on_cuts(input in input(SUBMISSION_PROVIDER)) {
         submission::provider(&input);
-        // Begun as it should be, because few inputs get past that.
+        // Starts correctly, because few random inputs get past this part.
         let (choices, said) = input.split_at(2);
         let begun = b"220 x\r\n250-x\r\n250-STARTTLS\r\n250 AUTH XOAUTH2 OAUTHBEARER\r\n";
         submission::provider(&[choices, begun, said].concat());
         submission::provider(&[choices, begun, b"334 \r\n", said].concat());
+    }
+
+    #[test]
+    fn security_rows_2_4_6_7_42_pop3_answers_do_not_depend_on_cuts(input in input(FETCHER)) {
+        pop3::client(&input);
+    }
+
+    #[test]
+    fn security_rows_1_2_4_9_pop3_verdicts_do_not_depend_on_cuts(input in input(POP3_PROVIDER)) {
+        pop3::provider(&input);
+        // Begun as it should be, because few inputs get past that.
+        let (choices, said) = input.split_at(2);
+        let begun = b"+OK x\r\n+OK\r\nSASL XOAUTH2 OAUTHBEARER\r\n.\r\n";
+        pop3::provider(&[choices, begun, said].concat());
+        pop3::provider(&[choices, begun, b"+ \r\n", said].concat());
+    }
+
+    #[test]
+    fn security_row_4_what_a_denial_says_stays_within_one_line(text in "(?s).{0,1500}", at in 0..4_usize) {
+        let code = [Code::PrivacyRequired, Code::Limit, Code::InUse, Code::ContactAdmin][at];
+        let said = Pop3::turn_away(&Denial::new(code, text));
+        pop3::check_answers(&said);
+        prop_assert_eq!(said.iter().filter(|&&byte| byte == b'\n').count(), 1);
     }
 
     #[test]
@@ -135,7 +180,7 @@ proptest! {
     }
 }
 
-/// Sessions of both sides with everything in them.
+/// Sessions of both sides with all commands.
 #[test]
 fn security_row_2_every_split_gives_the_same() {
     let program = b"a1 ID (\"name\" {4}\r\nmutt)\r\na2 LOGIN {5+}\r\nalice {3}\r\na\r\n\r\n\
@@ -150,7 +195,7 @@ fn security_row_2_every_split_gives_the_same() {
     }
 }
 
-/// A sender that says everything, is refused twice, and gets in; then its mail, which is the relay's.
+/// A sender that uses all commands, is refused twice, and logs in; then mail, which the relay handles.
 #[test]
 fn security_row_2_every_split_of_a_sender_gives_the_same() {
     let sender = b"EHLO scanner.corp.example\r\nMAIL FROM:<a@corp.example>\r\nNOOP\nHELP\r\nVRFY x\r\nAUTH CRAM-MD5\r\n\
@@ -163,13 +208,13 @@ fn security_row_2_every_split_of_a_sender_gives_the_same() {
     submission::client_at_every_cut(1, upgrade);
 }
 
-/// Good sign-ins and refused ones, in the words of Gmail and of Exchange.
+/// Successful and refused sign-ins, in the words of Gmail and of Exchange.
 #[test]
 fn security_row_2_every_split_of_a_submission_server_gives_the_same() {
     const GREETED: &str = "220-x\r\n220 x ESMTP\r\n";
     const EHLO: &str = "250-x at your service\r\n250-SIZE 35882577\r\n250-AUTH LOGIN XOAUTH2 OAUTHBEARER\r\n250 SMTPUTF8\r\n";
     const CHALLENGED: &str = "334 \r\n334 eyJzdGF0dXMiOiI0MDAifQ==\r\n535-5.7.8 Username and Password not accepted.\r\n535 5.7.8  https://x.example/ y - gsmtp\r\n";
-    // What happens, and what happens where there is a second name to try.
+    // The outcomes with one name, and with a second name to try.
     let cases = [
         ("334 \r\n235-2.7.0 Accepted\r\n235 2.7.0 in\r\n421 4.3.2 bye\r\n250", ["accepted 235-"; 2]),
         ("334 \r\n334 eyJzdGF0dXMiOiI0MDAifQ==\r\n", [""; 2]),
@@ -199,11 +244,56 @@ fn security_row_2_every_split_of_a_submission_server_gives_the_same() {
     assert_eq!(submission::provider_at_every_cut(32, starttls), "starttls");
 }
 
+/// A client that says everything, is refused twice, and gets in; then its mail, which is the relay's.
+#[test]
+fn security_row_2_every_split_of_a_pop3_client_gives_the_same() {
+    let client = b"CAPA\r\nSTAT\r\nAUTH\r\nAPOP a b\r\nPASS pw\r\nUSER alice\r\nPASS pwx\nAUTH CRAM-MD5\r\nAUTH PLAIN\r\n*\r\n\
+        AUTH PLAIN ====\r\nauth plain AGFsaWNlAHB3eHg=\r\nUSER recent:alice\r\nPASS pw\r\nSTAT\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n";
+    for mode in [0, 1, 2, 0x40, 0x80, 0xc1] {
+        pop3::client_at_every_cut(mode, client);
+    }
+    let upgrade =
+        b"CAPA\r\nUSER alice\r\nAUTH PLAIN AGFsaWNlAHB3\r\nSTLS now\r\nSTLS\r\nUSER evil\r\nPASS evil\r\n";
+    pop3::client_at_every_cut(1, upgrade);
+}
+
+/// Good sign-ins and refused ones, in the words of Gmail and of Exchange.
+#[test]
+fn security_row_2_every_split_of_a_pop3_server_gives_the_same() {
+    const CAPA: &str = "+OK Capability list follows\r\nTOP\r\nSASL PLAIN XOAUTH2 OAUTHBEARER\r\n.\r\n";
+    let cases = [
+        ("+ \r\n+OK Welcome.\r\n-ERR [SYS/TEMP] bye\r\n+O", "accepted +OK Welcome."),
+        ("+ \r\n+ eyJzdGF0dXMiOiI0MDAifQ==\r\n", ""),
+        ("+ \r\n+ eyJzdGF0dXMiOiI0MDAifQ==\r\n-ERR [AUTH] no\r\n", "the provider refused the access token"),
+        (
+            "+\r\n-ERR Authentication failure: unknown user name or bad password.\r\n",
+            "the provider refused the access token",
+        ),
+        ("+\r\n-ERR Protocol error. Connection is closed. 10\r\n", "the provider is not available"),
+        ("-ERR [AUTH] Unsupported authentication mechanism.\r\n", "the provider does not open"),
+        ("+OK come in\r\n", "the provider's server does not speak"),
+        ("+ \r\n-ERR [IN-USE] locked\r\n", "the provider allows no more"),
+        ("hello\r\n", "the provider's server does not speak"),
+    ];
+    for mode in [0, 1, 2, 4, 7] {
+        let begun = [if mode & 1 == 0 { "+OK ready\r\n" } else { "" }, CAPA].concat();
+        for (script, happens) in cases {
+            let happened = pop3::provider_at_every_cut(mode, [&begun, script].concat().as_bytes());
+            let fits = happened.starts_with(happens) && happened.is_empty() == happens.is_empty();
+            assert!(fits, "{mode}, {script:?}: {happened:?}");
+        }
+    }
+    let turned_away = pop3::provider_at_every_cut(0, b"-ERR [SYS/TEMP] Too busy\r\n");
+    assert!(turned_away.starts_with("the provider is not available"), "{turned_away}");
+    assert_eq!(pop3::provider_at_every_cut(32, b"+OK ready\r\n+OK Begin\r\n+OK injected\r\n"), "starttls");
+}
+
 #[test]
 fn tokens_of_every_length_go_up_in_two_steps() {
     for length in [1, 400, 512, 1024, 4096, 8089] {
         for mode in [0, 2] {
             submission::two_steps(&"t".repeat(length), mode);
+            pop3::two_steps(&"t".repeat(length), mode);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Scopes by door: what is asked for, what a refresh names, and what a grant that lacks a door's scope still opens.
+//! Scopes by door: which scopes are requested, which a refresh names, and which doors a grant without a
+//! door's scope still opens.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 const IMAP: &str = "https://outlook.office.com/IMAP.AccessAsUser.All";
 
-/// A provider with Microsoft's habits that reads and sends.
+/// A provider of the vendor Microsoft that reads and sends.
 async fn microsoft() -> Site {
     let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).user(BOB).submission();
     let site = Site::with(provider).await;
@@ -19,7 +20,7 @@ async fn microsoft() -> Site {
     site
 }
 
-/// One that only reads, configured over Microsoft's preset with these scopes.
+/// A provider that only reads, configured with Microsoft's preset and these scopes.
 async fn of_before(scopes: &[&str]) -> Site {
     let site = Site::with(Sandbox::builder().flavour(Flavour::Exchange).user(ALICE)).await;
     site.sandbox.controls().oauth(|oauth| oauth.refuse_unconsented = true);
@@ -38,7 +39,7 @@ fn set_scopes(site: &Site, scopes: Option<&[&str]>) {
     std::fs::write(&site.config, lines.join("\n") + "\n").unwrap();
 }
 
-/// What the refreshes named, word for word.
+/// The scopes that each refresh named, in order.
 fn named(site: &Site) -> Vec<Vec<String>> {
     let requests = site.sandbox.controls().token_requests();
     let refreshes = requests.iter().filter(|request| request.field("grant_type") == Some("refresh_token"));
@@ -46,16 +47,16 @@ fn named(site: &Site) -> Vec<Vec<String>> {
     refreshes.map(|request| words(request.field("scope").unwrap_or_default())).collect()
 }
 
-/// A provider that refuses the whole refresh where it names a scope that nobody consented to (AADSTS65001).
+/// The provider refuses a refresh that names a scope without consent (AADSTS65001).
 #[tokio::test]
 async fn a_grant_of_before_the_doors_is_refreshed_with_the_scopes_that_it_holds() {
     let other_name = "https://outlook.office365.com/IMAP.AccessAsUser.All";
     let identity = ["openid", "profile", "email", "offline_access"];
     let before = |mail: &'static str| -> Vec<&str> { [mail].into_iter().chain(identity).collect() };
     for (before, after) in [
-        // The preset's, which have moved.
+        // The preset's scopes, which have changed since.
         (before(IMAP), None),
-        // A list of the user's own goes on counting, as it is spelt.
+        // The user's own list stays in force, in its spelling.
         (before(IMAP), Some(before(IMAP))),
         (before(other_name), Some(before(other_name))),
     ] {

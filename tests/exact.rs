@@ -1,5 +1,5 @@
-//! Exactness: not a byte lost, doubled or shifted between mail program and provider, however the network
-//! cuts them, however much it is, and however a session ends. All through the real binary.
+//! Exactness: not a byte is lost, repeated or shifted between mail program and provider, whatever the
+//! segments, the amount, and the end of a session. All tests run the real binary.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -21,13 +21,13 @@ use tokio::task::JoinSet;
 
 const CLEARTEXT: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
 const BOTH: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n\n[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
-/// At once; each has a handshake at the provider.
+/// Concurrent sessions; each has a handshake at the provider.
 const ABREAST: usize = 16;
 const MIB: u64 = 1 << 20;
-/// What the proxy gives a busy session when it stops.
+/// The time that the proxy gives a busy session when it stops.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 
-/// 64 MiB; a gigabyte where `FRONT_LITERAL_MIB=1024` asks for it.
+/// 64 MiB; a gigabyte with `FRONT_LITERAL_MIB=1024`.
 fn literal_octets() -> u64 {
     let mib = std::env::var("FRONT_LITERAL_MIB").ok().and_then(|text| text.parse().ok());
     mib.unwrap_or(64) * MIB
@@ -74,12 +74,12 @@ async fn conversation(serving: &Serving, pieces: &[&[u8]]) -> String {
     talk(serving.plain("none").await, pieces).await
 }
 
-/// Says `pieces` in segments of their own, and returns all that comes back.
+/// Sends `pieces` in separate segments, and returns everything received.
 async fn talk(mut client: Plain, pieces: &[&[u8]]) -> String {
     client.line().await;
     for piece in pieces {
         client.send(piece).await;
-        // The other side gets to see this one by itself, mostly.
+        // Usually lets the other side read this piece alone.
         tokio::task::yield_now().await;
     }
     client.rest().await
@@ -94,7 +94,7 @@ async fn security_row_2_an_ok_with_data_behind_it_split_at_every_byte() {
     let serving = site.serve().await;
     let expected = LINES.join("\r\n").replace("{tag}", "x.1") + "\r\n";
     for cut in 1..=expected.len() {
-        // A record boundary behind each `cut` octets, the first one at `cut`; the last ones in tiny segments too.
+        // A record boundary after each `cut` octets, some of them in segments of one octet.
         site.sandbox.controls().imap(|switches| {
             switches.record = cut;
             switches.segment = if cut % 16 == 0 { 1 } else { 0 };
@@ -148,7 +148,7 @@ async fn security_row_2_a_submission_servers_replies_split_at_every_byte() {
     let serving = site.serve().await;
     let said = [&hello(&settings), "NOOP\r\nHELP\r\nQUIT\r\n"].concat();
     let expected = codes(&conversation(&serving, &[said.as_bytes()]).await);
-    // As long as the longest thing that the server says at once.
+    // Up to the length of the server's longest reply.
     for piece in 1..=250 {
         site.sandbox.controls().submission(|submission| submission.piece = piece);
         let heard = conversation(&serving, &[said.as_bytes()]).await;
@@ -157,7 +157,7 @@ async fn security_row_2_a_submission_servers_replies_split_at_every_byte() {
     site.sandbox.assert_no_violations();
 }
 
-/// A site where Alice can send, over a listener in cleartext; and her settings.
+/// A site where Alice can send over a cleartext listener, and her settings.
 async fn sending() -> (Site, Value) {
     let listener = CLEARTEXT.replace("[[listeners]]", "[[listeners]]\nprotocol = \"submission\"");
     let site = Site::with_config(Sandbox::builder().user(ALICE).submission(), &listener).await;
@@ -165,13 +165,13 @@ async fn sending() -> (Site, Value) {
     (site, settings)
 }
 
-/// EHLO and AUTH with `settings`.
+/// The lines of EHLO and AUTH with `settings`.
 fn hello(settings: &Value) -> String {
     let password = settings["password"].as_str().unwrap();
     format!("EHLO x\r\nAUTH PLAIN {}\r\n", STANDARD.encode(format!("\0{ALICE}\0{password}")))
 }
 
-/// The code and the mark of each line: the texts of a provider hold the time.
+/// The code and the mark of each line, without the text, because a provider's text contains the time.
 fn codes(heard: &str) -> Vec<String> {
     heard.lines().map(|line| line.chars().take(4).collect()).collect()
 }
@@ -236,7 +236,7 @@ async fn a_slow_reader_costs_no_cpu_and_holds_the_fast_writer_back() {
     client.send(format!("f FETCH {last} BODY.PEEK[TEXT]\r\n")).await;
     client.line().await;
 
-    // The kernel's buffers fill first; then nothing moves, and nobody spins.
+    // The kernel's buffers fill first; then nothing moves, and the proxy must use no CPU.
     let mut spent = serving.process().cpu_of_a_second().await;
     for _ in 0..10 {
         if spent.as_millis() <= 20 {
@@ -269,7 +269,7 @@ async fn a_client_that_has_closed_its_direction_still_gets_its_answer() {
     assert_whole_answer(&mut client, 8 * MIB).await;
     assert!(client.is_closed().await);
 
-    // The same without TLS, where closing is a FIN alone.
+    // Without TLS the end is only a FIN.
     let mut client = serving.plain("none").await;
     client.line().await;
     assert!(client.command(&login(&settings)).await.is_ok());
@@ -357,7 +357,7 @@ async fn sigterm_lets_a_busy_session_finish_its_literal_first() {
     assert_eq!(serving.stop_waited().await, 0);
 }
 
-/// Thunderbird compresses, and each restart used to take all of the patience that a busy session gets.
+/// Thunderbird compresses. A restart used to wait the full patience of a busy session for it.
 #[tokio::test]
 async fn sigterm_ends_a_compressed_session_that_waits_at_once_and_without_a_word() {
     let site = Site::new().await;
@@ -382,7 +382,7 @@ async fn sigterm_ends_a_compressed_session_that_waits_at_once_and_without_a_word
     assert!(begin.elapsed() < DRAIN_PATIENCE, "{:?}", begin.elapsed());
 }
 
-// What passes because nobody looks.
+// Extensions that the proxy relays without knowing them.
 
 #[tokio::test]
 async fn idle_and_enable_pass() {
@@ -414,7 +414,7 @@ async fn compress_deflate_passes() {
     assert_eq!(site.sandbox.controls().stats().compressed, 1);
 }
 
-/// Sends the first compressed bytes of a session, and returns what came back, up to the line with `last`.
+/// Sends a session's first compressed bytes, and returns the answer up to the line with `last`.
 async fn compressed(client: &mut Client, commands: &str, last: &str) -> String {
     let mut deflate = DeflateEncoder::new(Vec::new(), Compression::fast());
     deflate.write_all(commands.as_bytes()).unwrap();

@@ -1,5 +1,5 @@
-//! The front door: every way in, what strangers meet there, and what a mail program is told when the
-//! provider behind it misbehaves. All through the real binary.
+//! Listeners: every way to connect, the answers to strangers, and a mail program's answers when the provider
+//! misbehaves. All tests run the real binary.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -141,7 +141,7 @@ async fn a_client_with_the_wrong_setting_gets_a_quick_end_and_the_log_a_plain_se
 
 #[tokio::test]
 async fn a_client_that_waits_for_a_greeting_in_cleartext_is_told_before_long() {
-    // Fifteen seconds, or the whole of a shorter login.
+    // The limit is fifteen seconds, or `login_seconds` if that is shorter.
     let site = Site::with_config(Sandbox::builder(), "[limits]\nlogin_seconds = 5\n").await;
     let mut serving = site.serve().await;
     let mut client = serving.plain("tls").await;
@@ -157,7 +157,7 @@ async fn after_logout_the_end_is_orderly() {
     let mut client = serving.client().await;
     client.send("a LOGOUT\r\nb NOOP\r\n").await;
     assert!(client.answer("a").await.is_ok());
-    // close_notify, not a reset, although bytes of ours were never looked at.
+    // The end is close_notify, not a reset, although the server left bytes unread.
     assert_eq!(client.next_line().await, None);
 }
 
@@ -193,7 +193,7 @@ async fn every_way_in_leads_to_the_mailbox() {
     }
 }
 
-// What strangers say.
+// Strangers' input.
 
 #[tokio::test]
 async fn security_row_1_nothing_up_to_the_end_of_the_login_reaches_the_provider() {
@@ -212,7 +212,8 @@ async fn security_row_1_nothing_up_to_the_end_of_the_login_reaches_the_provider(
     client.send(format!("e {}\r\nf NOOP\r\n", login(&settings))).await;
     assert!(client.answer("e").await.is_ok());
     assert!(client.answer("f").await.is_ok());
-    // Strict, the sandbox takes CAPABILITY and AUTHENTICATE alone, and nothing behind that before its OK.
+    // In strict mode the sandbox accepts only CAPABILITY and AUTHENTICATE, and no bytes behind them before
+    // its OK.
     site.sandbox.assert_no_violations();
 }
 
@@ -254,7 +255,8 @@ async fn security_row_3_a_provider_that_stalls_at_any_step_still_means_a_tagged_
     assert!(token.contains("sign-in service did not answer in time"), "{token}");
 }
 
-/// What a login is told where the provider stalls so. `without_tls`: it accepts TCP and that is all.
+/// The answer to a login when the provider stalls in this way. `without_tls`: it accepts TCP and sends
+/// nothing.
 async fn stalled(how: impl FnOnce(&Site), without_tls: bool) -> String {
     let site = Site::with_config(Sandbox::builder(), "[limits]\nlogin_seconds = 8\n").await;
     let settings = site.authorize(ALICE).await;
@@ -378,7 +380,7 @@ async fn security_row_3_the_challenge_stays_here_and_the_client_gets_one_tagged_
         let answer = client.command(&login(&settings)).await;
         assert!(answer.tagged.starts_with("NO [") && answer.untagged.is_empty(), "{answer:?}");
         assert!(client.command("NOOP").await.is_ok());
-        // The sandbox ends a session whose challenge is not answered as its mechanism demands.
+        // The sandbox ends a session that does not answer a challenge as its mechanism requires.
         site.sandbox.assert_no_violations();
     }
 }
@@ -426,7 +428,7 @@ async fn authenticated_but_not_connected_is_told_while_the_session_goes_on() {
     assert!(select.tagged.contains("User is authenticated but not connected"), "{select:?}");
     serving.logs("does not open the mailbox; check the mailbox name").await;
     assert!(last_error(&site).await.contains("check the mailbox name"));
-    // A login that succeeds heals it.
+    // A successful login clears the trouble.
     serving.log_in(&settings).await;
     assert_eq!(last_error(&site).await, "");
 }

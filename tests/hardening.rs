@@ -1,4 +1,5 @@
-//! What other programs of the same user can learn of a process of ours, and of the programs that it starts.
+//! What other programs of the same user can learn about our processes, and about the programs that they
+//! start.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -14,10 +15,10 @@ use sandbox::{PATIENCE, Sandbox};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// Debian's `nobody`, as good as any user that is not root.
+/// Debian's `nobody`, in place of any user but root.
 const NOBODY: u32 = 65_534;
 
-/// A place where a process of a user other than root can run the binary; what belongs to root tells nothing.
+/// A directory where a user other than root can run the binary. A process of root would prove nothing.
 struct Guest {
     home: TempDir,
     as_root: bool,
@@ -29,7 +30,7 @@ impl Guest {
         let home = tempfile::tempdir().unwrap();
         let binary = home.path().join("imap-oauth-proxy");
         std::fs::copy(env!("CARGO_BIN_EXE_imap-oauth-proxy"), &binary).unwrap();
-        // A program that its user may not read is not dumpable anyway.
+        // A program without read permission for its user is never dumpable, so make it readable.
         for path in [home.path(), &binary] {
             std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
         }
@@ -39,7 +40,7 @@ impl Guest {
         Self { home, as_root }
     }
 
-    /// A pipe that is never written to: a process that reads it waits for ever.
+    /// A pipe without a writer: a process that reads it waits forever.
     fn silent_file(&self) -> PathBuf {
         let pipe = self.home.path().join("config.toml");
         let made = std::process::Command::new("mkfifo").args(["-m", "666"]).arg(&pipe).status();
@@ -98,11 +99,11 @@ async fn security_row_39_no_command_leaves_a_core_dump_or_can_be_traced() {
         "config check",
     ];
     for words in commands {
-        // It waits for its configuration, before which it has read nothing that is secret.
+        // The process waits for its configuration, and has read no secret yet.
         let mut child = guest.start(&config, words);
         let process = PathBuf::from(format!("/proc/{}", child.id().unwrap()));
         let patience = Instant::now() + PATIENCE;
-        // What the kernel shows of a process that cannot be traced belongs to root, whatever its user.
+        // For a process that forbids tracing, the kernel shows its files as root's, whatever its user.
         let owner = || std::fs::metadata(process.join("mem")).unwrap().uid();
         let is_ours =
             || std::fs::read_link(process.join("exe")).map_or(true, |exe| exe.ends_with("imap-oauth-proxy"));
@@ -116,7 +117,7 @@ async fn security_row_39_no_command_leaves_a_core_dump_or_can_be_traced() {
     }
 }
 
-/// The hard limit of a process on the size of core dumps.
+/// The process's hard limit on the size of core dumps.
 fn core_limit(process: &Path) -> String {
     let limits = std::fs::read_to_string(process.join("limits")).unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What watchers ask over HTTP.
+//! The HTTP endpoints for monitoring.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -14,7 +14,7 @@ fn address(serving: &Serving) -> String {
     serving.ready["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned()
 }
 
-/// The whole answer to these bytes.
+/// The whole answer to this request.
 async fn ask(serving: &Serving, request: &str) -> String {
     let mut stream = TcpStream::connect(address(serving)).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_process_that_is_up_says_so_and_a_login_that_cannot_succeed_shows() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert_eq!(body(&answer).lines().count(), 1, "{answer}");
     }
-    // The database goes.
+    // Moves the database away.
     let store = site.state().join("store.sqlite");
     std::fs::rename(&store, site.home.path().join("away")).unwrap();
     let unready = within("/readyz to tell", async {

@@ -284,16 +284,11 @@ fn security_row_34_names_of_another_program_are_judged_like_typed_ones() {
 }
 
 #[test]
-fn pop3_moves_where_this_version_speaks_it() {
-    let config = std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/emailproxy/wide.config"),
-    );
-    let pop = "[POP-1995]\nserver_address = outlook.office365.com\nserver_port = 995\n";
-    let ran = Home::with(&format!("{pop}{}", config.unwrap())).import(&[]);
-    match Door::named("pop3") {
-        Some(_) => assert!(ran.out.contains("# [POP-1995]\n[[listeners]]\nprotocol = \"pop3\"\n"), "{ran:?}"),
-        None => {
-            assert!(ran.out.contains("  [POP-1995] in line 1: this version does not speak POP3"), "{ran:?}")
-        }
+fn pop3_moves_too() {
+    let pop = "[POP-1995]\nserver_address = outlook.office365.com\nserver_port = 995\n\
+               [POP-2995]\nserver_address = pop.acme.example\nserver_port = 995\n";
+    let ran = Home::with(&format!("{pop}{WIDE}")).import(&[]);
+    for part in ["# [POP-1995]\n[[listeners]]\nprotocol = \"pop3\"\n", "pop3 = \"pop.acme.example:995\"\n"] {
+        assert!(ran.out.contains(part), "{part}\n{ran:?}");
     }
 }

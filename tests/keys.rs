@@ -1,4 +1,4 @@
-//! Where the sealing keys come from, and their rotation under a running proxy.
+//! The sources of the sealing keys, and their rotation under a running proxy.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -32,7 +32,7 @@ async fn keys_rotate_under_a_running_serve_with_logins_going_on() {
         "{rotated:?}"
     );
     assert_eq!(key_ids(&site), ["2"]);
-    // Refreshes seal with the new key, in the process that began with the old one.
+    // The process that began with the old key seals refreshed tokens with the new one.
     site.sandbox.controls().revoke_access_tokens();
     let mut session = serving.log_in(&alice).await;
     assert!(session.command("SELECT INBOX").await.is_ok(), "the app password stays");

@@ -1,5 +1,5 @@
-//! Floods: what strangers cost before they are known, and that those who are known do not notice. All
-//! through the real binary; what a flood costs is read from the kernel's books.
+//! Floods: the costs of strangers before they log in, and the logins and sessions of users meanwhile. All
+//! tests run the real binary; the kernel counts the costs.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 const CLEARTEXT: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
-/// Every failed login is answered this long after it came.
+/// The delay of every failed login's answer.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
 
 async fn site(limits: &str) -> (Site, Value) {
@@ -25,7 +25,7 @@ async fn site(limits: &str) -> (Site, Value) {
     (site, settings)
 }
 
-/// A connection that was greeted; `None` where it was turned away.
+/// A connection after its greeting; `None` if it was turned away.
 async fn greeted(serving: &Serving, from: &str) -> Option<Plain> {
     let mut client = Plain::connect_from(from, serving.address()).await;
     let greeting = client.line().await;
@@ -37,7 +37,7 @@ async fn greeted(serving: &Serving, from: &str) -> Option<Plain> {
     None
 }
 
-/// Knocks until somebody opens.
+/// Connects again until a connection is accepted.
 async fn let_in(serving: &Serving, from: &str) -> Plain {
     let patience = Instant::now() + sandbox::PATIENCE;
     loop {
@@ -122,7 +122,7 @@ async fn security_row_31_silent_connections_from_ten_addresses_leave_room_for_a_
     assert!(owner.command(&login(&settings)).await.is_ok());
     assert!(silent[0].command("NOOP").await.is_ok(), "and no other");
 
-    // However many come, sessions stay.
+    // However many connections come, sessions stay.
     for number in 0..200 {
         let from = format!("127.0.1.{}", 1 + number % 50);
         silent.push(Plain::connect_from(&from, serving.address()).await);
@@ -134,7 +134,7 @@ async fn security_row_31_silent_connections_from_ten_addresses_leave_room_for_a_
     assert!(session.command("NOOP").await.is_ok() && owner.command("NOOP").await.is_ok());
 }
 
-/// Connections that say nothing: 2,000, or as many as `FRONT_CONNECTIONS` asks for.
+/// Silent connections: 2,000, or the number in `FRONT_CONNECTIONS`.
 fn silent_connections() -> usize {
     std::env::var("FRONT_CONNECTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
@@ -160,7 +160,7 @@ async fn memory_of_silence(security: &str, count: usize) -> f64 {
             .await;
     let settings = site.authorize(ALICE).await;
     let serving = site.serve().await;
-    // The first login brings what all of them share.
+    // The first login allocates the memory that all connections share.
     let mut first = serving.plain("none").await;
     first.line().await;
     assert!(first.command(&login(&settings)).await.is_ok());
@@ -185,7 +185,7 @@ async fn memory_of_silence(security: &str, count: usize) -> f64 {
 
 // Passwords.
 
-/// One answer, and that it did not come early.
+/// The answer of a failed login, which must not come early.
 async fn refused(client: &mut Plain, command: &str) -> String {
     let began = Instant::now();
     let answer = client.command(command).await;
@@ -206,7 +206,7 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     assert!(said[0].starts_with("NO [AUTHENTICATIONFAILED] "), "{said:?}");
     assert!(said.iter().all(|text| text == &said[0]), "{said:?}");
 
-    // Whoever goes on has to wait, and hears that whether or not there is such an account.
+    // The next guess is throttled, whether or not the account exists.
     for name in [ALICE, "nobody@example.com"] {
         let throttled = throttle(&serving, name).await;
         assert!(
@@ -219,7 +219,7 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     let mut here = greeted(&serving, "127.0.0.1").await.unwrap();
     assert!(here.command(&login(&settings)).await.is_ok(), "and with a generated password from here");
 
-    // A right password whose grant is dead, and one that the provider refuses at once.
+    // A right password of an account whose grant is dead, so the provider refuses at once.
     site.sandbox.controls().revoke_grants(ALICE);
     site.sandbox.controls().revoke_access_tokens();
     let mut client = greeted(&serving, "127.0.0.2").await.unwrap();
@@ -230,7 +230,7 @@ async fn security_row_11_all_failures_look_alike_and_come_after_the_same_delay()
     }
 }
 
-/// Fails until it is told to wait.
+/// Fails until the answer says to wait.
 async fn throttle(serving: &Serving, name: &str) -> String {
     let patience = Instant::now() + sandbox::PATIENCE;
     loop {
@@ -245,7 +245,7 @@ async fn throttle(serving: &Serving, name: &str) -> String {
     }
 }
 
-/// `connections` that send four wrong passwords each, all at once. Returns how many answers came.
+/// `connections` at once that send four wrong passwords each. Returns the number of answers.
 async fn flood(address: SocketAddr, from: &'static str, connections: usize) -> usize {
     let mut flood = JoinSet::new();
     for number in 0..connections {
@@ -271,7 +271,7 @@ async fn security_row_11_a_thousand_bad_logins_cost_little_and_touch_no_grant() 
     let flood = flood(serving.address(), "127.0.0.1", 250);
     assert_eq!(serving.meanwhile(flood).await, 1000);
     let spent = serving.process().cpu() - before;
-    // A debug build; optimised it is a tenth.
+    // For a debug build; an optimised one uses a tenth.
     assert!(spent < Duration::from_secs(10), "{spent:?} for 1,000 bad logins");
 
     for from in ["127.0.0.2", "127.0.0.1"] {
@@ -300,7 +300,7 @@ async fn security_row_11_guessing_a_chosen_password_costs_a_few_runs_of_argon2_a
     let spent = serving.process().cpu() - before;
     assert!(spent < Duration::from_secs(8), "{spent:?} for 400 guesses of which eight may be hashed");
 
-    // From the attacker's own address a remembered password is still known, and one that is not waits.
+    // From the attacker's own address a remembered password still works; an unremembered one is throttled.
     for from in ["127.0.0.9", "127.0.0.2"] {
         let mut owner = greeted(&serving, from).await.unwrap();
         assert!(owner.command(&right).await.is_ok(), "from {from}");
@@ -321,13 +321,13 @@ async fn a_crowd_with_the_right_chosen_password_gets_in_at_once() {
     assert!(crowd.join_all().await.into_iter().all(|admitted| admitted), "more of them than free failures");
 }
 
-/// Makes a password that a person chose, for Alice.
+/// Sets a chosen password for Alice.
 async fn choose(site: &Site, password: &str) {
     let added = site.run_with(&["passwords", "create", ALICE, "--name", "chosen", "--stdin"], password).await;
     assert_eq!(added.code, 0, "{added:?}");
 }
 
-/// One guess on a connection of its own.
+/// One guess on its own connection.
 async fn guess(address: SocketAddr, from: String, name: String, password: String) -> (Duration, String) {
     let mut client = Plain::connect_from(&from, address).await;
     client.line().await;
@@ -355,7 +355,7 @@ async fn security_row_28_what_failed_logins_send_is_not_kept() {
                     client.send(format!("t1 LOGIN {name} wrong\r\n")).await;
                     let answer = client.line().await;
                     if !answer.starts_with("t1 NO ") {
-                        // A longer command than is taken.
+                        // The command was longer than the limit.
                         assert!(answer.starts_with("t1 BAD ") || answer.starts_with("* BYE "), "{answer}");
                         return;
                     }
@@ -405,7 +405,7 @@ async fn security_row_29_neither_junk_names_nor_addresses_nor_an_owner_lift_a_th
         assert!(answer.starts_with("NO [LIMIT] "), "{answer}");
     }
 
-    // An owner who comes all the time, with a generated password.
+    // An owner with a generated password who logs in all the time.
     let mut looked_at = 0;
     for number in 0..6 {
         let mut owner = greeted(&serving, "127.0.0.1").await.unwrap();
@@ -447,7 +447,7 @@ async fn security_row_30_the_right_password_gets_in_from_a_throttled_address_aft
     assert!(owner.command(&right).await.is_ok(), "remembered from now on");
 }
 
-/// The times and the answers of the guesses at one name.
+/// The times and the answers of guesses at one name.
 #[derive(Default)]
 struct Answers {
     times: Vec<Duration>,
@@ -491,7 +491,7 @@ async fn security_row_32_a_crowd_of_guesses_does_not_tell_whether_there_is_such_
     }
 }
 
-// One session and another.
+// A session and another one.
 
 #[tokio::test]
 async fn security_row_26_a_hundred_broken_sessions_do_not_disturb_a_hundred_good_ones() {

@@ -1,4 +1,4 @@
-//! From `authorize` to reading mail, and every way in which that can fail on the way.
+//! From `authorize` to reading mail, and every failure on the way.
 
 mod common;
 
@@ -74,7 +74,7 @@ async fn one_token_serves_many_logins() {
 async fn an_expired_token_is_refreshed_before_it_is_used() {
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
-    // As long as its sessions last, a new token is asked for when half its life is over.
+    // With a token life of two seconds, a login requests a new token once half of it is over.
     site.sandbox.controls().oauth(|switches| switches.access_token_life = std::time::Duration::from_secs(2));
     site.sandbox.controls().revoke_access_tokens();
     let serving = site.serve().await;
@@ -100,7 +100,8 @@ async fn a_dead_grant_names_the_command_that_cures_it_and_is_kept() {
     assert_eq!((tokens[0]["state"].as_str(), code), (Some("needs_authorization"), 3));
     assert!(tokens[0]["last_error"].as_str().unwrap().contains("authorize"));
 
-    // The next login asks nobody, and a new consent heals it while serve runs, with the same password.
+    // The next login sends no request. A new consent repairs the grant while `serve` runs, with the same
+    // password.
     let before = site.sandbox.controls().stats().refreshes;
     assert!(client.command(&format!("LOGIN {ALICE} {password}")).await.refused_with("EXPIRED"));
     assert_eq!(site.sandbox.controls().stats().refreshes, before);
@@ -175,7 +176,7 @@ async fn sigterm_says_bye_to_idle_sessions() {
 async fn a_log_that_nobody_reads_stops_no_session() {
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
-    // Nobody reads the pipe of its log from here on, and it holds 64 KiB.
+    // The log's pipe is not read from here on, and holds 64 KiB.
     let serving = site.serve_with(&["--log", "trace"]).await;
     for _ in 0..300 {
         serving.log_in(&settings).await;

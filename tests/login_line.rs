@@ -1,4 +1,4 @@
-//! The login line: every door, every outcome, and what programs that read the log may rely on.
+//! The login line of the log: every door, every outcome, and the format that other programs may parse.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -22,7 +22,7 @@ const FIELDS: [&str; 10] = [
     "reason",
 ];
 
-/// The next login line's fields, with `ms` made 0, and the id of its connection.
+/// The next login line's fields, with `ms` replaced by 0, and its connection's id.
 async fn line(serving: &mut Serving) -> (String, String) {
     let line = serving.logs("login_line: login ").await;
     let (before, said) = line.split_once("login_line: login ").unwrap();
@@ -33,7 +33,7 @@ async fn line(serving: &mut Serving) -> (String, String) {
     (format!("{start} ms=0 {rest}"), id.to_owned())
 }
 
-/// The same with the fingerprint taken out, and the fingerprint.
+/// The line without its fingerprint, and the fingerprint.
 fn marked(line: &str) -> (String, String) {
     let (start, rest) = line.split_once("fingerprint=").unwrap();
     let (mark, rest) = rest.split_once(' ').unwrap();
@@ -109,7 +109,7 @@ async fn an_outage_of_the_provider_is_never_a_refused_password() {
     let (no_token, _) = line(&mut serving).await;
     assert!(no_token.starts_with("result=failed ") && no_token.ends_with(" reason=no_token"), "{no_token}");
 
-    // Nobody listens where the provider was.
+    // No server listens at the provider's address.
     drop(site.sandbox);
     let mut sender = serving.submit().await;
     sign_in(&mut sender, &settings).await;

@@ -1,4 +1,4 @@
-//! The modes of files: of what this program writes, and of the secrets that a configuration names.
+//! File modes: of the files that this program writes, and of the secret files that a configuration names.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -31,7 +31,7 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Everything in the state directory is its owner's alone, but for the certificate that is there to be shown.
+/// Only the owner may access the state directory and its files, except for the public certificate.
 fn assert_private(site: &Site, after: &str) {
     for path in walk(&site.state()) {
         let allowed = match (path.is_dir(), path.file_name().unwrap().to_str().unwrap()) {
@@ -43,7 +43,7 @@ fn assert_private(site: &Site, after: &str) {
     }
 }
 
-/// A command under a umask, with what it reads.
+/// Runs a command with a umask and input.
 async fn under(site: &Site, umask: &str, words: &[&str], input: &str) -> Ran {
     let mut command = shell(site, umask, words);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -128,7 +128,7 @@ async fn security_row_24_master_and_ca_key_that_others_can_read_are_refused() {
     }
 }
 
-/// An installation whose configuration names every kind of file with a secret, and itself holds none.
+/// An installation whose configuration names every kind of secret file, and contains no secret itself.
 async fn with_secret_files() -> (Site, Vec<(&'static str, PathBuf)>) {
     let site = Site::new().await;
     let config = std::fs::read_to_string(&site.config).unwrap();
@@ -259,7 +259,7 @@ async fn security_row_35_a_configuration_that_holds_a_secret_is_judged_too() {
     }
 }
 
-/// What was written before modes were judged goes on working.
+/// Configurations from before the mode checks still work.
 #[tokio::test]
 async fn security_row_35_a_configuration_of_before_serves_on() {
     let site = Site::new().await;

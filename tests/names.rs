@@ -1,4 +1,4 @@
-//! Names of accounts, owners and aliases: typed, imported, and stored from before they were judged.
+//! Names of accounts, owners and aliases: typed, imported, and stored by versions that did not check names.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -12,7 +12,7 @@ use std::io::Write as _;
 
 const SHARED: &str = "shared@example.com";
 
-/// A bundle as another installation, or an attacker, seals it for the key that `keys recipient` prints.
+/// Seals bundles as another installation, or an attacker, would with the key of `keys recipient`.
 struct Bundles {
     recipient: String,
     good: Value,
@@ -48,7 +48,7 @@ impl Bundles {
     }
 }
 
-/// One sentence, a cure, and nothing that a terminal obeys.
+/// Checks for one sentence with a cure, and without terminal control characters.
 fn is_clean_refusal(ran: &Ran, said: &str) {
     assert!(ran.code == 1 && ran.err.contains(said), "{said}: {ran:?}");
     assert_eq!(ran.err.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{ran:?}");
@@ -180,7 +180,7 @@ async fn security_row_34_an_alias_that_is_another_address_needs_yes() {
     let ran = site.run(&["authorize", BOB, "--no-browser", "--alias", "ceo@other.example"]).await;
     assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("--yes"), "{ran:?}");
 
-    // On a terminal a person is asked.
+    // On a terminal the command asks the person.
     for (typed, code) in [("n\n", 1), ("\n", 1), ("y\n", 0)] {
         let (mut keyboard, terminal) = pseudo_terminal();
         keyboard.write_all(typed.as_bytes()).unwrap();
@@ -193,11 +193,11 @@ async fn security_row_34_an_alias_that_is_another_address_needs_yes() {
     let ran = site.run(&[&other[..], &["--yes"]].concat()).await;
     assert_eq!(ran.code, 0, "{ran:?}");
 
-    // Stated again, it is no news, and neither is a plain name or the account's own.
+    // A repeated alias is not reported again, and neither is a plain name or the account's own name.
     for alias in ["ceo@other.example", "alice", "CORP\\alice", "ALICE@example.com"] {
         assert_eq!(site.run(&["accounts", "alias", ALICE, alias]).await.code, 0, "{alias}");
     }
-    // Bob consented for the shared mailbox: his address is no alias of another account.
+    // Bob consented for the shared mailbox, so his address is no alias of another account.
     let shared = site.authorize_with(&[SHARED, "--owner", BOB], Some(BOB)).await;
     assert_eq!(shared.code, 0, "{shared:?}");
     let ran = site.run(&["accounts", "alias", ALICE, BOB, "--yes"]).await;
@@ -222,7 +222,7 @@ async fn an_alias_is_taken_away_and_nothing_else() {
     drop(serving.log_in(&settings).await);
 }
 
-/// A name as it could be stored before names were judged.
+/// Stores a name that versions without the check accepted.
 fn plant_alias(site: &Site, account: &str, alias: &str) {
     let store = rusqlite::Connection::open(site.state().join("store.sqlite")).unwrap();
     let id: String =
@@ -231,7 +231,7 @@ fn plant_alias(site: &Site, account: &str, alias: &str) {
     store.execute("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)", values).unwrap();
 }
 
-/// The commands that a check names, each as a shell takes it.
+/// Runs the commands that a check names, in a shell; returns their number.
 async fn run_cures(site: &Site, checked: &Ran) -> usize {
     let steps = checked.json()["steps"].as_array().unwrap().clone();
     let mut ran = 0;

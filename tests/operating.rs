@@ -1,4 +1,4 @@
-//! What keeps an installation answerable and recoverable: the audit trail, backups, and what they are good for.
+//! Operation and recovery of an installation: the audit trail, backups, and restoring them.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The trail: each event with its account and what it says of it.
+/// The trail: each event with its account and its text.
 async fn events(site: &Site, words: &[&str]) -> Vec<Value> {
     let words: Vec<&str> = ["events", "list", "--json"].iter().chain(words).copied().collect();
     let ran = site.run(&words).await;

@@ -1,4 +1,4 @@
-//! What app passwords are limited to, accounts that are disabled, and what a provider refused after a login.
+//! Limits of app passwords, disabled accounts, and a provider's refusals after a login.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -11,10 +11,10 @@ use common::{ALICE, BOB, Ran, Serving, Site};
 use sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// A door for readers and one for senders, without TLS on this machine.
+/// A listener for readers and one for senders, without TLS on this machine.
 const DOORS: &str = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n\
      [[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
-/// Addresses of this machine, which are clients from two networks.
+/// Addresses of this machine that stand for clients in two networks.
 const HOME: &str = "127.0.7.7";
 const AWAY: &str = "127.0.8.8";
 
@@ -30,7 +30,7 @@ fn door(serving: &Serving, protocol: &str) -> std::net::SocketAddr {
     found.unwrap()["address"].as_str().unwrap().parse().unwrap()
 }
 
-/// A reader's login from that address.
+/// The answer to a reader's login from this address.
 async fn read(serving: &Serving, from: &str, password: &str) -> Answer {
     let mut client = Plain::connect_from(from, door(serving, "imap")).await;
     client.line().await;
@@ -81,13 +81,13 @@ async fn a_password_opens_the_doors_that_it_is_limited_to_and_tells_which_comman
     let cause = format!("The app password reader of {ALICE} does not open SMTP submission; run");
     let cure = format!("imap-oauth-proxy passwords limit {ALICE} --name reader --protocols imap,submission");
     assert_eq!(answer, format!("535 5.7.8 {cause} {cure}"));
-    // No mail program asks for another password: typing does not help.
+    // The code must not make the mail program ask for another password, because that does not help.
     let answer = read(&serving, HOME, &sender).await;
     assert!(answer.refused_with("CONTACTADMIN"), "{answer:?}");
     let cure = "--name 'the scanner' --protocols imap,submission";
     assert!(answer.tagged.contains("does not open IMAP; run") && answer.tagged.ends_with(cure), "{answer:?}");
 
-    // The command that the answer names helps at once.
+    // The command in the answer has an immediate effect.
     let widened = limit(&site, "the scanner", &["--protocols", "imap,submission"]).await;
     assert!(widened.code == 0 && widened.err.contains("imap and submission only"), "{widened:?}");
     assert!(read(&serving, HOME, &sender).await.is_ok());
@@ -106,7 +106,7 @@ async fn security_row_11_a_right_password_from_another_network_is_answered_as_a_
     assert!(wrong.refused_with("AUTHENTICATIONFAILED"), "{wrong:?}");
     let line = serving.logs("reason=wrong_network").await;
     assert!(line.contains(" password=office fingerprint=- ") && !line.contains(&password), "{line}");
-    // Nor does a limit of another kind tell that it is right.
+    // Another kind of limit does not reveal either that the password is right.
     assert_eq!(limit(&site, "office", &["--protocols", "submission"]).await.code, 0);
     assert_eq!(read(&serving, AWAY, &password).await.tagged, wrong.tagged);
     assert_eq!(limit(&site, "office", &["--protocols", "", "--from", ""]).await.code, 0);
@@ -122,7 +122,7 @@ async fn a_password_ends_with_its_last_day_and_so_do_its_sessions() {
     session.line().await;
     assert!(session.command(&format!("LOGIN {ALICE} {password}")).await.is_ok());
 
-    // A day that is over is no limit that a command takes, so the test writes it.
+    // Commands refuse a day in the past, so the test writes it to the database.
     sql(&site, "UPDATE passwords SET last_day = '2026-01-31' WHERE name = 'guest'").await;
     common::within("the end of the session", session.rest()).await;
     let answer = read(&serving, HOME, &password).await;
@@ -293,7 +293,7 @@ async fn the_last_refusal_is_listed_and_changes_neither_state_nor_exit_code() {
     let checked = site.run(&["check", ALICE]).await;
     assert!(checked.code == 0 && checked.out.contains(&format!("ok   last refusal: {line}")), "{checked:?}");
 
-    // What a newer version wrote may be of kinds that this one does not know.
+    // A newer version may have stored kinds that this one does not know.
     sql(
         &site,
         r#"UPDATE accounts SET refusal_cause = '{"kind":"weather","text":"it rains"}', refusal_cure = '{"kind":"umbrella"}'"#,
@@ -305,7 +305,7 @@ async fn the_last_refusal_is_listed_and_changes_neither_state_nor_exit_code() {
     assert_eq!(text(&refusal["cure"], "kind"), "unknown");
 }
 
-/// A mail program that holds a session goes on when another password of its account is limited.
+/// An open session continues when another password of its account is limited.
 #[tokio::test]
 async fn a_session_goes_on_while_another_password_ends() {
     let site = Site::new().await;

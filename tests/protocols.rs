@@ -1,4 +1,5 @@
-//! `authorize` and `check` by door: which doors are asked for, proven and left out, and whose name opens each.
+//! `authorize` and `check` by door: which doors are requested, proven and left out, and which name opens
+//! each.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -18,8 +19,8 @@ const SHARED: &str = "shared@example.com";
 const IMAP: &str = "https://outlook.office.com/IMAP.AccessAsUser.All";
 const SEND: &str = "https://outlook.office.com/SMTP.Send";
 
-/// A provider with Microsoft's habits, a scope for each door, and STARTTLS for sending; Bob may open a shared
-/// mailbox.
+/// A provider of the vendor Microsoft, with a scope for each door and STARTTLS for sending; Bob may open a
+/// shared mailbox.
 async fn microsoft() -> Site {
     let provider = Sandbox::builder()
         .flavour(Flavour::Exchange)
@@ -32,7 +33,7 @@ async fn microsoft() -> Site {
     site
 }
 
-/// What a person would be asked for.
+/// The scopes that a person would be asked for.
 async fn asked(site: &Site, words: &[&str]) -> Vec<String> {
     let words: Vec<&str> =
         ["authorize", "--no-browser", "--timeout", "1"].into_iter().chain(words.iter().copied()).collect();
@@ -51,7 +52,7 @@ async fn opened(site: &Site, account: &str) -> Value {
     tokens.iter().find(|token| token["account"] == account).unwrap()["protocols"].clone()
 }
 
-/// The names that were let in, by door.
+/// The names that were accepted, by door.
 fn names(site: &Site) -> (Vec<String>, Vec<String>) {
     let accepted = |logins: Vec<sandbox::LoginRecord>| -> Vec<String> {
         logins.into_iter().filter(|login| login.accepted).map(|login| login.user).collect()
@@ -129,14 +130,14 @@ async fn a_door_that_nobody_named_and_that_does_not_open_is_left_out_with_its_cu
     assert!(warning.contains("Set-CASMailbox"), "the cure: {warning}");
     assert!(warning.contains(&format!("imap-oauth-proxy check {ALICE} --protocol submission")), "{warning}");
 
-    // The other way round.
+    // Now reading fails and sending works.
     controls.heal_steps();
     controls.every_login(LoginFault::Refuse);
     let ran = site.authorize_with(&[BOB], Some(BOB)).await;
     assert_eq!((ran.code, doors(&ran)), (0, vec!["submission".to_owned()]), "{ran:?}");
     assert!(ran.err.contains("warning: IMAP is left out"), "{ran:?}");
 
-    // None.
+    // Now neither works.
     controls.every_step(Step::Token, StepFault::Refuse);
     let (before, _) = site.tokens().await;
     let ran = site.authorize_with(&[SHARED, "--owner", ALICE], Some(ALICE)).await;
@@ -171,7 +172,7 @@ async fn a_door_that_was_named_is_proven_or_nothing_is_stored() {
         );
         assert!(site.tokens().await.0.is_empty());
     }
-    // Not even where the provider is only out of reach.
+    // The same with a provider that cannot be reached.
     let site = microsoft().await;
     site.sandbox.controls().every_step(Step::Greeting, StepFault::Close);
     let ran = site.authorize_with(&[ALICE, "--protocols", "imap,submission"], Some(ALICE)).await;
@@ -206,7 +207,7 @@ async fn authorising_again_asks_for_the_doors_that_the_grant_has() {
     assert_eq!(asked(&site, &[ALICE]).await, [IMAP]);
     assert_eq!(asked(&site, &[ALICE, "--protocols", "submission"]).await, [SEND]);
     assert_eq!(asked(&site, &[BOB]).await, [IMAP, SEND]);
-    // A grant that was revoked, too.
+    // A revoked grant, too.
     assert_eq!(site.run(&["tokens", "revoke", ALICE]).await.code, 0);
     assert_eq!(opened(&site, ALICE).await, json!([]));
     assert_eq!(asked(&site, &[ALICE]).await, [IMAP]);
@@ -222,14 +223,14 @@ async fn a_shared_mailbox_is_proven_under_the_name_that_each_door_takes() {
     assert_eq!((read.last().unwrap().as_str(), sent.last().unwrap().as_str()), (SHARED, BOB));
     assert_eq!(site.sandbox.controls().stats().failed_submission_logins, 0);
 
-    // Where Microsoft's documentation is right, the account's name is tried next, on the same connection.
+    // If the server behaves as Microsoft documents, the account's name is tried next, on the same connection.
     site.sandbox.controls().submission(|submission| submission.shared_name = SharedName::Account);
     let ran = site.run(&["check", SHARED, "--json"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(names(&site).1.last().unwrap(), SHARED);
     let last = site.sandbox.controls().submissions().pop().unwrap();
     assert_eq!((last.attempts, last.users), (2, vec![BOB.to_owned(), SHARED.to_owned()]));
-    // And fixed it is alone.
+    // A configured name is the only one tried.
     site.configure_provider("submission_user = \"owner\"");
     let ran = site.run(&["check", SHARED, "--protocol", "submission"]).await;
     assert_ne!(ran.code, 0, "{ran:?}");
@@ -245,7 +246,7 @@ async fn an_owner_whose_grant_lacks_a_door_consents_anew_only_where_it_is_named(
     assert_eq!((ran.code, doors(&ran)), (0, vec!["imap".to_owned()]), "{ran:?}");
     let command = format!("imap-oauth-proxy authorize {SHARED} --owner {BOB} --protocols imap,submission");
     assert!(ran.err.contains(&command), "{ran:?}");
-    // Bob's own account reads with that grant, so it goes on reading.
+    // Bob's own account reads with that grant, so the scope for reading is kept.
     let words = [SHARED, "--owner", BOB, "--protocols", "submission"];
     assert_eq!(asked(&site, &words).await, [IMAP, SEND]);
     let ran = site.authorize_with(&words, Some(BOB)).await;
@@ -272,7 +273,7 @@ async fn what_cannot_be_asked_for_is_one_clear_error() {
     assert!(ran.code == 1 && ran.err.contains("--probe ADDRESS"), "{ran:?}");
 }
 
-/// A provider where an application sends and reads by a right of its own.
+/// A provider where an application reads and sends by its own right.
 async fn app_site() -> Site {
     let client = Client {
         id: "sandbox-client".to_owned(),
@@ -345,7 +346,7 @@ async fn a_code_on_another_device_and_a_pasted_address_ask_by_door_too() {
 async fn an_imported_refresh_token_is_proven_at_the_doors_that_it_opens() {
     let site = microsoft().await;
     site.sandbox.controls().oauth(|oauth| oauth.refuse_unconsented = true);
-    // It was given for reading, and nobody says so.
+    // The token was granted for reading, and the import does not say so.
     let reading = [IMAP, "offline_access", "openid", "profile", "email"].map(str::to_owned);
     let token = site.sandbox.controls().grant_of(ALICE, &reading);
     let ran = site.run_with(&["tokens", "import", ALICE, "--provider", "sandbox"], &token).await;
@@ -360,7 +361,7 @@ async fn an_imported_refresh_token_is_proven_at_the_doors_that_it_opens() {
     assert!(ran.code == 1 && ran.err.contains("does not accept that refresh token"), "{ran:?}");
 }
 
-/// The steps of a check that are about a door, as `imap dns`.
+/// The steps of a check that belong to a door, as `imap dns`.
 fn steps(ran: &Ran) -> Vec<String> {
     let steps = ran.json()["steps"].as_array().unwrap().clone();
     let of_door = steps.iter().filter(|step| !step["protocol"].is_null());
@@ -401,7 +402,7 @@ async fn a_check_of_a_door_tells_what_keeps_it_shut() {
     let site = microsoft().await;
     let ran = site.authorize_with(&[ALICE, "--protocols", "imap"], Some(ALICE)).await;
     assert_eq!(ran.code, 0, "{ran:?}");
-    // Nobody asked for sending: nothing is wrong.
+    // Sending was not requested, so its absence is no fault.
     let ran = site.run(&["check", ALICE, "--json"]).await;
     assert!(ran.code == 0 && steps(&ran).iter().all(|step| step.starts_with("imap ")), "{ran:?}");
     let ran = site.run(&["check", ALICE, "--protocol", "submission", "--json"]).await;

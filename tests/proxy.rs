@@ -1,6 +1,6 @@
-//! `network.proxy`: a provider that this machine reaches only through a SOCKS5 or a CONNECT proxy, and one on
-//! this machine, which no proxy is asked for. Proxy and provider are real sockets; the provider's name is one that
-//! no resolver knows.
+//! `network.proxy`: a provider that is reachable only through a SOCKS5 or a CONNECT proxy, and one on this
+//! machine, which is reached directly. Proxy and provider are real servers; no resolver knows the provider's
+//! name.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -18,7 +18,7 @@ fn network(speaks: Speaks, credentials: &str, proxy: &Proxy) -> String {
     format!("[network]\nproxy = \"{scheme}://{credentials}{}\"\n", proxy.address)
 }
 
-/// A site whose mail servers and token endpoint are elsewhere, behind `proxy`.
+/// A site whose mail servers and token endpoint are reachable only through the proxy in `network`.
 async fn site_behind(network: &str) -> Site {
     let provider = Sandbox::builder().user(ALICE).https().submission_by(Security::StartTls);
     let site = Site::with_config(provider, network).await;
@@ -32,7 +32,7 @@ async fn site_behind(network: &str) -> Site {
     site
 }
 
-/// Authorises Alice, and gives her an app password; all of it goes through the proxy.
+/// Authorises Alice through the proxy, and gives her an app password.
 async fn authorize(site: &Site) -> Value {
     let token = site.sandbox.controls().grant(ALICE);
     let ran = site.run_with(&["tokens", "import", ALICE, "--provider", "sandbox"], &token).await;
@@ -42,7 +42,7 @@ async fn authorize(site: &Site) -> Value {
     json!({"username": ALICE, "password": ran.json()["password"]})
 }
 
-/// The names asked for, without ports, each once.
+/// The requested names, without ports, each once.
 fn hosts(proxy: &Proxy) -> Vec<String> {
     let mut hosts: Vec<String> =
         proxy.asked().iter().map(|asked| asked.rsplit_once(':').unwrap().0.to_owned()).collect();

@@ -1,4 +1,4 @@
-//! A new configuration for a running `serve`: all of it or nothing, and no session ends.
+//! A new configuration for a running `serve`: applied as a whole or not at all, and no session ends.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -46,7 +46,7 @@ async fn security_row_48_a_bad_file_changes_nothing_and_says_so() {
     let refused: Vec<_> =
         trail.as_array().unwrap().iter().filter(|act| act["event"] == "reload_refused").collect();
     assert_eq!(refused.len(), 5, "{trail}");
-    // What is wrong may quote the file, and with it a secret; the log has it.
+    // The error may quote the file, and with it a secret, so only the log contains it.
     assert!(refused.iter().all(|act| act["about"].is_null()), "{trail}");
     assert!(session.command("NOOP").await.is_ok());
     assert!(serving.log_in(&alice).await.command("NOOP").await.is_ok());
@@ -159,7 +159,7 @@ async fn another_certificate_is_shown_from_the_reload_on() {
     assert_eq!(reload(&site).await.0, 0);
     assert!(connect(&second.0).await && !connect(&first.0).await);
     assert!(session.command("NOOP").await.is_ok());
-    // The same names with other certificates behind them.
+    // The same file names with other certificates.
     std::fs::copy(&first.0, &second.0).unwrap();
     let (code, words) = reload(&site).await;
     assert!(code == 1 && words.contains("second.key"), "{words}");
@@ -174,7 +174,7 @@ async fn events_and_the_log_follow_the_file() {
     let alice = site.authorize(ALICE).await;
     let mut serving = site.serve().await;
     let session = serving.log_in(&alice).await;
-    // Whoever reads it waits for whoever writes it.
+    // A pipe blocks its reader until a writer comes.
     let told = site.home.path().join("told");
     assert!(std::process::Command::new("mkfifo").arg(&told).status().unwrap().success());
     let script = format!("cat > {}", told.display());
@@ -182,7 +182,7 @@ async fn events_and_the_log_follow_the_file() {
         "[log]\nformat = \"json\"\nfilter = \"info\"\n[events]\ncommand = [\"/bin/sh\", \"-c\", {script:?}]\n"
     ));
     assert_eq!(reload(&site).await.0, 0);
-    // The session began under text, and ends under JSON.
+    // The session began under the text format, and ends under JSON.
     drop(session);
     let line = serving.logs("session ended").await;
     let line: Value = serde_json::from_str(&line).unwrap();
@@ -202,7 +202,7 @@ async fn events_and_the_log_follow_the_file() {
     assert!(!log.contains("all sessions have ended"), "{log}");
 }
 
-/// A self-signed certificate for localhost, and the table that names it and its key.
+/// A self-signed certificate for localhost, and the configuration table for it and its key.
 fn certificate(site: &Site, name: &str) -> (std::path::PathBuf, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (certificate, key) =

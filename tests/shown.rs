@@ -1,4 +1,4 @@
-//! What a person sees of text from outside: on the terminal, in the log, on the page of a sign-in.
+//! How outside text is shown: on the terminal, in the log, on the page of a sign-in.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -8,10 +8,10 @@ use common::{ALICE, BOB, Ran, Site};
 use sandbox::TokenFault;
 use serde_json::{Value, json};
 
-/// Clears a screen (twice: as seven and as eight bits), begins a line, writes HTML, hides, and turns text round.
+/// Clears the screen (in seven and in eight bits), starts a line, contains HTML, and hides and reverses text.
 const HOSTILE: &str = "x\u{1b}[2J\u{9b}2J\n<script>\u{200b}\u{202e}\r\u{7f}";
 
-/// Nothing that a terminal obeys, and no line that the text from outside began.
+/// Checks for no terminal control characters, and no line started by outside text.
 fn is_clean(what: &str, shown: &str) {
     let obeyed = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}');
     assert!(!shown.chars().any(obeyed), "{what}: {shown:?}");
@@ -24,7 +24,7 @@ fn is_clean_run(words: &[&str], ran: &Ran) {
     is_clean(&what, &ran.err);
 }
 
-/// An installation in whose store every text from outside is hostile, as it could be before names were judged.
+/// An installation whose stored outside texts are all hostile, as versions without the check accepted them.
 async fn hostile_store() -> (Site, Value) {
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
@@ -85,7 +85,7 @@ async fn security_row_14_stored_names_move_no_cursor_and_begin_no_line() {
     }
 }
 
-/// In JSON the value is the same: it is only written with escapes.
+/// In JSON the value is unchanged, only escaped.
 #[tokio::test]
 async fn security_row_14_json_keeps_what_is_stored() {
     let (site, _) = hostile_store().await;
@@ -118,7 +118,7 @@ async fn security_row_14_a_providers_words_are_escaped_on_terminal_and_page() {
     let ran = site.authorize_with(&[ALICE], Some(ALICE)).await;
     assert!(ran.code == 1 && ran.err.contains("consented"), "{ran:?}");
     is_clean_run(&["authorize"], &ran);
-    // The address of the sign-in is a word of the command that would accept it.
+    // The address of the sign-in is one word of the command that would accept it.
     let hint = ran.err.lines().find(|line| line.contains("--owner")).unwrap();
     assert!(hint.contains("--owner '") && hint.ends_with('\''), "{hint}");
 

@@ -1,4 +1,4 @@
-//! Mail that is sent through `serve`: the login, every way in which that can fail, and the bytes behind it.
+//! Sending mail through `serve`: the login, each of its failures, and the relayed bytes.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -13,7 +13,7 @@ use sandbox::{
 use serde_json::Value;
 
 const TEAM: &str = "team@example.com";
-/// Both kinds of provider: implicit TLS and STARTTLS, a challenge at a refusal and none.
+/// Both kinds of providers: implicit TLS with challenges in refusals, and STARTTLS without.
 const FLAVOURS: [Flavour; 2] = [Flavour::Gmail, Flavour::Exchange];
 const MESSAGE: &[u8] =
     b"From: Alice <alice@example.com>\r\nTo: bob@example.com\r\nSubject: dots\r\n\r\nHello\r\n..\r\n..x\r\n";
@@ -22,7 +22,7 @@ async fn site(flavour: Flavour) -> Site {
     Site::with(Sandbox::builder().flavour(flavour).user(ALICE).user(BOB).submission()).await
 }
 
-/// The last connection that the provider's submission server has seen.
+/// The last connection to the provider's submission server.
 fn last(site: &Site) -> sandbox::Submission {
     site.sandbox.controls().submissions().pop().unwrap()
 }
@@ -135,7 +135,7 @@ async fn a_shared_mailbox_is_sent_from_under_its_owners_name_or_its_own() {
     serving.log_in(&settings).await;
     assert_eq!(controls.logins().pop().unwrap().user, TEAM, "and the mailbox for reading");
 
-    // A tenant where it is the other way round.
+    // A tenant that accepts only the other name.
     controls.submission(|submission| submission.shared_name = SharedName::Account);
     let before = controls.stats();
     serving.submit_as(&settings).await;
@@ -148,7 +148,7 @@ async fn a_shared_mailbox_is_sent_from_under_its_owners_name_or_its_own() {
     serving.submit_as(&settings).await;
     assert_eq!(last(&site).users, [TEAM], "by the store");
 
-    // And back: what was remembered is no law.
+    // A remembered name is tried first, but the other one is still tried.
     controls.submission(|submission| submission.shared_name = SharedName::Owner);
     serving.submit_as(&settings).await;
     assert_eq!(last(&site).users, [TEAM, BOB]);
@@ -249,7 +249,7 @@ async fn what_time_heals_is_a_454() {
     assert!(reply.starts_with("454 4.7.0 "), "the token endpoint: {reply:?}");
     controls.heal_steps();
 
-    // Nobody listens there.
+    // No server listens at this address.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let table = site.sandbox.provider_toml_with_submission_at("sandbox", closed);
     let config = std::fs::read_to_string(&site.config).unwrap();
@@ -290,7 +290,8 @@ async fn what_a_person_must_mend_is_a_535_with_cause_and_cure() {
     assert!(reply.text().contains(&format!("imap-oauth-proxy authorize {ALICE}")), "{reply:?}");
 }
 
-/// Most tenants have IMAP on and sending off, so a collector's logins must not hide why nothing is sent.
+/// In most tenants IMAP is on and sending is off, so a collector's logins must not hide the cause of failed
+/// sending.
 #[tokio::test]
 async fn a_mail_program_that_reads_does_not_hide_why_another_cannot_send() {
     let site = site(Flavour::Exchange).await;
@@ -393,7 +394,7 @@ async fn cleartext_behind_the_providers_answer_to_starttls_is_never_read() {
     let injected = b"250-injected\r\n250 AUTH PLAIN LOGIN\r\n535 5.7.139 injected\r\n";
     controls.submission(|submission| submission.behind_starttls = injected.to_vec());
     let reply = refused(&site, &settings).await;
-    // Where the bytes are read with the answer they are dropped, and where they come later the handshake fails.
+    // Injected bytes that are read with the answer are dropped; if they come later, the handshake fails.
     assert!(matches!(reply.code(), 235 | 454), "{reply:?}");
     assert!(!reply.text().contains("injected"), "{reply:?}");
 }
@@ -474,7 +475,7 @@ async fn commands_pipelined_behind_auth_wait_for_its_answer() {
         }
         assert_eq!(controls.sent().pop().unwrap().data, b"hello\r\n");
 
-        // Behind a refused login they are the proxy's to answer, and go nowhere.
+        // After a refused login the proxy answers these commands itself, and none reaches the provider.
         let before = controls.stats().submissions;
         let mut client = serving.submit().await;
         client.write(format!("AUTH PLAIN {}\r\n{mail}NOOP\r\n", plain("wrong")).as_bytes()).await;
@@ -500,7 +501,7 @@ fn sequences(pieces: &[&[u8]], length: u32) -> Vec<Vec<u8>> {
     all
 }
 
-/// Whether `octets`, which start a line, end a message before their end.
+/// Whether `octets`, which start a line, contain the end of a message before their own end.
 fn ends_early(octets: &[u8]) -> bool {
     octets.starts_with(b".\r\n") || octets.windows(5).any(|window| window == b"\r\n.\r\n")
 }
@@ -635,7 +636,7 @@ async fn a_session_too_many_waits_for_its_turn_and_is_told_so_in_the_end() {
     controls.submission(|submission| submission.max_sending = Some(1));
     let serving = site.serve().await;
     let mut first = serving.submit_as(&settings).await;
-    // Reading has its own places.
+    // IMAP sessions are counted separately.
     serving.log_in(&settings).await;
     let (waiting, ()) = tokio::join!(serving.submit_as(&settings), async {
         assert_eq!(first.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
@@ -746,7 +747,7 @@ async fn a_gigantic_message_passes_whole() {
     }
     assert_eq!(client.command("\r\n.").await.code(), 250);
     let sent = site.sandbox.controls().sent().pop().unwrap();
-    // The line end before the dot is the message's, and no longer the pattern's.
+    // The line end before the dot belongs to the message, but not to the pattern.
     assert_eq!((sent.octets, sent.first_wrong), (octets + 2, Some(octets)));
 }
 
@@ -764,7 +765,7 @@ async fn who_consents_to_reading_alone_reads_and_is_told_why_nothing_is_sent() {
     let cure = format!("Run imap-oauth-proxy authorize {ALICE} --protocols imap,submission : ");
     assert!(reply.text().contains(&cure) && reply.text().contains(sending), "{reply:?}");
 
-    // A refresh names no scope that nobody consented to, which the provider would refuse as a whole.
+    // A refresh names no scope without consent, because the provider would refuse the whole request.
     controls.revoke_access_tokens();
     serving.log_in(&settings).await;
     assert_eq!(controls.stats().tokens_refused, 0);
@@ -800,12 +801,13 @@ async fn a_refused_message_is_logged_with_its_meaning_and_without_its_addresses(
         let line = serving.logs("refused a message").await;
         assert!(line.contains(code) && line.contains(advice), "{refusal:?}: {line}");
         assert!(!line.contains(BOB) && !line.contains("other@example.com"), "{line}");
-        // What is refused again in the same way is told once, until a message is taken.
+        // A repeated refusal is reported once, until a message is accepted.
         assert_eq!(client.mail(ALICE, &[BOB], MESSAGE).await.code(), 250);
     }
 }
 
-/// `last_refusal` of the only account, once it is as wanted: it is written down beside the session.
+/// `last_refusal` of the only account, once it satisfies `is_wanted`; the session does not wait for the
+/// write.
 async fn last_refusal(site: &Site, is_wanted: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
     within("last_refusal", async {
         loop {

@@ -1,4 +1,5 @@
-//! The submission dialogues over in-memory pipes: the driver, the hand-over, and what a dropped future leaves.
+//! The submission dialogues over in-memory pipes: the driver, the hand-over, and the state after a dropped
+//! future.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -52,7 +53,7 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
     let (mut sender, mut client) = Peer::new();
     let (mut provider, mut upstream) = Peer::new();
 
-    // A sender that speaks before the greeting, and pipelines behind its login.
+    // The sender speaks before the greeting, and pipelines behind its login.
     sender
         .say("EHLO scanner.corp.example\r\nAUTH PLAIN AGFsaWNlAHB3\r\nMAIL FROM:<alice@example.com>\r\n")
         .await;
@@ -96,7 +97,7 @@ async fn a_dropped_next_goes_on_where_it_was() {
         let mut submission = dialogue();
         let (before, behind) = said.split_at(cut);
         sender.say(before).await;
-        // As far as it gets; a deadline drops it there.
+        // Runs as far as possible; then the future is dropped, as at a deadline.
         let first = once(submission.next(&mut client)).await;
         sender.say(behind).await;
         let request = match first {
@@ -118,7 +119,7 @@ async fn a_dropped_next_goes_on_where_it_was() {
     }
 }
 
-/// A peer that reads slowly: replies that wait for it are sent by the next call, once.
+/// With a slow peer, replies that a dropped future could not send are sent by the next call, once.
 #[tokio::test]
 async fn replies_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
     for room in [1, 7, 30] {
@@ -132,7 +133,7 @@ async fn replies_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
         };
         let ((name, _), mut sender) = tokio::join!(login(&mut submission, &mut client), hear);
         assert_eq!(name, "alice");
-        // A login that waits at the deadline has its answer, however often the goodbye is cut short.
+        // A waiting login gets its answer at the deadline, even if the goodbye is interrupted.
         let denial = Denial::new(Code::Unavailable, "Too slow");
         assert!(once(submission.bye(&mut client, &denial)).await.is_none());
         let finish = async {

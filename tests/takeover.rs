@@ -1,5 +1,5 @@
-//! Upgrades and passed sockets: a `serve` that is replaced while mail programs are at work, by a program that is
-//! good, broken, slow, or dies. The program on disk is a link, which a test points elsewhere.
+//! Upgrades and passed sockets: `serve` is replaced during sessions by a program that works, is broken, is
+//! slow, or dies. The program on disk is a link, which a test redirects.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_imap-oauth-proxy");
 
-/// An installation whose program can be exchanged.
+/// An installation whose program can be replaced.
 struct Installed {
     site: Site,
     alice: Value,
@@ -39,7 +39,7 @@ impl Installed {
         self.site.home.path().join(name)
     }
 
-    /// Puts `program` where the old one was, at once.
+    /// Atomically redirects the link to `program`.
     fn link(&self, program: &Path) {
         let new = self.path("new");
         symlink(program, &new).unwrap();
@@ -65,14 +65,14 @@ impl Installed {
         serde_json::from_str(&std::fs::read_to_string(self.path("ready.json")).unwrap()).unwrap()
     }
 
-    /// The process that has taken over; it ends with the test.
+    /// The process that has taken over; the test's end kills it.
     fn successor(&self, serving: &Serving) -> Process {
         let pid = self.ready()["pid"].as_u64().unwrap();
         assert_ne!(pid, u64::from(serving.child.id().unwrap()));
         Process(pid)
     }
 
-    /// A mail program that has logged in.
+    /// A logged-in mail program.
     async fn log_in(&self, serving: &Serving) -> Client {
         let mut client = Client::connect(serving.address(), &tls_config(&serving.ca_file())).await;
         let text = |key: &str| self.alice[key].as_str().unwrap().to_owned();
@@ -82,7 +82,7 @@ impl Installed {
     }
 }
 
-/// As mail programs do it: they close the connection, too.
+/// Logs out and closes the connection, as mail programs do.
 async fn log_out(mut client: Client) {
     assert!(client.command("l1", "LOGOUT").await.last().unwrap().contains(" OK "));
 }
@@ -285,7 +285,7 @@ async fn two_upgrades_at_once_are_one() {
 async fn a_stop_during_an_upgrade_ends_both() {
     let installed = Installed::new("").await;
     let mut serving = installed.serve().await;
-    // Its process id is what it writes; then it never becomes ready.
+    // Writes its process id, but never becomes ready.
     let (gate, written) = (installed.path("gate"), installed.path("pid"));
     assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
     let written_name = written.display();
@@ -303,7 +303,7 @@ async fn a_stop_during_an_upgrade_ends_both() {
     let started: u64 = std::fs::read_to_string(&written).unwrap().trim().parse().unwrap();
     serving.terminate();
     assert_eq!(exit_code(&mut serving).await, 0);
-    // Killed; its parent is gone, so that it may be left as a zombie where this machine has no init.
+    // The process was killed. Its parent is gone, so it may stay a zombie on a machine without init.
     loop {
         let status = std::fs::read_to_string(format!("/proc/{started}/status")).unwrap_or_default();
         if status.is_empty() || status.contains("State:\tZ") {
@@ -380,7 +380,7 @@ async fn sessions_of_before_end_with_takeover_seconds() {
     assert_eq!(exit_code(&mut serving).await, 0);
 }
 
-/// An events table whose program writes the event to the file of that name.
+/// An events table whose program writes the event to this file.
 fn events_to(installed: &Installed, name: &str) -> String {
     let script = format!("cat >> {}", installed.path(name).display());
     format!("[events]\ncommand = [\"sh\", \"-c\", {script:?}]\n")
@@ -417,7 +417,7 @@ async fn after_an_upgrade_only_the_new_process_tells_of_grants() {
     assert_eq!(exit_code(&mut serving).await, 0);
 }
 
-/// Starts `serve` with these sockets, as systemd does, which knows the process id.
+/// Starts `serve` with these sockets, as systemd does; `pid` is the announced process id.
 async fn activated(installed: &Installed, sockets: Vec<TcpListener>, pid: &str) -> Serving {
     installed.install_script(&format!("LISTEN_PID={pid} exec {PROGRAM} \"$@\""));
     let count = sockets.len().to_string();
@@ -439,7 +439,7 @@ async fn sockets_of_systemd_are_used_and_the_others_are_bound() {
         "[[listeners]]\naddresses = [\"{address}\"]\n[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\n"
     );
     let installed = Installed::new(&listeners).await;
-    // A client that came before there was a process waits in the queue.
+    // A client that connects before the process exists waits in the listen queue.
     let early = tokio::net::TcpStream::connect(address).await.unwrap();
     let serving = activated(&installed, vec![passed], "$$").await;
     assert_eq!(serving.address(), address);

@@ -1,5 +1,5 @@
-//! The life of a grant between one consent and the next: one refresh for all, nothing lost whatever the
-//! provider or the machine does, renewed before anybody waits, and people told when it needs them.
+//! The life of a grant between two consents: one refresh for all logins, nothing lost whatever the provider
+//! or the machine does, renewal before a login waits, and events when a person is needed.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -18,10 +18,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// A revocation holds for running sessions within this.
+/// A revocation ends running sessions within this time.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Sends a statement to the site's database, as no command would.
+/// Runs a statement on the site's database that no command would run.
 async fn tamper(site: &Site, sql: &'static str) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
     let mut database = options.connect().await.unwrap();
@@ -29,7 +29,7 @@ async fn tamper(site: &Site, sql: &'static str) {
     database.close().await.unwrap();
 }
 
-/// A site whose access token for Alice has just ended.
+/// A site whose access token for Alice has just expired.
 async fn with_an_ended_token(rotation: Rotation) -> (Site, Value) {
     let site = Site::new().await;
     let controls = site.sandbox.controls();
@@ -49,7 +49,7 @@ async fn try_to_log_in(serving: &Serving, settings: &Value) -> (Client, Answer) 
     (client, answer)
 }
 
-/// A LOGIN whose answer is not waited for.
+/// Sends a LOGIN without waiting for its answer.
 async fn begin_to_log_in(serving: &Serving, settings: &Value) -> Client {
     let mut client = serving.client().await;
     let (user, password) = (settings["username"].as_str().unwrap(), settings["password"].as_str().unwrap());
@@ -57,7 +57,7 @@ async fn begin_to_log_in(serving: &Serving, settings: &Value) -> Client {
     client
 }
 
-/// So many logins at once over `servings` in turn; all must succeed.
+/// Starts `count` logins, spread over `servings`; all must succeed.
 async fn crowd(servings: &[&Serving], settings: &[&Value], count: usize) -> JoinSet<Client> {
     let mut crowd = JoinSet::new();
     for number in 0..count {
@@ -226,7 +226,7 @@ async fn a_hang_up_cancels_no_refresh() {
 async fn a_rotated_token_that_cannot_be_written_is_kept_until_it_can() {
     let (site, settings) = with_an_ended_token(Rotation::Strict).await;
     let mut serving = site.serve().await;
-    // What a full disk does, at the one moment that matters.
+    // Fails the write of the refresh token, as a full disk would.
     tamper(
         &site,
         "CREATE TRIGGER full BEFORE UPDATE OF refresh_token ON grants \
@@ -272,10 +272,10 @@ async fn no_answer_of_the_token_endpoint_loses_a_grant() {
         ("a wrong client", TokenFault::error("invalid_client", "…"), ADMINISTRATOR),
         ("401 that says nothing", TokenFault::answer(401, "text/plain", ""), ADMINISTRATOR),
     ] {
-        // It meets every request until the state was read: the token has ended, so the proxy may renew it by itself
-        // before the login comes, and tries what passes again a second after it.
-        // And rows keep whole seconds, so that a login in the second of the start may take what was just written
-        // down about the client for something from before, and ask again.
+        // The fault meets every request until the state is read: the token has expired, so the proxy may
+        // renew it in the background before the login, and retries a passing failure after a second. Rows
+        // keep whole seconds, so a login in the second of the start may take a just recorded failure for an
+        // older one, and ask again.
         controls.every_token(fault);
         let serving = site.serve().await;
         let (_, login) = try_to_log_in(&serving, &settings).await;
@@ -283,7 +283,7 @@ async fn no_answer_of_the_token_endpoint_loses_a_grant() {
         assert_eq!(site.tokens().await.0[0]["state"], state, "{name}");
         serving.kill().await;
         controls.heal_tokens();
-        // The time to wait goes by, and the provider is well again.
+        // The wait is over, and the provider works again.
         tamper(&site, "UPDATE grants SET retry_at = 0").await;
         let serving = site.serve().await;
         serving.log_in(&settings).await;
@@ -352,7 +352,7 @@ async fn an_outage_costs_few_requests_and_its_end_one_refresh_a_grant() {
 #[tokio::test]
 async fn a_token_that_still_opens_the_door_is_used_while_the_endpoint_is_down() {
     let site = Site::new().await;
-    // A quarter of an hour: less than a session wants, and enough to begin one.
+    // A quarter of an hour: less than a session wants, but enough to begin one.
     let settings = site.authorize(ALICE).await;
     tamper(
         &site,
@@ -430,7 +430,7 @@ async fn a_session_that_downloads_ends_too() {
     tokio::time::timeout(SOON, ends).await.expect("the end within five seconds");
 }
 
-/// A webhook's other end: hands on each JSON body.
+/// A webhook's server: passes on each JSON body.
 async fn webhook() -> (String, mpsc::UnboundedReceiver<Value>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook?key=webhook-canary", listener.local_addr().unwrap());
@@ -519,7 +519,7 @@ async fn a_near_end_is_told_before_it_comes() {
     assert_eq!(next_event(&mut posted).await["event"], "healed");
 }
 
-/// Forty-nine accounts beside Alice's, each with a grant of its own.
+/// Forty-nine accounts beside Alice's, each with its own grant.
 const FORTY_NINE_MORE: &str = "
     CREATE TEMP TABLE more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 49) SELECT i FROM n;
     INSERT INTO grants (id, revision, provider, owner, owner_folded, scopes, refresh_token, state, authorized_at, refreshed_at)
@@ -528,7 +528,7 @@ const FORTY_NINE_MORE: &str = "
     INSERT INTO accounts (id, name, grant_id) SELECT 'a' || i, 'user' || i || '@example.com', 'g' || i FROM more;
     INSERT INTO login_names (folded, name, account_id) SELECT name, name, id FROM accounts WHERE id LIKE 'a%' AND name LIKE 'user%'";
 
-/// Waits until something is written down as told of so many grants.
+/// Waits until `count` grants have a report on record.
 async fn all_told(site: &Site, count: i64) {
     counted(site, "SELECT count(*) FROM grants WHERE told IS NOT NULL", count).await;
 }
@@ -546,7 +546,7 @@ async fn counted(site: &Site, sql: &'static str, count: i64) {
     database.close().await.unwrap();
 }
 
-/// How many accounts an event names, and its word.
+/// The number of accounts in an event, and the event's name.
 fn named(event: &Value) -> (&str, usize) {
     (event["event"].as_str().unwrap(), event["accounts"].as_array().unwrap().len())
 }

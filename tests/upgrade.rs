@@ -1,12 +1,12 @@
-//! An installation of before goes on after an upgrade: `tests/upgrade/` holds a state directory as an earlier
-//! binary (schema 3) left it. `store.sql` is its database, `expected.json` what that binary printed for it.
+//! An installation continues after an upgrade: `tests/upgrade/` holds the state directory of an earlier
+//! binary (schema 3). `store.sql` is its database, `expected.json` the output of that binary.
 //!
 //! alice: a person's grant, an alias, a generated and a chosen password; shared: hers, for a shared mailbox.
 //! robot, @corp.example, @service.example: an application's grant for one mailbox, for a domain, and for a
 //! domain with a token for each mailbox. carol, @gone.example: revoked; grace: moved to another installation.
-//! dave: refused by the provider, and told; heidi: misconfigured, and told; ivan: trouble that passes.
-//! erin, frank: a mailbox that the provider did not open, refused and overheard. kevin: a refresh whose
-//! process was killed.
+//! dave: refused by the provider, and reported; heidi: misconfigured, and reported; ivan: a passing failure.
+//! erin, frank: a mailbox that the provider did not open, refused at the sign-in and in the session. kevin: a
+//! refresh whose process was killed.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -38,7 +38,7 @@ const USERS: &[&str] = &[
     "info@gone.example",
 ];
 
-/// Who is told to authorise again, and with which words.
+/// The accounts that have to be authorised again, and the command shown for each.
 const REFUSED: &[(&str, &str)] = &[
     ("carol@example.com", "imap-oauth-proxy authorize carol@example.com"),
     ("dave@example.com", "imap-oauth-proxy authorize dave@example.com"),
@@ -48,8 +48,8 @@ const REFUSED: &[(&str, &str)] = &[
 
 const EVENTS: &str = "[events]\ncommand = [\"/bin/true\"]\n\n";
 
-/// The installation's provider and configuration, without its state: the provider's people, and two ways for
-/// an application to sign in, with a token for all mailboxes and with one for each.
+/// The installation's provider and configuration without its state: the provider's users, and two
+/// applications, with a token for all mailboxes and with a token for each.
 async fn site() -> Site {
     let client = |id: &str, installed| Client {
         id: id.to_owned(),
@@ -82,8 +82,8 @@ async fn site() -> Site {
     site
 }
 
-/// The installation as the earlier binary left it. Also what that binary printed, what mail programs log in
-/// with, and the refresh tokens, which the provider goes on accepting.
+/// The installation of the earlier binary, that binary's output, the mail programs' passwords, and the
+/// refresh tokens, which the provider still accepts.
 async fn left_behind() -> (Site, Value) {
     let site = site().await;
     let left = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/upgrade");
@@ -124,7 +124,7 @@ async fn after_an_upgrade_every_command_lists_the_same() {
     assert!(key.is_some_and(|key| key["ok"] == true), "what is sealed opens: {ran:?}");
 }
 
-/// Keys that are new do not count.
+/// Compares, ignoring new keys.
 fn lists(now: &Value, before: &Value) {
     let (now, before) = (now.as_array().unwrap(), before.as_array().unwrap());
     assert_eq!(now.len(), before.len());
@@ -135,7 +135,7 @@ fn lists(now: &Value, before: &Value) {
     }
 }
 
-/// Columns that are new, behind the others, do not count.
+/// Compares, ignoring new columns at the end.
 fn shows(now: &str, before: &str) {
     assert_eq!(now.lines().count(), before.lines().count(), "{now}");
     for (now, before) in now.lines().zip(before.lines()) {
@@ -225,7 +225,7 @@ async fn after_an_upgrade_logins_go_on() {
         well.iter().all(|token| token["state"] == "ok" && token["last_error"] == Value::Null),
         "{well:?}"
     );
-    // Dave's trouble was told before; Heidi's is over.
+    // Dave's trouble was reported before; Heidi's is over.
     let told = serving.logs("telling").await;
     assert!(told.contains("heidi@example.com") && told.contains("healed"), "{told}");
     let (_, log) = serving.stop().await;

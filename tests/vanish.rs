@@ -1,6 +1,6 @@
-//! A mail program whose machine vanishes: no FIN, no reset, just silence. Played with a network namespace
-//! whose cable is pulled, so it needs root, iproute2 and openssl, and the three minutes that keep-alive
-//! takes. `scripts/test` runs it as a step of its own, inside another namespace.
+//! A mail program whose machine vanishes without FIN or reset. The test disconnects a network namespace, so
+//! it needs root, iproute2 and openssl, and takes the three minutes of keep-alive. `scripts/test` runs it as
+//! a separate step, inside another namespace.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -13,11 +13,11 @@ use common::{ALICE, Site, login};
 use sandbox::Sandbox;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-/// Our end of the cable; TEST-NET-3 (RFC 5737) is nobody's.
+/// Our end of the virtual cable; TEST-NET-3 (RFC 5737) is reserved.
 const HERE: &str = "203.0.113.1";
 const THERE: &str = "203.0.113.2";
 
-/// A machine at the other end of a cable.
+/// A machine at the other end of the cable.
 struct Elsewhere {
     name: String,
 }
@@ -44,7 +44,7 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        // The cable goes with it.
+        // Deletes the cable too.
         ip(&["netns", "delete", &self.name]);
     }
 }

@@ -1,4 +1,4 @@
-//! The table of wire cases: transcripts of what mail programs and providers say, held line by line.
+//! The table of wire cases: transcripts of mail programs and providers, compared line by line.
 //!
 //! Each file of `tests/wire_cases/` is a list of cases. A case begins with `## name` and its lines read:
 //!
@@ -27,7 +27,8 @@ use std::sync::Arc;
 use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
 use imap_oauth_proxy::protocol::imap::response_code;
 use imap_oauth_proxy::protocol::{
-    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, submission,
+    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, pop3,
+    submission,
 };
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
@@ -80,6 +81,23 @@ fn submission_providers() {
     }
 }
 
+#[test]
+fn pop3_clients() {
+    run_clients::<pop3::client::Dialogue>(include_str!("wire_cases/pop3.txt"));
+}
+
+#[test]
+fn pop3_providers() {
+    for (name, lines) in cases(include_str!("wire_cases/pop3_providers.txt")) {
+        for byte_by_byte in [false, true] {
+            let provider = Provider::new(&name, byte_by_byte, &lines);
+            provider.with_credential(|credential| {
+                provider.play(&mut pop3::upstream::SignIn::new(credential).unwrap(), &lines);
+            });
+        }
+    }
+}
+
 fn run_clients<D: ClientDialogue>(file: &str) {
     for (name, lines) in cases(file) {
         for byte_by_byte in [false, true] {
@@ -101,7 +119,7 @@ fn cases(file: &str) -> Vec<(String, Vec<String>)> {
     cases
 }
 
-/// `C: text` and its like as `("C:", "text")`.
+/// Splits `C: text` and similar lines into `("C:", "text")`.
 fn split(line: &str) -> (&str, &str) {
     match line.split_at_checked(2) {
         Some((kind, text)) => (kind, text.strip_prefix(' ').unwrap_or(text)),
@@ -164,7 +182,7 @@ struct Client<'a, D> {
     inbox: Buffer,
     outbox: Buffer,
     events: Vec<String>,
-    /// Whether the dialogue waits for a decision, so that what is said piles up.
+    /// Whether the dialogue waits for a decision, while input accumulates.
     waits: bool,
 }
 
@@ -202,7 +220,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
             if !greeted {
                 greeted = true;
                 self.step();
-                // Transcripts show the greeting only where it matters.
+                // Transcripts contain the greeting only where it matters.
                 if kind != "S:" {
                     self.outbox.clear();
                 }

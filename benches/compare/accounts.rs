@@ -1,4 +1,4 @@
-//! What grows with the accounts in the store, and what does not.
+//! Costs that may grow with the accounts in the store.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use super::measure::{Tree, median};
 use super::setting;
 use sandbox::Sandbox;
 
-/// The other accounts: a grant, an alias and an app password each. Nothing of it opens; none of it is due.
+/// Adds accounts with a grant, an alias and an app password each. None of their secrets opens, and no grant
+/// is due.
 const FILL: &str = "
     CREATE TEMP TABLE more AS WITH RECURSIVE n(i) AS (SELECT (SELECT count(*) FROM accounts) UNION ALL SELECT i + 1 FROM n \
         WHERE i + 1 < COUNT) SELECT i FROM n;
@@ -28,7 +29,7 @@ const FILL: &str = "
         SELECT 'password-number-' || i, 'account-number-' || i, 'default', x'00', unixepoch() FROM more;
     COMMIT";
 
-/// How long an idle `serve` is watched, once it has read everything.
+/// How long an idle `serve` is measured after it has read all accounts.
 const IDLE: Duration = Duration::from_secs(30);
 
 pub async fn run() {
@@ -72,7 +73,7 @@ pub async fn run() {
     }
 }
 
-/// Seconds and KiB of `tokens list --json`, whose output is read as it comes.
+/// Seconds and KiB of `tokens list --json`; its output is read while it is produced.
 async fn list(site: &Site, count: u64) -> (f64, f64) {
     let start = Instant::now();
     let mut command = site.command(&["tokens", "list", "--json"]);
@@ -95,7 +96,7 @@ async fn list(site: &Site, count: u64) -> (f64, f64) {
     (took, peak)
 }
 
-/// Waits until the process has read what it reads once after its start.
+/// Waits until the process has finished its reads after the start.
 async fn settled(tree: Tree) {
     let mut before = tree.cpu();
     loop {

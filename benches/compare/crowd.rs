@@ -1,4 +1,4 @@
-//! How cost grows with sessions, and what happens when all of them come back at once.
+//! Costs by the number of sessions, and the reconnection of all clients at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 
 use super::{load, peers};
 
-/// 10 to 10,000 sessions in IDLE: memory, descriptors, and what each login cost. Then as many logins at
-/// once as the last line has, with an access token that has expired.
+/// Holds 10 to 10,000 sessions in IDLE and measures memory, descriptors and CPU for each login. Then as many
+/// logins at once as in the last line, with an expired access token.
 pub async fn run() {
-    // Both ends of every session are in this process.
+    // This process holds both ends of every session.
     let affordable = rlimit::Resource::NOFILE.get_soft().unwrap() / 2 - 500;
     let most = usize::try_from(super::setting("CROWD", 10_000).min(affordable)).unwrap();
     let (site, password) = super::site().await;
@@ -21,7 +21,7 @@ pub async fn run() {
     let steps = [10, 100, 1_000, 10_000];
     for count in steps.into_iter().filter(|&count| count < most).chain([most]) {
         let peer = Arc::new(peers::proxy(&site, &password).await);
-        // What the first sessions cost once is not theirs.
+        // Excludes one-time costs of the first sessions.
         drop(load::idlers(&peer, 8, 8).await);
         let (before, cpu) = (peer.tree().pss(), peer.tree().cpu());
         let clients = load::idlers(&peer, count, 8).await;
@@ -36,8 +36,12 @@ pub async fn run() {
         );
         drop(clients);
     }
+    all_at_once(&site, &password, most).await;
+}
 
-    let peer = Arc::new(peers::proxy(&site, &password).await);
+/// `most` logins at once after all access tokens were revoked.
+async fn all_at_once(site: &super::Site, password: &str, most: usize) {
+    let peer = Arc::new(peers::proxy(site, password).await);
     site.sandbox.controls().expire_access_tokens();
     site.sandbox.controls().revoke_access_tokens();
     let refreshes = site.sandbox.controls().stats().refreshes;
@@ -52,7 +56,7 @@ pub async fn run() {
             (answer, start.elapsed().as_secs_f64(), client)
         });
     }
-    // Sessions stay open until the last one is decided.
+    // Sessions stay open until the last login is answered.
     let (mut done, mut refusals) = (Vec::new(), BTreeMap::<String, usize>::new());
     while let Some(ended) = running.join_next().await {
         match ended {

@@ -1,4 +1,4 @@
-//! What mail programs do, in bulk. Each function returns one figure for one peer.
+//! Mail programs' operations in bulk. Each function returns one figure for one peer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub const HUGE: u64 = 64 << 20;
 /// Messages in `Small`, and their size.
 pub const SMALL_COUNT: u64 = 64;
 pub const SMALL: u64 = 32 << 10;
-/// A message with attachments, as it is sent.
+/// The size of a sent message with attachments.
 pub const LARGE: u64 = 8 << 20;
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -28,7 +28,7 @@ async fn sessions(peer: &Peer, count: usize) -> Vec<Client> {
     clients
 }
 
-/// Runs `work` once a session, all at once, and returns the CPU seconds that it cost `tree`.
+/// Runs `work` for all sessions at once, and returns the CPU seconds that `tree` used.
 async fn cost<C, F: Future<Output = ()> + Send + 'static>(
     tree: Tree,
     clients: Vec<C>,
@@ -55,7 +55,7 @@ async fn select(client: &mut Client, mailbox: &str) {
     assert!(answer.last().is_some_and(|line| line.starts_with("s OK")), "{answer:?}");
 }
 
-/// CPU seconds a GiB from the provider, over `connections`.
+/// CPU seconds for a GiB from the provider, over `connections`.
 pub async fn down(peer: &Peer, connections: usize, octets: u64) -> f64 {
     let mut clients = sessions(peer, connections).await;
     for client in &mut clients {
@@ -71,7 +71,7 @@ pub async fn down(peer: &Peer, connections: usize, octets: u64) -> f64 {
     spent / ((each * connections as u64 * HUGE) as f64 / GIB)
 }
 
-/// CPU seconds a GiB to the provider, over `connections`.
+/// CPU seconds for a GiB to the provider, over `connections`.
 pub async fn up(peer: &Peer, connections: usize, octets: u64) -> f64 {
     let clients = sessions(peer, connections).await;
     let each = (octets / HUGE / connections as u64).max(1);
@@ -94,7 +94,7 @@ pub async fn up(peer: &Peer, connections: usize, octets: u64) -> f64 {
     spent / ((each * connections as u64 * HUGE) as f64 / GIB)
 }
 
-/// CPU seconds a GiB in messages of 32 KiB, one command each, over 8 connections.
+/// CPU seconds for a GiB in messages of 32 KiB, one command each, over 8 connections.
 pub async fn small(peer: &Peer, octets: u64) -> f64 {
     let mut clients = sessions(peer, 8).await;
     for client in &mut clients {
@@ -110,7 +110,7 @@ pub async fn small(peer: &Peer, octets: u64) -> f64 {
     spent / ((each * 8 * SMALL) as f64 / GIB)
 }
 
-/// CPU seconds a GiB in messages of `size` that are sent over 8 connections.
+/// CPU seconds for a GiB in sent messages of `size`, over 8 connections.
 pub async fn send(peer: &Peer, octets: u64, size: u64) -> f64 {
     let mut clients = Vec::new();
     for _ in 0..8 {
@@ -128,7 +128,7 @@ pub async fn send(peer: &Peer, octets: u64, size: u64) -> f64 {
     spent / ((each * 8 * size) as f64 / GIB)
 }
 
-/// As senders do where PIPELINING is promised (RFC 2920): the envelope in one write, then the message.
+/// Sends as senders do with PIPELINING (RFC 2920): the envelope in one write, then the message.
 async fn send_one(client: &mut smtp::Client, size: u64) {
     let (from, to) = (super::common::ALICE, super::common::BOB);
     client.write(format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n").as_bytes()).await;
@@ -146,7 +146,8 @@ async fn send_one(client: &mut smtp::Client, size: u64) {
     assert_eq!(reply.code(), 250, "{reply:?}");
 }
 
-/// NOOPs over `connections`: CPU µs each, and the round trip's mean, median and 99th percentile in µs.
+/// NOOPs over `connections`: CPU µs for each, and the mean, median and 99th percentile of the round trip in
+/// µs.
 pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
     let clients = sessions(peer, connections).await;
     let before = peer.tree().cpu();
@@ -169,8 +170,8 @@ pub async fn noop(peer: &Peer, connections: usize, each: usize) -> [f64; 4] {
     [spent * 1e6 / count, mean, percentile(&took, 50.0), percentile(&took, 99.0)]
 }
 
-/// CPU ms a login, eight at a time, each on a fresh connection with a full handshake: ours with the
-/// password and the sign-in, a relay's up to the provider's greeting.
+/// CPU ms for a login, eight at a time, each on a new connection with a full handshake. For the proxy this
+/// includes the password and the sign-in; for a relay it ends at the provider's greeting.
 pub async fn login(peer: &Arc<Peer>, count: usize) -> f64 {
     logins(peer, count, |peer| async move {
         let mut client = peer.connect().await;
@@ -181,7 +182,7 @@ pub async fn login(peer: &Arc<Peer>, count: usize) -> f64 {
     .await
 }
 
-/// The same for a sender.
+/// CPU ms for a sender's login.
 pub async fn login_to_send(peer: &Arc<Peer>, count: usize) -> f64 {
     logins(peer, count, |peer| async move {
         let mut client = peer.connect_to_send().await;
@@ -207,7 +208,7 @@ where
         });
     }
     running.join_all().await;
-    // What ends the last sessions is part of it.
+    // Includes the cost of closing the last sessions.
     tokio::time::sleep(Duration::from_millis(200)).await;
     (peer.tree().cpu() - before) * 1e3 / (count / 8 * 8) as f64
 }
@@ -233,7 +234,7 @@ pub async fn idlers(peer: &Arc<Peer>, count: usize, at_once: usize) -> Vec<Clien
     running.join_all().await.into_iter().flatten().collect()
 }
 
-/// KiB of the process tree a session, over `count` sessions in IDLE.
+/// KiB of the process tree for each of `count` sessions in IDLE.
 pub async fn idle(peer: &Arc<Peer>, count: usize) -> f64 {
     let before = peer.tree().pss();
     let clients = idlers(peer, count, 16).await;

@@ -1,10 +1,10 @@
 //! The proxy beside nginx and HAProxy, in one run, on one machine.
 //!
-//! `cargo bench --bench compare` prints what a hop costs with each of them, in turn and several times,
-//! medians and ratios; `-- --crowd` how cost grows up to 10,000 sessions, and what 10,000 logins at once
-//! after an outage come to; `-- --accounts` what grows with the accounts in the store; `-- --soak SECONDS` runs mixed sessions and fails where memory or
-//! descriptors are not flat. `scripts/bench` and `scripts/soak` install what is missing first.
-//! Everything is on the loopback interface and gone at the end.
+//! `cargo bench --bench compare` measures each of them several times in turn and prints medians and ratios.
+//! `-- --crowd` measures up to 10,000 sessions, and 10,000 logins at once after an outage. `-- --accounts`
+//! measures the costs that grow with the accounts in the store. `-- --soak SECONDS` runs mixed sessions and
+//! fails if memory or descriptors grow. `scripts/bench` and `scripts/soak` first install missing programs.
+//! Everything uses the loopback interface and is removed at the end.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench that fails stops")]
 #![allow(unreachable_pub, missing_docs, clippy::large_futures, reason = "a program of its own")]
 
@@ -27,7 +27,7 @@ use sandbox::{DelayLine, Sandbox};
 use measure::median;
 use peers::Peer;
 
-/// One line of the table: its name, and one figure a peer and round.
+/// One line of the table: its name, and one figure for each peer and round.
 struct Row {
     name: &'static str,
     goal: f64,
@@ -36,7 +36,7 @@ struct Row {
 
 #[tokio::main]
 async fn main() {
-    // Both ends of every session are in this process.
+    // This process holds both ends of every session.
     let descriptors = rlimit::Resource::NOFILE.set(65_536, 65_536);
     if descriptors.is_err() {
         let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -57,7 +57,7 @@ async fn main() {
     }
 }
 
-/// A provider with a huge and many small messages, and the proxy's limits out of the way.
+/// A provider with a huge and many small messages, and a proxy whose limits do not interfere.
 async fn site() -> (Site, String) {
     let builder = Sandbox::builder().user(ALICE).huge_message(ALICE, "Huge", load::HUGE).big_mailbox(
         ALICE,
@@ -68,7 +68,7 @@ async fn site() -> (Site, String) {
     let builder = builder.submission();
     let limits = "[limits]\nconnections = 20000\nconnections_per_address = 20000\n";
     let site = Site::with_config(builder, limits).await;
-    // Messages that are sent are counted and not kept.
+    // Sent messages are counted and not kept.
     site.sandbox.controls().submission(|submission| submission.sink_above = 0);
     let settings = site.authorize(ALICE).await;
     let password = settings["password"].as_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// One of our figures alone, round after round: for a profile, or to compare two builds.
+/// Repeats one figure for the proxy alone: for a profile, or to compare two builds.
 async fn ours(what: &str) {
     let (site, password) = site().await;
     let peer = Arc::new(peers::proxy(&site, &password).await);
@@ -104,6 +104,7 @@ async fn ours(what: &str) {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of figures")]
 async fn table() {
     let (rounds, octets) = (setting("ROUNDS", 3), setting("MIB", 512) << 20);
     let (logins, idle) = (setting("LOGINS", 800) as usize, setting("IDLE", 2000) as usize);
@@ -187,12 +188,12 @@ fn print_table(rows: &[Row], all: &[Arc<Peer>], rounds: u64) {
     }
 }
 
-/// From LOGIN to OK over a line with a round trip of 50 ms between the proxy and the provider.
+/// The time from LOGIN to OK with a round trip of 50 ms between the proxy and the provider.
 async fn distance(site: &Site, password: &str) {
     let line = DelayLine::start(site.sandbox.imap_address(), Duration::from_millis(25)).await;
     let text = std::fs::read_to_string(&site.config).unwrap();
     let (near, far) = (site.sandbox.imap_address().to_string(), line.address().to_string());
-    // As the presets know it of Gmail and Exchange, so that nobody has to ask.
+    // Known by the presets for Gmail and Exchange, so that the proxy sends no CAPABILITY command.
     let known = "[providers.sandbox]\nsasl_ir = true\n";
     let text = text.replace(&near, &far).replace("[providers.sandbox]\n", known);
     std::fs::write(&site.config, text).unwrap();

@@ -1,4 +1,4 @@
-//! What a process tree costs: CPU from /proc/PID/stat, memory from smaps_rollup.
+//! The resource use of a process tree: CPU from /proc/PID/stat, memory from smaps_rollup.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ impl Tree {
         members
     }
 
-    /// User and system time in seconds so far, with that of children that have ended.
+    /// User and system time in seconds so far, including children that have ended.
     pub fn cpu(self) -> f64 {
         let ticks: u64 = self
             .members()
@@ -30,7 +30,7 @@ impl Tree {
             .filter_map(fields)
             .map(|fields| fields[11..15].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>())
             .sum();
-        // USER_HZ is 100 on every Linux that this runs on.
+        // USER_HZ is 100 on every supported Linux.
         ticks as f64 / 100.0
     }
 
@@ -45,7 +45,7 @@ impl Tree {
         self.members().into_iter().filter_map(of).sum()
     }
 
-    /// The most memory that the first process has had at once, in KiB.
+    /// The peak memory of the first process in KiB.
     pub fn peak(self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
         let line = text.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -56,7 +56,7 @@ impl Tree {
     pub fn descriptors(self) -> usize {
         let count = |pid| {
             let open = format!("/proc/{pid}/fd");
-            // From Linux 6.2 on the size of the directory is their number, for every user.
+            // From Linux 6.2 on, the directory's size is the number of descriptors, readable by every user.
             let told = || fs::metadata(&open).map_or(0, |metadata| metadata.len() as usize);
             fs::read_dir(&open).map_or_else(|_| told(), Iterator::count)
         };
@@ -64,19 +64,19 @@ impl Tree {
     }
 }
 
-/// Our own process cannot be traced, so only root may read this of it.
+/// The proxy forbids tracing, so only root may read this file of it.
 fn read_as_root(path: &str) -> Option<String> {
     let read = std::process::Command::new("sudo").args(["-n", "cat", path]).output().ok()?;
     read.status.success().then(|| String::from_utf8_lossy(&read.stdout).into_owned())
 }
 
-/// The fields of /proc/PID/stat behind the name, from the state on.
+/// The fields of /proc/PID/stat after the name, starting with the state.
 fn fields(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text.rsplit_once(") ")?.1.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The middle one, or what lies between the middle two.
+/// The median.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Who is measured: the proxy, and the TLS relays of nginx and HAProxy with configurations of their own, on
-//! free ports of the loopback interface, gone with the bench.
+//! The measured peers: the proxy, and the TLS relays of nginx and HAProxy with their own configurations, on
+//! free ports of the loopback interface. All of them end with the benchmark.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -17,26 +17,26 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use super::common::{ALICE, Site};
 use super::measure::Tree;
 
-/// Longer than a mail program would wait: a machine that is slow shall be measured, and not given up.
+/// Longer than a mail program waits, so that a slow machine is still measured.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Somebody between the mail program and the provider.
+/// A server between the mail program and the provider.
 pub struct Peer {
     pub name: &'static str,
     pub address: SocketAddr,
-    /// Where mail is sent.
+    /// The address for sending mail.
     pub submission: SocketAddr,
     pub tls: Arc<ClientConfig>,
-    /// What to say after the greeting.
+    /// How to log in after the greeting.
     pub login: Login,
     child: Child,
 }
 
 #[derive(Clone)]
 pub enum Login {
-    /// To us.
+    /// A password, to the proxy.
     Password(String),
-    /// To the provider, through a relay that knows nothing of it.
+    /// A token, to the provider through a relay that does not know it.
     Token(String),
 }
 
@@ -45,12 +45,12 @@ impl Peer {
         Tree(self.child.id())
     }
 
-    /// A mail program's connection, greeted.
+    /// A mail program's connection after the greeting.
     pub async fn connect(&self) -> Client {
         Client::connect_patiently(self.address, &self.tls, PATIENCE).await
     }
 
-    /// A session that is logged in.
+    /// A logged-in session.
     pub async fn log_in(&self) -> Client {
         let mut client = self.connect().await;
         self.say_login(&mut client).await;
@@ -63,7 +63,7 @@ impl Peer {
         }
     }
 
-    /// The answer, where it is not OK.
+    /// Logs in; the error is an answer other than OK.
     pub async fn try_login(&self, client: &mut Client) -> Result<(), String> {
         let answer = match &self.login {
             Login::Password(password) => client.login(ALICE, password).await,
@@ -75,14 +75,14 @@ impl Peer {
         }
     }
 
-    /// A sender's connection, greeted.
+    /// A sender's connection after the greeting.
     pub async fn connect_to_send(&self) -> smtp::Client {
         let client = smtp::Client::connect_patiently(self.submission, &self.tls, PATIENCE).await;
         assert_eq!(client.greeting.code(), 220, "{}: {:?}", self.name, client.greeting);
         client
     }
 
-    /// EHLO and AUTH.
+    /// Sends EHLO and AUTH.
     pub async fn say_auth(&self, client: &mut smtp::Client) {
         client.ehlo().await;
         let reply = match &self.login {
@@ -95,18 +95,18 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // nginx's workers end with their master, which only a polite signal lets it do.
+        // nginx's workers end with their master, but only if the master gets SIGTERM.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
 }
 
-/// The proxy, serving `site`.
+/// The proxy for `site`.
 pub async fn proxy(site: &Site, password: &str) -> Peer {
     let ready_file = site.home.path().join("ready.json");
     let _ = std::fs::remove_file(&ready_file);
     let log = std::fs::File::create(site.home.path().join("log")).unwrap();
-    // Another build, to compare two of ours.
+    // Set to compare another build.
     let program = std::env::var_os("PROXY").unwrap_or(env!("CARGO_BIN_EXE_imap-oauth-proxy").into());
     let child = Command::new(program)
         .arg("--config")
@@ -136,7 +136,7 @@ pub async fn proxy(site: &Site, password: &str) -> Peer {
     }
 }
 
-/// nginx's and HAProxy's relays to the provider of `site`; `None` where one is not installed.
+/// The relays of nginx and HAProxy to the provider of `site`, as far as they are installed.
 pub async fn relays(site: &Site) -> Vec<Peer> {
     let directory = site.home.path();
     let CertifiedKey { cert, signing_key } =
@@ -231,7 +231,8 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A mail program's TLS that trusts `certificate` and remembers no session: collectors start anew.
+/// A mail program's TLS that trusts `certificate` and resumes no session, because collectors make full
+/// handshakes.
 fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();

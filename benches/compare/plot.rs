@@ -1,4 +1,4 @@
-//! The table as a picture: a bar for each peer, as long as its share of nginx's figure.
+//! The table as a picture: a bar for each peer, in proportion to nginx's figure.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,11 +7,11 @@ const WIDTH: f64 = 720.0;
 const LABEL: f64 = 280.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 12.0;
-/// What a bar may be at most, in nginx's figures; longer ones are cut, and their number tells.
+/// The longest bar, as a multiple of nginx's figure. Longer bars are cut and labelled.
 const MOST: f64 = 1.6;
 const COLOURS: [&str; 3] = ["#2166ac", "#b0b0b0", "#d8c9a8"];
 
-/// Writes `rows` (a name, and a figure for each of `peers`, of which the second is nginx) to `file`.
+/// Writes `rows` to `file`: a name, and a figure for each of `peers`, of which the second is nginx.
 pub fn write(file: &Path, peers: &[&str], rows: &[(&str, Vec<f64>)]) {
     let block = BAR * peers.len() as f64 + GAP;
     let height = 64.0 + block * rows.len() as f64;

@@ -1,4 +1,4 @@
-//! Mixed sessions for as long as somebody likes, with memory and descriptors flat at the end.
+//! Mixed sessions for a chosen time; memory and descriptors must not grow.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use super::peers::{self, Peer};
 use super::{load, measure::Tree};
 
-/// Mail programs at any time.
+/// Concurrent mail programs.
 const PROGRAMS: u64 = 64;
-/// What an allocator may keep beyond what it had after the first part, in KiB.
+/// Growth after the first part that the allocator is allowed, in KiB.
 const SLACK: f64 = 4096.0;
 
-/// Runs for `time`, compares the second half with the first, and panics where it has grown.
+/// Runs for `time`, compares the second half with the first, and panics if it used more.
 pub async fn run(time: Duration) {
     let (site, password) = super::site().await;
     let peer = Arc::new(peers::proxy(&site, &password).await);
@@ -37,7 +37,7 @@ pub async fn run(time: Duration) {
     site.sandbox.assert_no_violations();
 }
 
-/// Sessions until `end`; then what the proxy holds when all of them are gone.
+/// Runs sessions until `end`; returns the proxy's memory and descriptors after all have ended.
 async fn part(peer: &Arc<Peer>, start: Instant, end: Instant) -> (f64, usize) {
     let mut running = JoinSet::new();
     for seed in 0..PROGRAMS {
@@ -53,7 +53,7 @@ async fn part(peer: &Arc<Peer>, start: Instant, end: Instant) -> (f64, usize) {
     let mut shown = Instant::now();
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(200).min(end - Instant::now())).await;
-        // A dozen lines or so in all, however long it takes.
+        // About a dozen lines in all, however long the run.
         if shown.elapsed() > (end - start) / 6 {
             shown = Instant::now();
             show(peer.tree(), start);
@@ -71,7 +71,7 @@ fn show(tree: Tree, start: Instant) {
     println!("| {} | {:.1} | {} |", start.elapsed().as_secs(), tree.pss() / 1024.0, tree.descriptors());
 }
 
-/// One of the things that mail programs do.
+/// One of several operations of mail programs.
 async fn session(peer: &Peer, turn: u64) {
     let mut client = peer.log_in().await;
     match turn % 5 {
@@ -91,7 +91,7 @@ async fn session(peer: &Peer, turn: u64) {
             client.send("DONE").await;
             client.until_tagged("i").await;
         }
-        // Vanishes in the middle of an answer.
+        // Disconnects in the middle of an answer.
         3 => {
             client.command("s", "SELECT Huge").await;
             client.send("f FETCH 1 BODY.PEEK[]").await;
@@ -102,7 +102,7 @@ async fn session(peer: &Peer, turn: u64) {
     }
 }
 
-/// A message that the sandbox takes and does not keep.
+/// Appends a message that the sandbox accepts and discards.
 async fn append(client: &mut Client) {
     let octets = 33 << 20;
     client.send(&format!("u APPEND INBOX {{{octets}}}")).await;

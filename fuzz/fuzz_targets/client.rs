@@ -1,4 +1,5 @@
-//! The mail program's side: any bytes, cut anywhere, give the same answers, and only lines of ours.
+//! The mail program's side: any bytes, split anywhere, give the same answers, and the client gets only lines
+//! of the proxy.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! One command: what imap-codec accepts reads the same in our own reader.
+//! Each command that imap-codec accepts reads the same in the proxy's own reader.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! What follows a TLS handshake: records of any kind give the same data and the same end as rustls's own
-//! connection gives.
+//! Records after a TLS handshake: any sequence gives the same data and the same end as rustls's own
+//! connection.
 
 #![no_main]
 

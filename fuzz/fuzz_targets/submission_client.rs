@@ -1,5 +1,5 @@
-//! The sender's side: any bytes, cut anywhere, give the same answers, and only replies of ours; none of them is said
-//! to a provider.
+//! The sender's side: any bytes, split anywhere, give the same answers. The client gets only replies of the
+//! proxy, and none of them goes to the provider.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The submission server's side: any bytes, cut anywhere, give the same verdict, and only lines of ours go up.
+//! The submission server's side: any bytes, split anywhere, give the same verdict, and the server gets only
+//! lines of the proxy.
 
 #![no_main]
 

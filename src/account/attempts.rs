@@ -1,14 +1,14 @@
-//! Failed logins: who has to wait, and who is listened to then.
+//! Failed logins: which attempts are throttled, and which throttled attempts are still verified.
 //!
-//! An attempt that takes a verification is charged before it is looked at, so that a crowd that comes at once
-//! is not let through at once, to three buckets, and each of them has to allow it: the pair of neighbour and
-//! account, the neighbour over all names, and the network around an IPv6 neighbour. What costs nothing to verify
-//! (generated passwords, and chosen ones that are remembered, from a pair that was right before) is let in without
-//! any of them, so the owner is not touched by others' guesses. Where a bucket is empty, one of those who come is drawn when it allows
-//! one more ([`super::draw`]).
+//! An attempt that needs a verification is charged before it is verified, so that many attempts at once do
+//! not all get through. It is charged to three buckets, and each of them must have room: the pair of
+//! neighbour and account, the neighbour over all names, and the network around an IPv6 neighbour. A
+//! verification that costs nothing needs no bucket: generated passwords, and remembered ones from a pair that
+//! was right before. So others' guesses do not affect the owner. While a bucket is empty, the attempts that
+//! arrive take part in a draw for its next charge ([`super::draw`]).
 //!
-//! The buckets take the same memory whatever is sent and forget nothing ([`super::sketch`]): 3 MiB for all of
-//! them, of which the system gives what was written to.
+//! The buckets take constant memory and forget nothing ([`super::sketch`]): 3 MiB for all, of which the
+//! system provides only the pages that were written to.
 
 use std::collections::HashSet;
 use std::hash::RandomState;
@@ -22,45 +22,49 @@ use super::draw::{Candidate, Draw, Draws, Ticket};
 use super::origin::AttemptKey;
 use super::sketch::{Buckets, Ticks, duration, ticks};
 
-/// A person mistypes a few times; a mail program with an old password tries a few times at once.
+/// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
+/// times at once.
 const OF_A_PAIR: u32 = 8;
-/// Then: a thousand guesses take eight hours, and the owner behind the same address does not wait long.
+/// Then one charge per interval: a thousand guesses take eight hours, and the owner behind the same address
+/// waits briefly.
 const PAIR_INTERVAL: Duration = Duration::from_secs(30);
-/// A house or an office in which many passwords are old, and no list of names.
+/// Enough for a house or an office with many old passwords, too few to try a list of names.
 const OF_A_NEIGHBOUR: u32 = 100;
 const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(5);
-/// A site has a /48 (RFC 6177), and a stranger who rents one has 65,536 neighbours in it.
+/// A site has a /48 (RFC 6177); an attacker who rents one has 65,536 neighbours in it.
 const OF_A_NETWORK: u32 = 400;
 const NETWORK_INTERVAL: Duration = Duration::from_millis(1200);
-/// Attempts of a throttled pair that are compared with remembered passwords, where a right one has come from it
-/// before. A mail program never comes there; beyond it one in ten seconds is compared.
+/// Attempts of a throttled pair that are compared with remembered passwords, if the pair was right before. No
+/// mail program makes so many; beyond them one attempt in ten seconds is compared.
 const EARLY: u32 = 1_000;
 const EARLY_INTERVAL: Duration = Duration::from_secs(10);
-/// Pairs that a right password has come from. Only right passwords fill this, so it is hardly ever forgotten.
+/// Pairs that a right password came from. Only right passwords fill this set, so it is rarely cleared.
 const PROVEN: usize = 65_536;
-/// An owner who logs in all the time must not keep the bucket full for a guesser beside them.
+/// Limits forgiveness: an owner's frequent logins must not refill the bucket for a guesser at the same
+/// address.
 const FORGIVEN: u32 = 1;
 const FORGIVEN_INTERVAL: Duration = PAIR_INTERVAL;
 
-/// How an attempt stands that takes a verification.
+/// The standing of an attempt that needs a verification.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// It is charged; [`Attempts::succeeded`] takes the charge back.
+    /// Charged; [`Attempts::succeeded`] takes the charge back.
     Free,
-    /// It is not verified, and the next may be after this time. Where it began a draw, the caller
-    /// waits for that and calls [`Attempts::draw`].
+    /// Not verified; the next attempt may be verified after this time. Where the attempt began a draw, the
+    /// caller waits for it and calls [`Attempts::draw`].
     Waits(Duration, Option<Draw>),
 }
 
-/// What a draw came to.
+/// The outcome of a draw.
 pub(super) enum Drawn {
-    /// It is charged and to be verified, where there is something to verify.
+    /// The attempt is charged; the caller verifies the candidate, if there is one.
     Winner(Option<(AttemptKey, Candidate)>),
-    /// Another of its buckets is empty: it takes part in the draw of that, which is this one where new.
+    /// Another of the attempt's buckets is empty. The attempt takes part in that bucket's draw, which is
+    /// returned if it is new.
     Waits(Option<Draw>),
 }
 
-/// All that failed.
+/// The charges of all failed attempts.
 pub(super) struct Attempts {
     hasher: RandomState,
     began: Instant,
@@ -73,7 +77,7 @@ struct State {
     networks: Buckets,
     early: Buckets,
     forgiven: Buckets,
-    /// Pairs that a right password has come from.
+    /// Pairs that a right password came from.
     proven: HashSet<u64>,
     draws: Draws,
 }
@@ -102,8 +106,8 @@ impl Attempts {
         AttemptKey::new(&self.hasher, from, account)
     }
 
-    /// Whether an attempt is compared with what is remembered: one that no bucket holds back, and else one of a
-    /// pair that was right before and has not come too often since.
+    /// Whether an attempt is compared with remembered results: yes if its buckets have room, or if its pair
+    /// was right before and has not tried too often since.
     pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
         let state = self.state();
@@ -111,7 +115,7 @@ impl Attempts {
             || state.proven.contains(&key.pair) && state.early.wait(key.pair, now.ticks) == 0
     }
 
-    /// A right password was drawn: the pair's next attempts are compared, however often it has come.
+    /// A drawn password was right: the pair's next attempts are compared, however many came before.
     pub(super) fn won(&self, key: &AttemptKey, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
@@ -119,8 +123,8 @@ impl Attempts {
         state.early.forgive_all(key.pair, now);
     }
 
-    /// Charges an attempt as failed, or says why not. A throttled one takes part in the draw of the bucket
-    /// that makes it wait longest; `candidate` is asked for where it is kept.
+    /// Charges an attempt as failed, or says how long it has to wait. A throttled attempt takes part in the
+    /// draw of the bucket with the longest wait; `candidate` is called only if the draw keeps this attempt.
     pub(super) fn charge(
         &self,
         key: &AttemptKey,
@@ -139,8 +143,8 @@ impl Attempts {
         Standing::Waits(wait, state.draws.enter(draw, *key, candidate))
     }
 
-    /// Ends the draw of `bucket`, whose time has come. What is drawn is charged whether or not there is such
-    /// an account.
+    /// Ends the draw of `bucket`, which is due. The drawn attempt is charged even if its account does not
+    /// exist.
     pub(super) fn draw(&self, bucket: u64, now: Instant) -> Drawn {
         let now = self.at(now);
         let mut state = self.state();
@@ -152,8 +156,9 @@ impl Attempts {
         Drawn::Winner(candidate.map(|candidate| (key, candidate)))
     }
 
-    /// Takes the charge of an attempt back that was `charged` and turned out right, and forgives the pair
-    /// one guess more: never all, or a guesser beside an owner who logs in each minute would start anew.
+    /// The password was right: takes back the attempt's charge if it was `charged`, and forgives the pair one
+    /// guess more. Never all guesses, or a guesser at the same address as an owner who logs in each minute
+    /// would start anew.
     pub(super) fn succeeded(&self, key: &AttemptKey, charged: bool, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
@@ -180,7 +185,7 @@ impl Attempts {
     }
 }
 
-/// A moment, on both clocks.
+/// A moment on both clocks.
 struct Now {
     instant: Instant,
     ticks: Ticks,
@@ -188,7 +193,7 @@ struct Now {
 }
 
 impl State {
-    /// The bucket that makes an attempt wait longest, and how long.
+    /// The bucket with the longest wait for this attempt, and the wait.
     fn obstacle(&self, key: &AttemptKey, now: &Now) -> Option<(Duration, Draw)> {
         let tiers = [
             (&self.pairs, Some(key.pair)),
@@ -203,7 +208,7 @@ impl State {
         let (wait, bucket) = waits.max_by_key(|(wait, _)| *wait)?;
         let at = match wait {
             0 => now.instant,
-            // The beginning of the tick, so that the bucket allows one then.
+            // The beginning of the tick in which the bucket has room.
             _ => now.began + duration(now.ticks.saturating_add(wait)),
         };
         Some((at - now.instant, Draw { bucket, at }))
@@ -256,7 +261,7 @@ mod tests {
             self.attempts.charge(&self.key(from, name), self.now, || None)
         }
 
-        /// An attempt that takes part in no draw.
+        /// Whether an attempt takes part in no draw.
         fn is_free(&self, from: &str, name: &str) -> bool {
             let free = matches!(self.charge(from, name), Standing::Free);
             self.attempts.state().draws = Draws::default();
@@ -298,7 +303,7 @@ mod tests {
         assert_eq!(junk.count(), 92, "an address has a budget over all names");
         assert!(!bench.is_free(ATTACKER, "alice"));
 
-        // Nor does one from many addresses.
+        // Nor does a flood from many addresses.
         for number in 0..12_000 {
             bench.is_free(&format!("198.18.{}.{}", number / 250, number % 250), &format!("junk-{number}"));
         }
@@ -312,7 +317,7 @@ mod tests {
         assert_eq!(bench.free(ATTACKER, "alice", 9), 8);
         bench.succeed(ATTACKER, "alice", false);
         assert_eq!(bench.free(ATTACKER, "alice", 9), 1);
-        // However often the owner comes, there is one guess more in 30 seconds.
+        // However often the owner logs in, one more guess is free in 30 seconds.
         let mut guesses = 0;
         for _ in 0..600 {
             bench.pass(1);
@@ -391,8 +396,8 @@ mod tests {
         assert!(bench.attempts.may_compare(&key, bench.now));
     }
 
-    /// Guesses from the owner's address each second, the owner's own tries each `pause` seconds; the seconds
-    /// until the owner is drawn.
+    /// One guess a second from the owner's address, and one of the owner's tries each `pause` seconds;
+    /// returns the seconds until the owner is drawn.
     fn seconds_until_drawn(bench: &mut Bench, guesser: bool, pause: u64) -> u64 {
         let key = bench.key(ATTACKER, OWNER);
         let mut draws: Vec<Draw> = Vec::new();
@@ -441,7 +446,7 @@ mod tests {
             bench.free(ATTACKER, OWNER, 9);
             seconds += seconds_until_drawn(&mut bench, true, 5);
         }
-        // One in six each 30 s is 180 s on average; the average of 400 rounds differs by 8 s, commonly.
+        // One in six each 30 s averages 180 s; the average of 400 rounds usually deviates by 8 s.
         let average = seconds / rounds;
         assert!((100..300).contains(&average), "{average} s");
     }

@@ -1,30 +1,30 @@
-//! How long an attempt would have to wait for its verification, whether or not there is one.
+//! How long an attempt would wait for its verification, whether or not it needs one.
 //!
-//! A wrong password takes a run of argon2id where the account has a chosen password, and none where it has
-//! not or where there is no such account. So that the answer does not tell which, every attempt joins an
-//! imagined queue, as if each took a run, and is answered by that queue's length: "wrong password" where it
-//! would have been verified before the answer is due, "busy" where not. The runs themselves queue up
-//! elsewhere, and wait for no attempt that needs none.
+//! A wrong password takes a run of argon2id if the account has a chosen password, and none if it has not or
+//! does not exist. The answer must not tell these cases apart. So every attempt joins an imagined queue as if
+//! it took a run, and this queue decides the answer: "wrong password" if the run would end before the answer
+//! is due, otherwise "busy". The real runs have a queue of their own and never wait for an attempt that needs
+//! no run.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// argon2id runs at once: each takes 19 MiB and a core for some milliseconds.
+/// Concurrent runs of argon2id: each takes 19 MiB and a core for some milliseconds.
 pub(super) const AT_ONCE: u32 = 2;
-/// Runs that may wait; a few seconds of work even for a slow machine, and what a mail program waits before
-/// it tries again. One more would only be too late.
+/// Runs that may wait: a few seconds of work even on a slow machine, about as long as a mail program waits
+/// for an answer. A longer queue would only answer too late.
 pub(super) const PLACES: u32 = 64;
-/// Before anything was measured: what a run takes on a common machine.
+/// The assumed duration of a run on a common machine, until runs are measured.
 const USUAL_RUN: Duration = Duration::from_millis(25);
-/// A run may take longer than the average by this, and is still counted on.
+/// A run counts as done in time even if it takes this much longer than the average.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// The imagined queue.
 pub(super) struct Backlog {
-    /// When the last one in it would be begun.
+    /// When the last run in the queue would begin.
     clear_at: Option<Instant>,
-    /// What a run takes, on average of the last few.
+    /// The duration of a run, averaged over the last few.
     run: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// Joins the queue, and tells whether a verification that begins when its turn comes ends before `due`.
+    /// Joins the queue. Returns whether a run that begins in its turn would end before `due`.
     pub(super) fn join(&mut self, now: Instant, due: Instant) -> bool {
         let share = self.run / AT_ONCE;
         let begins = self.clear_at.map_or(now, |clear_at| clear_at.max(now));
@@ -46,7 +46,7 @@ impl Backlog {
         begins + self.run + MARGIN <= due
     }
 
-    /// Learns from a run that took so long.
+    /// Adds the duration of a finished run to the average.
     pub(super) fn took(&mut self, run: Duration) {
         self.run = (self.run * 7 + run) / 8;
     }
@@ -62,7 +62,7 @@ mod tests {
         let due = now + Duration::from_millis(500);
         let mut backlog = Backlog::default();
         let in_time = (0..100_000).filter(|_| backlog.join(now, due)).count();
-        // (500 - 100 - 25) / 12.5, and the first.
+        // (500 - 100 - 25) / 12.5, plus the first one.
         assert_eq!(in_time, 31);
         let cleared = now + USUAL_RUN / AT_ONCE * PLACES;
         assert!(backlog.join(cleared, cleared + Duration::from_millis(500)), "a flood is soon forgotten");

@@ -1,10 +1,10 @@
-//! Who is verified when a throttled bucket has one attempt to give.
+//! Which attempt is verified when a throttled bucket has room for one.
 //!
-//! Attempts that come while their bucket is empty are refused, and take part in a draw. When the bucket
-//! allows one more, one of them, picked at random, is verified in the background, and what comes out is
-//! remembered for its next try. So the owner gets in beside a guesser, and a guesser who knows the moment
-//! gains nothing by it. An entry keeps one attempt, whatever number takes part (reservoir sampling), and
-//! whether or not there is such an account.
+//! Attempts that arrive while their bucket is empty are refused, and take part in a draw. When the bucket has
+//! room again, one of them, picked at random, is verified in the background, and the result is remembered for
+//! that client's next try. So the owner gets in beside a guesser, and timing an attempt to that moment gains
+//! a guesser nothing. A draw stores one attempt, however many take part (reservoir sampling), and whether or
+//! not the account exists.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,22 +14,22 @@ use tokio::time::Instant;
 use super::origin::{AttemptKey, LONGEST_NAME};
 use crate::secret::{Secret, random_bytes};
 
-/// Draws at once: a megabyte of passwords at most. Attempts beyond them are refused and that is all.
+/// Concurrent draws: they store a megabyte of passwords at most. Further attempts are refused without a draw.
 const DRAWS: usize = 1024;
-/// Passwords that people choose are shorter by far.
+/// Longer passwords are not stored. Chosen passwords are far shorter.
 const LONGEST_PASSWORD: usize = 1024;
 
-/// A login that could be verified.
+/// The name and password of an attempt, to be verified later.
 pub(super) struct Candidate {
-    /// As the client sent it; the account is looked up anew, because it may be gone by then.
+    /// As the client sent it. The account is looked up again at the draw, because it may have been removed.
     pub(super) name: String,
     pub(super) password: Secret,
-    /// Where it came from: a password may be limited to networks.
+    /// The client's address: a password may be limited to networks.
     pub(super) from: IpAddr,
 }
 
 impl Candidate {
-    /// `None` where it is too long to be kept.
+    /// `None` if the password is too long to store.
     pub(super) fn new(name: &str, password: &Secret, from: IpAddr) -> Option<Self> {
         let short = name.len() <= LONGEST_NAME && password.expose().len() <= LONGEST_PASSWORD;
         short.then(|| Self { name: name.to_owned(), password: password.clone(), from })
@@ -39,18 +39,18 @@ impl Candidate {
 /// An attempt in a draw.
 pub(super) struct Ticket {
     pub(super) key: AttemptKey,
-    /// Absent where there is nothing to verify.
+    /// Absent if there is nothing to verify.
     pub(super) candidate: Option<Candidate>,
 }
 
-/// A draw that is due at a time.
+/// A bucket's draw, due at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
     pub(super) bucket: u64,
     pub(super) at: Instant,
 }
 
-/// The draws that wait for their time, one a bucket.
+/// The draws that are not due yet, one a bucket.
 #[derive(Default)]
 pub(super) struct Draws(HashMap<u64, Entry>);
 
@@ -61,13 +61,13 @@ struct Entry {
 }
 
 impl Draws {
-    /// Whether the next attempt that `bucket` allows is to be drawn now, and no other may take it.
+    /// Whether the draw of `bucket` is due, so that no other attempt may take its charge.
     pub(super) fn is_due(&self, bucket: u64, now: Instant) -> bool {
         self.0.get(&bucket).is_some_and(|entry| entry.at <= now)
     }
 
-    /// Takes part in the draw of `draw.bucket`. Returns `draw` where it is a new one, for the caller to wait
-    /// for. `candidate` is asked for only where it is kept.
+    /// Takes part in the draw of `draw.bucket`. Returns `draw` if it is new, for the caller to wait for.
+    /// `candidate` is called only if the draw keeps this attempt.
     pub(super) fn enter(
         &mut self,
         draw: Draw,
@@ -89,7 +89,7 @@ impl Draws {
         Some(draw)
     }
 
-    /// Ends the draw of `bucket` with its winner.
+    /// Ends the draw of `bucket` and returns its winner.
     pub(super) fn end(&mut self, bucket: u64) -> Option<Ticket> {
         self.0.remove(&bucket).map(|entry| entry.kept)
     }

@@ -1,20 +1,20 @@
-//! What a login name stands for.
+//! Finds the account of a login name.
 
 use crate::store::{Folded, LoginRecord, LoginStore, Mailbox, StoreError, fold};
 
-/// An account that a login name stands for.
+/// The account of a login name.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The account, its grant and its app passwords. The account of a domain goes by the mailbox's name here.
+    /// The account, its grant and its app passwords. A domain account carries the mailbox's name here.
     pub record: LoginRecord,
-    /// Which of its mailboxes the name is.
+    /// The mailbox that the login name means.
     pub mailbox: Mailbox,
-    /// The login name that it was found by.
+    /// The login name that the account is stored under.
     pub key: Folded,
 }
 
-/// The account called `name`, by its name or an alias. Where there is none, the account of the whole domain:
-/// `@corp.example` for `bob@corp.example`.
+/// The account with the name or alias `name`; otherwise the account of the whole domain: `@corp.example` for
+/// `bob@corp.example`.
 pub async fn find(store: &dyn LoginStore, name: &str) -> Result<Option<Found>, StoreError> {
     let key = fold(name);
     if let Some(record) = store.find(&key).await? {
@@ -26,7 +26,7 @@ pub async fn find(store: &dyn LoginStore, name: &str) -> Result<Option<Found>, S
     Ok(Some(Found { record, mailbox: Mailbox::OfDomain(name.to_owned()), key }))
 }
 
-/// The login name of the account that opens all of the domain that `name` is in.
+/// The login name of the domain account for `name`.
 fn domain_of(name: &str) -> Option<Folded> {
     let (local, domain) = name.rsplit_once('@')?;
     let sound = name.len() <= 320 && !name.chars().any(|c| c.is_control() || c.is_whitespace());

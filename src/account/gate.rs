@@ -1,7 +1,7 @@
-//! How many sessions one account holds at its provider.
+//! Limits the sessions that one account holds at its provider.
 //!
-//! Providers refuse one session too many, some of them with a prompt for a new password. So we stay
-//! below the limit ourselves: a login waits a moment for a session to end, and is then told so.
+//! Providers refuse a session over their limit, and some then make mail programs prompt for a new password.
+//! The proxy stays below the limit: a login waits a moment for a session to end, then gets a clear refusal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,15 +16,15 @@ use crate::store::{Account, Folded, Id, fold};
 #[derive(Default)]
 pub struct Gates(Mutex<HashMap<(Id, Folded, Door), Arc<Semaphore>>>);
 
-/// The right to one connection to the provider; the next login in line gets it when it is dropped.
+/// The right to one connection to the provider. Dropping it admits the next waiting login.
 #[derive(Debug)]
 pub struct UpstreamPermit(
     #[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>,
 );
 
 impl Gates {
-    /// One of the `limit` connections of `account` at `door`; `None` where none became free in time. Without
-    /// `patience` the caller's deadline counts.
+    /// One of the `limit` connections of `account` at `door`; `None` if none became free within `patience`.
+    /// Without `patience` the caller's deadline limits the wait.
     pub async fn enter(
         &self,
         account: &Account,
@@ -36,7 +36,7 @@ impl Gates {
         let gate = {
             let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
-            // The mailboxes of a domain account are counted each by itself, and any number of names can be asked for.
+            // Drops unused gates: a domain account has one for each mailbox, and clients can name any number.
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
             gates.entry((account.id.clone(), fold(&account.name), door)).or_insert_with(new).clone()
         };

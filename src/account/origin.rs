@@ -1,9 +1,9 @@
-//! Where an attempt to log in comes from, and the buckets of failed attempts that it is charged to.
+//! The origin of a login attempt, and the buckets that the attempt is charged to.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Octets of a name that tell one bucket from another: an address has no more (RFC 5321 §4.5.3.1).
+/// Octets of a name that distinguish buckets: an address has no more (RFC 5321 §4.5.3.1).
 pub(super) const LONGEST_NAME: usize = 320;
 
 /// The buckets of an attempt: hashes under a key that only this process knows.
@@ -15,7 +15,7 @@ pub(super) struct AttemptKey {
 }
 
 impl AttemptKey {
-    /// Of an attempt from `from` at `account`, a folded name.
+    /// The buckets of an attempt from `from` at `account`, a folded name.
     pub(super) fn new(hasher: &RandomState, from: IpAddr, account: &str) -> Self {
         let neighbour = neighbour(from);
         let account = account.as_bytes();
@@ -28,9 +28,9 @@ impl AttemptKey {
     }
 }
 
-/// The address that a guess is charged to. A client with one IPv6 address has the 2^64 of its network, a
-/// program on this machine has all of 127.0.0.0/8, and an IPv4 client that came in over an IPv6 socket is an
-/// IPv4 client.
+/// The address that a guess is charged to. An IPv6 client controls the 2^64 addresses of its network and a
+/// local program all of 127.0.0.0/8, so each of these counts as one. An IPv4 client on an IPv6 socket counts
+/// as IPv4.
 fn neighbour(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -39,7 +39,7 @@ fn neighbour(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What lies around an IPv6 neighbour.
+/// The /48 around an IPv6 neighbour.
 fn network(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),

@@ -14,11 +14,11 @@ pub(super) use self::chosen::Effort;
 use crate::secret::{SealError, Sealer, Secret, random_bytes, same_bytes};
 use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
-/// Where the sealed hash key lies in the store.
+/// The store's setting that holds the sealed hash key.
 const HASH_KEY_SETTING: &str = "password_hash_key";
-/// 24 letters and digits of this 32-letter alphabet carry 120 bits; none looks like another.
+/// 24 characters of this 32-character alphabet carry 120 bits. No two of them look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// Stands where a row's id stands otherwise; no row has it.
+/// Used in place of a row's id; no row has this id.
 const FINGERPRINT: &str = "fingerprint";
 const GROUPS: usize = 6;
 const GROUP_LENGTH: usize = 4;
@@ -34,28 +34,28 @@ pub fn generate_password() -> Secret {
 
 /// Hashes and verifies app passwords.
 pub struct Passwords {
-    /// Sealed in the store, so that a rotation of the store's key keeps all passwords.
+    /// Sealed in the store, so that passwords survive a rotation of the sealing key.
     hash_key: ArcSwap<hmac::Key>,
-    /// The epoch of the store that it was read in.
+    /// The store's epoch when the key was read.
     epoch: AtomicU64,
-    /// Known to this process only: what it makes is worthless elsewhere.
+    /// Never leaves this process, so the tags made with it are useless elsewhere.
     memo_key: hmac::Key,
     chosen: Arc<Chosen>,
 }
 
-/// What a verification came to.
+/// The outcome of a verification.
 pub(super) enum Verified<'a> {
     Right(&'a AppPassword),
     Wrong,
-    /// It was not done in time; what comes of it is remembered.
+    /// Not done in time; the result is remembered when it is.
     Unfinished,
 }
 
-/// What a key makes of a row and its password.
+/// The keyed hash of a password, bound to its row.
 type Tag = [u8; 32];
 
 impl Passwords {
-    /// Reads the hash key from the store, making it where there is none.
+    /// Reads the hash key from the store, or makes it.
     pub async fn open(store: &dyn Store, sealer: &Sealer) -> Result<Self, PasswordError> {
         let epoch = store.epoch();
         Ok(Self {
@@ -66,8 +66,7 @@ impl Passwords {
         })
     }
 
-    /// Reads the hash key again, and forgets what is remembered, where another database has taken the place
-    /// of the one that it came from.
+    /// After the database was replaced, reads the hash key again and forgets remembered results.
     pub async fn follow(&self, store: &dyn Store, sealer: &Sealer) -> Result<(), PasswordError> {
         let epoch = store.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
@@ -78,23 +77,23 @@ impl Passwords {
         Ok(())
     }
 
-    /// What verifies a password that [`generate_password`] made for `account`.
+    /// The verifier of a password that [`generate_password`] made for `account`.
     pub fn generated(&self, account: &Id, password: &Secret) -> Verifier {
         Verifier::Generated(tag(&self.hash_key.load(), account, password).to_vec())
     }
 
-    /// What verifies a password that a person chose. Takes some milliseconds.
+    /// The verifier of a password that a person chose. Takes some milliseconds.
     pub async fn chosen(&self, password: &Secret) -> Result<Verifier, PasswordError> {
         chosen::hash(password).await.map(Verifier::Chosen).ok_or(PasswordError::Hash)
     }
 
-    /// The one of `known` that `password` is, among those that [`generate_password`] made.
+    /// The generated password among `known` that equals `password`.
     pub(super) fn find_generated<'a>(
         &self,
         known: &'a [AppPassword],
         password: &Secret,
     ) -> Option<&'a AppPassword> {
-        // An unknown account costs the same hash.
+        // An unknown account costs the same hash as a known one.
         let nobody = Id(String::new());
         let account = known.first().map_or(&nobody, |first| &first.account);
         let hash = tag(&self.hash_key.load(), account, password);
@@ -104,7 +103,7 @@ impl Passwords {
         })
     }
 
-    /// The one of `known` that `password` is, among the chosen ones that were verified before.
+    /// The chosen password among `known` that `password` was verified to be.
     pub(super) fn find_remembered<'a>(
         &self,
         known: &'a [AppPassword],
@@ -122,7 +121,7 @@ impl Passwords {
         format!("{:08x}", u32::from_be_bytes([first, second, third, fourth]))
     }
 
-    /// Whether `password` may be one of `known` that a person chose.
+    /// Whether `password` may be one of the chosen passwords in `known`: not all have been verified as wrong.
     pub(super) fn is_open(&self, known: &[AppPassword], password: &Secret) -> bool {
         chosen(known).any(|(candidate, verifier)| {
             let tag = tag(&self.memo_key, &candidate.id, password);
@@ -130,12 +129,12 @@ impl Passwords {
         })
     }
 
-    /// Joins the imagined queue of verifications, and tells whether one would be done before `due`.
+    /// Joins the imagined queue. Returns whether a verification would be done before `due`.
     pub(super) fn queue_up(&self, due: Instant) -> bool {
         self.chosen.queue_up(due)
     }
 
-    /// The chosen one of `known` that `password` is, as far as `effort` allows to find out before `due`.
+    /// The chosen password among `known` that `password` is, if `effort` suffices to find out before `due`.
     pub(super) async fn verify<'a>(
         &self,
         known: &'a [AppPassword],
@@ -170,7 +169,7 @@ impl Passwords {
     }
 }
 
-/// Those of `known` that a person chose, with what argon2id made of them.
+/// The chosen passwords among `known`, with their argon2id hashes.
 fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
     known.iter().filter_map(|candidate| match &candidate.verifier {
         Verifier::Chosen(verifier) => Some((candidate, verifier.as_str())),
@@ -178,7 +177,7 @@ fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
     })
 }
 
-/// The key in the store, made where there is none.
+/// The hash key from the store, made if it does not exist.
 async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
     let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
     let sealed = sealer.seal(HASH_KEY_SETTING, &*fresh)?;
@@ -187,7 +186,7 @@ async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, Passw
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
 }
 
-/// Bound to the row, so that two rows with one password do not show it.
+/// Bound to the row, so that two rows with the same password differ.
 fn tag(key: &hmac::Key, row: &Id, password: &Secret) -> Tag {
     let mut context = hmac::Context::with_key(key);
     context.update(row.0.as_bytes());
@@ -201,13 +200,13 @@ fn tag(key: &hmac::Key, row: &Id, password: &Secret) -> Tag {
 /// Why app passwords cannot be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// The key that hashes them does not open.
+    /// The key that hashes them cannot be opened.
     #[error("the key that app passwords are hashed with cannot be opened: {0}")]
     Sealed(#[from] SealError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Not enough memory for argon2id, in practice.
+    /// argon2id failed, in practice for lack of memory.
     #[error("the password could not be hashed: argon2id needs 19 MiB of memory")]
     Hash,
 }

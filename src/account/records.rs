@@ -1,4 +1,5 @@
-//! What is written down about accounts: what providers said, whose name they took, and the last logins.
+//! Writes to account rows: troubles that providers reported, the user name that they accepted, and last
+//! logins.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,13 +12,13 @@ use crate::protocol::Door;
 use crate::store::{Account, LoginNote, MailboxTrouble, SignInAs};
 use crate::trouble::Trouble;
 
-/// Last logins reach the disk at most this often: bookkeeping must not cost a write per login.
+/// The pause between two writes of last logins, so that a login does not cost a write.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time without another refresh for a mailbox that the provider keeps refusing.
+/// The longest pause between refreshes for a mailbox that the provider keeps refusing.
 const LONGEST_REFUSAL_PAUSE_MINUTES: u32 = 15;
 
-/// The logins that are not written down yet.
+/// Logins not written yet.
 #[derive(Default)]
 pub(super) struct Notes {
     logins: Mutex<Vec<LoginNote>>,
@@ -39,9 +40,8 @@ impl Notes {
 }
 
 impl Accounts {
-    /// Remembers that the provider's mail server does not open this mailbox, although the token was
-    /// fresh: that is a matter of permissions, and more fresh tokens would only hammer the token
-    /// endpoint.
+    /// Records that the provider's mail server refuses this mailbox with a fresh token. The cause is then a
+    /// permission; more refreshes would only hammer the token endpoint.
     pub async fn refused(&self, account: &Account, door: Door, trouble: Trouble) {
         let before = account.troubles.get(door.name());
         let count = before.map_or(1, |trouble| trouble.count.saturating_add(1));
@@ -51,14 +51,14 @@ impl Accounts {
         self.set_trouble(account, door, Some(&MailboxTrouble { trouble, count, at, retry_at })).await;
     }
 
-    /// Remembers what the provider said about this account at that door, at a sign-in or in a session; it holds
-    /// nothing up.
+    /// Records the provider's words about this account at `door`, at a sign-in or in a session. No later login
+    /// is delayed.
     pub async fn note_trouble(&self, account: &Account, door: Door, trouble: Trouble) {
         let at = OffsetDateTime::now_utc();
         self.set_trouble(account, door, Some(&MailboxTrouble { trouble, count: 0, at, retry_at: at })).await;
     }
 
-    /// Forgets the trouble on record for that door, because a login there succeeded.
+    /// Clears the trouble recorded for `door`, because a login there succeeded.
     pub async fn accepted(&self, account: &Account, door: Door) {
         if account.troubles.contains_key(door.name()) {
             self.set_trouble(account, door, None).await;
@@ -67,21 +67,25 @@ impl Accounts {
 
     async fn set_trouble(&self, account: &Account, door: Door, trouble: Option<&MailboxTrouble>) {
         if let Err(error) = self.store.set_trouble(&account.id, door.name(), trouble).await {
-            tracing::warn!(account = account.name, "the account's state was not written: {error}");
+            tracing::warn!(account = account.name, "the account's trouble was not stored: {error}");
         }
     }
 
-    /// Remembers whose name the provider took for this account, so that the next sign-in begins with it.
+    /// Records the user name that the provider accepted for this account, so that the next sign-in tries it
+    /// first.
     pub async fn remember_sign_in_as(&self, account: &Account, user: SignInAs) {
         if account.sign_in_as == Some(user) {
             return;
         }
         if let Err(error) = self.store.set_sign_in_as(&account.id, Some(user)).await {
-            tracing::warn!(account = account.name, "whose name the provider takes was not written: {error}");
+            tracing::warn!(
+                account = account.name,
+                "the user name that the provider accepts was not stored: {error}"
+            );
         }
     }
 
-    /// Writes last logins down until it is dropped; call [`Accounts::flush`] at the end.
+    /// Writes last logins until the future is dropped; call [`Accounts::flush`] at the end.
     pub async fn keep_notes(&self) {
         loop {
             self.notes.added.notified().await;
@@ -90,14 +94,14 @@ impl Accounts {
         }
     }
 
-    /// Writes down the logins that are not yet.
+    /// Writes the logins that are not written yet.
     pub async fn flush(&self) {
         let notes = self.notes.take();
         if notes.is_empty() {
             return;
         }
         if let Err(error) = self.store.note_logins(&notes).await {
-            tracing::warn!("the time of {} logins was not written down: {error}", notes.len());
+            tracing::warn!("the times of {} logins were not stored: {error}", notes.len());
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What providers refused in sessions that were signed in, such as a message.
+//! Refusals by the provider inside a session, such as a rejected message.
 //!
-//! A session tells of each refusal, and of each thing that the provider took; the store is written only where that
-//! changes what is on record, so a sender whose mail is taken costs no write, and one whose mail is refused all day
-//! costs one a minute. What is on record is known from the logins of this process. Another process may have changed
-//! it since: what is noted again after a minute is written in any case.
+//! A session reports each refusal and each accepted message. The store is written only when this changes the
+//! record: a sender whose mail is accepted costs no write, one whose mail is refused all day costs one a
+//! minute. The process knows the record from its logins; another process may have changed it since, so the
+//! same refusal is written again after a minute.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,26 +13,26 @@ use time::Duration;
 use super::Accounts;
 use crate::store::{Account, Id, LastRefusal};
 
-/// The same refusal once more moves its time no sooner.
+/// A repeated refusal updates the recorded time at most this often.
 const REPEATED: Duration = Duration::minutes(1);
 
-/// What is on record, as far as this process knows.
+/// The recorded refusals, as this process knows them.
 #[derive(Default)]
 pub(super) struct Refusals {
     known: Mutex<HashMap<Id, LastRefusal>>,
-    /// Held while what is known is written, so that the newest is written last.
+    /// Held during a write, so that the newest refusal is written last.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Refusals {
-    /// A login has read what is on record.
+    /// Takes over the refusal that a login has read from the account's row.
     pub(super) fn read(&self, account: &Account) {
         if let Some(refusal) = &account.refusal {
             self.known().insert(account.id.clone(), refusal.clone());
         }
     }
 
-    /// Whether `refusal` is news.
+    /// Whether `refusal` changes the record.
     fn note(&self, account: &Id, refusal: LastRefusal) -> bool {
         let mut known = self.known();
         let is_news = known.get(account).is_none_or(|before| {
@@ -55,8 +55,8 @@ impl Refusals {
 }
 
 impl Accounts {
-    /// Remembers what the provider refused in a session of this account, or that it took a message since. Whether
-    /// that is news, which [`Accounts::write_refusal`] puts into the store.
+    /// Notes a refusal in a session of this account, or with `None` that the provider accepted a message.
+    /// Returns whether the store must be written, by [`Accounts::write_refusal`].
     pub fn refusal_changes(&self, account: &Account, refusal: Option<LastRefusal>) -> bool {
         match refusal {
             Some(refusal) => self.refusals.note(&account.id, refusal),
@@ -64,12 +64,12 @@ impl Accounts {
         }
     }
 
-    /// Writes down what is remembered by now.
+    /// Writes the account's current refusal to the store.
     pub async fn write_refusal(&self, account: &Account) {
         let _writing = self.refusals.writing.lock().await;
         let known = self.refusals.known().get(&account.id).cloned();
         if let Err(error) = self.store.set_refusal(&account.id, known.as_ref()).await {
-            tracing::warn!(account = account.name, "what the provider refused was not written: {error}");
+            tracing::warn!(account = account.name, "the provider's refusal was not stored: {error}");
         }
     }
 }

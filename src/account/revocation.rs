@@ -1,4 +1,4 @@
-//! Sessions end with what let them in, whichever process took that away.
+//! Ends sessions when their password, account or grant is revoked, whichever process did it.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use time::{Date, OffsetDateTime};
 use super::{Accounts, PasswordError};
 use crate::secret::Sealer;
 
-/// A revocation holds for running sessions within five seconds: this, and the farewell.
+/// A revocation ends running sessions within five seconds: this pause plus the farewell.
 const REVOCATION_POLL: Duration = Duration::from_secs(1);
 
-/// What the last look saw. A password also ends with its last day, which nothing writes down.
+/// The state at the last look. The date belongs to it because a password's last day passes without a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Seen {
     version: i64,
@@ -18,8 +18,8 @@ struct Seen {
 }
 
 impl Accounts {
-    /// Ends the sessions whose password, account or grant is gone, disabled or over, until it is dropped. `sealer` opens what
-    /// it has to know of a database that takes the place of the store's.
+    /// Ends the sessions whose password, account or grant is removed, disabled or expired, until the future
+    /// is dropped. `sealer` opens the hash key of a replaced database.
     pub async fn end_revoked(&self, sealer: &Sealer) {
         let (mut seen, mut failing) = (None, false);
         loop {
@@ -27,7 +27,9 @@ impl Accounts {
             match self.look_for_revoked(&mut seen, today, sealer).await {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
-                    tracing::warn!("whether sessions were revoked cannot be read: {error}");
+                    tracing::warn!(
+                        "revoked sessions are not ended, because the store cannot be read: {error}"
+                    );
                     failing = true;
                 }
                 Err(_) => {}
@@ -42,9 +44,9 @@ impl Accounts {
         today: Date,
         sealer: &Sealer,
     ) -> Result<(), PasswordError> {
-        // Asked in this order: who enters after this is looked at next time.
+        // Read this flag before the store: a session that enters later is checked at the next look.
         let entered = self.sessions.has_new();
-        // Forgotten on failure, so that the next look is a whole one.
+        // Taken, so that after a failure the next look checks everything.
         let before = seen.take();
         self.store.reopen().await?;
         self.passwords.follow(&*self.store, sealer).await?;
@@ -53,14 +55,15 @@ impl Accounts {
             *seen = before;
             return Ok(());
         }
-        // With many accounts and no session the answer would be long, and of no use: a session that begins is new.
+        // Without sessions nothing needs checking, and with many accounts the query is long. A later session
+        // sets the flag.
         if self.sessions.is_empty() {
             *seen = Some(now);
             return Ok(());
         }
         let ended = self.sessions.keep_only(&self.store.passwords_in_force(today).await?);
         if ended > 0 {
-            tracing::info!("the sessions of {ended} app passwords end: revoked, disabled or over");
+            tracing::info!("the sessions of {ended} app passwords end: revoked, disabled or expired");
         }
         *seen = Some(now);
         Ok(())

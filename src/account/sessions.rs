@@ -1,7 +1,7 @@
 //! The sessions of this process, by the app password that opened them.
 //!
-//! The invariant: a session does not outlive what let it in. When its password, its account or its
-//! grant is gone from the store, whichever process removed it, the session learns of it within two seconds.
+//! The invariant: a session learns within two seconds that its password, its account or its grant is revoked,
+//! whichever process revoked it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -13,22 +13,23 @@ use tokio::sync::watch;
 
 use crate::store::Id;
 
-/// All sessions, those that are still signing in included.
+/// All sessions, including those that are still signing in.
 #[derive(Default)]
 pub struct Sessions {
     by_password: Arc<Mutex<HashMap<Id, Opened>>>,
-    /// Whether a session began since the last look: what let it in may be gone since it was read.
+    /// Whether a session began since the last look: its password may have been revoked since the login read
+    /// it.
     entered: AtomicBool,
 }
 
-/// The sessions that one app password opened.
+/// The sessions of one app password.
 struct Opened {
     grant: Option<Id>,
     count: usize,
     in_force: watch::Sender<bool>,
 }
 
-/// Counts one session among those of its app password for as long as it lives.
+/// Counts one session for its app password until dropped.
 pub struct SessionGuard {
     by_password: Arc<Mutex<HashMap<Id, Opened>>>,
     password: Id,
@@ -51,7 +52,7 @@ impl Sessions {
         SessionGuard { by_password: self.by_password.clone(), password: password.clone(), in_force }
     }
 
-    /// The grants that sessions are using.
+    /// The grants that open sessions use.
     pub fn grants(&self) -> HashSet<Id> {
         lock(&self.by_password).values().filter_map(|opened| opened.grant.clone()).collect()
     }
@@ -64,7 +65,7 @@ impl Sessions {
         self.entered.swap(false, Ordering::AcqRel)
     }
 
-    /// Tells all sessions to end whose password is not `in_force`; how many passwords those are.
+    /// Ends all sessions whose password is not `in_force`; returns the number of those passwords.
     pub(super) fn keep_only(&self, in_force: &HashSet<Id>) -> usize {
         let mut by_password = lock(&self.by_password);
         let revoked: Vec<Id> =
@@ -79,11 +80,11 @@ impl Sessions {
 }
 
 impl SessionGuard {
-    /// Ends when what let the session in is gone.
+    /// Resolves when the session's password, account or grant is revoked.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut in_force = self.in_force.clone();
         async move {
-            // The sender is gone with the entry.
+            // An error means that the entry, and with it the sender, was removed.
             let _ = in_force.wait_for(|in_force| !*in_force).await;
         }
     }
@@ -92,7 +93,7 @@ impl SessionGuard {
 impl Drop for SessionGuard {
     fn drop(&mut self) {
         let mut by_password = lock(&self.by_password);
-        // The entry of a revoked password is not there any more, or is a new one for other sessions.
+        // The entry of a revoked password was removed already, or belongs to newer sessions.
         if !*self.in_force.borrow() {
             return;
         }

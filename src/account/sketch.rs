@@ -1,28 +1,29 @@
-//! Token buckets for any number of keys, in memory of a fixed size.
+//! Token buckets for any number of keys in a fixed amount of memory.
 //!
-//! A bucket is one number: the moment at which it will be full again if nothing more is charged (the
+//! A bucket is one number: the time at which it will be full again if nothing more is charged (the
 //! "theoretical arrival time" of the generic cell rate algorithm). The numbers lie in a count-min sketch:
-//! each key has a cell in each of two rows, and counts with the lower of its two cells. So nothing that a
-//! client sends is kept, nothing has to be cleaned up, and no flood of keys makes a bucket forget: writing
-//! another key can only raise a cell. Where two keys share both cells, one pays for the other. Forgiving is
-//! the only thing that lowers a cell, by one charge, and only a cell that says no more than the key's own.
+//! each key has a cell in each of two rows, and the lower of its two cells counts. So no client input is
+//! stored, nothing needs cleaning up, and no flood of keys resets a bucket, because writing another key can
+//! only raise a cell. Two keys that share both cells share their charges. Only forgiving lowers a cell, by
+//! one charge, and only if the cell equals the key's own value.
 
 use std::time::Duration;
 
-/// Of a row. With two rows it takes thousands of throttled keys until a third one meets taken cells in both.
+/// Cells of a row. With two rows it takes thousands of throttled keys before another key finds both its cells
+/// raised.
 const CELLS: usize = 1 << 16;
-/// Coarse enough that 32 bits last for 13 years without a restart; after that nothing is throttled any more.
+/// Coarse enough that 32 bits last for 13 years without a restart; after that nothing is throttled.
 const TICK: Duration = Duration::from_millis(100);
 
 /// A moment in ticks since the program started.
 pub(super) type Ticks = u32;
 
-/// The ticks that have passed after `elapsed`.
+/// The ticks in `elapsed`.
 pub(super) fn ticks(elapsed: Duration) -> Ticks {
     Ticks::try_from(elapsed.as_millis() / TICK.as_millis()).unwrap_or(Ticks::MAX)
 }
 
-/// How long `ticks` are.
+/// The duration of `ticks`.
 pub(super) fn duration(ticks: Ticks) -> Duration {
     TICK.saturating_mul(ticks)
 }
@@ -30,23 +31,23 @@ pub(super) fn duration(ticks: Ticks) -> Duration {
 /// Buckets of one size.
 pub(super) struct Buckets {
     rows: [Box<[Ticks]>; 2],
-    /// What one charge takes.
+    /// The time that one charge takes to refill.
     interval: Ticks,
-    /// What may be charged at once, less the last charge.
+    /// The burst, less its last charge.
     slack: Ticks,
 }
 
 impl Buckets {
-    /// Buckets that take `burst` charges at once, and then one in each `interval`.
+    /// Buckets that allow `burst` charges at once, then one in each `interval`.
     pub(super) fn new(burst: u32, interval: Duration) -> Self {
         let interval = ticks(interval);
         let slack = interval.saturating_mul(burst.saturating_sub(1));
-        // Zeroed memory that the kernel hands out when it is first written to.
+        // The kernel provides zeroed memory when it is first written to.
         let row = || vec![0; CELLS].into_boxed_slice();
         Self { rows: [row(), row()], interval, slack }
     }
 
-    /// How long until `key` may be charged once more; 0 where it may be now.
+    /// How long until `key` may be charged again; 0 if it may be now.
     pub(super) fn wait(&self, key: u64, now: Ticks) -> Ticks {
         self.full_at(key).saturating_sub(now).saturating_sub(self.slack)
     }
@@ -62,7 +63,7 @@ impl Buckets {
     pub(super) fn forgive(&mut self, key: u64, now: Ticks) {
         let full_at = self.full_at(key);
         let forgiven = full_at.saturating_sub(self.interval).max(now);
-        // A higher cell says something about another key.
+        // A higher cell belongs to another key.
         for cell in self.cells(key) {
             if *cell == full_at {
                 *cell = forgiven.min(full_at);
@@ -92,7 +93,7 @@ impl Buckets {
     }
 }
 
-/// The places of `key`, which is a keyed hash, in the rows.
+/// The positions of `key`, a keyed hash, in the rows.
 fn places(key: u64) -> [usize; 2] {
     let [.., a, b, c, d] = key.to_be_bytes();
     [u16::from_be_bytes([a, b]).into(), u16::from_be_bytes([c, d]).into()]

@@ -13,7 +13,7 @@ const CHOSEN: &str = "correct-horse-battery";
 const HOME: &str = "192.0.2.7";
 const AWAY: &str = "198.51.100.7";
 
-/// Accounts with Alice in them, whose password a person chose.
+/// A store with Alice's account and her chosen `password`.
 async fn accounts(directory: &std::path::Path, password: &str) -> Accounts {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("store.sqlite")).await.unwrap());
     let sealer = Sealer::new([(1, zeroize::Zeroizing::new([7; 32]))]).unwrap();
@@ -65,7 +65,7 @@ async fn security_row_32_behind_a_long_queue_every_failure_is_busy_and_the_right
         let verdict = verdict(&accounts, name, "wrong", "192.0.2.1").await;
         assert!(matches!(verdict, Verdict::Refused { elsewhere: None }), "{verdict:?}");
     }
-    // As after a crowd of unknown names: no run of argon2id, but the queue is as long as it gets.
+    // As after a flood of unknown names: no run of argon2id is under way, but the imagined queue is full.
     let later = Instant::now() + Duration::from_secs(3600);
     while accounts.passwords.queue_up(later) {}
     for (name, from) in [(ALICE, "192.0.2.2"), ("nobody@example.com", "192.0.2.3"), ("x", "192.0.2.4")] {
@@ -95,17 +95,17 @@ async fn security_row_32_what_is_not_verified_in_time_is_remembered_for_the_next
     assert!(matches!(second, Verdict::Admitted(_)), "{second:?}");
 }
 
-/// Alice's account as it is stored.
+/// Alice's row in the store.
 async fn alice(accounts: &Accounts) -> Account {
     accounts.store.find(&fold(ALICE)).await.unwrap().unwrap().account
 }
 
-/// Limits the password that Alice chose.
+/// Limits Alice's chosen password.
 async fn limit(accounts: &Accounts, limits: Limits) {
     assert!(accounts.store.limit_password(&alice(accounts).await.id, "chosen", &limits).await.unwrap());
 }
 
-/// A password for Alice that was generated.
+/// A generated password for Alice.
 async fn generated(accounts: &Accounts, limits: Limits) -> String {
     let (account, password) = (alice(accounts).await.id, generate_password());
     let row = AppPassword {
@@ -126,7 +126,7 @@ fn at_home() -> Limits {
     Limits { networks: vec!["192.0.2.0/24".parse().unwrap()], ..Limits::default() }
 }
 
-/// A login in whose time argon2id is done on any machine.
+/// A login with enough time for argon2id on any machine.
 async fn patiently(accounts: &Accounts, door: Door, password: &str, from: &str) -> Verdict {
     at(accounts, door, ALICE, password, from, Instant::now() + Duration::from_secs(60)).await
 }
@@ -145,7 +145,7 @@ async fn a_right_password_that_does_not_open_a_door_is_told_which_it_opens() {
         let verdict = patiently(&accounts, Door::Imap, password, HOME).await;
         assert!(matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
     }
-    // It costs no guess, and nothing is told to who does not know the password.
+    // A right password at another door costs no guess; a wrong one is not told about doors.
     for _ in 0..20 {
         let verdict = patiently(&accounts, Door::Submission, CHOSEN, HOME).await;
         assert!(matches!(verdict, Verdict::Barred(_)), "{verdict:?}");
@@ -185,8 +185,8 @@ async fn security_row_11_a_right_password_from_another_network_is_charged_as_a_w
     let made = generated(&accounts, at_home()).await;
     let verdict = patiently(&accounts, Door::Imap, CHOSEN, &format!("::ffff:{HOME}")).await;
     assert!(matches!(verdict, Verdict::Admitted(_)), "an IPv4 client on an IPv6 socket: {verdict:?}");
-    // Remembered as right or not, generated or chosen, at this door or another: each attempt is charged, until
-    // there are too many.
+    // Whether remembered, generated or chosen, at this door or another: each attempt is charged, until the
+    // address is throttled.
     let attempts = [
         (CHOSEN, Door::Imap, "chosen"),
         (CHOSEN, Door::Submission, "chosen"),
@@ -219,7 +219,7 @@ async fn no_draw_is_about_a_password_that_is_limited_to_other_networks() {
     }
 }
 
-// What is written down.
+// The recorded refusal.
 
 fn refused(at: OffsetDateTime, code: &str) -> LastRefusal {
     let cure = Cure::Administrator { text: "ask for the right to send as it".to_owned() };
@@ -227,7 +227,7 @@ fn refused(at: OffsetDateTime, code: &str) -> LastRefusal {
     LastRefusal { at, protocol: "submission".to_owned(), code: code.to_owned(), trouble }
 }
 
-/// As a session does.
+/// Notes a refusal as a session does.
 async fn remember(accounts: &Accounts, account: &Account, refusal: Option<LastRefusal>) {
     if accounts.refusal_changes(account, refusal) {
         accounts.write_refusal(account).await;

@@ -1,4 +1,4 @@
-//! What a login comes to.
+//! The outcome of a login.
 
 use std::time::Duration;
 
@@ -8,33 +8,34 @@ use super::{Found, SessionGuard};
 use crate::protocol::Door;
 use crate::store::{Account, AppPassword, Grant, Mailbox};
 
-/// What a login comes to.
+/// The outcome of a login.
 #[derive(Debug)]
 pub enum Verdict {
     /// The password is right.
     Admitted(Box<Admitted>),
-    /// The password is right, and does not open the account this way; the client may be told why.
+    /// The password is right, but does not open the account at this door or any more; the client may be told
+    /// why.
     Barred(Barred),
     /// Unknown account or wrong password; the client does not learn which.
     Refused {
-        /// For the log alone: the name of the app password that would have been right, had it come from a
-        /// network that it is limited to. The client is answered as if there were no such password.
+        /// For the log alone: the name of the matching app password, if it is limited to other networks. The
+        /// client gets the answer for a wrong password.
         elsewhere: Option<String>,
     },
-    /// Too many failures from this address for this name: not even looked at.
+    /// Too many failures from this address for this name; the password was not verified.
     Throttled(Duration),
-    /// It would not be, or was not, verified in time; a second try may find what came of it.
+    /// The verification was not, or would not be, done in time; a second try may find its result.
     Busy,
 }
 
-/// What stands between a right password and the account.
+/// Why a right password was not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Barred {
     /// The name that the account is stored under.
     pub account: String,
     /// The name of the app password.
     pub password: String,
-    /// What stands between.
+    /// The reason.
     pub by: Bar,
 }
 
@@ -43,9 +44,9 @@ pub struct Barred {
 pub enum Bar {
     /// The account lets no mail program in until it is enabled again.
     Disabled,
-    /// The app password's last day was this one.
+    /// This was the app password's last day.
     Ended(Date),
-    /// The app password is limited to other doors: the names of those, and of the one that was tried.
+    /// The app password is limited to other doors: their names, then the name of the door that was tried.
     Door(Vec<&'static str>),
 }
 
@@ -54,18 +55,18 @@ pub enum Bar {
 pub struct Admitted {
     /// The account.
     pub account: Account,
-    /// Its grant, where it has one.
+    /// The account's grant, if it has one.
     pub grant: Option<Grant>,
-    /// Which of its mailboxes was asked for.
+    /// The mailbox that the client asked for.
     pub mailbox: Mailbox,
     /// The name of the app password that was used.
     pub password_name: String,
-    /// Counts it among the sessions.
+    /// Counts the login among the sessions.
     pub session: SessionGuard,
 }
 
 impl Barred {
-    /// What stands between a right password and the account that was found, if anything does.
+    /// The reason to refuse a right password, if there is one.
     pub(super) fn of(found: &Found, used: &AppPassword, door: Door, today: Date) -> Option<Self> {
         let by = if found.record.account.disabled {
             Bar::Disabled

@@ -97,7 +97,7 @@ pub(super) fn domains(name: &str) -> Vec<String> {
 /// The hosts of the mail servers of all presets.
 pub(super) fn hosts() -> Vec<String> {
     let presets = presets().unwrap_or_default();
-    let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.smtp]).flatten();
+    let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
     servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
 }
 
@@ -121,7 +121,7 @@ fn lay_over_preset(
         return Err(Problem::at(["providers", name, "preset"], format!("{preset:?} is not a preset"))
             .hint(format!("the presets are {}", names.join(", "))));
     };
-    if let (Some(reason), None, None) = (&below.unsupported, &table.imap, &table.smtp) {
+    if let (Some(reason), None, None, None) = (&below.unsupported, &table.imap, &table.pop3, &table.smtp) {
         return Err(Problem::at(["providers", name], reason.clone()));
     }
     // A tenant that is a domain name is the domain of its accounts, too.

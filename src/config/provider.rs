@@ -145,7 +145,11 @@ impl Provider {
     /// for, because a provider leaves some out of what it tells (`offline_access`), and without them it gives no
     /// new refresh token.
     pub fn named_in_refresh(&self, granted: Option<&[String]>) -> Vec<String> {
-        let doors: Vec<Door> = self.doors().collect();
+        let mut doors: Vec<Door> = self.doors().collect();
+        if granted.is_none() && doors.len() > 1 {
+            // A grant of which nothing is known is from elsewhere or from before, when POP3 was not asked for.
+            doors.retain(|door| *door != Door::Pop3);
+        }
         let asked = self.asked_for(&doors);
         let missing = scope::missing(&asked, granted);
         let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
@@ -247,13 +251,14 @@ mod tests {
     #[test]
     fn a_person_is_asked_for_the_scopes_of_the_doors_and_for_no_other() {
         let preset = microsoft("");
-        let [imap, send] =
-            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        let [imap, pop3, send] = ["IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"]
+            .map(|right| format!("https://outlook.office.com/{right}"));
         for (doors, asked) in [
             (&[][..], IDENTITY.to_owned()),
             (&[Door::Imap], format!("{imap} {IDENTITY}")),
+            (&[Door::Pop3], format!("{pop3} {IDENTITY}")),
             (&[Door::Submission], format!("{send} {IDENTITY}")),
-            (&Door::ALL, format!("{imap} {send} {IDENTITY}")),
+            (&Door::ALL, format!("{imap} {pop3} {send} {IDENTITY}")),
         ] {
             assert_eq!(preset.asked_for(doors), words(&asked));
         }
@@ -261,7 +266,7 @@ mod tests {
         for (own, asked) in [
             (
                 "https://outlook.office365.com/IMAP.AccessAsUser.All openid",
-                format!("{send} https://outlook.office365.com/IMAP.AccessAsUser.All openid"),
+                format!("{pop3} {send} https://outlook.office365.com/IMAP.AccessAsUser.All openid"),
             ),
             (
                 "https://outlook.office.com/.default openid",
@@ -276,12 +281,13 @@ mod tests {
     #[test]
     fn a_refresh_names_what_the_grant_holds_and_an_unknown_grant_opens_everything() {
         let preset = microsoft("");
-        let [imap, send] =
-            ["IMAP.AccessAsUser.All", "SMTP.Send"].map(|right| format!("https://outlook.office.com/{right}"));
+        let [imap, pop3, send] = ["IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"]
+            .map(|right| format!("https://outlook.office.com/{right}"));
         for (granted, named, opened) in [
             (imap.clone(), format!("{imap} {IDENTITY}"), &[Door::Imap][..]),
+            (pop3.clone(), format!("{pop3} {IDENTITY}"), &[Door::Pop3]),
             (format!("{send} openid"), format!("{send} {IDENTITY}"), &[Door::Submission]),
-            (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &Door::ALL),
+            (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &[Door::Imap, Door::Submission]),
             // Of another configuration.
             ("https://graph.example/Mail".to_owned(), format!("https://graph.example/Mail {IDENTITY}"), &[]),
         ] {
@@ -291,7 +297,7 @@ mod tests {
         }
         assert_eq!(preset.lacking(Door::Submission, Some(&words(&imap))), std::slice::from_ref(&send));
         assert_eq!(preset.missing(Some(&words(&imap))), [""; 0]);
-        assert_eq!(preset.missing(Some(&words("openid"))), [imap.clone(), send.clone()]);
+        assert_eq!(preset.missing(Some(&words("openid"))), [imap.clone(), pop3, send.clone()]);
         assert_eq!(preset.named_in_refresh(None), words(&format!("{imap} {send} {IDENTITY}")));
         assert_eq!(preset.opened_by(None), Door::ALL);
     }

@@ -159,13 +159,14 @@ mod tests {
 
     #[test]
     fn each_door_gets_the_name_that_it_takes() {
-        use Door::{Imap, Submission};
+        use Door::{Imap, Pop3, Submission};
         use SignInAs::{Account, Owner};
         const SHARED: &str = "shared@corp.example";
         const BOB: &str = "bob@corp.example";
         for (door, owner, remembered, fixed, names) in [
             (Imap, Some(BOB), None, "", &[SHARED][..]),
             (Imap, Some(BOB), Some(Owner), "submission_user = \"owner\"", &[SHARED]),
+            (Pop3, Some(BOB), Some(Owner), "submission_user = \"owner\"", &[SHARED]),
             (Submission, Some(BOB), None, "", &[BOB, SHARED]),
             (Submission, Some(BOB), Some(Owner), "", &[BOB, SHARED]),
             (Submission, Some(BOB), Some(Account), "", &[SHARED, BOB]),

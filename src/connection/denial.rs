@@ -84,7 +84,7 @@ pub(super) fn stopping() -> Denial {
 
 pub(super) fn too_many_sessions(limit: u32) -> Denial {
     Denial::new(
-        Code::Limit,
+        Code::InUse,
         format!(
             "This account has {limit} connections open, as many as its provider allows; close other mail programs or try again later"
         ),

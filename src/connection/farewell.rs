@@ -14,7 +14,7 @@ use tracing::debug;
 use super::{Answered, denial};
 use crate::metrics::Abort;
 use crate::protocol::{Denial, Protocol};
-use crate::tls::Stream;
+use crate::tls::Socket;
 use crate::wire::Wire;
 
 /// How long a last word may take on its way to a client that does not read.
@@ -54,7 +54,7 @@ pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future
 pub(super) async fn dismiss<P: Protocol>(
     ending: Ending,
     dialogue: &mut P,
-    client: &mut Wire<Stream>,
+    client: &mut Wire<Socket>,
 ) -> Answered {
     match ending {
         Ending::Stopping => {
@@ -70,12 +70,12 @@ pub(super) async fn dismiss<P: Protocol>(
 }
 
 /// Ends the dialogue from our side.
-pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Stream>, denial: &Denial) {
+pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Socket>, denial: &Denial) {
     let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
 }
 
 /// Closes `client` so that what was said last arrives.
-pub(super) async fn close(client: Wire<Stream>) {
+pub(super) async fn close(client: Wire<Socket>) {
     let (mut stream, _) = client.into_parts();
     let goodbye = async {
         if stream.shutdown().await.is_err() {

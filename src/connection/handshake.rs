@@ -13,7 +13,7 @@ use crate::command;
 use crate::config::Security;
 use crate::metrics::Abort;
 use crate::protocol::{Channel, Protocol};
-use crate::tls::{AcceptError, FirstBytes, Stream};
+use crate::tls::{AcceptError, FirstBytes, Socket};
 use crate::wire::Wire;
 
 /// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
@@ -26,11 +26,11 @@ impl<P: Protocol> Connection<P> {
         tcp: TcpStream,
         deadline: Instant,
         ending: Pin<&mut impl Future<Output = Ending>>,
-    ) -> Option<(Stream, Channel)> {
+    ) -> Option<(Socket, Channel)> {
         Some(match self.security {
             Security::Tls => (self.handshake(tcp, deadline, ending).await?, Channel::Tls),
-            Security::Starttls => (Stream::plain(tcp).ok()?, Channel::StartTls),
-            Security::None => (Stream::plain(tcp).ok()?, Channel::Cleartext),
+            Security::Starttls => (Socket::plain(tcp).ok()?, Channel::StartTls),
+            Security::None => (Socket::plain(tcp).ok()?, Channel::Cleartext),
         })
     }
 
@@ -39,7 +39,7 @@ impl<P: Protocol> Connection<P> {
         tcp: TcpStream,
         deadline: Instant,
         ending: Pin<&mut impl Future<Output = Ending>>,
-    ) -> Option<Stream> {
+    ) -> Option<Socket> {
         let shaken = tokio::select! {
             biased;
             shaken = self.tls(tcp, deadline) => shaken?,
@@ -59,7 +59,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
-    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Stream, AcceptError>> {
+    async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Socket, AcceptError>> {
         let acceptor = self.proxy.acceptors.get(&P::DOOR)?;
         let patience = deadline.min(Instant::now() + SILENCE);
         let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
@@ -78,11 +78,11 @@ impl<P: Protocol> Connection<P> {
     /// was injected on the way, or the client is broken, and either way the connection ends.
     pub(super) async fn start_tls(
         &self,
-        client: Wire<Stream>,
+        client: Wire<Socket>,
         injected: usize,
         deadline: Instant,
         ending: Pin<&mut impl Future<Output = Ending>>,
-    ) -> Option<Wire<Stream>> {
+    ) -> Option<Wire<Socket>> {
         if injected > 0 {
             warn!(
                 "{injected} bytes came in cleartext behind STARTTLS; they are not looked at, and the connection is closed"

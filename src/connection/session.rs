@@ -14,7 +14,7 @@ use crate::metrics::Code;
 use crate::protocol::{Door, Overheard, Protocol};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
-use crate::tls::Stream;
+use crate::tls::Socket;
 use crate::wire::Wire;
 
 /// A session that was revoked or closed is to end soon: with the look at the store within five seconds.
@@ -24,7 +24,7 @@ const CLOSED: &str = "The administrator of the mail proxy closed this session";
 
 /// The provider's half of a session.
 pub(super) struct HalfJoined {
-    pub(super) upstream: Wire<Stream>,
+    pub(super) upstream: Wire<Socket>,
     pub(super) account: Account,
     pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
@@ -33,7 +33,7 @@ pub(super) struct HalfJoined {
 
 /// Both halves, signed in.
 pub(super) struct Joined {
-    pub(super) client: Wire<Stream>,
+    pub(super) client: Wire<Socket>,
     pub(super) half: HalfJoined,
 }
 

@@ -20,13 +20,13 @@ use crate::command;
 use crate::config::Names;
 use crate::metrics::Code;
 use crate::protocol::{Accepted, Credential, MendedBy, Protocol, Refusal, Said};
-use crate::tls::Stream;
+use crate::tls::Socket;
 use crate::token::{AccessToken, TokenFailure};
 use crate::trouble::Cause;
 use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
-type SignedIn = (Accepted, Wire<Stream>);
+type SignedIn = (Accepted, Wire<Socket>);
 
 /// Kept back of a login's share for the sign-in itself, where a session of the account has to be waited for.
 const SIGN_IN_RESERVE: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ impl<P: Protocol> Connection<P> {
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
-    ) -> Result<(Accepted, Wire<Stream>, UpstreamPermit), Denied> {
+    ) -> Result<(Accepted, Wire<Socket>, UpstreamPermit), Denied> {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
         let Some(grant) = &admitted.grant else { return Err(deny(&Failed::Token(TokenFailure::revoked()))) };
@@ -160,7 +160,7 @@ impl<P: Protocol> Connection<P> {
 enum Tried {
     In(SignedIn),
     /// The connection may be good for another one.
-    Refused(Said, Wire<Stream>),
+    Refused(Said, Wire<Socket>),
 }
 
 struct Attempt<'a, P> {
@@ -213,13 +213,13 @@ impl<P: Protocol> Attempt<'_, P> {
         Ok(token)
     }
 
-    async fn dial(&self) -> Result<Wire<Stream>, Failed> {
+    async fn dial(&self) -> Result<Wire<Socket>, Failed> {
         self.dialler.dial().await.map(Wire::new).map_err(Failed::Dial)
     }
 
     /// Tries another token: on the connection where the first was refused, if the provider keeps such, else on a
     /// new one.
-    async fn again(&self, upstream: Wire<Stream>, token: &AccessToken) -> Result<Tried, Failed> {
+    async fn again(&self, upstream: Wire<Socket>, token: &AccessToken) -> Result<Tried, Failed> {
         if P::KEEPS_REFUSED {
             match self.authenticate(upstream, false, token).await {
                 Err(Failed::Refused(Refusal::Closed | Refusal::Io(_))) => {}
@@ -232,7 +232,7 @@ impl<P: Protocol> Attempt<'_, P> {
     /// Signs in on `upstream`, which is `fresh` or has refused another token.
     async fn authenticate(
         &self,
-        mut upstream: Wire<Stream>,
+        mut upstream: Wire<Socket>,
         fresh: bool,
         token: &AccessToken,
     ) -> Result<Tried, Failed> {

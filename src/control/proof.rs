@@ -9,7 +9,7 @@ use super::providers::Legs;
 use crate::config::{Door, Names};
 use crate::protocol::{Credential, Refusal};
 use crate::secret::Secret;
-use crate::tls::Stream;
+use crate::tls::Socket;
 use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
@@ -43,7 +43,7 @@ pub(super) async fn sign_in<E: From<DialError> + From<Refusal>>(
     names: Names<'_>,
     token: &Secret,
     connected: impl Fn(),
-) -> Result<(Wire<Stream>, String), E> {
+) -> Result<(Wire<Socket>, String), E> {
     let (door, credential) = (dialler.service.door, dialler.service.credential(names, token));
     let mut upstream = Wire::new(dialler.dial().await?);
     connected();

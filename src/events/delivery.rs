@@ -1,7 +1,7 @@
-//! How an event reaches people: a program of theirs, a webhook, or both.
+//! Delivers events to a program, a webhook, or both.
 //!
-//! The program gets the event as JSON on its standard input, is run without a shell and without our
-//! environment, which may hold a key, and is killed when it takes too long.
+//! The program gets the event as JSON on its standard input. It runs without a shell and without our
+//! environment, which may hold a key. It is killed when it takes too long.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::news::Event;
 use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 
-/// A program that tells somebody needs seconds; one that hangs must not hold up the next event.
+/// A notifying program needs seconds; one that hangs must not delay the next event.
 const COMMAND_TIME: Duration = Duration::from_secs(30);
-/// What is waited before each try.
+/// The pauses before each attempt.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
-/// What a program needs from the environment.
+/// The environment variables that the program gets.
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 pub(super) struct Delivery {
@@ -37,7 +37,7 @@ impl Delivery {
         self.metrics = Some(metrics);
     }
 
-    /// Whether it reached anybody. What fails is logged, each way by itself.
+    /// Returns whether at least one delivery succeeded. Failures are logged.
     pub(super) async fn deliver(&self, event: &Event) -> bool {
         let Ok(json) = serde_json::to_string(event) else { return false };
         let (ran, posted) = tokio::join!(self.run(&json), self.post(&json));
@@ -54,7 +54,7 @@ impl Delivery {
             tokio::time::sleep(pause).await;
             match run(program, arguments, json).await {
                 Ok(()) => return true,
-                Err(error) => tracing::warn!("events.command {program:?} did not take an event: {error}"),
+                Err(error) => tracing::warn!("events.command {program:?} failed for an event: {error}"),
             }
         }
         false
@@ -66,14 +66,14 @@ impl Delivery {
             tokio::time::sleep(pause).await;
             match webhook.post(json.to_owned()).await {
                 Ok(()) => return true,
-                Err(error) => tracing::warn!("events.webhook did not take an event: {error}"),
+                Err(error) => tracing::warn!("events.webhook failed for an event: {error}"),
             }
         }
         false
     }
 }
 
-/// Runs a program to its end, with `input` on its standard input. What it prints goes nowhere.
+/// Runs a program to its end, with `input` on its standard input. Its output is discarded.
 async fn run(program: &str, arguments: &[String], input: &str) -> Result<(), String> {
     let environment = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut child = Command::new(program)
@@ -88,7 +88,7 @@ async fn run(program: &str, arguments: &[String], input: &str) -> Result<(), Str
         .map_err(|error| error.to_string())?;
     let work = async {
         if let Some(mut stdin) = child.stdin.take() {
-            // A program that does not read it may still do its work.
+            // A program that does not read its input may still do its work.
             let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
         }
         child.wait().await

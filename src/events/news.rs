@@ -1,4 +1,4 @@
-//! What is worth telling about a grant, and how it is said.
+//! What is worth reporting about a grant, and the event that reports it.
 
 use std::collections::BTreeSet;
 
@@ -11,32 +11,32 @@ use crate::forecast::EndCause;
 use crate::store::{GrantState, GrantStatus, fold};
 use crate::trouble::{CauseKind, Trouble};
 
-/// What the row remembers of an end that was told.
+/// The row's mark for a reported approaching end.
 const ABOUT_TO: &str = "about_to_need_person";
 
-/// What the row remembers where the provider refused its client.
+/// The row's mark for a reported refusal of the client.
 const CLIENT: &str = "misconfigured_client";
 
-/// Why a grant ends that is not refreshed.
+/// The reason given for a grant that ends unless it is refreshed.
 const UNUSED: &str = "it has not been refreshed for long, and the provider ends grants that are not used";
 
-/// Something to tell.
+/// A state worth reporting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// It cannot be used until a person does something.
+    /// The grant cannot be used until a person acts.
     NeedsPerson(GrantState),
-    /// The same, because the provider does not take the client, with which all its grants are refreshed.
+    /// The provider refuses the client, so none of the provider's grants can be refreshed.
     ClientRefused,
-    /// It will end on that day.
+    /// The grant will end on that day.
     AboutTo(OffsetDateTime, EndCause),
-    /// What was told is over.
+    /// The reported trouble is over.
     Healed,
 }
 
 impl News {
-    /// What is not told yet; `end` is a certain end that is near.
+    /// The state of `grant` that is not reported yet; `end` is a certain end that is near.
     pub(super) fn of(grant: &GrantStatus, end: Option<(OffsetDateTime, EndCause)>) -> Option<Self> {
-        // The person who revoked it knows.
+        // The person who revoked the grant knows it.
         if !grant.in_force {
             return None;
         }
@@ -44,19 +44,19 @@ impl News {
         let news = match (grant.state, end) {
             (GrantState::Misconfigured, _) if is_clients(grant) => Self::ClientRefused,
             (state, _) if state.needs_person() => Self::NeedsPerson(state),
-            // It says nothing about what was told before.
+            // A passing failure does not show that the reported trouble is over.
             (GrantState::Retrying, _) if told.is_some() => return None,
             (_, Some((at, cause))) => Self::AboutTo(at, cause),
             (GrantState::Ok, None) if told.is_some() => Self::Healed,
             _ => return None,
         };
-        // Earlier versions remembered the state alone.
+        // Earlier versions stored the state's name only.
         let is_told = news.mark() == told
             || (news == Self::ClientRefused && told == Some(GrantState::Misconfigured.name()));
         (!is_told).then_some(news)
     }
 
-    /// What the row remembers once it is told.
+    /// The mark in the row once this is reported.
     pub(super) fn mark(&self) -> Option<&'static str> {
         match self {
             Self::NeedsPerson(state) => Some(state.name()),
@@ -67,7 +67,7 @@ impl News {
     }
 }
 
-/// Whether what is wrong with `grant` is wrong with the client.
+/// Whether the trouble of `grant` is the client's.
 fn is_clients(grant: &GrantStatus) -> bool {
     grant.trouble.as_ref().is_some_and(|Trouble { cause, cure }| {
         let of_client =
@@ -77,28 +77,28 @@ fn is_clients(grant: &GrantStatus) -> bool {
     })
 }
 
-/// Whether people were told that the client is refused, by which `grant` is still affected.
+/// Whether the client's refusal was reported and still affects `grant`.
 pub(super) fn is_told_of_client(grant: &GrantStatus) -> bool {
     was_told_of_client(grant) && grant.state == GrantState::Misconfigured
 }
 
-/// Whether that is what was told about `grant` last.
+/// Whether the client's refusal was the last report about `grant`.
 pub(super) fn was_told_of_client(grant: &GrantStatus) -> bool {
     grant.told.as_deref() == Some(CLIENT)
 }
 
-/// Whether `grant` works again, and people were told that its client is refused.
+/// Whether `grant` works again after the client's refusal was reported.
 pub(super) fn has_healed_of_client(grant: &GrantStatus) -> bool {
     was_told_of_client(grant) && grant.state == GrantState::Ok
 }
 
-/// What is delivered.
+/// The content of a delivery.
 #[derive(Debug, Serialize)]
 pub(super) struct Event {
     pub(super) event: &'static str,
-    /// The owner's own account where there is one; of several grants the first one's.
+    /// The owner's own account if there is one. With several grants, the first grant's.
     pub(super) account: String,
-    /// All that are affected.
+    /// All affected accounts.
     pub(super) accounts: Vec<String>,
     owner: String,
     provider: String,
@@ -109,7 +109,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// Names the accounts that are affected, each once.
+    /// Adds the affected accounts, each once.
     pub(super) fn name(&mut self, accounts: impl Iterator<Item = String>) {
         let names: BTreeSet<String> = accounts.collect();
         self.accounts = names.into_iter().collect();

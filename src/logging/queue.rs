@@ -1,4 +1,4 @@
-//! The lines on their way to standard error.
+//! The queue of log lines, and the thread that writes them to standard error.
 
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
@@ -13,12 +13,12 @@ use crate::text::is_shown;
 
 /// Lines that may wait: a few seconds of a busy server, a few hundred kilobytes.
 const WAITING: usize = 2048;
-/// After it has written, the thread lets lines gather for so long: a line a time would wake it, and hold
-/// up who logs, for every single one.
+/// The thread sleeps this long after each write, so that lines gather. Waking it for every single line would
+/// slow down the threads that log.
 const GATHER: Duration = Duration::from_millis(5);
-/// At the end of the program a reader that is slow is waited for, one that is gone is not.
+/// At its end the program waits this long for a slow log reader.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// Room for the lines of a busy moment.
+/// Memory that the thread keeps between writes.
 const KEPT: usize = 64 * 1024;
 
 static QUEUE: OnceLock<SyncSender<Item>> = OnceLock::new();
@@ -26,14 +26,14 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 enum Item {
     Line(Vec<u8>),
-    /// Answered when everything before it is written.
+    /// Answered when all earlier items are written.
     Flush(SyncSender<()>),
 }
 
-/// Hands each line to the thread that writes.
+/// Sends each line to the writing thread.
 #[derive(Clone, Copy)]
 pub(super) struct Writer {
-    /// Whether the formatter colours the lines.
+    /// Whether the formatter colours lines.
     colours: bool,
 }
 
@@ -58,7 +58,7 @@ impl<'a> MakeWriter<'a> for Writer {
 }
 
 impl Write for Writer {
-    /// One call is one line: the formatter gathers it first.
+    /// One call is one whole line: the formatter collects the line first.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let sent = QUEUE.get().map(|queue| queue.try_send(Item::Line(one_line(line, self.colours))));
         if let Some(Err(TrySendError::Full(_))) = sent {
@@ -72,8 +72,8 @@ impl Write for Writer {
     }
 }
 
-/// An event is one line: a stored name or a peer's words cannot begin another. Where the formatter colours,
-/// its escape characters stay.
+/// Keeps an event on one line: a line break in a stored name or a peer's text must not start another. A
+/// colouring formatter's escape characters are kept.
 fn one_line(line: &[u8], colours: bool) -> Vec<u8> {
     const ESCAPE: u8 = 0x1b;
     let body = line.strip_suffix(b"\n").unwrap_or(line);
@@ -96,7 +96,7 @@ pub(super) fn flush() {
     }
 }
 
-/// A fault in the writing loses lines, and not the log.
+/// Restarts the writing after a panic, which loses lines but not the log.
 fn keep_writing(items: &Receiver<Item>) {
     while std::panic::catch_unwind(AssertUnwindSafe(|| write_all(items))).is_err() {
         std::thread::sleep(LAST_WAIT);
@@ -108,7 +108,7 @@ fn write_all(items: &Receiver<Item>) {
     let mut lines = Vec::new();
     while let Ok(first) = items.recv() {
         let mut flushed = Vec::new();
-        // No more than may wait, so that a flood does not put off the writing.
+        // A limited number, so that a flood does not postpone the write.
         for item in std::iter::once(first).chain(items.try_iter()).take(WAITING) {
             match item {
                 Item::Line(line) => lines.extend_from_slice(&line),
@@ -117,11 +117,12 @@ fn write_all(items: &Receiver<Item>) {
         }
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = writeln!(lines, "{lost} log lines were dropped, because nobody read them in time");
+            let _ =
+                writeln!(lines, "{lost} log lines were dropped, because standard error was not read in time");
         }
         let _ = out.write_all(&lines);
         lines.clear();
-        // After a flood the memory is given back.
+        // Frees the memory of a flood.
         lines.shrink_to(KEPT);
         for done in flushed {
             let _ = done.send(());

@@ -1,7 +1,7 @@
-//! What a line of the log looks like: for people, or a JSON object.
+//! The format of a log line: text, or a JSON object.
 //!
-//! Both formatters see every span, and one of them writes each event. So the shape can change while spans are open:
-//! each formatter finds the fields of a span in its own form.
+//! Both formatters see every span, and one of them writes each event. So the format can change while spans
+//! are open: each formatter has the span's fields in its own form.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,19 +17,19 @@ use super::queue::Writer;
 
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Events from now on are JSON, or text.
+/// Sets the format of later events: JSON or text.
 pub(super) fn set(json: bool) {
     IS_JSON.store(json, Ordering::Relaxed);
 }
 
-/// Writes events in the shape that is set.
+/// Writes events in the current format.
 pub(super) struct Shape<S> {
     text: fmt::Layer<S, DefaultFields, Format, Writer>,
     json: fmt::Layer<S, JsonFields, Format<Json>, Writer>,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Shape<S> {
-    /// `colours` are those of text.
+    /// `colours` applies to text.
     pub(super) fn new(colours: bool) -> Self {
         Self {
             text: fmt::layer().with_ansi(colours).with_writer(Writer::start(colours)),

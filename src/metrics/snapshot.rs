@@ -1,4 +1,4 @@
-//! What is looked up when the text is made.
+//! The state that is looked up when the text is made.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,29 +16,29 @@ pub struct Snapshot {
     pub moved: BTreeMap<Door, (u64, u64)>,
     /// Grants, by provider and state.
     pub grants: BTreeMap<(String, &'static str), u64>,
-    /// All states that a grant may be in.
+    /// All states of a grant.
     pub grant_states: Vec<&'static str>,
-    /// When the next grant ends, as far as it is known.
+    /// When the next grant ends, if known.
     pub next_grant_end: Option<i64>,
-    /// When the next client secret ends, as far as it is known.
+    /// When the next client secret expires, if known.
     pub next_secret_end: Option<i64>,
-    /// When the certificates of listeners end, by the listener's address.
+    /// When the listeners' certificates expire, by the listener's address.
     pub certificates: Vec<(String, i64)>,
-    /// How long the store took to answer; `None` where it did not.
+    /// How long the store took to answer; `None` if it did not.
     pub store: Option<Duration>,
-    /// How often each background task was started again.
+    /// How often each background task was restarted.
     pub restarts: Vec<(String, u64)>,
     /// Sessions by account; empty unless `metrics.per_account`.
     pub accounts: Vec<AccountTraffic>,
 }
 
-/// An account's sessions at a door.
+/// An account's sessions at one door.
 #[derive(Clone, Debug)]
 pub struct AccountTraffic {
-    /// Its name.
+    /// The account's name.
     pub account: String,
     /// The door.
     pub door: Door,
-    /// How many sessions it has.
+    /// The number of its sessions.
     pub sessions: u64,
 }

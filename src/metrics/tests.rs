@@ -96,7 +96,7 @@ fn what_is_counted_and_what_is_looked_up_is_shown() {
     assert!(!text.contains("a@b") && !text.contains("next_grant_end_timestamp_seconds "), "{text}");
 }
 
-/// The first cells of the table behind a mark in the page for operators.
+/// The first cells of the table after `mark` in docs/operations.md.
 fn told(mark: &str) -> Vec<&'static str> {
     let page = include_str!("../../docs/operations.md");
     let (_, rest) = page.split_once(&format!("<!-- {mark} -->")).unwrap();

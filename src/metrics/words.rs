@@ -1,5 +1,5 @@
-//! The words that stand in labels. Each list is closed: docs/operations.md tells what each word means, and a test holds
-//! that page to these lists.
+//! The words used as label values. Each list is closed: docs/operations.md explains each word, and a test
+//! compares that page with these lists.
 
 /// A closed list of words.
 macro_rules! words {
@@ -9,10 +9,10 @@ macro_rules! words {
         pub enum $name { $($(#[$what])* $variant,)* }
 
         impl $name {
-            /// All of them.
+            /// All words of the list.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word in the label.
+            /// The label value.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
@@ -21,14 +21,14 @@ macro_rules! words {
 }
 
 words! {
-    /// What came of a login, or of a refresh.
+    /// The outcome of a login or a refresh.
     Outcome {
         /// It succeeded.
         Ok = "ok",
-        /// A login: the password was wrong, was not looked at after too many wrong ones, or its owner limited it. A
-        /// refresh: the provider refused the grant or the client.
+        /// A login: the password was wrong, was not verified after too many wrong ones, or is limited by its
+        /// owner. A refresh: the provider refused the grant or the client.
         Refused = "refused",
-        /// Something else spoilt it: the provider, the network, this machine, a limit.
+        /// Another failure: the provider, the network, this machine, or a limit.
         Failed = "failed",
     }
 }
@@ -42,17 +42,17 @@ words! {
         Vanished = "vanished",
         /// Too many wrong passwords on one connection.
         FailedLogins = "failed_logins",
-        /// It sent too much.
+        /// The client sent too much.
         Limit = "limit",
-        /// A TLS handshake, or the lack of one: it failed.
+        /// The TLS handshake failed or was missing.
         Tls = "tls",
-        /// Cleartext at a TLS port, TLS at a cleartext port, HTTP, or bytes behind STARTTLS.
+        /// Cleartext at a TLS port, TLS at a cleartext port, HTTP, or bytes sent along with STARTTLS.
         WrongProtocol = "wrong_protocol",
         /// No login within `limits.login_seconds`, or no handshake.
         TooLate = "too_late",
-        /// The proxy stops.
+        /// The proxy is stopping.
         Stopping = "stopping",
-        /// A newcomer took its place.
+        /// A newer connection took its place.
         Displaced = "displaced",
     }
 }
@@ -60,63 +60,63 @@ words! {
 words! {
     /// Why a connection was turned away.
     Rejection {
-        /// `limits.connections` are open.
+        /// `limits.connections` are already open.
         Full = "full",
-        /// Its address has `limits.connections_per_address` that have not logged in.
+        /// Its address already has `limits.connections_per_address` without a login.
         Address = "address",
-        /// Its address is none of the listener's `from`.
+        /// Its address is not in the listener's `from`.
         Source = "source",
     }
 }
 
 words! {
-    /// What a provider refused: a sign-in by its kind, a message by its code.
+    /// A provider's refusal: of a sign-in by its kind, of a message by its code.
     Code {
         /// A sign-in: the access token.
         Token = "token",
-        /// A sign-in: too many sessions of the account.
+        /// A sign-in: the account has too many sessions.
         Connections = "connections",
-        /// A sign-in: the account did too much.
+        /// A sign-in: the account is throttled.
         Throttled = "throttled",
-        /// A sign-in: the mailbox is not open.
+        /// A sign-in: the mailbox is disabled.
         Disabled = "disabled",
         /// A sign-in: the person has to sign in with a browser.
         WebLogin = "web_login",
-        /// A sign-in: the provider has a failure that passes.
+        /// A sign-in: the provider has a passing failure.
         Unavailable = "unavailable",
-        /// A sign-in: none of the configured mechanisms.
+        /// A sign-in: the server offers none of the configured mechanisms.
         Mechanism = "mechanism",
-        /// A sign-in: the server broke off, or does not speak as it should.
+        /// A sign-in: the server disconnected or broke the protocol.
         Protocol = "protocol",
-        /// A message: the account may not send any more (Exchange).
+        /// A message: the account is blocked from sending (Exchange).
         Blocked = "5.1.8",
         /// A message: the mailbox is full.
         Quota = "5.2.2",
         /// A message: the account may not send as that address (Exchange).
         SendAs = "5.2.252",
-        /// A message: the day's limit.
+        /// A message: the daily limit is reached.
         DailyLimit = "5.4.5",
-        /// A message: another sign-in is wanted (Google).
+        /// A message: another sign-in is required (Google).
         Relay = "5.5.127",
-        /// A message: a sign-in with a password was seen (Exchange).
+        /// A message: the session signed in with a password (Exchange).
         Basic = "5.7.30",
-        /// A message: the sign-in does not count for it (Exchange).
+        /// A message: the session is not authenticated for sending (Exchange).
         Anonymous = "5.7.57",
         /// A message: the account may not send as that address (Exchange).
         SendAsOther = "5.7.60",
-        /// A message: the sign-in has to be stronger (Google).
+        /// A message: a stronger sign-in is required (Google).
         Stronger = "5.7.9",
         /// A message: a policy of the organisation.
         Policy = "5.7.139",
-        /// A message: another refusal for now.
+        /// A message: another temporary refusal.
         Class4 = "4xx",
-        /// A message: another refusal for good.
+        /// A message: another permanent refusal.
         Class5 = "5xx",
     }
 }
 
 impl Code {
-    /// The word for a provider's code in a reply to a message.
+    /// The word for the code in a provider's reply to a message.
     pub fn of_reply(code: &str) -> Self {
         let known = Self::ALL.iter().copied().find(|known| known.word() == code);
         known.unwrap_or(if code.starts_with('4') { Self::Class4 } else { Self::Class5 })

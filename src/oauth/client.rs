@@ -1,11 +1,10 @@
-//! One provider's endpoints: asks for tokens and reads what comes back.
+//! Requests to one provider's endpoints.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
-use tokio_rustls::rustls;
 use url::Url;
 
 use super::consent::identity::ClaimedNames;
@@ -18,7 +17,7 @@ use crate::config::{NetworkProxy, Provider};
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
-/// The OAuth client at one provider. Cheap to share; a discovered endpoint is kept for its life.
+/// The OAuth client at one provider. Cheap to share; discovered endpoints are cached for the client's life.
 pub struct Client {
     pub(super) provider: Arc<Provider>,
     pub(super) transport: Transport,
@@ -26,7 +25,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for `provider` that trusts what `tls` trusts and goes through `proxy`. Nothing is sent yet.
+    /// A client for `provider` that uses the trust roots of `tls` and connects through `proxy`. Sends nothing
+    /// yet.
     pub fn new(
         provider: Arc<Provider>,
         tls: rustls::ClientConfig,
@@ -35,14 +35,14 @@ impl Client {
         Ok(Self { provider, transport: Transport::new(tls, proxy)?, discovered: OnceCell::new() })
     }
 
-    /// The provider that it speaks to.
+    /// The client's provider.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
-    /// A new access token for a grant (RFC 6749 §6). `scopes` are named where the provider wants them
-    /// named. A refresh token in the answer replaces the one used, and must be safe before the access
-    /// token is used. Never cancel this future: a rotating provider may already have answered.
+    /// A new access token for a grant (RFC 6749 §6). `scopes` are sent only if the provider requires them. A
+    /// refresh token in the answer replaces the one used, and must be stored before the access token is used.
+    /// Never cancel this future: a rotating provider may already have answered.
     pub async fn refresh(
         &self,
         refresh_token: &Secret,
@@ -53,8 +53,8 @@ impl Client {
         self.tokens(request).await
     }
 
-    /// The names that tell who consented, from the id_token or, where that tells none, from the userinfo
-    /// endpoint. Empty where the provider tells none.
+    /// The names of the person who consented, from the id_token or, if that has none, from the userinfo
+    /// endpoint. Empty if the provider tells none.
     pub async fn names(&self, tokens: &GrantedTokens) -> Result<Vec<String>, TokenError> {
         let email_counts = self.provider.email_identifies;
         let claims = tokens.id_claims.as_ref();
@@ -68,7 +68,7 @@ impl Client {
         match answer::object(&reply, std::slice::from_ref(&tokens.access_token)) {
             Ok(userinfo) => Ok(ClaimedNames::of(&userinfo).that_count(email_counts)),
             Err(error) if error.is_passing() => Err(error),
-            // Microsoft's mail tokens are not for its userinfo endpoint: it tells us nothing.
+            // Microsoft's userinfo endpoint refuses mail tokens: no name then.
             Err(_) => Ok(Vec::new()),
         }
     }
@@ -95,7 +95,7 @@ impl Client {
         self.endpoint("token_url", &self.provider.token_url, |metadata| &metadata.token).await
     }
 
-    /// The address configured, else the one discovered.
+    /// The configured address, or else the discovered one.
     pub(super) async fn endpoint(
         &self,
         key: &str,
@@ -108,7 +108,7 @@ impl Client {
         discovered(self.metadata(key).await?).clone().ok_or_else(|| self.missing(key))
     }
 
-    /// What the provider's issuer publishes, asked for once; a failure is asked for again.
+    /// The issuer's published metadata, requested once; after a failure the next call requests it again.
     pub(super) async fn metadata(&self, key: &str) -> Result<&Metadata, TokenError> {
         let issuer = self.provider.issuer.as_deref().ok_or_else(|| self.missing(key))?;
         self.discovered.get_or_try_init(|| discovery::fetch(&self.transport, issuer)).await

@@ -1,4 +1,4 @@
-//! What a consent brings: the tokens, who consented, and to which scopes.
+//! The result of a consent: the tokens, the person's names, and the scopes.
 
 pub(super) mod id_token;
 pub mod identity;

@@ -1,5 +1,5 @@
-//! The ways to a grant and out of it: a person in a browser, a person at another device, an application's own
-//! key; and the revocation. Each adds its methods to [`Client`](super::Client).
+//! The flows that make a grant: a person in a browser, a person at another device, an application's own key;
+//! and the revocation. Each flow adds its methods to [`Client`](super::Client).
 
 mod app;
 pub(super) mod authorization;

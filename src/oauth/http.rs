@@ -1,4 +1,4 @@
-//! HTTP as a client: requests are built, sent, and their answers read.
+//! HTTP requests to providers: building, sending, and reading the answers.
 
 pub(super) mod answer;
 pub(super) mod discovery;

@@ -1,4 +1,4 @@
-//! What a refusal means, who can cure it, and text from outside made fit to be shown.
+//! The meaning and the cure of refusals, and the cleaning of outside text.
 
 pub(super) mod error;
 pub mod knowledge;

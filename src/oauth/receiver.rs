@@ -1,4 +1,5 @@
-//! Receivers of redirects: what a browser is sent to at the end of a sign-in. What comes is judged by the flow.
+//! Receivers of redirects, to which the browser is sent at the end of a sign-in. The flow checks the
+//! redirect.
 
 pub(super) mod loopback;
 mod page;

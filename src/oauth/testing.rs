@@ -1,4 +1,4 @@
-//! What the unit tests of this room share.
+//! Helpers for the unit tests of this room.
 
 use std::collections::BTreeMap;
 

@@ -3,8 +3,6 @@
 //! The text may quote a provider, a token endpoint or a configured name, so this is where text from
 //! outside stops being able to end a line: only printable ASCII passes, at a bounded length.
 
-use crate::wire::Buffer;
-
 /// Why a login is refused, for the mail program (RFC 5530 §3) and for the person at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -52,8 +50,12 @@ pub enum Code {
     ContactAdmin,
     /// A limit on connections or attempts.
     Limit,
+    /// As many sessions of the account as its provider allows: trying later helps, another password does not.
+    InUse,
     /// The stored authorisation ended.
     Expired,
+    /// The person has to sign in at the provider with a browser.
+    WebLogin,
     /// Not without TLS.
     PrivacyRequired,
     /// Our own fault.
@@ -64,13 +66,8 @@ pub enum Code {
 /// below the 8,000 that RFC 2683 §3.2.1.5 lets a client give up at.
 pub const TEXT_LIMIT: usize = 1000;
 
-/// Appends `text` as it may stand in a protocol line: printable ASCII, at most [`TEXT_LIMIT`] bytes,
-/// each run of anything else as one `?` or, where it was white space, one blank.
-pub(super) fn write_text(out: &mut Buffer, text: &str) {
-    out.push(plain_text(text).as_bytes());
-}
-
-/// `text` as it may stand in a protocol line or in a log; text from a provider is kept in this form.
+/// `text` as it may stand in a protocol line or in a log: printable ASCII, at most [`TEXT_LIMIT`] bytes, each run of
+/// anything else as one `?` or, where it was white space, one blank. Text from a provider is kept in this form.
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::with_capacity(text.len().min(TEXT_LIMIT));
     for character in text.chars() {

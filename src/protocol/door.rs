@@ -1,6 +1,7 @@
 //! The doors: the mail protocols that accounts are used through, and what each is called.
 
 use super::imap::Imap;
+use super::pop3::Pop3;
 use super::submission::Submission;
 use super::{Accepted, Credential, NotListed, Protocol as _, Refusal};
 use crate::wire::{Stream, Wire};
@@ -11,27 +12,32 @@ use crate::wire::{Stream, Wire};
 pub enum Door {
     /// Reading mail (RFC 3501, RFC 9051).
     Imap,
+    /// Fetching mail (RFC 1939).
+    Pop3,
     /// Sending mail (RFC 6409).
     Submission,
 }
 
 impl Door {
     /// All of them, the default first.
-    pub const ALL: [Self; 2] = [Self::Imap, Self::Submission];
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
 
     /// The name in the configuration, in JSON, in the log, and where TLS has one for it (ALPN, RFC 7301).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Imap => "imap",
+            Self::Pop3 => "pop3",
             Self::Submission => "submission",
         }
     }
 
-    /// The port of the listener that no file names.
-    pub const fn default_port(self) -> u16 {
+    /// The port of the listener that no file names; `None` where a file has to name one.
+    pub const fn default_port(self) -> Option<u16> {
         match self {
-            Self::Imap => 1993,
-            Self::Submission => 1465,
+            Self::Imap => Some(1993),
+            Self::Submission => Some(1465),
+            // POP3 can delete what IMAP keeps, so nobody gets it unasked.
+            Self::Pop3 => None,
         }
     }
 
@@ -44,6 +50,7 @@ impl Door {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Imap => "IMAP",
+            Self::Pop3 => "POP3",
             Self::Submission => "SMTP submission",
         }
     }
@@ -52,6 +59,7 @@ impl Door {
     pub const fn server_key(self) -> &'static str {
         match self {
             Self::Imap => "imap",
+            Self::Pop3 => "pop3",
             Self::Submission => "smtp",
         }
     }
@@ -59,7 +67,7 @@ impl Door {
     /// The key of a provider's table that lists what may be promised of its server, where there is such.
     pub const fn promises_key(self) -> Option<&'static str> {
         match self {
-            Self::Imap => None,
+            Self::Imap | Self::Pop3 => None,
             Self::Submission => Some("submission_ehlo"),
         }
     }
@@ -68,6 +76,7 @@ impl Door {
     pub const fn look_command(self) -> &'static str {
         match self {
             Self::Imap => "LIST",
+            Self::Pop3 => "STAT",
             Self::Submission => "QUIT",
         }
     }
@@ -76,7 +85,7 @@ impl Door {
     /// refuses the mailbox's at submission, and wants it everywhere else.
     pub const fn may_want_owner(self) -> bool {
         match self {
-            Self::Imap => false,
+            Self::Imap | Self::Pop3 => false,
             Self::Submission => true,
         }
     }
@@ -85,6 +94,7 @@ impl Door {
     pub async fn begin_tls<U: Stream>(self, upstream: &mut Wire<U>) -> Result<(), Refusal> {
         match self {
             Self::Imap => Imap::begin_tls(upstream).await,
+            Self::Pop3 => Pop3::begin_tls(upstream).await,
             Self::Submission => Submission::begin_tls(upstream).await,
         }
     }
@@ -97,6 +107,7 @@ impl Door {
     ) -> Result<Accepted, Refusal> {
         match self {
             Self::Imap => Imap::sign_in(upstream, credential).await,
+            Self::Pop3 => Pop3::sign_in(upstream, credential).await,
             Self::Submission => Submission::sign_in(upstream, credential).await,
         }
     }
@@ -105,6 +116,7 @@ impl Door {
     pub async fn look_in<U: Stream>(self, upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
         match self {
             Self::Imap => Imap::look_in(upstream).await,
+            Self::Pop3 => Pop3::look_in(upstream).await,
             Self::Submission => Submission::look_in(upstream).await,
         }
     }

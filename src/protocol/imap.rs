@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
 use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
-use crate::wire::{Buffer, Stream, Wire};
+use crate::wire::{Stream, Wire};
 use client::Dialogue;
 use upstream::SignIn;
 
@@ -58,9 +58,7 @@ impl Protocol for Imap {
 
     /// A BYE in the place of a greeting (RFC 3501 §7.1.5).
     fn turn_away(denial: &Denial) -> Vec<u8> {
-        let mut line = Buffer::new();
-        answer::push_bye(&mut line, denial);
-        line.into_unread()
+        answer::bye(Some(denial.code), &denial.text)
     }
 
     async fn authenticate<U: Stream>(

@@ -151,13 +151,12 @@ impl Refusal {
         match self {
             // Not AUTHENTICATIONFAILED: the app password is right, and typing another one does not help.
             Self::Token(said) => advised(Code::AuthorizationFailed, said),
-            Self::Connections(said) => advised(Code::Limit, said),
+            Self::Connections(said) => advised(Code::InUse, said),
             Self::Throttled { said, .. } | Self::Unavailable(said) => advised(Code::Unavailable, said),
-            Self::Disabled(said) | Self::WebLogin { url: None, said } => {
-                advised(Code::ContactAdmin, said).alert()
-            }
+            Self::Disabled(said) => advised(Code::ContactAdmin, said).alert(),
+            Self::WebLogin { url: None, said } => advised(Code::WebLogin, said).alert(),
             Self::WebLogin { url: Some(url), said } => {
-                Denial::new(Code::ContactAdmin, format!("{}: {url}", said.advice)).alert()
+                Denial::new(Code::WebLogin, format!("{}: {url}", said.advice)).alert()
             }
             Self::NoCommonMechanism(_) | Self::PasswordsOnly(_) => Denial::new(
                 Code::ContactAdmin,
@@ -227,13 +226,13 @@ impl fmt::Display for Answers {
     }
 }
 
-/// Why the folders were not counted, in words: the token is good, because it has just been accepted.
+/// Why the mailbox was not looked into, in words: the token is good, because it has just been accepted.
 #[derive(Debug)]
 pub struct NotListed(pub Refusal);
 
 impl fmt::Display for NotListed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the sign-in succeeded, but the folders were not listed: ")?;
+        f.write_str("the sign-in succeeded, but the mailbox was not looked into: ")?;
         match &self.0 {
             // What a refusal without a known text means to a sign-in is wrong here.
             Refusal::Token(Said { text, answers, .. }) => write!(
@@ -241,7 +240,7 @@ impl fmt::Display for NotListed {
                 "the provider said \"{text}\"{answers}; check the access to the mailbox, and try again later"
             ),
             Refusal::Closed => {
-                f.write_str("the provider closed the connection instead of listing them; try again later")
+                f.write_str("the provider closed the connection instead of showing it; try again later")
             }
             refusal => write!(f, "{refusal}"),
         }

@@ -1,9 +1,9 @@
-//! Who can read and write a file that holds a secret, by its mode.
+//! Checks who can read and write a file that holds a secret, by the file's mode.
 //!
-//! One judgement for all such files: what others can write is refused, because they choose the secret then; what
-//! others can read may be known to them, which is refused for keys of this program's own making and said for
-//! files that belong to an administrator. Reading by the file's group is how a service of another user is
-//! given a file of root's, so that is silent. Symbolic links are followed: what counts is the file that is read.
+//! All such files are judged here. A file that others can write is refused, because they could choose the
+//! secret. A file that others can read may be known to them: a key of this program's own making is then
+//! refused, an administrator's file gets a warning. Reading by the file's group is accepted silently, because
+//! a service reads root's files that way. Symbolic links are followed: the mode of the target counts.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -23,9 +23,9 @@ pub struct FileAccess {
 /// What is wrong with a file's mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeFault {
-    /// What is wrong, one clause.
+    /// The fault, one clause.
     pub fault: String,
-    /// The command that mends it.
+    /// The command that corrects it.
     pub cure: String,
 }
 
@@ -36,13 +36,13 @@ impl fmt::Display for ModeFault {
 }
 
 impl FileAccess {
-    /// Of the file that is read under `path`; `None` for what is no file, such as a pipe.
+    /// The access of the file at `path`; `None` if it is no regular file, such as a pipe.
     pub fn of(path: &Path) -> io::Result<Option<Self>> {
         let metadata = std::fs::metadata(path)?;
         Ok(metadata.is_file().then(|| Self::from(&metadata)))
     }
 
-    /// The nine bits of `chmod`.
+    /// The nine permission bits of `chmod`.
     pub fn mode(self) -> u32 {
         self.mode
     }
@@ -62,16 +62,16 @@ impl FileAccess {
         self.mode & 0o004 != 0
     }
 
-    /// Whether it may hold a sealing key: nobody but its owner has it, or root keeps it for the group that this
-    /// process is in, mode 0640, so that the service cannot change it.
+    /// Whether the file may hold a sealing key: only its owner has access, or it is root's with mode 0640,
+    /// which lets the service read it through its group but not change it.
     pub fn keeps_a_key(self) -> bool {
         let of_root = self.owner == 0 && !rustix::process::geteuid().is_root();
         let allowed = if of_root { 0o740 } else { 0o700 };
         self.mode & !allowed == 0
     }
 
-    /// What is wrong with `what` at `path`. A file of another user's stays readable for its group, which is how
-    /// this process reads it.
+    /// What is wrong with `what` at `path`. The cure keeps another user's file readable for its group,
+    /// because this process reads it through that group.
     pub fn fault(self, what: &str, path: &Path) -> ModeFault {
         let can = match (self.others_write(), self.group_or_others_write()) {
             (true, _) => "written by others",
@@ -107,7 +107,7 @@ mod tests {
             (0o604, euid, false),
             (0o660, 0, false),
             (0o644, 0, false),
-            // Root itself is not in want of a group.
+            // A process of root needs no group access.
             (0o640, 0, euid != 0),
             (0o440, 0, euid != 0),
         ] {

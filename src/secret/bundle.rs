@@ -24,13 +24,14 @@ const SALT_LENGTH: usize = 16;
 const PUBLIC_KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 24;
 const LINE_LENGTH: usize = 64;
-/// What stands before a recipient key, so that nobody takes it for another kind of key.
+/// The prefix of a recipient key, so that it is not mistaken for another kind of key.
 const RECIPIENT_PREFIX: &str = "iop1-";
-/// argon2id for a passphrase that travels: 64 MiB and 3 passes, about a second on a small machine.
+/// argon2id for a passphrase that protects a transported bundle: 64 MiB and 3 passes, about a second on a
+/// small machine.
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 
-/// What opens a bundle.
+/// The secret that opens a bundle.
 pub enum BundleKey<'a> {
     /// The passphrase that it was sealed under.
     Passphrase(&'a Secret),
@@ -38,7 +39,7 @@ pub enum BundleKey<'a> {
     Key(&'a Key),
 }
 
-/// Which of the two a bundle needs.
+/// The kind of secret that a bundle needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BundleKind {
     /// A passphrase.
@@ -47,7 +48,7 @@ pub enum BundleKind {
     Recipient,
 }
 
-/// The public key of `key`, as a person copies it.
+/// The public key of `key`, in the form that a person copies.
 pub fn recipient(key: &Key) -> Result<String, BundleError> {
     let private = PrivateKey::from_private_key(&X25519, &**key).map_err(|_| BundleError::Recipient)?;
     let public = private.compute_public_key().map_err(|_| BundleError::Recipient)?;
@@ -61,7 +62,7 @@ pub fn seal_with_passphrase(text: &[u8], passphrase: &Secret) -> Result<String, 
     seal(&header, &stretch(passphrase, &salt)?, text)
 }
 
-/// Seals `text` for the host whose `recipient` key this is.
+/// Seals `text` for the host with this `recipient` key.
 pub fn seal_for_recipient(text: &[u8], recipient: &str) -> Result<String, BundleError> {
     let encoded = recipient.trim().strip_prefix(RECIPIENT_PREFIX).ok_or(BundleError::Recipient)?;
     let theirs = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| BundleError::Recipient)?;
@@ -74,7 +75,7 @@ pub fn seal_for_recipient(text: &[u8], recipient: &str) -> Result<String, Bundle
     seal(&header, &shared_key(&ours, &theirs, public.as_ref(), &theirs)?, text)
 }
 
-/// What `bundle` needs to be opened.
+/// The kind of secret that opens `bundle`.
 pub fn kind(bundle: &str) -> Result<BundleKind, BundleError> {
     match decode(bundle)?.get(1) {
         Some(&FOR_PASSPHRASE) => Ok(BundleKind::Passphrase),
@@ -82,7 +83,7 @@ pub fn kind(bundle: &str) -> Result<BundleKind, BundleError> {
     }
 }
 
-/// Opens what one of the two above sealed.
+/// Opens a bundle of either kind.
 pub fn open(bundle: &str, opener: &BundleKey<'_>) -> Result<Zeroizing<Vec<u8>>, BundleError> {
     let bytes = decode(bundle)?;
     let (key, header_length) = match opener {
@@ -122,7 +123,7 @@ fn seal(header: &[u8], key: &Key, text: &[u8]) -> Result<String, BundleError> {
     Ok(format!("{BEGIN}\n{}\n{END}", lines.join("\n")))
 }
 
-/// The bytes between the markers; what stands around them (a mail, a prompt) does not matter.
+/// The bytes between the markers; text around them (a mail, a prompt) is ignored.
 fn decode(bundle: &str) -> Result<Vec<u8>, BundleError> {
     let (_, rest) = bundle.split_once(BEGIN).ok_or(BundleError::NoBundle)?;
     let (body, _) = rest.split_once(END).ok_or(BundleError::Malformed)?;
@@ -145,7 +146,7 @@ fn stretch(passphrase: &Secret, salt: &[u8]) -> Result<Key, BundleError> {
     Ok(key)
 }
 
-/// Both public keys go into it, so that a bundle belongs to this exchange alone.
+/// Both public keys are hashed in, so that the key is bound to this exchange.
 fn shared_key(
     ours: &PrivateKey,
     theirs: &[u8],
@@ -165,25 +166,25 @@ fn shared_key(
 /// Why a bundle cannot be made or opened.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BundleError {
-    /// Something else was given.
+    /// The text is no bundle.
     #[error("this is not an exported account: the line {BEGIN:?} is missing")]
     NoBundle,
-    /// Cut off or changed on the way.
+    /// The bundle was cut off or changed in transport.
     #[error("the exported account is damaged; copy all of it, both marker lines included")]
     Malformed,
-    /// From a newer version of this program.
+    /// A newer version of this program made the bundle.
     #[error("the exported account was made by a newer version of this program; update this one")]
     Version,
-    /// The person's.
+    /// The passphrase is not the one that the bundle was sealed under.
     #[error("the passphrase is wrong, or the exported account was altered")]
     WrongPassphrase,
-    /// It was sealed for another host, or altered.
+    /// The bundle was sealed for another host, or altered.
     #[error("the exported account was sealed for another installation, or it was altered")]
     WrongKey,
-    /// Not what `keys recipient` prints.
-    #[error("the recipient key is not one")]
+    /// The text is not a key that `keys recipient` prints.
+    #[error("this is not a recipient key")]
     Recipient,
-    /// argon2id needs it.
+    /// argon2id lacks memory.
     #[error("the passphrase could not be stretched: argon2id needs 64 MiB of memory")]
     Memory,
 }

@@ -1,10 +1,9 @@
 //! Where the sealing keys come from: a file, the environment, a systemd credential, or a command.
 //!
-//! All hold the same text: one line a key, `ID BASE64` (32 bytes), the highest id being the one that
-//! seals; 32 bytes in base64 alone are key 1. A key file is made once, by whichever command comes
-//! first, under a lock of the state directory, with mode 0600; one that others can read is refused,
-//! because by then the key may be known. Only a file is ever written to: the other sources belong to
-//! whoever runs the machine.
+//! All sources hold the same text: one line a key, `ID BASE64` (32 bytes); the highest id seals. A single
+//! line with 32 bytes in base64 alone is key 1. The first command makes the key file, under a lock of the
+//! state directory, with mode 0600; a file that others can read is refused, because the key may be known.
+//! Only a file is ever written; the other sources belong to the machine's administrator.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -21,10 +20,10 @@ use zeroize::Zeroizing;
 
 use super::{KeyRing, Sealer, random_bytes};
 
-/// A key command has asked its vault, or a person for a passphrase, by then; one that hangs must not keep
-/// `serve` from starting, or from ending.
+/// Enough for the command to ask its vault, or a person for a passphrase. A command that hangs must not keep
+/// `serve` from starting or ending.
 const COMMAND_TIME: Duration = Duration::from_secs(30);
-/// A thousand keys take less.
+/// Enough for a thousand keys.
 const LONGEST_OUTPUT: u64 = 64 * 1024;
 
 /// A sealing key.
@@ -33,13 +32,13 @@ pub type Key = Zeroizing<[u8; 32]>;
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file, made where it is missing.
+    /// A file, created if it is missing.
     File(PathBuf),
     /// An environment variable.
     Environment(String),
-    /// A credential that systemd passes (`LoadCredential=`, `LoadCredentialEncrypted=`).
+    /// A credential passed by systemd (`LoadCredential=`, `LoadCredentialEncrypted=`).
     Credential(String),
-    /// The standard output of a program, given with its arguments: no shell is between.
+    /// The standard output of a program, given with its arguments and run without a shell.
     Command(Vec<String>),
 }
 
@@ -57,9 +56,9 @@ impl fmt::Display for KeySource {
 }
 
 impl KeySource {
-    /// Reads the keys; `create` makes a first one where a key file does not exist yet.
+    /// Reads the keys; `create` makes a first key if the key file does not exist.
     ///
-    /// Creation is atomic (a linked temporary file): of two processes one wins, and both read its key.
+    /// Creation is atomic (by linking a temporary file): of two processes one wins, and both read its key.
     pub fn load(&self, create: bool) -> Result<Sealer, KeyError> {
         let keys = match (self.read(), self) {
             (Err(KeyError::Missing(_)), Self::File(path)) if create => {
@@ -72,7 +71,7 @@ impl KeySource {
         Ok(Sealer { ring: arc_swap::ArcSwap::from_pointee(ring), source: Some(self.clone()) })
     }
 
-    /// The keys as they are now, by id.
+    /// The current keys, by id.
     pub(super) fn read(&self) -> Result<Vec<(u32, Key)>, KeyError> {
         let text = match self {
             Self::File(path) => read_key_file(path)?,
@@ -86,14 +85,14 @@ impl KeySource {
         parse(&text).ok_or_else(|| KeyError::Malformed(self.to_string()))
     }
 
-    /// Keeps the keys from a program that is to be started, where they stand in our environment.
+    /// Removes the keys from the environment of a program to be started, if they came from ours.
     pub fn hide_from(&self, program: &mut Command) {
         if let Self::Environment(name) = self {
             program.env_remove(name);
         }
     }
 
-    /// Adds a key, with the next id, to a key file; `None` where the source is not ours to write.
+    /// Adds a key with the next id to the key file; `None` if the source is not a file.
     pub fn add(&self) -> Result<Option<u32>, KeyError> {
         let Self::File(path) = self else { return Ok(None) };
         let mut keys = self.read()?;
@@ -103,7 +102,7 @@ impl KeySource {
         Ok(Some(id))
     }
 
-    /// Takes all keys but `kept` off a key file; false where the source is not ours to write.
+    /// Removes all keys but `kept` from the key file; false if the source is not a file.
     pub fn retain(&self, kept: &[u32]) -> Result<bool, KeyError> {
         let Self::File(path) = self else { return Ok(false) };
         let mut keys = self.read()?;
@@ -138,14 +137,14 @@ fn read_credential(name: &str) -> Result<Zeroizing<String>, KeyError> {
     text.map(Zeroizing::new).map_err(|error| KeyError::Unreadable(what(), error))
 }
 
-/// What the program says on standard error is for the person; what it prints is never shown.
+/// Runs the key command. Its standard error goes to the person; its output is never shown.
 fn run(words: &[String], limit: Duration) -> Result<Zeroizing<String>, KeyError> {
     let what = || format!("the key command {}", words.first().map_or("", String::as_str));
     let (program, arguments) = words.split_first().ok_or_else(|| KeyError::Malformed(what()))?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    // A group of its own can be killed as a whole. From a terminal it stays in ours: only so may it ask the
-    // person for a passphrase, and only so does Ctrl-C end it.
+    // A process group of its own can be killed as a whole. Started from a terminal, the command stays in our
+    // group: only there can it ask for a passphrase, and only there does Ctrl-C end it.
     let own_group = !io::stdin().is_terminal();
     if own_group {
         command.process_group(0);
@@ -169,9 +168,9 @@ fn run(words: &[String], limit: Duration) -> Result<Zeroizing<String>, KeyError>
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// What a program prints, and how it ends.
+/// A program's output and its exit status.
 fn read_to_end(mut child: Child) -> io::Result<(Zeroizing<Vec<u8>>, ExitStatus)> {
-    // As large as it gets: what grows leaves copies behind.
+    // Allocated at full size, because a vector that grows leaves copies of the keys behind.
     let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_OUTPUT as usize));
     if let Some(stdout) = child.stdout.take() {
         stdout.take(LONGEST_OUTPUT).read_to_end(&mut text)?;
@@ -201,7 +200,7 @@ fn parse_key(text: &str) -> Option<Key> {
 fn create_key_file(path: &Path) -> Result<(), KeyError> {
     let failed = |error| KeyError::Unwritable(path.to_owned(), error);
     let temporary = write_beside(path, &[(1, Zeroizing::new(random_bytes::<32>()))]).map_err(failed)?;
-    // A hard link fails where the name exists: the first process wins, none overwrites.
+    // A hard link fails if the name exists, so the first process wins and none overwrites its key.
     let linked = match std::fs::hard_link(&temporary, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
@@ -210,7 +209,8 @@ fn create_key_file(path: &Path) -> Result<(), KeyError> {
     linked.and_then(|()| sync_directory(path)).map_err(failed)
 }
 
-/// Atomically: a reader finds the old keys or the new ones, and and so does a process that starts after a power cut.
+/// Replaces the file atomically: a reader, or a process started after a power cut, finds the old keys or the
+/// new ones.
 fn replace_key_file(path: &Path, keys: &[(u32, Key)]) -> Result<(), KeyError> {
     let failed = |error| KeyError::Unwritable(path.to_owned(), error);
     let temporary = write_beside(path, keys).map_err(failed)?;
@@ -243,42 +243,42 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     std::fs::File::open(directory_of(path))?.sync_all()
 }
 
-/// Why there is no key. Each is for the administrator; nothing was changed.
+/// Why there is no key. The administrator has to act; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// No file, where a store that it belongs to exists.
+    /// The key file is missing, although its store exists.
     #[error(
         "the key file {0} is missing; restore it from a backup: without it the stored grants cannot be opened"
     )]
     Missing(PathBuf),
-    /// Mode too wide.
+    /// The file's mode lets others read it.
     #[error("the key file {0} can be read by others (mode {1:03o}); run: chmod 600 {0}")]
     Exposed(PathBuf, u32),
-    /// An operating system's refusal.
+    /// The operating system refused to read the source.
     #[error("{0} cannot be read: {1}")]
     Unreadable(String, #[source] io::Error),
-    /// An operating system's refusal.
+    /// The operating system refused to write the file.
     #[error("the key file {0} cannot be written: {1}")]
     Unwritable(PathBuf, #[source] io::Error),
-    /// Not keys.
+    /// The text is not a list of keys.
     #[error(
         "{0} is damaged: each line must be a key id and 32 bytes in base64; restore it, or make a first one with: openssl rand -base64 32"
     )]
     Malformed(String),
-    /// An environment variable that is not there.
+    /// The environment variable is not set.
     #[error("{0} is not set; set it to 32 bytes in base64, or name another in [store] key_env")]
     Unset(String),
-    /// Not started by systemd, or without the credential.
+    /// The process was not started by systemd, or without the credential.
     #[error(
         "there is no systemd credential {0}, because CREDENTIALS_DIRECTORY is not set; start it as a service with LoadCredential={0}:FILE, or run: systemd-run -P -p LoadCredential={0}:FILE COMMAND"
     )]
     NoCredentials(String),
-    /// The program does not end.
+    /// The program did not end in time.
     #[error(
         "{0} had not ended after {1} s and was stopped; run it by hand to see what it waits for, and let it end by itself"
     )]
     CommandHangs(String, u64),
-    /// The program said no.
+    /// The program failed.
     #[error("{0} failed ({1}); run it by hand to see why")]
     CommandFailed(String, String),
 }
@@ -347,7 +347,7 @@ mod tests {
     fn security_row_39_a_key_command_that_hangs_is_stopped_with_all_that_it_started() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pids");
-        // The second one holds the pipe although the first has ended.
+        // The shell exits at once, but its background process keeps the pipe open.
         let script = format!("sleep 600 & echo $! $$ > {0}.new; mv {0}.new {0}", file.display());
         let words = ["sh".to_owned(), "-c".to_owned(), script];
         let began = std::time::Instant::now();
@@ -359,7 +359,7 @@ mod tests {
             let stat = std::fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap_or_default();
             stat.contains("(sleep)") && !stat.contains(") Z ")
         };
-        // From a terminal a test is run in that one's group.
+        // In a terminal the test's command is in the test's own group, so the background process survives.
         while !io::stdin().is_terminal() && lives() {
             std::thread::yield_now();
         }

@@ -1,5 +1,5 @@
-//! What runs beside the connections, kept running: a task that panics or returns is said in the log and
-//! started again after a pause, and everything else goes on meanwhile.
+//! Keeps the background tasks running: a task that panics or returns is logged and restarted after a pause,
+//! while everything else continues.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use super::{Shutdown, begins};
 use crate::logging;
 
-/// How soon a task is started again.
+/// The pauses before a task is restarted.
 #[derive(Clone, Copy)]
 struct Pace {
-    /// After the first failure.
+    /// The pause after the first failure.
     first: Duration,
-    /// Doubled each time up to this: what fails at once each time must not fill the log.
+    /// The limit to the doubling pause; a task that fails immediately must not fill the log.
     longest: Duration,
-    /// A run that lasted for so long begins with the first pause again.
+    /// After a run of this length the pauses start again at the first.
     good_run: Duration,
 }
 
@@ -30,10 +30,10 @@ const PACE: Pace = Pace {
     good_run: Duration::from_secs(300),
 };
 
-/// Each task's name, and how often it was started again.
+/// Each task's name and its number of restarts.
 type Tasks = Vec<(String, Arc<AtomicU64>)>;
 
-/// Starts tasks, and starts them again until the stop begins. It does not hold the stop up.
+/// Starts tasks, and restarts them until the stop begins. A supervisor does not delay the stop.
 pub struct Supervisor {
     stopping: watch::Receiver<bool>,
     pace: Pace,
@@ -41,17 +41,17 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// One whose tasks end when the stop of `shutdown` begins.
+    /// A supervisor whose tasks end when the stop of `shutdown` begins.
     pub fn new(shutdown: &Shutdown) -> Self {
         Self { stopping: shutdown.begun.clone(), pace: PACE, tasks: Arc::default() }
     }
 
-    /// One whose tasks end with `shutdown`, and are counted here.
+    /// A supervisor whose tasks end with `shutdown`; their restarts are counted in this one.
     pub fn until(&self, shutdown: &Shutdown) -> Self {
         Self { stopping: shutdown.begun.clone(), pace: self.pace, tasks: self.tasks.clone() }
     }
 
-    /// Runs what `task` makes, and another one whenever that has ended. The handle is ready once the stop
+    /// Runs the future that `task` makes, and a new one whenever it ends. The handle resolves when the stop
     /// has begun and the task is gone.
     pub fn start<F>(&self, name: &str, task: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
     where
@@ -64,7 +64,7 @@ impl Supervisor {
         tokio::spawn(supervise(name.to_owned(), task, self.stopping.clone(), self.pace, restarts))
     }
 
-    /// How often each task had to be started again.
+    /// How often each task was restarted.
     pub fn restarts(&self) -> Vec<(String, u64)> {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().map(|(name, restarts)| (name.clone(), restarts.load(Ordering::Relaxed))).collect()
@@ -135,7 +135,7 @@ mod tests {
         good_run: Duration::from_secs(300),
     };
 
-    /// A supervised task that says its runs' numbers and then ends as `end` says.
+    /// A supervised task that sends the number of each run, then ends with `end`.
     fn counted(supervisor: &Supervisor, end: fn(u64)) -> (UnboundedReceiver<u64>, JoinHandle<()>) {
         let (runs, seen) = unbounded_channel();
         let mut number = 0;

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
 /// How a handshake with a mail program ended. The connection is closed already.
 #[derive(Debug, thiserror::Error)]

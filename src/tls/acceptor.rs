@@ -16,14 +16,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::ServerSessionMemoryCache;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::rustls::crypto::aws_lc_rs::Ticketer;
-use tokio_rustls::rustls::server::ServerSessionMemoryCache;
-use tokio_rustls::rustls::{self, ServerConfig};
 
 use super::identity::{Identity, Shown};
-use super::{AcceptError, Stream, crypto_provider, handshake};
+use super::{AcceptError, Socket, crypto_provider, handshake};
 
 /// Old clients that know session ids only; 256 of them are more than one machine has.
 const REMEMBERED_SESSIONS: usize = 256;
@@ -84,7 +84,7 @@ impl Acceptor {
     /// The handshake on a fresh connection, or after the answer to STARTTLS.
     ///
     /// At most until `deadline`; a client that does not speak TLS is recognised by its first bytes.
-    pub async fn accept(&self, mut tcp: TcpStream, deadline: Instant) -> Result<Stream, AcceptError> {
+    pub async fn accept(&self, mut tcp: TcpStream, deadline: Instant) -> Result<Socket, AcceptError> {
         tcp.set_nodelay(true)?;
         match timeout_at(deadline, FirstBytes::peek(&tcp)).await {
             Err(_) => return Err(AcceptError::Silent),
@@ -94,7 +94,7 @@ impl Acceptor {
         let handshake = Box::pin(handshake::server(config, &mut tcp));
         match timeout_at(deadline, handshake).await {
             Err(_) => Err(AcceptError::Slow),
-            Ok(session) => Ok(Stream::tls(tcp, session?)),
+            Ok(session) => Ok(Socket::tls(tcp, session?)),
         }
     }
 }

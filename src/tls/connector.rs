@@ -17,19 +17,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+use rustls::{self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
-use tokio_rustls::rustls::client::Resumption;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
-use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
-use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
 
 use super::sessions::Resumable;
-use super::{ConnectError, Stream, crypto_provider, handshake};
+use super::{ConnectError, Socket, crypto_provider, handshake};
 
 /// Connects to one provider's servers. Cheap to clone; clones share sessions.
 #[derive(Clone)]
@@ -62,12 +60,12 @@ impl Connector {
     /// The handshake with `host` (a name or an IP address, without port) on a fresh connection.
     ///
     /// Has no deadline of its own. Until it has succeeded nothing but TLS messages is sent.
-    pub async fn connect(&self, host: &str, mut tcp: TcpStream) -> Result<Stream, ConnectError> {
+    pub async fn connect(&self, host: &str, mut tcp: TcpStream) -> Result<Socket, ConnectError> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| ConnectError::NotAHost(host.to_owned()))?;
         tcp.set_nodelay(true).map_err(|error| ConnectError::new(host, error))?;
         match Box::pin(handshake::client(self.config.clone(), name, &mut tcp)).await {
-            Ok(session) => Ok(Stream::tls(tcp, session)),
+            Ok(session) => Ok(Socket::tls(tcp, session)),
             Err(error) => Err(with_missing_roots(ConnectError::new(host, error))),
         }
     }

@@ -13,18 +13,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BufMut as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio_rustls::rustls::client::UnbufferedClientConnection;
-use tokio_rustls::rustls::kernel::KernelConnection;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::server::UnbufferedServerConnection;
-use tokio_rustls::rustls::unbuffered::{
+use rustls::client::UnbufferedClientConnection;
+use rustls::kernel::KernelConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus,
 };
-use tokio_rustls::rustls::{
+use rustls::{
     ClientConfig, CommonState, Error, ExtractedSecrets, HandshakeKind, InvalidMessage, ProtocolVersion,
     ServerConfig,
 };
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::record::{HEADER, MAX_RECORD, Record};
 use super::session::{Established, Keys, Session};
@@ -42,12 +42,12 @@ const FROM_CLIENT: usize = 8 * 1024;
 const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
 
 /// What a handshake goes over: a TCP connection, and a pipe in tests.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
-impl<W: AsyncRead + AsyncWrite + Unpin> Socket for W {}
+impl<W: AsyncRead + AsyncWrite + Unpin> Duplex for W {}
 
 /// Shakes hands with a client. The deadline is the caller's.
-pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Socket) -> io::Result<Session> {
+pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Duplex) -> io::Result<Session> {
     let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
     match session.version() {
         // Nobody waits for the ticket. It goes out with what is said first, a greeting.
@@ -60,7 +60,7 @@ pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Socket) -> 
 pub(super) async fn client(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    tcp: &mut impl Socket,
+    tcp: &mut impl Duplex,
 ) -> io::Result<Session> {
     let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
     // A server speaks first, and not before it has this.
@@ -68,7 +68,7 @@ pub(super) async fn client(
 }
 
 /// Sends the last message of the handshake, which is still in `session`.
-async fn finish(mut session: Session, tcp: &mut impl Socket) -> io::Result<Session> {
+async fn finish(mut session: Session, tcp: &mut impl Duplex) -> io::Result<Session> {
     tcp.write_all(session.unsent()).await?;
     session.sent(session.unsent().len());
     Ok(session)
@@ -106,18 +106,8 @@ macro_rules! side {
         }
     };
 }
-side!(
-    UnbufferedServerConnection,
-    tokio_rustls::rustls::server::ServerConnectionData,
-    Keys::Server,
-    FROM_CLIENT
-);
-side!(
-    UnbufferedClientConnection,
-    tokio_rustls::rustls::client::ClientConnectionData,
-    Keys::Client,
-    FROM_SERVER
-);
+side!(UnbufferedServerConnection, rustls::server::ServerConnectionData, Keys::Server, FROM_CLIENT);
+side!(UnbufferedClientConnection, rustls::client::ClientConnectionData, Keys::Client, FROM_SERVER);
 
 /// What rustls wants next.
 enum Next {
@@ -129,7 +119,7 @@ enum Next {
     Fail(Error),
 }
 
-async fn run<S: Side>(mut side: S, tcp: &mut impl Socket) -> io::Result<Session> {
+async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session> {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
     // So much of `incoming` rustls has been shown, and whether anything was sent.
     let (mut shown, mut spoken) = (0, false);
@@ -140,15 +130,13 @@ async fn run<S: Side>(mut side: S, tcp: &mut impl Socket) -> io::Result<Session>
         shown -= discard;
         match next {
             Next::Encoded => {}
-            Next::Send if side.common().is_handshaking() => {
-                tcp.write_all(&std::mem::take(&mut outgoing)).await?;
-                spoken = true;
-            }
-            Next::Send => {}
+            // It waits for what else there is to say: a client's change_cipher_spec goes along with its Finished.
+            Next::Send => spoken = true,
             // The last record may have been the end of it.
             Next::More if !side.common().is_handshaking() => {}
             Next::More => match first_record(incoming.get(shown..).unwrap_or_default()) {
                 Some(length) => shown += length,
+                None if !outgoing.is_empty() => tcp.write_all(&std::mem::take(&mut outgoing)).await?,
                 None if is_too_long(&incoming, shown, S::MAX_INCOMING) => {
                     if !spoken {
                         write_at_once(tcp, &TOO_LONG).await;
@@ -240,7 +228,7 @@ fn encode<D>(message: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Resu
 }
 
 /// Reads on, up to `most` bytes in all.
-async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Socket) -> io::Result<()> {
+async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Duplex) -> io::Result<()> {
     let room = most.saturating_sub(incoming.len()).min(READ_SIZE);
     incoming.reserve_exact(room);
     match tcp.read_buf(&mut incoming.limit(room)).await? {
@@ -257,7 +245,7 @@ fn why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
 }
 
 /// Writes as much as goes at once, because a peer that does not read is not waited for.
-async fn write_at_once(tcp: &mut impl Socket, bytes: &[u8]) {
+async fn write_at_once(tcp: &mut impl Duplex, bytes: &[u8]) {
     poll_fn(|context| {
         let _ = Pin::new(&mut *tcp).poll_write(context, bytes);
         Poll::Ready(())

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints, SanType};
-use tokio_rustls::rustls::pki_types::DnsName;
+use rustls::pki_types::DnsName;
 use x509_parser::extensions::GeneralName;
 
 /// DNS names (lower case, perhaps with a leading `*.`) and addresses, without duplicates.

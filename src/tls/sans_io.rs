@@ -1,24 +1,24 @@
 //! One end of a TLS connection without a socket: what the tests and the fuzz target of records hold
-//! `Session` to. The program uses [`super::Stream`].
+//! `Session` to. The program uses [`super::Socket`].
 
 use std::io;
 use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, Error, ServerConfig};
 
 use super::handshake;
 use super::session::Session;
 
 /// An end after its handshake.
 #[derive(Debug)]
-pub struct End {
+pub struct Endpoint {
     session: Session,
     room: Vec<u8>,
 }
 
-impl End {
+impl Endpoint {
     /// Shakes hands over `wire` as the server. `config` allows the extraction of secrets.
     pub async fn server<W>(config: Arc<ServerConfig>, wire: &mut W) -> io::Result<Self>
     where

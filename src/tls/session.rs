@@ -11,10 +11,10 @@ mod tests;
 mod opening;
 mod talk;
 
-use tokio_rustls::rustls::client::ClientConnectionData;
-use tokio_rustls::rustls::kernel::KernelConnection;
-use tokio_rustls::rustls::server::ServerConnectionData;
-use tokio_rustls::rustls::{
+use rustls::client::ClientConnectionData;
+use rustls::kernel::KernelConnection;
+use rustls::server::ServerConnectionData;
+use rustls::{
     AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion,
     SupportedCipherSuite,
 };
@@ -97,8 +97,8 @@ impl Session {
             version,
             suite,
             resumed,
-            opener: RecordOpener::new(secrets.rx, version)?,
-            sealer: RecordSealer::new(secrets.tx, version, confidentiality_limit(suite))?,
+            opener: RecordOpener::new(secrets.rx, suite)?,
+            sealer: RecordSealer::new(secrets.tx, suite)?,
             is_server: matches!(keys, Keys::Server(_)),
             keys: (version == ProtocolVersion::TLSv1_3).then(|| Box::new(keys)),
             received,
@@ -155,7 +155,7 @@ impl Session {
         let next = keys.next_own()?;
         self.keys = Some(keys);
         self.key_changed = true;
-        self.sealer = RecordSealer::new(next, self.version, confidentiality_limit(self.suite))?;
+        self.sealer = RecordSealer::new(next, self.suite)?;
         Ok(())
     }
 
@@ -237,12 +237,5 @@ impl Session {
         let sealed = self.sealer.seal(typ, content, self.unsent.get_mut(start..).unwrap_or_default());
         self.unsent.truncate(start + sealed.as_ref().copied().unwrap_or_default());
         sealed.map(drop)
-    }
-}
-
-fn confidentiality_limit(suite: SupportedCipherSuite) -> u64 {
-    match suite {
-        SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
-        SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
     }
 }

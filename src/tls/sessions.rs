@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use tokio_rustls::rustls::NamedGroup;
-use tokio_rustls::rustls::client::{
+use rustls::NamedGroup;
+use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
-use tokio_rustls::rustls::pki_types::ServerName;
+use rustls::pki_types::ServerName;
 
 /// With the certificate chain that each ticket keeps (5 KiB), a quarter of a MiB a provider.
 const TICKETS: usize = 64;

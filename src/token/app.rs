@@ -1,8 +1,9 @@
 //! Tokens of a domain account whose provider gives an application one token a mailbox (Google's service
-//! accounts): in memory only, because any of them can be asked for again at any time.
+//! accounts). They are kept in memory only, because the proxy can ask for them again at any time.
 //!
-//! One request a mailbox at a time: a login that comes meanwhile waits for it. Nothing rotates here, so a
-//! hang-up may end a request; the next in line asks anew. What failed is not asked again for a moment.
+//! There is one request at a time for a mailbox; other logins to the mailbox wait for its result. These
+//! requests rotate no refresh token, so a client's hang-up may cancel one; the next login sends another.
+//! After a failure the mailbox is not asked for again for a minute.
 
 use std::sync::Arc;
 
@@ -14,23 +15,23 @@ use super::{AccessToken, Fetched, Inner, ProviderClient, SESSION_MARGIN, TokenFa
 use crate::store::{Folded, Grant, Id, Mailbox, Right, fold};
 use crate::text::one_line;
 
-/// A mailbox that the provider does not know must not make a collector hammer the token endpoint.
+/// A collector that polls a mailbox unknown to the provider must not hammer the token endpoint.
 const FAILURE_PAUSE: Duration = Duration::seconds(60);
-/// Beyond this many mailboxes those whose tokens have ended are forgotten.
+/// With this many mailboxes in memory, those with expired tokens are dropped.
 const ROOM: usize = 10_000;
 
-/// By grant and mailbox.
+/// The token of each mailbox, by grant and folded mailbox name.
 pub(super) type Mailboxes = DashMap<(Id, Folded), Arc<Mutex<MailboxToken>>>;
 
-/// What is known of one mailbox.
+/// The token or the last failure of one mailbox.
 #[derive(Default)]
 pub(super) struct MailboxToken {
     token: Option<Arc<AccessToken>>,
     failed: Option<(TokenFailure, OffsetDateTime)>,
 }
 
-/// The token for `mailbox` alone, where `grant` opens a whole domain with a token for each; a new one where
-/// `renew` says that the old one is no good.
+/// The token for `mailbox`, where the provider gives the application one token a mailbox; `None` for other
+/// grants. `renew` forces a new token.
 pub(super) async fn token(inner: &Inner, grant: &Grant, mailbox: &Mailbox, renew: bool) -> Option<Fetched> {
     let (Right::Application, Mailbox::OfDomain(mailbox)) = (&grant.right, mailbox) else { return None };
     let provider = inner.clients.load().get(&grant.provider)?;

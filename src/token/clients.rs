@@ -1,4 +1,4 @@
-//! The OAuth clients of all providers, which a new configuration replaces as a whole.
+//! The OAuth clients of all providers. A new configuration replaces them as a whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::oauth;
 /// All clients, by provider name.
 pub(super) struct Clients {
     by_provider: HashMap<String, Arc<ProviderClient>>,
-    /// By their address. One in trouble is left alone whatever configuration names it.
+    /// By address. An endpoint keeps its circuit when the configuration is replaced.
     endpoints: HashMap<String, Arc<TokenEndpoint>>,
-    /// Since when they are configured so.
+    /// When this configuration came into force.
     pub(super) since: OffsetDateTime,
 }
 
-/// A provider's client, and its token endpoint, which providers may share.
+/// A provider's client and its token endpoint. Several providers may share one endpoint.
 pub(super) struct ProviderClient {
     pub(super) client: Arc<oauth::Client>,
     pub(super) endpoint: Arc<TokenEndpoint>,
 }
 
 impl Clients {
-    /// `before` are those that these replace.
+    /// `before` are the clients that these replace.
     pub(super) fn new(clients: HashMap<String, Arc<oauth::Client>>, before: Option<&Self>) -> Self {
         let known = before.map(|before| &before.endpoints);
         let mut endpoints = HashMap::new();

@@ -1,8 +1,10 @@
 //! One token endpoint, which many grants share.
 //!
-//! A few requests at once, so that ten thousand logins after an outage reach it one after another; and
-//! a circuit: after a few failures in a row that say nothing about a grant (no connection, 5xx, a web
-//! page), no request is sent for a while, then a single one tries, and its success lets the others in. `Retry-After` with 429 or 503 opens it at once. No grant's row is touched by waiting here.
+//! The number of concurrent requests is limited, so that ten thousand logins after an outage do not reach the
+//! endpoint at once. A circuit opens after a few failures in a row that concern no single grant (no
+//! connection, 5xx, a web page): no request is sent for a while, then a single one probes the endpoint, and
+//! its success closes the circuit. `Retry-After` with 429 or 503 opens it immediately. Waiting here changes
+//! no grant's row.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,16 +15,16 @@ use tokio::time::Instant;
 use super::pause::after_failures;
 use crate::oauth::TokenError;
 
-/// Requests at once. A refresh takes a tenth of a second: some hundred a second go through.
+/// Concurrent requests. A refresh takes a tenth of a second, so over a hundred a second go through.
 const AT_ONCE: usize = 16;
-/// Failures in a row that open the circuit: fewer happen by chance.
+/// Failures in a row that open the circuit. Random failures rarely come to so many.
 const FAILURES: u32 = 5;
-/// The longest `Retry-After` that holds for all grants; the grant that got it waits for all of it.
+/// The longest `Retry-After` that is applied to all grants. The grant that received it waits the full time.
 const LONGEST_COMMON_WAIT: Duration = Duration::from_secs(300);
 
-/// An endpoint as this process knows it.
+/// The state of a token endpoint in this process.
 pub(super) struct TokenEndpoint {
-    /// The provider's name for people.
+    /// The provider's display name.
     pub(super) title: String,
     slots: Semaphore,
     circuit: Mutex<Circuit>,
@@ -30,13 +32,13 @@ pub(super) struct TokenEndpoint {
 
 #[derive(Default)]
 struct Circuit {
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
-    /// Times that it opened in a row.
+    /// How often the circuit opened since the last success.
     openings: u32,
-    /// Nobody asks before this; set as long as no answer has closed the circuit again.
+    /// No request is sent before this time. Set until an answer closes the circuit.
     open_until: Option<Instant>,
-    /// A single request is trying the endpoint for all grants.
+    /// A probe is under way: a single request tests the endpoint for all grants.
     probing: bool,
 }
 
@@ -52,7 +54,7 @@ impl TokenEndpoint {
         Self { title, slots: Semaphore::new(AT_ONCE), circuit: Mutex::default() }
     }
 
-    /// Waits for a slot; fails at once, with the time to wait, while the circuit is open.
+    /// Waits for a slot. While the circuit is open, fails immediately with the time to wait.
     pub(super) async fn enter(&self) -> Result<RequestPermit<'_>, Duration> {
         if let Some(wait) = self.circuit().wait() {
             return Err(wait);
@@ -74,7 +76,7 @@ impl TokenEndpoint {
 }
 
 impl Circuit {
-    /// How long nobody may ask yet.
+    /// How long no request may be sent.
     fn wait(&self) -> Option<Duration> {
         let until = self.open_until?;
         let wait = until.saturating_duration_since(Instant::now());
@@ -91,7 +93,7 @@ impl Circuit {
 }
 
 impl RequestPermit<'_> {
-    /// What became of the request; `None` is a token.
+    /// Records the outcome of the request; no error means that it brought a token.
     pub(super) fn report(self, error: Option<&TokenError>) {
         let mut circuit = self.endpoint.circuit();
         match error.and_then(trouble_of_all) {
@@ -100,7 +102,10 @@ impl RequestPermit<'_> {
                 circuit.failures = circuit.failures.saturating_add(1);
                 if wait.is_some() || self.is_probe || circuit.failures >= FAILURES {
                     circuit.open(wait);
-                    tracing::warn!("the token endpoint of {} is left alone for a while", self.endpoint.title);
+                    tracing::warn!(
+                        "no request is sent to the token endpoint of {} for a while",
+                        self.endpoint.title
+                    );
                 }
             }
         }
@@ -115,10 +120,10 @@ impl Drop for RequestPermit<'_> {
     }
 }
 
-/// Whether an error would have met every grant, and how long the endpoint asks to be left alone.
+/// Whether the failure concerns the endpoint and not this grant, and the `Retry-After` that came with it.
 fn trouble_of_all(error: &TokenError) -> Option<Option<Duration>> {
     let TokenError::Passing { retry_after, refusal } = error else { return None };
-    // An OAuth error is an answer, about this grant.
+    // An OAuth error is a working endpoint's answer about this grant.
     match (&refusal.error, refusal.status) {
         (Some(_), _) => None,
         (None, Some(429 | 503)) => Some(*retry_after),
@@ -145,7 +150,7 @@ mod tests {
         }
     }
 
-    /// So much time passes.
+    /// Lets `time` pass.
     fn pass(endpoint: &TokenEndpoint, time: Duration) {
         let mut circuit = endpoint.circuit();
         circuit.open_until = circuit.open_until.map(|until| until - time);
@@ -171,7 +176,7 @@ mod tests {
         let wait = endpoint.enter().await.err().unwrap();
         assert!(wait > Duration::from_millis(1500), "longer each time: {wait:?}");
         pass(&endpoint, wait);
-        // A probe that comes to nothing lets the next one try.
+        // A probe that is dropped without a report lets the next request probe.
         drop(endpoint.enter().await.unwrap());
         endpoint.enter().await.unwrap().report(None);
         let all = (endpoint.enter().await.unwrap(), endpoint.enter().await.unwrap());
@@ -197,7 +202,7 @@ mod tests {
         }
     }
 
-    /// An OAuth error is such an answer, whatever HTTP status it comes with.
+    /// An OAuth error is such an answer, whatever its HTTP status.
     #[tokio::test]
     async fn what_is_about_one_grant_opens_nothing() {
         let endpoint = TokenEndpoint::new("Acme".into());

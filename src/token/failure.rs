@@ -1,4 +1,4 @@
-//! Why a login gets no access token, cut by what the mail program is told.
+//! Why a login gets no access token. The variants follow what the mail program is told.
 
 use time::Duration;
 
@@ -16,16 +16,16 @@ pub enum TokenFailure {
     /// An administrator has to change something.
     #[error("{}", .0.cause)]
     Misconfigured(Trouble),
-    /// It passes; the grant is untouched.
+    /// The trouble passes by itself; the grant is unchanged.
     #[error("{}", .0.cause)]
     Unavailable(Trouble),
-    /// Ours: the store or the key does not do its part.
+    /// The store or the sealing key failed on this machine.
     #[error("{}", .0.cause)]
     Local(Trouble),
 }
 
 impl TokenFailure {
-    /// Cause and cure.
+    /// The cause and the cure.
     pub fn trouble(&self) -> &Trouble {
         match self {
             Self::NeedsAuthorization(trouble)
@@ -35,7 +35,8 @@ impl TokenFailure {
         }
     }
 
-    /// Whether it stays so until a person acts; else it passes, or the machine's owner mends it.
+    /// Whether the failure lasts until the account's owner acts. Others pass, or the administrator fixes
+    /// them.
     pub fn needs_person(&self) -> bool {
         matches!(self, Self::NeedsAuthorization { .. } | Self::Misconfigured { .. })
     }
@@ -46,14 +47,14 @@ impl TokenFailure {
         Self::NeedsAuthorization(Trouble::new(CauseKind::NoGrant, cause, Cure::authorize()))
     }
 
-    /// The grant is good, and lacks `scopes`, without which the provider does not take `door`.
+    /// The grant works but lacks `scopes`, which the provider requires for `door`.
     pub fn lacks_scopes(door: &str, scopes: &[String]) -> Self {
         let (scopes, which) = (scopes.join(" "), if scopes.len() > 1 { "scopes" } else { "scope" });
         let cause = format!("the authorisation lacks the {which} {scopes}, without which there is no {door}");
         Self::NeedsAuthorization(Trouble::new(CauseKind::ScopeMissing, cause, Cure::authorize()))
     }
 
-    /// The trouble that the grant's row tells of, while it has to be waited out.
+    /// The trouble recorded in the grant's row, with the time until the next try.
     pub(super) fn on_record(grant: &Grant, wait: Duration) -> Self {
         let unknown =
             || Trouble::new(CauseKind::ProviderUnavailable, "the last refresh failed", Cure::Unknown);
@@ -77,13 +78,13 @@ impl TokenFailure {
         }
     }
 
-    /// The endpoint is left alone for a while, whatever the grant.
+    /// No request is sent to the endpoint for `wait`, because its circuit is open.
     pub(super) fn endpoint_paused(title: &str, wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
         Self::Unavailable(Trouble::new(
             CauseKind::ProviderUnavailable,
             format!("the token endpoint of {title} has failed several times in a row"),
-            Cure::wait(format!("it is asked again in {seconds} s, and nothing is lost")),
+            Cure::wait(format!("the proxy asks it again in {seconds} s, and nothing is lost")),
         ))
     }
 

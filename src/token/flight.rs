@@ -1,6 +1,6 @@
-//! One refresh of a grant at a time: logins that come meanwhile wait for its result.
+//! One refresh of a grant at a time: other logins of the grant wait for its result.
 //!
-//! A flight is a task of its own, so that a mail program that hangs up cancels nothing.
+//! A flight is one such refresh. It runs in its own task, so a client's hang-up does not cancel it.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use tokio::sync::watch;
 use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
 use crate::store::Id;
 
-/// What a joined refresh has to bring.
+/// What the caller needs from the refresh that it joins.
 #[derive(Clone)]
 pub(super) enum Wanted {
-    /// A token with a session's worth of life.
+    /// A token with enough life left for a session.
     Fresh,
     /// Another token than this one, which the provider refused.
     OtherThan(Arc<AccessToken>),
-    /// A token that ends later than that, before a login has to wait for one.
+    /// A token that expires after this time: background renewal.
     EndingAfter(OffsetDateTime),
 }
 
 impl Wanted {
-    /// Whether `token` will do, where a session needs `margin` of its life.
+    /// Whether `token` satisfies the caller; `margin` is the life that a session needs.
     pub(super) fn is_met_by(&self, token: &AccessToken, margin: Duration, now: OffsetDateTime) -> bool {
         match self {
             Self::Fresh => token.expires_at - now > margin,
@@ -43,8 +43,9 @@ impl Inner {
             };
             match (outcome, &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
-                // That flight had begun before the token was refused, and brought the same one. One that
-                // began for us is final: a provider may answer with the same token again.
+                // A flight that began before the refusal brought the refused token again: try once more. A
+                // flight that this caller started is final, because a provider may return the same token
+                // again.
                 (Some(Ok(token)), Wanted::OtherThan(refused))
                     if token.secret == refused.secret && !is_ours => {}
                 (Some(outcome), _) => return outcome,
@@ -52,7 +53,7 @@ impl Inner {
         }
     }
 
-    /// The flight of `grant`, and whether it was started for this caller.
+    /// The flight of `grant`, and whether this call started it.
     fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Fetched>>, bool) {
         let mut is_ours = false;
         let new_flight = || {
@@ -72,7 +73,7 @@ impl Inner {
     }
 }
 
-/// Takes a flight off the map however its task ends.
+/// Removes a flight from the map however its task ends.
 struct Landing<'a> {
     inner: &'a Inner,
     grant: &'a Id,

@@ -1,5 +1,5 @@
-//! How long to wait after trouble that passes: 1, 2, 4 … 60 s, each with up to half as much again, so that accounts
-//! that failed together do not come back together.
+//! The pause after a passing failure: 1, 2, 4 … 60 s, each lengthened at random by up to half, so that
+//! accounts that failed together do not retry together.
 
 use time::Duration;
 
@@ -7,7 +7,7 @@ use crate::secret::random_bytes;
 
 const LONGEST_SECONDS: u32 = 60;
 
-/// The pause after so many failures in a row.
+/// The pause after `failures` failures in a row.
 pub(super) fn after_failures(failures: u32) -> Duration {
     let seconds = 2u32.saturating_pow(failures.saturating_sub(1).min(10)).min(LONGEST_SECONDS);
     let jitter = f64::from(u16::from_be_bytes(random_bytes::<2>())) / f64::from(u16::MAX) / 2.0;

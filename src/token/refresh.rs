@@ -1,9 +1,9 @@
 //! One refresh, from the lease to the row.
 //!
-//! Nothing but one write stands between the provider's answer and safety: the rotated refresh token
-//! is on disk before the access token that came with it is used. If that write fails, it is
-//! repeated for as long as this process lives, because the answer is nowhere else. A process that
-//! dies in between leaves its lease behind, and the process that takes it over knows and says so.
+//! The rotated refresh token is on disk before the access token that came with it is used. If that write
+//! fails, it is repeated for as long as this process lives, because only this process's memory holds the new
+//! token. A process that dies in between leaves its lease behind; the process that takes the lease over sees
+//! that the refresh was interrupted, and says so.
 
 use std::sync::Arc;
 
@@ -17,17 +17,18 @@ use crate::store::{Grant, GrantState, Id, Right, StoreError};
 use crate::text::one_line;
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// The longest that a living holder of a lease is waited for: one that was stopped, or whose disk is
-/// full, may have a rotated refresh token in hand. A dead one is not waited for.
+/// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
+/// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
 const LEASE: Duration = Duration::hours(1);
-/// How often a row is looked at while another process refreshes it.
+/// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
-/// A refused grant is not tried again before this, in case the provider erred.
+/// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
-/// A wrong registration is not tried again before this, unless the process starts anew.
+/// A misconfigured client is not tried again earlier, unless the configuration is loaded again.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 
-/// Brings what is `wanted` of the grant, by a request to the provider where no other process has brought it.
+/// Returns the `wanted` token of the grant: from the row where another process has stored it, else by a
+/// request to the provider.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {
@@ -50,7 +51,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
             continue;
         }
         let lease = Lease { inner, id, epoch };
-        // Another process may have brought what was wanted, or met trouble, before the lease was ours.
+        // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
             Ok(Seen::Lacking(grant)) => *grant,
             Ok(Seen::Met(token)) => {
@@ -79,11 +80,11 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
     }
 }
 
-/// What the row says about what is wanted.
+/// What the row holds.
 enum Seen {
-    /// It is there.
+    /// The wanted token.
     Met(Arc<AccessToken>),
-    /// It is not, and the provider may be asked.
+    /// No such token, and the provider may be asked.
     Lacking(Box<Grant>),
 }
 
@@ -94,21 +95,21 @@ async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFail
     let current = inner.current(&grant)?;
     match current.filter(|token| wanted.is_met_by(token, session_margin(&grant), now)) {
         Some(token) => Ok(Seen::Met(token)),
-        // Trouble that another process has just met is not met again.
+        // A failure that another process has just recorded counts for this one too.
         None => inner.may_ask(&grant, now).map(|()| Seen::Lacking(Box::new(grant))),
     }
 }
 
-/// The right to refresh one grant, taken.
+/// This process's right to refresh one grant.
 struct Lease<'a> {
     inner: &'a Inner,
     id: &'a Id,
-    /// Of the store, when it was taken.
+    /// The store's epoch when the lease was taken.
     epoch: u64,
 }
 
 impl Lease<'_> {
-    /// Gives it up without a word in the row. Where that fails, this process may take it again.
+    /// Releases the lease without a change to the row. If that fails, this process may take the lease again.
     async fn release(&self) {
         if let Err(error) = self.inner.store.release_lease(self.id).await {
             tracing::debug!("a lease was not released: {error}");
@@ -116,7 +117,7 @@ impl Lease<'_> {
     }
 }
 
-/// Asks the provider. The outer error is ours, the inner one the provider's.
+/// Asks the provider. The outer error is local, the inner one is the provider's.
 async fn ask(
     inner: &Inner,
     client: &oauth::Client,
@@ -135,7 +136,7 @@ fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFa
     opened.map_err(|error| TokenFailure::sealed(&error))
 }
 
-/// Puts what the provider gave on disk, then hands it out.
+/// Stores the provider's tokens, then returns the access token.
 async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
     let inner = lease.inner;
     let spent = grant.right.clone();
@@ -146,7 +147,7 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
         apply(&mut grant, &tokens, &sealed);
         let written = match inner.store.epoch() == epoch {
             true => inner.store.update_grant(&grant).await,
-            // The same revision in another database may be another one.
+            // The database was replaced, so its revision numbers are not comparable.
             false => Err(StoreError::Conflict),
         };
         epoch = inner.store.epoch();
@@ -160,12 +161,12 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
                 }));
             }
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
-                // Bookkeeping came between; the tokens are still the ones we built on.
+                // Only bookkeeping changed the row; the refresh token is still the one that was spent.
                 Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
                     grant = newer;
                     continue;
                 }
-                // A person authorised or revoked meanwhile: theirs is newer, ours is dropped.
+                // A person authorised or revoked the grant meanwhile: keep that row, drop these tokens.
                 Ok(newer) => {
                     lease.release().await;
                     let newer = newer.filter(Grant::is_in_force);
@@ -180,8 +181,8 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
     }
 }
 
-/// Whether `grant` rests on the right that the token was asked for by. A refresh token may be sealed with
-/// another key by now.
+/// Whether `grant` still holds the right that the request used. Its refresh token may have been sealed anew
+/// with another key.
 fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
     let open = |sealed: &[u8]| open_refresh(inner, &grant.id, sealed).ok();
     match (&grant.right, asked_by) {
@@ -192,11 +193,12 @@ fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
     }
 }
 
-/// A full or read-only disk: the tokens live here alone until it is mended.
+/// Waits before the next write. The disk is full or read-only, so only this process's memory holds the
+/// tokens.
 async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time::Duration) {
     tracing::error!(
         owner = %one_line(&grant.owner),
-        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before this is mended: {error}"
+        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
     );
     tokio::time::sleep(*pause).await;
     *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));
@@ -221,8 +223,8 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedT
     })
 }
 
-/// Brings the grant's row up to date. A mail scope that the grant held and has no more is its trouble; one that it
-/// never held only closes a door.
+/// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
+/// scope that it never had only closes a door.
 fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
@@ -231,7 +233,7 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
     }
     let missing = match grant.right {
         Right::Person { .. } => oauth::scope::missing(&grant.scopes, tokens.scopes.as_deref()),
-        // Its scopes are the application's own.
+        // An application's scopes are fixed by its registration.
         Right::Application | Right::Withdrawn { .. } => Vec::new(),
     };
     if let Some(scopes) = &tokens.scopes {
@@ -251,7 +253,7 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
     }
 }
 
-/// Writes down why there is no token. The refresh token stays where it is.
+/// Records the failure in the row. The refresh token is kept.
 async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenFailure {
     let now = OffsetDateTime::now_utc();
     grant.failures = grant.failures.saturating_add(1);
@@ -279,11 +281,11 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     grant.retry_at = Some(now.saturating_add(pause));
     grant.trouble = Some(trouble);
     if let Err(error) = lease.inner.store.update_grant(&grant).await {
-        tracing::warn!(owner = %one_line(&grant.owner), "the failure was not written down: {error}");
+        tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
         lease.release().await;
     }
     match error {
-        // In the row's words, which may know more.
+        // The row's text may add that an earlier refresh was interrupted.
         TokenError::NeedsPerson(_) => TokenFailure::on_record(&grant, pause),
         _ => TokenFailure::of(error),
     }

@@ -1,11 +1,11 @@
-//! Renews tokens before anybody waits for them.
+//! Renews tokens before a login has to wait for one.
 //!
-//! Grants in use get a new token a little before a login would ask for one; idle ones are refreshed once
-//! a week, so that none dies of disuse; refused ones are asked about now and then, in case the provider
-//! or an administrator has mended it. When something is due follows from the row and the wall clock alone,
-//! kept in the store beside the row: a look reads only the grants whose time has come, or that were written
-//! since. A machine that slept catches up, and several processes on one store agree, since each refresh is done
-//! under the lease and a process that comes later finds it done.
+//! A grant in use gets a new token shortly before a login would need one. An idle grant is refreshed once a
+//! week, so that its refresh token does not die of disuse. A refused grant is tried again now and then,
+//! because the provider or an administrator may have fixed the cause. The due time follows from the row, the
+//! configuration and the wall clock, and is stored beside the row; a look reads only the grants that are due
+//! or were written since. So a machine that slept catches up. Several processes can share a store: each
+//! refresh takes the lease, and a process that comes later finds the new token in the row.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use crate::store::{
     GrantKind, GrantState, GrantStatus, Id, LONGEST_LOOK, NextLook, StoreError, Watch, is_of_domain,
 };
 
-/// So recent a login means that the next one is near: people look into their mail every day.
+/// An account with a login this recent counts as in use: people read mail daily.
 const IN_USE: Duration = Duration::days(1);
-/// A refresh token that nobody uses dies after months (Google six, Microsoft three).
+/// Providers end unused refresh tokens after months (Google six, Microsoft three).
 const IDLE_REFRESH: Duration = Duration::weeks(1);
-/// A refusal that was a provider's mistake heals by itself; more often would look like an attack.
+/// A provider's mistaken refusal ends by itself. More frequent tries would look like an attack.
 const REFUSED_RETRY: Duration = Duration::days(1);
-/// Waits for an administrator; a restart asks at once.
+/// An administrator has to act. A restart tries at once.
 const MISCONFIGURED_RETRY: Duration = Duration::hours(1);
-/// How far the clocks of two processes on one store may lie apart.
+/// How far the clocks of two processes on one store may differ.
 const CLOCK_SKEW: Duration = Duration::hours(1);
-/// Background refreshes at once: logins come first.
+/// Concurrent background refreshes. A low limit leaves the endpoint to logins.
 const AT_ONCE: usize = 4;
-/// The pause between two looks at the store: while there is something to do, else, and after a failure.
+/// The pauses between two looks at the store: with work left, with none left, and after a failure.
 const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 const IDLE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
-/// Grants that are read at once.
+/// Grants that one query reads.
 const PAGE: u32 = 200;
-/// Refreshes that wait for a slot: with more, nothing else is read.
+/// With this many refreshes waiting for a slot, no more grants are read.
 const MOST_WAITING: usize = 200;
-/// When a grant is looked at again that is being refreshed: no answer takes longer.
+/// When to look again at a grant that is being refreshed: no refresh takes longer.
 const UNDER_WAY: Duration = Duration::seconds(45);
 
 pub(super) async fn run(inner: &Arc<Inner>, in_use: impl Fn() -> HashSet<Id>) {
@@ -68,21 +68,20 @@ struct Upkeep {
     inner: Arc<Inner>,
     slots: Arc<Semaphore>,
     under_way: HashMap<Id, AbortHandle>,
-    /// They end with this; the refreshes that they wait for go on.
+    /// Dropping these tasks leaves the refreshes that they wait for running.
     tasks: JoinSet<()>,
-    /// Of the configuration in force.
+    /// The clients of the configuration in force.
     clients: Arc<Clients>,
-    /// Up to which grant all were read since the start, or since the configuration changed. What is due also follows
-    /// from the configuration, which may be another one than when the times in the store were worked out; `None`
-    /// once all were.
+    /// The last grant read in the pass over all grants, after a start or a configuration change; `None` when
+    /// the pass is done. The pass is needed because the stored due times may come from another configuration.
     unread: Option<Option<Id>>,
 }
 
 impl Upkeep {
-    /// Starts what is due, and returns how long to wait before the next look.
+    /// Starts the refreshes that are due. Returns the pause before the next look.
     async fn look(&mut self, in_use: &impl Fn() -> HashSet<Id>) -> Result<std::time::Duration, StoreError> {
         while self.tasks.try_join_next().is_some() {}
-        // However they ended: one that panicked must not keep its grant from being renewed.
+        // Drops panicked tasks too, so that their grants can be renewed again.
         self.under_way.retain(|_, task| !task.is_finished());
         let clients = self.inner.clients.load_full();
         if !Arc::ptr_eq(&clients, &self.clients) {
@@ -105,14 +104,16 @@ impl Upkeep {
         Ok(if grants.is_empty() && self.unread.is_none() { IDLE_PAUSE } else { SHORTEST_PAUSE })
     }
 
-    /// Starts what is due of `grants`, and returns when to look at them again, where that is not written yet.
+    /// Starts the refreshes that are due among `grants`. Returns the next look of each grant whose stored
+    /// time differs.
     fn begin(&mut self, grants: &[GrantStatus], in_use: &HashSet<Id>, now: OffsetDateTime) -> Vec<NextLook> {
         let mut looks = Vec::new();
         for grant in grants {
             let at = match self.due(grant, in_use.contains(&grant.id), now) {
                 Some(at) if at <= now => {
                     self.renew(grant);
-                    // Its end is written to the row, which is due then; this is for one that ends without.
+                    // A finished refresh writes the row, which makes the grant due again. This covers a
+                    // refresh that writes nothing.
                     now.saturating_add(UNDER_WAY)
                 }
                 Some(at) => at,
@@ -123,15 +124,15 @@ impl Upkeep {
         looks
     }
 
-    /// When `grant` is to be refreshed in the background, as far as its row and the configuration tell.
+    /// When to refresh `grant` in the background, judged by its row and the configuration.
     fn due(&self, grant: &GrantStatus, has_sessions: bool, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        // Disabled accounts get no token ahead of time.
+        // A grant without an enabled account needs no token.
         if grant.accounts.is_empty() {
             return None;
         }
         let provider = self.clients.get(&grant.provider)?;
         let known = provider.client.provider();
-        // Of a whole domain's there is no token to renew: each mailbox has its own, in memory.
+        // A domain grant has one token a mailbox, in memory only, so there is none to renew.
         if grant.kind == GrantKind::App && known.app_tokens_are_per_mailbox() && is_of_domain(&grant.owner) {
             return None;
         }
@@ -156,7 +157,7 @@ impl Upkeep {
     }
 }
 
-/// When `grant` is to be refreshed in the background.
+/// When to refresh `grant` in the background.
 fn due(
     grant: &GrantStatus,
     has_sessions: bool,
@@ -181,7 +182,7 @@ fn due(
             match grant.access_expires_at {
                 Some(ends) if in_use => before_a_login_asks(ends, ends - renewed_at, jitter),
                 None if in_use && grant.kind == GrantKind::Person => now,
-                // An application's own right does not die of disuse; what it needs is asked for at a login.
+                // An application's right does not expire when unused; its next login asks for a token.
                 _ if grant.kind == GrantKind::App => return None,
                 _ => {
                     let longest =
@@ -194,8 +195,8 @@ fn due(
     Some(pause_until(grant.retry_at, now).map_or(at, |retry_at| at.max(retry_at)))
 }
 
-/// When something happened. A date that lies ahead is one of a wrong clock, so it was at some time; what
-/// waits for its distance is then due, and the row gets a right one.
+/// `at`, or long ago where `at` lies in the future. A wrong clock wrote such a date; the grant is then due at
+/// once and gets a correct date.
 fn past(at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     match at - now > CLOCK_SKEW {
         true => OffsetDateTime::UNIX_EPOCH,
@@ -203,21 +204,21 @@ fn past(at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     }
 }
 
-/// A login asks for another token once half an hour or half of its life is left; this is a twentieth to a
-/// tenth of its life earlier.
+/// When to renew a token that expires at `ends`: a twentieth to a tenth of its life before a login would ask
+/// for another one.
 fn before_a_login_asks(ends: OffsetDateTime, life: Duration, jitter: f64) -> OffsetDateTime {
     let life = life.max(Duration::ZERO);
     let margin = SESSION_MARGIN.min(scaled(life, 0.5));
     ends.saturating_sub(margin).saturating_sub(scaled(life, (1.0 + jitter) / 20.0))
 }
 
-/// A span times a number, of whatever size: `*` panics where the result is none.
+/// `span` times `by`, saturating, because `*` panics on overflow.
 fn scaled(span: Duration, by: f64) -> Duration {
     Duration::saturating_seconds_f64(span.as_seconds_f64() * by)
 }
 
-/// From 0 to 1: the same in all processes, other for each grant and each time, so that grants that were
-/// renewed together do not come back together.
+/// A number from 0 to 1 derived from the grant and its last renewal. All processes agree on it, and grants
+/// that were renewed together are not due together.
 fn jitter(grant: &GrantStatus) -> f64 {
     let seed = grant.renewed_at.unix_timestamp().to_le_bytes();
     let bytes = grant.id.0.bytes().chain(seed);

@@ -1,4 +1,4 @@
-//! Why there is no connection to a provider, with the cure where a person has one.
+//! Why there is no connection to a provider, with the cure if a person can act.
 
 use std::io;
 
@@ -10,42 +10,42 @@ use crate::tls::ConnectError;
 /// Why there is no connection to a provider.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The configuration.
+    /// The configuration has no server for the door.
     #[error(
         "the provider {provider} has no {} server; write {} = \"host:port\" into [providers.{provider}]",
         .door.title(),
         .door.server_key()
     )]
     NoServer {
-        /// Which server it would be.
+        /// The door of the missing server.
         door: Door,
-        /// As configured.
+        /// The provider's name.
         provider: String,
     },
-    /// DNS.
+    /// The name could not be resolved.
     #[error(
         "the address of {endpoint} was not found: {error}; check the provider's {} host and this machine's DNS",
         .door.server_key()
     )]
     Resolve {
-        /// Which server it is.
+        /// The server's door.
         door: Door,
         /// Host and port as configured.
         endpoint: String,
-        /// The resolver's word.
+        /// The resolver's error.
         #[source]
         error: io::Error,
     },
-    /// TCP.
+    /// The TCP connection failed.
     #[error("{endpoint} cannot be reached: {error}; check this machine's network and firewall")]
     Connect {
         /// Host and port as configured.
         endpoint: String,
-        /// The operating system's word.
+        /// The operating system's error.
         #[source]
         error: io::Error,
     },
-    /// The proxy on the way.
+    /// The proxy gave no connection.
     #[error(
         "{endpoint} cannot be reached through network.proxy ({proxy}): {error}; {}",
         .error.cure()
@@ -53,33 +53,36 @@ pub enum DialError {
     Proxy {
         /// Host and port as configured.
         endpoint: String,
-        /// As configured, without its password.
+        /// The proxy as configured, without its password.
         proxy: String,
-        /// Why not.
+        /// The reason.
         error: ProxyError,
     },
-    /// The cleartext before TLS.
+    /// The server refused STARTTLS.
     #[error("{endpoint} did not begin TLS: {refusal}")]
     BeginTls {
         /// Host and port as configured.
         endpoint: String,
-        /// What it said.
+        /// The server's refusal.
         refusal: Box<Refusal>,
     },
-    /// TLS.
+    /// The TLS handshake failed.
     #[error(transparent)]
     Tls(#[from] ConnectError),
 }
 
 impl DialError {
-    /// Whether trying again later may help, with nothing changed.
+    /// Whether a later try may succeed without a change.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoServer { .. } => false,
             Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } => true,
-            // As after TLS: what a client is told of it decides.
+            // As after TLS: judged by the code that the client is told.
             Self::BeginTls { refusal, .. } => {
-                matches!(refusal.denial().code, Code::Unavailable | Code::Limit | Code::ServerBug)
+                matches!(
+                    refusal.denial().code,
+                    Code::Unavailable | Code::Limit | Code::InUse | Code::ServerBug
+                )
             }
             Self::Tls(error) => error.is_transient(),
         }

@@ -1,7 +1,7 @@
 //! Asks a proxy for a connection to a server, by the server's name.
 //!
-//! Not one byte is read beyond the proxy's answer: a mail server that speaks first does so on the same connection.
-//! An answer is bounded in bytes and in time.
+//! No byte is read beyond the proxy's answer, because a mail server that speaks first does so on the same
+//! connection. The answer is bounded in size and in time.
 
 use std::io;
 use std::time::Duration;
@@ -15,37 +15,37 @@ use zeroize::Zeroizing;
 
 use crate::config::{Endpoint, NetworkProxy, ProxyKind};
 
-/// Proxies answer in some hundred bytes.
+/// Proxies answer with some hundred bytes.
 const LONGEST_ANSWER: usize = 8 * 1024;
-/// A proxy answers once its own connection stands, or has failed. A login has 45 seconds for all of it, and a check
-/// 20 for this step.
+/// A proxy answers when its own connection is established or has failed. A login has 45 seconds in all, and a
+/// check 20 for this step.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a proxy gave no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// It is not there, or has gone.
+    /// The proxy is unreachable, or closed the connection.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It takes the connection, and then nothing comes.
+    /// The proxy accepted the connection and sent no answer.
     #[error("it has not answered after {} s", .0.as_secs())]
     Silent(Duration),
-    /// It wants to know who we are, or does not take the answer.
-    #[error("it does not take the name and the password")]
+    /// The proxy requires a user name and password, or rejects those given.
+    #[error("it does not accept the name and the password")]
     Credentials,
-    /// It has its rules.
+    /// The proxy's rules forbid the connection.
     #[error("it does not allow this connection ({0})")]
     Forbidden(String),
-    /// It tried.
+    /// The proxy could not reach the server.
     #[error("it does not reach the server ({0})")]
     Unreached(String),
-    /// What it says is not what a proxy of this kind says.
+    /// The answer is not that of a proxy of this kind.
     #[error("its answer is not that of such a proxy")]
     Garbage,
 }
 
 impl ProxyError {
-    /// What an administrator can do.
+    /// What the administrator can do.
     pub fn cure(&self) -> &'static str {
         match self {
             Self::Io(_) | Self::Silent(_) => "check that the proxy runs, and its host and port",
@@ -57,7 +57,7 @@ impl ProxyError {
     }
 }
 
-/// Makes of `tcp`, a connection to `proxy`, one to `server`.
+/// Asks `proxy`, to which `tcp` is connected, for a connection to `server`.
 pub(super) async fn ask(
     proxy: &NetworkProxy,
     tcp: TcpStream,
@@ -132,7 +132,7 @@ async fn ask_http(
     }
 }
 
-/// What stands before the first empty line. A byte at a time: what comes behind is the server's.
+/// The answer up to the first empty line. Read byte by byte, because the bytes after it are the server's.
 async fn head(tcp: &mut TcpStream) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
@@ -140,7 +140,7 @@ async fn head(tcp: &mut TcpStream) -> Result<Vec<u8>, ProxyError> {
             return Err(ProxyError::Garbage);
         }
         head.push(tcp.read_u8().await?);
-        // A server of another kind is known at once, and would be waited for in vain.
+        // Detects a server of another kind immediately, instead of waiting for the end of a header.
         if !head.starts_with(b"HTTP/") && !b"HTTP/".starts_with(&head) {
             return Err(ProxyError::Garbage);
         }
@@ -148,7 +148,7 @@ async fn head(tcp: &mut TcpStream) -> Result<Vec<u8>, ProxyError> {
     Ok(head)
 }
 
-/// The code of `HTTP/1.1 200 Connection established`.
+/// The status code in `HTTP/1.1 200 Connection established`.
 fn status(head: &[u8]) -> Result<u16, ProxyError> {
     let line = head.split(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
     let mut words = line.unwrap_or_default().split_ascii_whitespace();

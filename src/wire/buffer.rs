@@ -1,22 +1,21 @@
-//! Bytes under way that may hold a password or a token, and therefore leave no copy behind.
+//! Bytes in transit that may hold a password or a token, and so leave no copy behind.
 //!
-//! A `Vec<u8>` that grows leaves its old allocation, password and all, to the allocator; one that
-//! is drained keeps what was drained in place. This one wipes whatever is taken from it and
-//! whatever it outgrows, and it holds no memory at all while it is empty, because thousands of
-//! connections wait silently.
+//! A growing `Vec<u8>` leaves its old allocation, with any password, to the allocator; a drained one keeps
+//! the drained bytes. This buffer wipes all bytes that are taken from it and every allocation that it
+//! outgrows. While empty it holds no memory, because thousands of connections wait silently.
 
 use std::ops::Deref;
 
 use zeroize::Zeroize as _;
 
-/// Room for a typical line, so that one written in pieces is one allocation.
+/// Room for a typical line, so that a line written in pieces needs one allocation.
 const SMALLEST: usize = 160;
 
-/// A queue of bytes: pushed at the end, seen as a slice, consumed from the front, wiped behind.
+/// A queue of bytes: pushed at the end, read as a slice, consumed and wiped from the front.
 #[derive(Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
-    /// Where the unread bytes begin; what lies before is wiped.
+    /// Where the unread bytes begin; the bytes before are wiped.
     start: usize,
 }
 
@@ -31,30 +30,30 @@ impl Buffer {
         self.push_within(usize::MAX, more);
     }
 
-    /// Appends `more`, and takes no memory beyond `limit` in advance.
+    /// Appends `more`; room reserved in advance ends at `limit`.
     pub fn push_within(&mut self, limit: usize, more: &[u8]) {
         self.make_room(more.len(), limit);
         self.bytes.extend_from_slice(more);
     }
 
-    /// Makes room for `more` bytes at once, where several pushes follow.
+    /// Reserves room for `more` bytes before several pushes.
     pub fn reserve(&mut self, more: usize) {
         self.make_room(more, usize::MAX);
     }
 
-    /// The memory that it takes.
+    /// The allocated memory.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Gives memory back where most of it is not needed any more.
+    /// Frees memory if most of it is unused.
     pub fn trim(&mut self) {
         if self.bytes.capacity() > 2 * self.len().max(SMALLEST) {
             self.move_to(self.len());
         }
     }
 
-    /// Drops the first `count` bytes (at most all) and wipes them.
+    /// Wipes and drops the first `count` bytes (at most all).
     pub fn consume(&mut self, count: usize) {
         if count >= self.len() {
             return self.clear();
@@ -66,12 +65,12 @@ impl Buffer {
         self.start = end;
     }
 
-    /// Drops everything, wiped, and gives the memory back.
+    /// Wipes and drops everything, and frees the memory.
     pub fn clear(&mut self) {
         *self = Self::new();
     }
 
-    /// The unread bytes as they go to whoever reads on.
+    /// The unread bytes, for the next reader.
     pub fn into_unread(mut self) -> Vec<u8> {
         if self.start == 0 {
             return std::mem::take(&mut self.bytes);
@@ -79,16 +78,16 @@ impl Buffer {
         self.to_vec()
     }
 
-    /// Room for `more` bytes without ever letting `Vec` reallocate by itself.
+    /// Makes room for `more` bytes. `Vec` must never reallocate by itself, because it would not wipe.
     fn make_room(&mut self, more: usize, limit: usize) {
         let needed = self.len() + more;
         if needed + self.start > self.bytes.capacity() {
-            // Doubling, so that a long command that trickles in is not copied once a read.
+            // Doubling, so that a long command that arrives in pieces is not copied at each read.
             self.move_to(needed.max((2 * self.len()).min(limit)).max(SMALLEST));
         }
     }
 
-    /// The unread bytes in fresh memory; what they lay in is wiped.
+    /// Moves the unread bytes to fresh memory and wipes the old.
     fn move_to(&mut self, capacity: usize) {
         let mut bytes = Vec::with_capacity(capacity);
         bytes.extend_from_slice(self);
@@ -110,7 +109,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Says how much there is, never what.
+/// Shows the number of bytes, never the bytes.
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "[{} bytes]", self.len())

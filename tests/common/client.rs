@@ -1,4 +1,4 @@
-//! A mail program that shows its wires.
+//! A mail program that shows the lines on the wire.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-/// One connection under TLS.
+/// A connection under TLS.
 pub struct Client {
     stream: BufReader<TlsStream<TcpStream>>,
     pub greeting: String,
@@ -23,7 +23,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Answer {
     pub untagged: Vec<String>,
-    /// Without the tag.
+    /// The tagged line without its tag.
     pub tagged: String,
 }
 
@@ -32,18 +32,18 @@ impl Answer {
         self.tagged.starts_with("OK")
     }
 
-    /// The response code of a NO.
+    /// Whether the answer is a NO with this response code.
     pub fn refused_with(&self, code: &str) -> bool {
         self.tagged.starts_with(&format!("NO [{code}] "))
     }
 }
 
-/// Trusts `ca_file` alone.
+/// A connector that trusts only `ca_file`.
 pub fn tls(ca_file: &Path) -> TlsConnector {
     TlsConnector::from(tls_config(ca_file))
 }
 
-/// The same as a configuration.
+/// The configuration of that connector.
 pub fn tls_config(ca_file: &Path) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
@@ -64,12 +64,12 @@ impl Client {
         client
     }
 
-    /// The rest of a STARTTLS upgrade: no greeting comes.
+    /// A client after STARTTLS, which gets no second greeting.
     pub fn upgraded(stream: TlsStream<TcpStream>) -> Self {
         Self { stream: BufReader::new(stream), greeting: String::new(), next_tag: 1 }
     }
 
-    /// Our direction is closed; the other stays open.
+    /// Closes our direction; the other stays open.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
@@ -79,19 +79,19 @@ impl Client {
         self.stream.flush().await.unwrap();
     }
 
-    /// One line without its end.
+    /// The next line without its line end.
     pub async fn line(&mut self) -> String {
         self.next_line().await.expect("a line before the end of the stream")
     }
 
-    /// One line without its end; `None` at the end of the stream.
+    /// The next line without its line end; `None` at the end of the stream.
     pub async fn next_line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
         (read > 0).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    /// One line with its end, whatever it holds; `None` at the end of the stream.
+    /// The next line with its line end, in bytes; `None` at the end of the stream.
     pub async fn next_line_of_bytes(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line).await.unwrap();
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// What comes next; empty at the end of the stream, however it ends.
+    /// The next bytes; empty at the end of the stream, however it ends.
     pub async fn read_some(&mut self) -> Vec<u8> {
         let mut bytes = vec![0; 64 * 1024];
         let read = self.stream.read(&mut bytes).await.unwrap_or(0);
@@ -121,7 +121,7 @@ impl Client {
         bytes
     }
 
-    /// A command without literals, and its answer.
+    /// Sends a command without literals and returns its answer.
     pub async fn command(&mut self, text: &str) -> Answer {
         let tag = format!("t{}", self.next_tag);
         self.next_tag += 1;
@@ -129,7 +129,7 @@ impl Client {
         self.answer(&tag).await
     }
 
-    /// Lines up to the one with `tag`.
+    /// Reads lines up to the one with `tag`.
     pub async fn answer(&mut self, tag: &str) -> Answer {
         let mut untagged = Vec::new();
         loop {

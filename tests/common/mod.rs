@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod plain;
+pub mod pop3;
 pub mod process;
 pub mod smtp;
 
@@ -27,7 +28,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A Gmail-like provider where Alice and Bob have mail.
+    /// A Gmail-like provider with mailboxes for Alice and Bob.
     pub async fn new() -> Self {
         Self::with(Sandbox::builder().user(ALICE).user(BOB)).await
     }
@@ -36,7 +37,7 @@ impl Site {
         Self::with_config(provider, "").await
     }
 
-    /// `more` comes before the provider's table.
+    /// `more` is inserted before the provider's table.
     pub async fn with_config(provider: Builder, more: &str) -> Self {
         let sandbox = provider.start().await;
         let home = tempfile::tempdir().unwrap();
@@ -46,7 +47,7 @@ impl Site {
         site
     }
 
-    /// Puts lines into the provider's table, which is the last one of the configuration.
+    /// Appends lines to the provider's table, which is the last one of the configuration.
     pub fn configure_provider(&self, lines: &str) {
         let text = std::fs::read_to_string(&self.config).unwrap();
         std::fs::write(&self.config, format!("{text}\n{lines}\n")).unwrap();
@@ -57,15 +58,20 @@ impl Site {
         let mut listeners = String::new();
         if !more.contains("[[listeners]]") {
             listeners.push_str("[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n");
-            if self.sandbox.has_submission() {
-                listeners
-                    .push_str("[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\n");
+            for (protocol, is_served) in
+                [("submission", self.sandbox.has_submission()), ("pop3", self.sandbox.has_pop3())]
+            {
+                if is_served {
+                    listeners.push_str(&format!(
+                        "[[listeners]]\nprotocol = {protocol:?}\naddresses = [\"127.0.0.1:0\"]\n"
+                    ));
+                }
             }
         }
         let provider = self.sandbox.provider_toml("sandbox");
         let text = format!("state_directory = \"state\"\n{more}\n{listeners}\n{provider}");
         std::fs::write(&self.config, text).unwrap();
-        // It holds a client secret.
+        // The file holds a client secret.
         set_mode(&self.config, 0o600);
     }
 
@@ -73,7 +79,7 @@ impl Site {
         self.home.path().join("state")
     }
 
-    /// The binary, with this site's configuration and none of the environment's.
+    /// The binary with this site's configuration and an empty environment.
     pub fn command(&self, words: &[&str]) -> Command {
         self.command_with_config(&self.config, words)
     }
@@ -119,14 +125,14 @@ impl Site {
         Ran::of(child.wait_with_output().await.unwrap())
     }
 
-    /// Authorises `account`, who consents as themself, and returns the result's JSON.
+    /// Authorises `account` by its own consent, and returns the result's JSON.
     pub async fn authorize(&self, account: &str) -> Value {
         let ran = self.authorize_with(&[account], Some(account)).await;
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.json()
     }
 
-    /// `authorize --no-browser --json WORDS…`, consented to as `person`.
+    /// Runs `authorize --no-browser --json WORDS…`; `person` consents.
     pub async fn authorize_with(&self, words: &[&str], person: Option<&str>) -> Ran {
         let words: Vec<&str> =
             ["authorize", "--no-browser", "--json"].into_iter().chain(words.iter().copied()).collect();
@@ -144,7 +150,7 @@ impl Site {
         ran
     }
 
-    /// Starts `serve` and waits until it accepts.
+    /// Starts `serve` and waits until it accepts connections.
     pub async fn serve(&self) -> Serving {
         self.serve_with(&[]).await
     }
@@ -156,7 +162,7 @@ impl Site {
         Self::start(command, &ready_file).await
     }
 
-    /// Starts `serve` of the program under another path.
+    /// Starts `serve` from a program at another path.
     pub async fn serve_from(
         &self,
         program: &Path,
@@ -185,13 +191,13 @@ impl Site {
         Serving { child, log, said, ready: serde_json::from_str(&ready).unwrap() }
     }
 
-    /// `tokens list --json`, and its exit code.
+    /// The output of `tokens list --json`, and its exit code.
     pub async fn tokens(&self) -> (Vec<Value>, i32) {
         let ran = self.run(&["tokens", "list", "--json"]).await;
         (ran.json().as_array().unwrap().clone(), ran.code)
     }
 
-    /// Everything in the state directory, to look for secrets in.
+    /// All bytes in the state directory, for finding leaked secrets.
     pub fn state_bytes(&self) -> Vec<u8> {
         fn gather(directory: &Path, bytes: &mut Vec<u8>) {
             for entry in std::fs::read_dir(directory).unwrap() {
@@ -208,7 +214,7 @@ impl Site {
     }
 }
 
-/// What `work` gives; it comes soon, or the test fails and names what it waits for.
+/// The result of `work`. The test fails with `what` if it takes too long.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(sandbox::PATIENCE, work).await;
     waited.unwrap_or_else(|_| panic!("waited in vain for {what:?}"))
@@ -219,7 +225,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, mode).unwrap();
 }
 
-/// What a person types into, and what a command has as its terminal.
+/// A pseudo terminal: the person's end and the command's end.
 pub fn pseudo_terminal() -> (std::fs::File, std::fs::File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -236,13 +242,13 @@ fn unique() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// `LOGIN` with the user name and the password of `settings` (the JSON of `authorize`).
+/// The `LOGIN` command for `settings` (the JSON of `authorize`).
 pub fn login(settings: &Value) -> String {
     let text = |key: &str| settings[key].as_str().unwrap().to_owned();
     format!("LOGIN {} {}", text("username"), text("password"))
 }
 
-/// A command that has ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
@@ -259,7 +265,7 @@ impl Ran {
         }
     }
 
-    /// Standard error from its error on; what comes before was said meanwhile, such as the address to open.
+    /// Standard error from its error on, without earlier output such as the address to open.
     pub fn error(&self) -> &str {
         let at = match self.err.starts_with("error: ") {
             true => Some(0),
@@ -295,12 +301,12 @@ impl Serving {
         found.unwrap()["address"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A connection without TLS to the first listener with this security, not yet greeted.
+    /// A connection without TLS to the first listener with this security, before its greeting.
     pub async fn plain(&self, security: &str) -> plain::Plain {
         plain::Plain::connect(self.address_of(security)).await
     }
 
-    /// What the process costs.
+    /// The resource use of the process.
     pub fn process(&self) -> process::Process {
         process::Process(self.child.id().unwrap())
     }
@@ -309,12 +315,12 @@ impl Serving {
         self.ready["ca_file"].as_str().unwrap().into()
     }
 
-    /// A mail program's connection, greeted.
+    /// A mail program's connection after the greeting.
     pub async fn client(&self) -> client::Client {
         client::Client::connect(self.address(), &self.ca_file()).await
     }
 
-    /// A session of `settings` (the JSON of `authorize`), logged in.
+    /// A session logged in with `settings` (the JSON of `authorize`).
     pub async fn log_in(&self, settings: &Value) -> client::Client {
         let (user, password) =
             (settings["username"].as_str().unwrap(), settings["password"].as_str().unwrap());
@@ -324,7 +330,7 @@ impl Serving {
         client
     }
 
-    /// The line with `text`, said already or still to come.
+    /// The log line with `text`, past or future.
     pub async fn said(&mut self, text: &str) -> String {
         match self.said.iter().find(|line| line.contains(text)) {
             Some(line) => line.clone(),
@@ -337,7 +343,7 @@ impl Serving {
         self.logs_within(sandbox::PATIENCE, text).await
     }
 
-    /// The same, for a line that may be `patience` in coming.
+    /// Like [`Serving::logs`], waiting up to `patience`.
     pub async fn logs_within(&mut self, patience: std::time::Duration, text: &str) -> String {
         loop {
             let next = tokio::time::timeout(patience, self.log.next_line()).await;
@@ -352,7 +358,7 @@ impl Serving {
         }
     }
 
-    /// Reads the log while `work` goes on, because a full pipe would hold `serve` up.
+    /// Reads the log during `work`, because a full pipe would block the log.
     pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
@@ -369,7 +375,7 @@ impl Serving {
         assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// SIGTERM, and everything that it has logged.
+    /// Sends SIGTERM; returns the exit code and the rest of the log.
     pub async fn stop(mut self) -> (i32, String) {
         self.terminate();
         while let Some(line) = self.log.next_line().await.unwrap() {
@@ -379,7 +385,7 @@ impl Serving {
         (status.code().unwrap_or(-1), self.said.join("\n"))
     }
 
-    /// Its exit code, after [`Serving::terminate`].
+    /// The exit code, after [`Serving::terminate`].
     pub async fn stop_waited(mut self) -> i32 {
         while let Some(line) = self.log.next_line().await.unwrap() {
             self.said.push(line);
@@ -387,7 +393,7 @@ impl Serving {
         self.child.wait().await.unwrap().code().unwrap_or(-1)
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }

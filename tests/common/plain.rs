@@ -20,7 +20,7 @@ impl Plain {
         Self::over(TcpStream::connect(address).await.unwrap())
     }
 
-    /// From an address of our own choice: all of 127.0.0.0/8 is this machine.
+    /// Connects from a chosen address: all of 127.0.0.0/8 is this machine.
     pub async fn connect_from(from: &str, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(from.parse::<IpAddr>().unwrap(), 0)).unwrap();
@@ -36,14 +36,14 @@ impl Plain {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// One line without its end; empty at the end of the stream.
+    /// The next line without its line end; empty at the end of the stream.
     pub async fn line(&mut self) -> String {
         let mut line = Vec::new();
         let _ = self.stream.read_until(b'\n', &mut line).await;
         String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// What the server says until it closes.
+    /// Reads until the server closes.
     pub async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         let _ = self.stream.read_to_end(&mut rest).await;
@@ -56,13 +56,13 @@ impl Plain {
         bytes
     }
 
-    /// A command without literals, and its answer.
+    /// Sends a command without literals and returns its answer.
     pub async fn command(&mut self, text: &str) -> Answer {
         self.send(format!("t1 {text}\r\n")).await;
         self.answer("t1").await
     }
 
-    /// Lines up to the one with `tag`.
+    /// Reads lines up to the one with `tag`.
     pub async fn answer(&mut self, tag: &str) -> Answer {
         let mut untagged = Vec::new();
         loop {
@@ -75,12 +75,12 @@ impl Plain {
         }
     }
 
-    /// Our direction is closed; the other stays open.
+    /// Closes our direction; the other stays open.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// A TLS handshake on this connection.
+    /// Performs a TLS handshake on this connection.
     pub async fn into_tls(self, ca_file: &Path) -> std::io::Result<TlsStream<TcpStream>> {
         assert!(self.stream.buffer().is_empty(), "cleartext behind the answer to STARTTLS");
         let name = ServerName::try_from("localhost").unwrap();

@@ -1,4 +1,4 @@
-//! What a process costs, as the kernel counts it.
+//! The resource use of a process, as the kernel counts it.
 
 use std::time::{Duration, Instant};
 
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 pub struct Process(pub u32);
 
 impl Process {
-    /// Memory that it occupies now, in KiB.
+    /// Current memory in KiB.
     pub fn resident(self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// Memory that it occupies now without that of files, in KiB.
+    /// Current memory without file pages, in KiB.
     pub fn anonymous(self) -> u64 {
         self.status("RssAnon:")
     }
 
-    /// The most that it has occupied, in KiB.
+    /// The peak of memory in KiB.
     pub fn most_resident(self) -> u64 {
         self.status("VmHWM:")
     }
@@ -28,7 +28,7 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Time that it has computed, in user and in kernel mode; the kernel counts in hundredths.
+    /// CPU time in user and kernel mode; the kernel counts in hundredths of a second.
     pub fn cpu(self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -37,15 +37,15 @@ impl Process {
         Duration::from_millis(ticks * 10)
     }
 
-    /// What it computes in one second of doing nothing, or so it should be.
+    /// CPU time in one second, in which the process should be idle.
     pub async fn cpu_of_a_second(self) -> Duration {
         let before = self.cpu();
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.cpu() - before
     }
 
-    /// Files that it has open. Only root may list those of a process that cannot be traced; from Linux 6.2 on
-    /// every user is told their number, and before that `sudo` helps.
+    /// Open file descriptors. Only root may list those of a process that forbids tracing. From Linux 6.2 on
+    /// every user can read their number; before, `sudo` is needed.
     pub fn descriptors(self) -> usize {
         let open = format!("/proc/{}/fd", self.0);
         if let Ok(entries) = std::fs::read_dir(&open) {
@@ -62,9 +62,9 @@ impl Process {
         }
     }
 
-    /// Waits until the keep-alive timer of one of its connections runs, and ends within a minute. While
-    /// bytes are on their way, the timer that the kernel shows is another one. `leg` judges a row of the
-    /// kernel's table: the second field is the local address, the third the remote one.
+    /// Waits until the keep-alive timer of one of its connections runs with less than a minute left. While
+    /// bytes are in transit the kernel shows another timer. `leg` selects a row of the kernel's table: the
+    /// second field is the local address, the third the remote one.
     pub async fn probes(self, leg: impl Fn(&[&str]) -> bool) {
         const ESTABLISHED: &str = "01";
         const KEEP_ALIVE: &str = "02";

@@ -20,7 +20,7 @@ impl Serving {
         found["address"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A connection to the submission listener under TLS, greeted, that has said EHLO.
+    /// A connection to the submission listener under TLS, after the greeting and EHLO.
     pub async fn submit(&self) -> Client {
         let mut client = Client::connect(self.submission_of("tls"), &tls_config(&self.ca_file())).await;
         assert_eq!(client.greeting.code(), 220, "{:?}", client.greeting);
@@ -29,7 +29,7 @@ impl Serving {
         client
     }
 
-    /// The same, signed in with `settings` (the JSON of `authorize`).
+    /// Like [`Serving::submit`], signed in with `settings` (the JSON of `authorize`).
     pub async fn submit_as(&self, settings: &Value) -> Client {
         let mut client = self.submit().await;
         let reply = sign_in(&mut client, settings).await;
@@ -38,7 +38,7 @@ impl Serving {
     }
 }
 
-/// AUTH PLAIN with the user name and the password of `settings` (the JSON of `authorize`).
+/// Sends AUTH PLAIN with the user name and the password of `settings` (the JSON of `authorize`).
 pub async fn sign_in(client: &mut Client, settings: &Value) -> Reply {
     let text = |key: &str| settings[key].as_str().unwrap().to_owned();
     client.auth_plain(&text("username"), &text("password")).await

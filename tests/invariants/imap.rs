@@ -18,14 +18,14 @@ use super::{
     the_same_in_pieces,
 };
 
-/// Holds the mail program's side to all of it. The first byte chooses channel and limits, the second how the
-/// input is cut.
+/// Checks all invariants of the mail program's side. The first byte chooses channel and limits, the second
+/// the sizes of the pieces.
 pub(crate) fn client(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
     check_client_lines(&the_same_in_pieces(bytes, *size, |pieces| play(*mode, pieces)).said);
 }
 
-/// The same for every cut of `bytes`.
+/// Checks every split of `bytes`.
 pub(crate) fn client_at_every_cut(mode: u8, bytes: &[u8]) {
     check_client_lines(&the_same_at_every_cut(bytes, |pieces| play(mode, pieces)).said);
 }
@@ -45,13 +45,13 @@ fn check_client_lines(said: &[u8]) {
             _ => ["OK", "NO", "BAD"].contains(&second),
         };
         assert!(known, "{line:?}");
-        // RFC 5530 codes, and a text behind them.
+        // An RFC 5530 code, and a text after it.
         let third = words.next().unwrap_or_default();
         assert!(second != "NO" || (third.starts_with('[') && third.contains("] ")), "{line:?}");
     }
 }
 
-/// Whatever imap-codec takes for a command before login, the dialogue takes for the same.
+/// A command that imap-codec accepts before login must read the same in the dialogue.
 pub(crate) fn command(input: &[u8]) {
     let Ok((rest, Command { tag, body })) = CommandCodec::default().decode(input) else { return };
     let bytes = &input[..input.len() - rest.len()];
@@ -84,7 +84,7 @@ pub(crate) fn command(input: &[u8]) {
         }
         CommandBody::Authenticate { mechanism, initial_response } => {
             let response = initial_response.as_ref().map(|response| response.declassify().as_ref());
-            // A blank at the end is not an empty response to us: that is `=`.
+            // A space at the end is not an empty initial response here: that is written `=`.
             let response = response.filter(|bytes| !bytes.is_empty() || input_has_equals(input));
             match (mechanism, response) {
                 (AuthMechanism::Plain, Some(message)) => match sasl::decode_plain(message) {
@@ -138,14 +138,14 @@ fn is_within_bounds(pairs: &[(IString<'_>, NString<'_>)]) -> bool {
     pairs.len() <= 30 && short && !repeated
 }
 
-/// Holds the provider's side to all of it. The first byte chooses what is known beforehand, the second how the
-/// input is cut.
+/// Checks all invariants of the provider's side. The first byte chooses what is known beforehand, the second
+/// the sizes of the pieces.
 pub(crate) fn provider(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
     check_provider_lines(&the_same_in_pieces(bytes, *size, |pieces| sign_in(*mode, pieces)).said);
 }
 
-/// The same for every cut of `bytes`.
+/// Checks every split of `bytes`.
 pub(crate) fn provider_at_every_cut(mode: u8, bytes: &[u8]) {
     check_provider_lines(&the_same_at_every_cut(bytes, |pieces| sign_in(mode, pieces)).said);
 }
@@ -170,7 +170,7 @@ fn sign_in(mode: u8, pieces: &[&[u8]]) -> Transcript {
     play_provider(SignIn::new(TAG.as_bytes(), &credential).unwrap(), pieces)
 }
 
-/// Nothing goes up but the lines that a sign-in consists of.
+/// The provider must get only the lines of a sign-in.
 fn check_provider_lines(said: &[u8]) {
     for line in lines(said) {
         let known = matches!(line, "" | "AQ==" | "P1 CAPABILITY")

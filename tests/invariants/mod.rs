@@ -1,34 +1,37 @@
-//! What holds for every input of the dialogues. The property tests and the fuzz targets share it.
+//! The invariants of the dialogues for every input, for the property tests and the fuzz targets.
 //!
 //! * However the bytes are cut on their way, the answers, the events and the unread rest are the same.
 //! * Every line that we write is a line: printable ASCII, CRLF, and of a kind that we write.
 //! * IMAP: what imap-codec, an independent reader, accepts as a command reads the same here.
+//! * POP3: every answer of ours is one (RFC 1939 §3), and nothing that a client says before its login is said to its
+//!   provider.
 //! * Submission: every reply of ours is one (RFC 5321 §4.2), and nothing that a client says before its login is said
 //!   to its provider, but for the name in EHLO where that is a domain or an address literal.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub(crate) mod imap;
+pub(crate) mod pop3;
 pub(crate) mod submission;
 
 use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
 use imap_oauth_proxy::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Refusal};
 use imap_oauth_proxy::wire::Buffer;
 
-/// Bounds small enough to be met by small inputs.
+/// Limits that small inputs reach.
 const SMALL: Limits = Limits { command: 300, literal: 64, bytes: 1500, commands: 12, failed_logins: 3 };
 
-/// Whom the tests sign in.
+/// The account that the tests sign in.
 const ALICE: &str = "alice@example.com";
 const TOKEN: &str = "ya29.TEST";
 
-/// Channel and limits of a client, by one byte.
+/// A client's channel and limits, chosen by one byte.
 fn channel_and_limits(mode: u8) -> (Channel, Limits) {
     let channel = [Channel::Tls, Channel::StartTls, Channel::Cleartext][usize::from(mode % 3)];
     (channel, if mode & 0x80 == 0 { Limits::default() } else { SMALL })
 }
 
-/// All that came of an input.
+/// The results of an input.
 #[derive(Default, PartialEq, Eq)]
 struct Transcript {
     said: Vec<u8>,
@@ -43,7 +46,7 @@ impl std::fmt::Debug for Transcript {
     }
 }
 
-/// What `play` makes of `bytes`: the same in one piece and in pieces of `size`.
+/// The transcript of `bytes`, which must be the same in one piece and in pieces of `size`.
 fn the_same_in_pieces(bytes: &[u8], size: u8, play: impl Fn(&[&[u8]]) -> Transcript) -> Transcript {
     let whole = play(&[bytes]);
     let pieces: Vec<_> = bytes.chunks(usize::from(size).max(1)).collect();
@@ -51,7 +54,7 @@ fn the_same_in_pieces(bytes: &[u8], size: u8, play: impl Fn(&[&[u8]]) -> Transcr
     whole
 }
 
-/// The same, cut in two at every byte, and in pieces of every size.
+/// The transcript of `bytes`, which must be the same for every split in two and in pieces of every size.
 fn the_same_at_every_cut(bytes: &[u8], play: impl Fn(&[&[u8]]) -> Transcript) -> Transcript {
     let whole = play(&[bytes]);
     for at in 1..=bytes.len() {
@@ -63,8 +66,8 @@ fn the_same_at_every_cut(bytes: &[u8], play: impl Fn(&[&[u8]]) -> Transcript) ->
     whole
 }
 
-/// Plays a client that says `pieces` and then waits until the proxy ends the connection. What `at_login` tells of
-/// the dialogue at a login is an event, too.
+/// Plays a client that sends `pieces` and then waits until the proxy ends the connection. The result of
+/// `at_login` is recorded as an event.
 fn play_client<D: ClientDialogue>(
     mut dialogue: D,
     pieces: &[&[u8]],
@@ -124,7 +127,7 @@ fn play_client<D: ClientDialogue>(
     transcript
 }
 
-/// A decision that depends on the login alone, and text from outside in its answer.
+/// A decision that depends on the login only, with outside text in its answer.
 fn decide(name: &str, password: &str) -> Option<Denial> {
     let text = || format!("{name}\r\n* BYE {password}\r\n235 2.7.0 Accepted");
     match (name.len() + password.len()) % 4 {
@@ -137,13 +140,13 @@ fn decide(name: &str, password: &str) -> Option<Denial> {
 
 fn name(end: &DialogueEnd) -> String {
     match end {
-        // Where two limits are passed at once, the cut decides which one is noticed.
+        // If two limits are exceeded at once, the split decides which one is noticed.
         DialogueEnd::Limit(_) => "end: limit".into(),
         end => format!("end: {end}"),
     }
 }
 
-/// Plays a provider that says `pieces`.
+/// Plays a provider that sends `pieces`.
 fn play_provider(mut sign_in: impl ProviderDialogue, pieces: &[&[u8]]) -> Transcript {
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut transcript = Transcript::default();
@@ -173,14 +176,14 @@ fn play_provider(mut sign_in: impl ProviderDialogue, pieces: &[&[u8]]) -> Transc
     transcript
 }
 
-/// What the log has of a refusal; neither that nor what the client is told can hold a line end.
+/// The log's text of a refusal. Neither this nor the client's answer may contain a line end.
 fn told(refusal: &Refusal) -> String {
     let (log, denial) = (refusal.to_string(), refusal.denial());
     assert!(log.bytes().chain(denial.text.bytes()).all(|byte| (b' '..=b'~').contains(&byte)));
     log
 }
 
-/// The lines of what we said, each checked to be one.
+/// The lines of `said`, each checked to be valid.
 fn lines(said: &[u8]) -> Vec<&str> {
     let text = std::str::from_utf8(said).unwrap();
     let Some(text) = text.strip_suffix("\r\n") else {

@@ -16,22 +16,23 @@ use super::{
     the_same_in_pieces, told,
 };
 
-/// What the proxy calls itself.
+/// The proxy's own name in EHLO.
 const OWN_NAME: &str = "imap-oauth-proxy.localhost";
 /// A second name to try.
 const TEAM: &str = "team@example.com";
-/// With line end (RFC 5321 §4.5.3.1.4 and .5).
+/// Includes the line end (RFC 5321 §4.5.3.1.4 and .5).
 const LINE_LIMIT: usize = 512;
-/// Of a line that holds a SASL message, with line end (RFC 4954 §4).
+/// The limit of a line with a SASL message, including the line end (RFC 4954 §4).
 const MESSAGE_LIMIT: usize = 12_288;
 
-/// Holds the sender's side to all of it. The first byte chooses channel and limits, the second how the input is cut.
+/// Checks all invariants of the sender's side. The first byte chooses channel and limits, the second the
+/// sizes of the pieces.
 pub(crate) fn client(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
     check_replies(&the_same_in_pieces(bytes, *size, |pieces| play(*mode, pieces)).said);
 }
 
-/// The same for every cut of `bytes`.
+/// Checks every split of `bytes`.
 pub(crate) fn client_at_every_cut(mode: u8, bytes: &[u8]) {
     check_replies(&the_same_at_every_cut(bytes, |pieces| play(mode, pieces)).said);
 }
@@ -50,7 +51,8 @@ fn promises() -> Arc<Promises> {
     Arc::new(Promises::common(std::iter::once(&lines[..])))
 }
 
-/// Every reply is one: code, mark and text in at most 512 octets, and the same code in each of its lines.
+/// Every reply must be valid: code, mark and text in at most 512 octets, and the same code in each of its
+/// lines.
 pub(crate) fn check_replies(said: &[u8]) {
     let mut begun = None;
     for line in lines(said) {
@@ -69,7 +71,7 @@ pub(crate) fn check_replies(said: &[u8]) {
     assert_eq!(begun, None, "a reply without its last line");
 }
 
-/// What a provider hears behind a login: nothing that the client has said, but for the name in its EHLO.
+/// The lines that a provider gets after a login: none of the client's, except the name in its EHLO.
 fn sign_in_behind(dialogue: &Dialogue) -> String {
     let token = Secret::new(TOKEN);
     let credential = credential(&token, 0);
@@ -86,15 +88,15 @@ fn sign_in_behind(dialogue: &Dialogue) -> String {
     name.to_owned()
 }
 
-/// Holds the provider's side to all of it. The first byte chooses what is known beforehand, the second how the
-/// input is cut.
+/// Checks all invariants of the provider's side. The first byte chooses what is known beforehand, the second
+/// the sizes of the pieces.
 pub(crate) fn provider(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
     check_commands(*mode, &the_same_in_pieces(bytes, *size, |pieces| say(*mode, pieces)).said);
     overhear(bytes.chunks(usize::from(*size).max(1)));
 }
 
-/// After the login any bytes may be overheard, and whatever is told of them can be shown to a person.
+/// After the login any bytes may be overheard, and the result must be safe to show to a person.
 fn overhear<'a>(pieces: impl Iterator<Item = &'a [u8]>) {
     let mut watch = SessionWatch::default();
     for piece in pieces {
@@ -106,15 +108,15 @@ fn overhear<'a>(pieces: impl Iterator<Item = &'a [u8]>) {
     }
 }
 
-/// The same for every cut of `bytes`; what happened is returned.
+/// Checks every split of `bytes`; returns the events.
 pub(crate) fn provider_at_every_cut(mode: u8, bytes: &[u8]) -> String {
     let transcript = the_same_at_every_cut(bytes, |pieces| say(mode, pieces));
     check_commands(mode, &transcript.said);
     transcript.events.join("; ")
 }
 
-/// Mode: 1, it has greeted already; 2, OAUTHBEARER alone; 4, a second name; 8, promises; 16, the client's name;
-/// 32, the cleartext before STARTTLS.
+/// Bits of the mode: 1, the server has greeted already; 2, OAUTHBEARER only; 4, a second name; 8, known
+/// capabilities; 16, the client's name; 32, the cleartext before STARTTLS.
 const BEGIN_TLS: u8 = 32;
 
 fn say(mode: u8, pieces: &[&[u8]]) -> Transcript {
@@ -173,7 +175,7 @@ fn play_begin_tls(pieces: &[&[u8]]) -> Transcript {
     transcript
 }
 
-/// Nothing goes up but the lines that a sign-in consists of, in their order.
+/// The provider must get only the lines of a sign-in, in their order.
 fn check_commands(mode: u8, said: &[u8]) {
     let name = client_name(mode).filter(|_| mode & BEGIN_TLS == 0).unwrap_or(OWN_NAME);
     let lines = lines(said);
@@ -191,7 +193,7 @@ fn check_commands(mode: u8, said: &[u8]) {
         let known = match line {
             "AUTH XOAUTH2" => mode & 2 == 0 && !asked,
             "AUTH OAUTHBEARER" => !asked,
-            // Where the client's name was refused.
+            // Sent after the client's name was refused.
             own if own == own_ehlo => before == ehlo && ehlo != own_ehlo,
             // The answers to a challenge.
             "" | "AQ==" => !asked && !before.starts_with("EHLO "),
@@ -202,7 +204,7 @@ fn check_commands(mode: u8, said: &[u8]) {
     }
 }
 
-/// Whether that is Alice's or the team's message with `token`, within its bound.
+/// Whether the line is Alice's or the team's message with `token`, within the limit.
 fn is_message(line: &[u8], token: &str) -> bool {
     let Some(message) = sasl::decode_base64(line) else { return false };
     let text = String::from_utf8_lossy(&message);
@@ -214,7 +216,7 @@ fn is_message(line: &[u8], token: &str) -> bool {
     line.len() + 2 <= MESSAGE_LIMIT && (is_of(ALICE) || is_of(TEAM))
 }
 
-/// A token of any length is sent in a line of its own, and the AUTH line is short.
+/// A token of any length is sent in a line of its own, after a short AUTH line.
 pub(crate) fn two_steps(token: &str, mode: u8) {
     let secret = Secret::new(token);
     let credential = credential(&secret, mode & 2);

@@ -1,4 +1,4 @@
-//! Tokens for an application: what is sent is what the vendors check.
+//! Tokens for an application: the requests contain what the vendors check.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use crate::support::{Server, client, provider};
 
-/// RSA keys are slow to make: one for all tests.
+/// RSA keys are slow to make, so all tests share one.
 static KEY: LazyLock<rcgen::KeyPair> =
     LazyLock::new(|| rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap());
 
@@ -57,7 +57,7 @@ fn with(server: &Server, app: AppGrant) -> Provider {
     provider
 }
 
-/// The header and claims of a JWT whose signature is right.
+/// The header and claims of a JWT whose signature is verified.
 fn verified(jwt: &str, algorithm: &'static RsaParameters) -> (Value, Value) {
     let parts: Vec<&str> = jwt.split('.').collect();
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();

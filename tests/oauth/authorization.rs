@@ -52,7 +52,7 @@ fn google_answer(nonce: &str) -> Value {
     })
 }
 
-/// A token endpoint whose answer the test decides once it knows the nonce.
+/// A token endpoint whose answer the test sets after it knows the nonce.
 struct Endpoint {
     server: Server,
     answer: Arc<Mutex<Value>>,

@@ -169,7 +169,7 @@ async fn a_refusal_ends_the_wait_and_is_escaped() {
     assert_eq!(refusal.code, "access_denied");
 }
 
-/// Security checklist row 16: the answer of one provider cannot complete another's flow.
+/// Security checklist row 16: another provider's answer cannot complete this flow.
 #[tokio::test]
 async fn another_flows_answer_is_not_taken() {
     let (ours, theirs) =

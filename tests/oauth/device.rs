@@ -1,4 +1,4 @@
-//! The device flow, question by question.
+//! The device flow, poll by poll.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, asked, client, provider, reply};
 
-/// A provider that answers each question after the code with the next of `answers`.
+/// A provider that answers each poll with the next of `answers`.
 async fn device_flow(answers: Vec<(u16, Value)>) -> (Server, Client) {
     let answers = Mutex::new(answers.into_iter());
     let server = Server::start(move |seen| {

@@ -1,4 +1,4 @@
-//! Endpoints that are not configured are asked for at the issuer.
+//! Endpoints that are not configured come from the issuer's metadata.
 
 use imap_oauth_proxy::oauth::TokenError;
 use imap_oauth_proxy::secret::Secret;

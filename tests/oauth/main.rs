@@ -1,7 +1,7 @@
-//! OAuth against small real HTTP servers on loopback: what is sent, what comes of every answer, and
-//! the whole way from a consent to tokens.
+//! OAuth against small real HTTP servers on loopback: the requests, the results of every answer, and the
+//! whole flow from a consent to tokens.
 
-// Helpers of tests fail like tests.
+// Test helpers fail tests by panics.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod app;

@@ -1,4 +1,4 @@
-//! Taking a grant back.
+//! Revocation of a grant.
 
 use imap_oauth_proxy::oauth::Revocation;
 use imap_oauth_proxy::secret::Secret;

@@ -15,14 +15,14 @@ use crate::support::talk;
 
 struct Receiver {
     address: SocketAddr,
-    /// The `state` of each answer that was handed on.
+    /// The `state` of each answer that was passed on.
     states: mpsc::UnboundedReceiver<String>,
-    /// The same once it was kept.
+    /// The `state` of each answer that was stored.
     kept: mpsc::UnboundedReceiver<String>,
     task: JoinHandle<()>,
 }
 
-/// A receiver at `/oauth` whose keeping of an answer takes a permit of `pace`; only `s-1` is waited for.
+/// A receiver at `/oauth`. Storing an answer takes a permit of `pace`; only `s-1` has a waiting sign-in.
 async fn receiver(pace: Arc<Semaphore>) -> Receiver {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let callback = SharedCallback::new(listener, vec!["/oauth".to_owned(), "/{odd}/*path".to_owned()]);
@@ -105,7 +105,7 @@ async fn a_browser_that_hangs_up_loses_no_answer() {
     browser.write_all(b"GET /oauth?state=s-1 HTTP/1.1\r\nHost: mail.example\r\n\r\n").await.unwrap();
     assert_eq!(receiver.states.recv().await.as_deref(), Some("s-1"));
     browser.shutdown().await.unwrap();
-    // The server has seen the end once it ends the connection itself.
+    // When the server closes the connection, it has seen the browser's end.
     assert_eq!(browser.read(&mut [0]).await.unwrap(), 0);
     pace.add_permits(1);
     let kept = timeout(Duration::from_secs(20), receiver.kept.recv()).await.expect("it is kept");

@@ -1,5 +1,5 @@
-//! An HTTP server that records what it is sent and answers byte for byte what a test says, and a
-//! provider that points to it.
+//! An HTTP server that records requests and sends a test's answers byte for byte, and a provider with its
+//! endpoints there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::{Url, form_urlencoded};
 
-/// One request as it arrived.
+/// One request as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
@@ -31,7 +31,7 @@ impl Seen {
     }
 }
 
-/// Stops when it is dropped.
+/// Stops when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -39,7 +39,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Each connection is one request; `answer` gives the bytes to send before it is closed.
+    /// Each connection is one request; `answer` returns the bytes to send before it is closed.
     pub(crate) async fn start(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,7 +151,7 @@ pub(crate) fn provider(base: &str) -> Provider {
     }
 }
 
-/// A client that trusts no certificate at all: loopback needs none.
+/// A client without trusted certificates: loopback addresses need none.
 pub(crate) fn client(provider: Provider) -> Client {
     let tls = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -161,12 +161,12 @@ pub(crate) fn client(provider: Provider) -> Client {
     Client::new(Arc::new(provider), tls, None).unwrap()
 }
 
-/// What is asked for at a provider without doors: its own scopes.
+/// The scopes requested at a provider without doors: its own scopes.
 pub(crate) fn asked(client: &Client) -> Vec<String> {
     client.provider().asked_for(&[])
 }
 
-/// A request for consent to those.
+/// A request for consent to these scopes.
 pub(crate) async fn request(
     client: &Client,
     redirect_uri: &str,
@@ -175,14 +175,14 @@ pub(crate) async fn request(
     client.authorization(redirect_uri, login_hint, &asked(client)).await
 }
 
-/// An id_token as a provider signs it, without a signature that anyone would check.
+/// An id_token with an invalid signature, which no client checks.
 pub(crate) fn id_token(claims: &serde_json::Value) -> String {
     use base64::Engine as _;
     let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", part(r#"{"alg":"RS256"}"#), part(&claims.to_string()), part("signature"))
 }
 
-/// Sends `request` as it is and returns the whole answer.
+/// Sends `request` unchanged and returns the whole answer.
 pub(crate) async fn talk(address: impl tokio::net::ToSocketAddrs, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
@@ -191,7 +191,7 @@ pub(crate) async fn talk(address: impl tokio::net::ToSocketAddrs, request: &str)
     String::from_utf8(answer).unwrap()
 }
 
-/// What a browser sends for `url`.
+/// Sends a browser's request for `url`.
 pub(crate) async fn browse(url: &str) -> String {
     let url = Url::parse(url).unwrap();
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];

@@ -1,4 +1,4 @@
-//! What comes of every answer of a token endpoint, over a real connection.
+//! The results of every answer of a token endpoint, over a real connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +70,7 @@ async fn a_refresh_as_microsoft_answers_it() {
     assert_eq!(form["client_secret"], "s~.+");
 }
 
-/// Security checklist row 20: a grant is given up only on an explicit refusal.
+/// Security checklist row 20: only an explicit refusal ends a grant.
 #[tokio::test]
 async fn every_mix_of_status_and_body_is_of_the_right_class() {
     const STATUSES: [u16; 17] =
@@ -179,7 +179,7 @@ async fn an_answer_that_breaks_off_or_never_ends_is_passing() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_passing() {
-    // Bound, so that nobody else gets the port, and not listening.
+    // Bound, so that no other program gets the port, but not listening.
     let silent = TcpSocket::new_v4().unwrap();
     silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let base = format!("http://{}", silent.local_addr().unwrap());
@@ -210,7 +210,7 @@ async fn the_limit_counts_what_was_compressed() {
 async fn a_server_without_a_trusted_certificate_gets_no_secret() {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -235,7 +235,7 @@ async fn a_server_without_a_trusted_certificate_gets_no_secret() {
     assert_eq!(received.load(Ordering::SeqCst), 0);
 }
 
-/// Security checklist row 12: secrets that an endpoint echoes are shown nowhere.
+/// Security checklist row 12: secrets that an endpoint echoes are never shown.
 #[tokio::test]
 async fn no_error_holds_what_was_sent() {
     let server = Server::start(|seen| {

@@ -1,13 +1,13 @@
-//! A TLS peer, after its handshake, that says what no library says: records of any type, length and
-//! content, sealed with the keys of the connection. Knows the first cipher suite of each version.
+//! A TLS peer that sends, after its handshake, records that no library sends: of any type, length and
+//! content, sealed with the connection's keys. Supports the first cipher suite of each version.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
 use tokio_rustls::rustls::{ConnectionTrafficSecrets, ExtractedSecrets, KeyLog};
 
 pub const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -15,7 +15,7 @@ pub const ALERT: u8 = 21;
 pub const HANDSHAKE: u8 = 22;
 pub const DATA: u8 = 23;
 
-/// The traffic secrets of TLS 1.3, which are what the next keys derive from.
+/// The traffic secrets of TLS 1.3, from which the next keys derive.
 #[derive(Default)]
 pub struct Secrets(Mutex<Vec<(String, Vec<u8>)>>);
 
@@ -36,7 +36,7 @@ impl Secrets {
         Arc::default()
     }
 
-    /// The last one with this label.
+    /// The last secret with this label.
     fn take(&self, label: &str) -> Option<Vec<u8>> {
         let mut secrets = self.0.lock().unwrap();
         let at = secrets.iter().rposition(|(name, _)| name == label)?;
@@ -55,11 +55,11 @@ struct Direction {
     key: LessSafeKey,
     iv: [u8; 12],
     number: u64,
-    /// In TLS 1.3.
+    /// Set in TLS 1.3.
     secret: Option<Vec<u8>>,
 }
 
-/// A record that was opened.
+/// A decrypted record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     pub typ: u8,
@@ -95,7 +95,7 @@ impl Peer {
         self.seal_padded(typ, content, 0)
     }
 
-    /// One record; in TLS 1.3 with so many zeros behind its type.
+    /// One record; in TLS 1.3 with this many zeros after its type.
     pub fn seal_padded(&mut self, typ: u8, content: &[u8], padding: usize) -> Vec<u8> {
         match self.is_tls13 {
             true => self.seal_inner(&[content, &[typ], &vec![0; padding]].concat()),
@@ -103,17 +103,17 @@ impl Peer {
         }
     }
 
-    /// A TLS 1.3 record with this TLSInnerPlaintext, whatever it is.
+    /// A TLS 1.3 record with this TLSInnerPlaintext, valid or not.
     pub fn seal_inner(&mut self, inner: &[u8]) -> Vec<u8> {
         self.own.seal(DATA, inner, true)
     }
 
-    /// Goes on with the next key, as one does behind a KeyUpdate.
+    /// Switches to the next key, as after a KeyUpdate.
     pub fn change_key(&mut self) {
         self.own.update();
     }
 
-    /// Opens the whole records of `bytes`, and follows the other side's changes of its key.
+    /// Decrypts the whole records of `bytes`, and follows the other side's key changes.
     pub fn open(&mut self, mut bytes: &[u8]) -> Vec<Opened> {
         let mut opened = Vec::new();
         while let &[typ, _, _, high, low, ref rest @ ..] = bytes {
@@ -175,7 +175,7 @@ impl Direction {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// What is authenticated beside the content; TLS 1.2 counts the plaintext, TLS 1.3 the ciphertext.
+    /// The associated data; TLS 1.2 counts the plaintext, TLS 1.3 the ciphertext.
     fn aad(&self, typ: u8, length: usize, is_tls13: bool) -> Aad<Vec<u8>> {
         let header = [&[typ, 3, 3][..], &(length as u16).to_be_bytes()].concat();
         Aad::from(match is_tls13 {
@@ -190,7 +190,7 @@ impl Direction {
         let mut sealed = plain.to_vec();
         self.key.seal_in_place_append_tag(self.nonce(number), aad, &mut sealed).unwrap();
         self.number += 1;
-        // In TLS 1.2 the nonce's second part is sent; it is the number as it stands in the nonce.
+        // TLS 1.2 sends the second part of the nonce: the record number, as used in the nonce.
         let explicit: Vec<u8> = match is_tls13 {
             true => Vec::new(),
             false => self.iv[4..].iter().zip(number).map(|(iv, number)| iv ^ number).collect(),

@@ -7,7 +7,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex,
 };
 
-/// What it says is said at once, what it hears is awaited.
+/// Writes immediately and waits for reads.
 pub struct Peer(BufReader<DuplexStream>);
 
 impl Peer {
@@ -15,7 +15,7 @@ impl Peer {
         Self::with_room(1 << 20)
     }
 
-    /// With a pipe that holds so many bytes each way.
+    /// A peer, and a wire to it whose pipe holds this many bytes each way.
     pub fn with_room(bytes: usize) -> (Self, Wire<DuplexStream>) {
         let (theirs, ours) = duplex(bytes);
         (Self(BufReader::new(theirs)), Wire::new(ours))
@@ -38,7 +38,7 @@ impl Peer {
     }
 }
 
-/// What `work` gives by itself; where it has to wait for its peer, it is dropped.
+/// The result of `work` if it completes without waiting; otherwise `work` is dropped.
 pub async fn once<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

@@ -6,7 +6,7 @@ import email.policy
 import random
 
 SENDER = "alice@corp.example"
-# The second stands in no header, as one that gets a blind copy.
+# The second one gets a blind copy, so no header names it.
 RECIPIENTS = ("bob@corp.example", "carol@elsewhere.example")
 
 TEXT = "Grüße aus Köln: 25 € für 3 Stück.\n.\n..\n.a dot first\n...three dots first\n\nFrom here it ends.\n"
@@ -35,7 +35,7 @@ TAIL = "--=_between_=_parts_=--\n"
 
 
 def letter(subject="a scan"):
-    """The whole message with CRLF line ends, for programs that send what they are given."""
+    """The whole message with CRLF line ends, for programs that send a given message."""
     head = HEAD.format(subject=subject, identity=subject.replace(" ", "."), text=TEXT)
     lines = head + base64.encodebytes(ATTACHMENT).decode() + TAIL
     return lines.replace("\n", "\r\n").encode()

@@ -1,4 +1,4 @@
-"""`authorize` and the commands around accounts, against a real OAuth server and a real mail server."""
+"""`authorize` and the commands for accounts, against a real OAuth server and a real mail server."""
 
 import unittest
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Real mail programs: the same sessions straight at Dovecot and through the proxy.
+"""Real mail programs: the same sessions with Dovecot directly and through the proxy.
 
-The first kind is the control group. Where a program fails in both, the script or
-the program is at fault; where it fails only in the second, the proxy is.
+The direct sessions are the control group. If a program fails in both, the script or
+the program is at fault; if it fails only through the proxy, the proxy is.
 """
 
 import os
@@ -27,12 +27,12 @@ class Programs:
         self.log_before = mailbox.log_position()
 
     def environment(self, **extra):
-        """A program's whole environment: nobody's own settings, a home of its own."""
+        """A program's whole environment: an empty home, and none of the tester's settings."""
         clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
         return {name: str(value) for name, value in clean.items()}
 
     def subjects(self):
-        """What lies in INBOX: `{subject: flags}`."""
+        """The messages in INBOX: `{subject: flags}`."""
         found = {}
         for flags, content in self.mailbox.messages(self.user):
             subject = next(line for line in content.splitlines() if line.startswith(b"Subject: "))
@@ -43,7 +43,7 @@ class Programs:
         self.mailbox.wait_for_log(how, since=self.log_before)
 
     def assert_all_done(self, how="Disconnected: Logged out"):
-        """`first` is flagged, `second` gone, `written` there, and the program said goodbye."""
+        """`first` is flagged, `second` is deleted, `written` is there, and the program logged out."""
         self.assert_logged_out(how)
         subjects = self.subjects()
         self.assertIn("written", subjects)

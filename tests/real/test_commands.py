@@ -1,4 +1,4 @@
-"""Mistakes in the configuration and around it: one sentence, the right exit code, nothing half done."""
+"""Mistakes in the configuration and in commands: one sentence, the right exit code, no partial change."""
 
 import unittest
 

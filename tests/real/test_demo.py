@@ -1,4 +1,4 @@
-"""The demo: what it prints works as it is printed."""
+"""The demo: its printed settings and commands work."""
 
 import subprocess
 import unittest

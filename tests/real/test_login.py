@@ -1,4 +1,4 @@
-"""Logging in and reading mail through the proxy while everything behind it is well."""
+"""Logging in and reading mail through the proxy while all servers work."""
 
 import hashlib
 import imaplib
@@ -47,7 +47,7 @@ class Login(BehindAProxy):
         before = self.dovecot.log_position()
         self.assert_login_refused("wrong", "[AUTHENTICATIONFAILED]")
         self.assert_reads_mail(password)
-        # The good login comes after the bad one, so all that the bad one caused is in the log by then.
+        # The good login comes after the bad one, so by then the log holds the bad one's lines.
         self.dovecot.wait_for_log("Logged out", since=before)
         lines = self.dovecot.log().splitlines()[before:]
         self.assertEqual(len([line for line in lines if f"Login: user=<{ALICE}>" in line]), 1)

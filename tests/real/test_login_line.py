@@ -1,4 +1,4 @@
-"""What reads the login line: fail2ban's regex program and CrowdSec itself, on lines that the program wrote."""
+"""Readers of the login line: fail2ban's regex program and CrowdSec, with lines that the proxy wrote."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from world import ALICE, BehindAProxy
 ROOT = Path(__file__).parents[2]
 FILTER = ROOT / "config/fail2ban/imap-oauth-proxy.conf"
 CROWDSEC = ROOT / "target/crowdsec"
-# What a client may try to say in the place of another line.
+# A client's attempts to forge another log line.
 FORGED = "x login result=refused protocol=imap account=a from=203.0.113.9 password=- fingerprint=- client=- provider=- ms=1 reason=wrong_password"
 
 
@@ -36,7 +36,7 @@ prometheus: {{enabled: false}}
 
 
 def matched_in(path):
-    """The addresses that fail2ban's filter takes from a log, one a matched line."""
+    """The addresses that fail2ban's filter finds in a log, one for each matched line."""
     done = subprocess.run(
         ["fail2ban-regex", "--out", "ip", str(path), str(FILTER)], capture_output=True, text=True, timeout=60
     )
@@ -46,7 +46,7 @@ def matched_in(path):
 
 
 def crowdsec(home, log, label):
-    """The addresses of what CrowdSec takes for wrong passwords, and those that its scenario tells of.
+    """The addresses of the wrong passwords that CrowdSec finds, and those that its scenario reports.
 
     It is Debian's, unpacked and not installed, because its installation registers with a service on the net.
     """
@@ -74,16 +74,16 @@ def crowdsec(home, log, label):
         if done.returncode != 0:
             raise AssertionError(done.stdout + done.stderr)
     said = done.stdout + done.stderr
-    # What went into each scenario, by its name.
+    # The events of each scenario, by its name.
     _, _, poured = (home / "dump/bucketpour-dump.yaml").read_text().partition("\nimap-oauth-proxy/guessing:\n")
     return re.findall(r"source_ip: (\S+)", poured), re.findall(r"Ip (\S+) performed 'imap-oauth-proxy/guessing'", said)
 
 
 class LoginLine(BehindAProxy):
-    """Attempts of every kind, and what fail2ban makes of what was logged."""
+    """Attempts of every kind, and fail2ban's reading of their log lines."""
 
     def attempts(self):
-        """Three wrong passwords, a right one, a forged name, and a provider that is down. Returns the log's lines."""
+        """Three wrong passwords, a right one, a forged name, and an unreachable provider. Returns the log's lines."""
         password = self.authorize()["password"]
         self.configure()
         self.proxy.serve()
@@ -111,7 +111,7 @@ class LoginLine(BehindAProxy):
         log = self.work / "log"
         log.write_text("\n".join(lines) + "\n")
         self.assertEqual(matched_in(log), ["127.0.0.1"] * 3, "\n".join(attempts))
-        # As they come from the journal.
+        # In the journal's format.
         log.write_text("".join(f"2026-11-28T21:24:29+00:00 host imap-oauth-proxy[77]: {line}\n" for line in lines))
         self.assertEqual(matched_in(log), ["127.0.0.1"] * 3)
 

@@ -1,4 +1,4 @@
-"""What Debian's Prometheus makes of what is counted: the form, a scrape, the alert rules, and the dashboard's queries."""
+"""Debian's Prometheus with our metrics: the format, a scrape, the alert rules, and the dashboard's queries."""
 
 import json
 import re
@@ -89,7 +89,7 @@ class Prometheus(BehindAProxy):
     def test_the_text_is_in_prometheus_form(self):
         with urllib.request.urlopen(f"http://{self.target}/metrics", timeout=DEADLINE) as answer:
             text = answer.read().decode()
-        # promtool reads the older form, where a counter has its whole name in the comments.
+        # promtool reads the older format, in which comments contain a counter's whole name.
         comments = r"^# HELP (\S+) (.*)\n# TYPE \1 counter$"
         older = re.sub(comments, r"# HELP \1_total \2\n# TYPE \1_total counter", text, flags=re.M)
         older = older.replace("# EOF\n", "")

@@ -1,4 +1,4 @@
-"""The parts without the proxy: what the other tests take for granted about them."""
+"""The parts without the proxy: the behaviour that the other tests rely on."""
 
 import imaplib
 import smtplib
@@ -94,7 +94,7 @@ class MailServer(RealParts):
 
 
 class SubmissionServer:
-    """A provider to send through; the classes below say which, and at which port."""
+    """A provider for sending; the classes below choose the provider and the port."""
 
     def assert_arrived(self):
         mail = self.arrived.next()

@@ -1,4 +1,4 @@
-"""Nothing secret is left behind: not in a log at its loudest, not in a file, not in a command's output."""
+"""No secret is left behind: not in the most detailed log, not in a file, not in a command's output."""
 
 import base64
 import smtplib
@@ -11,12 +11,12 @@ WRONG = "canary-wrong-password"
 
 
 def disguises(secret):
-    """The secret itself, and what base64 makes of its middle wherever it begins."""
+    """The secret itself, and the base64 of its middle at each alignment."""
     raw = secret.encode()
     yield raw
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw)
-        # The first and last characters depend on the neighbours.
+        # The first and last characters depend on the neighbouring bytes.
         yield encoded[4 : len(encoded) // 4 * 4 - 4]
 
 

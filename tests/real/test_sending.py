@@ -1,6 +1,6 @@
-"""Real programs that send: the same letter straight at Dovecot and through the proxy.
+"""Real programs that send: the same letter to Dovecot directly and through the proxy.
 
-The first kind is the control group, as in test_clients.
+The direct sessions are the control group, as in test_clients.
 """
 
 import os
@@ -25,7 +25,7 @@ class Programs:
         arrived.empty()
 
     def environment(self, **extra):
-        """A program's whole environment: nobody's own settings, a home of its own."""
+        """A program's whole environment: an empty home, and none of the tester's settings."""
         clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
         return {name: str(value) for name, value in clean.items()}
 
@@ -35,14 +35,14 @@ class Programs:
         return mail
 
     def assert_arrived(self):
-        """The letter is there, byte for byte."""
+        """The letter arrived, byte for byte."""
         self.assertEqual(self.next_mail().as_sent(), letter(self.subject))
 
     def assert_arrived_as_written(self):
-        """A message of the program's own making is there, with all that it should say."""
+        """A message that the program itself wrote arrived, with all its parts."""
         content = self.next_mail().as_sent()
         subject, text, attachment = read(content)
-        # Whether the last line ends is a choice of the program.
+        # Programs may or may not end the last line.
         self.assertEqual((subject, text.rstrip("\n")), (self.subject, TEXT.rstrip("\n")))
         self.assertTrue(attachment == ATTACHMENT, "the attachment was changed")
         self.assertNotIn(RECIPIENTS[1].encode(), content)
@@ -94,7 +94,7 @@ class StraightAtDovecotWithStarttls(StraightAtDovecotWithTls):
 
 
 class ThroughTheProxy(Programs):
-    """The classes below say which server the provider has."""
+    """The classes below choose the provider's server."""
 
     @classmethod
     def setUpClass(cls):
@@ -111,7 +111,7 @@ class ThroughTheProxy(Programs):
 
 
 class ToDovecotWithTls(ThroughTheProxy, RealParts):
-    """TLS at either end."""
+    """TLS on both legs."""
 
     security = "tls"
 
@@ -121,7 +121,7 @@ class ToDovecotWithTls(ThroughTheProxy, RealParts):
 
 
 class ToDovecotWithStarttls(ThroughTheProxy, RealParts):
-    """STARTTLS at either end."""
+    """STARTTLS on both legs."""
 
     security = "starttls"
 
@@ -131,7 +131,7 @@ class ToDovecotWithStarttls(ThroughTheProxy, RealParts):
 
 
 class ToSmtpServerFromTls(ThroughTheProxy, RealParts):
-    """A program with TLS, a provider that has STARTTLS alone, as Microsoft is."""
+    """A program with TLS, and a provider with only STARTTLS, such as Microsoft."""
 
     security = "tls"
 

@@ -46,7 +46,7 @@ class Sending(BehindAProxy):
         return self.assert_arrived()
 
     def assert_sending_refused(self, password, code, *expected, user=ALICE):
-        """A login on a connection of its own ends in `code` and a text that holds each of `expected`; returns the text."""
+        """A login on a new connection gets `code` and a text with each of `expected`; returns the text."""
         client = self.dial_to_send()
         with self.assertRaises(smtplib.SMTPAuthenticationError) as refusal:
             client.login(user, password)
@@ -195,7 +195,7 @@ class Troubles(Sending):
         self.oidc.expire_access_tokens(ALICE)
         self.oidc.down()
         self.addCleanup(self.oidc.up)
-        # The access token in memory still looks good, and Dovecot knows better.
+        # The access token in memory still looks valid, but Dovecot refuses it.
         self.assert_sending_refused(password, 454, "4.7.0")
 
     def test_a_provider_that_is_down_is_a_454(self):
@@ -238,7 +238,7 @@ class RefusedMail(Sending):
         self.last_refusal(wanted=False)
 
     def last_refusal(self, wanted):
-        """What `tokens list` shows, once it is there or gone: `serve` writes it down behind the session's back."""
+        """Waits until `tokens list` shows a refusal or none, because `serve` writes it in the background."""
         end = time.monotonic() + DEADLINE
         while True:
             shown = self.grant().get("last_refusal")
@@ -266,7 +266,7 @@ class Proof(Sending):
 
 
 class DoorThatIsShut(Sending):
-    """The provider reads mail, and at its submission server's port there is no server."""
+    """The provider's IMAP server works, but no server listens at its submission port."""
 
     def sends_through(self):
         class Nothing:
@@ -290,7 +290,7 @@ class DoorThatIsShut(Sending):
 class Big(Sending):
     def test_a_hundred_mebibytes_pass_with_flat_memory(self):
         password = self.authorize_and_serve()
-        # Warm: everything that a first session allocates is there.
+        # Warm up, because a first session allocates memory that later ones share.
         self.assert_sends_mail(password)
         before = self.proxy.memory()
         client = self.log_in_to_send(password)

@@ -1,4 +1,4 @@
-"""What a mail program notices when tokens die and servers fall over: nothing, or one clear NO."""
+"""Dying tokens and failing servers: a mail program notices nothing, or gets one clear NO."""
 
 import imaplib
 import time
@@ -33,7 +33,7 @@ class Tokens(BehindAProxy):
         self.assertEqual(listed.returncode, 3)
         self.assertEqual(self.grant()["state"], "needs_authorization")
         self.assertIsNotNone(self.grant()["last_error"])
-        # The cure is for copying wherever it stands: with the account's name, not a placeholder.
+        # The user can copy the cure from every place, because it contains the account's name, not a placeholder.
         self.assertNotIn("{account}", self.grant()["last_error"] + self.proxy.log())
 
         self.assertIsNone(self.authorize()["password"])
@@ -105,7 +105,7 @@ class Outages(BehindAProxy):
         self.assert_heals(password)
 
     def assert_heals(self, password):
-        """Mail can be read again, at the latest after the first steps of a back-off; until then it is UNAVAILABLE."""
+        """Mail can be read again after the first steps of a back-off; until then the answer is UNAVAILABLE."""
         end = time.monotonic() + DEADLINE
         while True:
             try:

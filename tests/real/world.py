@@ -1,6 +1,7 @@
-"""What every test file stands on: one OAuth server, one Dovecot with a sink behind it, and proxies in front of them."""
+"""The servers of every test file: one OAuth server, one Dovecot with its sink, and proxies in front of them."""
 
 import imaplib
+import poplib
 import shutil
 import smtplib
 import ssl
@@ -49,7 +50,7 @@ class World:
         return self._started(SmtpServer(directory, self.authority, self.oidc.introspection_url))
 
     def proxy(self, **options):
-        """A proxy with an empty state directory, not yet running."""
+        """A proxy with an empty state directory, not started yet."""
         self._proxies += 1
         return self._started(Proxy(self.root / f"proxy{self._proxies}", self.oidc, self.dovecot, **options))
 
@@ -100,8 +101,20 @@ class RealParts(unittest.TestCase):
             client.ehlo()
         return client
 
+    def dial_pop3(self, server, security="tls"):
+        """A connection of Python's poplib with TLS, not yet logged in, closed at the end of the test."""
+        trust = ssl.create_default_context(cafile=str(server.ca))
+        port = server.pop3[security]
+        if security == "tls":
+            client = poplib.POP3_SSL(server.host, port, timeout=DEADLINE, context=trust)
+        else:
+            client = poplib.POP3(server.host, port, timeout=DEADLINE)
+            client.stls(context=trust)
+        self.addCleanup(client.close)
+        return client
+
     def assert_refused(self, call, *expected):
-        """`call` ends in a tagged NO whose text holds each of `expected`; returns the text."""
+        """`call` gets a tagged NO whose text contains each of `expected`; returns the text."""
         with self.assertRaises(imaplib.IMAP4.error) as refusal:
             call()
         text = str(refusal.exception)
@@ -111,13 +124,13 @@ class RealParts(unittest.TestCase):
 
 
 class BehindAProxy(RealParts):
-    """A test with a proxy of its own: an empty state directory, not yet running."""
+    """A test with its own proxy: an empty state directory, not started yet."""
 
     proxy_options = {}
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through())
+        self.proxy = self.world.proxy(**self.proxy_options, sending=self.sends_through(), fetching=self.fetches_from())
         self.addCleanup(self.proxy.stop)
         self.oidc.revoke_grants(ALICE)
         self.oidc.revoke_grants(BOB)
@@ -126,8 +139,12 @@ class BehindAProxy(RealParts):
         """The server to send through and the security there, for tests that send."""
         return None
 
+    def fetches_from(self):
+        """The POP3 server to fetch from and the security there, for tests that fetch."""
+        return None
+
     def run(self, result=None):
-        """When a test fails, what the proxy said is the first thing one asks for."""
+        """Shows the proxy's output when a test fails."""
         before = len(result.failures) + len(result.errors)
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
@@ -159,7 +176,7 @@ class BehindAProxy(RealParts):
         client.logout()
 
     def assert_login_refused(self, password, *expected, user=ALICE):
-        """A login on a connection of its own ends in a NO that holds each of `expected`; returns its text."""
+        """A login on a new connection gets a NO with each of `expected`; returns its text."""
         client = self.dial(self.proxy)
         text = self.assert_refused(lambda: client.login(user, password), *expected)
         client.logout()
@@ -171,7 +188,7 @@ class BehindAProxy(RealParts):
 
 
 def message(subject, body="Hello.\r\n"):
-    """A small message with CRLF line ends, as IMAP has them."""
+    """A small message with CRLF line ends, as IMAP requires."""
     return (
         f"From: Bob <{BOB}>\r\nTo: Alice <{ALICE}>\r\nSubject: {subject}\r\n"
         "Date: Mon, 01 Jan 2024 12:00:00 +0000\r\n"

@@ -1,10 +1,11 @@
-//! Scripts of what follows a TLS handshake, played to our session and to rustls's own connection: both
-//! read the same data, and both go on or both end. The fuzz target `session` and the property test share it.
+//! Scripts of records after a TLS handshake, played to our session and to rustls's own connection. Both must
+//! read the same data, and both continue or both end. The fuzz target `session` and the property test share
+//! this module.
 //!
-//! A script is bytes. The first two choose version, role and how the records are cut; then come steps, each a
-//! byte that says what, and its arguments. A peer seals the records with the keys of the connection, and
-//! later steps change what earlier ones made. The two connections have different keys, so that only headers and
-//! plaintext are the same; whatever changes a sealed byte makes both refuse the record.
+//! A script is bytes. The first two choose version, role and the sizes of the pieces; then come steps, each a
+//! byte for its kind, and arguments. A peer seals the records with the connection's keys, and later steps
+//! change earlier records. The two connections have different keys, so only headers and plaintext are equal;
+//! a changed sealed byte makes both refuse the record.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -12,7 +13,7 @@ use std::io::{Read as _, Write};
 use std::sync::{Arc, OnceLock};
 
 use imap_oauth_proxy::tls::crypto_provider;
-use imap_oauth_proxy::tls::sans_io::End;
+use imap_oauth_proxy::tls::sans_io::Endpoint;
 use rcgen::CertifiedKey;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs::kx_group::X25519};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -25,10 +26,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::peer::{ALERT, DATA, HANDSHAKE, Peer, Secrets};
 
-/// One end was told this, or the other: level and description.
+/// An alert to either end: level and description.
 type Alert = [u8; 2];
 
-/// What became of one connection.
+/// The outcome of one connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     plain: Vec<u8>,
@@ -37,7 +38,7 @@ struct Outcome {
     failure: Option<String>,
 }
 
-/// Plays the script of `input` to both, and holds them to each other.
+/// Plays the script of `input` to both connections, and compares the outcomes.
 pub fn session(input: &[u8]) {
     let Some(script) = Script::parse(input) else { return };
     let (ours, failure) = play_ours(&script);
@@ -47,9 +48,9 @@ pub fn session(input: &[u8]) {
 
 struct Script {
     is_tls13: bool,
-    /// Whether the end that is held to account is the server.
+    /// Whether the tested end is the server.
     is_server: bool,
-    /// How many bytes come at once, and how many are read at once.
+    /// The number of bytes per write and per read.
     cut: usize,
     room: usize,
     steps: Vec<Step>,
@@ -59,31 +60,31 @@ struct Script {
 enum Step {
     /// A record of this type.
     Record(u8, Vec<u8>),
-    /// In TLS 1.3 a record with this TLSInnerPlaintext; in TLS 1.2 one of data.
+    /// In TLS 1.3 a record with this TLSInnerPlaintext; in TLS 1.2 a record of data.
     Inner(Vec<u8>),
-    /// So many bytes of this type, and padding behind it in TLS 1.3.
+    /// This many bytes of this type, with padding in TLS 1.3.
     Long(u8, usize, usize),
-    /// A handshake message, cut into records of so many bytes.
+    /// A handshake message in records of this many bytes.
     Message(Vec<u8>, usize),
-    /// A KeyUpdate with this value, and the next key behind it.
+    /// A KeyUpdate with this value, followed by the next key.
     KeyUpdate(u8),
-    /// Bytes that are no record of ours.
+    /// Bytes that are no sealed record.
     Raw(Vec<u8>),
-    /// The last record once more, so many times.
+    /// The last record again, this many times.
     Again(usize),
-    /// The step before it once more, so many times, with fresh records.
+    /// The previous step again, this many times, with new records.
     Repeat(usize),
-    /// The last two records change places.
+    /// Swaps the last two records.
     Swap,
-    /// The last record is lost.
+    /// Drops the last record.
     Lose,
-    /// A bit of the last record changes: which byte of it, from the start, and how.
+    /// Changes a bit of the last record: the byte's offset from the start, and the bit.
     Flip(usize, u8),
-    /// The last record loses its end; whether its header knows.
+    /// Cuts off the end of the last record; whether its header is adjusted.
     Truncate(usize, bool),
 }
 
-/// Takes a script apart.
+/// Parses a script.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -100,7 +101,7 @@ impl Reader<'_> {
         Some(now.to_vec())
     }
 
-    /// Around the lengths that mean something.
+    /// A length near one of the limits.
     fn length(&mut self) -> Option<usize> {
         const LENGTHS: [usize; 8] = [0, 255, 4096, 1 << 14, (1 << 14) + 255, 1 << 15, 0xfff0, 17];
         let byte = usize::from(self.byte()?);
@@ -118,7 +119,7 @@ impl Reader<'_> {
             6 => Step::Long(DATA, usize::from(self.byte()?), self.length()?),
             7 => {
                 let (typ, claimed, body) = (self.byte()?, self.byte()?, self.some()?);
-                // Its own length more often than not.
+                // Usually the correct length.
                 let length = if claimed < 200 { body.len() } else { usize::from(claimed) << 8 };
                 let header = (length as u32).to_be_bytes();
                 let size = usize::from(self.byte()?).max(1);
@@ -136,7 +137,7 @@ impl Reader<'_> {
     }
 }
 
-/// Enough for each kind of step to meet each, and a bound for the time that a script takes.
+/// Enough for each pair of kinds of steps, and a limit to a script's duration.
 const MOST_STEPS: usize = 24;
 
 impl Script {
@@ -153,7 +154,7 @@ impl Script {
         })
     }
 
-    /// What the peer sends.
+    /// The records that the peer sends.
     fn records(&self, peer: &mut Peer) -> Vec<u8> {
         let mut records: Vec<Vec<u8>> = Vec::new();
         for (at, step) in self.steps.iter().enumerate() {
@@ -167,7 +168,7 @@ impl Script {
                 }
                 step => take_step(step, peer, &mut records),
             }
-            // A script is no flood of bytes.
+            // Limits the bytes of a script.
             if records.iter().map(Vec::len).sum::<usize>() > 1 << 20 {
                 break;
             }
@@ -225,14 +226,15 @@ fn alerts(peer: &mut Peer, said: &[u8]) -> Vec<Alert> {
     opened.map(|record| record.content.try_into().expect("an alert of ours has two bytes")).collect()
 }
 
-/// Every failure of ours was told, or it was the peer's; and little is held.
+/// Checks that each of our failures is reported to the peer or came from it, and that the session holds few
+/// bytes.
 fn play_ours(script: &Script) -> (Outcome, Option<Error>) {
-    /// One record of the largest size, its plaintext and a part of the next; and the longest ticket.
+    /// A record of the largest size, its plaintext and a part of the next record, and the longest ticket.
     const HELD: usize = 3 * 18_500 + (1 << 17);
     let (mut ours, mut peer) = handshake_with_us(script);
     let (mut plain, mut said) = (Vec::new(), ours.send());
     let records = script.records(&mut peer);
-    // Whatever is kept is copied with each piece.
+    // Held bytes are copied with each piece, so the number of pieces is limited.
     for piece in records.chunks(script.cut.max(records.len() / 1000)) {
         let over = ours.failure().is_some() || ours.peer_closed();
         let fresh = ours.receive(piece, script.room);
@@ -278,7 +280,7 @@ fn play_theirs(script: &Script) -> (Outcome, Option<Error>) {
     }
 }
 
-/// Feeds rustls one record's worth at a time, however the script cuts: its answer does not depend on it.
+/// Feeds rustls one record at a time, because its answers do not depend on the split.
 fn feed<D: SideData>(
     script: &Script,
     theirs: &mut ConnectionCommon<D>,
@@ -295,7 +297,7 @@ fn feed<D: SideData>(
             Err(error) => failure = Some(error),
         }
         let mut fresh = Vec::new();
-        // At its end it says that nothing is there yet.
+        // At the end of the data the reader reports that it would block.
         let _ = theirs.reader().read_to_end(&mut fresh);
         plain.extend_from_slice(&fresh);
         while theirs.wants_write() {
@@ -324,7 +326,7 @@ fn shake_hands(client: &mut ClientConnection, server: &mut ServerConnection) {
     }
 }
 
-fn handshake_with_us(script: &Script) -> (End, Peer) {
+fn handshake_with_us(script: &Script) -> (Endpoint, Peer) {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =
             tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -337,15 +339,17 @@ fn handshake_with_us(script: &Script) -> (End, Peer) {
             match script.is_server {
                 true => {
                     let connector = TlsConnector::from(with_log_client(&client, &log));
-                    let (ours, theirs) =
-                        tokio::join!(End::server(server, &mut far), connector.connect(localhost(), near));
+                    let (ours, theirs) = tokio::join!(
+                        Endpoint::server(server, &mut far),
+                        connector.connect(localhost(), near)
+                    );
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
                     (ours.unwrap(), Peer::client(secrets, &log))
                 }
                 false => {
                     let acceptor = TlsAcceptor::from(with_log_server(&server, &log));
                     let (ours, theirs) =
-                        tokio::join!(End::client(client, localhost(), &mut far), acceptor.accept(near));
+                        tokio::join!(Endpoint::client(client, localhost(), &mut far), acceptor.accept(near));
                     let secrets = theirs.unwrap().into_inner().1.dangerous_extract_secrets().unwrap();
                     (ours.unwrap(), Peer::server(secrets, &log))
                 }
@@ -405,16 +409,16 @@ fn configurations(is_tls13: bool) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     both[usize::from(is_tls13)].clone()
 }
 
-// What they may differ in.
+// Allowed differences.
 
-/// A hello that would begin renegotiation we refuse unread; rustls reads it first, and may not like it.
+/// Our session refuses a renegotiating hello unread; rustls reads it first, and may refuse its content.
 fn is_refused_unread(ours: &Outcome, theirs: &Outcome, their_failure: Option<&Error>) -> bool {
     const NO_RENEGOTIATION: Alert = [1, 100];
     let warns = |outcome: &Outcome| outcome.alerts.contains(&NO_RENEGOTIATION);
     warns(ours) && !warns(theirs) && matches!(their_failure, Some(Error::InvalidMessage(_)))
 }
 
-/// Why the two may end differently, where they do.
+/// The reason why the two may end differently.
 fn known_difference(ours: Option<&Error>, theirs: Option<&Error>) -> Option<&'static str> {
     use Error::{InappropriateHandshakeMessage, InvalidMessage as Invalid, PeerMisbehaved as Misbehaved};
     let reason = match (ours, theirs) {
@@ -479,7 +483,7 @@ fn compare(ours: &Outcome, failure: Option<&Error>, theirs: &Outcome, their_fail
         show(ours),
         show(theirs)
     );
-    // Whichever ended sooner has read the beginning of what the other has.
+    // The connection that ended sooner has read a prefix of the other's data.
     assert!(ours.plain.starts_with(&theirs.plain) || theirs.plain.starts_with(&ours.plain));
 }
 
@@ -488,7 +492,7 @@ fn show(outcome: &Outcome) -> String {
     format!("{} bytes, closed {closed}, alerts {alerts:?}, failure {failure:?}", plain.len())
 }
 
-/// The bytes of a script, for seeds and tests.
+/// A script's bytes, for seeds and tests.
 pub fn script(mode: u8, cut: u8, steps: &[&[u8]]) -> Vec<u8> {
     let mut script = vec![mode, cut];
     steps.iter().for_each(|step| script.write_all(step).unwrap());

@@ -1,4 +1,4 @@
-//! The contract of the store. Each function is one sentence of it, and gets an empty database.
+//! The contract of the store. Each function tests one rule, on an empty database.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use time::{Date, Duration, OffsetDateTime};
 use super::Database;
 use imap_oauth_proxy::trouble::{Cause, CauseKind, Cure, Trouble, Way};
 
-/// What a mail server has against a mailbox.
+/// A mail server's trouble with a mailbox.
 fn closed() -> Trouble {
     Trouble::new(CauseKind::MailboxRefused, "closed", Cure::advice("ask for it"))
 }
 
-/// What a token endpoint has against a grant, with everything that can be written of it.
+/// A token endpoint's trouble with a grant, with all fields set.
 fn refused() -> Trouble {
     let cause = Cause {
         kind: CauseKind::GrantRefused,
@@ -31,7 +31,7 @@ const ALICE: &str = "Alice@Example.com";
 const BOB: &str = "bob@example.com";
 const TODAY: Date = date!(2027 - 02 - 08);
 
-/// Runs the contract against a kind of database, each sentence as a test.
+/// Runs the contract against a kind of database, each rule as a test.
 macro_rules! holds_for {
     ($name:ident, $database:ty) => {
         mod $name {
@@ -84,7 +84,7 @@ macro_rules! holds_for {
 }
 pub(crate) use holds_for;
 
-/// A moment that every database can keep: whole seconds.
+/// A time that every database can store: whole seconds.
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc().replace_nanosecond(0).unwrap()
 }
@@ -172,7 +172,7 @@ pub(crate) async fn a_login_and_what_a_mail_server_has_against_a_mailbox_are_rem
     assert_eq!(record.passwords[0].last_used_from, Some(from));
     assert_eq!(record.account.troubles.get("imap"), Some(&trouble));
 
-    // Each door's is its own.
+    // Each door has its own trouble.
     let lesser = MailboxTrouble { count: 0, ..trouble.clone() };
     store.set_trouble(&account.id, "submission", Some(&lesser)).await.unwrap();
     let account = store.find(&fold(ALICE)).await.unwrap().unwrap().account;
@@ -306,7 +306,7 @@ pub(crate) async fn a_status_leaves_out_disabled_accounts(on: &impl Database) {
     assert_eq!(store.statuses(Watch::Upkeep, None, 9).await.unwrap()[0].accounts, [ALICE]);
 }
 
-/// Has both watches look at `grant` again at `at`.
+/// Schedules the next look of both watches at `grant` for `at`.
 async fn put_off(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) {
     for watch in [Watch::Upkeep, Watch::News] {
         let due = store.due(watch, now(), 9).await.unwrap();
@@ -315,7 +315,7 @@ async fn put_off(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) {
     }
 }
 
-/// Which watches are to look at `grant` by `at`.
+/// Which watches have to look at `grant` by `at`.
 async fn due_at(store: &Arc<dyn Store>, grant: &Id, at: OffsetDateTime) -> [bool; 2] {
     let mut is_due = [false; 2];
     for (due, watch) in is_due.iter_mut().zip([Watch::Upkeep, Watch::News]) {
@@ -582,7 +582,7 @@ pub(crate) async fn a_grant_goes_with_the_last_account_that_uses_it(on: &impl Da
     assert!(store.find(&fold(ALICE)).await.unwrap().is_none());
     assert!(store.passwords(&alice.id).await.unwrap().is_empty());
     assert!(store.find(&fold(BOB)).await.unwrap().unwrap().grant.is_some());
-    // An account that turns to another grant leaves its own behind.
+    // An account that moves to another grant leaves its old grant without accounts.
     let turned = Authorization {
         account: BOB.to_owned(),
         aliases: Vec::new(),

@@ -1,4 +1,4 @@
-//! A store that fails on purpose.
+//! A store with injected failures.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ use imap_oauth_proxy::store::{
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
 
-/// Stands before another store, and fails the calls that a test names.
+/// Wraps another store, and fails the calls that a test names.
 pub(crate) struct Failing {
     inner: Arc<dyn Store>,
     failing: Mutex<HashSet<&'static str>>,
@@ -26,17 +26,17 @@ impl Failing {
         Self { inner, failing: Mutex::default(), failed: watch::Sender::new(Vec::new()) }
     }
 
-    /// From now on these calls fail.
+    /// Makes these calls fail from now on.
     pub(crate) fn fail(&self, calls: &[&'static str]) {
         self.failing.lock().unwrap().extend(calls);
     }
 
-    /// From now on none does.
+    /// Makes no call fail from now on.
     pub(crate) fn heal(&self) {
         self.failing.lock().unwrap().clear();
     }
 
-    /// Waits until `call` has failed so often.
+    /// Waits until `call` has failed this many times.
     pub(crate) async fn has_failed(&self, call: &'static str, times: usize) {
         let often = |failed: &Vec<&str>| failed.iter().filter(|name| **name == call).count() >= times;
         let mut failed = self.failed.subscribe();

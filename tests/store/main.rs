@@ -1,4 +1,4 @@
-//! What every store does, and what the rest does when a store does not.
+//! The behaviour of every store, and of its users when a store fails.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -21,7 +21,7 @@ trait Database {
     /// An empty one.
     fn fresh() -> Self;
 
-    /// What a process that opens it sees.
+    /// Opens the database as another process does.
     async fn open(&self) -> Arc<dyn Store>;
 }
 
@@ -43,7 +43,7 @@ impl Database for InSqlite {
     }
 }
 
-/// The same behind the store that fails, as long as it does not.
+/// A database behind the wrapper that injects failures, without any.
 struct BehindFailing(InSqlite);
 
 impl Database for BehindFailing {

@@ -1,4 +1,4 @@
-//! What logins, tokens and sessions do while the store fails.
+//! Logins, tokens and sessions while the store fails.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,12 +27,12 @@ use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 const PASSWORD: &str = "a password of Alice";
 const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// When a login is answered at the latest; far off, so that a slow machine changes nothing.
+/// A login's deadline, so late that a slow machine does not matter.
 fn soon() -> tokio::time::Instant {
     tokio::time::Instant::now() + std::time::Duration::from_secs(60)
 }
 
-/// An installation with Alice's account, a provider, and a store that can be made to fail.
+/// An installation with Alice's account, a provider, and a store with injectable failures.
 struct Installation {
     home: TempDir,
     sandbox: Sandbox,
@@ -92,7 +92,7 @@ impl Installation {
         Accounts::open(self.store.clone(), &self.sealer).await.unwrap()
     }
 
-    /// The grant as another process finds it.
+    /// The grant as another process reads it.
     async fn on_disk(&self) -> Grant {
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(&self.home.path().join("store.sqlite")).await.unwrap());

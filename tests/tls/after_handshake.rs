@@ -1,11 +1,11 @@
-//! What follows a handshake, record by record (security row 40): each case is a line that says what a peer
-//! sends, and what becomes of the connection. The peer is a mail program's, towards our listener, and a
-//! provider's, towards our client; the records are made by hand with the connection's keys.
+//! Records after a handshake (security row 40). Each case is a line with the peer's records and their effect
+//! on the connection. The peer is a mail program of our listener, or a provider of our client; the records
+//! are made by hand with the connection's keys.
 
 use std::io;
 use std::sync::Arc;
 
-use imap_oauth_proxy::tls::{Connector, Identity, Stream, crypto_provider};
+use imap_oauth_proxy::tls::{Connector, Identity, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::AlertDescription::{
@@ -17,28 +17,28 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::harness::{Listener, MailProgram, OtherCa, now, settings};
+use crate::harness::{Listener, MailProgram, OtherCa, now, other_provider, settings};
 use crate::peer::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Opened, Peer, Secrets};
 
-/// What becomes of the connection.
+/// The effect on the connection.
 #[derive(Clone, Copy, Debug)]
 enum Then {
-    /// What is sent next is read, and no alert comes.
+    /// The next data is read, and no alert is sent.
     GoesOn,
-    /// It goes on, and the peer hears this warning.
+    /// The connection continues, and the peer gets this warning.
     Warns(AlertDescription),
-    /// It ends with this fatal alert.
+    /// The connection ends with this fatal alert.
     Ends(AlertDescription),
-    /// The peer hears no_renegotiation, and then it ends with this fatal alert.
+    /// The peer gets no_renegotiation, then the connection ends with this fatal alert.
     WarnsAndEnds(AlertDescription),
-    /// It ends without a word.
+    /// The connection ends without an alert.
     EndsSilently,
-    /// It ends as it should: nothing more is read, and that is no error.
+    /// The connection ends cleanly: no more data, and no error.
     IsOver,
 }
 use Then::{Ends, EndsSilently, GoesOn, IsOver, Warns, WarnsAndEnds};
 
-/// The versions and our roles that a case is for.
+/// The versions and our roles to which a case applies.
 #[derive(Clone, Copy)]
 struct For {
     tls13: bool,
@@ -63,14 +63,14 @@ fn times(count: usize, mut make: impl FnMut() -> Vec<u8>) -> Vec<u8> {
     (0..count).flat_map(|_| make()).collect()
 }
 
-/// A record with its byte at `at` changed, counted from the end where that is negative.
+/// A record with its byte at `at` changed; a negative `at` counts from the end.
 fn flipped(mut record: Vec<u8>, at: isize) -> Vec<u8> {
     let at = if at < 0 { record.len().wrapping_add_signed(at) } else { at as usize };
     record[at] ^= 1;
     record
 }
 
-/// A record without its last bytes, and a header that fits.
+/// A record without its last bytes, and an adjusted header.
 fn shortened(mut record: Vec<u8>, by: usize) -> Vec<u8> {
     record.truncate(record.len() - by);
     let length = (record.len() - 5) as u16;
@@ -78,7 +78,7 @@ fn shortened(mut record: Vec<u8>, by: usize) -> Vec<u8> {
     record
 }
 
-/// Nonsense in the form of a record.
+/// A record header with random content.
 fn raw(typ: u8, length: usize, there: usize) -> Vec<u8> {
     [&[typ, 3, 3][..], &(length as u16).to_be_bytes(), &vec![7; there]].concat()
 }
@@ -101,20 +101,20 @@ fn ticket(length: usize) -> Vec<u8> {
     message(4, &body.concat())
 }
 
-/// Each part of `content` in a handshake record of its own.
+/// `content` in several handshake records of at most `size` bytes.
 fn in_parts(peer: &mut Peer, content: &[u8], size: usize) -> Vec<u8> {
     content.chunks(size).flat_map(|part| peer.seal(HANDSHAKE, part)).collect()
 }
 
 const HELLO_REQUEST: [u8; 4] = [0; 4];
-/// The header of a hello, of which this is all that is looked at, and some body.
+/// A hello with the header that the session checks, and any body.
 fn hello() -> Vec<u8> {
     message(1, &[3; 200])
 }
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
-    // Records as such.
+    // Records.
     ("data of full length", ALL, |p| p.seal(DATA, &[b'x'; FULL]), GoesOn),
     ("an empty record of data", ALL, |p| p.seal(DATA, b""), GoesOn),
     ("32 empty records of data", ALL, |p| times(32, || p.seal(DATA, b"")), GoesOn),
@@ -178,7 +178,7 @@ const CASES: &[Case] = &[
     ("close_notify, then nonsense", ALL, |p| [p.seal(ALERT, &[1, 0]), raw(24, 9, 9)].concat(), IsOver),
     ("a fatal close_notify", ALL, |p| p.seal(ALERT, &[2, 0]), IsOver),
     ("user_canceled, then close_notify", ALL, |p| [p.seal(ALERT, &[1, 90]), p.seal(ALERT, &[1, 0])].concat(), IsOver),
-    // Handshake messages, and what is none.
+    // Handshake messages, valid and not.
     ("an empty handshake record", ALL, |p| p.seal(HANDSHAKE, b""), Ends(UnexpectedMessage)),
     ("an empty handshake record in a message", TLS13_ONLY, |p| [p.seal(HANDSHAKE, &[24]), p.seal(HANDSHAKE, b"")].concat(), Ends(UnexpectedMessage)),
     ("data in a handshake message", TLS13_ONLY, |p| [p.seal(HANDSHAKE, &[24, 0]), p.seal(DATA, b"x")].concat(), Ends(UnexpectedMessage)),
@@ -237,7 +237,7 @@ const CASES: &[Case] = &[
     ("a hello from a server", TLS12_CLIENT, |p| p.seal(HANDSHAKE, &hello()), Ends(UnexpectedMessage)),
 ];
 
-/// Our listener, and a mail program's end of a connection to it.
+/// Our listener, and a mail program's end of a connection.
 struct Downstream {
     _directory: tempfile::TempDir,
     listener: Listener,
@@ -252,7 +252,7 @@ impl Downstream {
         Self { listener: Listener::start(&identity).await, _directory: directory, program }
     }
 
-    async fn connect(&mut self, is_tls13: bool) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self, is_tls13: bool) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let program = if is_tls13 { self.program.clone() } else { self.program.clone().old("ECDSA") };
         let mut config = ClientConfig::clone(&program.config());
@@ -266,7 +266,7 @@ impl Downstream {
     }
 }
 
-/// Our client, and a provider's end of a connection from it.
+/// Our client, and a provider's end of a connection.
 struct Upstream {
     connector: Connector,
     listener: TcpListener,
@@ -281,7 +281,7 @@ impl Upstream {
         std::fs::write(&ca_file, ca.0.pem()).unwrap();
         let (certificate, key) = ca.sign(&ca.parameters("localhost"));
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(crypto_provider())
+        let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
             .with_protocol_versions(&[if is_tls13 { &TLS13 } else { &TLS12 }])
             .unwrap()
             .with_no_client_auth()
@@ -297,7 +297,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&mut self) -> (Stream, TcpStream, Peer) {
+    async fn connect(&mut self) -> (Socket, TcpStream, Peer) {
         let log = Secrets::new();
         let mut config = self.config.clone();
         config.key_log = log.clone();
@@ -314,8 +314,8 @@ impl Upstream {
 const BEFORE: &[u8] = b"before";
 const BEHIND: &[u8] = b"behind";
 
-/// Plays `case` over a fresh connection.
-async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Stream, TcpStream, Peer)) {
+/// Plays `case` over a new connection.
+async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Socket, TcpStream, Peer)) {
     let &(_, _, make, then) = case;
     let sent = [peer.seal(DATA, BEFORE), make(&mut peer), peer.seal(DATA, BEHIND)].concat();
     let mut said = Vec::new();
@@ -335,7 +335,7 @@ async fn play(case: &Case, what: &str, (mut ours, mut tcp, mut peer): (Stream, T
                 break Ok(());
             }
         };
-        // An end with close_notify, unless there was another.
+        // Ends with close_notify, unless the connection has ended already.
         ours.shutdown().await.unwrap();
         (came, end)
     };
@@ -395,7 +395,7 @@ async fn security_row_40_records_of_providers_get_the_answer_that_the_rfc_names(
     }
 }
 
-/// What an answer to a key update is: one of our own, and the next key.
+/// The answer to a key update is a key update of our own, followed by the next key.
 #[tokio::test]
 async fn security_row_40_a_key_update_that_asks_is_answered_under_the_old_key() {
     let mut downstream = Downstream::start().await;

@@ -1,4 +1,4 @@
-//! The local CA: made once, never changed silently, good for our names only; and its leaves.
+//! The local CA: made once, never changed silently, valid for our names only; and its leaf certificates.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -38,7 +38,7 @@ fn row_24_keys_are_private_and_the_directory_too() {
     for file in ["ca.key", "leaf-ecdsa.pem", "leaf-rsa.pem"] {
         assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
     }
-    // And no half-written file is left behind.
+    // No half-written file is left behind.
     let mut files: Vec<_> = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["ca.key", "ca.pem", "leaf-ecdsa.pem", "leaf-rsa.pem", "tls.lock"]);
@@ -47,7 +47,7 @@ fn row_24_keys_are_private_and_the_directory_too() {
 #[test]
 fn whoever_comes_first_makes_the_ca_and_all_get_the_same_one() {
     let directory = tempfile::tempdir().unwrap();
-    // The lock belongs to the open file, so that threads exclude each other as processes do.
+    // The lock belongs to the open file, so it excludes threads as well as processes.
     let barrier = Barrier::new(8);
     let identities = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
@@ -221,7 +221,7 @@ fn the_ca_is_never_replaced_unless_somebody_asks() {
     fs::write(&pem, "no certificate").unwrap();
     assert!(matches!(refused("damaged ca.pem"), AuthorityError::Damaged(path) if path == pem));
 
-    // The copy that is handed out is no loss: the same certificate is written again.
+    // A deleted public copy is written again with the same certificate.
     fs::remove_file(&pem).unwrap();
     assert_eq!(Authority::open(&settings, now()).unwrap().fingerprint(), first.fingerprint());
     assert!(fs::read_to_string(&pem).unwrap().contains(&first.pem()));
@@ -346,7 +346,7 @@ async fn a_listener_whose_ca_breaks_keeps_what_it_has() {
     assert!(identity.refresh(now()).unwrap());
 }
 
-/// The library says that a new CA is needed; the commands and the log say how one is made, and exported.
+/// The library only reports that a new CA is needed; the commands and the log say how to make and export one.
 #[tokio::test]
 async fn the_commands_that_mend_trust_stand_on_the_terminal_and_in_the_log() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! Security row 40: our session and rustls's own connection, held to each other by scripts of records.
+//! Security row 40: compares our session with rustls's own connection by scripts of records.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use crate::session_script::session;
 
-/// Steps of scripts (see `session_script`), of which most make sense.
+/// Steps of scripts (see `session_script`), most of them meaningful.
 #[rustfmt::skip]
 const STEPS: &[&[u8]] = &[
     // Data, empty and not.
@@ -32,7 +32,7 @@ const STEPS: &[&[u8]] = &[
     // Raw bytes.
     &[9, 6, 20, 3, 3, 0, 1, 1], &[9, 7, 21, 3, 3, 0, 2, 2, 40], &[9, 5, 23, 3, 3, 255, 255], &[9, 5, 22, 3, 3, 0, 0],
     &[9, 5, 23, 3, 3, 65, 1],
-    // Once more, many times, swapped, lost, changed, shortened.
+    // Repeated, swapped, dropped, changed, and shortened records.
     &[10, 0], &[11, 3], &[11, 31], &[11, 33], &[12], &[13], &[14, 0, 1], &[14, 1, 1], &[14, 2, 1], &[14, 3, 1],
     &[14, 4, 1], &[14, 9, 128], &[15, 0, 0], &[15, 0, 1], &[15, 20, 0],
 ];
@@ -47,7 +47,7 @@ fn scripts() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(mode, cut, steps)| [vec![mode, cut], steps.concat()].concat())
 }
 
-/// Or those of a fuzzer that has just begun.
+/// Scripts of such steps, or random bytes as a new fuzzer makes them.
 fn any_scripts() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => scripts(), 1 => vec(any::<u8>(), 0..60)]
 }
@@ -61,7 +61,7 @@ proptest! {
     }
 }
 
-/// Each step alone, between data, for both versions and roles: none is left to chance.
+/// Each step alone, between data, for both versions and roles, so that no step depends on chance.
 #[test]
 fn security_row_40_each_kind_of_record_is_taken_as_rustls_takes_it() {
     for mode in 0..4 {
@@ -74,7 +74,7 @@ fn security_row_40_each_kind_of_record_is_taken_as_rustls_takes_it() {
     }
 }
 
-/// The seeds of the fuzz target hold, wherever there is a checkout.
+/// The seeds of the fuzz target pass, if the checkout contains them.
 #[test]
 fn the_seeds_of_the_fuzz_target_are_scripts_that_hold() {
     let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/session");

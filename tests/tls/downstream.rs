@@ -1,9 +1,9 @@
-//! Mail programs, old and new, hostile and lost.
+//! Mail programs: old, new, hostile and misdirected.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Stream};
+use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -118,7 +118,7 @@ async fn what_is_not_tls_is_named_and_ended_quickly() {
             tcp.shutdown().await.unwrap();
         }
         let error = listener.next().await.unwrap_err();
-        // The end comes although the client keeps its side open.
+        // The connection ends although the client keeps its side open.
         let _ = tcp.read_to_end(&mut Vec::new()).await;
         said.push(error);
     }
@@ -167,7 +167,7 @@ async fn row_8_a_cleartext_connection_is_handed_over_for_starttls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = async {
-        let mut stream = Stream::plain(listener.accept().await.unwrap().0).unwrap();
+        let mut stream = Socket::plain(listener.accept().await.unwrap().0).unwrap();
         assert_eq!(stream.describe(), "cleartext");
         stream.write_all(b"a OK begin\r\n").await.unwrap();
         let tcp = stream.into_plain().unwrap();

@@ -1,23 +1,31 @@
-//! Listeners, mail programs and providers to test with, all on free ports of this machine.
+//! Listeners, mail programs and providers for tests, all on free ports of this machine.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Stream, TlsSettings, crypto_provider};
+use imap_oauth_proxy::tls::{AcceptError, Acceptor, Identity, Socket, TlsSettings, crypto_provider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _,
 };
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+/// What peers speak with: aws-lc's suites of the same names and in the same order, where ours are ring's.
+pub(crate) fn other_provider() -> CryptoProvider {
+    let suites = aws_lc_rs::ALL_CIPHER_SUITES;
+    let other = |name| suites.iter().find(|suite| suite.suite() == name).copied().unwrap();
+    let cipher_suites = crypto_provider().cipher_suites.iter().map(|suite| other(suite.suite())).collect();
+    CryptoProvider { cipher_suites, ..(*crypto_provider()).clone() }
+}
 
 pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -27,10 +35,10 @@ pub(crate) fn settings(directory: &Path) -> TlsSettings {
     TlsSettings { state_directory: directory.to_owned(), ..TlsSettings::default() }
 }
 
-/// A listener of ours whose connections come out at the other end, accepted or refused.
+/// A listener of ours that returns its accepted or refused connections.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    results: mpsc::UnboundedReceiver<Result<Stream, AcceptError>>,
+    results: mpsc::UnboundedReceiver<Result<Socket, AcceptError>>,
 }
 
 impl Listener {
@@ -53,12 +61,12 @@ impl Listener {
     }
 
     /// How the next handshake ended.
-    pub(crate) async fn next(&mut self) -> Result<Stream, AcceptError> {
+    pub(crate) async fn next(&mut self) -> Result<Socket, AcceptError> {
         self.results.recv().await.unwrap()
     }
 }
 
-/// A mail program: what it trusts and what it can do.
+/// A mail program with its trust roots and capabilities.
 #[derive(Clone)]
 pub(crate) struct MailProgram {
     provider: CryptoProvider,
@@ -71,10 +79,10 @@ impl MailProgram {
     pub(crate) fn trusting(ca_file: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
-        Self { provider: (*crypto_provider()).clone(), roots, tls13: true, alpn: Vec::new() }
+        Self { provider: other_provider(), roots, tls13: true, alpn: Vec::new() }
     }
 
-    /// Knows TLS 1.2 only, and suites with certificates of `kind` only (`ECDSA` or `RSA`).
+    /// Supports only TLS 1.2, and only suites with certificates of `kind` (`ECDSA` or `RSA`).
     pub(crate) fn old(mut self, kind: &str) -> Self {
         self.tls13 = false;
         self.provider
@@ -83,7 +91,7 @@ impl MailProgram {
         self
     }
 
-    /// Knows the suites with `cipher` only (`AES_128_GCM`, …).
+    /// Supports only the suites with `cipher` (`AES_128_GCM`, …).
     pub(crate) fn only(mut self, cipher: &str) -> Self {
         self.provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains(cipher));
         self
@@ -94,7 +102,7 @@ impl MailProgram {
         self
     }
 
-    /// A configuration to connect with more than once: it remembers sessions.
+    /// A configuration for several connections, which remembers sessions.
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let versions: &[_] = if self.tls13 { &[&TLS12, &TLS13] } else { &[&TLS12] };
         let mut config = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
@@ -106,7 +114,7 @@ impl MailProgram {
         Arc::new(config)
     }
 
-    /// Connects to `address` and expects the certificate to be good for `name`.
+    /// Connects to `address`, and requires a certificate for `name`.
     pub(crate) async fn connect(
         &self,
         address: SocketAddr,
@@ -130,7 +138,7 @@ pub(crate) fn shown(stream: &client::TlsStream<TcpStream>) -> CertificateDer<'st
     stream.get_ref().1.peer_certificates().unwrap()[0].clone()
 }
 
-/// A CA of somebody else, for providers and for certificates of the user's own.
+/// Another CA, for providers and for the user's own certificates.
 pub(crate) struct OtherCa(pub(crate) CertifiedIssuer<'static, KeyPair>);
 
 impl OtherCa {
@@ -159,7 +167,7 @@ impl OtherCa {
 pub(crate) enum Seen {
     /// A finished handshake with this SNI and ALPN.
     Handshake(Option<String>, Option<Vec<u8>>),
-    /// A handshake that the client broke off.
+    /// The client aborted the handshake.
     BrokenOff,
 }
 
@@ -169,7 +177,7 @@ pub(crate) async fn provider(
     key: &KeyPair,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<Seen>) {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(crypto_provider())
+    let mut config = ServerConfig::builder_with_provider(Arc::new(other_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -191,7 +199,7 @@ pub(crate) async fn provider(
                         state.server_name().map(str::to_owned),
                         state.alpn_protocol().map(<[u8]>::to_vec),
                     );
-                    // Whether the client waits for it is its own affair.
+                    // The client may have disconnected already.
                     let _ = stream.write_all(b"* OK\r\n").await;
                     let _ = stream.flush().await;
                     open.push(stream);

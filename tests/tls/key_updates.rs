@@ -1,4 +1,4 @@
-//! Peers that change their keys in the middle of a session, and ask for ours (RFC 8446 §4.6.3).
+//! Peers that change their keys during a session, and request a change of ours (RFC 8446 §4.6.3).
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{Identity, Stream};
+use imap_oauth_proxy::tls::{Identity, Socket};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadBuf,
 };
@@ -18,8 +18,8 @@ use tokio_rustls::client::TlsStream;
 use crate::harness::{Listener, now, settings};
 use crate::records::{fill, pairs, pattern, through};
 
-/// In TLS 1.3, which alone can.
-async fn pair() -> (TlsStream<TcpStream>, Stream) {
+/// A TLS 1.3 connection, because TLS 1.2 has no key updates.
+async fn pair() -> (TlsStream<TcpStream>, Socket) {
     let (_, client, server) = pairs().await.swap_remove(0);
     (client, server)
 }
@@ -35,7 +35,7 @@ async fn a_peer_may_change_its_key_and_ask_for_ours_as_often_as_there_is_data() 
     }
 }
 
-/// A client that changes its key and asks for ours, three times in a row, after each so many bytes.
+/// A client that changes its key and requests ours three times in a row, after each so many bytes.
 struct Restless {
     tls: TlsStream<TcpStream>,
     written: usize,
@@ -94,7 +94,7 @@ async fn keys_change_while_data_moves_both_ways() {
         through(&mut server_writes, &mut client_reads, &data, 1 << 16),
     );
     assert!(up == data && down == data);
-    // More than 32 answers would be too many for rustls, should the other direction be done before this one.
+    // If the other direction finished first, rustls would refuse more than 32 answers.
     assert_eq!(client_reads.unsplit(client_writes).changes, 30);
 }
 
@@ -111,7 +111,7 @@ async fn key_updates_without_data_end_the_connection_some_time() {
     assert!(client.read_u8().await.unwrap_err().to_string().contains("UnexpectedMessage"));
 }
 
-/// Data that the peer does not take stands in nobody's way who wants another key (RFC 8446 §4.6.3).
+/// Unsent data must not delay the answer to a key update (RFC 8446 §4.6.3).
 #[tokio::test]
 async fn a_key_update_is_answered_though_data_waits() {
     const KEY_UPDATE: usize = 5 + 1 + 16;
@@ -167,7 +167,7 @@ async fn what_waited_while_keys_changed_arrives_and_so_does_what_is_written_then
     assert!(came == all);
 }
 
-/// `openssl s_client` with its interactive commands, and nothing but data on its output.
+/// `openssl s_client` with its interactive commands, and only data in its output.
 struct Openssl {
     _child: Child,
     stdin: ChildStdin,
@@ -176,7 +176,7 @@ struct Openssl {
 }
 
 impl Openssl {
-    /// `None` where it is not installed.
+    /// `None` if openssl is not installed.
     fn connect(listener: &Listener) -> Option<Self> {
         let address = listener.address.to_string();
         let mut child = Command::new("openssl")
@@ -193,8 +193,8 @@ impl Openssl {
     }
 }
 
-/// Changes its key (`k`), and changes it and asks for ours (`K`), several times in a row too, between
-/// lines that it sends, while much is sent to it.
+/// Sends `k` (changes its key) and `K` (also requests ours), singly and several in a row, between lines that
+/// it sends, during a large transfer to it.
 #[tokio::test]
 async fn openssl_changes_keys_and_asks_for_ours_while_data_moves_both_ways() {
     let directory = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ async fn openssl_changes_keys_and_asks_for_ours_while_data_moves_both_ways() {
     let talk = async {
         for (commands, piece) in rounds.into_iter().zip(data.chunks(1 << 20)) {
             let up = async {
-                // Begins with no letter that is a command to openssl.
+                // Starts with a character that is no openssl command.
                 let line = format!("{}\n", "0123456789".repeat(300));
                 stdin.write_all(line.as_bytes()).await.unwrap();
                 let mut came = vec![0; line.len()];
@@ -219,7 +219,7 @@ async fn openssl_changes_keys_and_asks_for_ours_while_data_moves_both_ways() {
                 assert!(came == line.as_bytes(), "before {commands}");
                 for command in commands.chars() {
                     stdin.write_all(format!("{command}\n").as_bytes()).await.unwrap();
-                    // It takes what follows for a part of the command otherwise.
+                    // Otherwise openssl takes the next bytes for a part of the command.
                     wait_for_line(&mut stderr, "KEYUPDATE").await;
                 }
             };

@@ -1,5 +1,5 @@
-//! TLS over real sockets: who gets in, who is refused, and what the log would say.
-//! The numbers in test names are rows of the security checklist.
+//! TLS over real sockets: which connections are accepted and refused, and the log's words for them. The
+//! numbers in test names are rows of the security checklist.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Certificate files of the user's own: checked, watched, never half of a pair.
+//! The user's own certificate files: checked, watched, and loaded only as a matching pair.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -59,7 +59,7 @@ async fn own_files_are_shown_and_followed_and_broken_ones_change_nothing() {
     assert_eq!(shown(&client), first);
     assert_eq!(client.get_ref().1.peer_certificates().unwrap().len(), 2);
 
-    // A renewal caught half-way: the new chain beside the old key.
+    // A half-finished renewal: the new chain with the old key.
     write(directory.path(), &chain(&second), &first_key.serialize_pem());
     let error = identity.refresh(now()).unwrap_err();
     assert!(matches!(error, IdentityError::Own(OwnCertificateError::Mismatch { .. })), "{error}");
@@ -82,7 +82,7 @@ fn keys_come_as_pkcs_8_pkcs_1_and_sec_1() {
         let certificate = ca.parameters("mail.example").signed_by(key, &ca.0).unwrap().pem();
         write(directory.path(), &certificate, &key.serialize_pem());
         Identity::load(settings(directory.path()), now()).unwrap();
-        // PKCS #8 wraps the older form in its last field.
+        // The last field of PKCS #8 contains the older form.
         let pkcs8 = key.serialize_der();
         let inner = inner_key(&pkcs8);
         write(directory.path(), &certificate, &pem(label, inner));
@@ -130,7 +130,7 @@ fn row_24_an_exposed_key_and_a_near_end_are_warnings() {
     let identity = Identity::load(settings(directory.path()), now()).unwrap();
     assert_eq!(identity.warnings().len(), 1);
     assert!(warning(&identity, 0).contains("(mode 644)"), "{:?}", identity.warnings());
-    // No file changes, yet the end comes nearer: thirty days, of which fourteen are soon.
+    // No file changes, but time passes: of the thirty days left, the last fourteen bring a warning.
     assert!(!identity.refresh(now() + Duration::days(15)).unwrap());
     assert!(identity.refresh(now() + Duration::days(17)).unwrap());
     assert!(warning(&identity, 1).contains(" ends on "), "{:?}", identity.warnings());

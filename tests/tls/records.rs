@@ -1,4 +1,4 @@
-//! What happens on a TLS connection after its handshake: data in every cut, ends, lies.
+//! Data on a TLS connection after its handshake: in all sizes of pieces, ended, and forged.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use imap_oauth_proxy::tls::{FULL_READ, Identity, Stream};
+use imap_oauth_proxy::tls::{FULL_READ, Identity, Socket};
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,15 +16,15 @@ use tokio_rustls::rustls::AlertDescription;
 
 use crate::harness::{Listener, MailProgram, settings};
 
-/// A client of rustls's own and our end of the same connection, in TLS 1.3 and 1.2.
-pub(crate) async fn pairs() -> Vec<(&'static str, TlsStream<TcpStream>, Stream)> {
+/// A rustls client and our end of the same connection, in TLS 1.3 and 1.2.
+pub(crate) async fn pairs() -> Vec<(&'static str, TlsStream<TcpStream>, Socket)> {
     let [new, old] = ["1.3", "1.2"];
     let pairs = connected(&[(new, ""), (old, "")]).await;
     [new, old].into_iter().zip(pairs).map(|(version, (client, server))| (version, client, server)).collect()
 }
 
-/// Such pairs, one for each version and cipher that is asked for; with "" for a cipher we choose.
-async fn connected(wanted: &[(&str, &str)]) -> Vec<(TlsStream<TcpStream>, Stream)> {
+/// Such pairs, one for each wanted version and cipher; "" leaves the cipher to us.
+async fn connected(wanted: &[(&str, &str)]) -> Vec<(TlsStream<TcpStream>, Socket)> {
     let directory = tempfile::tempdir().unwrap();
     let identity = Arc::new(Identity::load(settings(directory.path()), OffsetDateTime::now_utc()).unwrap());
     let mut listener = Listener::start(&identity).await;
@@ -42,8 +42,8 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Writes the pattern, of which so much was `sent` before, until the peer does not take more; returns how
-/// much is sent then.
+/// Writes the pattern, of which `sent` bytes were written before, until the peer accepts no more; returns the
+/// new total.
 pub(crate) async fn fill(stream: &mut (impl AsyncWrite + Unpin), mut sent: usize) -> usize {
     let data = pattern(251 * 256);
     let full = poll_fn(|context| {
@@ -54,12 +54,12 @@ pub(crate) async fn fill(stream: &mut (impl AsyncWrite + Unpin), mut sent: usize
             }
         }
     });
-    // Only the socket says when it is enough, not the budget of a task.
+    // Only the full socket must stop the writer, not the task's cooperative budget.
     tokio::task::unconstrained(full).await;
     sent
 }
 
-/// Sends `data` through and returns what came out at the other end, read `at_most` a time.
+/// Sends `data` through and returns what was received, in reads of `at_most`.
 pub(crate) async fn through<W, R>(from: &mut W, to: &mut R, data: &[u8], at_most: usize) -> Vec<u8>
 where
     W: AsyncWrite + Unpin,
@@ -102,7 +102,7 @@ async fn bytes_arrive_as_they_were_sent_however_they_are_cut() {
     }
 }
 
-/// Sizes of writes and reads around those that mean something to records and to our buffers.
+/// Sizes of writes and reads near the limits of records and of our buffers.
 const SIZES: [usize; 13] = [
     1,
     2,
@@ -119,7 +119,7 @@ const SIZES: [usize; 13] = [
     1 << 20,
 ];
 
-/// Picks from [`SIZES`], or below one of them; the same for the same seed (splitmix64).
+/// Picks from [`SIZES`], or a smaller size; deterministic by seed (splitmix64).
 struct Dice(u64);
 
 impl Dice {
@@ -139,7 +139,7 @@ impl Dice {
     }
 }
 
-/// Sends `data` in writes of any size, reads it in reads of any size, and returns what came.
+/// Sends `data` in writes of any size, reads it in reads of any size, and returns what was received.
 async fn in_any_cut<W, R>(from: &mut W, to: &mut R, data: &[u8], seed: u64) -> Vec<u8>
 where
     W: AsyncWrite + Unpin,
@@ -151,7 +151,7 @@ where
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at(writes.size().min(rest.len()));
             from.write_all(piece).await.unwrap();
-            // At once, or along with the next piece.
+            // Flushed immediately, or with the next piece.
             if writes.roll() % 2 == 0 {
                 from.flush().await.unwrap();
             }
@@ -193,7 +193,7 @@ async fn bytes_arrive_whatever_the_sizes_of_writes_and_reads_with_every_cipher()
     }
 }
 
-/// Both ways at once, more than all buffers on the way hold together, and nobody waits for ever.
+/// More data in both directions at once than all buffers hold, without a deadlock.
 #[tokio::test]
 async fn both_directions_move_at_once() {
     for (version, client, server) in pairs().await {
@@ -208,7 +208,7 @@ async fn both_directions_move_at_once() {
     }
 }
 
-/// Every single byte of what a client sends arrives in a segment of its own.
+/// Each byte of the client's data arrives in a segment of its own.
 #[tokio::test]
 async fn a_line_that_drips_is_read_like_one_that_comes_at_once() {
     for (version, mut client, mut server) in pairs().await {
@@ -279,7 +279,7 @@ async fn an_end_in_the_middle_of_a_record_is_an_end_and_noted() {
     }
 }
 
-/// close_notify is the end even where the connection stays open and more follows.
+/// close_notify is the end even if the connection stays open and more data follows.
 #[tokio::test]
 async fn nothing_is_read_behind_close_notify() {
     for (version, mut client, mut server) in pairs().await {
@@ -305,7 +305,7 @@ async fn nothing_is_read_behind_close_notify() {
     }
 }
 
-/// A peer that does not read costs a bounded buffer, and no turn of the loop.
+/// A peer that does not read costs a bounded buffer and no CPU.
 #[tokio::test]
 async fn a_writer_waits_for_a_peer_that_does_not_read() {
     for (version, client, mut server) in pairs().await {
@@ -351,7 +351,7 @@ async fn openssl_speaks_to_us() {
     }
 }
 
-/// Every byte of the client's handshake, and of what follows it, comes by itself.
+/// Each byte of the client's handshake, and of the data after it, arrives alone.
 #[tokio::test]
 async fn a_handshake_that_drips_is_a_handshake() {
     let directory = tempfile::tempdir().unwrap();
@@ -383,7 +383,7 @@ async fn a_handshake_that_drips_is_a_handshake() {
     assert_eq!(&heard, b"hello");
 }
 
-/// `read_exact` and its like come back with a buffer that is filled in part.
+/// `read_exact` and similar calls return with a partly filled buffer.
 #[tokio::test]
 async fn a_record_longer_than_the_rest_of_a_filled_buffer_is_no_end() {
     for (version, mut client, mut server) in pairs().await {
@@ -400,8 +400,8 @@ async fn a_record_longer_than_the_rest_of_a_filled_buffer_is_no_end() {
     }
 }
 
-/// Writes of every size and no flush between them, key updates both ways, a reader that is now quick and
-/// now slow, and sockets that hold next to nothing: what waits to be sent is sent once and in order.
+/// Writes of every size without a flush, key updates in both directions, a reader of changing speed, and tiny
+/// socket buffers: waiting data is sent once and in order.
 #[tokio::test]
 async fn what_waits_goes_out_once_and_in_order() {
     for (version, mut client, server) in pairs().await {
@@ -456,7 +456,7 @@ async fn what_waits_goes_out_once_and_in_order() {
     }
 }
 
-/// The least a record can carry, and more of them than one read of the socket takes.
+/// The smallest records, and more of them than one read of the socket takes.
 #[tokio::test]
 async fn a_flood_of_tiny_records_is_read_whole() {
     for (version, mut client, mut server) in pairs().await {

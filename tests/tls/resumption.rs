@@ -1,4 +1,4 @@
-//! Sessions that are resumed, and those that must not be: none outlives the certificates of its first
+//! Session resumption, and when it must not happen: no session outlives the certificates of its first
 //! handshake (security row 37).
 
 use std::fs;
@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 use crate::common::Site;
 use crate::harness::{Listener, OtherCa, connect, now, settings};
 
-/// Takes any certificate: what is tried here is whether it is shown.
+/// Accepts any certificate: the test is about whether one is sent.
 #[derive(Debug)]
 struct Anything;
 
@@ -77,7 +77,7 @@ fn programs() -> Vec<(&'static str, Arc<ClientConfig>)> {
     ]
 }
 
-/// Connects to a listener that greets; whether an earlier session was resumed.
+/// Connects to a listener that greets; returns whether a session was resumed.
 async fn resumes(config: &Arc<ClientConfig>, address: SocketAddr) -> bool {
     let mut client = connect(Arc::clone(config), address, "localhost").await.unwrap();
     // The ticket comes with the greeting.
@@ -85,7 +85,7 @@ async fn resumes(config: &Arc<ClientConfig>, address: SocketAddr) -> bool {
     client.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
-/// The same with a listener of the harness.
+/// Like [`resumes`], with a listener of the harness.
 async fn resumed(config: &Arc<ClientConfig>, listener: &mut Listener) -> bool {
     let address = listener.address;
     let greet = async {
@@ -99,14 +99,14 @@ async fn resumed(config: &Arc<ClientConfig>, listener: &mut Listener) -> bool {
     theirs
 }
 
-/// Sessions are resumed, and after `change` not a single one; then those from after it are.
+/// Checks that sessions are resumed, that after `change` none of them is, and that new ones are.
 async fn ends_sessions(identity: &Arc<Identity>, change: impl FnOnce()) {
     let mut listener = Listener::start(identity).await;
     let programs = programs();
     for (what, program) in &programs {
         assert!(!resumed(program, &mut listener).await, "{what}");
         assert!(resumed(program, &mut listener).await, "{what}");
-        // Another ticket, to be sure that one is left.
+        // Another ticket, so that one is left for later.
         assert!(resumed(program, &mut listener).await, "{what}");
     }
     change();
@@ -143,7 +143,7 @@ async fn security_row_37_other_certificate_files_end_all_sessions() {
     let ca = OtherCa::new();
     let write = || {
         let mut parameters = ca.parameters("localhost");
-        // Neither near its end nor the same as the one before.
+        // Not near its end, and another certificate than before.
         parameters.serial_number = Some(imap_oauth_proxy::secret::random_bytes::<8>().to_vec().into());
         let own = rcgen::KeyPair::generate().unwrap();
         fs::write(&certificate, parameters.signed_by(&own, &ca.0).unwrap().pem()).unwrap();
@@ -160,7 +160,7 @@ async fn security_row_37_other_certificate_files_end_all_sessions() {
     .await;
 }
 
-/// Files that were only touched are no other certificate.
+/// Touched files with the same content are no new certificate.
 #[tokio::test]
 async fn the_same_certificates_loaded_again_go_on_with_their_sessions() {
     let directory = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ async fn the_same_certificates_loaded_again_go_on_with_their_sessions() {
     }
 }
 
-/// The real program, while another process makes a new CA.
+/// The real program, with a new CA made by another process.
 #[tokio::test]
 async fn security_row_37_after_certs_renew_ca_no_session_of_before_is_resumed() {
     let site = Site::new().await;

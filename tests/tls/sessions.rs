@@ -1,4 +1,4 @@
-//! Sessions that are relayed under TLS on both legs, several on one thread: what they cost each other.
+//! Relayed sessions under TLS on both legs, several on one thread: their costs for each other.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -16,17 +16,17 @@ use tokio_rustls::client::TlsStream;
 
 use crate::records::{fill, pairs, pattern};
 
-/// A session of a mail program with a provider, both in rustls, relayed by a task of this thread.
+/// A session of a mail program with a provider, both in rustls, relayed by a task on this thread.
 struct Relayed {
     program: TlsStream<TcpStream>,
     provider: TlsStream<TcpStream>,
-    /// How often the relay had a turn.
+    /// How often the relay was polled.
     turns: Arc<AtomicU64>,
     _relay: JoinHandle<Summary>,
 }
 
 impl Relayed {
-    /// In TLS 1.3 and 1.2.
+    /// One in TLS 1.3 and one in 1.2.
     async fn in_both_versions() -> Vec<Self> {
         let (programs, providers) = (pairs().await, pairs().await);
         let legs = programs.into_iter().zip(providers);
@@ -55,7 +55,7 @@ impl Relayed {
     }
 }
 
-/// Relays in a task, and counts its turns.
+/// Relays in a task, and counts its polls.
 fn relay<S>(client: S, upstream: S) -> (Arc<AtomicU64>, JoinHandle<Summary>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -84,8 +84,8 @@ where
     (turns, task)
 }
 
-/// While a mail program does not read, its session holds a bounded part of what comes, and its relay does
-/// not run: not once, however much goes on around it. Not a byte is lost for it.
+/// While a mail program does not read, its session holds a bounded part of the incoming data, and its relay
+/// is not polled once, whatever other sessions do. No byte is lost.
 #[tokio::test]
 async fn a_reader_that_stops_holds_the_writer_back_and_costs_no_turn() {
     let mut other = Relayed::in_both_versions().await.swap_remove(0);
@@ -113,7 +113,7 @@ async fn a_reader_that_stops_holds_the_writer_back_and_costs_no_turn() {
     }
 }
 
-/// What always has more, as long as it lasts, and always takes more.
+/// Always has more data until its end, and always accepts more.
 struct Bulk {
     reads: u64,
     moved: Arc<AtomicU64>,
@@ -125,7 +125,7 @@ impl AsyncRead for Bulk {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // The end comes only so that an unfair relay fails the test, instead of keeping it for ever.
+        // The end exists only so that an unfair relay fails the test instead of blocking it.
         let Some(left) = self.reads.checked_sub(1) else { return Poll::Ready(Ok(())) };
         self.reads = left;
         let room = buffer.initialize_unfilled().len();
@@ -149,7 +149,7 @@ impl AsyncWrite for Bulk {
     }
 }
 
-/// The test's runtime has one thread, and the bulk never has to wait for anything.
+/// The test's runtime has one thread, and the bulk transfer never waits.
 #[tokio::test]
 async fn a_session_that_moves_bulk_without_pause_lets_others_on_its_thread_have_their_answers() {
     let moved = Arc::new(AtomicU64::new(0));

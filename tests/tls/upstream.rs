@@ -1,4 +1,4 @@
-//! Connections to providers: verified, or ended before a byte of ours was sent.
+//! Connections to providers: verified, or ended before we send a byte.
 
 use std::fs;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ async fn a_crowd_that_comes_back_resumes_what_the_crowd_before_it_left() {
         stream.read_exact(&mut [0; 6]).await.unwrap();
         stream
     };
-    // The provider gives two tickets a connection.
+    // The provider sends two tickets a connection.
     for _ in 0..16 {
         session().await;
     }
@@ -73,7 +73,7 @@ async fn a_crowd_that_comes_back_resumes_what_the_crowd_before_it_left() {
         let tcp = TcpStream::connect(address).await.unwrap();
         open.push(connector.connect(HOST, tcp).await.unwrap());
     }
-    assert!(open.iter().all(imap_oauth_proxy::tls::Stream::was_resumed));
+    assert!(open.iter().all(imap_oauth_proxy::tls::Socket::was_resumed));
 }
 
 #[tokio::test]
@@ -122,22 +122,25 @@ async fn row_10_a_wrong_certificate_is_refused_before_a_byte_is_sent() {
         let (address, mut seen) = provider(certificate, &key).await;
         let tcp = TcpStream::connect(address).await.unwrap();
         let error = connector.connect(HOST, tcp).await.unwrap_err();
-        let right = match what {
-            "wrong host" | "wildcard too wide" | "common name only" => {
-                matches!(error, ConnectError::WrongName { .. })
-            }
-            "expired" => matches!(error, ConnectError::Expired { .. }),
-            "not yet" => matches!(error, ConnectError::NotYetValid { .. }),
-            "stranger" | "self-signed" => {
-                matches!(error, ConnectError::UnknownIssuer { .. } | ConnectError::NoRoots { .. })
-            }
-            "self-signed CA" => matches!(error, ConnectError::SelfSigned { .. }),
-            _ => matches!(error, ConnectError::BadCertificate { .. }),
-        };
-        assert!(right, "{what}: {error:?}");
+        assert!(is_named_rightly(what, &error), "{what}: {error:?}");
         assert!(error.to_string().contains(HOST), "{error}");
         assert!(!error.is_transient(), "{error}");
         assert_eq!(seen.recv().await, Some(Seen::BrokenOff), "{what}");
+    }
+}
+
+fn is_named_rightly(what: &str, error: &ConnectError) -> bool {
+    match what {
+        "wrong host" | "wildcard too wide" | "common name only" => {
+            matches!(error, ConnectError::WrongName { .. })
+        }
+        "expired" => matches!(error, ConnectError::Expired { .. }),
+        "not yet" => matches!(error, ConnectError::NotYetValid { .. }),
+        "stranger" | "self-signed" => {
+            matches!(error, ConnectError::UnknownIssuer { .. } | ConnectError::NoRoots { .. })
+        }
+        "self-signed CA" => matches!(error, ConnectError::SelfSigned { .. }),
+        _ => matches!(error, ConnectError::BadCertificate { .. }),
     }
 }
 
@@ -156,7 +159,7 @@ async fn row_10_the_http_leg_has_the_same_trust() {
             .resolve(HOST, address)
             .build()
             .unwrap();
-        // An IMAP greeting is no HTTP answer; what counts is how far the handshake went.
+        // An IMAP greeting is no HTTP answer; the test is about how far the handshake went.
         client.get(format!("https://{HOST}:{}/", address.port())).send().await.unwrap_err();
         assert_eq!(seen.recv().await, Some(expected));
     }
@@ -225,7 +228,7 @@ fn an_extra_ca_that_is_none_is_refused() {
     Connector::new(Some(&path)).unwrap();
 }
 
-/// A machine without CA certificates is a process whose bundle is an empty file.
+/// An empty bundle file stands for a machine without CA certificates.
 #[test]
 fn a_machine_without_roots_trusts_extra_ca_and_says_what_is_missing_otherwise() {
     let directory = tempfile::tempdir().unwrap();

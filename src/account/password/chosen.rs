@@ -1,7 +1,7 @@
-//! Passwords that a person chose: what is known of them, and what argon2id is finding out.
+//! Chosen passwords: remembered results of argon2id, and the runs under way.
 //!
-//! What came out of a run is remembered, so that it costs no second one; runs outlive the logins that asked for them,
-//! so that a second try finds what came out.
+//! Each result is remembered, so that no candidate costs a second run. A run outlives the login that started
+//! it, so that the client's second try finds the result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,13 +16,13 @@ use crate::account::backlog::{AT_ONCE, Backlog, PLACES};
 use crate::secret::{Secret, random_bytes, same_bytes};
 use crate::store::Id;
 
-/// Wrong candidates remembered for one chosen password, so that a mail program with an old password
-/// that tries every minute costs a hash each time, not an argon2id.
+/// Wrong candidates remembered for one chosen password. A mail program with an old password that tries every
+/// minute then costs a keyed hash each time, not a run of argon2id.
 const WRONG_REMEMBERED: usize = 16;
-/// What is known of chosen passwords, and what is being found out.
+/// The remembered results and the runs under way.
 pub(super) struct Chosen {
     memo: Mutex<HashMap<Id, Memo>>,
-    /// Runs that wait or go on.
+    /// Runs that wait or are under way.
     flights: Mutex<HashMap<Tag, Weak<Flight>>>,
     backlog: Mutex<Backlog>,
     argon2: Arc<Semaphore>,
@@ -34,18 +34,18 @@ type Flight = watch::Sender<Option<bool>>;
 /// What a verification may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::account) enum Effort {
-    /// A run of argon2id, where there is a chosen password.
+    /// Starts a run of argon2id, if the account has a chosen password.
     Any,
-    /// A comparison with what is remembered, or the result of a run that is under way for others.
+    /// Compares with remembered results, or waits for a run that another login started.
     UnderWay,
-    /// The result of a run that is under way for others.
+    /// Only waits for a run that another login started.
     Joined,
 }
 
-/// What is remembered of one chosen password.
+/// The remembered results for one chosen password.
 #[derive(Default)]
 struct Memo {
-    /// The hash it was verified against: a changed password is another one.
+    /// The hash that the results belong to; a changed password has another hash.
     verifier: String,
     right: Option<Tag>,
     wrong: Vec<Tag>,
@@ -63,17 +63,17 @@ impl Default for Chosen {
 }
 
 impl Chosen {
-    /// Another database has taken the place of the one that the passwords came from.
+    /// Forgets all results: the database was replaced, and these passwords came from the old one.
     pub(super) fn forget(&self) {
         lock(&self.memo).clear();
     }
 
-    /// Joins the imagined queue of verifications, and tells whether one would be done before `due`.
+    /// Joins the imagined queue. Returns whether a verification would be done before `due`.
     pub(super) fn queue_up(&self, due: Instant) -> bool {
         lock(&self.backlog).join(Instant::now(), due)
     }
 
-    /// Whether `candidate` turned out right before; `None` where that is not known.
+    /// The remembered result for `candidate`; `None` if there is none.
     pub(super) fn remembered(&self, id: &Id, verifier: &str, candidate: &Tag) -> Option<bool> {
         let memo = lock(&self.memo);
         let memo = memo.get(id).filter(|memo| memo.verifier == verifier)?;
@@ -101,8 +101,8 @@ impl Chosen {
         }
     }
 
-    /// The run of argon2id for this candidate: the one under way, or a new one where `effort` allows it and
-    /// there is a place.
+    /// The run of argon2id for this candidate: the one under way, or a new one if `effort` allows it and a
+    /// place is free.
     pub(super) fn flight(
         self: &Arc<Self>,
         id: &Id,
@@ -142,7 +142,7 @@ impl Chosen {
     }
 }
 
-/// What argon2id makes of a password; `None` where there is not enough memory for it.
+/// The argon2id hash of a password; `None` if memory is short.
 pub(super) async fn hash(password: &Secret) -> Option<String> {
     let salt = SaltString::encode_b64(&random_bytes::<16>()).ok()?;
     let password = password.clone();

@@ -111,7 +111,6 @@ fn left(section: &str, why: &Why) -> String {
         Why::Port => "its name names no port from 1 to 65535".to_owned(),
         Why::Option { option, line } if *line > 0 => format!("{option} (line {line}) is missing or cannot be right"),
         Why::Option { option, .. } => format!("{option} is missing or cannot be right"),
-        Why::Pop => "this version does not speak POP3; the mail program has to read by IMAP".to_owned(),
         Why::LocalAddress { address } => {
             format!("local_address {address:?} is no IP address; write the address itself, and import again")
         }
@@ -152,7 +151,7 @@ fn changed(change: &Change) -> String {
     match change {
         Change::ThisMachineOnly { section, port, door } => format!(
             "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port ({} is usual), and have to trust its certificate",
-            door.default_port()
+            usual_port(*door)
         ),
         Change::NowTls { section, address } => format!(
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
@@ -168,5 +167,14 @@ fn changed(change: &Change) -> String {
         Change::RedirectUri { account, uri } => format!(
             "[{account}]: redirect_uri {uri:?} leads to another machine without https, so the next authorisation uses the preset's or http://127.0.0.1/callback; register that at the provider"
         ),
+    }
+}
+
+/// The port of implicit TLS that the documents use for that door.
+fn usual_port(door: Door) -> u16 {
+    match door {
+        Door::Imap => 1993,
+        Door::Pop3 => 1995,
+        Door::Submission => 1465,
     }
 }

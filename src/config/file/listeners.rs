@@ -11,14 +11,14 @@ use crate::text::is_domain;
 /// Without a word in the file.
 pub(super) fn default() -> Vec<Listener> {
     let listener = |protocol: Door| {
-        let port = protocol.default_port();
+        let port = protocol.default_port()?;
         let addresses = vec![
             SocketAddr::from(([127, 0, 0, 1], port)),
             SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
         ];
-        Listener { protocol, addresses, security: Security::Tls, from: Vec::new(), is_default: true }
+        Some(Listener { protocol, addresses, security: Security::Tls, from: Vec::new(), is_default: true })
     };
-    Door::ALL.map(listener).to_vec()
+    Door::ALL.into_iter().filter_map(listener).collect()
 }
 
 /// As written.

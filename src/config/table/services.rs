@@ -9,6 +9,10 @@ use crate::protocol::sasl::Mechanism;
 
 /// What EHLO may promise where the table says nothing: what nearly every submission server keeps.
 const PROMISES: [&str; 2] = ["PIPELINING", "8BITMIME"];
+/// What CAPA may promise: what both Gmail and Exchange keep.
+const CAPABILITIES: [&str; 2] = ["TOP", "UIDL"];
+/// A POP3 session has the mailbox for itself (RFC 1939 §4).
+const POP3_SESSIONS: u32 = 1;
 /// The port of implicit TLS (RFC 8314 §3.3); on any other a submission server begins in cleartext.
 const SUBMISSIONS: u16 = 465;
 
@@ -29,6 +33,19 @@ pub(super) fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Ser
             max_connections_per_account: file.max_connections_per_account,
             scopes: scopes(field, Door::Imap, file.imap_scopes.as_deref())?,
             promises: Vec::new(),
+            sign_in_as: None,
+        });
+    }
+    if let Some(endpoint) = endpoint(field, Door::Pop3, file.pop3.as_deref())? {
+        services.push(Service {
+            door: Door::Pop3,
+            endpoint,
+            security: file.pop3_security.unwrap_or(UpstreamSecurity::Tls),
+            mechanisms: mechanisms.clone(),
+            sasl_ir: None,
+            max_connections_per_account: Some(file.pop3_max_connections_per_account.unwrap_or(POP3_SESSIONS)),
+            scopes: scopes(field, Door::Pop3, file.pop3_scopes.as_deref())?,
+            promises: CAPABILITIES.map(str::to_owned).to_vec(),
             sign_in_as: None,
         });
     }

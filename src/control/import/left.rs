@@ -21,8 +21,6 @@ pub(crate) enum Why {
     Port,
     /// An option is missing or cannot be right.
     Option { option: &'static str, line: usize },
-    /// This program does not speak POP3.
-    Pop,
     /// The address is no IP address.
     LocalAddress { address: String },
     /// An option still says what the sample says.

@@ -26,13 +26,13 @@ pub(super) struct Ports {
     pub(super) left: Vec<Left>,
 }
 
-/// The door of a server, where this program has it.
-pub(super) fn door(kind: Kind) -> Option<Door> {
-    Door::named(match kind {
-        Kind::Imap => "imap",
-        Kind::Pop => "pop3",
-        Kind::Smtp => "submission",
-    })
+/// The door of a server.
+pub(super) fn door(kind: Kind) -> Door {
+    match kind {
+        Kind::Imap => Door::Imap,
+        Kind::Pop => Door::Pop3,
+        Kind::Smtp => Door::Submission,
+    }
 }
 
 impl Ports {
@@ -51,7 +51,7 @@ impl Ports {
     }
 
     fn listening(&mut self, server: &Server) -> Result<Listening, Why> {
-        let door = door(server.kind).ok_or(Why::Pop)?;
+        let door = door(server.kind);
         let (section, port) = (server.section.clone(), server.port);
         let place = Place::of(&server.local_address)
             .ok_or_else(|| Why::LocalAddress { address: server.local_address.clone() })?;

@@ -168,9 +168,8 @@ fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Re
     let mut found = Vec::new();
     let mut candidates = Vec::new();
     for kind in [Kind::Imap, Kind::Pop, Kind::Smtp] {
-        let Some(door) = door(kind) else { continue };
         match server_of(account, kind, servers) {
-            Ok(Some(server)) => found.push(mail_server(door, server)),
+            Ok(Some(server)) => found.push(mail_server(door(kind), server)),
             Ok(None) => {}
             Err(several) => candidates.extend(several),
         }

@@ -1,7 +1,7 @@
 //! The claims of an id_token (OpenID Connect Core §2).
 //!
-//! It comes over TLS straight from the token endpoint, so its signature need not be checked (§3.1.3.7
-//! item 6); issuer, audience, time and nonce are.
+//! An id_token comes over TLS straight from the token endpoint, so its signature need not be checked
+//! (§3.1.3.7 item 6). Issuer, audience, time and nonce are checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,11 +29,11 @@ pub struct IdClaims {
     nonce: Option<String>,
 }
 
-/// A clock that is five minutes off is common and harmless here.
+/// Clocks that are five minutes off are common, and the tolerance is harmless here.
 const LEEWAY: i64 = 300;
 
 impl IdClaims {
-    /// The claims of `token`, or `None` where it is not a JWT with the claims that every id_token has.
+    /// The claims of `token`; `None` if it is not a JWT with the mandatory claims of an id_token.
     pub(in crate::oauth) fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
@@ -55,8 +55,8 @@ impl IdClaims {
         })
     }
 
-    /// Whether this id_token is the answer to our request (OpenID Connect Core §3.1.3.7). `alias` is how the
-    /// issuer may also write itself.
+    /// Whether this id_token answers our request (OpenID Connect Core §3.1.3.7). `alias` is another spelling
+    /// of the issuer.
     pub(in crate::oauth) fn check(
         &self,
         issuer: Option<&str>,
@@ -83,7 +83,7 @@ impl IdClaims {
         }
     }
 
-    /// Microsoft's issuer holds the tenant, which is then the one of `tid`.
+    /// Microsoft's issuer contains the tenant; it must be the tenant of `tid`.
     fn is_from(&self, issuer: &str) -> bool {
         if issuer.contains("{tenantid}") {
             let own = self.tenant.as_ref().map(|tenant| issuer.replace("{tenantid}", tenant));

@@ -1,9 +1,9 @@
-//! Whether the person who consented is the one who was meant.
+//! Whether the expected person gave the consent.
 //!
-//! Any of the names that the provider tells may be it, compared without case; at Gmail without dots
-//! in the local part, and with `googlemail.com` for `gmail.com`. `email` is such a name only where the
-//! provider has verified it: at Microsoft a tenant's administrator can write any address there, so the preset
-//! says that it proves nothing. Where a provider tells no name that counts, the upstream sign-in is the proof.
+//! Each name that the provider tells is compared without case; at Gmail also without dots in the local part,
+//! and with `googlemail.com` equal to `gmail.com`. `email` counts only where the provider has verified it: at
+//! Microsoft a tenant's administrator can write any address there, so the preset excludes it. If no name
+//! counts, the sign-in to the mail server is the proof.
 
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ const LONGEST_NAME: usize = 256;
 /// The outcome of comparing names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// One of the names is the one expected.
+    /// One of the names is the expected one.
     Match,
-    /// Another person consented: store nothing, show both. The names are clean and may be shown.
+    /// Another person consented: store nothing, show both names. The names are cleaned for showing.
     Mismatch {
-        /// Who consented.
+        /// The names of the person who consented.
         names: Vec<String>,
     },
     /// The provider told no name.
@@ -38,12 +38,12 @@ pub fn judge(expected: &str, names: &[String]) -> Compared {
     }
 }
 
-/// The names in an id_token's or userinfo's claims, each on one line and fit to be shown.
+/// The names in the claims of an id_token or of userinfo, each cleaned to one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedNames {
     /// `email`, unless it is declared unverified.
     email: Option<String>,
-    /// `preferred_username` and `upn`: what the person signs in with.
+    /// `preferred_username` and `upn`: the names that the person signs in with.
     sign_in: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl ClaimedNames {
         }
     }
 
-    /// The names that tell who consented, each once; `email_counts` is the provider's
+    /// The names that identify the person, each once; `email_counts` is the provider's
     /// [`email_identifies`](crate::config::Provider::email_identifies).
     pub(in crate::oauth) fn that_count(&self, email_counts: bool) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -135,7 +135,7 @@ mod tests {
         let alone = serde_json::json!({"email": "bob@corp.example"});
         let alone = ClaimedNames::of(alone.as_object().unwrap()).that_count(false);
         assert_eq!(judge("bob@corp.example", &alone), Compared::Unknown);
-        // It may be told as the sign-in name, too.
+        // The same address counts if it is also the sign-in name.
         let both = serde_json::json!({"email": "bob@corp.example", "upn": "bob@corp.example"});
         let both = ClaimedNames::of(both.as_object().unwrap()).that_count(false);
         assert_eq!(judge("bob@corp.example", &both), Compared::Match);

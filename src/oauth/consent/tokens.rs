@@ -1,4 +1,4 @@
-//! The tokens that a provider grants, read as real endpoints write them.
+//! Reads the tokens that a provider grants, tolerant of real endpoints' spellings.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -8,9 +8,9 @@ use crate::oauth::TokenError;
 use crate::oauth::http::answer::{seconds, secret};
 use crate::secret::Secret;
 
-/// Assumed where the provider does not say, or says nonsense (RFC 6749 §5.1 recommends an hour's order).
+/// Assumed if the provider gives no usable lifetime (RFC 6749 §5.1 uses an hour in its example).
 const DEFAULT_LIFETIME: i64 = 3600;
-/// No access token is believed to live longer, so that no arithmetic can overflow.
+/// Longer lifetimes are cut to this, so that no arithmetic overflows.
 const LONGEST_LIFETIME: i64 = 366 * 86_400;
 
 /// What a token endpoint granted (RFC 6749 §5.1).
@@ -20,13 +20,13 @@ pub struct GrantedTokens {
     pub access_token: Secret,
     /// A refresh token that replaces the one used; `None` keeps the old one (RFC 6749 §6).
     pub refresh_token: Option<Secret>,
-    /// When the access token ends; an hour from now where the provider does not say.
+    /// When the access token expires; an hour from now if the provider does not say.
     pub expires_at: OffsetDateTime,
-    /// The scopes granted; `None` means as asked.
+    /// The granted scopes; `None` means those that were asked for.
     pub scopes: Option<Vec<String>>,
-    /// Who consented, where the answer held an id_token.
+    /// The person's claims, if the answer held an id_token.
     pub id_claims: Option<IdClaims>,
-    /// When the refresh token ends, where the provider says (Google: access granted for a limited time).
+    /// When the refresh token expires, if the provider says (Google: access granted for a limited time).
     pub refresh_expires_at: Option<OffsetDateTime>,
 }
 

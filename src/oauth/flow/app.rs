@@ -1,19 +1,19 @@
 //! Tokens for an application, without a person: client credentials (RFC 6749 §4.4) at Microsoft, with
 //! a secret or a signed assertion (RFC 7523 §2.2), and Google's service account (RFC 7523 §2.1).
 //!
-//! There is no refresh token: each access token is asked for with the application's own key, which
-//! is read at that moment, so that a renewed key file counts without a restart. Such an application can
-//! open many mailboxes; who may log in to them is decided by the app passwords of this proxy alone.
+//! There is no refresh token: each request uses the application's own key. The key file is read for each
+//! request, so a renewed key needs no restart. Such an application can open many mailboxes; only this proxy's
+//! app passwords decide who may log in to them.
 
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -27,14 +27,14 @@ use crate::trouble::Cure;
 
 /// Vendors recommend five to ten minutes for a client assertion.
 const ASSERTION_LIFETIME: i64 = 600;
-/// The longest that Google takes.
+/// The longest lifetime that Google accepts.
 const SERVICE_ACCOUNT_LIFETIME: i64 = 3600;
 /// Clocks differ: an assertion is valid from a minute ago.
 const SKEW: i64 = 60;
 
 impl Client {
-    /// An access token for `mailbox` by the application's own right. Every token of Microsoft's opens
-    /// all mailboxes that the application was given; Google's opens `mailbox` alone.
+    /// An access token for `mailbox` by the application's own right. Microsoft's tokens open all mailboxes
+    /// that the application may use; Google's open `mailbox` alone.
     pub async fn app_token(&self, mailbox: &str) -> Result<GrantedTokens, TokenError> {
         let url = self.token_url().await?;
         let request = match &self.provider.app {
@@ -77,7 +77,7 @@ impl Client {
     }
 }
 
-/// What Microsoft takes in place of a client secret.
+/// The assertion that Microsoft accepts in place of a client secret.
 async fn client_assertion(
     token_url: &Url,
     client_id: &str,
@@ -113,7 +113,7 @@ fn client_claims(token_url: &Url, client_id: &str, now: i64) -> Value {
     })
 }
 
-/// What Google takes for a service account with domain-wide delegation.
+/// The assertion that Google accepts for a service account with domain-wide delegation.
 async fn service_account_assertion(
     token_url: &Url,
     mailbox: &str,
@@ -126,7 +126,7 @@ async fn service_account_assertion(
         private_key: Secret,
         private_key_id: Option<String>,
     }
-    // The parser's own message would quote the file.
+    // Replaces the parser's message, which would quote the key file.
     let file: KeyFile = serde_json::from_slice(&read(key).await?)
         .map_err(|_| wrong_file(key, "it is not the JSON key of a service account"))?;
     let signing =
@@ -144,7 +144,7 @@ async fn service_account_assertion(
     signing.sign(Algorithm::Rs256, header, &claims).map_err(|why| wrong_file(key, why))
 }
 
-/// Microsoft answers AADSTS9001023 for these; said here before anything is sent.
+/// Refuses the shared tenants before a request: Microsoft would answer AADSTS9001023.
 fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
     let host = token_url.host_str().unwrap_or_default();
     let is_microsoft = host.starts_with("login.") && host.contains("microsoftonline.");
@@ -155,7 +155,7 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
         false => Ok(()),
         true => Err(TokenError::local(
             "tenant",
-            format!("application sign-in needs a tenant of its own, and `{tenant}` stands for many"),
+            format!("application sign-in needs a tenant of its own, and `{tenant}` means all tenants"),
             Cure::configure(
                 "tenant",
                 "set tenant of the provider to the directory (tenant) id; personal accounts have no application sign-in",
@@ -164,7 +164,7 @@ fn own_tenant(token_url: &Url) -> Result<(), TokenError> {
     }
 }
 
-/// For an application there is no person to turn to: what a person would cure is the administrator's.
+/// An application has no person to ask, so its administrator has to act instead.
 fn for_application(error: TokenError) -> TokenError {
     match error {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
@@ -192,7 +192,7 @@ fn wrong_file(path: &Path, why: &str) -> TokenError {
     let name = text::plain(&path.display().to_string(), 300);
     TokenError::local(
         "app_key",
-        format!("the application's key file {name} is of no use: {why}"),
+        format!("the application's key file {name} cannot be used: {why}"),
         Cure::configure("app", "correct the file or its path"),
     )
 }

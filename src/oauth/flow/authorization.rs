@@ -1,8 +1,8 @@
-//! The authorisation code flow (RFC 6749 §4.1, RFC 8252) with PKCE S256 (RFC 7636), always.
+//! The authorisation code flow (RFC 6749 §4.1, RFC 8252), always with PKCE S256 (RFC 7636).
 //!
-//! An [`AuthorizationRequest`] is one request: its own `state`, verifier and nonce, used once, as
-//! [`Client::exchange`] takes it by value. The redirect URI of the token request is the very text of
-//! the authorisation request (RFC 6749 §4.1.3).
+//! An [`AuthorizationRequest`] has its own `state`, verifier and nonce. It is used once, because
+//! [`Client::exchange`] takes it by value. The token request repeats its redirect URI character for character
+//! (RFC 6749 §4.1.3).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,22 +34,22 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
-    /// The address to open in a browser. It holds no secret but `state`.
+    /// The address to open in a browser. Its only secret is `state`.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Where the browser is sent back to.
+    /// The address that the provider sends the browser back to.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// The `state` of this request, under which a shared callback finds it.
+    /// The `state` of this request, by which a shared callback finds the request.
     pub fn state(&self) -> &Secret {
         &self.expected.state
     }
 
-    /// The code in a redirect's query; `state` is judged first.
+    /// The code in a redirect's query; `state` is checked first.
     pub fn judge(&self, query: &str) -> Result<AuthorizationCode, RedirectError> {
         self.expected.judge(query)
     }
@@ -68,7 +68,7 @@ impl fmt::Debug for AuthorizationRequest {
     }
 }
 
-/// Why a consent did not become a grant. Nothing is to be stored.
+/// Why a consent did not become a grant. The caller must store nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
     /// The provider's endpoint refused or could not be reached.
@@ -77,12 +77,12 @@ pub enum AuthorizeError {
     /// The redirect held no code.
     #[error(transparent)]
     Redirect(#[from] RedirectError),
-    /// An access token alone ends within the hour.
+    /// Without a refresh token the access would end within the hour.
     #[error("{provider} gave no refresh token, so the access would end within the hour: {reason}")]
     NoRefreshToken {
         /// The provider's title.
         provider: String,
-        /// Why that happens there, and the cure.
+        /// Why this provider sends none, and the cure.
         reason: &'static str,
     },
     /// The person unticked the mail permission, or the registration lacks it.
@@ -91,19 +91,19 @@ pub enum AuthorizeError {
         missing.join(" ")
     )]
     ScopesMissing {
-        /// The scopes that were asked for and not granted.
+        /// The requested scopes that were not granted.
         missing: Vec<String>,
     },
-    /// The answer is not for us.
+    /// The id_token does not answer our request.
     #[error("the provider's id_token cannot be trusted: {0}")]
     IdToken(&'static str),
-    /// RFC 6749 §7.1: a token type that we do not understand must not be used.
+    /// RFC 6749 §7.1: a client must not use a token type that it does not understand.
     #[error("the provider gave a token of type {0}, which mail servers do not take; they take bearer tokens")]
     TokenType(String),
 }
 
 impl AuthorizeError {
-    /// What cures it, where the message does not say so.
+    /// The cure, if the message does not contain it.
     pub fn cure(&self) -> Option<&Cure> {
         match self {
             Self::Token(error) => Some(&error.refusal().cure),
@@ -114,9 +114,9 @@ impl AuthorizeError {
 }
 
 impl Client {
-    /// Prepares a request for consent. `redirect_uri` is a [`crate::oauth::Callback`]'s, or
-    /// [`redirect_text`] of the configured one; `login_hint` is the address to sign in with; `asked` are the
-    /// scopes, as [`Provider::asked_for`] gives them.
+    /// Prepares a request for consent. `redirect_uri` is that of a [`crate::oauth::Callback`], or
+    /// [`redirect_text`] of the configured one. `login_hint` is the address to sign in with. `asked` are the
+    /// scopes from [`Provider::asked_for`].
     pub async fn authorization(
         &self,
         redirect_uri: &str,
@@ -125,7 +125,7 @@ impl Client {
     ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
-        // Asked for now, so that a mistake shows before a person has signed in.
+        // Resolved now, so that a configuration mistake shows before the person signs in.
         self.token_url().await?;
         let (issuer, publishes_iss) = self.issuer();
         let sends_iss = publishes_iss || provider.quirks.sends_iss;
@@ -161,8 +161,8 @@ impl Client {
         })
     }
 
-    /// Redeems a code (RFC 6749 §4.1.3) and checks what came: a refresh token, the mail scopes, and an
-    /// id_token that is for us, where there is one. Who consented is still to be judged:
+    /// Redeems a code (RFC 6749 §4.1.3) and checks the answer: it must hold a refresh token and mail scopes,
+    /// and an id_token must answer our request. The caller still has to check who consented:
     /// [`Client::names`] and [`crate::oauth::identity::judge`].
     pub async fn exchange(
         &self,
@@ -175,8 +175,8 @@ impl Client {
         self.accept(&object, nonce.as_ref(), &asked)
     }
 
-    /// The checks of a person's new grant for which `asked` was asked. A mail scope that is missing closes the
-    /// doors that need it, which is for the caller to judge; without any the grant is of no use.
+    /// Checks a person's new grant; `asked` are the requested scopes. With a missing mail scope the doors
+    /// that need it stay closed, which the caller decides; without any mail scope the grant is refused.
     pub(in crate::oauth) fn accept(
         &self,
         object: &Map<String, Value>,
@@ -218,8 +218,8 @@ impl Client {
     }
 }
 
-/// The redirect URI as it is sent: on a loopback host without a path there is no slash at the end,
-/// which is how such addresses are registered.
+/// The redirect URI as sent: a loopback address without a path has no slash at its end, because such
+/// addresses are registered without one.
 pub fn redirect_text(url: &Url) -> String {
     let text = url.as_str();
     match is_loopback(url) && url.path() == "/" && url.query().is_none() {
@@ -228,7 +228,7 @@ pub fn redirect_text(url: &Url) -> String {
     }
 }
 
-/// The provider's parameters, without those that belong to the flow itself.
+/// The provider's extra parameters, except those that belong to the flow itself.
 fn extra_parameters(
     provider: &Provider,
     login_hint: Option<&str>,
@@ -256,7 +256,7 @@ fn extra_parameters(
     parameters
 }
 
-/// What was refused is the code, not a grant that was good once.
+/// The provider refused the code, not an existing grant, so the text is changed.
 fn for_code(error: TokenError) -> TokenError {
     match error {
         TokenError::NeedsPerson(refusal) if refusal.is_plain_invalid_grant() => {
@@ -270,7 +270,7 @@ fn for_code(error: TokenError) -> TokenError {
     }
 }
 
-/// Why a provider sends no refresh token, as far as it is known.
+/// Why a provider sends no refresh token, as far as known.
 fn no_refresh_token(provider: &Provider, asked: &[String]) -> &'static str {
     let parameter = |name: &str| provider.authorize_params.get(name).map(String::as_str);
     if provider.quirks.offline_by_parameters {

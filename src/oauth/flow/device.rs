@@ -1,11 +1,11 @@
 //! The device flow (RFC 8628): the person signs in on another device with a code shown here.
 //!
-//! [`Client::device`] gets the code, [`Client::poll`] asks once and says how long to wait before the
-//! next time, so that the caller owns the clock and can show a countdown. Never faster than the
-//! provider's `interval`, five seconds slower for good after each `slow_down`, twice as slow after each
-//! time the endpoint cannot be reached, and not at all after the end.
+//! [`Client::device`] gets the code. [`Client::poll`] asks once and returns the pause before the next poll,
+//! so that the caller can show a countdown. The pause is at least the provider's `interval`. It grows by five
+//! seconds after each `slow_down` and doubles after each failure to reach the endpoint; after the code's end
+//! there are no polls.
 
-// Dates and spans from files, the store and peers: no sum of them may overflow.
+// Files, the store and peers supply arbitrary dates and durations; adding them must not overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::time::Duration;
@@ -20,48 +20,48 @@ use crate::oauth::{AuthorizeError, Client, GrantedTokens, TokenError};
 use crate::secret::Secret;
 use crate::trouble::{Cure, Way};
 
-/// RFC 8628 §3.2: used where the answer names none.
+/// RFC 8628 §3.2: the interval if the answer names none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 /// RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);
-/// Backing off further would only make the person wait after the sign-in.
+/// A longer pause would only keep the person waiting after the sign-in.
 const SLOWEST: Duration = Duration::from_secs(60);
-/// Microsoft's lifetime of a code; used where the answer names none.
+/// Microsoft's lifetime of a code; used if the answer names none.
 const DEFAULT_LIFETIME: i64 = 900;
-/// No code is worth waiting for longer.
+/// The longest lifetime of a code that is believed.
 const LONGEST_LIFETIME: i64 = 86_400;
 
-/// A sign-in that waits for a person.
+/// A code that waits for the person's sign-in.
 #[derive(Debug)]
 pub struct Device {
-    /// What the person types; clean, to be shown with the provider and the account that it is for.
+    /// The code that the person types, cleaned for showing. Show it with the provider and the account.
     pub user_code: String,
-    /// Where the person types it.
+    /// The page where the person types the code.
     pub verification_uri: Url,
-    /// The same with the code in it, for a QR code; Microsoft sends none.
+    /// The same page with the code included, for a QR code; Microsoft sends none.
     pub verification_uri_complete: Option<Url>,
-    /// When the code ends.
+    /// When the code expires.
     pub expires_at: OffsetDateTime,
-    /// How long to wait before the first [`Client::poll`].
+    /// The pause before the first [`Client::poll`].
     pub interval: Duration,
     device_code: Secret,
     asked: Vec<String>,
 }
 
-/// What one question brought.
+/// The outcome of one poll.
 #[derive(Debug)]
 pub enum Poll {
-    /// Nobody has signed in yet: ask again after this time.
+    /// The person has not signed in yet.
     Pending {
-        /// At least the provider's interval.
+        /// The pause before the next poll; at least the provider's interval.
         wait: Duration,
     },
-    /// The person has consented; the checks of [`Client::exchange`] are done.
+    /// The person has consented, and the checks of [`Client::exchange`] have passed.
     Granted(Box<GrantedTokens>),
 }
 
 impl Client {
-    /// Asks for a code (RFC 8628 §3.1) for the scopes `asked`, as [`Provider::asked_for`] gives them.
+    /// Requests a code (RFC 8628 §3.1) for the scopes `asked`, which come from [`Provider::asked_for`].
     ///
     /// [`Provider::asked_for`]: crate::config::Provider::asked_for
     pub async fn device(&self, asked: &[String]) -> Result<Device, TokenError> {
@@ -70,7 +70,7 @@ impl Client {
             return Err(no_device(reason.clone()));
         }
         if provider.device_url.is_none() && provider.issuer.is_none() {
-            return Err(no_device(format!("{} has no device flow that is known", provider.title)));
+            return Err(no_device(format!("{} has no known device flow", provider.title)));
         }
         let url = self.endpoint("device_url", &provider.device_url, |metadata| &metadata.device).await?;
         let request = self.requests().await?.device(&url, asked)?;
@@ -79,7 +79,7 @@ impl Client {
         Ok(device)
     }
 
-    /// Asks once whether the person has signed in (RFC 8628 §3.4, §3.5).
+    /// Polls once for the person's sign-in (RFC 8628 §3.4, §3.5).
     pub async fn poll(&self, device: &mut Device) -> Result<Poll, AuthorizeError> {
         if device.expires_at <= OffsetDateTime::now_utc() {
             return Err(expired().into());
@@ -96,7 +96,7 @@ impl Client {
 }
 
 impl Device {
-    /// How long to wait after `error`; `None` where waiting helps nothing.
+    /// The pause after `error`; `None` if polling again is pointless.
     fn pace(&mut self, error: &TokenError) -> Option<Duration> {
         let TokenError::Passing { retry_after, refusal } = error else { return None };
         match refusal.error.as_deref() {
@@ -108,7 +108,7 @@ impl Device {
     }
 }
 
-/// Yandex and older Google write `verification_url`.
+/// Reads the answer with the code. Yandex and older Google write `verification_url`.
 fn read(object: &Map<String, Value>, now: OffsetDateTime) -> Result<Device, TokenError> {
     let shown = |name: &str| object.get(name).and_then(Value::as_str).map(|value| text::plain(value, 64));
     let url = |name: &str| {

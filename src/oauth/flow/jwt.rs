@@ -1,22 +1,22 @@
-//! Signs the assertions with which an application proves itself (RFC 7515, RFC 7523).
+//! Signs the assertions by which an application authenticates (RFC 7515, RFC 7523).
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::secret::{Secret, random_text};
 
-/// How an assertion is signed (RFC 7518 §3.3, §3.5).
+/// The signature algorithm of an assertion (RFC 7518 §3.3, §3.5).
 #[derive(Clone, Copy, Debug)]
 pub(in crate::oauth) enum Algorithm {
-    /// Google.
+    /// For Google.
     Rs256,
-    /// Microsoft.
+    /// For Microsoft.
     Ps256,
 }
 
@@ -24,7 +24,8 @@ pub(in crate::oauth) enum Algorithm {
 pub(in crate::oauth) struct SigningKey(RsaKeyPair);
 
 impl SigningKey {
-    /// From PEM, PKCS#8 or PKCS#1. The error is a clause for a person and holds nothing of the key.
+    /// Reads a key from PEM, PKCS#8 or PKCS#1. The error is a clause for a person and contains nothing of the
+    /// key.
     pub(in crate::oauth) fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "it holds no private key in PEM form")?;
         let pair = match &key {
@@ -35,7 +36,7 @@ impl SigningKey {
         pair.map(Self).map_err(|_| "its private key is not an RSA key of 2048 bits or more")
     }
 
-    /// The public key as a certificate holds it (PKCS#1).
+    /// The public key in the form that a certificate holds (PKCS#1).
     pub(in crate::oauth) fn public_key(&self) -> &[u8] {
         self.0.public_key().as_ref()
     }
@@ -67,7 +68,7 @@ impl SigningKey {
     }
 }
 
-/// A value for `jti` that never comes again.
+/// A unique value for `jti`.
 pub(in crate::oauth) fn fresh_id() -> String {
     random_text::<16>()
 }

@@ -1,8 +1,8 @@
-//! Judges what comes back from the authorisation endpoint (RFC 6749 §4.1.2, RFC 9207 §2.4).
+//! Checks the redirect from the authorisation endpoint (RFC 6749 §4.1.2, RFC 9207 §2.4).
 //!
-//! `state` is judged before anything else is looked at, errors included, and in constant time: an
-//! answer that is not to our question is not an answer. Then `iss`, so that no other provider's
-//! answer completes this flow, then `error`, then `code`.
+//! `state` is checked first, before errors too, and in constant time, because a redirect with another `state`
+//! does not answer our request. Then comes `iss`, so that no other provider's answer completes this flow,
+//! then `error`, then `code`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::oauth::http::discovery::is_issuer;
 use crate::oauth::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
-/// A pasted address that is longer holds no answer of a provider.
+/// A longer pasted text is no provider's address.
 const LONGEST_PASTE: usize = 16 * 1024;
 
-/// An authorisation code: worth a grant for some minutes, together with its verifier.
+/// An authorisation code. With its verifier it can be redeemed for a grant for some minutes.
 pub struct AuthorizationCode(pub(in crate::oauth) Secret);
 
 impl fmt::Debug for AuthorizationCode {
@@ -27,28 +27,28 @@ impl fmt::Debug for AuthorizationCode {
     }
 }
 
-/// What a redirect must hold to be the answer to one request.
+/// The values that the answer to one request must hold.
 #[derive(Debug)]
 pub(in crate::oauth) struct Expected {
     pub(in crate::oauth) state: Secret,
     pub(in crate::oauth) issuer: Option<String>,
-    /// The issuer is known to send `iss`, so an answer without it is not its answer.
+    /// The issuer is known to send `iss`, so an answer without `iss` comes from another one.
     pub(in crate::oauth) sends_iss: bool,
 }
 
-/// Why a redirect gives no code.
+/// Why a redirect yields no code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    /// Not the answer to this request. Nobody's fault but the sender's: go on waiting.
+    /// The redirect does not answer this request. Keep waiting for one that does.
     #[error("this is not the answer to the sign-in that waits here; use the address that was printed last")]
     WrongState,
-    /// Another provider's answer, or a forged one (RFC 9207 §2.4). The flow is over.
+    /// The answer comes from another provider, or is forged (RFC 9207 §2.4). The flow is over.
     #[error("the answer comes from another provider ({0}); start again, and report it if it happens twice")]
     WrongIssuer(String),
-    /// The provider, or the person there, said no. The flow is over.
+    /// The provider or the person refused. The flow is over.
     #[error("{0}")]
     Refused(Box<ProviderRefusal>),
-    /// No such thing as a provider sends.
+    /// The redirect is not one that a provider sends.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -77,7 +77,8 @@ impl Expected {
         }
     }
 
-    /// Whether Google sends `iss` with errors too is not documented, so there it may be missing.
+    /// Checks `iss`. It may be missing in errors, because Google does not document whether it sends `iss`
+    /// there.
     fn judge_issuer(&self, sent: Option<Cow<'_, str>>, is_error: bool) -> Result<(), RedirectError> {
         let Some(expected) = &self.issuer else { return Ok(()) };
         match sent {
@@ -90,8 +91,7 @@ impl Expected {
         }
     }
 
-    /// The code in an address that a person pasted: whole, quoted, wrapped by the terminal, or its
-    /// query alone.
+    /// The code in a pasted address: the whole address, quoted, wrapped by the terminal, or only its query.
     pub(in crate::oauth) fn judge_pasted(&self, pasted: &str) -> Result<AuthorizationCode, RedirectError> {
         if pasted.len() > LONGEST_PASTE {
             return Err(RedirectError::Malformed(
@@ -116,7 +116,7 @@ impl Expected {
     }
 }
 
-/// The `state` of a redirect's query, to find the request that it answers; judge it afterwards with
+/// The `state` in a redirect's query, for finding its request; then check the redirect with
 /// [`crate::oauth::AuthorizationRequest::judge`].
 pub fn state_of(query: &str) -> Option<Secret> {
     one(query, "state").ok().flatten().map(Secret::new)
@@ -126,7 +126,7 @@ fn has(query: &str, name: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == name)
 }
 
-/// A parameter that may be there once (RFC 6749 §3.1).
+/// The value of a parameter that may occur only once (RFC 6749 §3.1).
 fn one<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, RedirectError> {
     let mut found =
         form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value);

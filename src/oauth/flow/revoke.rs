@@ -1,4 +1,4 @@
-//! Takes a grant back at the provider (RFC 7009), or says where a person does it.
+//! Revokes a grant at the provider (RFC 7009), or says where the person can do it.
 
 use url::Url;
 
@@ -6,22 +6,22 @@ use crate::oauth::http::answer;
 use crate::oauth::{Client, TokenError};
 use crate::secret::Secret;
 
-/// What became of a revocation.
+/// The outcome of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// The provider knows the token no longer. At Google this ends everything that the person granted
-    /// to the same project.
+    /// The provider has revoked the token. At Google this ends everything that the person granted to the same
+    /// project.
     Revoked,
-    /// The provider has no endpoint for it.
+    /// The provider has no revocation endpoint.
     ByHand {
-        /// Where to click, one clause.
+        /// Where the person can revoke the grant, one clause.
         instruction: String,
     },
 }
 
 impl Client {
-    /// Revokes a refresh token, and with it the access tokens that came from it. After
-    /// [`TokenError::Passing`] the token is still good (RFC 7009 §2.2.1).
+    /// Revokes a refresh token and the access tokens made with it. After [`TokenError::Passing`] the token is
+    /// still valid (RFC 7009 §2.2.1).
     pub async fn revoke(&self, refresh_token: &Secret) -> Result<Revocation, TokenError> {
         let Some(url) = self.revoke_url().await? else {
             return Ok(Revocation::ByHand { instruction: self.by_hand() });
@@ -29,13 +29,13 @@ impl Client {
         let request = self.requests().await?.revoke(&url, refresh_token)?;
         let secrets = request.secrets.clone();
         let reply = self.transport.send(request).await?;
-        // RFC 7009 §2.2: the status alone counts, and an unknown token is a revoked one.
+        // RFC 7009 §2.2: only the status counts; an unknown token counts as revoked.
         if (200..300).contains(&reply.status) {
             return Ok(Revocation::Revoked);
         }
         match answer::object(&reply, &secrets) {
             Err(error) => match error.refusal().error.as_deref() {
-                // Google's answer for a token that is already dead.
+                // Google's answer for a token that was revoked before.
                 Some("invalid_token") => Ok(Revocation::Revoked),
                 _ => Err(error),
             },
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// A page to click on counts as "there is no endpoint", so that nothing is asked in vain.
+    /// The revocation endpoint. A page for the person to click on counts as none.
     async fn revoke_url(&self) -> Result<Option<Url>, TokenError> {
         let provider = self.provider();
         if provider.revoke_url.is_some() || provider.revoke_page.is_some() || provider.issuer.is_none() {

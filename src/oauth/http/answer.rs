@@ -1,15 +1,16 @@
-//! Reads what endpoints answer: a JSON object, or which of the three classes a refusal is.
+//! Reads an endpoint's answer: a JSON object, or a refusal of one of three classes.
 //!
 //! Pure functions over a [`Reply`]. The rules, in this order:
-//! 1. 408, 425, 429 and 5xx are passing whatever the body says, and so is a redirect, which is never followed.
-//! 2. A JSON object with `error` is decided by that error, with status 200 too.
+//! 1. 408, 425, 429 and 5xx are passing whatever the body says. So is a redirect; redirects are never
+//!    followed.
+//! 2. A JSON object with `error` is classified by that error, even with status 200.
 //! 3. A JSON object with a 2xx status is an answer.
-//! 4. 401 without such an object is the administrator's: the client was not accepted.
+//! 4. 401 without such an object is for the administrator, because the client was not accepted.
 //! 5. Everything else (HTML, nothing, half an answer, an unknown error) is passing.
 //!
 //! So a grant is given up only on an explicit refusal that the knowledge table assigns to the person.
 
-// Dates and spans from files, the store and peers: no sum of them may overflow.
+// Files, the store and peers supply arbitrary dates and durations; adding them must not overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ use crate::trouble::Cure;
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 const DESCRIPTION_LIMIT: usize = 300;
 
-/// An endpoint's answer, whole or not.
+/// An endpoint's answer, complete or not.
 pub(in crate::oauth) struct Reply {
     pub(in crate::oauth) status: u16,
     /// The `Retry-After` header as sent.
@@ -41,17 +42,17 @@ pub(in crate::oauth) struct Reply {
     pub(in crate::oauth) body: Body,
 }
 
-/// What could be read of a body.
+/// The part of a body that could be read.
 pub(in crate::oauth) enum Body {
     Whole(Zeroizing<Vec<u8>>),
-    /// More than we are ready to read.
+    /// Over the size limit.
     TooLong,
-    /// The connection or the compression broke off.
+    /// The connection or the decompression failed.
     Broken,
 }
 
-/// The JSON object of a successful answer, or the class of the refusal. `sent` are the secrets that
-/// the request held, masked wherever the answer echoes them.
+/// The JSON object of a successful answer, or the classified refusal. `sent` are the request's secrets; they
+/// are masked where the answer echoes them.
 pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<String, Value>, TokenError> {
     let status = reply.status;
     if is_passing(status) {
@@ -67,8 +68,8 @@ pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<Str
     }
 }
 
-/// A whole number of seconds however it is written: `3599`, `3599.0`, `"3599"`. `None` where it is
-/// missing, not a number, zero or negative: some servers write 0 for "not told".
+/// A number of seconds written as `3599`, `3599.0` or `"3599"`. `None` if it is missing, not a number, zero
+/// or negative; some servers write 0 for "unknown".
 pub(in crate::oauth) fn seconds(value: Option<&Value>) -> Option<i64> {
     let number = match value? {
         Value::Number(number) => number.as_f64()?,
@@ -90,7 +91,7 @@ fn is_passing(status: u16) -> bool {
 
 fn json_object(body: &Body) -> Option<Map<String, Value>> {
     let Body::Whole(bytes) = body else { return None };
-    // A byte order mark is not JSON, and some endpoints send one.
+    // Some endpoints send a byte order mark, which is not JSON.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Some(object),
@@ -98,7 +99,7 @@ fn json_object(body: &Body) -> Option<Map<String, Value>> {
     }
 }
 
-/// The error's name; Google's APIs put an object there.
+/// The error's name. In Google's APIs `error` is an object.
 fn error_of(object: &Map<String, Value>) -> Option<String> {
     match object.get("error")? {
         Value::String(name) => Some(name.clone()).filter(|name| !name.is_empty()),
@@ -123,7 +124,7 @@ fn refusal(error: &str, object: &Map<String, Value>, reply: &Reply, sent: &[Secr
     match entry.map(|entry| entry.class) {
         Some(Class::Person) => TokenError::NeedsPerson(refusal),
         Some(Class::Administrator) => TokenError::NeedsAdministrator(refusal),
-        // An error that nobody documented gives up nothing, unless the client itself was refused.
+        // An undocumented error ends no grant. With 401 the client was refused.
         None if reply.status == 401 => TokenError::NeedsAdministrator(refusal),
         None | Some(Class::Passing) => TokenError::Passing { retry_after: wait, refusal },
     }
@@ -137,7 +138,8 @@ pub(in crate::oauth) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The same in ours. `listed` are Microsoft's numbers, where the answer lists them.
+    /// The refusal in our words, and the table's entry for it. `listed` are Microsoft's error numbers, if the
+    /// answer lists them.
     pub(in crate::oauth) fn explain(
         &self,
         listed: impl Iterator<Item = u64>,
@@ -153,7 +155,7 @@ impl Words<'_> {
         let entry = numbers.iter().find_map(|number| Some((number, look_up(number)?)));
         let (code, entry) = match entry {
             Some((number, entry)) => (number.clone(), Some(entry)),
-            // A number that the table does not know still says more to support than `error` does.
+            // A number missing in the table still tells support more than `error`.
             None => (
                 numbers.first().cloned().unwrap_or_else(|| text::clean(self.error, 64, sent)),
                 look_up(self.error),
@@ -172,7 +174,7 @@ impl Words<'_> {
     }
 }
 
-/// Microsoft's number as its descriptions write it: `AADSTS700082: …`.
+/// The first number in a Microsoft description: `AADSTS700082: …`.
 fn number_in(description: &str) -> Option<u64> {
     let rest = description.split("AADSTS").nth(1)?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
@@ -225,14 +227,14 @@ fn with_wait(reply: &Reply, meaning: &'static str) -> TokenError {
     }
 }
 
-/// RFC 9110 §10.2.3: seconds, or a date.
+/// The wait in seconds or as a date (RFC 9110 §10.2.3).
 fn retry_after(reply: &Reply) -> Option<Duration> {
     let value = reply.retry_after.as_deref()?.trim();
     let wait = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = OffsetDateTime::parse(&value.replace("GMT", "+0000"), &Rfc2822).ok()?;
-            // A date in the past asks for nothing.
+            // A date in the past means no wait.
             Duration::try_from(date - OffsetDateTime::now_utc()).unwrap_or_default()
         }
     };

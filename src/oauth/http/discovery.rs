@@ -1,8 +1,8 @@
-//! What an issuer publishes about itself (OpenID Connect Discovery §4, RFC 8414 §3).
+//! An issuer's published metadata (OpenID Connect Discovery §4, RFC 8414 §3).
 //!
-//! The issuer in the document must be the one asked, character for character, or another server's
-//! endpoints could be slipped in. The one exception is Microsoft's `common`, whose document holds the
-//! literal `{tenantid}`: then host and shape must agree.
+//! The issuer named in the document must equal the requested one character for character; otherwise another
+//! server's endpoints could be slipped in. The exception is Microsoft's `common`, whose document holds the
+//! literal `{tenantid}`: then host and path must match.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -26,7 +26,7 @@ pub(in crate::oauth) struct Metadata {
     pub(in crate::oauth) sends_iss: bool,
 }
 
-/// Asks `issuer` for its document, at OpenID's address first, then at RFC 8414's.
+/// Requests the metadata of `issuer`, first at OpenID's address, then at RFC 8414's.
 pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Result<Metadata, TokenError> {
     let mut failure = None;
     for url in addresses(issuer)? {
@@ -39,7 +39,7 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
     Err(failure.unwrap_or_else(|| unusable(issuer)))
 }
 
-/// The two well-known addresses: one is appended to the issuer's path, one goes before it.
+/// The two well-known addresses: one appends to the issuer's path, the other precedes it.
 fn addresses(issuer: &str) -> Result<[Url; 2], TokenError> {
     let base =
         Url::parse(issuer).ok().filter(|url| is_safe(url) && url.query().is_none() && !issuer.contains('{'));
@@ -76,7 +76,7 @@ fn read(issuer: &str, document: &Map<String, Value>) -> Result<Metadata, TokenEr
     })
 }
 
-/// Whether `actual` is `expected`, in which `{tenantid}` stands for one segment of a path.
+/// Whether `actual` equals `expected`, in which `{tenantid}` stands for one path segment.
 pub(in crate::oauth) fn is_issuer(expected: &str, actual: &str) -> bool {
     let Some((before, after)) = expected.split_once("{tenantid}") else { return expected == actual };
     let tenant = actual.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));

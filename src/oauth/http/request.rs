@@ -1,10 +1,10 @@
 //! Builds the requests to token endpoints.
 //!
-//! oauth2 builds them (RFC 6749 §4.1.3, §4.4, §6, RFC 8628 §3.1): which parameters, how the client
-//! authenticates, Basic with form-encoded id and secret (§2.3.1). Its way to send a request is a closure;
-//! the one used here keeps the request instead of sending it, so that sending and reading stay ours.
-//! Grants that oauth2 has no single request for (RFC 7523, RFC 8628 §3.4, RFC 7009) take the headers
-//! and the client authentication of one that it has.
+//! oauth2 builds them (RFC 6749 §4.1.3, §4.4, §6, RFC 8628 §3.1): the parameters and the client
+//! authentication, Basic with form-encoded id and secret (§2.3.1). oauth2 sends a request through a closure;
+//! the closure here returns the request unsent, so that this room sends it and reads the answer. Where oauth2
+//! offers no single request (RFC 7523, RFC 8628 §3.4, RFC 7009), the headers and the client authentication
+//! are taken from one that it builds.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::oauth::TokenError;
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
-/// A request ready to be sent, and the secrets in it, to be masked where the answer echoes them.
+/// A request ready to send, and its secrets, which are masked where the answer echoes them.
 pub(in crate::oauth) struct EndpointRequest {
     pub(in crate::oauth) http: HttpRequest,
     pub(in crate::oauth) secrets: Vec<Secret>,
@@ -32,7 +32,7 @@ pub(in crate::oauth) struct EndpointRequest {
 
 type OauthClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// The requests of one provider's client.
+/// Builds the requests of one provider's client.
 pub(in crate::oauth) struct Requests<'a> {
     provider: &'a Provider,
     client: OauthClient,
@@ -53,8 +53,8 @@ impl<'a> Requests<'a> {
         Ok(Self { provider, client })
     }
 
-    /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5; `redirect_uri` exactly as in the
-    /// authorisation request.
+    /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5. `redirect_uri` must equal the authorisation
+    /// request's exactly.
     pub(in crate::oauth) fn code(
         &self,
         code: &Secret,
@@ -91,8 +91,8 @@ impl<'a> Requests<'a> {
         self.finish(built, [])
     }
 
-    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2) and without the secret, if there is one:
-    /// a client uses one way of authentication a request (RFC 6749 §2.3).
+    /// RFC 6749 §4.4 with a signed assertion (RFC 7523 §2.2), without the client secret: a client must
+    /// authenticate in one way only (RFC 6749 §2.3).
     pub(in crate::oauth) fn client_assertion(
         &self,
         scopes: &[String],
@@ -148,7 +148,7 @@ impl<'a> Requests<'a> {
         self.authenticated(Some(revoke_url), &form, refresh_token)
     }
 
-    /// A form of our own, to the token endpoint or to `url`, with oauth2's headers and the client's
+    /// A form that oauth2 cannot build, to the token endpoint or to `url`, with oauth2's headers and client
     /// authentication.
     fn authenticated(
         &self,
@@ -184,7 +184,7 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// RFC 7523 §2.1: the assertion is all the authentication that there is.
+/// RFC 7523 §2.1: the assertion is the only authentication.
 pub(in crate::oauth) fn jwt_bearer(
     token_url: &Url,
     assertion: &Secret,
@@ -201,7 +201,7 @@ pub(in crate::oauth) fn jwt_bearer(
     Ok(EndpointRequest { http, secrets: vec![assertion.clone()] })
 }
 
-/// The client id, or how to come by one.
+/// The client id, or an error that says how to get one.
 pub(in crate::oauth) fn client_id(provider: &Provider) -> Result<&str, TokenError> {
     provider.client_id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| {
         TokenError::local(
@@ -227,12 +227,12 @@ pub(super) fn malformed() -> TokenError {
     )
 }
 
-/// Takes the place of oauth2's HTTP client: hands the request back as the error.
+/// Used as oauth2's HTTP client: returns the request as the error.
 fn keep(request: HttpRequest) -> Result<oauth2::HttpResponse, Kept> {
     Err(Kept(Box::new(request)))
 }
 
-/// A request that was built and not sent; it holds secrets, so it has no printable form.
+/// A built, unsent request. It holds secrets, so it has no printable form.
 struct Kept(Box<HttpRequest>);
 
 impl fmt::Debug for Kept {

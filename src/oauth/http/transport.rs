@@ -1,16 +1,15 @@
-//! The way to a provider's HTTP endpoints.
+//! HTTP connections to a provider's endpoints.
 //!
-//! TLS trust comes from outside. No redirect is followed, so that no secret travels further than to
-//! the endpoint configured; no proxy but `network.proxy` is used, as on the mail leg, and none for this machine; an
-//! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http
-//! on a loopback host. Errors name the host and the cause, never a URL's query or a body.
+//! The caller supplies the trust roots. No redirect is followed, so a secret reaches only the configured
+//! endpoint. Like mail connections, requests use no proxy but `network.proxy`, and none to this machine. An
+//! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http on a
+//! loopback host. Errors name the host and the cause, never a URL's query or a body.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use tokio_rustls::rustls;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -22,11 +21,12 @@ use crate::oauth::meaning::text;
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
-/// A provider that does not accept a connection within this will not answer in time for a login.
+/// A provider that is slower to accept a connection will not answer in time for a login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Half of what a login has: it must get its tagged answer (design: 45 of 60 seconds).
+/// Shorter than a login's time: the login must get its tagged answer (design: 45 of 60 seconds).
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Kept connections save the handshake for a burst of refreshes; a longer wait meets closed ones.
+/// Kept connections save handshakes in a burst of refreshes. Servers close connections that are idle for
+/// longer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Token answers are a few KiB, discovery documents under 10.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -77,7 +77,7 @@ impl Transport {
         self.execute(request).await
     }
 
-    /// A GET, with an access token in the header where one is given.
+    /// A GET, with an access token in the header if one is given.
     pub(in crate::oauth) async fn get(
         &self,
         url: &Url,
@@ -140,7 +140,7 @@ impl Transport {
     }
 }
 
-/// Whether a secret may be sent there: https, or http that stays on this machine.
+/// Whether a secret may be sent to `url`: https, or http to this machine.
 pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
@@ -149,9 +149,9 @@ pub(in crate::oauth) fn is_safe(url: &Url) -> bool {
     }
 }
 
-/// The way of everything that does not stay on this machine.
+/// The proxy for all requests that leave this machine.
 fn through(proxy: &NetworkProxy) -> Result<reqwest::Proxy, TokenError> {
-    // With "h" the proxy is told the name, and not an address that this machine's DNS knows.
+    // With "h" the proxy resolves the host's name, instead of this machine's DNS.
     let scheme = match proxy.kind {
         ProxyKind::Socks5 => "socks5h",
         ProxyKind::Http => "http",
@@ -173,8 +173,8 @@ fn through(proxy: &NetworkProxy) -> Result<reqwest::Proxy, TokenError> {
     Ok(reqwest::Proxy::custom(move |target| (!is_loopback(target)).then(|| url.clone())))
 }
 
-/// The innermost cause ("Connection refused", "invalid peer certificate: …"): the outer ones only
-/// repeat the URL.
+/// The innermost cause ("Connection refused", "invalid peer certificate: …"); the outer errors only repeat
+/// the URL.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
@@ -268,7 +268,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.read_buf(&mut Vec::new()).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await.unwrap();
-            // Held until the client has given up.
+            // Keeps the connection open until the client gives up.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
         });
         assert!(matches!(stalled.unwrap().body, Body::Broken));

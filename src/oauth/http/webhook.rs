@@ -1,16 +1,15 @@
-//! Posts JSON to an address that the administrator chose. It is here because everything that speaks
-//! HTTP is; it follows no redirect, and no text of an error holds its path or query, which may be secret.
+//! Posts JSON to an address of the administrator's choice. It shares this room's HTTP client and follows no
+//! redirect. Its errors never contain the address's path or query, which may be secret.
 
 use std::sync::Arc;
 
-use tokio_rustls::rustls;
 use url::Url;
 
 use super::transport::Transport;
 use crate::config::NetworkProxy;
 use crate::oauth::TokenError;
 
-/// One address.
+/// One webhook address.
 pub struct Webhook {
     transport: Transport,
     url: Url,
@@ -33,7 +32,7 @@ impl Webhook {
             200..300 => Ok(()),
             status => Err(TokenError::passing(
                 &format!("HTTP {status}"),
-                "the webhook did not take the event",
+                "the webhook did not accept the event",
                 Some(status),
             )),
         }

@@ -1,7 +1,7 @@
-//! Why there is no token, cut by what the caller does next.
+//! Why there is no token. The variants follow what the caller does next.
 //!
-//! There is no variant for local trouble: a missing client id, an unreadable key file or an address
-//! that is not https is for the administrator, like a refused client secret, and costs no grant.
+//! Local trouble has no variant of its own: a missing client id, an unreadable key file or an http address is
+//! for the administrator, like a refused client secret, and ends no grant.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,29 +10,29 @@ use std::time::Duration;
 use super::knowledge;
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
-/// Why a token endpoint, or the way to it, gave no token.
+/// Why the token endpoint gave no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The provider refused this grant: it works again once the person authorises again. Keep the
-    /// refresh token, mark the grant, do not ask again by yourself.
+    /// The provider refused this grant until the person authorises again. Keep the refresh token, mark the
+    /// grant, and do not retry automatically.
     #[error("{0}")]
     NeedsPerson(Box<ProviderRefusal>),
-    /// The application, its registration, the tenant or this configuration is at fault: no retry
-    /// helps until an administrator changes it. The grant itself is untouched.
+    /// The application, its registration, the tenant or this configuration is at fault. No retry helps until
+    /// an administrator changes it. The grant is unchanged.
     #[error("{0}")]
     NeedsAdministrator(Box<ProviderRefusal>),
-    /// Neither answer nor refusal: keep everything and try again later.
+    /// Neither a token nor a refusal: keep everything and try again later.
     #[error("{refusal}")]
     Passing {
-        /// How long the provider asks to be left alone, at most a day.
+        /// The pause that the provider asks for, at most a day.
         retry_after: Option<Duration>,
-        /// What was seen.
+        /// What the endpoint answered.
         refusal: Box<ProviderRefusal>,
     },
 }
 
 impl TokenError {
-    /// What was seen, whatever it means.
+    /// What the endpoint answered, for every variant.
     pub fn refusal(&self) -> &ProviderRefusal {
         match self {
             Self::NeedsPerson(refusal) | Self::NeedsAdministrator(refusal) => refusal,
@@ -40,7 +40,7 @@ impl TokenError {
         }
     }
 
-    /// Cause and cure, as they are stored and shown.
+    /// Cause and cure, in the form that is stored and shown.
     pub fn trouble(&self) -> Trouble {
         let (kind, refusal) = match self {
             Self::NeedsPerson(refusal) => (CauseKind::GrantRefused, refusal),
@@ -56,7 +56,7 @@ impl TokenError {
         matches!(self, Self::Passing { .. })
     }
 
-    /// Trouble on this side of the wire that an administrator cures.
+    /// A local fault that an administrator can fix.
     pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
         Self::NeedsAdministrator(Box::new(ProviderRefusal {
             code: code.to_owned(),
@@ -68,7 +68,7 @@ impl TokenError {
         }))
     }
 
-    /// Trouble that goes by itself.
+    /// A fault that passes by itself.
     pub(in crate::oauth) fn passing(
         code: &str,
         meaning: impl Into<Cow<'static, str>>,
@@ -86,34 +86,33 @@ impl TokenError {
     }
 }
 
-/// A refusal in words. All of it may be shown: control characters are gone, secrets are masked.
+/// A refusal in words. All of it may be shown: control characters are removed, secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderRefusal {
     /// The most telling code: `AADSTS700082`, `invalid_grant`, `HTTP 503`, `network`, …
     pub code: String,
-    /// The `error` member as sent (RFC 6749 §5.2), where there was one.
+    /// The `error` member as sent (RFC 6749 §5.2), if there was one.
     pub error: Option<String>,
-    /// The provider's own words, cleaned and cut.
+    /// The provider's own words, cleaned and shortened.
     pub description: Option<String>,
-    /// What it means, in one clause.
+    /// The meaning, one clause.
     pub meaning: Cow<'static, str>,
-    /// What cures it.
+    /// The cure.
     pub cure: Cure,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
 }
 
 impl ProviderRefusal {
-    /// Whether it is `invalid_grant` and nothing more: the word for a dead grant, a bad code and a
-    /// refused assertion alike (RFC 6749 §5.2), so that the caller knows better what was refused.
+    /// Whether it is `invalid_grant` without a further code. RFC 6749 §5.2 uses this word for a dead grant, a
+    /// bad code and a refused assertion alike, so only the caller knows which of them was refused.
     pub(in crate::oauth) fn is_plain_invalid_grant(&self) -> bool {
         let plain = knowledge::look_up("invalid_grant", None, "").map(|entry| entry.meaning.as_str());
         self.code == "invalid_grant" && plain == Some(&*self.meaning)
     }
 }
 
-/// What it means, with the code and the status behind it; without control characters. What cures it is beside it,
-/// for a surface to say.
+/// The meaning, then the code and the status, without control characters. Surfaces show the cure separately.
 impl fmt::Display for ProviderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.status {

@@ -1,8 +1,8 @@
-//! What a provider's error code means and what cures it: `config/errors.toml`, read once.
+//! The meaning and the cure of providers' error codes, from `config/errors.toml`.
 //!
-//! The vendors ask clients to decide by `error` and to treat Microsoft's AADSTS numbers as display
-//! text; but `invalid_grant` with AADSTS50196 is a throttle and with AADSTS53003 a policy, so a number
-//! that the table knows counts first and any other leaves the decision to `error`.
+//! The vendors ask clients to decide by `error` and to treat Microsoft's AADSTS numbers as display text. But
+//! `invalid_grant` with AADSTS50196 is a throttle, and with AADSTS53003 a policy. So a number in the table
+//! takes precedence; otherwise `error` decides.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub enum Class {
     Person,
     /// The administrator of the proxy, the registration or the tenant.
     Administrator,
-    /// Time.
+    /// The refusal ends by itself.
     Passing,
 }
 
@@ -27,23 +27,23 @@ pub enum Class {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Row")]
 pub struct KnownError {
-    /// `error` values, or `AADSTS` with a number.
+    /// Values of `error`, or `AADSTS` numbers.
     pub codes: Vec<String>,
     /// Who can cure it.
     pub class: Class,
     /// What happened, one clause.
     pub meaning: String,
-    /// What cures it.
+    /// The cure.
     pub cure: Cure,
-    /// Counts only with this `error_subtype` or `suberror`.
+    /// The entry applies only with this `error_subtype` or `suberror`.
     pub subtype: Option<String>,
-    /// Counts only where the description holds this.
+    /// The entry applies only if the description contains this text.
     pub contains: Option<String>,
-    /// Seconds to wait where the answer names none.
+    /// Seconds to wait if the answer names none.
     retry_after: Option<u64>,
 }
 
-/// The same as it stands in the file.
+/// An entry as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -76,7 +76,7 @@ impl TryFrom<Row> for KnownError {
     }
 }
 
-/// The words around `{authorize}`, `{authorize --device}` or `{authorize --paste}`.
+/// The cure with the text around `{authorize}`, `{authorize --device}` or `{authorize --paste}`.
 fn authorize(remedy: &str) -> Result<Cure, String> {
     let ways = [
         ("{authorize}", None),
@@ -89,7 +89,7 @@ fn authorize(remedy: &str) -> Result<Cure, String> {
 }
 
 impl KnownError {
-    /// How long to wait where the answer does not say.
+    /// The wait if the answer names none.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after.map(Duration::from_secs)
     }
@@ -98,7 +98,7 @@ impl KnownError {
         self.codes.iter().any(|known| known == code)
     }
 
-    /// How closely it fits; `None` where it does not.
+    /// How specifically the entry fits; `None` if it does not.
     fn fits(&self, subtype: Option<&str>, description: &str) -> Option<u8> {
         match (&self.subtype, &self.contains) {
             (Some(wanted), _) => (subtype == Some(wanted)).then_some(2),
@@ -113,11 +113,11 @@ struct Table {
     error: Vec<KnownError>,
 }
 
-/// The file is part of the program, and a test reads it: it cannot be unreadable here.
+/// The file is compiled in, and a test parses it, so the default is never used.
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| toml::from_str(include_str!("../../../config/errors.toml")).unwrap_or_default());
 
-/// What is known about `code`: the most specific entry.
+/// The most specific entry for `code`.
 pub fn look_up(code: &str, subtype: Option<&str>, description: &str) -> Option<&'static KnownError> {
     let fitting = TABLE
         .error

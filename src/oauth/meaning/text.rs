@@ -1,13 +1,13 @@
-//! Makes text from outside fit to be shown: one line, bounded, and without secrets.
+//! Makes outside text safe to show: one line, bounded, and without secrets.
 //!
-//! Endpoints echo what they were sent ("unknown token 1//0g…"), so what we sent is masked where it
-//! occurs, and so is whatever looks like a token by its shape.
+//! Endpoints echo parts of a request ("unknown token 1//0g…"). So the request's secrets are masked wherever
+//! they occur, and so is any text in the shape of a token.
 
 use crate::secret::Secret;
 use crate::text::is_shown;
 
 const MASK: &str = "[masked]";
-/// Longer runs of letters and digits mixed are tokens, not words; GUIDs are spared.
+/// Longer runs that mix letters and digits are taken for tokens. GUIDs are excepted.
 const LONGEST_WORD: usize = 23;
 
 /// `text` on one line of at most `limit` characters, without control, invisible or direction-changing
@@ -17,14 +17,14 @@ pub(in crate::oauth) fn plain(text: &str, limit: usize) -> String {
     cut(&visible.split_whitespace().collect::<Vec<_>>().join(" "), limit)
 }
 
-/// Like [`plain`], for the words of an endpoint: with `secrets` and anything of a token's shape masked.
+/// Like [`plain`], for an endpoint's words: masks `secrets` and any text in the shape of a token.
 pub(in crate::oauth) fn clean(text: &str, limit: usize, secrets: &[Secret]) -> String {
-    // What is far beyond the limit is never shown, so it need not be looked at.
+    // Text far beyond the limit is never shown, so it need not be cleaned.
     let mut text: String = text.chars().take(limit.saturating_mul(8)).collect();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {
         text = text.replace(secret.expose(), MASK);
     }
-    // Microsoft appends ids that are of use to its support alone.
+    // Microsoft appends ids that only its support can use.
     if let Some(at) = text.find(" Trace ID:") {
         text.truncate(at);
     }

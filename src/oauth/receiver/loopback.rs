@@ -1,9 +1,9 @@
 //! Receives the redirect at the end of a sign-in, on a loopback address (RFC 8252 §7.3).
 //!
-//! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or
-//! until it is dropped. Anything on this machine can send it requests, and so can a web page that
-//! rebinds its name to 127.0.0.1: therefore the Host must be ours, the method GET, the path the
-//! redirect's, and whatever has the wrong `state` gets a page and uses nothing up.
+//! The listener is open from [`Callback::bind`] until it has answered the first request with the right
+//! `state`, or is dropped. Any local program can send it requests, and so can a web page that rebinds its
+//! name to 127.0.0.1. Therefore the Host must be ours, the method GET, and the path the redirect's. A request
+//! with a wrong `state` gets a page and changes nothing.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,13 +22,13 @@ use crate::http;
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text};
 
-/// A free port on 127.0.0.1 may be taken on ::1; so many tries make that improbable.
+/// A free port on 127.0.0.1 may be taken on ::1; after so many tries that is improbable.
 const PORT_TRIES: usize = 16;
 
 /// A listener for one redirect.
 #[derive(Debug)]
 pub struct Callback {
-    /// On `localhost` one for each address family, on the same port.
+    /// For `localhost`, one listener for each address family, on the same port.
     listeners: Vec<TcpListener>,
     redirect_uri: Url,
 }
@@ -36,14 +36,13 @@ pub struct Callback {
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
-    /// The redirect goes to another host, or is https: take it with `--paste`, or with the server
-    /// behind it.
+    /// The redirect goes to another host, or uses https: use `--paste` or the shared receiver.
     #[error("the redirect_uri {0} is not an http address of this machine; use --paste")]
     NotLoopback(Box<Url>),
-    /// A fixed port that somebody else has.
+    /// Another program has the fixed port.
     #[error("{address} cannot be listened on: {error}; free it, or leave the port out of redirect_uri")]
     Taken {
-        /// The address tried.
+        /// The address.
         address: SocketAddr,
         /// The operating system's reason.
         error: io::Error,
@@ -51,7 +50,7 @@ pub enum CallbackError {
 }
 
 impl Callback {
-    /// Listens where `redirect_uri` points: a loopback host, on its port or on a free one.
+    /// Listens at `redirect_uri`, a loopback host, on its port or on a free one.
     pub async fn bind(redirect_uri: &Url) -> Result<Self, CallbackError> {
         if redirect_uri.scheme() != "http" || !is_loopback(redirect_uri) {
             return Err(CallbackError::NotLoopback(Box::new(redirect_uri.clone())));
@@ -65,17 +64,17 @@ impl Callback {
         redirect_uri.set_fragment(None);
         let port =
             listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-        // Cannot fail: the scheme has ports and the host is there.
+        // Cannot fail: the scheme has ports and there is a host.
         let _ = redirect_uri.set_port(port);
         Ok(Self { listeners, redirect_uri })
     }
 
-    /// The redirect URI with its port, as to be sent to the provider.
+    /// The redirect URI with its port, as sent to the provider.
     pub fn redirect_uri(&self) -> String {
         redirect_text(&self.redirect_uri)
     }
 
-    /// Waits for the answer to `authorization`, shows its page, and closes. To stop earlier, drop it.
+    /// Waits for the answer to `authorization`, shows its page, and closes. Drop the future to stop earlier.
     pub async fn wait(
         self,
         authorization: &AuthorizationRequest,
@@ -93,13 +92,13 @@ impl Callback {
     }
 }
 
-/// What the connections share.
+/// The state shared by the connections.
 struct Desk {
-    /// The Host that a browser sends.
+    /// The Host header of a proper request.
     authority: String,
     path: String,
     expected: Arc<Expected>,
-    /// The first answer with the right `state`; the code is taken once.
+    /// The first answer with the right `state`.
     outcome: Mutex<Option<Result<AuthorizationCode, RedirectError>>>,
 }
 
@@ -125,7 +124,7 @@ impl Desk {
         page.into_response()
     }
 
-    /// A page that rebinds its own name to a loopback address still sends its own name.
+    /// Checks the Host: a page that rebinds its name to a loopback address still sends its own name.
     fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).into_iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
@@ -144,7 +143,7 @@ async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, CallbackError> {
     TcpListener::bind(address).await.map_err(|error| CallbackError::Taken { address, error })
 }
 
-/// A browser may try either address family for `localhost`; a machine may lack one.
+/// Listens on both families, because a browser may try either for `localhost`. A machine may lack one.
 async fn listen_on_localhost(port: Option<u16>) -> Result<Vec<TcpListener>, CallbackError> {
     let mut tries = 0;
     loop {

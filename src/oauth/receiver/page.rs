@@ -1,7 +1,7 @@
 //! The pages that a browser sees at the end of a sign-in.
 //!
-//! Nothing of the request is echoed but the provider's refusal, cleaned and escaped. No script, no
-//! third-party content, no caching, and no referrer, as the address holds a code.
+//! A page shows nothing of the request but the provider's refusal, cleaned and escaped. It has no script, no
+//! third-party content, no caching, and no referrer, because the address holds a code.
 
 use axum::http::StatusCode;
 use axum::http::header;
@@ -34,7 +34,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// The page for a judged redirect.
+/// The page for a checked redirect.
 pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
     match outcome {
         Ok(_) => page(
@@ -65,13 +65,13 @@ pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
     }
 }
 
-/// The page does not tell whose sign-in it is.
+/// The cure, without the account: the page does not tell whose sign-in it is.
 fn cure(refusal: &ProviderRefusal) -> Option<String> {
     let cure = refusal.cure.words(&command::authorize_account("ACCOUNT"));
     (!cure.is_empty()).then_some(cure)
 }
 
-/// The page for a request to a path that is no redirect's.
+/// The page for any path that is not a redirect's.
 pub(super) fn not_found() -> Page {
     notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
 }

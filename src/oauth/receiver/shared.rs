@@ -1,8 +1,8 @@
-//! Receives redirects for an https address of the user's own, behind their reverse proxy.
+//! Receives redirects at the user's own https address, behind their reverse proxy.
 //!
-//! Unlike [`crate::oauth::Callback`] it serves many sign-ins, knows none of them, and judges nothing: an
-//! answer with a `state` is handed on, and the command that began that sign-in judges it. It takes GET at
-//! the configured paths alone, and answers each request with a page that tells nothing.
+//! Unlike [`crate::oauth::Callback`], this receiver serves many sign-ins, knows none of them, and checks
+//! nothing: it passes on each answer that has a `state`, and the command that began the sign-in checks the
+//! answer. It accepts GET at the configured paths only, and its pages reveal nothing.
 
 use std::future::Future;
 use std::io;
@@ -25,23 +25,23 @@ pub struct SharedCallback {
 }
 
 impl SharedCallback {
-    /// Takes requests to `paths` on `listener`.
+    /// Accepts requests to `paths` on `listener`.
     pub fn new(listener: TcpListener, paths: Vec<String>) -> Self {
         Self { listener, paths: Arc::new(ArcSwap::from_pointee(paths)) }
     }
 
-    /// Takes requests to `paths` from now on, and to no others.
+    /// Accepts requests to these `paths` only, from now on.
     pub fn take_at(&self, paths: Vec<String>) {
         self.paths.store(Arc::new(paths));
     }
 
-    /// The address bound.
+    /// The bound address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Hands each answer's `state` and query to `keep`, which says whether a sign-in waits for it, and runs
-    /// to its end even where the browser hangs up. Ends when it is dropped.
+    /// Passes each answer's `state` and query to `keep`, which returns whether a sign-in waits for it. `keep`
+    /// runs to its end even if the browser hangs up. Runs until the future is dropped.
     pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
     where
         F: Future<Output = bool> + Send + 'static,

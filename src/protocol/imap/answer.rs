@@ -1,17 +1,45 @@
-//! The lines that we write to mail programs.
+//! The lines that we write to mail programs, as values of imap-codec.
 //!
-//! Fixed texts, the client's own checked tag, and the text of a [`Denial`], which is made harmless on its
-//! way: no byte from anywhere else can get into a line.
+//! A text, a tag or a code that could end a line has no such value: what a [`Denial`] quotes is made harmless
+//! on its way into [`text`], and a tag that is none gets its answer untagged. Only the list of capabilities is
+//! written as it stands in [`capabilities`]: imap-codec says IMAP4REV1, and old programs look for IMAP4rev1.
 
-use crate::protocol::denial::write_text;
-use crate::protocol::{Code, Denial};
+use imap_codec::encode::Encoder as _;
+use imap_codec::imap_types::core::{IString, NString, Tag, Text};
+use imap_codec::imap_types::response::{
+    Bye, Code as ResponseCode, CodeOther, Data, Greeting, GreetingKind, Response, Status, StatusBody,
+    StatusKind, Tagged,
+};
+use imap_codec::{GreetingCodec, ResponseCodec};
+
+use crate::protocol::denial::plain_text;
+use crate::protocol::{Channel, Code, Denial};
 use crate::wire::Buffer;
 
-/// `tag text CRLF`.
-pub(super) fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
-    for part in [tag, b" ", text.as_bytes(), b"\r\n"] {
-        outbox.push(part);
-    }
+/// What a command is answered.
+pub(super) type Answer = StatusBody<'static>;
+
+pub(super) fn ok(said: &str) -> Answer {
+    StatusBody { kind: StatusKind::Ok, code: None, text: text(said) }
+}
+
+pub(super) fn bad(said: &str) -> Answer {
+    StatusBody { kind: StatusKind::Bad, code: None, text: text(said) }
+}
+
+pub(super) fn no(code: &'static str, said: &str) -> Answer {
+    StatusBody { kind: StatusKind::No, code: Some(code_of(code)), text: text(said) }
+}
+
+/// Writes `answer` under `tag`, or untagged where that is no tag.
+pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
+    push(
+        outbox,
+        Response::Status(match Tag::try_from(tag) {
+            Ok(tag) => Status::Tagged(Tagged { tag, body: answer }),
+            Err(_) => Status::Untagged(answer),
+        }),
+    );
 }
 
 /// `tag NO [CODE] text`, and the untagged alert before it where the person must see it.
@@ -20,26 +48,45 @@ pub(super) fn write_line(outbox: &mut Buffer, tag: &[u8], text: &str) {
 /// opens a box for each, and tries one password by PLAIN, by LOGIN and by the LOGIN command.
 pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, alerted: &mut Option<String>) {
     if denial.alert && alerted.as_ref() != Some(&denial.text) {
-        outbox.push(b"* NO [ALERT] ");
-        write_text(outbox, &denial.text);
-        outbox.push(b"\r\n");
+        let alert = StatusBody { code: Some(ResponseCode::Alert), ..no("ALERT", &denial.text) };
+        push(outbox, Response::Status(Status::Untagged(alert)));
         *alerted = Some(denial.text.clone());
     }
-    outbox.push(tag);
-    outbox.push(b" NO [");
-    outbox.push(response_code(denial.code).as_bytes());
-    outbox.push(b"] ");
-    write_text(outbox, &denial.text);
-    outbox.push(b"\r\n");
+    write(outbox, tag, no(response_code(denial.code), &denial.text));
 }
 
-/// `* BYE [CODE] text`.
-pub(super) fn push_bye(outbox: &mut Buffer, denial: &Denial) {
-    outbox.push(b"* BYE [");
-    outbox.push(response_code(denial.code).as_bytes());
-    outbox.push(b"] ");
-    write_text(outbox, &denial.text);
-    outbox.push(b"\r\n");
+/// `* BYE [CODE] text`, the answer to everything that ends a connection.
+pub(super) fn write_bye(outbox: &mut Buffer, code: Option<Code>, said: &str) {
+    outbox.push(&bye(code, said));
+}
+
+pub(super) fn bye(code: Option<Code>, said: &str) -> Vec<u8> {
+    let code = code.map(|code| code_of(response_code(code)));
+    ResponseCodec::new().encode(&Response::Status(Status::Bye(Bye { code, text: text(said) }))).dump()
+}
+
+pub(super) fn write_greeting(outbox: &mut Buffer, channel: Channel) {
+    let code = ResponseCode::Other(CodeOther::unvalidated(capabilities(channel).as_bytes()));
+    let greeting =
+        Greeting { kind: GreetingKind::Ok, code: Some(code), text: text("imap-oauth-proxy ready") };
+    outbox.push(&GreetingCodec::new().encode(&greeting).dump());
+}
+
+pub(super) fn write_capabilities(outbox: &mut Buffer, channel: Channel) {
+    for part in ["* ", capabilities(channel), "\r\n"] {
+        outbox.push(part.as_bytes());
+    }
+}
+
+/// RFC 2971 §5: who stands in between shows itself.
+pub(super) fn write_id(outbox: &mut Buffer) {
+    let name = IString::try_from("name").and_then(|name| Ok((name, NString::try_from("imap-oauth-proxy")?)));
+    push(outbox, Response::Data(Data::Id { parameters: name.ok().map(|pair| vec![pair]) }));
+}
+
+/// `said` as it may stand in a line: printable ASCII, bounded, never empty.
+pub(super) fn text(said: &str) -> Text<'static> {
+    Text::try_from(plain_text(said)).unwrap_or_else(|_| Text::unvalidated("No reason given"))
 }
 
 /// The response code as it stands between the brackets (RFC 5530 §3).
@@ -48,10 +95,27 @@ pub fn response_code(code: Code) -> &'static str {
         Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
         Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
         Code::Unavailable => "UNAVAILABLE",
-        Code::ContactAdmin => "CONTACTADMIN",
-        Code::Limit => "LIMIT",
+        Code::ContactAdmin | Code::WebLogin => "CONTACTADMIN",
+        Code::Limit | Code::InUse => "LIMIT",
         Code::Expired => "EXPIRED",
         Code::PrivacyRequired => "PRIVACYREQUIRED",
         Code::ServerBug => "SERVERBUG",
     }
+}
+
+fn code_of(code: &'static str) -> ResponseCode<'static> {
+    ResponseCode::Other(CodeOther::unvalidated(code.as_bytes()))
+}
+
+/// What is true on `channel` before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
+/// old programs know only the former; that a literal is too long may be said with either.
+fn capabilities(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Tls | Channel::Cleartext => "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
+        Channel::StartTls => "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
+    }
+}
+
+fn push(outbox: &mut Buffer, response: Response<'_>) {
+    outbox.push(&ResponseCodec::new().encode(&response).dump());
 }

@@ -11,7 +11,7 @@
 mod exchange;
 mod literal;
 
-use super::answer::{push_bye, write_denial, write_line};
+use super::answer::{self, bad, ok, write_denial};
 use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
 use crate::protocol::dialogue::{ClientDialogue, Event};
@@ -52,8 +52,6 @@ enum State {
     /// Over.
     End,
 }
-
-const SYNTAX: &str = "BAD Syntax error in the command's arguments";
 
 impl ClientDialogue for Dialogue {
     fn new(channel: Channel, limits: Limits) -> Self {
@@ -111,7 +109,7 @@ impl ClientDialogue for Dialogue {
             return None;
         }
         let end = self.meter.failure()?;
-        outbox.push(b"* BYE Too many failed logins\r\n");
+        answer::write_bye(outbox, None, "Too many failed logins");
         self.state = State::End;
         Some(end)
     }
@@ -137,7 +135,7 @@ impl ClientDialogue for Dialogue {
             State::New | State::Command | State::StartTls => {}
             State::End => return,
         }
-        push_bye(outbox, denial);
+        answer::write_bye(outbox, Some(denial.code), &denial.text);
     }
 }
 
@@ -151,10 +149,7 @@ impl Dialogue {
     }
 
     fn greet(&mut self, outbox: &mut Buffer) {
-        let capabilities = capabilities(self.channel);
-        for part in ["* OK [CAPABILITY ", capabilities, "] imap-oauth-proxy ready\r\n"] {
-            outbox.push(part.as_bytes());
-        }
+        answer::write_greeting(outbox, self.channel);
         self.state = State::Command;
     }
 
@@ -187,7 +182,7 @@ impl Dialogue {
     fn complete(&mut self, end: usize, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         let command = inbox.get(..end).unwrap_or_default();
         if is_http(command) {
-            outbox.push(b"* BYE This is an IMAP server\r\n");
+            answer::write_bye(outbox, None, "This is an IMAP server");
             return self.end(DialogueEnd::Http("an IMAP port"));
         }
         let event = self.count_command(outbox).or_else(|| self.answer(command, outbox));
@@ -201,40 +196,40 @@ impl Dialogue {
 
     fn answer(&mut self, input: &[u8], outbox: &mut Buffer) -> Option<Event> {
         let Some((tag, verb)) = command::head(input) else {
-            write_line(outbox, b"*", Refused::Tag.text());
+            answer::write(outbox, b"*", Refused::Tag.answer());
             return None;
         };
         if self.channel == Channel::StartTls && matches!(verb, Verb::Login | Verb::Authenticate) {
-            write_line(outbox, tag, Refused::Privacy.text());
+            answer::write(outbox, tag, Refused::Privacy.answer());
             return None;
         }
         let Some(command) = command::parse(input) else {
-            let text = if verb == Verb::Other { "BAD Unknown command, or not before login" } else { SYNTAX };
-            write_line(outbox, tag, text);
+            let wrong = match verb {
+                Verb::Other => "Unknown command, or not before login",
+                _ => "Syntax error in the command's arguments",
+            };
+            answer::write(outbox, tag, bad(wrong));
             return None;
         };
         match command {
             Command::Capability => {
-                for part in ["* CAPABILITY ", capabilities(self.channel), "\r\n"] {
-                    outbox.push(part.as_bytes());
-                }
-                write_line(outbox, tag, "OK CAPABILITY completed");
+                answer::write_capabilities(outbox, self.channel);
+                answer::write(outbox, tag, ok("CAPABILITY completed"));
                 None
             }
             Command::Noop => {
-                write_line(outbox, tag, "OK NOOP completed");
+                answer::write(outbox, tag, ok("NOOP completed"));
                 None
             }
             Command::Id { called } => {
                 self.called = called.or(self.called.take());
-                // RFC 2971 §5: who stands in between shows itself.
-                outbox.push(b"* ID (\"name\" \"imap-oauth-proxy\")\r\n");
-                write_line(outbox, tag, "OK ID completed");
+                answer::write_id(outbox);
+                answer::write(outbox, tag, ok("ID completed"));
                 None
             }
             Command::Logout => {
-                outbox.push(b"* BYE Logging out\r\n");
-                write_line(outbox, tag, "OK LOGOUT completed");
+                answer::write_bye(outbox, None, "Logging out");
+                answer::write(outbox, tag, ok("LOGOUT completed"));
                 self.end(DialogueEnd::Logout)
             }
             Command::StartTls => self.start_tls(tag, outbox),
@@ -254,16 +249,16 @@ impl Dialogue {
     fn start_tls(&mut self, tag: &[u8], outbox: &mut Buffer) -> Option<Event> {
         match self.channel {
             Channel::StartTls => {
-                write_line(outbox, tag, "OK Begin TLS negotiation now");
+                answer::write(outbox, tag, ok("Begin TLS negotiation now"));
                 self.state = State::StartTls;
                 Some(Event::StartTls(0))
             }
             Channel::Tls => {
-                write_line(outbox, tag, "BAD TLS is active already");
+                answer::write(outbox, tag, bad("TLS is active already"));
                 None
             }
             Channel::Cleartext => {
-                write_line(outbox, tag, "BAD STARTTLS is not offered here");
+                answer::write(outbox, tag, bad("STARTTLS is not offered here"));
                 None
             }
         }
@@ -286,21 +281,12 @@ impl Dialogue {
     }
 
     fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Option<Event> {
-        outbox.push(b"* BYE Too much before login\r\n");
+        answer::write_bye(outbox, None, "Too much before login");
         self.end(DialogueEnd::Limit(what))
     }
 
     fn end(&mut self, end: DialogueEnd) -> Option<Event> {
         self.state = State::End;
         Some(Event::End(end))
-    }
-}
-
-/// What is true on `channel` before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
-/// old programs know only the former; that a literal is too long may be said with either.
-fn capabilities(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Tls | Channel::Cleartext => "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",
-        Channel::StartTls => "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED",
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::response::{self, Response, Status};
+use super::response::{Response, Status, Words, said};
 use crate::protocol::sasl::Challenge;
 use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
@@ -27,8 +27,8 @@ impl Heard {
     }
 
     pub(super) fn listen(&mut self, response: &Response<'_>) {
-        if let Response::Untagged(Status::No, text) = response {
-            self.url = web_alert(text).or(self.url.take());
+        if let Response::Untagged(Status::No, words) = response {
+            self.url = web_alert(words).or(self.url.take());
         }
     }
 }
@@ -183,29 +183,29 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
-/// What a tagged NO or BAD with this text means.
-pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
-    let url = web_alert(text).or(heard.url);
-    let (kind, advice) = match known(text) {
+/// What a tagged NO or BAD with these words means.
+pub(super) fn refused(words: &Words<'_>, heard: Heard) -> Refusal {
+    let (text, url) = (words.said(), web_alert(words).or(heard.url));
+    let (kind, advice) = match known(text.as_bytes()) {
         Some(&(_, kind, advice)) => (kind, advice),
         None if url.is_some() => (Kind::WebLogin, WEB_LOGIN),
-        None => by_code(text),
+        None => by_code(words),
     };
-    let said =
-        Said { text: response::said(text), answers: heard.answers, challenge: heard.challenge, advice };
+    let (wait, first_url) = (backoff(&text), first_url(text.as_bytes()));
+    let said = Said { text, answers: heard.answers, challenge: heard.challenge, advice };
     match kind {
         Kind::Token => Refusal::Token(said),
         Kind::Connections => Refusal::Connections(said),
-        Kind::Throttled => Refusal::Throttled { wait: backoff(text), said },
+        Kind::Throttled => Refusal::Throttled { wait, said },
         Kind::Disabled => Refusal::Disabled(said),
-        Kind::WebLogin => Refusal::WebLogin { url: url.or_else(|| first_url(text)), said },
+        Kind::WebLogin => Refusal::WebLogin { url: url.or(first_url), said },
         Kind::Unavailable | Kind::SessionEnd => Refusal::Unavailable(said),
     }
 }
 
-/// What a BYE with this text means, instead of a greeting or a verdict.
-pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
-    match refused(text, heard) {
+/// What a BYE with these words means, instead of a greeting or a verdict.
+pub(super) fn turned_away(words: &Words<'_>, heard: Heard) -> Refusal {
+    match refused(words, heard) {
         // BYE is about the server or the session; a token is refused with NO.
         Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
         other => other,
@@ -213,19 +213,21 @@ pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
 }
 
 /// RFC 5530 §3 for texts that are not known.
-fn by_code(text: &[u8]) -> (Kind, Advice) {
+fn by_code(words: &Words<'_>) -> (Kind, Advice) {
     const CODES: &[(&str, Kind, Advice)] = &[
         ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
         ("SERVERBUG", Kind::Unavailable, UNAVAILABLE),
         ("INUSE", Kind::Connections, CONNECTIONS),
         ("LIMIT", Kind::Connections, CONNECTIONS),
-        ("OVERQUOTA", Kind::Throttled, THROTTLED),
         ("THROTTLED", Kind::Throttled, THROTTLED),
         ("CONTACTADMIN", Kind::Disabled, ADMINISTRATOR),
         ("NOPERM", Kind::Disabled, ADMINISTRATOR),
         ("AUTHORIZATIONFAILED", Kind::Token, AUTHORIZATION),
     ];
-    let code = response::code(text).map(|(name, _)| name).unwrap_or_default();
+    if words.is_over_quota() {
+        return (Kind::Throttled, THROTTLED);
+    }
+    let code = words.other_code().map(|(name, _)| name).unwrap_or_default();
     CODES
         .iter()
         .find(|(name, ..)| code.eq_ignore_ascii_case(name.as_bytes()))
@@ -233,16 +235,15 @@ fn by_code(text: &[u8]) -> (Kind, Advice) {
 }
 
 /// Exchange's "Suggested Backoff Time: 299961 milliseconds".
-fn backoff(text: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(text).ok()?;
+fn backoff(text: &str) -> Option<Duration> {
     let (_, behind) = text.split_once("Backoff Time:")?;
     let digits = behind.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
     Some(Duration::from_millis(digits.parse().ok()?))
 }
 
 /// The argument of `[WEBALERT url]`.
-fn web_alert(text: &[u8]) -> Option<String> {
-    let (name, url) = response::code(text)?;
+fn web_alert(words: &Words<'_>) -> Option<String> {
+    let (name, url) = words.other_code()?;
     if !name.eq_ignore_ascii_case(b"WEBALERT") {
         return None;
     }
@@ -251,7 +252,7 @@ fn web_alert(text: &[u8]) -> Option<String> {
 
 /// The first https URL in `text`, as it may be shown.
 fn first_url(text: &[u8]) -> Option<String> {
-    let text = response::said(text);
+    let text = said(text);
     let at = text.find("https://")?;
     let url = text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next()?;
     Some(url.to_owned())

@@ -47,10 +47,10 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
             Response::Tagged(Status::Ok, _) => break,
-            Response::Tagged(_, text) => return Err(refused(text, heard())),
-            Response::Untagged(Status::Bye, text) => return Err(turned_away(text, heard())),
-            Response::Data if is_list(line) && folders < FOLDERS_LIMIT => folders += 1,
-            Response::Data if is_list(line) => break,
+            Response::Tagged(_, words) => return Err(refused(&words, heard())),
+            Response::Untagged(Status::Bye, words) => return Err(turned_away(&words, heard())),
+            Response::List if folders < FOLDERS_LIMIT => folders += 1,
+            Response::List => break,
             _ => {}
         }
         upstream.buffers().0.consume(end);
@@ -59,8 +59,4 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
     // A courtesy; its answer is not waited for.
     let _ = upstream.send(b"P4 LOGOUT\r\n").await;
     Ok(folders)
-}
-
-fn is_list(line: &[u8]) -> bool {
-    line.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"* LIST "))
 }

@@ -1,9 +1,20 @@
-//! Reads what a provider's server says, as far as a sign-in needs it.
+//! What a provider's server says, as far as a sign-in and a proof need it.
 //!
-//! Status, response code, capabilities, continuation, RFC 3501 §7. Deliberately shallow: servers
-//! decorate their lines (Exchange puts a bracketed base64 name behind its greeting), and after the sign-in
-//! nothing is read at all.
+//! imap-codec reads it; no secret is in it. Servers decorate and abbreviate their lines (letters of eight bits, a bare
+//! LF, no text behind a code), so what imap-codec refuses is read once more, as shallowly as a status, a response
+//! code (RFC 3501 §7.1), a list of capabilities and LIST allow, and comes out as the same values. A challenge of
+//! SASL is nobody's but the mechanism's and stays as it came. After the sign-in nothing is read at all.
 
+use imap_codec::ResponseCodec;
+use imap_codec::decode::Decoder as _;
+use imap_codec::encode::Encoder as _;
+use imap_codec::imap_types::core::Text;
+use imap_codec::imap_types::response::{
+    Bye, Capability, Code, CodeOther, Data, Response as Typed, Status as TypedStatus, StatusBody, StatusKind,
+    Tagged,
+};
+
+use super::answer;
 use crate::protocol::denial::plain_text;
 use crate::protocol::line::trim_end;
 
@@ -13,11 +24,13 @@ pub(super) enum Response<'a> {
     /// `+ …`: the server waits for a line; holds what follows the blank.
     Continue(&'a [u8]),
     /// `* OK`, `NO`, `BAD`, `PREAUTH` or `BYE`.
-    Untagged(Status, &'a [u8]),
-    /// `* CAPABILITY …`, with the names.
-    Capability(&'a [u8]),
+    Untagged(Status, Words<'a>),
+    /// `* CAPABILITY …`.
+    Capability(Offer),
+    /// `* LIST …`: a folder.
+    List,
     /// Ours: how the command ended.
-    Tagged(Status, &'a [u8]),
+    Tagged(Status, Words<'a>),
     /// Another untagged response.
     Data,
     /// Another tag's, or nothing that IMAP knows.
@@ -33,56 +46,137 @@ pub(super) enum Status {
     Bye,
 }
 
+/// What stands behind a status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words<'a> {
+    code: Option<Code<'a>>,
+    text: Text<'a>,
+}
+
 /// Reads one response, line end included; `tag` is that of the command under way.
 pub(super) fn parse<'a>(response: &'a [u8], tag: &[u8]) -> Response<'a> {
-    let line = trim_end(response);
     // Some servers omit the blank behind the plus sign.
-    if let Some(text) = line.strip_prefix(b"+") {
+    if let Some(text) = trim_end(response).strip_prefix(b"+") {
         return Response::Continue(text.strip_prefix(b" ").unwrap_or(text));
     }
-    let (first, rest) = split_word(line);
-    if first == b"*" {
-        let (name, text) = split_word(rest);
-        return match status(name) {
-            Some(status) => Response::Untagged(status, text),
-            None if name.eq_ignore_ascii_case(b"CAPABILITY") => Response::Capability(text),
-            None => Response::Data,
-        };
+    match ResponseCodec::new().decode(response) {
+        Ok((b"", typed)) => of_typed(typed, tag),
+        _ => shallow(trim_end(response), tag),
     }
-    let (name, text) = split_word(rest);
-    match status(name) {
-        Some(status @ (Status::Ok | Status::No | Status::Bad)) if first == tag => {
-            Response::Tagged(status, text)
+}
+
+fn of_typed<'a>(response: Typed<'a>, tag: &[u8]) -> Response<'a> {
+    let body = |StatusBody { kind, code, text }| (Status::from(kind), Words { code, text });
+    match response {
+        Typed::Status(TypedStatus::Untagged(status)) => {
+            let (status, words) = body(status);
+            Response::Untagged(status, words)
         }
+        Typed::Status(TypedStatus::Bye(Bye { code, text })) => {
+            Response::Untagged(Status::Bye, Words { code, text })
+        }
+        Typed::Status(TypedStatus::Tagged(Tagged { tag: theirs, body: status }))
+            if theirs.as_ref().as_bytes() == tag =>
+        {
+            let (status, words) = body(status);
+            Response::Tagged(status, words)
+        }
+        Typed::Status(TypedStatus::Tagged(_)) | Typed::CommandContinuationRequest(_) => Response::Foreign,
+        Typed::Data(Data::Capability(names)) => Response::Capability(names.as_ref().iter().collect()),
+        Typed::Data(Data::List { .. }) => Response::List,
+        Typed::Data(_) => Response::Data,
+    }
+}
+
+/// The same for what imap-codec refuses, or is not complete.
+fn shallow<'a>(line: &'a [u8], tag: &[u8]) -> Response<'a> {
+    let (first, rest) = split_word(line);
+    let (name, text) = split_word(rest);
+    match Status::named(name) {
+        Some(status) if first == b"*" => Response::Untagged(status, Words::shallow(text)),
+        Some(status @ (Status::Ok | Status::No | Status::Bad)) if first == tag => {
+            Response::Tagged(status, Words::shallow(text))
+        }
+        None if first == b"*" && name.eq_ignore_ascii_case(b"CAPABILITY") => {
+            Response::Capability(offer(text))
+        }
+        None if first == b"*" && name.eq_ignore_ascii_case(b"LIST") => Response::List,
+        None if first == b"*" => Response::Data,
         _ => Response::Foreign,
     }
 }
 
 /// Whether the line is free text to its end, so that `{5}` at its end announces no literal.
 pub(super) fn is_text(line: &[u8], tag: &[u8]) -> bool {
-    !matches!(parse(line, tag), Response::Capability(_) | Response::Data)
+    !matches!(parse(line, tag), Response::Capability(_) | Response::List | Response::Data)
 }
 
-fn status(name: &[u8]) -> Option<Status> {
-    const STATUSES: [(&[u8], Status); 5] = [
-        (b"OK", Status::Ok),
-        (b"NO", Status::No),
-        (b"BAD", Status::Bad),
-        (b"PREAUTH", Status::PreAuth),
-        (b"BYE", Status::Bye),
-    ];
-    STATUSES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, status)| status)
+impl Status {
+    fn named(name: &[u8]) -> Option<Self> {
+        const NAMES: [(&[u8], Status); 5] = [
+            (b"OK", Status::Ok),
+            (b"NO", Status::No),
+            (b"BAD", Status::Bad),
+            (b"PREAUTH", Status::PreAuth),
+            (b"BYE", Status::Bye),
+        ];
+        NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, status)| status)
+    }
 }
 
-/// The response code's name and argument (RFC 3501 §7.1) at the beginning of a status text.
-pub(super) fn code(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let inside = text.strip_prefix(b"[")?;
-    let end = memchr::memchr(b']', inside)?;
-    Some(split_word(inside.get(..end)?))
+impl From<StatusKind> for Status {
+    fn from(kind: StatusKind) -> Self {
+        match kind {
+            StatusKind::Ok => Self::Ok,
+            StatusKind::No => Self::No,
+            StatusKind::Bad => Self::Bad,
+        }
+    }
+}
+
+impl<'a> Words<'a> {
+    fn shallow(words: &'a [u8]) -> Self {
+        let coded = words.strip_prefix(b"[").and_then(|inside| {
+            let (code, text) = inside.split_at_checked(memchr::memchr(b']', inside)?)?;
+            Some((code, text.get(1..)?))
+        });
+        let (code, text) = coded.map_or((None, words), |(code, text)| (Some(code), text));
+        let code = code.map(|code| Code::Other(CodeOther::unvalidated(code)));
+        Self { code, text: answer::text(&String::from_utf8_lossy(text)) }
+    }
+
+    /// Code and text as they may be logged and quoted.
+    pub(super) fn said(&self) -> String {
+        let code = self.code.clone();
+        let status = StatusBody { kind: StatusKind::Ok, code, text: self.text.clone() };
+        let line = ResponseCodec::new().encode(&Typed::Status(TypedStatus::Untagged(status))).dump();
+        said(line.strip_prefix(b"* OK ").unwrap_or_default())
+    }
+
+    /// The name and the argument of a code that imap-codec does not know.
+    pub(super) fn other_code(&self) -> Option<(&[u8], &[u8])> {
+        match &self.code {
+            Some(Code::Other(code)) => Some(split_word(code.inner())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_over_quota(&self) -> bool {
+        self.code == Some(Code::OverQuota)
+    }
+
+    /// The list in `[CAPABILITY …]`.
+    pub(super) fn offer(&self) -> Option<Offer> {
+        if let Some(Code::Capability(names)) = &self.code {
+            return Some(names.as_ref().iter().collect());
+        }
+        let (name, list) = self.other_code()?;
+        name.eq_ignore_ascii_case(b"CAPABILITY").then(|| offer(list))
+    }
 }
 
 /// What the server offers before login.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Offer {
     /// RFC 4959.
     pub(super) sasl_ir: bool,
@@ -90,18 +184,24 @@ pub(super) struct Offer {
     pub(super) mechanisms: Vec<String>,
 }
 
-/// Reads a list of capability names.
-pub(super) fn offer(capabilities: &[u8]) -> Offer {
-    let mut offer = Offer { sasl_ir: false, mechanisms: Vec::new() };
-    for name in capabilities.split(|&byte| byte == b' ') {
-        match name.split_at_checked(5) {
-            Some((prefix, mechanism)) if prefix.eq_ignore_ascii_case(b"AUTH=") => {
-                offer.mechanisms.push(plain_text(&String::from_utf8_lossy(mechanism)).to_ascii_uppercase());
+impl<'a, 'b: 'a> FromIterator<&'a Capability<'b>> for Offer {
+    fn from_iter<I: IntoIterator<Item = &'a Capability<'b>>>(capabilities: I) -> Self {
+        let mut offer = Self::default();
+        for capability in capabilities {
+            match capability {
+                Capability::SaslIr => offer.sasl_ir = true,
+                Capability::Auth(mechanism) => offer.mechanisms.push(mechanism.as_ref().to_ascii_uppercase()),
+                _ => {}
             }
-            _ => offer.sasl_ir |= name.eq_ignore_ascii_case(b"SASL-IR"),
         }
+        offer
     }
-    offer
+}
+
+/// Reads a list of capability names; what is no name is left out.
+fn offer(list: &[u8]) -> Offer {
+    let names = list.split(|&byte| byte == b' ').filter_map(|name| Capability::try_from(name).ok());
+    names.collect::<Vec<_>>().iter().collect()
 }
 
 /// The first word and what follows the blank behind it.
@@ -121,16 +221,14 @@ pub(super) fn said(text: &[u8]) -> String {
 /// login, password and all, from a client that we no longer read.
 const UNAUTHENTICATE: &[u8] = b"UNAUTHENTICATE";
 
-/// Appends `response` to `lines`, byte for byte, except that a capability list loses UNAUTHENTICATE.
-pub(super) fn pass_on(response: &[u8], tag: &[u8], lines: &mut Vec<u8>) {
-    let lists_capabilities = match parse(response, tag) {
+/// Appends the `bytes` of `response` to `lines`, byte for byte, except that a capability list loses UNAUTHENTICATE.
+pub(super) fn pass_on(bytes: &[u8], response: &Response<'_>, lines: &mut Vec<u8>) {
+    let lists_capabilities = match response {
         Response::Capability(_) => true,
-        Response::Untagged(_, text) | Response::Tagged(_, text) => {
-            code(text).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"CAPABILITY"))
-        }
+        Response::Untagged(_, words) | Response::Tagged(_, words) => words.offer().is_some(),
         _ => false,
     };
-    let mut rest = response;
+    let mut rest = bytes;
     while lists_capabilities && let Some(at) = find_unauthenticate(rest) {
         // The blank in front of it goes with it.
         lines.extend_from_slice(rest.get(..at - 1).unwrap_or_default());
@@ -159,19 +257,33 @@ fn find_unauthenticate(list: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn words<'a>(code: Option<&'a str>, said: &str) -> Words<'a> {
+        let code = code.map(|code| Code::Other(CodeOther::unvalidated(code.as_bytes())));
+        Words { code, text: answer::text(said) }
+    }
+
     #[test]
     fn responses_are_told_apart() {
         let table: &[(&str, Response<'_>)] = &[
             ("+ \r\n", Response::Continue(b"")),
             ("+\r\n", Response::Continue(b"")),
             ("+ eyJ9\r\n", Response::Continue(b"eyJ9")),
-            ("* OK ready\r\n", Response::Untagged(Status::Ok, b"ready")),
-            ("* ok\n", Response::Untagged(Status::Ok, b"")),
-            ("* PREAUTH hi\r\n", Response::Untagged(Status::PreAuth, b"hi")),
-            ("* CAPABILITY IMAP4rev1\r\n", Response::Capability(b"IMAP4rev1")),
+            ("* OK ready\r\n", Response::Untagged(Status::Ok, words(None, "ready"))),
+            ("* ok\n", Response::Untagged(Status::Ok, words(None, ""))),
+            ("* OK r\u{e9}dy\r\n", Response::Untagged(Status::Ok, words(None, "r\u{fffd}dy"))),
+            ("* BYE [X y]\n", Response::Untagged(Status::Bye, words(Some("X y"), ""))),
+            ("* BYE [X y] z\r\n", Response::Untagged(Status::Bye, words(Some("X y"), "z"))),
+            ("* NO [X y z\r\n", Response::Untagged(Status::No, words(None, "[X y z"))),
+            ("* PREAUTH hi\r\n", Response::Untagged(Status::PreAuth, words(None, "hi"))),
+            ("* CAPABILITY IMAP4rev1\r\n", Response::Capability(Offer::default())),
+            ("* CAPABILITY  IMAP4rev1 \n", Response::Capability(Offer::default())),
+            ("* LIST () \"/\" INBOX\r\n", Response::List),
+            ("* LIST () \"/\" \"r\u{e9}\"\r\n", Response::List),
+            ("* list (\\X) NIL {3}\r\n", Response::List),
             ("* 3 EXISTS\r\n", Response::Data),
-            ("x]1 OK done\r\n", Response::Tagged(Status::Ok, b"done")),
-            ("x]1 BAD\r\n", Response::Tagged(Status::Bad, b"")),
+            ("* 3 WHATEVER\r\n", Response::Data),
+            ("x]1 OK done\r\n", Response::Tagged(Status::Ok, words(None, "done"))),
+            ("x]1 BAD\r\n", Response::Tagged(Status::Bad, words(None, ""))),
             ("x]1 BYE\r\n", Response::Foreign),
             ("X]1 OK done\r\n", Response::Foreign),
             ("x]12 OK done\r\n", Response::Foreign),
@@ -179,23 +291,48 @@ mod tests {
             ("\r\n", Response::Foreign),
         ];
         for (line, expected) in table {
-            assert_eq!(&parse(line.as_bytes(), b"x]1"), expected, "{line}");
+            let bytes: Vec<u8> = line.chars().map(|letter| letter as u8).collect();
+            assert_eq!(&parse(&bytes, b"x]1"), expected, "{line}");
         }
     }
 
     #[test]
     fn offers_are_read() {
-        let gmail = offer(b"IMAP4rev1 UNSELECT SASL-IR AUTH=XOAUTH2 auth=plain AUTH=OAUTHBEARER");
-        assert!(gmail.sasl_ir);
-        assert_eq!(gmail.mechanisms, ["XOAUTH2", "PLAIN", "OAUTHBEARER"]);
-        assert_eq!(offer(b""), Offer { sasl_ir: false, mechanisms: vec![] });
+        let gmail = "IMAP4rev1 UNSELECT SASL-IR AUTH=XOAUTH2 auth=plain AUTH=gssapi AUTH=OAUTHBEARER";
+        // As imap-codec reads them, and as they are read behind it.
+        for line in [
+            format!("* CAPABILITY {gmail}\r\n"),
+            format!("* CAPABILITY  {gmail} \n"),
+            format!("* OK [CAPABILITY {gmail}] hi\r\n"),
+            format!("* OK [capability  {gmail} ]\n"),
+        ] {
+            let offer = match parse(line.as_bytes(), b"a") {
+                Response::Capability(offer) => offer,
+                Response::Untagged(_, words) => words.offer().unwrap(),
+                other => panic!("{other:?}"),
+            };
+            assert!(offer.sasl_ir);
+            assert_eq!(offer.mechanisms, ["XOAUTH2", "PLAIN", "GSSAPI", "OAUTHBEARER"]);
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_of_a_status_is_its_code_and_its_text() {
+        for (line, said) in [
+            ("a NO [ALERT] Too many\r\n", "[ALERT] Too many"),
+            ("a NO [WEBALERT https://x/\x1b] Web\tlogin\n", "[WEBALERT https://x/?] Web login"),
+            ("a BAD no \r\n", "no"),
+        ] {
+            let Response::Tagged(_, words) = parse(line.as_bytes(), b"a") else { panic!("{line}") };
+            assert_eq!(words.said(), said);
+        }
     }
 
     #[test]
     fn a11_unauthenticate_is_not_passed_on() {
         let pass = |line: &str| {
             let mut lines = Vec::new();
-            pass_on(line.as_bytes(), b"a", &mut lines);
+            pass_on(line.as_bytes(), &parse(line.as_bytes(), b"a"), &mut lines);
             String::from_utf8(lines).unwrap()
         };
         assert_eq!(pass("* CAPABILITY IMAP4rev1 UNAUTHENTICATE IDLE\r\n"), "* CAPABILITY IMAP4rev1 IDLE\r\n");

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
 use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
-use super::response::{self, Offer, Response, Status};
+use super::response::{self, Offer, Response, Status, Words};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::sasl::{self, Challenge, Mechanism};
 use crate::protocol::{Accepted, Answers, Credential, Refusal};
@@ -123,12 +123,12 @@ impl<'a> SignIn<'a> {
     fn response(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
         let response = response::parse(bytes, self.own_tag());
         self.heard.listen(&response);
-        if let Response::Untagged(Status::Bye, text) = response {
-            return Err(self.explain(text, turned_away));
+        if let Response::Untagged(Status::Bye, words) = &response {
+            return Err(self.explain(words, turned_away));
         }
         match self.state {
             State::Greeting => self.greeting(&response, outbox).map(|()| None),
-            State::Capability { .. } => self.capability(&response, outbox).map(|()| None),
+            State::Capability { .. } => self.capability(response, outbox).map(|()| None),
             State::Prompt { .. } => self.prompted(bytes, &response, outbox).map(|()| None),
             State::Verdict { mechanism } => self.verdict(bytes, &response, mechanism, outbox),
         }
@@ -136,7 +136,7 @@ impl<'a> SignIn<'a> {
 
     fn greeting(&mut self, response: &Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
         match response {
-            Response::Untagged(Status::Ok, text) => self.greeted(text, outbox),
+            Response::Untagged(Status::Ok, words) => self.greeted(words, outbox),
             Response::Untagged(Status::PreAuth, _) => {
                 Err(violation("it greeted with PREAUTH, so nobody can sign in there"))
             }
@@ -144,12 +144,12 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    fn capability(&mut self, response: &Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
+    fn capability(&mut self, response: Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
         let State::Capability { offer } = &mut self.state else { return Ok(()) };
         match response {
-            Response::Capability(names) => *offer = Some(response::offer(names)),
-            Response::Tagged(_, text) => {
-                let offer = offer.take().or_else(|| offer_in_code(text));
+            Response::Capability(offered) => *offer = Some(offered),
+            Response::Tagged(_, words) => {
+                let offer = offer.take().or_else(|| words.offer());
                 return self.authenticate(offer, outbox);
             }
             _ => {}
@@ -169,10 +169,10 @@ impl<'a> SignIn<'a> {
             Response::Tagged(Status::Ok, _) => {
                 return Err(violation("it accepted a token that it had not seen"));
             }
-            Response::Tagged(_, text) => return Err(self.explain(text, refused)),
+            Response::Tagged(_, words) => return Err(self.explain(words, refused)),
             // Another tag's answer belongs to no command of ours.
             Response::Foreign => {}
-            _ => response::pass_on(bytes, self.tag, &mut self.lines),
+            _ => response::pass_on(bytes, response, &mut self.lines),
         }
         Ok(())
     }
@@ -188,24 +188,24 @@ impl<'a> SignIn<'a> {
         match response {
             Response::Continue(challenge) => self.answer_challenge(challenge, mechanism, outbox)?,
             Response::Tagged(Status::Ok, _) => {
-                response::pass_on(bytes, self.tag, &mut self.lines);
+                response::pass_on(bytes, response, &mut self.lines);
                 return Ok(Some(Accepted::new(std::mem::take(&mut self.lines))));
             }
-            Response::Tagged(_, text) => return Err(self.explain(text, refused)),
+            Response::Tagged(_, words) => return Err(self.explain(words, refused)),
             Response::Foreign => {}
-            _ => response::pass_on(bytes, self.tag, &mut self.lines),
+            _ => response::pass_on(bytes, response, &mut self.lines),
         }
         Ok(None)
     }
 
-    fn explain(&mut self, text: &[u8], meaning: fn(&[u8], Heard) -> Refusal) -> Refusal {
-        meaning(text, std::mem::take(&mut self.heard))
+    fn explain(&mut self, words: &Words<'_>, meaning: fn(&Words<'_>, Heard) -> Refusal) -> Refusal {
+        meaning(words, std::mem::take(&mut self.heard))
     }
 
     /// The greeting was OK: ask what is not known, or sign in at once.
-    fn greeted(&mut self, text: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
+    fn greeted(&mut self, words: &Words<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
         self.heard.answers = Answers::SignIn;
-        let offer = offer_in_code(text);
+        let offer = words.offer();
         if offer.is_some() || self.credential.sasl_ir.is_some() {
             return self.authenticate(offer, outbox);
         }
@@ -277,10 +277,4 @@ impl<'a> SignIn<'a> {
             _ => b"P1",
         }
     }
-}
-
-/// The list in `[CAPABILITY …]`, where a status text has one.
-fn offer_in_code(text: &[u8]) -> Option<Offer> {
-    let (name, list) = response::code(text)?;
-    name.eq_ignore_ascii_case(b"CAPABILITY").then(|| response::offer(list))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 
-use super::advice_on;
+use super::{advice_on, answer};
 use crate::protocol::{Advice, LastWord, Overheard, Tail, Watch};
 
 /// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
@@ -32,7 +32,7 @@ impl Watch for SessionWatch {
     /// A BYE fits between two lines. Where the session is compressed, a line of ours would be noise.
     fn last_word(&self, tail: Tail, reason: &str) -> LastWord {
         match tail {
-            [.., b'\n'] => LastWord::Say(format!("* BYE {reason}\r\n")),
+            [.., b'\n'] => LastWord::Say(String::from_utf8_lossy(&answer::bye(None, reason)).into_owned()),
             FLUSHED => LastWord::Silence,
             _ => LastWord::NotYet,
         }

@@ -46,7 +46,7 @@ pub enum WrongLine {
 }
 
 /// The longest user name that is kept while the password is asked for; an address has at most 254 bytes.
-const NAME_LIMIT: usize = 1024;
+pub(crate) const NAME_LIMIT: usize = 1024;
 
 impl Expects {
     /// What an exchange of this mechanism begins with; `None` where it carries no password.

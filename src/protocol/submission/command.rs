@@ -1,5 +1,6 @@
 //! The commands that a sender may say before its login (RFC 5321 §4.1, RFC 4954, RFC 3207).
 
+use crate::protocol::line::word;
 use crate::text::is_domain;
 
 /// One command line, as far as it is understood before a login.
@@ -54,15 +55,6 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
     } else {
         Command::Unknown
     }
-}
-
-/// The first word of `text`, and what follows its blanks.
-fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let text = text.get(text.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default();
-    let end = text.iter().position(blank).unwrap_or(text.len());
-    let (first, rest) = text.split_at_checked(end).unwrap_or((text, b""));
-    (first, rest.get(rest.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default())
 }
 
 /// The argument of EHLO, where it may be said to a provider: a domain, or an address literal (RFC 5321 §4.1.3).

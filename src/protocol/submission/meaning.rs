@@ -9,28 +9,8 @@ use serde::Deserialize;
 
 use super::response::Reply;
 use crate::protocol::denial::plain_text;
-use crate::protocol::sasl::Challenge;
-use crate::protocol::{Advice, Answers, Door, MendedBy, Refusal, Said};
-
-/// What was heard before the verdict that helps to explain it.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
-    /// The step under way.
-    pub(super) answers: Answers,
-    pub(super) challenge: Option<Box<Challenge>>,
-}
-
-impl Heard {
-    /// Nothing yet, in the step that this answer ends.
-    pub(super) fn while_waiting_for(answers: Answers) -> Self {
-        Self { answers, ..Self::default() }
-    }
-
-    /// What was heard; the next attempt begins anew.
-    pub(super) fn take(&mut self) -> Self {
-        Self { answers: self.answers, challenge: self.challenge.take() }
-    }
-}
+use crate::protocol::verdict::{self, Heard, UNAVAILABLE, Verdict, WEB_LOGIN, contains};
+use crate::protocol::{Advice, Door, MendedBy, Refusal, Said};
 
 /// The provider's server broke the protocol, or is no submission server.
 pub(super) fn violation(what: &'static str) -> Refusal {
@@ -44,18 +24,6 @@ pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
         true => Refusal::PasswordsOnly(Door::Submission),
         false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
     }
-}
-
-/// What the caller does next about a known reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Token,
-    Connections,
-    Throttled,
-    Disabled,
-    WebLogin,
-    Unavailable,
 }
 
 /// A reply that is known.
@@ -97,7 +65,7 @@ impl Known {
         let code = reply.code.to_string();
         let by_code = self.codes.is_empty()
             || self.codes.iter().any(|known| *known == code || Some(known.as_str()) == reply.enhanced());
-        by_code && self.contains.as_ref().is_none_or(|part| contains(text, part))
+        by_code && self.contains.as_ref().is_none_or(|part| contains(text.as_bytes(), part))
     }
 
     fn advice(&'static self) -> Advice {
@@ -114,10 +82,6 @@ fn known(reply: &Reply<'_>, text: &str) -> Option<&'static Known> {
     TABLE.reply.iter().find(|known| known.fits(reply, text))
 }
 
-fn contains(text: &str, part: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-}
-
 /// What a reply of 4xx or 5xx within a session means, where it is known.
 pub(super) fn advice_on(reply: &Reply<'_>) -> Option<Advice> {
     known(reply, &reply.text()).map(Known::advice)
@@ -127,14 +91,9 @@ const TOKEN: Advice = Advice::person(
     "The mail provider did not accept the stored authorisation for sending",
     "authorise the account again, and check that the mailbox is the one that was authorised",
 );
-const UNAVAILABLE: Advice = Advice::person("The mail provider is busy or down", "try again later");
 const CONNECTIONS: Advice = Advice::person(
     "The mail provider allows no more connections that send for this account",
     "let fewer programs send at the same time, or set smtp_max_connections_per_account lower",
-);
-const WEB_LOGIN: Advice = Advice::person(
-    "The mail provider wants you to sign in with a browser first",
-    "sign in there and try again",
 );
 const TURNED_AWAY: Advice = Advice::person(
     "The mail provider's server turns this machine's connection away",
@@ -158,27 +117,14 @@ pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
         None => by_code(reply),
     };
     let said = Said { text: plain_text(&text), answers: heard.answers, challenge: heard.challenge, advice };
-    match verdict {
-        Verdict::Token => Refusal::Token(said),
-        Verdict::Connections => Refusal::Connections(said),
-        Verdict::Throttled => Refusal::Throttled { wait: None, said },
-        Verdict::Disabled => Refusal::Disabled(said),
-        Verdict::WebLogin => Refusal::WebLogin { url: first_url(&said.text), said },
-        Verdict::Unavailable => Refusal::Unavailable(said),
-    }
+    verdict.refusal(said)
 }
 
 /// What a refusal means that comes instead of a greeting, or before a token was seen: unless the text tells more, it
 /// is about the server or this machine's address, and not about the account.
 pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
     let is_known = known(reply, &reply.text()).is_some();
-    match refused(reply, heard) {
-        Refusal::Disabled(said) | Refusal::WebLogin { said, .. } if !is_known => {
-            Refusal::Unavailable(Said { advice: TURNED_AWAY, ..said })
-        }
-        Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
-        other => other,
-    }
+    verdict::turned_away(refused(reply, heard), is_known, TURNED_AWAY)
 }
 
 fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
@@ -191,12 +137,6 @@ fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
         (500 | 502..=504 | 555, _) => (Verdict::Disabled, NOT_UNDERSTOOD),
         _ => (Verdict::Disabled, NOT_ALLOWED),
     }
-}
-
-/// The first https URL in `text`, which is plain.
-fn first_url(text: &str) -> Option<String> {
-    let at = text.find("https://")?;
-    text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -44,9 +44,11 @@ fn part(text: &str) -> (&str, &str) {
 /// A refused login. Nothing that time mends gets a code of the fives: a sender would give the message up.
 pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     let status = match denial.code {
-        Code::AuthenticationFailed | Code::AuthorizationFailed | Code::ContactAdmin | Code::Expired => {
-            "535 5.7.8"
-        }
+        Code::AuthenticationFailed
+        | Code::AuthorizationFailed
+        | Code::ContactAdmin
+        | Code::Expired
+        | Code::WebLogin => "535 5.7.8",
         Code::PrivacyRequired => "538 5.7.11",
         _ => "454 4.7.0",
     };

@@ -10,12 +10,13 @@
 
 use zeroize::Zeroizing;
 
-use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
+use super::meaning::{no_mechanism, refused, turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::promises::keyword;
 use crate::protocol::sasl::{self, Challenge, Mechanism};
+use crate::protocol::verdict::Heard;
 use crate::protocol::{Accepted, Answers, Credential, Promises, Refusal};
 use crate::wire::Buffer;
 

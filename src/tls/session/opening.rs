@@ -1,7 +1,7 @@
 //! What comes: sealed bytes that wait, and the records that are opened of them.
 
+use rustls::{ContentType, Error};
 use tokio::io::ReadBuf;
-use tokio_rustls::rustls::{ContentType, Error};
 use zeroize::Zeroizing;
 
 use super::Session;

@@ -4,7 +4,7 @@
 //! from a server, a ticket are put together, so that nothing else is ever kept. Where the RFCs leave a
 //! choice, rustls's own connection is the measure; a test holds both to the same bytes.
 
-use tokio_rustls::rustls::{
+use rustls::{
     AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerMisbehaved, ProtocolVersion,
 };
 
@@ -221,7 +221,7 @@ impl Session {
                 let &[asks @ (0 | 1)] = message.body.as_slice() else {
                     return Err(InvalidMessage::InvalidKeyUpdate.into());
                 };
-                self.opener = RecordOpener::new(keys.next_peers()?, self.version)?;
+                self.opener = RecordOpener::new(keys.next_peers()?, self.suite)?;
                 // One answer is enough for all who asked before it could be sent. Data that waits does not
                 // stand in for it, and behind our end nothing is said.
                 match asks == 1 && !self.key_changed && !self.closed {

@@ -5,21 +5,23 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::DerefMut;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use rcgen::CertifiedKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use tokio_rustls::rustls::{
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{
     CipherSuiteCommon, ClientConfig, ConnectionCommon, RootCertStore, ServerConfig, SideData,
     Tls12CipherSuite, Tls13CipherSuite,
 };
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::super::record::HEADER;
-use super::super::{FULL_READ, Stream, crypto_provider, handshake};
+use super::super::record::{HEADER, confidentiality_limit};
+use super::super::{FULL_READ, Socket, crypto_provider, handshake};
 use super::*;
 
 /// A KeyUpdate under TLS 1.3 is 5 bytes, and longer by its type and tag.
@@ -36,6 +38,12 @@ fn suites(version: ProtocolVersion) -> Vec<SupportedCipherSuite> {
     let suites = crypto_provider().cipher_suites.clone().into_iter();
     let fits = |suite: &SupportedCipherSuite| !format!("{:?}", suite.suite()).contains("_RSA_");
     suites.filter(|suite| suite.version().version == version && fits(suite)).collect()
+}
+
+/// aws-lc's suite of the same name.
+fn of_aws_lc(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    let same = |other: &&SupportedCipherSuite| other.suite() == suite.suite();
+    *aws_lc_rs::ALL_CIPHER_SUITES.iter().find(same).unwrap()
 }
 
 /// `suite`, whose keys seal [`LIMIT`] records.
@@ -64,8 +72,12 @@ fn configurations(
 ) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     let only =
         |suite| Arc::new(CryptoProvider { cipher_suites: vec![suite], ..(*crypto_provider()).clone() });
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let signing_key = match format!("{:?}", server.suite()).contains("_RSA_") {
+        true => KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+        false => KeyPair::generate().unwrap(),
+    };
+    let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let cert = parameters.self_signed(&signing_key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(cert.der().clone()).unwrap();
     let mut client = ClientConfig::builder_with_provider(only(client))
@@ -98,26 +110,81 @@ async fn wire() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Our server, whose keys do not last, and a client of rustls's own, whose keys do.
-async fn our_server(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::client::TlsStream<TcpStream>) {
-    let (client, server) = configurations(suite, short_lived(suite));
+/// Our server, whose keys do not last, and a client of rustls's own, whose keys do. That has aws-lc's ciphers,
+/// where ours are ring's.
+async fn our_server(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::client::TlsStream<TcpStream>) {
+    let (client, server) = configurations(of_aws_lc(suite), short_lived(suite));
     let (near, mut far) = wire().await;
     let (peer, session) = tokio::join!(
         TlsConnector::from(client).connect(localhost(), near),
         handshake::server(server, &mut far)
     );
-    (Stream::tls(far, session.unwrap()), peer.unwrap())
+    (Socket::tls(far, session.unwrap()), peer.unwrap())
 }
 
 /// The same with the client as ours.
-async fn our_client(suite: SupportedCipherSuite) -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
-    let (client, server) = configurations(short_lived(suite), suite);
+async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::server::TlsStream<TcpStream>) {
+    let (client, server) = configurations(short_lived(suite), of_aws_lc(suite));
     let (mut near, far) = wire().await;
     let (session, peer) = tokio::join!(
         handshake::client(client, localhost(), &mut near),
         TlsAcceptor::from(server).accept(far)
     );
-    (Stream::tls(near, session.unwrap()), peer.unwrap())
+    (Socket::tls(near, session.unwrap()), peer.unwrap())
+}
+
+// The handshake before it.
+
+/// A pipe, and how often it was written to.
+struct Counted(DuplexStream, usize);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1 += 1;
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// Each write wakes the peer: change_cipher_spec goes along with Finished, and a TLS 1.3 ticket with the greeting.
+#[tokio::test]
+async fn a_flight_of_the_handshake_is_one_write() {
+    for (version, client_writes, server_writes) in
+        [(ProtocolVersion::TLSv1_3, 2, 1), (ProtocolVersion::TLSv1_2, 2, 2)]
+    {
+        let suite = suites(version)[0];
+        let (client, server) = configurations(suite, suite);
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (mut near, mut far) = (Counted(near, 0), Counted(far, 0));
+        let (ours, theirs) = tokio::join!(
+            handshake::client(client, localhost(), &mut near),
+            handshake::server(server, &mut far)
+        );
+        ours.unwrap();
+        theirs.unwrap();
+        assert_eq!((near.1, far.1), (client_writes, server_writes), "{version:?}");
+    }
 }
 
 // A key that is worn.
@@ -162,7 +229,7 @@ async fn read_counting<D: SideData>(
 
 /// What we write comes out at the peer's, under as many keys as it takes, and there is an answer.
 async fn outlives_its_keys<D: SideData>(
-    mut ours: Stream,
+    mut ours: Socket,
     tcp: &mut TcpStream,
     tls: &mut (impl DerefMut<Target = ConnectionCommon<D>> + Send),
 ) {
@@ -225,6 +292,53 @@ async fn tls_1_2_ends_before_its_key_is_worn_out_and_what_was_written_arrives() 
     }
 }
 
+// Every suite.
+
+/// Sends some records each way.
+async fn both_ways<P>(ours: &mut Socket, peer: &mut P, what: &str)
+where
+    P: AsyncRead + AsyncWrite + Unpin,
+{
+    let data = pattern(3 * MAX_PLAINTEXT + 1);
+    let mut came = vec![0; data.len()];
+    let (sent, read) = tokio::join!(ours.write_all(&data), peer.read_exact(&mut came));
+    sent.unwrap();
+    read.unwrap();
+    assert!(came == data, "{what}, from us");
+    came.fill(0);
+    let sending = async {
+        peer.write_all(&data).await?;
+        peer.flush().await
+    };
+    let (sent, read) = tokio::join!(sending, ours.read_exact(&mut came));
+    sent.unwrap();
+    read.unwrap();
+    assert!(came == data, "{what}, to us");
+}
+
+#[tokio::test]
+async fn with_every_suite_that_is_offered_data_moves_both_ways_and_goes_on_under_new_keys() {
+    let offered = &crypto_provider().cipher_suites;
+    assert_eq!(offered.len(), 9, "{offered:?}");
+    for &suite in offered {
+        let is_tls13 = suite.version().version == ProtocolVersion::TLSv1_3;
+        let (mut ours, mut peer) = our_server(suite).await;
+        for round in 0..3 {
+            both_ways(&mut ours, &mut peer, &format!("{suite:?}, we are the server, round {round}")).await;
+            if is_tls13 {
+                peer.get_mut().1.refresh_traffic_keys().unwrap();
+            }
+        }
+        let (mut ours, mut peer) = our_client(suite).await;
+        for round in 0..3 {
+            both_ways(&mut ours, &mut peer, &format!("{suite:?}, we are the client, round {round}")).await;
+            if is_tls13 {
+                peer.get_mut().1.refresh_traffic_keys().unwrap();
+            }
+        }
+    }
+}
+
 // Records of all sizes.
 
 /// Seals `content` as one record; in TLS 1.3 with so much padding (RFC 8446 §5.4).
@@ -260,7 +374,7 @@ async fn records_of_all_sizes_empty_and_padded_ones_too_are_read_with_any_room()
             handshake::client(client, localhost(), &mut near),
             handshake::server(server, &mut far)
         );
-        let (mut sender, mut receiver) = (sender.unwrap(), Stream::tls(far, receiver.unwrap()));
+        let (mut sender, mut receiver) = (sender.unwrap(), Socket::tls(far, receiver.unwrap()));
 
         let data = pattern(3 << 20);
         let (mut rest, mut sealed) = (data.as_slice(), Vec::new());

@@ -1,8 +1,8 @@
 """getmail: collects both messages into a Maildir and deletes them on the server. It never appends.
 
-It delivers in a child and now and then misses that child's end (it begins to wait
-after the signal has come), which its own time limit then reports. The message is
-still on the server, so it is run again, as cron would.
+getmail delivers in a child process and sometimes misses the child's end (it begins to wait
+after the signal has arrived), until its own time limit expires. The message is
+still on the server, so the test runs getmail again, as cron would.
 """
 
 import re
@@ -40,7 +40,7 @@ def check(test):
     mail.mkdir()
     for part in (mail, mail / "cur", mail / "new", mail / "tmp"):
         part.mkdir(exist_ok=True)
-        # It refuses to deliver as root.
+        # getmail refuses to deliver as root.
         shutil.chown(part, test.mailbox.owner)
     config = test.work / "getmailrc"
     config.write_text(CONFIG.format(test=test, mail=mail, owner=test.mailbox.owner))

@@ -1,4 +1,4 @@
-"""Python's imaplib, with IDLE spoken by hand because it has none in this version."""
+"""Python's imaplib, with IDLE written by hand, because this version lacks it."""
 
 from world import message
 

@@ -1,7 +1,7 @@
-"""Marionette, by which Thunderbird is driven from outside: scripts that run with all of its rights.
+"""Marionette, Thunderbird's remote control: runs scripts with all of Thunderbird's rights.
 
-The protocol is Mozilla's: a message is its length, a colon and a JSON array, each
-way; the port that Thunderbird chose is in a file of its profile.
+The protocol is Mozilla's: in both directions a message is its length, a colon and a JSON
+array. Thunderbird writes its port to a file of its profile.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from parts.child import DEADLINE, Child, wait_for_file
 
 
 class Thunderbird:
-    """A Thunderbird without a window, from its start to its end."""
+    """A running Thunderbird without a window."""
 
     def __init__(self, profile, env):
         port_file = profile / "MarionetteActivePort"
@@ -47,12 +47,12 @@ class Thunderbird:
         return outcome.get("value")
 
     def quit(self):
-        """Ends it as its menu would, and returns its exit code."""
+        """Quits Thunderbird as its menu would, and returns its exit code."""
         self._command("Marionette:Quit", {"flags": ["eAttemptQuit"]})
         return self._child.wait()
 
     def kill(self):
-        """Its certain end."""
+        """Kills Thunderbird if it still runs."""
         self._child.kill()
         self._stream.close()
         self._socket.close()

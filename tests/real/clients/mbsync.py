@@ -1,4 +1,4 @@
-"""mbsync (isync): a two-way sync, three times, with changes on either side in between."""
+"""mbsync (isync): three two-way syncs, with changes on both sides in between."""
 
 from parts.child import run
 
@@ -47,7 +47,7 @@ def check(test):
     here = sync()
     test.assertEqual(set(here), {"first", "second"})
 
-    # This side: a new message, a flag, a deletion.
+    # The local side: a new message, a flag, a deletion.
     (inbox / "new" / "1.draft.localhost").write_bytes(unix(message("written")))
     flag(here["first"], "FS")
     flag(here["second"], "ST")
@@ -55,7 +55,7 @@ def check(test):
     test.assertEqual(set(here), {"first", "written"})
     test.assert_all_done()
 
-    # The other side: the same three.
+    # The server's side: the same three changes.
     there = {subject(file): file for file in test.mailbox.files(test.user)}
     test.mailbox.deliver(test.user, message("third"), "3.test.localhost")
     flag(there["written"], "FS")
@@ -66,7 +66,7 @@ def check(test):
 
 
 def unix(text):
-    """As a Maildir holds a message: line ends without CR."""
+    """The message as stored in a Maildir: line ends without CR."""
     return text.replace(b"\r\n", b"\n")
 
 
@@ -75,6 +75,6 @@ def subject(file):
 
 
 def flag(file, letters):
-    """Gives a message of a Maildir its flags, as a mail program does."""
+    """Sets the flags of a message in a Maildir, as a mail program does."""
     name = file.name.partition(":")[0]
     file.rename(file.parent.parent / "cur" / f"{name}:2,{letters}")

@@ -1,7 +1,7 @@
-"""NeoMutt on a terminal that nobody looks at, its keys given beforehand.
+"""NeoMutt on a pseudo terminal, with scripted keys.
 
-Once it copies a message from a local folder to the server, which appends it
-there; once it reads, flags and deletes on the server.
+One run copies a message from a local folder to the server, which appends it
+there; another run reads, flags and deletes on the server.
 """
 
 import fcntl
@@ -51,19 +51,19 @@ def check(test):
     fetched = test.work / "fetched"
     neomutt("+INBOX", f"<first-entry><pipe-message>cat >{fetched}<enter>", "<flag-message>2<enter><delete-message>")
     test.assertIn("Subject: first", fetched.read_text())
-    # It says LOGOUT and hangs up without waiting for the answer.
+    # NeoMutt sends LOGOUT and disconnects without waiting for the answer.
     test.assert_all_done("Disconnected:")
 
 
 def on_terminal(argv, env):
-    """Runs a full-screen program to its end on a terminal that nobody looks at."""
+    """Runs a full-screen program to its end on a pseudo terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     screen = []
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True) as program:
         os.close(theirs)
         try:
-            # Reading fails with EIO once the program has closed its end.
+            # Reading fails with EIO after the program has closed its end.
             while chunk := os.read(ours, 65536):
                 screen.append(chunk)
         except OSError:

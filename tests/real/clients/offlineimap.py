@@ -1,4 +1,4 @@
-"""OfflineIMAP: a two-way sync, twice, with changes on this side in between."""
+"""OfflineIMAP: two two-way syncs, with local changes in between."""
 
 from parts.child import run
 
@@ -32,7 +32,7 @@ sslcacertfile = {test.ca}
 
 def check(test):
     config = test.work / "offlineimaprc"
-    # Its configuration reads % as the start of a substitution.
+    # In OfflineIMAP's configuration % starts a substitution.
     config.write_text(CONFIG.format(test=test, work=test.work, password=test.password.replace("%", "%%")))
     inbox = test.work / "mail" / "INBOX"
 

@@ -1,4 +1,4 @@
-"""Programs that people write in PHP, Perl and Node: each script here makes the whole session by itself.
+"""Programs that people write in PHP, Perl and Node: each script here runs a whole session.
 
 They take `HOST PORT USER PASSWORD CA`, read the message to append from standard
 input, and print the fetched message `first` to standard output.
@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def php(test):
-    # PHP's extension trusts what OpenSSL trusts by default and has no setting of its own.
+    # PHP's extension uses OpenSSL's default trust and has no setting for it.
     session(test, ["php", HERE / "imap.php"], SSL_CERT_FILE=test.ca)
 
 

@@ -1,4 +1,4 @@
-// Thunderbird's own calls, one function for each thing that a person does with one account.
+// Thunderbird's own calls, one function for each action of a user with one account.
 
 const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
 
@@ -12,7 +12,7 @@ async function account(ca, host, port, user, password) {
     server.port = port;
     server.socketType = Ci.nsMsgSocketType.SSL;
     server.authMethod = Ci.nsMsgAuthMethod.passwordCleartext;
-    // "Remove it immediately": what is deleted is gone, without a folder for it.
+    // "Remove it immediately": deleted messages go to no trash folder.
     server.QueryInterface(Ci.nsIImapIncomingServer).deleteModel = Ci.nsMsgImapDeleteModels.DeleteNoTrash;
     const identity = MailServices.accounts.createIdentity();
     identity.email = user;

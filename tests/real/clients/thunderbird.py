@@ -1,7 +1,7 @@
 """Thunderbird without a window: the account made and used by the calls behind its menus.
 
-It signs in with AUTHENTICATE PLAIN on several connections, compresses where the
-server offers that, and then waits in IDLE. What comes in there it shows unasked.
+Thunderbird signs in with AUTHENTICATE PLAIN on several connections, compresses if the
+server offers that, and then waits in IDLE. It shows new mail from IDLE at once.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from world import message
 
 from .marionette import Thunderbird
 
-# Nothing that a fresh profile would ask the network or the person.
+# Turns off a new profile's network requests and questions to the user.
 PREFERENCES = """
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
@@ -29,7 +29,7 @@ SCRIPT = (Path(__file__).resolve().parent / "thunderbird.js").read_text()
 
 
 def start(test):
-    """A Thunderbird with a fresh profile, and the CA in the form in which its calls take one."""
+    """A Thunderbird with a new profile, and the CA in the form that its calls accept."""
     profile = test.work / "thunderbird"
     profile.mkdir()
     (profile / "user.js").write_text(PREFERENCES)
@@ -47,7 +47,7 @@ def check(test):
     thunderbird("account(...args)", ca, test.host, test.port, test.user, test.password)
     thunderbird("comes('first')")
     thunderbird("comes('second')")
-    # Thunderbird puts its own X-Mozilla-Status lines on top.
+    # Thunderbird adds its own X-Mozilla-Status lines at the top.
     test.assertTrue(thunderbird("source('first')").encode().endswith(message("first")))
     thunderbird("append(...args)", message("written").decode())
     thunderbird("flag('first')")
@@ -55,5 +55,5 @@ def check(test):
     test.mailbox.deliver(test.user, message("third"), "3.test.localhost")
     thunderbird("comes('third')")
     test.assertEqual(program.quit(), 0)
-    # It hangs up without a LOGOUT.
+    # Thunderbird disconnects without a LOGOUT.
     test.assert_all_done("Disconnected:")

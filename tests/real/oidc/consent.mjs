@@ -1,6 +1,6 @@
 // Login and consent in one plain HTML form, so that a browser and a script can
-// both go through it. Any known address logs in without a password: whom the
-// person claims to be is what a test chooses.
+// both use it. Any known address logs in without a password, because the test
+// chooses the person.
 
 const escape = (text) =>
   String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);

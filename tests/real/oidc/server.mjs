@@ -1,12 +1,12 @@
 // A real OAuth server for the tests: oidc-provider with the rules that make a
 // careless client lose its grant. PKCE is compulsory, refresh tokens rotate, and
-// a refresh token used twice takes the whole grant with it.
+// a refresh token used twice ends the whole grant.
 //
-// Two listeners on free loopback ports: the provider itself, and a side door for
-// the tests that expires and revokes tokens and takes the provider off the net
-// without its memory being lost. The mail server introspects through the side
-// door, so that only clients notice when the provider is off. The first line on
-// standard output says where they are; the process ends when its standard input does.
+// Two listeners on free loopback ports: the provider itself, and a control port for
+// the tests, which expires and revokes tokens and takes the provider off the net
+// without losing its state. The mail server introspects through the control
+// port, so that only clients notice when the provider is off. The first line on
+// standard output has their addresses; the process ends with its standard input.
 //
 // Environment: ACCESS_TOKEN_SECONDS (3600), ROTATION (on | off).
 
@@ -29,7 +29,7 @@ const settings = {
 };
 const counters = { refreshed: 0, refused: 0 };
 
-// Every character here changes its form in a form or in an Authorization header.
+// Every character here is encoded differently in a form or in an Authorization header.
 const CLIENT_SECRET = "se:cr%et+/ &=";
 
 const native = {
@@ -92,7 +92,7 @@ function configuration() {
       revocation: { enabled: true },
       userinfo: { enabled: true },
     },
-    // What Dovecot reads out of the introspection answer to learn whose token it is.
+    // The field of the introspection answer from which Dovecot takes the token's user.
     extraTokenClaims: (_context, token) => ({ email: token.accountId }),
     findAccount: (_context, id) =>
       ACCOUNTS.has(id) && {

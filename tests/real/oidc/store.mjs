@@ -1,5 +1,5 @@
-// What oidc-provider remembers, in memory, where the tests can look at it and
-// spoil it. It follows the adapter interface that oidc-provider documents.
+// The state of oidc-provider, in memory, where the tests can inspect and
+// change it. It implements oidc-provider's documented adapter interface.
 
 const GRANTABLE = new Set(["AccessToken", "AuthorizationCode", "RefreshToken", "DeviceCode"]);
 

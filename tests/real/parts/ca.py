@@ -24,7 +24,7 @@ authorityKeyIdentifier = keyid
 
 
 class Authority:
-    """`ca` is what clients trust; `certificate` and `key` are the server's."""
+    """`ca` is the CA that clients trust; `certificate` and `key` are the server's."""
 
     def __init__(self, directory: Path):
         self.ca = directory / "ca.pem"

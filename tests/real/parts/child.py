@@ -1,7 +1,7 @@
-"""A program started by the tests: its output line by line, and its certain end.
+"""A program started by the tests: its output line by line, and its guaranteed end.
 
-Nothing here sleeps and hopes. Whoever starts a program waits for the line, the
-file or the exit that says it is ready, with a deadline that only a defect meets.
+No test sleeps for a fixed time. After a start it waits for the line, the
+file or the exit that signals readiness, with a deadline that only a defect exceeds.
 """
 
 import atexit
@@ -13,12 +13,12 @@ import threading
 import time
 from pathlib import Path
 
-# Far beyond what a slow machine needs; met only where something hangs.
+# Far more than a slow machine needs; exceeded only if something hangs.
 DEADLINE = 60.0
 
 
 class Output:
-    """One stream of a child, gathered by a thread so that the child never blocks on it."""
+    """One output stream of a child, read by a thread so that the child never blocks."""
 
     def __init__(self, stream):
         self._lines = []
@@ -45,7 +45,7 @@ class Output:
             return len(self._lines)
 
     def wait_for(self, matches, since=0):
-        """The first line from number `since` on for which `matches(line)` holds."""
+        """The first line from number `since` on for which `matches(line)` is true."""
         end = time.monotonic() + DEADLINE
         with self._news:
             seen = since
@@ -61,11 +61,11 @@ class Output:
                 self._news.wait(left)
 
     def line(self, number):
-        """Line `number`, counted from 0, waiting for it if need be."""
+        """Waits for line `number`, counted from 0."""
         return self.wait_for(lambda _line: True, since=number)
 
     def drained(self):
-        """All of the text, once the stream has ended."""
+        """The whole text, after the end of the stream."""
         with self._news:
             self._news.wait_for(lambda: self._ended, DEADLINE)
         return self.text()
@@ -94,7 +94,7 @@ class Child:
         return self._process.poll() is None
 
     def first_line(self):
-        """The first line on standard output; where none comes, the failure shows standard error too."""
+        """The first line on standard output; without one, the failure also shows standard error."""
         try:
             return self.out.line(0)
         except AssertionError as silence:
@@ -102,11 +102,11 @@ class Child:
             raise AssertionError(f"{' '.join(self.argv)} said nothing:\n{self.err.drained()}") from silence
 
     def wait(self):
-        """The exit code, once there is one."""
+        """Waits for the exit code."""
         return self._process.wait(DEADLINE)
 
     def stop(self):
-        """SIGTERM to the program alone, and its exit code."""
+        """Sends SIGTERM to the program only; returns its exit code."""
         if self.running():
             self._process.terminate()
         try:
@@ -116,7 +116,7 @@ class Child:
         return code
 
     def kill(self):
-        """SIGKILL to the whole group; harmless when it is gone already."""
+        """Sends SIGKILL to the whole group; harmless if the group has ended."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -127,7 +127,7 @@ class Child:
 
 
 def run(argv, stdin=b"", env=None, cwd=None, check=True):
-    """Runs a program to its end. Failing, it fails the test with all that the program said."""
+    """Runs a program to its end. If the program fails, the test fails with its output."""
     argv = [str(part) for part in argv]
     done = subprocess.run(argv, input=stdin, capture_output=True, env=env, cwd=cwd, timeout=DEADLINE)
     if check and done.returncode != 0:
@@ -146,9 +146,9 @@ def free_port():
 
 
 def wait_for_file(path, child):
-    """The text of a file that is written at one stroke, or a failure if the child ends first."""
+    """Waits for the text of a file; fails if the child ends first."""
     end = time.monotonic() + DEADLINE
-    # Thunderbird makes its file before it writes it.
+    # Thunderbird creates its file empty before it writes the text.
     while not (Path(path).exists() and (text := Path(path).read_text())):
         if not child.running():
             raise AssertionError(f"{child.argv[0]} ended before it was ready:\n{child.err.drained()}")

@@ -1,12 +1,12 @@
 """Dovecot in the foreground on free ports, with its mail where the tests can see it.
 
-Two sorts. `Dovecot.with_tokens` is the provider of the tests: XOAUTH2 and
-OAUTHBEARER alone, each token checked by introspection at the OAuth server.
-`Dovecot.with_password` takes a password for any user: the control group, which
-shows that a mail program's script is right before the proxy stands in between.
+`Dovecot.with_tokens` is the provider of the tests: it accepts only XOAUTH2 and
+OAUTHBEARER, and checks each token by introspection at the OAuth server.
+`Dovecot.with_password` accepts a password for any user: the control group, which
+shows that a mail program's script works without the proxy.
 
-Both have the submission service too, on a port with TLS and on one with STARTTLS.
-What they take goes on to a sink.
+Both also have POP3 and the submission service, each on a port with TLS and on one with
+STARTTLS. They send accepted mail on to a sink.
 """
 
 import grp
@@ -18,7 +18,7 @@ from pathlib import Path
 from .child import Child, free_port
 
 CONFIG = """
-protocols = imap submission
+protocols = imap pop3 submission
 listen = 127.0.0.1
 base_dir = {root}/run
 state_dir = {root}/state
@@ -31,7 +31,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 
 mail_location = maildir:~/Maildir
-# Keep line ends as they came: what was appended is compared byte for byte.
+# Keep line ends unchanged: appended messages are compared byte for byte.
 mail_save_crlf = yes
 first_valid_uid = 1
 mail_max_userip_connections = 1000
@@ -61,6 +61,16 @@ service imap-login {{
   }}
 }}
 
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_starttls_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
+    ssl = yes
+  }}
+}}
+
 hostname = relay.test
 submission_relay_host = 127.0.0.1
 submission_relay_port = {relay_port}
@@ -77,7 +87,7 @@ service submission-login {{
 }}
 """
 
-# Without root there is nobody to become and nowhere to chroot to.
+# Without root, Dovecot cannot change its user or root directory.
 UNPRIVILEGED = """
 default_internal_user = {user}
 default_login_user = {user}
@@ -86,6 +96,9 @@ service anvil {{
   chroot =
 }}
 service imap-login {{
+  chroot =
+}}
+service pop3-login {{
   chroot =
 }}
 service submission-login {{
@@ -125,7 +138,7 @@ passdb {{
 
 
 class Dovecot:
-    """`host`, `port` (IMAP), `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
+    """`host`, `port` (IMAP), `pop3` and `submission` (a port for `tls` and one for `starttls`) and `ca` are for clients.
 
     `deliver` and `messages` go past the server to files of `owner`; what is sent arrives in `sink`.
     """
@@ -152,7 +165,7 @@ class Dovecot:
         for directory in (root / "run", root / "state", self._mail):
             directory.mkdir()
         os.chown(self._mail, self._uid, self._gid)
-        # The mail processes run as somebody else and pass through here to the mail.
+        # The mail processes run as another user and need access through this directory.
         root.chmod(0o755)
 
         self._config = root / "dovecot.conf"
@@ -169,13 +182,16 @@ class Dovecot:
             "user": self.owner,
             "group": grp.getgrgid(os.getegid()).gr_name,
         }
-        # Another program may take a port between our look and Dovecot's.
+        # Another program may take a port before Dovecot binds it.
         for attempt in range(3):
             self.port = free_port()
+            self.pop3 = {"tls": free_port(), "starttls": free_port()}
             self.submission = {"tls": free_port(), "starttls": free_port()}
             self._config.write_text(
                 self._template.format(
                     port=self.port,
+                    pop3_tls_port=self.pop3["tls"],
+                    pop3_starttls_port=self.pop3["starttls"],
                     tls_port=self.submission["tls"],
                     starttls_port=self.submission["starttls"],
                     relay_port=sink.port,
@@ -192,7 +208,7 @@ class Dovecot:
     def start(self):
         """Starts, or starts again on the same ports with the same mail."""
         self._child = Child(["dovecot", "-F", "-c", self._config])
-        # Its sockets listen before it says so.
+        # Dovecot's sockets listen before its first log line.
         try:
             self._child.err.wait_for(lambda line: "starting up for imap" in line)
         except AssertionError:
@@ -212,7 +228,7 @@ class Dovecot:
         return self._child.err.wait_for(lambda line: text in line, since)
 
     def empty(self, account):
-        """Takes all of the account's mail away, as if it had never logged in."""
+        """Removes all of the account's mail, as if the account had never logged in."""
         shutil.rmtree(self._mail / account, ignore_errors=True)
 
     def deliver(self, account, message: bytes, name):
@@ -229,17 +245,17 @@ class Dovecot:
         draft.rename(box / "new" / name)
 
     def files(self, account, folder="INBOX"):
-        """The files of a folder's messages, to be renamed or removed as another mail program's doing."""
+        """The files of a folder's messages, to rename or remove as another mail program would."""
         box = self._mail / account / "Maildir"
         if folder != "INBOX":
             box /= "." + folder.replace("/", ".")
         return sorted((box / "new").glob("*")) + sorted((box / "cur").glob("*"))
 
     def messages(self, account, folder="INBOX"):
-        """What lies in a folder: `[(flags, content)]`, flags in Maildir's letters (`S` seen, `F` flagged …)."""
+        """The messages of a folder: `[(flags, content)]`, flags in Maildir's letters (`S` seen, `F` flagged …)."""
         return [(file.name.partition(":2,")[2], file.read_bytes()) for file in self.files(account, folder)]
 
 
 def _mail_owner():
-    """Dovecot reads no mail as root, so root's tests keep it as `nobody`."""
+    """Dovecot reads no mail as root, so in root's tests the mail belongs to the user `nobody`."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 class Oidc:
-    """The OAuth server. Its endpoints are attributes; `expire…`, `revoke…`, `down` spoil what it gave."""
+    """The OAuth server. Its endpoints are attributes; `expire…`, `revoke…` and `down` end its tokens or its service."""
 
     def __init__(self, access_token_seconds=3600, rotation=True):
         env = os.environ | {
@@ -59,7 +59,7 @@ class Oidc:
         return self._ask("counters")["refreshed"]
 
     def down(self):
-        """Off the net: connections are refused. Nothing is forgotten."""
+        """Takes the server off the net: connections are refused, and its state is kept."""
         self._ask("down")
 
     def up(self):
@@ -82,7 +82,7 @@ class Oidc:
         )
 
     def authorization_answer(self, account, redirect, **extra):
-        """What the redirect carries after `account` consented: `{name: [value]}`."""
+        """The parameters of the redirect after the consent of `account`: `{name: [value]}`."""
         question = {
             "client_id": self.client_id,
             "response_type": "code",
@@ -104,7 +104,7 @@ class Oidc:
 
 
 class _StopAt(urllib.request.HTTPRedirectHandler):
-    """Follows redirects until one leads to `prefix`, which nobody listens at."""
+    """Follows redirects until one leads to `prefix`, where no server listens."""
 
     def __init__(self, prefix):
         self._prefix = prefix

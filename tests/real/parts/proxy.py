@@ -1,6 +1,6 @@
 """The imap-oauth-proxy binary from outside: its commands, its `serve`, its files.
 
-Only what the project documents for users is relied upon: the flags, the JSON on
+The tests use only documented interfaces: the flags, the JSON on
 standard output, the configuration keys and the ready file.
 """
 
@@ -36,7 +36,7 @@ mechanisms = ["{mechanism}"]
 extra_ca = "{ca}"
 """
 
-# Where the tests send.
+# The listeners for sending.
 SENDING_LISTENERS = """
 [[listeners]]
 protocol = "submission"
@@ -47,6 +47,24 @@ security = "tls"
 protocol = "submission"
 addresses = ["127.0.0.1:0"]
 security = "starttls"
+"""
+
+# Where the tests fetch by POP3.
+FETCHING_LISTENERS = """
+[[listeners]]
+protocol = "pop3"
+addresses = ["127.0.0.1:0"]
+security = "tls"
+
+[[listeners]]
+protocol = "pop3"
+addresses = ["127.0.0.1:0"]
+security = "starttls"
+"""
+
+FETCHING_SERVER = """
+pop3 = "{server.host}:{port}"
+pop3_security = "{security}"
 """
 
 SENDING_SERVER = """
@@ -61,12 +79,22 @@ BINARY = Path(os.environ.get("IMAP_OAUTH_PROXY", REPOSITORY / "target/debug/imap
 class Proxy:
     """One installation: a configuration file, a state directory, and at most one running `serve`.
 
-    With `sending=(server, security)` it has listeners for programs that send, and that server to send through.
+    With `sending=(server, security)` it has listeners for programs that send, and that server to send through; with
+    `fetching=(server, security)` the same for POP3.
     """
 
     host = "localhost"
 
-    def __init__(self, root: Path, oidc, dovecot, mechanism="xoauth2", client_authentication=None, sending=None):
+    def __init__(
+        self,
+        root: Path,
+        oidc,
+        dovecot,
+        mechanism="xoauth2",
+        client_authentication=None,
+        sending=None,
+        fetching=None,
+    ):
         root.mkdir()
         self._root = root
         self.config = root / "config.toml"
@@ -78,21 +106,28 @@ class Proxy:
             mechanism=mechanism,
             ca=dovecot.ca,
         )
+        listeners = ""
+        # The provider's table is the last that has keys of its own.
         if sending is not None:
             server, security = sending
-            # The provider's table is the file's last.
             text += SENDING_SERVER.format(server=server, port=server.submission[security], security=security)
-            text += SENDING_LISTENERS
+            listeners += SENDING_LISTENERS
+        if fetching is not None:
+            server, security = fetching
+            text += FETCHING_SERVER.format(server=server, port=server.pop3[security], security=security)
+            listeners += FETCHING_LISTENERS
+        text += listeners
         self.config.write_text(text)
-        # It holds a client secret.
+        # The file holds a client secret.
         self.config.chmod(0o600)
         self._home = root / "home"
         self._home.mkdir()
         self._serve = None
         self.port = None
+        self.pop3 = {}
         self.submission = {}
         self.ca = None
-        # What every process of this installation wrote, for the search for secrets.
+        # The output of every process of this installation, to search for secrets.
         self.logs = []
 
     def run(self, *arguments, stdin=b"", check=True):
@@ -122,7 +157,7 @@ class Proxy:
         return code, json.loads(lines[1]) if code == 0 else None, words
 
     def serve(self):
-        """Starts `serve` and waits for its ready file; `port`, `submission` and `ca` are then set."""
+        """Starts `serve` and waits for its ready file; `port`, `pop3`, `submission` and `ca` are then set."""
         ready_file = self._root / "ready.json"
         ready_file.unlink(missing_ok=True)
         self._serve = Child(self._argv(["serve", "--ready-file", ready_file]), env=self._env())
@@ -133,7 +168,7 @@ class Proxy:
             if listener["protocol"] == "imap":
                 self.port = port
             else:
-                self.submission[listener["security"]] = port
+                getattr(self, listener["protocol"])[listener["security"]] = port
         self.ca = Path(ready["ca_file"])
 
     def memory(self):
@@ -142,12 +177,12 @@ class Proxy:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
 
     def peak_memory(self):
-        """The most that it ever was, in bytes."""
+        """The peak of the resident memory, in bytes."""
         status = Path(f"/proc/{self._serve.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
 
     def log(self):
-        """What the running `serve` has said so far."""
+        """The output of the running `serve` so far."""
         return self._serve.err.text()
 
     def kill(self):
@@ -157,14 +192,14 @@ class Proxy:
         self._end()
 
     def terminate(self):
-        """SIGTERM alone; `stop` waits for the end."""
+        """Sends SIGTERM; `stop` waits for the end."""
         os.kill(self._serve.pid, signal.SIGTERM)
 
     def wait_for_log(self, text):
         return self._serve.err.wait_for(lambda line: text in line)
 
     def stop(self):
-        """SIGTERM and the exit code; None where `serve` was not running."""
+        """Sends SIGTERM and returns the exit code; None if `serve` was not running."""
         if self._serve is None:
             return None
         code = self._serve.stop()
@@ -181,7 +216,7 @@ class Proxy:
         return [path for path in self._root.rglob("*") if path.is_file()]
 
     def _argv(self, arguments):
-        # The loudest log everywhere: what it must not hold is searched for in one test.
+        # The most detailed log in all tests, because one test searches it for secrets.
         return [BINARY, "--config", self.config, "--log", "trace", *map(str, arguments)]
 
     def _env(self):

@@ -1,8 +1,8 @@
-"""Where sent mail ends: an SMTP server that keeps what arrives, byte for byte.
+"""The destination of sent mail: an SMTP server that keeps messages byte for byte.
 
-It stands behind Dovecot's submission service, which passes on what it took and puts a
-Received field on top, as every server on the way does. A mail is its envelope and its
-content, the dots that hide dots taken away and nothing else.
+Dovecot's submission service sends to it the messages that it accepted, and adds a
+Received field at the top, as every server does. A mail is its envelope and its
+content, unchanged except for removed dot-stuffing.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import threading
 
 from .child import DEADLINE
 
-# No CHUNKING: Dovecot then says DATA. 8BITMIME and SIZE are what it passes on from here.
+# Without CHUNKING Dovecot uses DATA. It offers this server's 8BITMIME and SIZE to clients.
 HELLO = ["250-sink.test", "250-PIPELINING", "250-SIZE 1000000000", "250-ENHANCEDSTATUSCODES", "250 8BITMIME"]
 
 
@@ -26,11 +26,11 @@ class Mail:
     content: bytes
 
     def received(self):
-        """The fields that the servers on the way put on top, the last server's first."""
+        """The fields that the servers on the way added, the last server's first."""
         return re.findall(rb"Received:.*\r\n(?:[ \t].*\r\n)*", self._top())
 
     def as_sent(self):
-        """The content without these."""
+        """The content without these fields."""
         return self.content[len(self._top()) :]
 
     def _top(self):
@@ -38,7 +38,7 @@ class Mail:
 
 
 class Sink:
-    """Listens on a free port of 127.0.0.1, in this process; gives its mail in the order in which it came."""
+    """Listens on a free port of 127.0.0.1, in this process; returns its mail in order of arrival."""
 
     def __init__(self):
         self._mails = queue.Queue()
@@ -49,23 +49,23 @@ class Sink:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def next(self):
-        """The oldest mail that nobody took yet, waited for if need be."""
+        """Waits for the oldest mail not taken yet, and takes it."""
         try:
             return self._mails.get(timeout=DEADLINE)
         except queue.Empty:
             raise AssertionError(f"no mail arrived in {DEADLINE:.0f} s") from None
 
     def waiting(self):
-        """How many mails have come and were not taken."""
+        """The number of mails not taken yet."""
         return self._mails.qsize()
 
     def empty(self):
-        """Forgets what came."""
+        """Drops all mail."""
         while not self._mails.empty():
             self._mails.get()
 
     def refuse(self, reply):
-        """The next message gets this reply at its end, and is not kept."""
+        """Answers the next message with this reply, and does not keep it."""
         self._server.refusals.put(reply)
 
     def stop(self):
@@ -120,7 +120,7 @@ class _Session(socketserver.StreamRequestHandler):
             self._say("250 2.0.0 kept")
 
     def _content(self):
-        """All up to the line with one dot; None where the connection ends before it."""
+        """All lines up to the one with a single dot; None if the connection ends before it."""
         lines = []
         begins_a_line = True
         while line := self.rfile.readline():

@@ -1,4 +1,4 @@
-"""smtp-server as a child: a second provider to send through, with STARTTLS and XOAUTH2 alone."""
+"""smtp-server as a child: a second provider for sending, with only STARTTLS and XOAUTH2."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent.parent
 class SmtpServer:
     """`host`, `submission` (its port, under `starttls`) and `ca` are for clients.
 
-    It keeps what arrives as a sink does.
+    It keeps mail as a sink does.
     """
 
     host = "localhost"
@@ -28,18 +28,18 @@ class SmtpServer:
         self.submission = {"starttls": int(self._child.first_line())}
 
     def next(self):
-        """The oldest mail that nobody took yet, waited for if need be."""
+        """Waits for the oldest mail not taken yet, and takes it."""
         # The line after the port is the first mail.
         line = json.loads(self._child.out.line(self._taken + 1))
         self._taken += 1
         return Mail(line["sender"], tuple(line["recipients"]), Path(line["file"]).read_bytes())
 
     def waiting(self):
-        """How many mails have come and were not taken."""
+        """The number of mails not taken yet."""
         return self._child.out.count() - 1 - self._taken
 
     def empty(self):
-        """Forgets what came."""
+        """Drops all mail."""
         self._taken = self._child.out.count() - 1
 
     def stop(self):

@@ -1,4 +1,4 @@
-// Nodemailer: see scripts.py for what it gets.
+// Nodemailer: see scripts.py for its input.
 
 import { readFileSync } from "node:fs";
 import nodemailer from "nodemailer";

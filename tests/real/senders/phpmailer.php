@@ -1,5 +1,5 @@
 <?php
-// PHPMailer, on which WordPress and much else in PHP stands: see scripts.py for what it gets.
+// PHPMailer, which WordPress and many other PHP programs use: see scripts.py for its input.
 
 use PHPMailer\PHPMailer\PHPMailer;
 

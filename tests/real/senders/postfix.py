@@ -1,6 +1,6 @@
-"""Postfix as a machine's mail server that gives everything to a smarthost.
+"""Postfix as a machine's mail server that sends all mail to a smarthost.
 
-It has a configuration, a queue and a port of its own, in the test's directory. The
+Its configuration and queue are in the test's directory, and its port is free. The
 settings under "To the smarthost" are those of docs/sending.md.
 """
 
@@ -54,7 +54,7 @@ scache    unix  - - n -    1 scache
 postlog   unix-dgram n - n - 1 postlogd
 """
 
-# Postfix changes to a user of its own, which only root can do.
+# Postfix changes to its own user, which only root can do.
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
 
 
@@ -69,7 +69,7 @@ def check(test):
 
 
 class Postfix:
-    """One instance from its start to its end. `port` is where the machine's programs give it their mail."""
+    """A running instance. The machine's programs send their mail to `port`."""
 
     def __init__(self, test, root):
         for directory in (root / "etc", root / "spool", root / "data"):
@@ -80,7 +80,7 @@ class Postfix:
         (config / "main.cf").write_text(MAIN.format(test=test, root=root, wrappermode=wrappermode))
         (config / "master.cf").write_text(MASTER.format(port=self.port))
         (config / "sasl_passwd").write_text(f"[127.0.0.1]:{test.port} {test.user}:{test.password}\n")
-        # Postfix takes no configuration and no queue of another user than root.
+        # Postfix refuses a configuration or a queue that does not belong to root.
         run([*AS_ROOT, "chown", "-R", "root", config, root / "spool"])
         run([*AS_ROOT, "chown", "postfix", root / "data"])
         self._root = root
@@ -95,8 +95,8 @@ class Postfix:
         return self._child.out.text()
 
     def stop(self):
-        # Its master is in a session of its own, where the end of the child does not reach it.
+        # Postfix's master has its own session, so ending the child does not end the master.
         run([*self._postfix, "stop"], check=False)
         self._child.kill()
-        # What is root's, only root can take away.
+        # Only root can remove root's files.
         run([*AS_ROOT, "rm", "-rf", self._root])

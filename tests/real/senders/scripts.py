@@ -1,7 +1,7 @@
 """Programs that people write in PHP and Node: the scripts here write the message themselves.
 
-They take `HOST PORT SECURITY USER PASSWORD CA`, and read from standard input what to
-write: `{"from", "to", "bcc", "subject", "text", "attachment"}`, the last in base64.
+They take `HOST PORT SECURITY USER PASSWORD CA`, and read the message from standard input:
+`{"from", "to", "bcc", "subject", "text", "attachment"}`, the last in base64.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""swaks, with which administrators try a mail server by hand."""
+"""swaks, with which administrators test a mail server by hand."""
 
 from letter import RECIPIENTS, SENDER, letter
 from parts.child import run
@@ -6,7 +6,7 @@ from parts.child import run
 
 def check(test):
     draft = test.work / "draft.eml"
-    # It puts a line end of its own behind the data.
+    # swaks adds a line end after the data.
     draft.write_bytes(letter().removesuffix(b"\r\n"))
     tls = "--tls-on-connect" if test.security == "tls" else "--tls"
     for auth in ("PLAIN", "LOGIN"):

@@ -1,9 +1,9 @@
-// A provider's submission server with other habits than Dovecot: smtp-server, with STARTTLS and
-// XOAUTH2 alone, which asks the OAuth server about each token.
+// A provider's submission server that differs from Dovecot: smtp-server, with only STARTTLS and
+// XOAUTH2, which asks the OAuth server about each token.
 //
 // Arguments: CERTIFICATE KEY INTROSPECTION_URL DIRECTORY. The first line on standard output is the
-// port. Each mail that is taken becomes a file in DIRECTORY, its content byte for byte, and a line
-// `{"sender", "recipients", "file"}`. The process ends when its standard input does.
+// port. Each accepted mail becomes a file in DIRECTORY, its content byte for byte, and a line
+// `{"sender", "recipients", "file"}`. The process ends with its standard input.
 
 import { createWriteStream, readFileSync } from "node:fs";
 import { once } from "node:events";
@@ -30,7 +30,7 @@ async function owner(token) {
 
 async function signIn({ username, accessToken }) {
   if (username && (await owner(accessToken)) === username) return { user: username };
-  // What it sends as the challenge, as Google does.
+  // The challenge that Google sends.
   return { data: { status: "401", schemes: "bearer", scope: "mail" } };
 }
 

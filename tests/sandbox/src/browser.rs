@@ -19,10 +19,10 @@ pub struct Browser {
     _private: (),
 }
 
-/// What the browser shows in the end.
+/// The page that the browser shows in the end.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Where it is.
+    /// Its address.
     pub url: String,
     /// HTTP status.
     pub status: u16,
@@ -44,29 +44,29 @@ impl Browser {
         Self::default()
     }
 
-    /// One GET, no redirect followed.
+    /// One GET; follows no redirect.
     pub async fn get(&self, url: &str) -> io::Result<Page> {
         request(url, None).await
     }
 
-    /// One POST of a form, no redirect followed.
+    /// One POST of a form; follows no redirect.
     pub async fn post(&self, url: &str, form: &[(&str, &str)]) -> io::Result<Page> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         request(url, Some(&body)).await
     }
 
-    /// Opens the authorisation URL, signs in as `account` (the prefilled one where `None`), approves all scopes,
-    /// and follows the redirect to the end.
+    /// Opens the authorisation URL, signs in as `account` (or as the prefilled one), approves all scopes, and
+    /// follows the redirects.
     pub async fn consent(&self, url: &str, account: Option<&str>) -> io::Result<Page> {
         self.decide(url, account, "approve").await
     }
 
-    /// The same with the other button.
+    /// Like [`Browser::consent`], but presses Deny.
     pub async fn deny(&self, url: &str) -> io::Result<Page> {
         self.decide(url, None, "deny").await
     }
 
-    /// Approves, and returns the redirect's address without going there: what a person would paste.
+    /// Approves, and returns the redirect's address unopened, as a person would paste it.
     pub async fn consent_and_copy(&self, url: &str, account: Option<&str>) -> io::Result<String> {
         let page = self.press(self.get(url).await?, account, "approve").await?;
         page.header("location").map(str::to_owned).ok_or_else(|| io::Error::other(page.body))
@@ -77,7 +77,7 @@ impl Browser {
         self.follow(page).await
     }
 
-    /// Presses a button of a consent page; anything else is left as it is.
+    /// Presses a button of a consent page; returns any other page unchanged.
     async fn press(&self, page: Page, account: Option<&str>, decision: &str) -> io::Result<Page> {
         if page.status != 200 || !page.body.contains("name=\"decision\"") {
             return Ok(page);
@@ -156,7 +156,7 @@ fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Names and values of the inputs of our own consent page, all boxes ticked as they come.
+/// Names and values of the inputs of the sandbox's consent page, with the boxes ticked as sent.
 fn inputs(page: &str) -> Vec<(String, String)> {
     let attribute = |tag: &str, name: &str| {
         let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;

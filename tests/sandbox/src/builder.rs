@@ -1,4 +1,4 @@
-//! What kind of provider a test wants, and its start.
+//! The description of a test's provider, and its start.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 
 use crate::imap::mailbox::Body;
 use crate::imap::mailboxes::Mailboxes;
-use crate::state::{Shared, User};
+use crate::state::{Serves, Shared, User};
 use crate::switches::{self, Security};
 use crate::tls::{Authority, Certificate};
-use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, submission};
+use crate::{CaFile, Client, Controls, Flavour, Sandbox, Vendor, imap, oauth, pop, submission};
 
 /// A provider being described; [`Builder::start`] runs it.
 ///
-/// Without a word it is Gmail with one user, `alice@example.com`, and a client `sandbox-client` with the secret
+/// By default it is Gmail with one user, `alice@example.com`, and a client `sandbox-client` with the secret
 /// `sandbox-secret` (none where the vendor is Microsoft).
 #[must_use]
 pub struct Builder {
@@ -33,7 +33,9 @@ pub struct Builder {
     huge: Vec<(String, String, u64)>,
     http_bind: SocketAddr,
     imap_bind: SocketAddr,
-    /// Whether there is a submission server, and how it speaks TLS where that is not the flavour's way.
+    /// Whether there is a POP3 server, and how it speaks TLS.
+    pop3: Option<Security>,
+    /// Whether there is a submission server, and how it uses TLS if not as the flavour does.
     submission: Option<Option<Security>>,
     seed: bool,
 }
@@ -55,12 +57,13 @@ impl Builder {
             huge: Vec::new(),
             http_bind: loopback,
             imap_bind: loopback,
+            pop3: None,
             submission: None,
             seed: true,
         }
     }
 
-    /// Whose IMAP dialect; the authorisation server follows suit.
+    /// The IMAP dialect. It also chooses the authorisation server's vendor.
     pub fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
@@ -91,7 +94,7 @@ impl Builder {
         self
     }
 
-    /// Users without seeded messages, where the start of thousands of users must be cheap.
+    /// Users without seeded messages, for a cheap start with thousands of users.
     pub fn empty_mailboxes(mut self) -> Self {
         self.seed = false;
         self
@@ -103,19 +106,19 @@ impl Builder {
         self
     }
 
-    /// Which certificate both servers show.
+    /// The certificate of both servers.
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
         self
     }
 
-    /// TLS 1.2 and no other version.
+    /// TLS 1.2 only.
     pub fn tls12_only(mut self) -> Self {
         self.tls12_only = true;
         self
     }
 
-    /// The OAuth server speaks TLS too, with the same certificate.
+    /// The OAuth server uses TLS too, with the same certificate.
     pub fn https(mut self) -> Self {
         self.https = true;
         self
@@ -133,33 +136,44 @@ impl Builder {
         self
     }
 
-    /// A message whose body is `octets` of [`pattern`](crate::pattern), made while it is sent. It is the last
-    /// one of its mailbox, and `BODY[TEXT]` is the pattern alone.
+    /// A message whose body is `octets` of [`pattern`](crate::pattern), generated while it is sent. It is the
+    /// last one of its mailbox, and `BODY[TEXT]` is the pattern alone.
     pub fn huge_message(mut self, user: &str, mailbox: &str, octets: u64) -> Self {
         self.huge.push((user.to_owned(), mailbox.to_owned(), octets));
         self
     }
 
-    /// Fixed addresses instead of free ports: the OAuth server's and the IMAP server's.
+    /// Fixed addresses of the OAuth and the IMAP server, instead of free ports.
     pub fn bind(mut self, http: SocketAddr, imap: SocketAddr) -> Self {
         (self.http_bind, self.imap_bind) = (http, imap);
         self
     }
 
-    /// A submission server too, which speaks TLS as the flavour's own does: Exchange after STARTTLS, the others from
+    /// A POP3 server too, over TLS, on the users' INBOX.
+    pub fn pop3(self) -> Self {
+        self.pop3_by(Security::Tls)
+    }
+
+    /// A POP3 server that speaks TLS in this way.
+    pub fn pop3_by(mut self, security: Security) -> Self {
+        self.pop3 = Some(security);
+        self
+    }
+
+    /// Adds a submission server that uses TLS as the flavour does: Exchange after STARTTLS, the others from
     /// the first octet on.
     pub fn submission(mut self) -> Self {
         self.submission = Some(None);
         self
     }
 
-    /// A submission server that speaks TLS in this way.
+    /// Adds a submission server that uses TLS in this way.
     pub fn submission_by(mut self, security: Security) -> Self {
         self.submission = Some(Some(security));
         self
     }
 
-    /// Binds the ports and serves. Panics where that is impossible.
+    /// Binds the ports and serves. Panics if that fails.
     pub async fn start(mut self) -> Sandbox {
         let http = TcpListener::bind(self.http_bind).await.expect("a port for the OAuth server");
         let imap = TcpListener::bind(self.imap_bind).await.expect("a port for the IMAP server");
@@ -171,9 +185,10 @@ impl Builder {
         let shared = Shared::new(
             vendor,
             issuer,
-            self.submission.is_some(),
+            Serves { pop3: self.pop3.is_some(), submission: self.submission.is_some() },
             switches::usual::oauth(vendor),
             switches::usual::imap(self.flavour),
+            switches::usual::pop3(self.flavour),
             switches::usual::submission(self.flavour),
         );
 
@@ -193,6 +208,14 @@ impl Builder {
             tokio::spawn(oauth::serve(http, https, Arc::clone(&shared))).abort_handle(),
             tokio::spawn(imap::serve(imap, tls, Arc::clone(&shared))).abort_handle(),
         ];
+        let mut pops = None;
+        if let Some(security) = self.pop3 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the POP3 server");
+            pops = Some((listener.local_addr().expect("a bound address"), security));
+            let tls = authority.server(self.certificate, self.tls12_only, &[]);
+            let serving = pop::serve(listener, tls, security, Arc::clone(&shared));
+            tasks.push(tokio::spawn(serving).abort_handle());
+        }
         let mut submits = None;
         if let Some(security) = self.submission {
             let security = security.unwrap_or(self.flavour.submission_security());
@@ -205,7 +228,7 @@ impl Builder {
         let ca_file = write_ca(self.ca_file, &authority.ca_pem);
         let controls = Controls::new(shared);
         let (http, imap) = (http_address, imap_address);
-        Sandbox { controls, http, imap, submission: submits, authority, ca_file, client, tasks }
+        Sandbox { controls, http, imap, pop3: pops, submission: submits, authority, ca_file, client, tasks }
     }
 
     fn populate(&mut self, shared: &Shared) {

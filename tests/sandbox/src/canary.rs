@@ -1,8 +1,8 @@
 //! Canaries: secrets that must never reach the provider, in any shape.
 //!
-//! A forbidden secret is looked for in plain, and in base64 at each of the three alignments it can have inside
-//! a longer message; of each, every 8-byte piece counts, so that a secret cut by a length or a line end is
-//! found too. A secret shorter than 8 bytes is looked for as a whole.
+//! A forbidden secret is searched for in plain, and in base64 at each of the three alignments that it can
+//! have inside a longer message. Every 8-byte piece of these forms counts, so a secret cut by a length or a
+//! line end is found too. A secret shorter than 8 bytes is searched for as a whole.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,7 +35,7 @@ impl Canaries {
 
     fn add(&mut self, shape: &[u8], number: usize) {
         if shape.len() < WINDOW {
-            // Two characters of base64 are found in anything.
+            // Shorter base64 text would be found in any message.
             if shape.len() >= 4 {
                 self.short.insert((shape.to_vec(), number));
             }
@@ -46,7 +46,7 @@ impl Canaries {
         }
     }
 
-    /// Which canary (in the order they were forbidden, from 0) stands in `haystack`.
+    /// The first canary found in `haystack`, by the order in which they were forbidden, from 0.
     pub(crate) fn find(&self, haystack: &[u8]) -> Option<usize> {
         if self.is_empty() {
             return None;
@@ -60,12 +60,12 @@ impl Canaries {
     }
 }
 
-/// The characters of base64 that depend on the secret alone when `shift` bytes stand before it.
+/// The characters of base64 that depend on the secret alone if `shift` bytes precede it.
 fn base64_inside(secret: &[u8], shift: usize) -> Vec<u8> {
     let mut message = vec![0; shift];
     message.extend_from_slice(secret);
     let text = STANDARD_NO_PAD.encode(&message).into_bytes();
-    // The first character that no byte before the secret touches, and the end of the last whole group.
+    // The first character that depends on no byte before the secret, and the end of the last whole group.
     let start = (shift * 8).div_ceil(6);
     let end = message.len() * 8 / 6;
     text.get(start..end).unwrap_or_default().to_vec()

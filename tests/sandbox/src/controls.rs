@@ -1,8 +1,9 @@
-//! The test's hand on the provider: counters to wait for, switches to turn, things to look at.
+//! The test's controls of the provider: counters to wait for, switches, and records to inspect.
 //!
-//! Waiting is for events, never for time: [`Controls::wait_for`] looks again whenever anything changed and
-//! gives up, with the counters, only after [`PATIENCE`].
+//! Waits are for events, not for time: [`Controls::wait_for`] checks after every change, and panics with the
+//! counters only after [`PATIENCE`].
 
+mod pop3;
 mod submission;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use crate::state::{Order, Session, Shared, Verdict};
 use crate::switches::{ImapSwitches, LoginFault, OauthSwitches, TokenFault};
 use crate::{LoginRecord, PATIENCE, Stats, Sunk, TokenRequest, Violation};
 
-/// A handle to a running provider; clones are the same provider.
+/// A handle to a running provider; clones control the same provider.
 #[derive(Clone)]
 pub struct Controls(Arc<Shared>);
 
@@ -30,12 +31,12 @@ impl Controls {
 
     // Watching.
 
-    /// The counters now.
+    /// The current counters.
     pub fn stats(&self) -> Stats {
         self.0.look(|state| state.stats.clone())
     }
 
-    /// Waits until the counters are as wanted, and returns them. Panics after [`PATIENCE`].
+    /// Waits until the counters satisfy `wanted`, and returns them. Panics after [`PATIENCE`].
     pub async fn wait_for(&self, wanted: impl Fn(&Stats) -> bool) -> Stats {
         let mut changes = self.0.changes();
         let wait = async {
@@ -54,7 +55,7 @@ impl Controls {
         }
     }
 
-    /// What the proxy must not have done.
+    /// The proxy's forbidden actions so far.
     pub fn violations(&self) -> Vec<Violation> {
         self.0.look(|state| state.violations.clone())
     }
@@ -74,7 +75,7 @@ impl Controls {
         self.0.look(|state| state.sunk.clone())
     }
 
-    /// A secret that must never arrive here: in plain, in base64, or any 8-byte piece of either.
+    /// Forbids a secret: in plain, in base64, and in any 8-byte piece of either.
     pub fn forbid(&self, secret: &str) {
         self.0.change(|state| state.canaries.forbid(secret.as_bytes()));
     }
@@ -91,7 +92,7 @@ impl Controls {
         self.0.change(|state| change(Arc::make_mut(&mut state.imap)));
     }
 
-    /// The fault meets the next token request. Several wait in line.
+    /// The fault meets the next token request. Several faults queue.
     pub fn next_token(&self, fault: TokenFault) {
         self.next_tokens(1, fault);
     }
@@ -101,17 +102,17 @@ impl Controls {
         self.0.change(|state| state.token_faults.push(Some(count), fault));
     }
 
-    /// The fault meets all token requests, once those in line before it are used up.
+    /// The fault meets all token requests, after those queued before it.
     pub fn every_token(&self, fault: TokenFault) {
         self.0.change(|state| state.token_faults.push(None, fault));
     }
 
-    /// No more faults at the token endpoint.
+    /// Removes all faults at the token endpoint.
     pub fn heal_tokens(&self) {
         self.0.change(|state| state.token_faults.clear());
     }
 
-    /// The fault meets the next login. Several wait in line.
+    /// The fault meets the next login. Several faults queue.
     pub fn next_login(&self, fault: LoginFault) {
         self.next_logins(1, fault);
     }
@@ -121,12 +122,12 @@ impl Controls {
         self.0.change(|state| state.login_faults.push(Some(count), fault));
     }
 
-    /// The fault meets all logins, once those in line before it are used up.
+    /// The fault meets all logins, after those queued before it.
     pub fn every_login(&self, fault: LoginFault) {
         self.0.change(|state| state.login_faults.push(None, fault));
     }
 
-    /// No more faults at logins.
+    /// Removes all faults at logins.
     pub fn heal_logins(&self) {
         self.0.change(|state| state.login_faults.clear());
     }
@@ -138,7 +139,7 @@ impl Controls {
         self.grant_of(user, &self.0.scopes())
     }
 
-    /// The same, of these scopes alone.
+    /// Like [`Controls::grant`], for these scopes only.
     pub fn grant_of(&self, user: &str, scopes: &[String]) -> String {
         self.0.change(|state| {
             let client = state.clients.values().find(|client| client.installed).expect("a client").id.clone();
@@ -147,7 +148,7 @@ impl Controls {
         })
     }
 
-    /// Takes a refresh token for `user`'s mail that was given to the default client in another life.
+    /// Accepts a refresh token for `user`'s mail that an earlier provider gave to the default client.
     pub fn accept_refresh_token(&self, user: &str, token: &str) {
         let issued = self.grant(user);
         self.0.change(|state| {
@@ -156,7 +157,7 @@ impl Controls {
         });
     }
 
-    /// An access token for `user`'s mail that lives as long as the switch says.
+    /// An access token for `user`'s mail with the configured lifetime.
     pub fn access_token(&self, user: &str) -> String {
         self.access_token_for(user, &self.0.scopes())
     }
@@ -171,7 +172,7 @@ impl Controls {
         })
     }
 
-    /// Every access token is over; sessions that hold one end where the switch says so.
+    /// Expires every access token; sessions end if the switch says so.
     pub fn expire_access_tokens(&self) {
         self.0.change(|state| {
             let now = Instant::now();
@@ -181,12 +182,12 @@ impl Controls {
         });
     }
 
-    /// Access tokens are no longer accepted at logins; running sessions go on.
+    /// Refuses all access tokens at logins; running sessions continue.
     pub fn revoke_access_tokens(&self) {
         self.0.change(|state| state.access_tokens.clear());
     }
 
-    /// The person withdraws what they granted: refresh and access tokens die.
+    /// The person withdraws the grants: refresh and access tokens die.
     pub fn revoke_grants(&self, user: &str) {
         self.0.change(|state| {
             let theirs =
@@ -196,7 +197,7 @@ impl Controls {
         });
     }
 
-    /// Whether the provider would still take this refresh token.
+    /// Whether the provider still accepts this refresh token.
     pub fn refresh_token_lives(&self, token: &str) -> bool {
         self.0.look(|state| {
             let token = state.refresh_tokens.get(token).filter(|token| !token.dead);
@@ -214,7 +215,7 @@ impl Controls {
         self.judge_device(user_code, Verdict::Declined);
     }
 
-    /// The device code is over.
+    /// Expires the device code.
     pub fn expire_device(&self, user_code: &str) {
         self.judge_device(user_code, Verdict::Expired);
     }
@@ -229,22 +230,22 @@ impl Controls {
 
     // Sessions.
 
-    /// `* BYE` with this text to every session of `user` (`None`: to all sessions), then the end.
+    /// Sends `* BYE` with this text to every session of `user` (`None`: to all sessions), then closes.
     pub fn bye(&self, user: Option<&str>, text: &str) {
         self.order(user, &Order::Bye(text.to_owned()));
     }
 
-    /// The end (TLS close_notify and FIN) of every session, without a BYE.
+    /// Closes every session (TLS close_notify and FIN) without a BYE.
     pub fn close(&self, user: Option<&str>) {
         self.order(user, &Order::Close);
     }
 
-    /// TCP reset of every session.
+    /// Resets every session (TCP RST).
     pub fn reset(&self, user: Option<&str>) {
         self.order(user, &Order::Reset);
     }
 
-    /// These octets, as they are, into every session.
+    /// Writes these octets into every session, unchanged.
     pub fn inject(&self, user: Option<&str>, octets: &[u8]) {
         self.order(user, &Order::Raw(octets.to_vec()));
     }
@@ -288,7 +289,7 @@ fn order_sessions(
     };
     for session in sessions.values().filter(meant) {
         if let Some(order) = order(session) {
-            // A session that has ended takes no orders.
+            // A session that has ended ignores orders.
             let _ = session.orders.send(order);
         }
     }

@@ -1,8 +1,8 @@
-//! Distance: a relay on the line between the proxy and the provider that delays what it carries.
+//! Distance: a relay between the proxy and the provider that delays the data.
 //!
-//! Each direction is delayed by the same time, without limiting how much is under way. The kernel completes
-//! TCP handshakes with the relay at once, so the first octets of the client wait for a round trip more: over a
-//! real line they could not have been sent before the handshake was through.
+//! Each direction is delayed by the same time, without a limit on the data in transit. The kernel completes
+//! TCP handshakes with the relay at once, so the client's first octets wait for one more round trip: over a
+//! real line they could not be sent before the handshake was complete.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-/// A running relay; dropping it cuts the line.
+/// A running relay; dropping it closes its connections.
 pub struct DelayLine {
     address: SocketAddr,
     task: AbortHandle,
 }
 
 impl DelayLine {
-    /// A relay to `target` that takes `one_way` in each direction.
+    /// A relay to `target` that delays each direction by `one_way`.
     pub async fn start(target: SocketAddr, one_way: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the relay");
         let address = listener.local_addr().expect("a bound address");
@@ -29,7 +29,7 @@ impl DelayLine {
         Self { address, task }
     }
 
-    /// Where the relay listens.
+    /// The relay's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -61,19 +61,20 @@ async fn carry(client: TcpStream, target: SocketAddr, one_way: Duration) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let there = one_direction(from_client, to_server, connected, one_way);
-    // The server's first octets left when the handshake reached it, half a round trip before its end.
+    // The server could send its first octets when the handshake reached it, half a round trip before the
+    // client's end of it.
     let back = one_direction(from_server, to_client, connected - one_way, one_way);
     tokio::join!(there, back);
 }
 
-/// Reads as fast as it comes, writes when its time has come.
+/// Reads immediately, and writes each piece when its delay is over.
 async fn one_direction(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     earliest: Instant,
     one_way: Duration,
 ) {
-    // The queue holds what is under way. Its bound (64 MiB) is more than any line of ours carries at once.
+    // The queue holds the data in transit. Its bound (64 MiB) exceeds what any test sends at once.
     let (sender, mut queue) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let read = async move {
         loop {

@@ -5,23 +5,35 @@ use std::net::SocketAddr;
 use crate::{Flavour, Sandbox, Security, Vendor};
 
 impl Sandbox {
-    /// The section `[providers.NAME]` of the proxy's configuration that points here.
+    /// The section `[providers.NAME]` of the proxy's configuration for this provider.
     pub fn provider_toml(&self, name: &str) -> String {
-        self.describe(name, self.imap, self.submission)
+        self.describe(name, self.imap, self.pop3, self.submission)
     }
 
-    /// The same with another way to the IMAP server, such as a [`DelayLine`](crate::DelayLine).
+    /// Like [`Sandbox::provider_toml`], with another IMAP address, such as a [`DelayLine`](crate::DelayLine).
     pub fn provider_toml_at(&self, name: &str, imap: SocketAddr) -> String {
-        self.describe(name, imap, self.submission)
+        self.describe(name, imap, self.pop3, self.submission)
     }
 
-    /// The same with another way to the submission server.
+    /// Like [`Sandbox::provider_toml`], with another submission address.
     pub fn provider_toml_with_submission_at(&self, name: &str, submission: SocketAddr) -> String {
         let security = self.submission().1;
-        self.describe(name, self.imap, Some((submission, security)))
+        self.describe(name, self.imap, self.pop3, Some((submission, security)))
     }
 
-    fn describe(&self, name: &str, imap: SocketAddr, submission: Option<(SocketAddr, Security)>) -> String {
+    /// The same with another way to the POP3 server.
+    pub fn provider_toml_with_pop3_at(&self, name: &str, pop3: SocketAddr) -> String {
+        let security = self.pop3().1;
+        self.describe(name, self.imap, Some((pop3, security)), self.submission)
+    }
+
+    fn describe(
+        &self,
+        name: &str,
+        imap: SocketAddr,
+        pop3: Option<(SocketAddr, Security)>,
+        submission: Option<(SocketAddr, Security)>,
+    ) -> String {
         let vendor = self.vendor();
         let mut lines = vec![
             format!("[providers.{name}]"),
@@ -35,9 +47,11 @@ impl Sandbox {
             format!("extra_ca = {}", quoted(&self.ca_file().to_string_lossy())),
         ];
         lines.extend(self.scope_lines());
-        lines.extend(
-            submission.into_iter().flat_map(|(address, security)| submission_lines(address, security)),
-        );
+        for (key, server) in [("pop3", pop3), ("smtp", submission)] {
+            lines.extend(
+                server.into_iter().flat_map(|(address, security)| server_lines(key, address, security)),
+            );
+        }
         if let Some(secret) = &self.client.secret {
             lines.push(format!("client_secret = {}", quoted(secret)));
         }
@@ -56,21 +70,24 @@ impl Sandbox {
         lines.join("\n") + "\n"
     }
 
-    /// The scopes; where each door has one of its own, apart.
+    /// The scopes; separate lists if each protocol has its own scope.
     fn scope_lines(&self) -> Vec<String> {
         let vendor = self.vendor();
-        let (reading, sending) = (vendor.mail_scope(), vendor.submission_scope());
+        let reading = vendor.mail_scope();
         let scopes = vendor.scopes();
-        if !self.has_submission() || reading == sending {
+        let others = [
+            ("pop3", self.pop3.is_some(), vendor.pop3_scope()),
+            ("smtp", self.has_submission(), vendor.submission_scope()),
+        ];
+        let apart = |&(_, is_served, scope): &(&str, bool, &str)| is_served && scope != reading;
+        if !others.iter().any(apart) {
             return vec![format!("scopes = {}", list(&scopes))];
         }
-        let own = |scope: &str| list(&[scope.to_owned()]);
-        let others: Vec<String> = scopes.into_iter().filter(|scope| scope != reading).collect();
-        vec![
-            format!("imap_scopes = {}", own(reading)),
-            format!("smtp_scopes = {}", own(sending)),
-            format!("scopes = {}", list(&others)),
-        ]
+        let own = |key: &str, scope: &str| format!("{key}_scopes = {}", list(&[scope.to_owned()]));
+        let identity: Vec<String> = scopes.into_iter().filter(|scope| scope != reading).collect();
+        let mut lines = vec![own("imap", reading), format!("scopes = {}", list(&identity))];
+        lines.extend(others.iter().filter(|other| apart(other)).map(|(key, _, scope)| own(key, scope)));
+        lines
     }
 
     fn domains(&self) -> Vec<String> {
@@ -84,12 +101,12 @@ impl Sandbox {
     }
 }
 
-fn submission_lines(address: SocketAddr, security: Security) -> [String; 2] {
+fn server_lines(key: &str, address: SocketAddr, security: Security) -> [String; 2] {
     let security = match security {
         Security::Tls => "tls",
         Security::StartTls => "starttls",
     };
-    [format!("smtp = \"{address}\""), format!("smtp_security = \"{security}\"")]
+    [format!("{key} = \"{address}\""), format!("{key}_security = \"{security}\"")]
 }
 
 fn quoted(text: &str) -> String {

@@ -1,13 +1,13 @@
-//! Whose dialect the IMAP server speaks, and whose habits the authorisation server has.
+//! The IMAP server's dialects and the authorisation server's vendors.
 
-/// A provider's IMAP dialect: greeting, capabilities and when they are told, texts, refusals.
+/// A provider's IMAP dialect: greeting, capabilities and when they are sent, texts, refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
     /// Gmail: greeting without capabilities, an untagged CAPABILITY before the OK of a login, refusals with a
     /// challenge.
     #[default]
     Gmail,
-    /// Exchange Online: nothing volunteered, refusals without a challenge.
+    /// Exchange Online: no unsolicited capabilities, refusals without a challenge.
     Exchange,
     /// Exchange Online as seen since 2025: LOGINDISABLED, no AUTH=PLAIN.
     ExchangeLoginDisabled,
@@ -15,7 +15,7 @@ pub enum Flavour {
     Yahoo,
     /// A server that offers OAUTHBEARER alone, with an initial response.
     OauthbearerOnly,
-    /// A server that takes no initial response.
+    /// A server that accepts no initial response.
     NoSaslIr,
 }
 
@@ -26,12 +26,12 @@ pub enum Vendor {
     Google,
     /// Microsoft: public client without a secret, any port on `localhost`, rotation, AADSTS numbers.
     Microsoft,
-    /// Nobody in particular: RFC 6749 and no more.
+    /// No vendor in particular: RFC 6749 only.
     Generic,
 }
 
 impl Flavour {
-    /// The authorisation server that goes with it.
+    /// The vendor that belongs to this dialect.
     pub fn vendor(self) -> Vendor {
         match self {
             Self::Gmail => Vendor::Google,
@@ -48,6 +48,14 @@ impl Vendor {
             Self::Google => "https://mail.google.com/",
             Self::Microsoft => "https://outlook.office.com/IMAP.AccessAsUser.All",
             Self::Generic => "mail",
+        }
+    }
+
+    /// The scope that opens a mailbox over POP3.
+    pub fn pop3_scope(self) -> &'static str {
+        match self {
+            Self::Microsoft => "https://outlook.office.com/POP.AccessAsUser.All",
+            Self::Google | Self::Generic => self.mail_scope(),
         }
     }
 
@@ -79,6 +87,19 @@ impl Vendor {
                 matches!(right, Some("IMAP.AccessAsUser.All" | "IMAP.AccessAsApp" | ".default"))
             }
             Self::Generic => scope.contains("mail") && scope != "email",
+        }
+    }
+
+    /// Whether a token with this scope may fetch mail by POP3.
+    pub(crate) fn fetches_mail(self, scope: &str) -> bool {
+        match self {
+            Self::Google => scope == self.mail_scope(),
+            Self::Microsoft => {
+                let hosts = ["https://outlook.office.com/", "https://outlook.office365.com/"];
+                let right = hosts.iter().find_map(|host| scope.strip_prefix(host));
+                matches!(right, Some("POP.AccessAsUser.All" | "POP.AccessAsApp" | ".default"))
+            }
+            Self::Generic => self.opens_mail(scope),
         }
     }
 

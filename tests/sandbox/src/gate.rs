@@ -1,13 +1,13 @@
-//! A gate: whoever comes to it waits until the test opens it.
+//! A gate: a request waits at it until the test opens it.
 //!
-//! This is how a test makes "slow" exact. The provider stops at the gate, the test learns that it did
-//! ([`Gate::arrived`]), does what it wants to do in that very moment, and lets it go on. No clock is involved.
+//! With a gate a test makes "slow" exact. The provider stops at the gate, the test learns of it
+//! ([`Gate::arrived`]), acts at that moment, and lets the request continue. No clock is involved.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A gate, shut at first. Clones are the same gate.
+/// A gate, closed at first. Clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate {
     inner: Arc<watch::Sender<Counts>>,
@@ -27,12 +27,12 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A shut gate that nobody has come to.
+    /// A closed gate without arrivals.
     pub fn new() -> Self {
         Self { inner: Arc::new(watch::Sender::new(Counts::default())) }
     }
 
-    /// Waits until `count` have come to the gate in all. Panics after 30 s, as it would never happen.
+    /// Waits until `count` requests have arrived in all. Panics after 30 s, because they would never arrive.
     pub async fn arrived(&self, count: u64) {
         let mut seen = self.inner.subscribe();
         let wait = seen.wait_for(|counts| counts.arrived >= count);
@@ -42,22 +42,22 @@ impl Gate {
         }
     }
 
-    /// How many have come so far.
+    /// How many requests have arrived so far.
     pub fn arrivals(&self) -> u64 {
         self.inner.borrow().arrived
     }
 
-    /// Lets the next one through; whoever has waited longest first.
+    /// Lets through the request that has waited longest, or the next to arrive.
     pub fn release_one(&self) {
         self.inner.send_modify(|counts| counts.allowed += 1);
     }
 
-    /// Opens the gate for good.
+    /// Opens the gate permanently.
     pub fn open(&self) {
         self.inner.send_modify(|counts| counts.open = true);
     }
 
-    /// Comes to the gate and waits to be let through.
+    /// Arrives at the gate and waits to be let through.
     pub(crate) async fn pass(&self) {
         let mut seen = self.inner.subscribe();
         let mut ticket = 0;

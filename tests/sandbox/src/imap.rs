@@ -1,8 +1,8 @@
 //! The IMAP server: RFC 3501 with the extensions that Gmail and Exchange offer, over implicit TLS.
 //!
-//! `session` reads like a conversation: greeting, login, commands; `dispatch` hands these out; `login` judges `AUTHENTICATE`; `malice` is
-//! everything that no honest server does; the other files are one group of commands each. A session that idles
-//! holds no buffers, so thousands of them are cheap.
+//! `session` is the conversation: greeting, login, commands. `dispatch` distributes the commands; `login`
+//! judges `AUTHENTICATE`; `malice` is everything that no honest server does; each other file is a group of
+//! commands. An idle session holds no buffers, so thousands of them are cheap.
 
 mod append;
 mod dispatch;
@@ -42,7 +42,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared:
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of descriptors, most likely: the next session that ends makes room.
+                // Probably out of descriptors: the next session that ends frees one.
                 let Ok((tcp, _)) = accepted else { tokio::task::yield_now().await; continue };
                 sessions.spawn(connection(tcp, acceptor.clone(), Arc::clone(&shared)));
             }
@@ -74,7 +74,7 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) 
     drop(registered);
 }
 
-/// Strikes the session off the list however it ends.
+/// Removes the session from the list however it ends.
 struct Registered {
     shared: Arc<Shared>,
     id: u64,

@@ -1,4 +1,4 @@
-//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP server and a submission server that
+//! A mail provider for tests, benches and the demo: an OAuth server, an IMAP, a POP3 and a submission server that
 //! behave like Gmail's or Outlook's, with every known refusal on a switch.
 //!
 //! ```
@@ -15,19 +15,17 @@
 //! ```
 //!
 //! Rules that hold throughout:
-//! * Everything is on 127.0.0.1 with ports of the kernel's choice, in memory, and gone when the [`Sandbox`] is
-//!   dropped.
-//! * Tests never sleep: they wait for what they are waiting for ([`Controls::wait_for`], [`Gate`]).
-//! * The proxy is under suspicion: whatever comes before a login and is not of the proxy's own vocabulary is a
-//!   *violation*, as is a forbidden secret anywhere ([`Controls::forbid`]).
-//! * Nothing claims more than `AUTHENTICATE` proves: mail is as open as the token's owner and the list of
-//!   delegates say, scopes included.
+//! * Everything runs in memory on 127.0.0.1, with free ports, and ends when the [`Sandbox`] is dropped.
+//! * Tests never sleep: they wait for an event ([`Controls::wait_for`], [`Gate`]).
+//! * The proxy is checked: a line before a login that is not one of the proxy's own commands is a
+//!   *violation*, and so is a forbidden secret anywhere ([`Controls::forbid`]).
+//! * A login opens only the mailboxes that the token's owner, scopes and the list of delegates allow.
 //!
-//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap` and
-//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`] and [`smtp::Client`], mail
+//! The parts: [`Builder`] and [`Sandbox`]; [`Controls`] to watch and to turn [`switches`]; `oauth`, `imap`, `pop` and
+//! `submission`, the servers; [`Browser`], the person who consents; [`mail::Client`], [`pop3::Client`] and [`smtp::Client`], mail
 //! clients that speak `XOAUTH2`; [`DelayLine`], distance; [`proxy::Proxy`], a SOCKS5 or CONNECT proxy; [`pattern`], gigabytes without memory.
 
-// A test's helper has nobody to hand an error to: it aborts the test, with the reason.
+// A test helper has no caller to return errors to: it fails the test with the reason.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod browser;
@@ -42,6 +40,8 @@ mod imap;
 pub mod mail;
 mod oauth;
 pub mod pattern;
+mod pop;
+pub mod pop3;
 pub mod proxy;
 mod sasl;
 pub mod smtp;
@@ -50,6 +50,7 @@ mod stats;
 mod submission;
 pub mod switches;
 mod tls;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -67,14 +68,15 @@ pub use flavour::{Flavour, Vendor};
 pub use gate::Gate;
 pub use imap::mailbox::MessageView;
 pub use state::Client;
-pub use stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+pub use stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 pub use switches::{
-    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Rotation, Security, SharedName, Step,
-    StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
+    AuthForm, Greeting, ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Rotation, Security,
+    SharedName, Step, StepFault, SubmissionRefusal, SubmissionSwitches, TokenFault,
 };
 pub use tls::Certificate;
 
-/// How long a test waits for what must come; far more than any machine needs, as it only ends failing tests.
+/// How long a test waits for an event that must come. It only ends failing tests, so it is far more than any
+/// machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running provider. Dropping it closes everything.
@@ -82,6 +84,7 @@ pub struct Sandbox {
     controls: Controls,
     http: SocketAddr,
     imap: SocketAddr,
+    pop3: Option<(SocketAddr, Security)>,
     submission: Option<(SocketAddr, Security)>,
     authority: tls::Authority,
     ca_file: CaFile,
@@ -95,22 +98,33 @@ enum CaFile {
 }
 
 impl Sandbox {
-    /// A provider to be described.
+    /// Begins the description of a provider.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// To watch and to turn switches, from any task.
+    /// The controls, usable from any task.
     pub fn controls(&self) -> &Controls {
         &self.controls
     }
 
-    /// The IMAP server, implicit TLS; a certificate for `localhost` and 127.0.0.1.
+    /// The address of the IMAP server: implicit TLS, with a certificate for `localhost` and 127.0.0.1.
     pub fn imap_address(&self) -> SocketAddr {
         self.imap
     }
 
-    /// The submission server, and how it speaks TLS. Panics where [`Builder::submission`] was not asked for one.
+    /// The POP3 server, and how it speaks TLS. Panics where [`Builder::pop3`] was not asked for one.
+    pub fn pop3(&self) -> (SocketAddr, Security) {
+        self.pop3.expect("a sandbox that was built with a POP3 server")
+    }
+
+    /// Whether there is a POP3 server.
+    pub fn has_pop3(&self) -> bool {
+        self.pop3.is_some()
+    }
+
+    /// The address of the submission server, and how it uses TLS. Panics if [`Builder::submission`] was not
+    /// called.
     pub fn submission(&self) -> (SocketAddr, Security) {
         self.submission.expect("a sandbox that was built with a submission server")
     }
@@ -120,7 +134,7 @@ impl Sandbox {
         self.submission.is_some()
     }
 
-    /// The OAuth server.
+    /// The address of the OAuth server.
     pub fn http_address(&self) -> SocketAddr {
         self.http
     }
@@ -148,12 +162,12 @@ impl Sandbox {
         }
     }
 
-    /// A TLS client configuration that trusts this provider and nobody else.
+    /// A TLS client configuration that trusts only this provider.
     pub fn tls_client(&self) -> Arc<ClientConfig> {
         self.authority.client()
     }
 
-    /// Whose habits the authorisation server has.
+    /// The authorisation server's vendor.
     pub fn vendor(&self) -> Vendor {
         self.controls.shared().vendor
     }
@@ -168,7 +182,7 @@ impl Sandbox {
         Browser::new()
     }
 
-    /// Panics with the list if the proxy did anything that it must not.
+    /// Panics with the list of violations, if there are any.
     pub fn assert_no_violations(&self) {
         let violations = self.controls.violations();
         assert!(violations.is_empty(), "the proxy broke its discipline: {violations:#?}");

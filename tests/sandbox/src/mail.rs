@@ -1,6 +1,6 @@
 //! A mail client for tests: TLS, `AUTHENTICATE` with a token or `LOGIN` with a password, and then lines.
 //!
-//! It talks to the provider directly or to the proxy; a test reads like the transcript that it produces.
+//! It connects to the provider or to the proxy; a test reads like the transcript that it produces.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// A connection that has been greeted.
+/// A connection after the greeting.
 pub struct Client {
     stream: BufReader<TlsStream<TcpStream>>,
     /// The greeting, without its line end.
     pub greeting: String,
-    /// How long an answer may take before it counts as missing.
+    /// How long the client waits for an answer.
     patience: Duration,
 }
 
@@ -29,19 +29,20 @@ pub fn xoauth2(user: &str, token: &str) -> String {
     STANDARD.encode(format!("user={user}\x01auth=Bearer {token}\x01\x01"))
 }
 
-/// The initial response of OAUTHBEARER (RFC 7628), in base64; host and port left out.
+/// The initial response of OAUTHBEARER (RFC 7628), in base64, without host and port.
 pub fn oauthbearer(user: &str, token: &str) -> String {
     let user = user.replace('=', "=3D").replace(',', "=2C");
     STANDARD.encode(format!("n,a={user},\x01auth=Bearer {token}\x01\x01"))
 }
 
 impl Client {
-    /// Connects to a server on this machine, whose certificate must be for `localhost`. Panics where that fails.
+    /// Connects to a server on this machine, whose certificate must be for `localhost`. Panics on failure.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
         Self::connect_patiently(address, tls, crate::PATIENCE).await
     }
 
-    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    /// Like [`Client::connect`], with a longer patience than [`crate::PATIENCE`], for tests with very many
+    /// clients.
     pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
         let tcp = TcpStream::connect(address).await.expect("the server listens");
         tcp.set_nodelay(true).expect("a TCP option");
@@ -57,7 +58,7 @@ impl Client {
         self.write(format!("{line}\r\n").as_bytes()).await;
     }
 
-    /// Sends octets as they are.
+    /// Sends octets unchanged.
     pub async fn write(&mut self, octets: &[u8]) {
         self.stream.write_all(octets).await.expect("the server reads");
         self.stream.flush().await.expect("the server reads");
@@ -68,19 +69,19 @@ impl Client {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line);
         let came = tokio::time::timeout(self.patience, read).await.expect("the server answers");
-        // A connection cut without close_notify is an end like any other here.
+        // A connection without close_notify counts as ended too.
         came.unwrap_or(0);
         String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// So many octets.
+    /// The next `count` octets.
     pub async fn octets(&mut self, count: usize) -> Vec<u8> {
         let mut octets = vec![0; count];
         self.stream.read_exact(&mut octets).await.expect("the server sends as much as it said");
         octets
     }
 
-    /// Hands the next `count` octets to `take` as they come.
+    /// Passes the next `count` octets to `take` as they arrive.
     pub async fn stream_octets(&mut self, mut count: u64, mut take: impl FnMut(&[u8])) {
         while count > 0 {
             let buffer = self.stream.fill_buf().await.expect("the server sends as much as it said");
@@ -92,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Whatever has come, at least one octet; nothing at the end of the connection.
+    /// The next octets to arrive, at least one; empty at the end of the connection.
     pub async fn some_octets(&mut self) -> Vec<u8> {
         let read = tokio::time::timeout(self.patience, self.stream.fill_buf()).await;
         let came = read.expect("the server answers").map(<[u8]>::to_vec).unwrap_or_default();
@@ -100,14 +101,14 @@ impl Client {
         came
     }
 
-    /// Whether the connection has ended, with nothing left to read.
+    /// Whether the connection has ended without unread data.
     pub async fn at_end(&mut self) -> bool {
         let read = tokio::time::timeout(self.patience, self.stream.fill_buf()).await;
         read.expect("the server answers").map_or(true, <[u8]>::is_empty)
     }
 
-    /// Sends `TAG COMMAND` and returns all lines up to the tagged one, literals and all. Ends early where the
-    /// connection does.
+    /// Sends `TAG COMMAND` and returns all lines up to the tagged one, including literals, or up to the end
+    /// of the connection.
     pub async fn command(&mut self, tag: &str, command: &str) -> Vec<String> {
         self.send(&format!("{tag} {command}")).await;
         self.until_tagged(tag).await
@@ -134,7 +135,7 @@ impl Client {
         self.command("auth", &format!("AUTHENTICATE XOAUTH2 {}", xoauth2(user, token))).await
     }
 
-    /// Signs in with a password, as legacy programs do.
+    /// Signs in with a password, as old programs do.
     pub async fn login(&mut self, user: &str, password: &str) -> Vec<String> {
         let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         self.command("login", &format!("LOGIN \"{}\" \"{}\"", quote(user), quote(password))).await

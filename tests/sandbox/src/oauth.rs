@@ -1,8 +1,8 @@
 //! The authorisation server: RFC 6749 with PKCE, RFC 8628, RFC 7009, RFC 7523, OpenID Connect's id_token and
-//! userinfo, with the habits of Google or Microsoft.
+//! userinfo, as at Google or Microsoft.
 //!
 //! `/authorize`, `/token`, `/device`, `/revoke`, `/userinfo` and the discovery document; Microsoft's
-//! `/{tenant}/oauth2/v2.0/…` and Google's `/o/oauth2/v2/auth` lead to the same places.
+//! `/{tenant}/oauth2/v2.0/…` and Google's `/o/oauth2/v2/auth` are aliases.
 
 pub(crate) mod answer;
 mod assertion;
@@ -53,8 +53,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// A forbidden secret may stand neither in an address nor in a header. Bodies are looked at where
-/// they are read.
+/// Searches addresses and headers for forbidden secrets. Bodies are searched where they are read.
 async fn watch_for_canaries(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     read_form(&shared, request.uri().to_string().as_bytes(), "an HTTP address");
     for value in request.headers().values() {
@@ -63,7 +62,7 @@ async fn watch_for_canaries(State(shared): State<Arc<Shared>>, request: Request,
     next.run(request).await
 }
 
-/// Reads a form, and looks for canaries in it as it came and as it reads.
+/// Reads a form, and searches it for forbidden secrets, encoded and decoded.
 fn read_form(shared: &Shared, encoded: &[u8], place: &str) -> Fields {
     let fields = Fields::parse(encoded);
     if !shared.scan(encoded, place) {

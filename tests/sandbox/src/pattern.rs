@@ -1,16 +1,16 @@
-//! Data of any length that needs no memory and betrays every loss, doubling or shift.
+//! Data of any length that needs no memory and reveals every loss, repetition or shift.
 //!
-//! The octet at offset *i* depends on *i* modulo a prime, so no buffer size divides the period and a stream
-//! that has lost or repeated a block no longer fits. No octet is NUL (RFC 3501 literals forbid it).
+//! The octet at offset *i* depends on *i* modulo a prime, so no buffer size divides the period, and a stream
+//! with a lost or repeated block no longer matches. No octet is NUL (RFC 3501 literals forbid it).
 
 use std::sync::OnceLock;
 
 /// The period: the largest prime below 2^16.
 const PERIOD: usize = 65_521;
-/// What [`chunk`] can hand out at once.
+/// The most that [`chunk`] returns at once.
 const CHUNK: usize = 65_536;
 
-/// At most 64 KiB of the pattern from `offset` on.
+/// At most 64 KiB of the pattern, from `offset` on.
 pub fn chunk(offset: u64, length: u64) -> &'static [u8] {
     let start = (offset % PERIOD as u64) as usize;
     let length = length.min(CHUNK as u64) as usize;
@@ -23,7 +23,7 @@ fn block() -> &'static [u8] {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let mut one = Vec::with_capacity(PERIOD + CHUNK);
         for _ in 0..PERIOD {
-            // xorshift64: any fixed sequence without short cycles would do.
+            // xorshift64: any fixed sequence without short cycles works.
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
@@ -34,7 +34,7 @@ fn block() -> &'static [u8] {
     })
 }
 
-/// Compares what comes in with the pattern.
+/// Compares a stream with the pattern.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     seen: u64,
@@ -42,7 +42,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Takes the next octets.
+    /// Checks the next octets.
     pub fn push(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             let expected = chunk(self.seen, data.len() as u64);
@@ -56,12 +56,12 @@ impl Checker {
         }
     }
 
-    /// Octets taken so far.
+    /// Octets checked so far.
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// The offset of the first octet that does not fit; `None` where all fit.
+    /// The offset of the first octet that differs; `None` if all match.
     pub fn first_wrong(&self) -> Option<u64> {
         self.first_wrong
     }

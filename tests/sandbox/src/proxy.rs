@@ -1,6 +1,6 @@
-//! A proxy of a company's network: SOCKS5 (RFC 1928, 1929) or HTTP CONNECT. It records what it was asked for.
+//! A company's network proxy: SOCKS5 (RFC 1928, 1929) or HTTP CONNECT. It records the requested hosts.
 //!
-//! Every name leads to this machine, so a host that no resolver knows can only be reached through it.
+//! Every name leads to this machine, so a host without a DNS entry can be reached only through this proxy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// A host that only the proxy finds. The provider's certificate is good for it, too.
+/// A host that only this proxy resolves. The provider's certificate covers it.
 pub const ELSEWHERE: &str = "provider.elsewhere.invalid";
 
-/// What a proxy speaks.
+/// The proxy's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
     /// RFC 1928.
@@ -23,33 +23,33 @@ pub enum Speaks {
     Http,
 }
 
-/// How it treats what it is asked.
+/// The proxy's reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Answers {
     /// Connects.
     Well,
-    /// Connects, and consents only once the server has spoken, in one piece with its first words.
+    /// Connects, and answers only after the server has spoken, in one write with the server's first words.
     Late,
-    /// Connects for those who have this name and password.
+    /// Connects if the client sends this name and password.
     To(&'static str, &'static str),
-    /// Says no: SOCKS5 with this reply, HTTP with this status.
+    /// Refuses: SOCKS5 with this reply, HTTP with this status.
     No(u16),
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and sends nothing.
     Nothing,
-    /// Says this at once.
+    /// Sends these octets at once.
     With(Vec<u8>),
 }
 
 /// A running proxy. Dropping it closes it.
 pub struct Proxy {
-    /// Where it listens.
+    /// The proxy's address.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
 }
 
 impl Proxy {
-    /// Starts one.
+    /// Starts a proxy.
     pub async fn start(speaks: Speaks, answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -64,7 +64,7 @@ impl Proxy {
         Self { address, asked, task: task.abort_handle() }
     }
 
-    /// Every `host:port` that it was asked for, in order; an address in place of a name begins with `address `.
+    /// Every requested `host:port`, in order; an address instead of a name is prefixed with `address `.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -83,7 +83,7 @@ struct Session {
 }
 
 impl Session {
-    /// A client that goes away ends it.
+    /// Runs until the client disconnects.
     async fn run(mut self, speaks: Speaks) -> std::io::Result<()> {
         match &self.answers {
             Answers::Nothing => {
@@ -119,7 +119,7 @@ impl Session {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     }
 
-    /// The port to connect to; none where it has been refused.
+    /// The port to connect to; `None` after a refusal.
     async fn socks5(&mut self) -> std::io::Result<Option<u16>> {
         let [_, count] = self.read::<2>().await?;
         let mut methods = vec![0; count.into()];

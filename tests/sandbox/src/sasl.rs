@@ -1,13 +1,13 @@
-//! What a SASL message with a token says: `XOAUTH2` and `OAUTHBEARER` (RFC 7628).
+//! Reads SASL messages with a token: `XOAUTH2` and `OAUTHBEARER` (RFC 7628).
 
-/// What the SASL message says.
+/// The content of a SASL message.
 pub(crate) struct Claim {
     pub(crate) user: String,
     pub(crate) token: String,
 }
 
 impl Claim {
-    /// Reads the decoded message of `mechanism`, which stands in upper case.
+    /// Reads the decoded message of `mechanism`, given in upper case.
     pub(crate) fn read(mechanism: &str, message: &[u8]) -> Option<Self> {
         match mechanism {
             "XOAUTH2" => xoauth2(message),

@@ -1,6 +1,6 @@
 //! A client for tests that sends mail: TLS or STARTTLS, AUTH with a token or with a password, and then lines.
 //!
-//! It talks to the provider directly or to the proxy; a test reads like the transcript that it produces.
+//! It connects to the provider or to the proxy; a test reads like the transcript that it produces.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// One connection.
 pub struct Client {
     stream: BufReader<Box<dyn Stream>>,
-    /// The greeting; empty where the connection ended instead.
+    /// The greeting; empty if the connection ended instead.
     pub greeting: Reply,
     patience: Duration,
 }
@@ -35,12 +35,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The code of the last line; 0 where none came.
+    /// The code of the last line; 0 without one.
     pub fn code(&self) -> u16 {
         self.lines.last().and_then(|line| line.get(..3)).and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 
-    /// All lines behind their codes, with a blank between two.
+    /// The texts of all lines after their codes, joined by spaces.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.lines.iter().map(|line| line.get(4..).unwrap_or_default()).collect();
         texts.join(" ")
@@ -56,7 +56,7 @@ impl Reply {
         self.lines.iter().skip(1).any(|listed| listed.get(4..) == Some(line))
     }
 
-    /// What EHLO lists behind this word, such as the mechanisms behind `AUTH`.
+    /// The text after this word in EHLO's list, such as the mechanisms after `AUTH`.
     pub fn listed(&self, word: &str) -> Option<&str> {
         let mut texts = self.lines.iter().skip(1).filter_map(|line| line.get(4..));
         texts.find_map(|text| text.strip_prefix(word)).map(str::trim_start)
@@ -64,13 +64,14 @@ impl Reply {
 }
 
 impl Client {
-    /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and takes its
+    /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and reads the
     /// greeting.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
         Self::connect_patiently(address, tls, crate::PATIENCE).await
     }
 
-    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    /// Like [`Client::connect`], with a longer patience than [`crate::PATIENCE`], for tests with very many
+    /// clients.
     pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
         let mut client = Self::silent(address).await;
         client.patience = patience;
@@ -79,14 +80,14 @@ impl Client {
         client
     }
 
-    /// Connects in cleartext, and takes the greeting.
+    /// Connects in cleartext, and reads the greeting.
     pub async fn plain(address: SocketAddr) -> Self {
         let mut client = Self::silent(address).await;
         client.greeting = client.reply().await;
         client
     }
 
-    /// Connects in cleartext, says EHLO and STARTTLS, and begins TLS.
+    /// Connects in cleartext, sends EHLO and STARTTLS, and begins TLS.
     pub async fn starttls(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
         let mut client = Self::plain(address).await;
         client.command("EHLO client.example").await;
@@ -104,7 +105,7 @@ impl Client {
         Self { stream: BufReader::new(stream), greeting: Reply::default(), patience: crate::PATIENCE }
     }
 
-    /// The handshake. What was read in cleartext and not looked at stays unread for good.
+    /// The TLS handshake. Cleartext that was read but not used is never used.
     pub async fn begin_tls(&mut self, tls: &Arc<ClientConfig>) -> std::io::Result<()> {
         let gone: Box<dyn Stream> = Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink()));
         let stream = std::mem::replace(&mut self.stream, BufReader::new(gone)).into_inner();
@@ -114,7 +115,7 @@ impl Client {
         Ok(())
     }
 
-    /// What has been read and not looked at.
+    /// Octets that were read but not used.
     pub fn unread(&self) -> &[u8] {
         self.stream.buffer()
     }
@@ -124,15 +125,15 @@ impl Client {
         self.write(format!("{line}\r\n").as_bytes()).await;
     }
 
-    /// Sends octets as they are.
+    /// Sends octets unchanged.
     pub async fn write(&mut self, octets: &[u8]) {
         self.stream.write_all(octets).await.expect("the server reads");
         self.stream.flush().await.expect("the server reads");
     }
 
-    /// Ends our direction; the other stays open.
+    /// Closes our direction; the other stays open.
     pub async fn finish(&mut self) {
-        // Where the server has gone there is nothing to end.
+        // Fails if the server has disconnected.
         let _ = self.stream.shutdown().await;
     }
 
@@ -141,12 +142,12 @@ impl Client {
         let mut line = Vec::new();
         let read = self.stream.read_until(b'\n', &mut line);
         let came = tokio::time::timeout(self.patience, read).await.expect("the server answers");
-        // A connection cut without close_notify is an end like any other here.
+        // A connection without close_notify counts as ended too.
         came.unwrap_or(0);
         String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// The next reply, up to its last line. Without lines at the end of the connection.
+    /// The next reply, up to its last line; without lines at the end of the connection.
     pub async fn reply(&mut self) -> Reply {
         let mut lines = Vec::new();
         loop {
@@ -162,19 +163,19 @@ impl Client {
         }
     }
 
-    /// Sends a line and takes its reply.
+    /// Sends a line and reads its reply.
     pub async fn command(&mut self, line: &str) -> Reply {
         self.send(line).await;
         self.reply().await
     }
 
-    /// Whether the connection has ended, with nothing left to read.
+    /// Whether the connection has ended without unread data.
     pub async fn at_end(&mut self) -> bool {
         let read = tokio::time::timeout(self.patience, self.stream.fill_buf()).await;
         read.expect("the server answers").map_or(true, <[u8]>::is_empty)
     }
 
-    /// So many octets.
+    /// The next `count` octets.
     pub async fn octets(&mut self, count: usize) -> Vec<u8> {
         let mut octets = vec![0; count];
         let read = tokio::time::timeout(self.patience, self.stream.read_exact(&mut octets)).await;
@@ -182,7 +183,7 @@ impl Client {
         octets
     }
 
-    /// All that comes until the connection ends.
+    /// All octets until the connection ends.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(self.patience, self.stream.read_to_end(&mut rest)).await;
@@ -190,7 +191,7 @@ impl Client {
         rest
     }
 
-    /// EHLO, and what it lists.
+    /// Sends EHLO and returns its reply.
     pub async fn ehlo(&mut self) -> Reply {
         self.command("EHLO client.example").await
     }
@@ -220,7 +221,7 @@ impl Client {
         self.command(&format!("AUTH PLAIN {message}")).await
     }
 
-    /// AUTH LOGIN with a password, a step each.
+    /// AUTH LOGIN with a password, in separate steps.
     pub async fn auth_login(&mut self, user: &str, password: &str) -> Reply {
         let asked = self.command("AUTH LOGIN").await;
         if asked.lines != ["334 VXNlcm5hbWU6"] {
@@ -233,8 +234,8 @@ impl Client {
         self.command(&STANDARD.encode(password)).await
     }
 
-    /// MAIL, RCPT and DATA, then these octets as they are and the final dot. The first reply that is not what it
-    /// should be, or that at the end.
+    /// Sends MAIL, RCPT and DATA, then these octets unchanged and the final dot. Returns the first unexpected
+    /// reply, or the last one.
     pub async fn mail(&mut self, from: &str, to: &[&str], octets: &[u8]) -> Reply {
         let mut commands = vec![format!("MAIL FROM:<{from}>")];
         commands.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));

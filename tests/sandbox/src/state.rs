@@ -1,8 +1,8 @@
-//! Everything the provider remembers, in memory, behind one lock.
+//! The provider's whole state, in memory, behind one lock.
 //!
-//! The lock is held for a look or a change, never across an await. Every change wakes those who wait in
-//! [`Controls::wait_for`](crate::Controls::wait_for). What a logged-in session does with its mailboxes does not
-//! come here: the hot path has locks of its own in `imap::mailbox`.
+//! The lock is held for one read or change, never across an await. Every change wakes the tasks in
+//! [`Controls::wait_for`](crate::Controls::wait_for). Logged-in sessions access mailboxes without this lock:
+//! the hot path has locks of its own in `imap::mailbox`.
 
 mod records;
 
@@ -15,19 +15,26 @@ use tokio::sync::{mpsc, watch};
 use crate::canary::Canaries;
 use crate::flavour::Vendor;
 use crate::imap::mailboxes::Mailboxes;
-use crate::stats::{LoginRecord, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
+use crate::stats::{LoginRecord, Pop3Session, Sent, Stats, Submission, Sunk, TokenRequest, Violation};
 use crate::switches::{
-    ImapSwitches, LoginFault, OauthSwitches, Queue, Step, StepFault, SubmissionSwitches, TokenFault,
+    ImapSwitches, LoginFault, OauthSwitches, Pop3Step, Pop3Switches, Queue, Step, StepFault,
+    SubmissionSwitches, TokenFault,
 };
 
-/// What the servers and the controls share.
+/// The state shared by the servers and the controls.
 pub(crate) struct Shared {
     pub(crate) vendor: Vendor,
     pub(crate) issuer: String,
-    /// Whether there is a submission server, so that clients ask for its scope too.
-    pub(crate) submits: bool,
+    pub(crate) serves: Serves,
     state: Mutex<State>,
     changed: watch::Sender<()>,
+}
+
+/// Which servers there are besides the IMAP server, so that clients ask for their scopes too.
+#[derive(Clone, Copy)]
+pub(crate) struct Serves {
+    pub(crate) pop3: bool,
+    pub(crate) submission: bool,
 }
 
 pub(crate) struct State {
@@ -38,13 +45,17 @@ pub(crate) struct State {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) oauth: OauthSwitches,
     pub(crate) imap: Arc<ImapSwitches>,
+    pub(crate) pop3: Arc<Pop3Switches>,
     pub(crate) submission: Arc<SubmissionSwitches>,
     pub(crate) token_faults: Queue<TokenFault>,
     pub(crate) login_faults: Queue<LoginFault>,
     pub(crate) step_faults: HashMap<Step, Queue<StepFault>>,
+    pub(crate) pop3_faults: HashMap<Pop3Step, Queue<StepFault>>,
     pub(crate) token_log: Vec<TokenRequest>,
     pub(crate) logins: Vec<LoginRecord>,
     pub(crate) sunk: Vec<Sunk>,
+    pub(crate) pop3_logins: Vec<LoginRecord>,
+    pub(crate) pop3_sessions: BTreeMap<u64, Pop3Session>,
     pub(crate) submission_logins: Vec<LoginRecord>,
     pub(crate) submissions: BTreeMap<u64, Submission>,
     pub(crate) sent: Vec<Sent>,
@@ -54,12 +65,14 @@ pub(crate) struct State {
     pub(crate) access_tokens: HashMap<String, AccessToken>,
     pub(crate) devices: HashMap<String, Device>,
     pub(crate) sessions: HashMap<u64, Session>,
+    /// The sessions of the POP3 server.
+    pub(crate) fetchers: HashMap<u64, Session>,
     /// The sessions of the submission server.
     pub(crate) senders: HashMap<u64, Session>,
     next: u64,
 }
 
-/// Somebody with a mailbox.
+/// A user with a mailbox.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) address: String,
@@ -76,13 +89,13 @@ pub struct Client {
     pub id: String,
     /// `client_secret`; none makes it a public client.
     pub secret: Option<String>,
-    /// Redirect URIs registered by hand. Loopback URIs of an installed client need none at Google, and match
-    /// with any port at Microsoft.
+    /// Registered redirect URIs. An installed client needs none for loopback URIs at Google; at Microsoft
+    /// they match with any port.
     pub redirect_uris: Vec<String>,
     /// An installed ("Desktop") client; false is a web application.
     pub installed: bool,
-    /// Public keys (DER, SubjectPublicKeyInfo or PKCS#1, RSA) that its assertions are verified with; with none,
-    /// signatures are not looked at.
+    /// Public keys (DER, SubjectPublicKeyInfo or PKCS#1, RSA) that verify the client's assertions; without
+    /// keys the signatures are not checked.
     pub keys: Vec<Vec<u8>>,
 }
 
@@ -97,10 +110,10 @@ pub(crate) struct Code {
     pub(crate) used: bool,
 }
 
-/// What one person, or an application, allowed one client.
+/// The access that one person, or an application, gave to one client.
 #[derive(Clone)]
 pub(crate) struct Grant {
-    /// The address that consented; none for an app-only grant.
+    /// The address of the person who consented; none for an application's grant.
     pub(crate) owner: Option<String>,
     pub(crate) client: String,
     pub(crate) scopes: Vec<String>,
@@ -138,14 +151,14 @@ pub(crate) enum Verdict {
     Used,
 }
 
-/// How the controls reach a session.
+/// The controls' connection to a session.
 pub(crate) struct Session {
     pub(crate) user: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) orders: mpsc::UnboundedSender<Order>,
 }
 
-/// What a test tells a running session to do.
+/// A test's order to a running session.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
     Bye(String),
@@ -159,9 +172,10 @@ impl Shared {
     pub(crate) fn new(
         vendor: Vendor,
         issuer: String,
-        submits: bool,
+        serves: Serves,
         oauth: OauthSwitches,
         imap: ImapSwitches,
+        pop3: Pop3Switches,
         submission: SubmissionSwitches,
     ) -> Arc<Self> {
         let state = State {
@@ -172,13 +186,17 @@ impl Shared {
             clients: HashMap::new(),
             oauth,
             imap: Arc::new(imap),
+            pop3: Arc::new(pop3),
             submission: Arc::new(submission),
             token_faults: Queue::default(),
             login_faults: Queue::default(),
             step_faults: HashMap::new(),
+            pop3_faults: HashMap::new(),
             token_log: Vec::new(),
             logins: Vec::new(),
             sunk: Vec::new(),
+            pop3_logins: Vec::new(),
+            pop3_sessions: BTreeMap::new(),
             submission_logins: Vec::new(),
             submissions: BTreeMap::new(),
             sent: Vec::new(),
@@ -188,28 +206,34 @@ impl Shared {
             access_tokens: HashMap::new(),
             devices: HashMap::new(),
             sessions: HashMap::new(),
+            fetchers: HashMap::new(),
             senders: HashMap::new(),
             next: 0,
         };
-        Arc::new(Self { vendor, issuer, submits, state: Mutex::new(state), changed: watch::Sender::new(()) })
+        Arc::new(Self { vendor, issuer, serves, state: Mutex::new(state), changed: watch::Sender::new(()) })
     }
 
-    /// The scopes that a client asks for to use all that is served here.
+    /// The scopes that a client needs for all servers of this provider.
     pub(crate) fn scopes(&self) -> Vec<String> {
         let mut scopes = self.vendor.scopes();
-        let sending = self.vendor.submission_scope();
-        if self.submits && scopes.iter().all(|scope| scope != sending) {
-            scopes.insert(1, sending.to_owned());
+        let doors = [
+            (self.serves.submission, self.vendor.submission_scope()),
+            (self.serves.pop3, self.vendor.pop3_scope()),
+        ];
+        for (_, own) in doors.into_iter().filter(|(is_served, _)| *is_served) {
+            if scopes.iter().all(|scope| scope != own) {
+                scopes.insert(1, own.to_owned());
+            }
         }
         scopes
     }
 
-    /// A look at the state.
+    /// Reads the state.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.lock())
     }
 
-    /// A change of the state, which wakes those who wait for one.
+    /// Changes the state, which wakes the waiting tasks.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.send_replace(());
@@ -224,7 +248,7 @@ impl Shared {
         self.change(|state| state.violation(what));
     }
 
-    /// Records a violation where a canary stands in `text`.
+    /// Records a violation if `text` contains a canary.
     pub(crate) fn scan(&self, text: &[u8], place: &str) -> bool {
         let found = self.look(|state| state.canaries.find(text));
         let Some(number) = found else { return false };
@@ -233,7 +257,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that panicked while it held the lock has failed already; others may go on.
+        // A test that panicked with the lock has failed already; other tasks may continue.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -254,12 +278,17 @@ impl State {
         self.users.get(&address.to_lowercase())
     }
 
-    /// The fault that waits at this step, if one does.
+    /// The fault that is queued for this step, if any.
     pub(crate) fn step_fault(&mut self, step: Step) -> Option<StepFault> {
         self.step_faults.get_mut(&step)?.take()
     }
 
-    /// The live access token of this text.
+    /// The same of the POP3 server.
+    pub(crate) fn pop3_fault(&mut self, step: Pop3Step) -> Option<StepFault> {
+        self.pop3_faults.get_mut(&step)?.take()
+    }
+
+    /// The valid access token with this text.
     pub(crate) fn live_access(&self, token: &str) -> Option<(&AccessToken, &Grant)> {
         let access = self.access_tokens.get(token).filter(|access| access.expires > Instant::now())?;
         let grant = self.grants.get(&access.grant).filter(|grant| !grant.revoked)?;

@@ -1,11 +1,11 @@
-//! What the provider has seen so far, for tests to assert and to wait for.
+//! What happened at the provider so far, for tests to assert and to wait for.
 
 /// Counters since the start, unless a field says "now". Copies are cheap enough to take often.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Authorisation requests (GET) that were well-formed.
     pub authorizations: u64,
-    /// Times that somebody consented.
+    /// Consents given.
     pub consents: u64,
     /// Requests at the token endpoint, counted as they arrive.
     pub token_requests: u64,
@@ -19,7 +19,7 @@ pub struct Stats {
     pub client_credentials: u64,
     /// Of these, JWT bearer assertions.
     pub assertions: u64,
-    /// Access tokens handed out, lost answers included.
+    /// Access tokens issued, including lost answers.
     pub tokens_issued: u64,
     /// Token requests that the provider refused by its own rules (faults not included).
     pub tokens_refused: u64,
@@ -53,8 +53,22 @@ pub struct Stats {
     pub compressed: u64,
     /// LOGOUT commands.
     pub logouts: u64,
-    /// Messages that came by APPEND, those in the sink included.
+    /// Messages appended, including those in the sink.
     pub appends: u64,
+    /// Connections accepted by the POP3 server (TCP).
+    pub pop3_connections: u64,
+    /// Of these, open now.
+    pub pop3_open: u64,
+    /// TLS handshakes that failed on the POP3 port.
+    pub pop3_tls_failures: u64,
+    /// Successful logins at the POP3 server, false successes included.
+    pub pop3_logins: u64,
+    /// Refused logins there.
+    pub failed_pop3_logins: u64,
+    /// QUIT commands there.
+    pub pop3_quits: u64,
+    /// Messages that were deleted by a QUIT.
+    pub pop3_deleted: u64,
     /// Connections accepted by the submission server (TCP).
     pub submissions: u64,
     /// Of these, open now.
@@ -71,11 +85,11 @@ pub struct Stats {
     pub failed_submission_logins: u64,
     /// QUIT commands.
     pub submission_quits: u64,
-    /// Messages taken for delivery.
+    /// Messages accepted for delivery.
     pub messages: u64,
-    /// Messages that came to their end and were not taken.
+    /// Completed messages that were refused.
     pub refused_messages: u64,
-    /// Breaches of discipline; see [`Controls::violations`](crate::Controls::violations).
+    /// The proxy's violations; see [`Controls::violations`](crate::Controls::violations).
     pub violations: u64,
 }
 
@@ -99,7 +113,7 @@ impl Stats {
     }
 }
 
-/// One request at the token endpoint, as it came.
+/// One request at the token endpoint, as received.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
     /// The form, in order.
@@ -117,7 +131,7 @@ impl TokenRequest {
     }
 }
 
-/// One login that reached the judgement of the IMAP or of the submission server.
+/// One login that reached the judgement of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRecord {
     /// The mechanism, upper case.
@@ -126,23 +140,40 @@ pub struct LoginRecord {
     pub user: String,
     /// The access token.
     pub token: String,
-    /// Whether the initial response stood on the command line (RFC 4959).
+    /// Whether the initial response was on the command line (RFC 4959).
     pub initial_response: bool,
-    /// The tag of the command; empty at the submission server.
+    /// The tag of the command; empty where it was not IMAP.
     pub tag: String,
-    /// Whether it was let in.
+    /// Whether it was accepted.
     pub accepted: bool,
 }
 
 /// A message that was too big to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sunk {
-    /// The mailbox it was meant for.
+    /// The mailbox it was sent to.
     pub mailbox: String,
     /// Octets.
     pub octets: u64,
-    /// The first octet that differs from [`pattern`](crate::pattern); `None` where all fit.
+    /// The first octet that differs from [`pattern`](crate::pattern); `None` if all match.
     pub first_wrong: Option<u64>,
+}
+
+/// One connection to the POP3 server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pop3Session {
+    /// The users named in SASL messages, in order.
+    pub users: Vec<String>,
+    /// The address of the mailbox that was let in.
+    pub accepted: Option<String>,
+    /// Whether STLS was followed by TLS.
+    pub tls: bool,
+    /// All command lines, as they came, without SASL messages.
+    pub heard: Vec<String>,
+    /// Whether the client said QUIT.
+    pub quit: bool,
+    /// Whether the connection is over.
+    pub ended: bool,
 }
 
 /// One connection to the submission server.
@@ -154,46 +185,46 @@ pub struct Submission {
     pub attempts: u64,
     /// The users named in SASL messages, in order.
     pub users: Vec<String>,
-    /// The address of the mailbox that was let in.
+    /// The address of the mailbox that the login opened.
     pub accepted: Option<String>,
     /// Whether STARTTLS was followed by TLS.
     pub tls: bool,
-    /// All command lines, as they came. Neither SASL messages nor mail.
+    /// All command lines, as received, without SASL messages and mail.
     pub heard: Vec<String>,
-    /// Whether the client said QUIT.
+    /// Whether the client sent QUIT.
     pub quit: bool,
-    /// Whether the connection is over.
+    /// Whether the connection has ended.
     pub ended: bool,
 }
 
-/// A message that came to its end at the submission server.
+/// A completed message at the submission server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The address of the mailbox that sent it.
     pub user: String,
-    /// MAIL and the RCPTs that were taken, as they came.
+    /// MAIL and the accepted RCPTs, as received.
     pub commands: Vec<String>,
     /// The address of MAIL.
     pub from: String,
-    /// The addresses of the RCPTs that were taken.
+    /// The accepted recipients.
     pub recipients: Vec<String>,
-    /// The octets between 354 and the final dot, doubled dots and all; or those of the chunks.
+    /// The octets between 354 and the final dot, with doubled dots; or those of the chunks.
     pub data: Vec<u8>,
-    /// How many there were; more than in `data` where the message was too big to keep.
+    /// The number of octets; more than in `data` if the message was too big to keep.
     pub octets: u64,
-    /// Of a message too big to keep: the first octet that differs from [`pattern`](crate::pattern).
+    /// For a message too big to keep: the first octet that differs from [`pattern`](crate::pattern).
     pub first_wrong: Option<u64>,
-    /// The sizes of the chunks, for a message that came by BDAT.
+    /// The sizes of the chunks of a message sent by BDAT.
     pub chunks: Vec<u64>,
-    /// The first line of the reply at its end; none where there was none.
+    /// The first line of the final reply; `None` without one.
     pub reply: Option<String>,
-    /// Whether it was taken for delivery.
+    /// Whether it was accepted for delivery.
     pub accepted: bool,
 }
 
-/// Something that the proxy must never do.
+/// A forbidden action of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// One sentence; it names a canary by number, never by content.
+    /// One sentence; it gives a canary's number, never its content.
     pub what: String,
 }

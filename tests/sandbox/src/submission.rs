@@ -1,8 +1,9 @@
 //! The submission server: SMTP (RFC 5321, RFC 6409) as Gmail and Exchange speak it, over TLS or after STARTTLS.
 //!
-//! `session` reads like a conversation: greeting, commands until the end; `hello` lists what may be used; `login`
-//! judges AUTH; `message` takes mail in and `delivery` hands it on; `malice` is everything that no honest server does; `flavour` has the
-//! words. What a client sends is kept as it came, so that a test can compare octets.
+//! `session` is the conversation: greeting, commands until the end. `hello` lists the extensions; `login`
+//! judges AUTH; `message` receives mail and `delivery` delivers it; `malice` is everything that no honest
+//! server does; `flavour` has the texts. A client's octets are kept unchanged, so that a test can compare
+//! them.
 
 mod delivery;
 mod ending;
@@ -12,7 +13,6 @@ mod login;
 mod malice;
 mod message;
 mod session;
-mod transport;
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::state::{Session as Entry, Shared};
 use crate::stats::Submission;
 use crate::switches::Security;
+use crate::transport::Transport;
 use session::Session;
-use transport::Transport;
 
-/// What every session is given.
+/// The parameters of every session.
 #[derive(Clone)]
 struct Server {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of descriptors, most likely: the next session that ends makes room.
+                // Probably out of descriptors: the next session that ends frees one.
                 let Ok((tcp, _)) = accepted else { tokio::task::yield_now().await; continue };
                 sessions.spawn(connection(tcp, server.clone()));
             }
@@ -79,7 +79,7 @@ async fn connection(tcp: TcpStream, server: Server) {
     drop(registered);
 }
 
-/// Strikes the session off the list however it ends.
+/// Removes the session from the list however it ends.
 struct Registered {
     shared: Arc<Shared>,
     id: u64,

@@ -1,10 +1,12 @@
-//! Every known misbehaviour of a provider, each one switch.
+//! Every known misbehaviour of a provider, a switch for each.
 //!
-//! A switch either holds until it is set back ([`OauthSwitches`], [`ImapSwitches`], [`SubmissionSwitches`], changed
-//! through [`Controls::oauth`](crate::Controls::oauth), [`Controls::imap`](crate::Controls::imap) and
-//! [`Controls::submission`](crate::Controls::submission)), or it is a fault that meets the next one, the next few or
-//! all requests ([`TokenFault`], [`LoginFault`], [`StepFault`]).
+//! A switch either stays set until it is changed ([`OauthSwitches`], [`ImapSwitches`],
+//! [`SubmissionSwitches`], changed through [`Controls::oauth`](crate::Controls::oauth),
+//! [`Controls::imap`](crate::Controls::imap) and [`Controls::submission`](crate::Controls::submission)), or
+//! it is a fault that meets the next request, the next few or all ([`TokenFault`], [`LoginFault`],
+//! [`StepFault`]).
 
+mod pop3;
 mod refusal;
 mod submission;
 pub(crate) mod usual;
@@ -14,32 +16,34 @@ use std::time::Duration;
 
 use crate::{Flavour, Gate};
 
+pub use pop3::{Pop3Step, Pop3Switches};
 pub use refusal::SubmissionRefusal;
 pub use submission::{AuthForm, Security, SharedName, Step, StepFault, SubmissionSwitches};
 
-/// When a refresh answers with a new refresh token, and what becomes of the old one.
+/// When a refresh returns a new refresh token, and whether the old one stays valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The refresh token stays, and the answer does not repeat it (Google).
+    /// Never: the answer holds no refresh token (Google).
     Never,
-    /// A new one each time; the old one goes on working (Microsoft).
+    /// A new one each time; the old one stays valid (Microsoft).
     Always,
-    /// A new one each time; the old one is dead, and using it again revokes the whole grant (RFC 9700 §4.14.2).
+    /// A new one each time; the old one becomes invalid, and using it again revokes the whole grant (RFC 9700
+    /// §4.14.2).
     Strict,
 }
 
-/// What the authorisation server does until told otherwise.
+/// The settings of the authorisation server.
 #[derive(Clone, Debug)]
 pub struct OauthSwitches {
-    /// Life of access tokens, both as announced in `expires_in` and as enforced. Default: 3,599 s.
+    /// Lifetime of access tokens, announced in `expires_in` and enforced. Default: 3,599 s.
     pub access_token_life: Duration,
     /// Octets of each access token; Microsoft's are long. Default: 200.
     pub access_token_length: usize,
     /// See [`Rotation`]. Default: by vendor.
     pub rotation: Rotation,
-    /// GET on the authorisation endpoint answers with the redirect straight away. Default: false.
+    /// GET on the authorisation endpoint answers with the redirect at once. Default: false.
     pub auto_approve: bool,
-    /// Who consents, whatever `login_hint` says.
+    /// The address that consents, whatever `login_hint` says.
     pub consent_as: Option<String>,
     /// Scopes that the person unticks.
     pub untick: Vec<String>,
@@ -51,23 +55,23 @@ pub struct OauthSwitches {
     pub wrong_iss: Option<String>,
     /// Refuse authorisation requests without `code_challenge`. Default: true.
     pub require_pkce: bool,
-    /// Hand out refresh tokens. Default: true.
+    /// Issue refresh tokens. Default: true.
     pub refresh_tokens: bool,
     /// Claims that replace those of the id_token and of userinfo; null removes one.
     pub claims: Map<String, Value>,
-    /// A refresh that names a scope that nobody consented to is refused as a missing consent: `invalid_grant` with
-    /// AADSTS65001 at Microsoft. Off, as an invalid scope. Default: by vendor: Microsoft does.
+    /// A refresh that names a scope without consent is refused as a missing consent (`invalid_grant` with
+    /// AADSTS65001 at Microsoft), otherwise as an invalid scope. Default: by vendor: Microsoft does.
     pub refuse_unconsented: bool,
     /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
-    /// How many device polls are answered `slow_down`, whatever their timing.
+    /// How many device polls are answered with `slow_down`, whatever their timing.
     pub slow_down: u32,
 }
 
-/// What happens to a request at the token endpoint.
+/// What a request at the token endpoint meets.
 #[derive(Clone, Debug)]
 pub enum TokenFault {
-    /// This answer, and nothing is processed.
+    /// This answer, without processing the request.
     Answer {
         /// HTTP status.
         status: u16,
@@ -76,19 +80,19 @@ pub enum TokenFault {
         /// The body.
         body: Vec<u8>,
     },
-    /// The request waits at the gate, then is served.
+    /// The request waits at the gate, then is processed.
     Hold(Gate),
-    /// The request is served (tokens rotate), and the answer waits at the gate.
+    /// The request is processed (tokens rotate), and the answer waits at the gate.
     HoldAnswer(Gate),
-    /// The connection is closed without an answer, and nothing is processed.
+    /// The connection is closed without an answer, and the request is not processed.
     Drop,
-    /// The request is served (tokens rotate), and the answer is lost: the connection is closed.
+    /// The request is processed (tokens rotate), and the answer is lost: the connection is closed.
     LoseAnswer,
-    /// The request is served, and members of the answer are replaced; null removes one.
+    /// The request is processed, and members of the answer are replaced; null removes one.
     Edit(Map<String, Value>),
-    /// The request is served, and the answer is gzip-compressed.
+    /// The request is processed, and the answer is gzip-compressed.
     Gzip,
-    /// The request is served, and the answer ends in mid-sentence.
+    /// The request is processed, and the answer is cut off.
     Truncate,
 }
 
@@ -139,7 +143,7 @@ impl TokenFault {
         Self::Answer { status: 302, headers: vec![("location".into(), location.into())], body: Vec::new() }
     }
 
-    /// A good-looking answer of more than `octets`.
+    /// A plausible answer of more than `octets`.
     pub fn oversized(octets: usize) -> Self {
         let padding = "x".repeat(octets);
         let body =
@@ -147,12 +151,12 @@ impl TokenFault {
         Self::json(200, &body)
     }
 
-    /// `expires_in` as this value; null leaves it out.
+    /// Sets `expires_in` to this value; null removes it.
     pub fn expires_in(value: Value) -> Self {
         Self::Edit(Map::from_iter([("expires_in".to_owned(), value)]))
     }
 
-    /// `scope` as this text.
+    /// Sets `scope` to this text.
     pub fn scope(scope: &str) -> Self {
         Self::Edit(Map::from_iter([("scope".to_owned(), Value::from(scope))]))
     }
@@ -163,95 +167,96 @@ impl TokenFault {
     }
 }
 
-/// How the IMAP server greets.
+/// The IMAP server's greeting.
 #[derive(Clone, Debug, Default)]
 pub enum Greeting {
-    /// As its flavour does.
+    /// As usual for the flavour.
     #[default]
     Normal,
-    /// As its flavour does, once the gate lets it.
+    /// As usual, once the gate lets it through.
     Hold(Gate),
-    /// `* BYE` with this text, then the end.
+    /// `* BYE` with this text, then the connection closes.
     Bye(String),
     /// `* PREAUTH`.
     Preauth,
     /// These octets, then silence.
     Raw(Vec<u8>),
-    /// Nothing, ever.
+    /// No greeting.
     Silence,
-    /// The end, without a word.
+    /// The connection closes without a greeting.
     Close,
     /// Untagged lines without end.
     Endless,
-    /// One line of so many octets.
+    /// One line of this many octets.
     LongLine(u64),
 }
 
-/// What the IMAP server does until told otherwise. A session takes them as they are when it is accepted.
+/// The settings of the IMAP server. A session uses those in force when it is accepted.
 #[derive(Clone, Debug)]
 pub struct ImapSwitches {
-    /// Whose dialect it speaks. Default: as built.
+    /// The dialect. Default: as built.
     pub flavour: Flavour,
     /// See [`Greeting`].
     pub greeting: Greeting,
-    /// Capabilities stand in the greeting, and the CAPABILITY command tells none. Default: false.
+    /// Capabilities are in the greeting, and the CAPABILITY command lists none. Default: false.
     pub capability_only_in_greeting: bool,
     /// Lines sent before each `+` of AUTHENTICATE.
     pub before_continuation: Vec<String>,
     /// `+` without the space that RFC 9051 shows. Default: false.
     pub bare_continuation: bool,
-    /// Sessions of one user beyond this are refused as Gmail does.
+    /// Sessions of one user above this number are refused as Gmail does.
     pub max_sessions_per_user: Option<usize>,
-    /// LIST is answered with this behind its tag, such as `NO [SERVERBUG] …`; nothing closes the connection.
+    /// LIST is answered with this text after its tag, such as `NO [SERVERBUG] …`; the connection stays open.
     pub refuse_list: Option<String>,
-    /// After so many commands past the login: `* BYE` with this text, then the end.
+    /// After this many commands past the login: `* BYE` with this text, then the connection closes.
     pub bye_after_commands: Option<(u32, String)>,
-    /// The session ends with the access token, with the flavour's BYE. Default: true.
+    /// The session ends with the access token, by the flavour's BYE. Default: true.
     pub bye_at_token_expiry: bool,
-    /// At most so many octets a TCP segment; 0 is no limit.
+    /// At most this many octets a TCP segment; 0 is no limit.
     pub segment: usize,
-    /// At most so many octets a TLS record; 0 is no limit.
+    /// At most this many octets a TLS record; 0 is no limit.
     pub record: usize,
-    /// APPENDs above this are checked against [`pattern`](crate::pattern) and thrown away. Default: 32 MiB.
+    /// APPENDs above this size are checked against [`pattern`](crate::pattern) and discarded. Default: 32
+    /// MiB.
     pub sink_above: u64,
-    /// Anything outside the proxy's own vocabulary before the login is a violation and ends the connection.
-    /// Off, such a command is answered as a provider would, so that any mail program can be tried. Default: true.
+    /// Before the login, a command that is not the proxy's own is a violation and ends the connection. If
+    /// false, the server answers it as a provider would, for use with any mail program. Default: true.
     pub strict: bool,
 }
 
-/// What happens to a login whose SASL message has come, instead of its being judged.
+/// What a login meets instead of the verdict, after its SASL message.
 #[derive(Clone, Debug)]
 pub enum LoginFault {
-    /// Refused as the flavour does, with its challenge where it has one.
+    /// Refused as the flavour does, with its challenge if it has one.
     Refuse,
-    /// Refused with this challenge (JSON, before base64), or none, and this text after the tag.
+    /// Refused with this challenge (JSON, before base64), if any, and this text after the tag.
     RefuseWith {
         /// The challenge.
         challenge: Option<String>,
         /// For instance `NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)`.
         text: String,
     },
-    /// These lines; `{tag}` in them becomes the tag. For BAD, WEBALERT, foreign tags, throttling.
+    /// These lines; `{tag}` in them is replaced by the tag. For BAD, WEBALERT, foreign tags, throttling.
     Lines(Vec<String>),
-    /// OK, and then BAD "User is authenticated but not connected." to the first mailbox command.
+    /// OK, then BAD "User is authenticated but not connected." to the first mailbox command.
     FalseSuccess,
     /// The login waits at the gate, then is judged.
     Hold(Gate),
-    /// No answer, ever.
+    /// No answer.
     Silence,
-    /// The end (TLS close_notify and FIN) without a word.
+    /// The connection closes (TLS close_notify and FIN) without an answer.
     Close,
     /// TCP reset.
     Reset,
     /// Untagged lines without end.
     Endless,
-    /// Challenges without end, each answer met with the next.
+    /// Challenges without end, one after each answer.
     EndlessChallenges,
-    /// One line of so many octets.
+    /// One line of this many octets.
     LongLine(u64),
 }
 
-/// Faults waiting for their requests, first come first served.
+/// Faults queued for requests, in order.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     rules: Vec<(Option<u64>, T)>,
@@ -264,7 +269,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T: Clone> Queue<T> {
-    /// For the next `count` requests (`None`: all) once the rules before it are used up.
+    /// Queues a fault for the next `count` requests (`None`: all) after the faults before it.
     pub(crate) fn push(&mut self, count: Option<u64>, fault: T) {
         self.rules.push((count, fault));
     }

@@ -1,8 +1,7 @@
-//! The provider's certificate, from a certification authority made anew for each sandbox.
+//! The provider's certificate, from a certification authority that each sandbox makes.
 //!
-//! Tests trust the authority through its PEM file and nothing else, so a certificate that is wrong in one
-//! respect ([`Certificate`]) must fail the proxy's handshake for that respect alone: every wrong one is
-//! otherwise as good as the right one.
+//! Tests trust the authority by its PEM file only. A wrong certificate ([`Certificate`]) is wrong in one
+//! respect and otherwise valid, so the proxy's handshake must fail for that respect alone.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 
-/// Which certificate the provider shows.
+/// The provider's certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
     /// For `localhost`, 127.0.0.1, ::1 and [`ELSEWHERE`](crate::proxy::ELSEWHERE), signed by the sandbox's authority.
@@ -22,13 +21,13 @@ pub enum Certificate {
     Good,
     /// Signed by the authority, for another host.
     WrongName,
-    /// Signed by the authority, ended in 2001.
+    /// Signed by the authority, expired in 2001.
     Expired,
-    /// For the right names, signed by nobody but itself.
+    /// For the right names, but self-signed.
     SelfSigned,
 }
 
-/// What one sandbox needs to speak TLS, and what its clients need to trust it.
+/// The keys and certificates of one sandbox.
 pub(crate) struct Authority {
     pub(crate) ca_pem: String,
     ca: rcgen::Certificate,
@@ -46,7 +45,7 @@ impl Authority {
         Self { ca_pem: ca.pem(), ca, issuer: Issuer::new(params, key) }
     }
 
-    /// The server side, with session tickets so that clients can resume.
+    /// The server's configuration, with session tickets so that clients can resume.
     pub(crate) fn server(
         &self,
         certificate: Certificate,
@@ -75,7 +74,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// A client side that trusts this authority alone.
+    /// A client configuration that trusts only this authority.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.der().clone()).expect("our own CA");

@@ -1,4 +1,4 @@
-//! The IMAP server: refusals, malice, gigabytes and distance.
+//! The IMAP server: refusals, malice, gigabytes and delay.
 
 use std::time::{Duration, Instant};
 
@@ -269,7 +269,8 @@ async fn distance_costs_round_trips() {
     let line = DelayLine::start(sandbox.imap_address(), one_way).await;
     let start = Instant::now();
     let mut client = Client::connect(line.address(), &sandbox.tls_client()).await;
-    // TCP and TLS 1.3 take a round trip each; the greeting comes with the server's answer to the second flight.
+    // TCP and TLS 1.3 take a round trip each; the greeting comes with the server's answer to the second
+    // flight.
     assert!(start.elapsed() >= 5 * one_way, "{:?}", start.elapsed());
     let start = Instant::now();
     client.command("a1", "CAPABILITY").await;

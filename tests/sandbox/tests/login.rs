@@ -1,4 +1,4 @@
-//! The real flow, directly: consent, code, tokens, and a login with the token.
+//! The real flow without the proxy: consent, code, tokens, and a login with the token.
 
 use sandbox::mail::Client;
 use sandbox::{Flavour, Sandbox};

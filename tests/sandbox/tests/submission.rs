@@ -1,4 +1,4 @@
-//! The submission server: the words of both providers, logins, and mail as it came.
+//! The submission server: the texts of both providers, logins, and unchanged mail.
 
 use sandbox::smtp::{Client, Reply};
 use sandbox::{AuthForm, Builder, Flavour, Sandbox, Security, SharedName, Vendor, mail};
@@ -145,7 +145,7 @@ async fn nothing_is_taken_before_tls_or_behind_starttls() {
     let mut client = Client::plain(sandbox.submission().0).await;
     client.write(b"STARTTLS\r\nNOOP\r\nNOOP\r\n").await;
     assert!(client.reply().await.starts_with("454 4.5.0 SMTP protocol violation, no commands allowed"));
-    // Neither NOOP was answered, and the session goes on.
+    // Neither NOOP was answered, and the session continues.
     assert_eq!(client.command("STARTTLS").await.code(), 220);
     client.begin_tls(&sandbox.tls_client()).await.unwrap();
     assert_eq!(client.ehlo().await.code(), 250);
@@ -246,7 +246,7 @@ async fn a_dead_token_and_a_foreign_one_are_refused() {
 async fn refreshing_with_a_scope_that_nobody_consented_to() {
     let sandbox = exchange().start().await;
     let flow = Flow::new(&sandbox);
-    // Flow asks for the scopes of IMAP alone.
+    // `Flow` asks for the scopes of IMAP only.
     let redirect = sandbox.browser().consent_and_copy(&flow.url(ALICE), None).await.unwrap();
     let (_, answer) = token_form(&sandbox, &flow.exchange(&flow.code(&redirect).0)).await;
     let refresh_token = answer["refresh_token"].as_str().unwrap().to_owned();
@@ -405,7 +405,7 @@ async fn commands_out_of_order_and_in_one_write() {
         let reply = client.reply().await;
         assert!(reply.starts_with(expected), "{reply:?}");
     }
-    // All of a message in one write, as PIPELINING does not allow and clients do.
+    // The whole message in one write, which PIPELINING forbids but clients do.
     client
         .write(b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n.\r\nQUIT\r\n")
         .await;

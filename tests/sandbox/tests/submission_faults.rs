@@ -20,7 +20,7 @@ async fn signed_in(sandbox: &Sandbox) -> Client {
     client
 }
 
-/// A whole session up to its first refusal, and that refusal.
+/// Runs a whole session up to its first refusal, and returns that refusal.
 async fn session(sandbox: &Sandbox) -> Reply {
     let (address, tls) = (sandbox.submission().0, sandbox.tls_client());
     let mut client = Client::connect(address, &tls).await;

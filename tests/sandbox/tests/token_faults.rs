@@ -1,4 +1,4 @@
-//! The token endpoint: rotation, refusals, and every way to answer badly.
+//! The token endpoint: rotation, refusals, and all kinds of bad answers.
 
 use sandbox::{Browser, Client, Flavour, Gate, Rotation, Sandbox, TokenFault, Vendor};
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ async fn the_page_escapes_what_comes_from_outside() {
     let page = sandbox.browser().get(&url).await.unwrap();
     assert!(!page.body.contains("<script>") && page.body.contains("&lt;script&gt;"), "{}", page.body);
     let page = sandbox.browser().deny(&url).await;
-    // Nobody listens at the redirect's address in this test; the provider did its part.
+    // No server listens at the redirect's address in this test; the provider has done its part.
     assert!(page.is_err());
 }
 

@@ -20,6 +20,7 @@ fn class(error: &TokenError) -> Class {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn refusals_as_the_providers_write_them() {
     use Class::{Administrator, Passing, Person};
     for (status, body, is, code) in [
@@ -159,7 +160,7 @@ fn echoed_secrets_are_masked_everywhere() {
     }
 }
 
-/// A body, and the explicit error in it, with Microsoft's number.
+/// A body, and the explicit error in it with Microsoft's number.
 type Answered = (String, Option<(&'static str, Option<u64>)>);
 
 fn body() -> impl Strategy<Value = Answered> {
@@ -188,7 +189,7 @@ fn body() -> impl Strategy<Value = Answered> {
     ]
 }
 
-/// The rules of this module once more, as a table.
+/// The module's rules again, as a table.
 fn expected(status: u16, error: Option<(&str, Option<u64>)>) -> Class {
     match (status, error) {
         (100..=199 | 300..=399 | 408 | 425 | 429 | 500.., _) => Class::Passing,

@@ -1,7 +1,7 @@
 //! AUTHENTICATE (RFC 3501 §6.2.2), with and without an initial response (RFC 4959).
 
 use super::{Dialogue, Event, State};
-use crate::protocol::imap::answer::write_line;
+use crate::protocol::imap::answer::{self, bad, no};
 use crate::protocol::line::trim_end;
 use crate::protocol::sasl::PlainError;
 use crate::protocol::sasl::exchange::{Expects, Turn, WrongLine};
@@ -16,7 +16,8 @@ impl Dialogue {
         outbox: &mut Buffer,
     ) -> Option<Event> {
         let Some(expects) = Expects::first_of(mechanism) else {
-            write_line(outbox, tag, "NO [CANNOT] Only the mechanisms PLAIN and LOGIN are supported here");
+            let only = "Only the mechanisms PLAIN and LOGIN are supported here";
+            answer::write(outbox, tag, no("CANNOT", only));
             return None;
         };
         let tag = tag.to_vec();
@@ -50,7 +51,7 @@ impl Dialogue {
         let line = trim_end(inbox.get(..end).unwrap_or_default());
         let event = match line {
             b"*" => {
-                write_line(outbox, &tag, "BAD AUTHENTICATE cancelled");
+                answer::write(outbox, &tag, bad("AUTHENTICATE cancelled"));
                 None
             }
             _ => self.response(tag, expects, line, outbox),
@@ -71,11 +72,12 @@ impl Dialogue {
             Turn::Ask(expects) => self.ask(tag, expects, outbox),
             Turn::Login(login) => self.login(tag, login),
             Turn::Wrong(wrong) => {
-                let code = match wrong {
-                    WrongLine::Plain(PlainError::OtherIdentity) => "NO [AUTHORIZATIONFAILED]",
-                    _ => "BAD",
+                let said = wrong.to_string();
+                let answer = match wrong {
+                    WrongLine::Plain(PlainError::OtherIdentity) => no("AUTHORIZATIONFAILED", &said),
+                    _ => bad(&said),
                 };
-                write_line(outbox, &tag, &format!("{code} {wrong}"));
+                answer::write(outbox, &tag, answer);
                 None
             }
         }

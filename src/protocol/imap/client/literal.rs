@@ -2,8 +2,10 @@
 //! sent, or dropped where the client does not wait, and the stream stays in step.
 
 use super::{Dialogue, Event, State};
+use imap_codec::imap_types::response::Code;
+
 use crate::protocol::Channel;
-use crate::protocol::imap::answer::write_line;
+use crate::protocol::imap::answer::{self, Answer, bad, no};
 use crate::protocol::imap::command::{self, Verb};
 use crate::protocol::imap::framer::{Framed, Literal};
 use crate::wire::Buffer;
@@ -25,14 +27,14 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    pub(super) fn text(self) -> &'static str {
+    pub(super) fn answer(self) -> Answer {
         match self {
-            Self::Tag => "BAD Invalid tag",
+            Self::Tag => bad("Invalid tag"),
             Self::Privacy => {
-                "NO [PRIVACYREQUIRED] Use STARTTLS first: passwords are not read in cleartext here"
+                no("PRIVACYREQUIRED", "Use STARTTLS first: passwords are not read in cleartext here")
             }
-            Self::TooBig => "BAD [TOOBIG] The literal is too long",
-            Self::NoLiteral => "BAD This command takes no literal before login",
+            Self::TooBig => Answer { code: Some(Code::TooBig), ..bad("The literal is too long") },
+            Self::NoLiteral => bad("This command takes no literal before login"),
         }
     }
 }
@@ -75,12 +77,12 @@ impl Dialogue {
     /// Answers at once where the client waits, and behind the literal where it does not.
     fn refuse(&mut self, literal: &Literal, answer: OwedAnswer, outbox: &mut Buffer) -> Option<Event> {
         if literal.waits {
-            write_line(outbox, &answer.tag, answer.refusal.text());
+            answer::write(outbox, &answer.tag, answer.refusal.answer());
             self.state = State::Command;
             return None;
         }
         if literal.size > self.meter.left() as u64 {
-            write_line(outbox, &answer.tag, answer.refusal.text());
+            answer::write(outbox, &answer.tag, answer.refusal.answer());
             return self.limit("it announced more bytes than it may send without logging in", outbox);
         }
         self.state = State::Discard { left: literal.size, answer };
@@ -114,7 +116,7 @@ impl Dialogue {
         if let Some(literal) = next {
             return self.refuse(&literal, answer, outbox);
         }
-        write_line(outbox, &answer.tag, answer.refusal.text());
+        answer::write(outbox, &answer.tag, answer.refusal.answer());
         None
     }
 }

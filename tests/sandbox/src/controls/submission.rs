@@ -1,4 +1,4 @@
-//! The test's hand on the submission server.
+//! The test's controls of the submission server.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Controls {
         self.shared().look(|state| state.submission_logins.clone())
     }
 
-    /// Messages that came to their end, in order.
+    /// Completed messages, in order.
     pub fn sent(&self) -> Vec<Sent> {
         self.shared().look(|state| state.sent.clone())
     }
@@ -32,47 +32,47 @@ impl Controls {
         self.shared().change(|state| change(Arc::make_mut(&mut state.submission)));
     }
 
-    /// The fault meets the next session that comes to this step. Several wait in line.
+    /// The fault meets the next session at this step. Several faults queue.
     pub fn next_step(&self, step: Step, fault: impl Into<StepFault>) {
         self.next_steps(1, step, fault);
     }
 
-    /// The fault meets the next `count` that come to this step.
+    /// The fault meets the next `count` sessions at this step.
     pub fn next_steps(&self, count: u64, step: Step, fault: impl Into<StepFault>) {
         let fault = fault.into();
         self.shared().change(|state| state.step_faults.entry(step).or_default().push(Some(count), fault));
     }
 
-    /// The fault meets all that come to this step, once those in line before it are used up.
+    /// The fault meets all sessions at this step, after those queued before it.
     pub fn every_step(&self, step: Step, fault: impl Into<StepFault>) {
         let fault = fault.into();
         self.shared().change(|state| state.step_faults.entry(step).or_default().push(None, fault));
     }
 
-    /// No more faults at the submission server.
+    /// Removes all faults at the submission server.
     pub fn heal_steps(&self) {
         self.shared().change(|state| state.step_faults.clear());
     }
 
     // Sessions.
 
-    /// This line (such as `421 4.3.2 Service not available`) to every session of `user` (`None`: to all sessions),
-    /// then the end.
+    /// Sends this line (such as `421 4.3.2 Service not available`) to every session of `user` (`None`: to all
+    /// sessions), then closes.
     pub fn end_submissions(&self, user: Option<&str>, line: &str) {
         self.order_senders(user, &Order::Bye(line.to_owned()));
     }
 
-    /// The end (TLS close_notify and FIN) of every session, without a word.
+    /// Closes every session (TLS close_notify and FIN) without a reply.
     pub fn close_submissions(&self, user: Option<&str>) {
         self.order_senders(user, &Order::Close);
     }
 
-    /// TCP reset of every session.
+    /// Resets every session (TCP RST).
     pub fn reset_submissions(&self, user: Option<&str>) {
         self.order_senders(user, &Order::Reset);
     }
 
-    /// These octets, as they are, into every session.
+    /// Writes these octets into every session, unchanged.
     pub fn inject_submissions(&self, user: Option<&str>, octets: &[u8]) {
         self.order_senders(user, &Order::Raw(octets.to_vec()));
     }

@@ -1,4 +1,4 @@
-//! APPEND: into the mailbox, or, where a message is too big to keep, into the sink.
+//! APPEND: into the mailbox, or into the sink if the message is too big to keep.
 
 use super::mailbox::Body;
 use super::message;

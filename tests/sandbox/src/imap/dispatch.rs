@@ -1,4 +1,4 @@
-//! Which command goes where, and the small commands that need no file of their own.
+//! Distributes the commands, and handles the small ones.
 
 use super::parser::{self, Arg, Command};
 use super::session::{End, Flow, Session};

@@ -1,4 +1,4 @@
-//! FETCH: the items, one by one, large bodies straight from where they lie.
+//! FETCH: the items one by one; large bodies are sent without a copy.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::session::{Flow, Session};
 use super::structure;
 use crate::pattern;
 
-/// One thing asked for.
+/// One requested item.
 enum Item {
     Flags,
     Uid,
@@ -26,14 +26,14 @@ enum Item {
 
 /// `BODY[…]<…>` and the RFC822 forms.
 struct Section {
-    /// What stands before the literal in the answer.
+    /// The text before the literal in the answer.
     label: String,
     /// `1.2`; empty for the message itself.
     part: Vec<usize>,
     what: What,
     /// First octet and count.
     partial: Option<(u64, u64)>,
-    /// Leaves `\Seen` alone.
+    /// Does not set `\Seen`.
     peek: bool,
 }
 
@@ -77,7 +77,7 @@ impl Session {
         let Some(selected) = &self.selected else { return Ok(()) };
         let mailbox = Arc::clone(&selected.mailbox);
         let read_only = selected.read_only;
-        // One that another session has expunged is silently passed over.
+        // A message that another session has expunged is skipped.
         let Some(mut message) = mailbox.message(uid) else { return Ok(()) };
         if since.is_some_and(|since| message.modseq <= since) {
             return Ok(());
@@ -180,7 +180,7 @@ impl Session {
     }
 }
 
-/// The octets of a section; `None` where there is no such part.
+/// The octets of a section; `None` if there is no such part.
 fn select<'a>(message: &'a [u8], section: &Section) -> Option<std::borrow::Cow<'a, [u8]>> {
     let entity = structure::part(message, &section.part)?;
     let (header, text) = message::split(entity.octets);

@@ -7,7 +7,7 @@ const GMAIL_XOAUTH2: &str = r#"{"status":"400","schemes":"Bearer","scope":"https
 const GMAIL_OAUTHBEARER: &str = r#"{"status":"invalid_request","scope":"https://mail.google.com/"}"#;
 const RFC7628: &str = r#"{"status":"invalid_token","scope":"mail"}"#;
 
-/// UTF-16LE of a server name, which Exchange shows in base64.
+/// A server name in UTF-16LE and base64, as Exchange shows it.
 const EXCHANGE_SERVER: &str = "RgBSADIAUAAyADgAMQBDAEEAMAAxADIAMgAuAEQARQBVAFAAMgA4ADEALgBQAFIATwBEAC4ATwBVAFQATABPAE8ASwAuAEMATwBNAA==";
 
 impl Flavour {
@@ -46,7 +46,7 @@ impl Flavour {
         }
     }
 
-    /// The capabilities after a login. What stands here is implemented.
+    /// The capabilities after a login. All listed ones are implemented.
     pub(super) fn after_login(self) -> &'static str {
         match self {
             Self::Gmail => {
@@ -73,7 +73,7 @@ impl Flavour {
         }
     }
 
-    /// Whether capabilities are told unasked before the OK of a login.
+    /// Whether capabilities are sent before the OK of a login.
     pub(super) fn volunteers_capabilities(self) -> bool {
         self == Self::Gmail
     }
@@ -87,7 +87,7 @@ impl Flavour {
         self.before_login().split(' ').any(|capability| capability == "SASL-IR")
     }
 
-    /// What comes after the tag when a login succeeds.
+    /// The text after the tag when a login succeeds.
     pub(super) fn welcome(self) -> &'static str {
         match self {
             Self::Gmail => "OK Success",
@@ -96,7 +96,7 @@ impl Flavour {
         }
     }
 
-    /// What comes after the tag when a token is refused.
+    /// The text after the tag when a token is refused.
     pub(super) fn refusal(self) -> &'static str {
         match self {
             Self::Gmail => "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)",
@@ -105,7 +105,7 @@ impl Flavour {
         }
     }
 
-    /// The challenge that tells why, before the refusal (RFC 7628 §3.2.2). Exchange has none.
+    /// The challenge that explains a refusal (RFC 7628 §3.2.2). Exchange has none.
     pub(super) fn challenge(self, mechanism: &str) -> Option<&'static str> {
         match (self, mechanism) {
             (Self::Exchange | Self::ExchangeLoginDisabled, _) => None,
@@ -125,7 +125,7 @@ impl Flavour {
         }
     }
 
-    /// The BYE when the access token of a session has ended.
+    /// The BYE when a session's access token has expired.
     pub(super) fn token_over(self) -> &'static str {
         match self {
             Self::Exchange | Self::ExchangeLoginDisabled => "Session invalidated - AccessTokenExpired",

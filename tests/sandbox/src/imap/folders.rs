@@ -7,7 +7,7 @@ use super::mailboxes::{DELIMITER, FolderError, Mailboxes, canonical};
 use super::parser::{self, Arg, Command};
 use super::session::Session;
 
-/// What a LIST asks for (RFC 3501, RFC 5258, RFC 5819, RFC 6154).
+/// The options of a LIST (RFC 3501, RFC 5258, RFC 5819, RFC 6154).
 #[derive(Default)]
 struct Wanted {
     patterns: Vec<String>,
@@ -138,7 +138,7 @@ fn wanted(command: Command) -> Option<Wanted> {
     Some(wanted)
 }
 
-/// RFC 3501 §6.3.8: `*` is anything, `%` anything up to the next level; INBOX has no case.
+/// RFC 3501 §6.3.8: `*` matches anything, `%` anything up to the next level; INBOX is compared without case.
 fn matches(pattern: &str, name: &str) -> bool {
     glob(canonical(pattern).as_bytes(), name.as_bytes())
 }

@@ -1,11 +1,11 @@
-//! IDLE (RFC 2177): news as they come, until DONE.
+//! IDLE (RFC 2177): sends changes until DONE.
 
 use super::parser::Command;
 use super::session::{Event, Flow, Session};
 use crate::Flavour;
 use crate::state::Shared;
 
-/// Counts a session as idling for as long as it lives.
+/// Counts a session as idling until dropped.
 struct Idling(std::sync::Arc<Shared>);
 
 impl Drop for Idling {

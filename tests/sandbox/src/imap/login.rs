@@ -1,7 +1,7 @@
-//! `AUTHENTICATE XOAUTH2` and `AUTHENTICATE OAUTHBEARER` (RFC 7628): the exchange, and the judgement.
+//! `AUTHENTICATE XOAUTH2` and `AUTHENTICATE OAUTHBEARER` (RFC 7628): the exchange and the verdict.
 //!
-//! A token is good if it lives, carries a scope for mail, and belongs to the user named, to one of the user's
-//! delegates, or to an application.
+//! A token is accepted if it is valid, has a scope for mail, and belongs to the named user, to one of the
+//! user's delegates, or to an application.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::state::{Shared, State};
 use crate::stats::LoginRecord;
 use crate::switches::LoginFault;
 
-/// One AUTHENTICATE command, once its message has come.
+/// One AUTHENTICATE command with its message.
 pub(super) struct Attempt {
     pub(super) tag: String,
     pub(super) mechanism: String,
@@ -119,7 +119,8 @@ impl Session {
         self.refuse_with(attempt, challenge, text).await
     }
 
-    /// The challenge must be answered with an empty line (XOAUTH2) or with 0x01 (OAUTHBEARER, RFC 7628 §3.2.3).
+    /// Refuses with a challenge, which the client must answer with an empty line (XOAUTH2) or with 0x01
+    /// (OAUTHBEARER, RFC 7628 §3.2.3).
     async fn refuse_with(&mut self, attempt: Attempt, challenge: Option<&str>, text: &str) -> Flow {
         self.shared.change(|state| {
             state.stats.failed_logins += 1;
@@ -144,7 +145,7 @@ impl Session {
         Ok(())
     }
 
-    /// `+`, and what is to come before it.
+    /// Sends the lines that precede `+`, then `+`.
     pub(super) async fn continuation(&mut self, text: &str) -> Flow {
         let switches = Arc::clone(&self.switches);
         for line in &switches.before_continuation {
@@ -161,7 +162,8 @@ impl Session {
         Ok(line)
     }
 
-    /// What the client pipelined behind its login waits in the proxy until the provider has said OK.
+    /// Commands that the client pipelined behind its login must wait in the proxy until the provider has said
+    /// OK.
     async fn expect_nothing_behind(&mut self) -> Flow {
         if !self.switches.strict || !self.transport.has_more().await {
             return Ok(());
@@ -182,7 +184,7 @@ impl Attempt {
     }
 }
 
-/// Whose mail the claim opens, and the user's address.
+/// The mailbox that the claim opens, and its user's address.
 fn admit(shared: &Shared, state: &State, claim: &Claim) -> Option<(Account, String)> {
     let (access, grant) = state.live_access(&claim.token)?;
     if !access.scopes.iter().any(|scope| shared.vendor.opens_mail(scope)) {

@@ -1,8 +1,8 @@
 //! One mailbox and its messages, shared by all sessions of its user.
 //!
 //! A mailbox numbers its changes (`modseq`, RFC 7162). A session compares the number with the one it last saw
-//! and asks for details only when they differ; the list of UIDs is shared, not copied, so that a session with a
-//! large mailbox selected costs no more than one with a small one.
+//! and asks for details only when they differ; the list of UIDs is shared, not copied, so a session costs the
+//! same with a large mailbox as with a small one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,7 @@ struct Inner {
     messages: Vec<Message>,
     next: u32,
     modseq: u64,
-    /// Messages from this UID on have been seen by no session yet.
+    /// No session has seen the messages from this UID on.
     recent_from: u32,
 }
 
@@ -37,25 +37,25 @@ pub(crate) struct Message {
     pub(crate) body: Body,
 }
 
-/// What a message consists of.
+/// The content of a message.
 #[derive(Clone)]
 pub(crate) enum Body {
     Plain(Arc<[u8]>),
-    /// A header, and then so many octets of the pattern.
+    /// A header, then this many octets of the pattern.
     Huge {
         header: Arc<[u8]>,
         octets: u64,
     },
 }
 
-/// A message as tests see it.
+/// A message, as tests see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageView {
     /// The UID.
     pub uid: u32,
     /// The flags, sorted.
     pub flags: Vec<String>,
-    /// The octets; of a huge message the header alone.
+    /// The octets; for a huge message only the header.
     pub octets: Vec<u8>,
 }
 
@@ -88,7 +88,7 @@ impl Body {
         }
     }
 
-    /// What can be looked into: all of a plain message, the header of a huge one.
+    /// The octets that can be searched: all of a plain message, the header of a huge one.
     pub(crate) fn readable(&self) -> &[u8] {
         match self {
             Self::Plain(octets) => octets,
@@ -106,7 +106,7 @@ impl Message {
 impl Mailbox {
     pub(super) fn new(validity: u32, special: Option<&'static str>) -> Self {
         let inner = Inner { uids: Arc::default(), messages: Vec::new(), next: 1, modseq: 1, recent_from: 1 };
-        // Not a small number: clients must not mistake it for something else.
+        // A large number, so that clients do not mistake it for another number.
         let validity = 1_700_000_000 + validity;
         Self { validity, special, inner: Mutex::new(inner), changed: watch::Sender::new(1) }
     }
@@ -139,7 +139,7 @@ impl Mailbox {
         }
     }
 
-    /// The session that asks is told of the recent messages, and no later one. The first recent UID.
+    /// Marks the recent messages as seen by the calling session only; returns the first one's UID.
     pub(crate) fn take_recent(&self) -> u32 {
         let mut inner = self.lock();
         let next = inner.next;
@@ -151,12 +151,12 @@ impl Mailbox {
         inner.at(uid).map(|at| inner.messages[at].clone())
     }
 
-    /// What changed after `modseq`, without what is gone.
+    /// The messages changed after `modseq`, without expunged ones.
     pub(crate) fn changed_since(&self, modseq: u64) -> Vec<Message> {
         self.lock().messages.iter().filter(|message| message.modseq > modseq).cloned().collect()
     }
 
-    /// A new message; its UID.
+    /// Adds a message and returns its UID.
     pub(crate) fn deliver(&self, body: Body, flags: Vec<String>, received: Option<OffsetDateTime>) -> u32 {
         self.change(|inner| {
             let uid = inner.next;
@@ -168,7 +168,7 @@ impl Mailbox {
         })
     }
 
-    /// Many like messages that share one body.
+    /// Adds many equal messages that share one body.
     pub(crate) fn fill(&self, count: usize, size: usize) {
         let body = Body::plain(&super::message::synthetic(size));
         let received = OffsetDateTime::now_utc();
@@ -182,8 +182,8 @@ impl Mailbox {
         });
     }
 
-    /// Changes a message's flags, unless it has changed after `unless_since`. The message as it is now, and
-    /// whether it was left alone for that reason.
+    /// Changes a message's flags, unless it has changed after `unless_since`. Returns the current message,
+    /// and whether it was left unchanged for that reason.
     pub(crate) fn store(
         &self,
         uid: u32,
@@ -211,7 +211,7 @@ impl Mailbox {
         })
     }
 
-    /// Removes those of `uids` that `goes` says.
+    /// Removes the messages that `goes` selects.
     pub(crate) fn remove(&self, goes: impl Fn(&Message) -> bool) {
         if !self.lock().messages.iter().any(&goes) {
             return;

@@ -1,6 +1,6 @@
 //! A user's mailboxes: names, hierarchy, subscriptions, special uses.
 //!
-//! A mailbox that is renamed stays what it is; a session that has it selected notices nothing.
+//! A renamed mailbox keeps its messages; a session that has it selected does not notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ impl Mailboxes {
         self.lock().by_name.get(&canonical(name)).filter(|mailbox| mailbox.selectable()).cloned()
     }
 
-    /// The mailbox of this name, made if need be.
+    /// The mailbox of this name, created if it does not exist.
     pub(crate) fn ensure(&self, name: &str) -> Arc<Mailbox> {
         let name = canonical(name);
         let mut folders = self.lock();
@@ -86,7 +86,7 @@ impl Mailboxes {
         if folders.by_name.contains_key(&name) {
             return Err(FolderError::Exists);
         }
-        // RFC 3501 §6.3.3: superior names come into being with it.
+        // RFC 3501 §6.3.3: superior names are created too.
         for (at, _) in name.match_indices(DELIMITER) {
             if !folders.by_name.contains_key(&name[..at]) {
                 folders.add(&name[..at], None);
@@ -157,7 +157,7 @@ impl Folders {
     }
 }
 
-/// INBOX has no case (RFC 3501 §5.1), nor has it as the first level of a longer name.
+/// The name with INBOX, and INBOX as first level of a longer name, in upper case (RFC 3501 §5.1).
 pub(crate) fn canonical(name: &str) -> String {
     let (first, rest) = name.split_at(name.find(DELIMITER).unwrap_or(name.len()));
     if first.eq_ignore_ascii_case("INBOX") { format!("INBOX{rest}") } else { name.to_owned() }

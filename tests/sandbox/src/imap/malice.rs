@@ -1,4 +1,4 @@
-//! What no honest server does: greetings and login answers that a proxy must survive.
+//! Greetings and login answers that no honest server sends and a proxy must survive.
 
 use super::login::Attempt;
 use super::session::{End, Flow, Session};
@@ -42,19 +42,19 @@ impl Session {
                 self.answer_line().await?;
             },
             LoginFault::LongLine(octets) => self.long_line(octets).await,
-            // The others are dealt with where logins are judged.
+            // `login` handles the other faults.
             _ => Err(End::Close),
         }
     }
 
-    /// Not a word until the client goes away or the test says so.
+    /// Sends nothing until the client disconnects or the test ends the session.
     async fn silence(&mut self) -> Flow {
         loop {
             self.line().await?;
         }
     }
 
-    /// Untagged lines until the client goes away.
+    /// Untagged lines until the client disconnects.
     async fn endless(&mut self) -> Flow {
         let lines = "* OK still thinking\r\n".repeat(512);
         loop {
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// One line without an end in sight, then its end, then silence.
+    /// One very long line, then its end, then silence.
     async fn long_line(&mut self, octets: u64) -> Flow {
         let piece = vec![b'x'; 64 << 10];
         self.transport.put("* OK ");

@@ -1,11 +1,11 @@
-//! Messages as text: the seeded ones, headers, addresses' raw values, dates.
+//! Messages as text: seeded messages, header fields, raw address values, dates.
 
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The messages that a new user finds: plain text, 8-bit text, and two parts with an attachment.
+/// The messages of a new user: plain text, 8-bit text, and two parts with an attachment.
 pub(super) fn samples(address: &str) -> Vec<Vec<u8>> {
     let head = |number: u32, subject: &str| {
         format!(
@@ -27,7 +27,7 @@ pub(super) fn samples(address: &str) -> Vec<Vec<u8>> {
     [plain, umlauts, parts].into_iter().map(String::into_bytes).collect()
 }
 
-/// A message of exactly `size` octets (or a little more, where not even the header would fit).
+/// A message of exactly `size` octets, or of its header alone if that is longer.
 pub(super) fn synthetic(size: usize) -> Vec<u8> {
     let mut text = b"From: bulk@sandbox.example\r\nTo: you@sandbox.example\r\nSubject: bulk\r\n\
         Date: Mon, 01 Jun 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
@@ -43,7 +43,7 @@ pub(super) fn synthetic(size: usize) -> Vec<u8> {
     text
 }
 
-/// The header with its empty line, and the rest.
+/// The header with its empty line, and the body.
 pub(super) fn split(message: &[u8]) -> (&[u8], &[u8]) {
     if message.starts_with(b"\r\n") {
         return message.split_at(2);
@@ -92,7 +92,7 @@ pub(super) fn value(header: &[u8], name: &str) -> Option<Vec<u8>> {
     Some(unfolded.collect::<Vec<u8>>().trim_ascii().to_vec())
 }
 
-/// `17-Jul-1996 02:44:25 -0700` as RFC 3501's date-time, the day padded with a blank.
+/// `17-Jul-1996 02:44:25 -0700`: RFC 3501's date-time, the day padded with a space.
 pub(super) fn date_time(moment: OffsetDateTime) -> String {
     let (hours, minutes, _) = moment.offset().as_hms();
     let sign = if moment.offset().is_negative() { '-' } else { '+' };
@@ -126,7 +126,7 @@ pub(super) fn parse_date(text: &str) -> Option<Date> {
     Date::from_calendar_date(parts.next()?.parse().ok()?, month, day).ok()
 }
 
-/// The day in a `Date:` field, without regard to time and zone (RFC 3501 §6.4.4).
+/// The day of a `Date:` field, without time and zone (RFC 3501 §6.4.4).
 pub(super) fn sent_on(header: &[u8]) -> Option<Date> {
     let text = String::from_utf8(value(header, "Date")?).ok()?;
     let text = text.split_once(',').map_or(text.as_str(), |(_, rest)| rest);

@@ -1,7 +1,7 @@
-//! Commands as they come: a tag, a name, and arguments as a tree of atoms, strings and lists.
+//! Parses commands: a tag, a name, and arguments as a tree of atoms, strings and lists.
 //!
-//! Lenient, as what it must refuse is decided by the commands themselves. A literal is a piece of its own
-//! between two lines and is never searched for anything.
+//! The parser is lenient, because the commands themselves refuse wrong arguments. A literal is a separate
+//! piece between two lines and is never parsed.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -19,7 +19,7 @@ pub(super) enum Piece {
 /// One argument.
 #[derive(Debug)]
 pub(super) enum Arg {
-    /// An atom, with what stands in its brackets: `BODY.PEEK[HEADER.FIELDS (TO)]<0.100>`.
+    /// An atom, including its brackets: `BODY.PEEK[HEADER.FIELDS (TO)]<0.100>`.
     Atom(Vec<u8>),
     /// A quoted string or a literal.
     Text(Vec<u8>),
@@ -32,7 +32,7 @@ pub(super) type Args = VecDeque<Arg>;
 
 pub(super) struct Command {
     pub(super) tag: String,
-    /// Upper case.
+    /// In upper case.
     pub(super) name: String,
     pub(super) args: Args,
 }
@@ -61,7 +61,7 @@ impl Arg {
         self.text().to_ascii_uppercase()
     }
 
-    /// The members of a list, or the argument alone.
+    /// The members of a list, or the argument itself.
     pub(super) fn into_members(self) -> Vec<Arg> {
         match self {
             Self::List(members) => members,
@@ -70,7 +70,7 @@ impl Arg {
     }
 }
 
-/// `None` where there is not even a tag and a name, or the parentheses do not match.
+/// `None` without a tag and a name, or if the parentheses do not match.
 pub(super) fn command(pieces: Vec<Piece>) -> Option<Command> {
     let mut tokens = lex(pieces).into_iter().peekable();
     let mut word = || match tokens.next() {
@@ -136,7 +136,7 @@ fn lex_line(mut line: &[u8], tokens: &mut Vec<Token>) {
     }
 }
 
-/// The text up to the closing quote, and how much of the line it took.
+/// The text up to the closing quote, and its length in the line.
 fn quoted(line: &[u8]) -> (Vec<u8>, usize) {
     let mut text = Vec::new();
     let mut at = 0;
@@ -156,7 +156,7 @@ fn quoted(line: &[u8]) -> (Vec<u8>, usize) {
     (text, at)
 }
 
-/// The length of an atom: up to a blank or parenthesis outside of brackets.
+/// The length of an atom: up to a space or parenthesis outside of brackets.
 fn atom(line: &[u8]) -> usize {
     let mut depth = 0_usize;
     for (at, octet) in line.iter().enumerate() {
@@ -170,7 +170,7 @@ fn atom(line: &[u8]) -> usize {
     line.len()
 }
 
-/// The literal that a line announces: its octets, and whether the client waits for a `+`.
+/// The literal that a line announces: its size, and whether the client waits for a `+`.
 pub(super) fn literal(line: &[u8]) -> Option<(u64, bool)> {
     let mark = &line[line.len() - literal_mark(line)..];
     let digits = mark.strip_suffix(b"}")?.strip_prefix(b"{")?;
@@ -193,7 +193,7 @@ fn literal_mark(line: &[u8]) -> usize {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) { 0 } else { line.len() - open }
 }
 
-/// A string for an answer: quoted where it can be, else a literal.
+/// A string for an answer: quoted if possible, else a literal.
 pub(super) fn string(text: &[u8]) -> Vec<u8> {
     if text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0 | 0x80..)) {
         return [format!("{{{}}}\r\n", text.len()).as_bytes(), text].concat();
@@ -209,7 +209,7 @@ pub(super) fn string(text: &[u8]) -> Vec<u8> {
     quoted
 }
 
-/// A set of numbers such as `1:5,9,12:*`, with `*` as `largest`. Ranges in order, not merged.
+/// A set of numbers such as `1:5,9,12:*`, with `*` as `largest`. The ranges are in order and not merged.
 pub(super) fn set(text: &str, largest: u32) -> Option<Vec<(u32, u32)>> {
     let number =
         |text: &str| if text == "*" { Some(largest) } else { text.parse::<u32>().ok().filter(|&n| n > 0) };

@@ -248,7 +248,7 @@ impl Key {
     }
 }
 
-/// Whether the lower-case `text` stands in `octets`, without regard to case.
+/// Whether `octets` contain the lower-case `text`, compared without case.
 fn contains(octets: &[u8], text: &[u8]) -> bool {
     let octets = String::from_utf8_lossy(octets).to_lowercase();
     let text = String::from_utf8_lossy(text);

@@ -1,8 +1,8 @@
-//! SELECT and EXAMINE, and how a session learns what others did to its mailbox.
+//! SELECT and EXAMINE, and how a session reports other sessions' changes to its mailbox.
 //!
-//! A session numbers messages by the list of UIDs it last told the client. [`Session::report_changes`] brings
-//! the list up to date and says so; between a FETCH, STORE or SEARCH and its OK nothing may be expunged (RFC
-//! 3501 §7.4.1), so these do not call it with `true`.
+//! A session numbers messages by the list of UIDs that it last reported to the client.
+//! [`Session::report_changes`] updates the list and reports the changes. Between a FETCH, STORE or SEARCH and
+//! its OK nothing may be expunged (RFC 3501 §7.4.1), so these commands do not call it with `true`.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Session {
         self.no(&command.tag, &text.replace(['\r', '\n'], " "));
     }
 
-    /// Tells the client what has changed since it was last told. Expunges only where they may be told.
+    /// Reports the changes since the last report. Expunges are reported only if the command allows it.
     pub(super) fn report_changes(&mut self, expunges: bool) {
         let Some(selected) = &mut self.selected else { return };
         let (uids, modseq) = selected.mailbox.snapshot();
@@ -73,7 +73,7 @@ impl Session {
         let known = Arc::clone(&selected.uids);
         let gone = |uid: &u32| uids.binary_search(uid).is_err();
         if expunges {
-            // From the last one down, so that the numbers of the others hold.
+            // From the last one down, so that the other numbers stay valid.
             for (at, _) in known.iter().enumerate().rev().filter(|(_, uid)| gone(uid)) {
                 self.transport.put_line(format!("* {} EXPUNGE", at + 1));
             }
@@ -115,7 +115,7 @@ impl Session {
         self.transport.put_line(format!("* {} FETCH ({items})", at + 1));
     }
 
-    /// The sequence numbers and UIDs that a set names; numbers that name nothing are left out.
+    /// The sequence numbers and UIDs of a set; numbers without a message are left out.
     pub(super) fn resolve(&self, set: &str, by_uid: bool) -> Option<Vec<(u32, u32)>> {
         self.selected.as_ref()?.resolve(set, by_uid)
     }

@@ -1,8 +1,8 @@
-//! One session, as a conversation: greeting, login, commands until the end.
+//! One session as a conversation: greeting, login, commands until the end.
 //!
-//! Between two commands the session waits for whichever comes first: a line, an order from the test, the end of
-//! the access token, and in IDLE a change of the mailbox. Before the login the client is the proxy and under
-//! suspicion: see [`Session::distrust`].
+//! Between two commands the session waits for the first of these: a line, an order from the test, the end of
+//! the access token, and in IDLE a change of the mailbox. Before the login every line is checked, because the
+//! client is the proxy: see [`Session::distrust`].
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::stats::Sunk;
 use crate::switches::ImapSwitches;
 use crate::{Flavour, Greeting, pattern};
 
-/// Literals above this are only taken for APPEND.
+/// Literals above this are accepted only for APPEND.
 const LITERAL: u64 = 1 << 20;
 
 pub(super) struct Session {
@@ -36,10 +36,10 @@ pub(super) struct Session {
     commands: u32,
 }
 
-/// Whose mail a session reads.
+/// The mailbox's owner and the session's right to it.
 pub(super) struct Account {
     pub(super) mailboxes: Arc<Mailboxes>,
-    /// When the access token ends.
+    /// When the access token expires.
     pub(super) expires: Instant,
     /// False after a login that succeeded in name only.
     pub(super) connected: bool,
@@ -50,11 +50,11 @@ pub(super) struct Account {
 pub(super) enum End {
     /// With `* BYE`.
     Bye(String),
-    /// With close_notify and FIN, and no word.
+    /// With close_notify and FIN only.
     Close,
     /// With a TCP reset.
     Reset,
-    /// The client is gone, or the connection broke.
+    /// The client disconnected, or the connection broke.
     Gone,
 }
 
@@ -66,10 +66,10 @@ impl From<io::Error> for End {
 
 pub(super) type Flow<T = ()> = Result<T, End>;
 
-/// What ended a wait.
+/// The end of a wait.
 pub(super) enum Event {
     Line(Vec<u8>),
-    /// The selected mailbox changed; only where asked for.
+    /// The selected mailbox changed; only if requested.
     Changed,
 }
 
@@ -160,8 +160,8 @@ impl Session {
         Ok(self.transport.flush().await?)
     }
 
-    /// Before the login the proxy speaks for itself: CAPABILITY, AUTHENTICATE with a token, NOOP, LOGOUT.
-    /// Whatever else comes has come through from its client.
+    /// Before the login the proxy sends only its own commands: CAPABILITY, AUTHENTICATE with a token, NOOP,
+    /// LOGOUT. Any other line was leaked from its client.
     fn distrust(&self, line: &[u8]) -> Flow {
         self.scan(line)?;
         if !self.switches.strict {
@@ -185,7 +185,7 @@ impl Session {
         ))
     }
 
-    /// Records a breach of discipline and ends the session.
+    /// Records a violation and ends the session.
     pub(super) fn violation(&self, what: String) -> Flow {
         self.shared.violation(what);
         Err(End::Close)
@@ -197,7 +197,7 @@ impl Session {
 
     // After the login.
 
-    /// The next command with all its literals; `None` for a line that is none.
+    /// The next command with all its literals; `None` if the line is no command.
     async fn command(&mut self) -> Flow<Option<Command>> {
         let mut line = self.line().await?;
         let mut pieces = Vec::new();
@@ -245,7 +245,7 @@ impl Session {
         }
     }
 
-    // What all commands use.
+    // Helpers for all commands.
 
     /// The tagged OK.
     pub(super) fn done(&mut self, command: &Command) {
@@ -253,7 +253,7 @@ impl Session {
         self.transport.put_line(format!("{} {text}", command.tag));
     }
 
-    /// A tagged NO or BAD, or an OK of its own text.
+    /// A tagged NO or BAD, or an OK with its own text.
     pub(super) fn no(&mut self, tag: &str, text: &str) {
         self.transport.put_line(format!("{tag} {text}"));
     }
@@ -267,7 +267,7 @@ impl Session {
         }
     }
 
-    /// Waits for the next thing to happen.
+    /// Waits for the next event.
     pub(super) async fn event(&mut self, watch_mailbox: bool) -> Flow<Event> {
         loop {
             if let Some(line) = self.transport.line()? {
@@ -319,7 +319,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 async fn change(changes: Option<&mut watch::Receiver<u64>>) {
-    // An error means that the mailbox was deleted: nothing changes any more.
+    // An error means that the mailbox was deleted, so no changes follow.
     if let Some(changes) = changes
         && changes.changed().await.is_ok()
     {

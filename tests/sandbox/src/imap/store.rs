@@ -1,4 +1,4 @@
-//! STORE, COPY, MOVE, EXPUNGE and the ways to leave a mailbox.
+//! STORE, COPY, MOVE, EXPUNGE, and the commands that leave a mailbox.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Session {
         Ok(())
     }
 
-    /// What this session changed by itself need not be told again, if nobody else changed anything.
+    /// Skips reporting this session's own changes, if no other session changed the mailbox.
     fn catch_up_own_changes(&mut self) {
         if let Some(selected) = &mut self.selected {
             let (uids, modseq) = selected.mailbox.snapshot();
@@ -162,7 +162,7 @@ fn apply(own: &mut Vec<String>, action: &str, flags: &[String]) {
     own.retain(|flag| !flag.eq_ignore_ascii_case("\\Recent"));
 }
 
-/// System flags in the case that RFC 3501 writes them in.
+/// System flags in RFC 3501's spelling.
 pub(super) fn system_case(flag: &str) -> String {
     let known = ["\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen"];
     let known = known.into_iter().find(|known| known.eq_ignore_ascii_case(flag));

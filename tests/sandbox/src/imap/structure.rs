@@ -1,11 +1,11 @@
-//! ENVELOPE and BODYSTRUCTURE, and the MIME parts behind them (RFC 3501 §7.4.2).
+//! ENVELOPE and BODYSTRUCTURE, and the MIME parts that they describe (RFC 3501 §7.4.2).
 
 use super::fetch::nstring;
 use super::mailbox::Body;
 use super::message;
 use super::parser;
 
-/// Parts within parts, at most.
+/// The deepest nesting of parts.
 const DEPTH: usize = 20;
 
 /// A message or a part of one.
@@ -28,7 +28,7 @@ impl<'a> Entity<'a> {
         ContentType::parse(value.as_deref().unwrap_or("text/plain; charset=us-ascii"))
     }
 
-    /// The parts of a multipart; none for anything else.
+    /// The parts of a multipart; none for any other type.
     fn parts(&self) -> Vec<Entity<'a>> {
         let kind = self.content_type();
         match kind.parameter("boundary") {
@@ -40,7 +40,8 @@ impl<'a> Entity<'a> {
     }
 }
 
-/// What stands between the boundary lines (RFC 2046 §5.1.1); the line end before one belongs to it.
+/// The texts between the boundary lines (RFC 2046 §5.1.1); the line end before a boundary belongs to the
+/// boundary.
 fn between<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     let delimiter = format!("--{boundary}");
     let mut parts = Vec::new();
@@ -69,12 +70,12 @@ fn between<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     parts
 }
 
-/// The part that a number such as 1.2 names; the message itself for none.
+/// The part with a number such as 1.2; without a number, the message itself.
 pub(super) fn part<'a>(message: &'a [u8], path: &[usize]) -> Option<Entity<'a>> {
     let mut entity = Entity::new(message);
     for (depth, number) in path.iter().enumerate() {
         let mut parts = entity.parts();
-        // Part 1 of what has no parts is the thing itself.
+        // Part 1 of an entity without parts is the entity itself.
         if parts.is_empty() {
             return (*number == 1 && depth + 1 == path.len()).then_some(entity);
         }
@@ -177,7 +178,7 @@ fn describe(entity: &Entity<'_>, extended: bool, depth: usize) -> Vec<u8> {
         }
         return [b"(", all.as_slice(), b")"].concat();
     }
-    // What claims to have parts and has none is shown as plain text.
+    // A multipart without parts is shown as plain text.
     let (main, sub) = if kind.main == "multipart" { ("text", "plain") } else { (&*kind.main, &*kind.sub) };
     let field = |name: &str| message::value(entity.header, name);
     let encoding = field("Content-Transfer-Encoding").unwrap_or_else(|| b"7BIT".to_vec());
@@ -212,7 +213,7 @@ fn disposition(value: Option<Vec<u8>>) -> Vec<u8> {
     list(&[parser::string(parsed.main.to_ascii_uppercase().as_bytes()), parsed.parameters()])
 }
 
-/// `main/sub; name=value; …`, which Content-Disposition resembles.
+/// `main/sub; name=value; …`; Content-Disposition has the same form.
 struct ContentType {
     main: String,
     sub: String,

@@ -1,7 +1,7 @@
-//! The octets of one session: lines and literals in, answers out, compressed where the client asked for it.
+//! The octets of one session: lines and literals in, answers out, compressed if the client asked for it.
 //!
-//! What comes in is read into a buffer that is given back when it is empty; what goes out is gathered and sent
-//! with [`Transport::flush`], large bodies without being copied.
+//! Input is read into a buffer that is freed when it is empty. Output is collected and sent by
+//! [`Transport::flush`]; large bodies are not copied.
 
 use std::io;
 use std::pin::Pin;
@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// No honest command line is longer. XOAUTH2 with a long token is some 5,000 octets.
+/// No honest command line is longer: XOAUTH2 with a long token is some 5,000 octets.
 const LINE: usize = 64 << 10;
-/// Bodies from this size on are written without a copy.
+/// Bodies of this size or more are written without a copy.
 const LARGE: usize = 16 << 10;
 
 pub(super) struct Transport {
@@ -36,7 +36,7 @@ impl Transport {
         Self { stream, input: Vec::new(), output: Vec::new(), deflate: None, record }
     }
 
-    /// RFC 4978: both directions from here on.
+    /// RFC 4978: compresses both directions from now on.
     pub(super) fn compress(&mut self) {
         let raw = std::mem::take(&mut self.input);
         let deflate =
@@ -48,7 +48,7 @@ impl Transport {
         self.deflate.is_some()
     }
 
-    /// A whole line without its end, if one has come. `Err` for a line that never ends.
+    /// A whole line without its line end, if one has arrived. `Err` if the line is too long.
     pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.input.iter().position(|&octet| octet == b'\n') {
             Some(end) => {
@@ -62,7 +62,7 @@ impl Transport {
         }
     }
 
-    /// Waits for more. 0 is the end. Cancelling it loses nothing.
+    /// Waits for more input; 0 means the end. Cancel-safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         self.fill_up_to(2048).await
     }
@@ -76,7 +76,7 @@ impl Transport {
             return self.stream.read_buf(&mut self.input).await;
         };
         loop {
-            // What came compressed before the command was understood waits in `raw`.
+            // Compressed input that arrived with the command waits in `raw`.
             let before = self.input.len();
             deflate.inflate(&mut self.input)?;
             if self.input.len() > before {
@@ -89,7 +89,7 @@ impl Transport {
         }
     }
 
-    /// Whether anything unread has come already, without waiting for it.
+    /// Whether unread input has arrived already, without waiting.
     pub(super) async fn has_more(&mut self) -> bool {
         if self.input.is_empty() {
             tokio::select! {
@@ -101,12 +101,12 @@ impl Transport {
         !self.input.is_empty()
     }
 
-    /// What has come and is not read yet.
+    /// The unread input.
     pub(super) fn unread(&self) -> &[u8] {
         &self.input
     }
 
-    /// Hands the next `octets` to `take`, as they come.
+    /// Passes the next `octets` to `take` as they arrive.
     pub(super) async fn literal(&mut self, mut octets: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         while octets > 0 {
             if self.input.is_empty() && self.fill_up_to(64 << 10).await? == 0 {
@@ -124,23 +124,23 @@ impl Transport {
         Ok(())
     }
 
-    /// Gathers a piece of the answer.
+    /// Adds a piece to the answer.
     pub(super) fn put(&mut self, piece: impl AsRef<[u8]>) {
         self.output.extend_from_slice(piece.as_ref());
     }
 
-    /// Gathers a line of the answer, and ends it.
+    /// Adds a line with its line end to the answer.
     pub(super) fn put_line(&mut self, line: impl AsRef<[u8]>) {
         self.put(line);
         self.put(b"\r\n");
     }
 
-    /// Sends what was gathered, should it be much by now.
+    /// Sends the collected output if it has become large.
     pub(super) async fn relieve(&mut self) -> io::Result<()> {
         if self.output.len() < LARGE { Ok(()) } else { self.send().await }
     }
 
-    /// A piece of the answer that may be large.
+    /// Adds a piece that may be large.
     pub(super) async fn put_large(&mut self, piece: &[u8]) -> io::Result<()> {
         if piece.len() < LARGE || self.deflate.is_some() || self.record > 0 {
             self.put(piece);
@@ -150,7 +150,7 @@ impl Transport {
         self.stream.write_all(piece).await
     }
 
-    /// Sends all that was gathered, down to the wire.
+    /// Sends all collected output.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.send().await?;
         self.stream.flush().await
@@ -176,12 +176,12 @@ impl Transport {
 
     /// TLS close_notify, then FIN.
     pub(super) async fn close(&mut self) {
-        // Whoever is gone already need not be told.
+        // Sending fails if the client has disconnected.
         let _ = self.flush().await;
         let _ = self.stream.shutdown().await;
     }
 
-    /// The connection ends with a TCP reset as soon as it is dropped.
+    /// Makes the connection end with a TCP reset when it is dropped.
     pub(super) fn reset(&mut self) {
         let _ = self.stream.get_ref().0.tcp.set_zero_linger();
     }
@@ -216,7 +216,7 @@ impl Deflate {
                 .compress_vec(&plain[used..], &mut packed, FlushCompress::Sync)
                 .map_err(io::Error::other)?;
             let done = (self.out.total_in() - start) as usize == plain.len();
-            // With room left over the flush marker is out, too.
+            // Unused room shows that the flush marker was written too.
             if done && packed.len() < packed.capacity() {
                 return Ok(packed);
             }
@@ -225,7 +225,7 @@ impl Deflate {
     }
 }
 
-/// A TCP connection that writes at most so many octets a segment; 0 is no limit.
+/// A TCP connection that writes at most this many octets a segment; 0 is no limit.
 pub(super) struct Segments {
     tcp: TcpStream,
     limit: usize,

@@ -1,4 +1,5 @@
-//! What the token endpoint says: RFC 6749 §5.1 and §5.2 in the words of Google, of Microsoft, or of nobody.
+//! The answers of the token endpoint: RFC 6749 §5.1 and §5.2 in the words of Google, of Microsoft, or of the
+//! RFC.
 
 use serde_json::{Value, json};
 
@@ -9,18 +10,18 @@ use crate::flavour::Vendor;
 pub(crate) enum Refusal {
     /// The refresh token is unknown, expired, revoked or used up.
     GrantDead,
-    /// The code is unknown, used up, or was given for another redirect URI or client.
+    /// The code is unknown, used up, or belongs to another redirect URI or client.
     CodeBad,
     VerifierMissing,
     VerifierWrong,
     ClientUnknown,
     SecretMissing,
     SecretWrong,
-    /// A public client sent one.
+    /// A public client sent a secret.
     SecretUnwanted,
     AssertionBad,
     ScopeBad,
-    /// A scope that nobody consented to.
+    /// The person did not consent to a scope.
     ConsentMissing,
     GrantTypeUnknown,
     Malformed,
@@ -51,6 +52,7 @@ impl Refusal {
     }
 
     /// `error`, Google's description, Microsoft's number and text.
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn words(self) -> (&'static str, &'static str, u32, &'static str) {
         match self {
             Self::GrantDead => (
@@ -153,7 +155,7 @@ pub(crate) fn aadsts(error: &str, code: u32, text: &str) -> Value {
     })
 }
 
-/// The scopes as the vendor tells them back.
+/// The scopes as the vendor's answer lists them.
 pub(crate) fn told_scopes(vendor: Vendor, granted: &[String]) -> String {
     let tell = |scope: &String| match (vendor, scope.as_str()) {
         (Vendor::Google, "email") => Some("https://www.googleapis.com/auth/userinfo.email".to_owned()),

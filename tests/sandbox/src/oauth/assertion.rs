@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// What an assertion claims, once its signature and its times are sound.
+/// The claims of an assertion with a valid signature and valid times.
 pub(super) struct Claims {
     pub(super) issuer: String,
     pub(super) subject: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Claims {
     audience: String,
 }
 
-/// RS256 or PS256 by any of the keys; with no keys at all the signature is not looked at.
+/// Verifies RS256 or PS256 with any of the keys; without keys the signature is not checked.
 pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
     let (signed, signature) = assertion.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
@@ -36,7 +36,7 @@ pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
     let time = |name: &str| claims.get(name).and_then(Value::as_u64);
     let expires = time("exp")?;
     let begins = time("nbf").or(time("iat")).unwrap_or(now);
-    // Google's bound: an hour from `iat`, with a little for the clocks.
+    // Google's limit: an hour from `iat`, with tolerance for clocks.
     if expires <= now || begins > now + 60 || expires > begins + 3600 + 60 {
         return None;
     }
@@ -45,7 +45,7 @@ pub(super) fn read(assertion: &str, keys: &[&[u8]]) -> Option<Claims> {
 }
 
 impl Claims {
-    /// RFC 7523 §3: the audience is this token endpoint.
+    /// RFC 7523 §3: the audience must be this token endpoint.
     pub(super) fn meant_for(&self, issuer: &str) -> Option<()> {
         let path = self.audience.strip_prefix(issuer)?;
         path.ends_with("/token").then_some(())

@@ -1,7 +1,7 @@
-//! The authorisation endpoint: a small consent page, and the redirect that comes of it.
+//! The authorisation endpoint: a small consent page, and the resulting redirect.
 //!
-//! A wrong client or redirect URI is told on a page, never by a redirect (RFC 6749 §4.1.2.1). Every value on
-//! the page came from outside and is escaped.
+//! A wrong client or redirect URI is reported on a page, never by a redirect (RFC 6749 §4.1.2.1). Every value
+//! on the page comes from outside and is escaped.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{Fields, grant, words};
 use crate::flavour::Vendor;
 use crate::state::{Client, Code, Shared};
 
-/// An authorisation request that is sound enough to be answered by a redirect.
+/// An authorisation request that is valid enough to be answered by a redirect.
 struct Wanted {
     client: String,
     redirect_uri: String,
@@ -26,11 +26,11 @@ struct Wanted {
     challenge: Option<String>,
     nonce: Option<String>,
     login_hint: Option<String>,
-    /// Whether a refresh token comes of it.
+    /// Whether it leads to a refresh token.
     offline: bool,
 }
 
-/// GET: the consent page, or the redirect at once where approval is automatic.
+/// GET: the consent page, or with automatic approval the redirect.
 pub(super) async fn show(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let wanted = match read(&shared, &fields) {
@@ -51,7 +51,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
     super::html(StatusCode::OK, consent_page(&fields, &wanted))
 }
 
-/// POST: what the person decided on the page.
+/// POST: the person's decision on the page.
 pub(super) async fn decide(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let fields = Fields::parse(&body);
     let wanted = match read(&shared, &fields) {
@@ -71,9 +71,9 @@ pub(super) async fn decide(State(shared): State<Arc<Shared>>, body: Bytes) -> Re
 }
 
 enum Unsound {
-    /// Told on a page.
+    /// Reported on a page.
     Page(&'static str),
-    /// Told by a redirect.
+    /// Reported by a redirect.
     Redirect(String),
 }
 
@@ -133,8 +133,8 @@ fn read(shared: &Shared, fields: &Fields) -> Result<Wanted, Unsound> {
     })
 }
 
-/// Google takes any port on a loopback address from installed clients; Microsoft any port on `localhost`, but
-/// the path must be a registered one; everything else must match to the letter.
+/// Google accepts any port on a loopback address from installed clients. Microsoft accepts any port on
+/// `localhost`, but requires a registered path. Everything else must match exactly.
 fn redirect_allowed(vendor: Vendor, client: &Client, redirect_uri: &str) -> bool {
     if client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
         return true;

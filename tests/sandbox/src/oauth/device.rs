@@ -16,7 +16,7 @@ use super::{Fields, grant, words};
 use crate::flavour::Vendor;
 use crate::state::{Client, Device, Shared, State as Memory, Verdict};
 
-/// Seconds that a device code lives (Microsoft).
+/// The lifetime of a device code in seconds (Microsoft).
 const LIFE: u64 = 900;
 
 /// The device authorisation endpoint.
@@ -68,7 +68,7 @@ pub(super) async fn begin(State(shared): State<Arc<Shared>>, body: Bytes) -> Res
     super::json(200, &answer)
 }
 
-/// What a poll gets: the grant, once somebody has consented.
+/// The answer to a poll: the grant, once the person has consented.
 pub(super) fn redeem(state: &mut Memory, client: &Client, fields: &Fields) -> Result<u64, Refusal> {
     let code = fields.get("device_code").ok_or(Refusal::Malformed)?;
     let interval = Duration::from_secs(state.oauth.device_interval);
@@ -102,7 +102,7 @@ pub(super) fn redeem(state: &mut Memory, client: &Client, fields: &Fields) -> Re
     Ok(grant::new_grant(state, Some(user), &client.id, kept))
 }
 
-/// The page where a person enters the code.
+/// The page on which a person enters the code.
 pub(super) async fn page(RawQuery(query): RawQuery) -> Response {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let body = html! {
@@ -121,7 +121,7 @@ pub(super) async fn page(RawQuery(query): RawQuery) -> Response {
     super::html(StatusCode::OK, frame("Device", &body))
 }
 
-/// What the person decided there.
+/// The person's decision there.
 pub(super) async fn decide(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let fields = Fields::parse(&body);
     let account = fields.get("account").unwrap_or_default().trim().to_owned();

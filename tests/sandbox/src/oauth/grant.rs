@@ -1,4 +1,4 @@
-//! Grants and the tokens that come of them.
+//! Grants and their tokens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::oauth::answer::Refusal;
 use crate::state::{AccessToken, Grant, RefreshToken, State};
 use crate::switches::Rotation;
 
-/// Above this, tokens that have ended are forgotten, so that a soak does not grow.
+/// With more tokens, expired ones are dropped, so that a soak test does not grow.
 const TOKENS: usize = 50_000;
 
 pub(crate) fn new_grant(state: &mut State, owner: Option<String>, client: &str, scopes: Vec<String>) -> u64 {
@@ -49,7 +49,8 @@ pub(crate) fn new_access_token(state: &mut State, vendor: Vendor, grant: u64, sc
     token
 }
 
-/// Judges a refresh token by the rotation rule. The grant's number, and the refresh token to answer with.
+/// Judges a refresh token by the rotation rule. Returns the grant's number, and the refresh token for the
+/// answer.
 pub(crate) fn redeem(
     state: &mut State,
     vendor: Vendor,
@@ -62,7 +63,7 @@ pub(crate) fn redeem(
         return Err(Refusal::GrantDead);
     }
     if known.dead {
-        // Somebody has it who should not, or lost our answer: RFC 9700 §4.14.2 ends the whole family.
+        // The token was stolen, or our answer was lost: RFC 9700 §4.14.2 revokes the whole grant.
         state.stats.refresh_token_reuses += 1;
         revoke(state, known.grant);
         return Err(Refusal::GrantDead);
@@ -85,14 +86,14 @@ pub(crate) fn revoke(state: &mut State, grant: u64) {
     }
 }
 
-/// Text that no test can guess and no two calls share.
+/// Unguessable text, different for each call.
 pub(crate) fn random_text(length: usize) -> String {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let mut octets = vec![0; length.div_ceil(4) * 3];
     aws_lc_rs::rand::fill(&mut octets).expect("the system's randomness");
     let mut text = URL_SAFE_NO_PAD.encode(octets);
     text.truncate(length);
-    // Even a broken source of randomness gives distinct tokens.
+    // Tokens stay distinct even if the random source fails.
     let number = format!("{:x}", CALLS.fetch_add(1, Ordering::Relaxed));
     text.truncate(length.saturating_sub(number.len()));
     text + &number

@@ -1,5 +1,5 @@
-//! HTTP connections that can be cut: plain or TLS, with a handle by which a handler ends its own connection
-//! before a single octet of an answer is written. That is how an answer gets lost.
+//! HTTP connections that can be cut: plain or TLS. A handler can end its own connection before any octet of
+//! the answer is written, which loses the answer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ impl Connected<IncomingStream<'_, Listener>> for Cut {
     }
 }
 
-/// Accepts, and shakes hands in tasks of their own, so that one slow handshake holds up nobody.
+/// Accepts connections, and runs each handshake in its own task, so that a slow one delays no other.
 pub(super) struct Listener {
     address: SocketAddr,
     ready: mpsc::Receiver<(Line, SocketAddr)>,
@@ -66,7 +66,7 @@ async fn accept_all(
 ) {
     loop {
         let Ok((tcp, peer)) = listener.accept().await else {
-            // Out of descriptors, most likely; the next one that closes makes room.
+            // Probably out of descriptors: the next connection that closes frees one.
             tokio::task::yield_now().await;
             continue;
         };

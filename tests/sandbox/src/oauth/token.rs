@@ -1,5 +1,5 @@
-//! The token endpoint (RFC 6749 §3.2): one request comes in, is counted, may meet a fault, is judged, and its
-//! answer may meet the rest of the fault.
+//! The token endpoint (RFC 6749 §3.2): a request is counted, may meet a fault, and is judged; the fault may
+//! also affect the answer.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) async fn exchange(
     super::json(status, &answer)
 }
 
-/// Counts and records a request as it comes, and says what is to befall it.
+/// Counts and records a request, and returns the fault that it meets.
 fn arrive(shared: &Shared, headers: &HeaderMap, fields: &Fields) -> Option<TokenFault> {
     let request = TokenRequest {
         form: fields.0.clone(),
@@ -112,7 +112,7 @@ fn judge_grant(
             Ok(answer(shared, state, id, &scopes, renewed, None))
         }
         DEVICE_CODE => {
-            // A public client by nature at Microsoft; elsewhere the secret goes along.
+            // At Microsoft the client is public; elsewhere it sends its secret.
             let client = authenticate(shared, state, headers, fields)?;
             let id = device::redeem(state, &client, fields)?;
             let scopes = state.grants[&id].scopes.clone();
@@ -145,7 +145,7 @@ fn judge_grant(
     }
 }
 
-/// RFC 6749 §2.3: by the form, by the header, or by a signed assertion (RFC 7523 §2.2); never by two at once.
+/// RFC 6749 §2.3: by the form, the header, or a signed assertion (RFC 7523 §2.2), but never by two at once.
 fn authenticate(
     shared: &Shared,
     state: &Memory,
@@ -199,7 +199,7 @@ fn redeem_code(
     let text = fields.get("code").ok_or(Refusal::Malformed)?;
     let code = state.codes.get_mut(text).ok_or(Refusal::CodeBad)?;
     if code.used {
-        // RFC 6749 §4.1.2: a second use revokes what the first one got.
+        // RFC 6749 §4.1.2: a second use revokes the tokens of the first.
         let grant = code.grant;
         grant::revoke(state, grant);
         return Err(Refusal::CodeBad);
@@ -222,7 +222,7 @@ fn redeem_code(
     Ok(answer(shared, state, code.grant, &scopes, refresh, code.nonce))
 }
 
-/// RFC 6749 §6: a refresh may ask for fewer scopes than were granted, never for more.
+/// RFC 6749 §6: a refresh may ask for fewer scopes than were granted, but not for more.
 fn narrowed(state: &Memory, id: u64, fields: &Fields) -> Result<Vec<String>, Refusal> {
     let granted = &state.grants[&id].scopes;
     let Some(asked) = fields.get("scope") else { return Ok(granted.clone()) };
@@ -292,7 +292,7 @@ fn gzipped(status: u16, answer: &Value) -> Response {
     verbatim(status, &headers, encoder.finish().expect("memory"))
 }
 
-/// The connection ends; what is returned here is never written.
+/// Ends the connection; the returned response is never written.
 fn lost(cut: &Cut) -> Response {
     cut.now();
     StatusCode::NO_CONTENT.into_response()

@@ -1,4 +1,4 @@
-//! Who consented: id_token and userinfo; and the small endpoints: revocation and discovery.
+//! The person's identity: id_token and userinfo; also revocation and discovery.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,11 +15,11 @@ use super::{grant, header_text};
 use crate::flavour::Vendor;
 use crate::state::{Shared, State as Memory};
 
-/// The tenant that Microsoft names in the id_token's issuer.
+/// The tenant in Microsoft's issuer.
 const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
-/// An id_token of the right structure, unsigned in truth: over TLS from the token endpoint its signature need
-/// not be checked (OpenID Connect Core §3.1.3.7).
+/// An id_token of the right structure but with no real signature: over TLS from the token endpoint the
+/// signature need not be checked (OpenID Connect Core §3.1.3.7).
 pub(super) fn id_token(shared: &Shared, state: &Memory, id: u64, nonce: Option<String>) -> Option<String> {
     let grant = &state.grants[&id];
     let mut claims = claims(shared.vendor, state, grant.owner.as_deref()?, &grant.scopes)?;
@@ -47,7 +47,7 @@ pub(super) fn id_token(shared: &Shared, state: &Memory, id: u64, nonce: Option<S
     Some(format!("{}.{}.{}", part(&header), part(&claims), URL_SAFE_NO_PAD.encode("not a signature")))
 }
 
-/// What the vendor tells of a person, with the switch's claims laid over it.
+/// The vendor's claims about a person, with the switch's claims laid over them.
 fn claims(vendor: Vendor, state: &Memory, owner: &str, scopes: &[String]) -> Option<Value> {
     let user = state.user(owner)?;
     let address = &user.address;
@@ -77,7 +77,7 @@ fn claims(vendor: Vendor, state: &Memory, owner: &str, scopes: &[String]) -> Opt
     Some(claims)
 }
 
-/// `GET /userinfo`. Microsoft's needs a Graph token, which a mail token is not.
+/// `GET /userinfo`. Microsoft requires a Graph token and refuses a mail token.
 pub(super) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let told = shared.change(|state| {
         state.stats.userinfos += 1;
@@ -103,8 +103,8 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     }
 }
 
-/// RFC 7009: either token of a grant ends it; an unknown one is an error at Google, else no matter. Microsoft
-/// has no such endpoint.
+/// RFC 7009: either token of a grant revokes the grant; an unknown token is an error at Google only.
+/// Microsoft has no such endpoint.
 pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let fields = super::read_form(&shared, &body, "the revocation endpoint");
     if shared.vendor == Vendor::Microsoft {
@@ -133,7 +133,7 @@ pub(super) async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Re
 pub(super) async fn discovery(State(shared): State<Arc<Shared>>) -> Response {
     let base = &shared.issuer;
     let issuer = match shared.vendor {
-        // Microsoft's `common` document holds these very letters.
+        // Microsoft's `common` document contains this literal.
         Vendor::Microsoft => format!("{base}/{{tenantid}}/v2.0"),
         Vendor::Google | Vendor::Generic => base.clone(),
     };

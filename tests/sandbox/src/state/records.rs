@@ -1,9 +1,9 @@
-//! What was seen, for tests to read.
+//! Records of what happened, for tests to read.
 
 use super::State;
-use crate::stats::{LoginRecord, Sent, Submission, TokenRequest};
+use crate::stats::{LoginRecord, Pop3Session, Sent, Submission, TokenRequest};
 
-/// Records of requests, logins and messages kept; older ones go, so that a soak does not grow.
+/// Kept records of requests, logins and messages; older ones are dropped, so that a soak test does not grow.
 const RECORDS: usize = 20_000;
 
 impl State {
@@ -15,6 +15,18 @@ impl State {
     pub(crate) fn log_login(&mut self, login: LoginRecord) {
         keep_recent(&mut self.logins);
         self.logins.push(login);
+    }
+
+    pub(crate) fn log_pop3_login(&mut self, login: LoginRecord) {
+        keep_recent(&mut self.pop3_logins);
+        self.pop3_logins.push(login);
+    }
+
+    pub(crate) fn log_pop3_session(&mut self, id: u64, session: Pop3Session) {
+        if self.pop3_sessions.len() >= RECORDS {
+            self.pop3_sessions.pop_first();
+        }
+        self.pop3_sessions.insert(id, session);
     }
 
     pub(crate) fn log_submission_login(&mut self, login: LoginRecord) {

@@ -1,5 +1,5 @@
-//! Where a message goes that was taken: to those of its recipients who have mailboxes here, and to the sender's own
-//! mailbox of sent mail, as both Gmail and Exchange do unasked.
+//! Delivers an accepted message to its recipients with mailboxes here, and to the sender's mailbox of sent
+//! mail, as both Gmail and Exchange do.
 
 use crate::imap::mailbox::Body;
 use crate::state::State;
@@ -22,7 +22,7 @@ pub(super) fn deliver(state: &State, sent: &Sent) {
     }
 }
 
-/// Takes away the dot that the sender put before each line that begins with one (RFC 5321 §4.5.2).
+/// Removes the dot that the sender added to each line beginning with a dot (RFC 5321 §4.5.2).
 fn without_dots(octets: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(octets.len());
     for (at, &octet) in octets.iter().enumerate() {

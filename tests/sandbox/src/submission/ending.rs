@@ -1,20 +1,19 @@
-//! Where a message after DATA ends: at CRLF, a dot and CRLF, and nowhere else (RFC 5321 §4.1.1.4).
+//! Finds the end of a message after DATA: CRLF, a dot and CRLF, and nothing else (RFC 5321 §4.1.1.4).
 //!
-//! Neither a bare LF nor a bare CR counts as a line's end, so that nothing inside a message can be taken for
-//! its end.
+//! A bare LF or a bare CR does not count as a line end, so nothing inside a message can be taken for its end.
 
 /// Watches the octets after DATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Inside,
     Cr,
-    /// At the start of a line, which is where a message begins.
+    /// At the start of a line; a message begins here.
     Start,
     Dot,
     DotCr,
 }
 
-/// Octets of the final `.` CRLF.
+/// The octets of the final `.` CRLF.
 pub(super) const FINAL: usize = 3;
 
 impl Ending {
@@ -22,7 +21,7 @@ impl Ending {
         Self::Start
     }
 
-    /// How many of these octets belong to the message and its final dot, if that is among them.
+    /// The number of these octets up to and including the final dot; `None` if the end is not among them.
     pub(super) fn find(&mut self, octets: &[u8]) -> Option<usize> {
         for (at, octet) in octets.iter().enumerate() {
             *self = match (*self, octet) {

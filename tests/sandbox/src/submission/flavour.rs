@@ -1,17 +1,17 @@
-//! The words of each dialect. Sources and their weight: the project's notes on sending.
+//! The texts of each dialect. Sources and their weight: the project's notes on sending.
 //!
-//! Those that are neither Gmail's nor Exchange's speak as Dovecot's submission server does.
+//! Flavours other than Gmail's and Exchange's use the texts of Dovecot's submission server.
 
 use crate::switches::SubmissionRefusal;
 use crate::{Flavour, Security};
 
-/// What Gmail puts behind nearly every reply.
+/// Gmail's suffix of nearly every reply.
 const ID: &str = "46e09a7af769-7cc6673c32esm8590418a34.9 - gsmtp";
 /// The server's name and the session's id, as Exchange shows them.
 const HOST: &str = "SY5P282CA0097.outlook.office365.com";
 const MARK: &str = "[SY5P282CA0097.AUSP282.PROD.OUTLOOK.COM 2025-11-23T11:12:21.493Z 08DE2A6028D26C22]";
 
-/// Three ways to speak.
+/// The dialects of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Gmail,
@@ -19,7 +19,7 @@ pub(super) enum Dialect {
     Dovecot,
 }
 
-/// What needs no thought: each a reply of one dialect.
+/// Fixed replies that differ only by dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phrase {
     Accepted,
@@ -58,12 +58,12 @@ impl Flavour {
         }
     }
 
-    /// How the provider's submission server speaks TLS where the test does not say.
+    /// How the provider's submission server uses TLS by default.
     pub(crate) fn submission_security(self) -> Security {
         if self.dialect() == Dialect::Exchange { Security::StartTls } else { Security::Tls }
     }
 
-    /// The longest AUTH line that is taken.
+    /// The longest AUTH line that is accepted.
     pub(crate) fn auth_line_limit(self) -> Option<usize> {
         match self.dialect() {
             Dialect::Gmail => Some(1000),
@@ -94,7 +94,7 @@ impl Dialect {
         }
     }
 
-    /// The first line of the reply to EHLO and the only one of that to HELO, without code.
+    /// The first line of the reply to EHLO, and the only line of the reply to HELO, without code.
     pub(super) fn hello(self) -> String {
         match self {
             Self::Gmail => "smtp.gmail.com at your service, [203.0.113.9]".to_owned(),
@@ -103,7 +103,7 @@ impl Dialect {
         }
     }
 
-    /// What EHLO lists. `AUTH` stands for the line of mechanisms, or for STARTTLS before TLS; see
+    /// EHLO's list. `AUTH` stands for the line of mechanisms, or for STARTTLS before TLS; see
     /// [`capabilities`](super::session::Session::capabilities).
     pub(super) fn capabilities(self) -> &'static [&'static str] {
         match self {
@@ -133,7 +133,7 @@ impl Dialect {
         }
     }
 
-    /// The reply to a token that is no good.
+    /// The reply to a bad token.
     pub(super) fn refusal(self) -> Vec<String> {
         match self {
             Self::Gmail => SubmissionRefusal::BadCredentials.lines(),
@@ -167,7 +167,7 @@ impl Dialect {
         )
     }
 
-    /// A reply in this dialect's words.
+    /// The reply in this dialect.
     pub(super) fn say(self, phrase: Phrase) -> String {
         match self {
             Self::Gmail => format!("{} {ID}", gmail(phrase)),
@@ -214,7 +214,7 @@ fn gmail(phrase: Phrase) -> &'static str {
 fn exchange(phrase: Phrase) -> &'static str {
     match phrase {
         Phrase::Accepted => "235 2.7.0 Authentication successful",
-        // RFC 4954 says 501.
+        // RFC 4954 requires 501.
         Phrase::Cancelled => "535 5.7.3 Authentication unsuccessful",
         Phrase::UnknownMechanism => "504 5.7.4 Unrecognized authentication type",
         Phrase::AlreadyIn => "503 5.5.2 Already authenticated",

@@ -1,4 +1,4 @@
-//! What a session may use: EHLO with its list, and STARTTLS, which changes it.
+//! EHLO with its list of extensions, and STARTTLS, which changes the list.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Session {
         self.leave(gate).await
     }
 
-    /// What EHLO lists now.
+    /// EHLO's current list.
     pub(super) fn capabilities(&self) -> Vec<String> {
         if let Some(lines) = &self.switches.instead {
             return lines.clone();
@@ -50,12 +50,12 @@ impl Session {
         lines
     }
 
-    /// Whether EHLO lists this word now.
+    /// Whether EHLO currently lists this word.
     pub(super) fn lists(&self, wanted: &str) -> bool {
         self.capabilities().iter().any(|line| line.split(' ').next() == Some(wanted))
     }
 
-    /// AUTH waits for TLS.
+    /// Whether AUTH is allowed: only under TLS, if the server has STARTTLS.
     pub(super) fn may_sign_in(&self) -> bool {
         self.server.security == Security::Tls || self.transport.is_tls()
     }

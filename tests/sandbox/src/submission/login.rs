@@ -1,7 +1,7 @@
-//! `AUTH XOAUTH2` and `AUTH OAUTHBEARER` (RFC 4954, RFC 7628): the exchange, and the judgement.
+//! `AUTH XOAUTH2` and `AUTH OAUTHBEARER` (RFC 4954, RFC 7628): the exchange and the verdict.
 //!
-//! A token is good if it lives, carries a scope for sending, and belongs to the user named. Who may be named
-//! for a shared mailbox is a switch at Exchange; elsewhere a delegate names the mailbox.
+//! A token is accepted if it is valid, has a scope for sending, and belongs to the named user. For a shared
+//! mailbox a switch decides at Exchange which name is accepted; elsewhere a delegate names the mailbox.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const GMAIL_XOAUTH2: &str = r#"{"status":"400","schemes":"Bearer","scope":"https
 const GMAIL_OAUTHBEARER: &str = r#"{"status":"invalid_request","scope":"https://mail.google.com/"}"#;
 const DOVECOT: &str = r#"{"status":"401","schemes":"bearer","scope":"mail"}"#;
 
-/// One AUTH command, once its message has come.
+/// One AUTH command with its message.
 struct Attempt {
     mechanism: String,
     initial_response: bool,
@@ -68,7 +68,7 @@ impl Session {
         self.attempt(Attempt { mechanism, initial_response, claim }).await
     }
 
-    /// Why the command is no good, whatever its message says.
+    /// The refusal of a wrong command, whatever its message says.
     fn refuse_command(&self, mechanism: &str, command: &Command) -> Option<Vec<String>> {
         let dialect = self.dialect();
         let known = || self.switches.flavour.mechanisms().split(' ').any(|listed| listed == mechanism);
@@ -132,7 +132,7 @@ impl Session {
         self.answer(self.dialect().say(Phrase::Accepted)).await
     }
 
-    /// Refuses as the dialect does. A challenge must be answered with an empty line (XOAUTH2) or with 0x01
+    /// Refuses in the dialect. The client must answer a challenge with an empty line (XOAUTH2) or with 0x01
     /// (OAUTHBEARER, RFC 7628 §3.2.3).
     async fn refuse(&mut self, attempt: Attempt) -> Flow {
         self.record(&attempt, false);
@@ -187,7 +187,8 @@ impl Session {
         Ok(line)
     }
 
-    /// What the client pipelined behind its login waits in the proxy until the provider has said 235.
+    /// Commands that the client pipelined behind its login must wait in the proxy until the provider has said
+    /// 235.
     async fn expect_nothing_behind(&mut self) -> Flow {
         if !self.switches.strict || !self.transport.has_more().await {
             return Ok(());
@@ -197,7 +198,7 @@ impl Session {
     }
 }
 
-/// The challenge that tells why, before the refusal (RFC 7628 §3.2.2). Exchange has none.
+/// The challenge that explains a refusal (RFC 7628 §3.2.2). Exchange has none.
 fn challenge(dialect: Dialect, mechanism: &str) -> Option<&'static str> {
     match (dialect, mechanism) {
         (Dialect::Exchange, _) => None,
@@ -215,7 +216,7 @@ fn admit(shared: &Shared, state: &State, claim: &Claim, switches: &SubmissionSwi
     }
     let user = state.user(&claim.user)?;
     let address = Some(user.address.clone());
-    // An application's token is good for every mailbox.
+    // An application's token opens every mailbox.
     let Some(owner) = &grant.owner else { return address };
     let own = is_own(state, user, owner);
     let is_delegate = user.delegates.contains(&owner.to_lowercase());
@@ -229,7 +230,7 @@ fn admit(shared: &Shared, state: &State, claim: &Claim, switches: &SubmissionSwi
     address.filter(|_| fits)
 }
 
-/// Whether the mailboxes of `user` are those of `owner`, under whatever alias.
+/// Whether the mailboxes of `user` belong to `owner`, under any alias.
 pub(super) fn is_own(state: &State, user: &User, owner: &str) -> bool {
     state.user(owner).is_some_and(|owner| Arc::ptr_eq(&owner.mailboxes, &user.mailboxes))
 }

@@ -1,14 +1,14 @@
-//! What befalls a session at its steps, and what no honest server does.
+//! The faults that a session meets at its steps, and the behaviour of no honest server.
 
 use super::session::{End, Flow, Session};
 use crate::Gate;
 use crate::switches::{Step, StepFault};
 
-/// A step that is taken: the gate at which its reply waits, if one does.
+/// A step to carry out, with the gate at which its reply waits, if any.
 pub(super) type Entered = Option<Gate>;
 
 impl Session {
-    /// Comes to a step. `None`: something befell the session instead, and nothing of the step may be done.
+    /// Enters a step. `None` means that a fault took its place, and the step must not be carried out.
     pub(super) async fn enter(&mut self, step: Step) -> Flow<Option<Entered>> {
         match self.server.shared.change(|state| state.step_fault(step)) {
             None => Ok(Some(None)),
@@ -16,7 +16,7 @@ impl Session {
         }
     }
 
-    /// The same for a fault at hand. One that belongs to a step of AUTH is as good as none elsewhere.
+    /// Like [`Session::enter`], for a given fault. A fault that belongs to AUTH has no effect at other steps.
     pub(super) async fn meet(&mut self, fault: StepFault) -> Flow<Option<Entered>> {
         match fault {
             StepFault::Hold(gate) => {
@@ -49,7 +49,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Not a word until the client goes away or the test says so.
+    /// Sends nothing until the client disconnects or the test ends the session.
     async fn silence(&mut self) -> Flow {
         loop {
             let come = self.transport.unread().len();
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// So many lines of one reply, none of them the last.
+    /// This many lines of one reply, without its last line.
     async fn lines(&mut self, count: u64) -> Flow {
         for number in 0..count {
             self.transport.put_line("250-X-STILL-THINKING");

@@ -1,4 +1,4 @@
-//! Mail: MAIL, RCPT, and the message by DATA or by BDAT (RFC 3030), kept octet by octet as it came.
+//! Mail: MAIL, RCPT, and the message by DATA or by BDAT (RFC 3030), kept octet by octet.
 
 use super::delivery::deliver;
 use super::ending::{Ending, FINAL};
@@ -11,18 +11,18 @@ use crate::state::State;
 use crate::stats::Sent;
 use crate::switches::{Step, StepFault, SubmissionRefusal};
 
-/// A message on its way.
+/// A message in transfer.
 #[derive(Default)]
 pub(super) struct Envelope {
     commands: Vec<String>,
     from: String,
     recipients: Vec<String>,
     body: Body,
-    /// The sizes of the chunks that have come by BDAT.
+    /// The sizes of the chunks received by BDAT.
     chunks: Vec<u64>,
 }
 
-/// The octets of a message, or how many there were of a big one.
+/// The octets of a message, or the number of octets of a big one.
 #[derive(Default)]
 struct Body {
     kept: Vec<u8>,
@@ -69,7 +69,7 @@ impl Session {
         self.leave(gate).await
     }
 
-    /// Exchange repeats why AUTH was refused.
+    /// The reply without a login. Exchange repeats why AUTH was refused.
     fn not_in(&self) -> String {
         let plain = self.dialect().say(Phrase::NotIn);
         match &self.refused {
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    /// A parameter that EHLO does not list.
+    /// The reply to a parameter that EHLO does not list.
     fn unsupported(&self, command: &Command) -> Option<String> {
         let needs = |parameter: &str| {
             let upper = parameter.to_ascii_uppercase();
@@ -134,7 +134,7 @@ impl Session {
         let mut envelope = self.envelope.take().unwrap_or_default();
         let sink_above = self.switches.sink_above;
         let mut ending = Ending::new();
-        // The final dot is not part of the message, and may come in pieces.
+        // The final dot is not part of the message, and may arrive in pieces.
         let mut held = Vec::new();
         loop {
             let end = ending.find(self.transport.unread());
@@ -181,7 +181,7 @@ impl Session {
         self.leave(gate).await
     }
 
-    /// Why no message can come now.
+    /// Why no message is accepted now.
     fn not_ready(&self) -> Option<Phrase> {
         match &self.envelope {
             _ if self.sender.is_none() => Some(Phrase::NotIn),
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    /// The whole message has come: judges it, records it, answers.
+    /// Judges, records and answers a complete message.
     async fn finish(&mut self, envelope: Envelope) -> Flow {
         let fault = self.server.shared.change(|state| state.step_fault(Step::Message));
         let judged = self.judge_message(&envelope);
@@ -201,7 +201,7 @@ impl Session {
             Some(_) => None,
         };
         let gate: Entered = match fault {
-            // What the provider has taken in shows only when the gate opens.
+            // The message is recorded only when the gate opens.
             Some(StepFault::Hold(gate)) => {
                 gate.pass().await;
                 None
@@ -262,14 +262,14 @@ impl Session {
     }
 }
 
-/// Whether `user` may send as `address`: it is one of their own, or of a mailbox that is shared with them.
+/// Whether `user` may send as `address`: it belongs to the user or to a mailbox shared with them.
 fn may_send_as(state: &State, user: &str, address: &str) -> bool {
     state
         .user(address)
         .is_some_and(|other| is_own(state, other, user) || other.delegates.contains(&user.to_lowercase()))
 }
 
-/// The address between angle brackets behind `FROM:` or `TO:`.
+/// The address between angle brackets after `FROM:` or `TO:`.
 fn path(rest: &str, name: &str) -> Option<String> {
     let head = rest.get(..name.len())?;
     let path =
@@ -277,7 +277,7 @@ fn path(rest: &str, name: &str) -> Option<String> {
     path.split_once('>').map(|(address, _)| address.to_owned())
 }
 
-/// The address in the From field, where a message has one.
+/// The address in the From field, if there is one.
 fn from_header(message: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(message);
     let mut fields = text.split("\r\n").take_while(|line| !line.is_empty());

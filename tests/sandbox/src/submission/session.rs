@@ -1,7 +1,7 @@
-//! One session, as a conversation: greeting, then commands until the end.
+//! One session as a conversation: greeting, then commands until the end.
 //!
-//! Between two commands the session waits for a line or for an order from the test. Before the login the client
-//! is the proxy and under suspicion: see [`Session::distrust`]. At each step a fault may be waiting:
+//! Between two commands the session waits for a line or for an order from the test. Before the login every
+//! line is checked, because the client is the proxy: see [`Session::distrust`]. Each step may meet a fault:
 //! see [`Session::enter`].
 
 use std::convert::Infallible;
@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use super::Server;
 use super::flavour::{Dialect, Phrase};
 use super::message::Envelope;
-use super::transport::Transport;
 use crate::Gate;
 use crate::state::Order;
 use crate::stats::Submission;
 use crate::switches::{Step, SubmissionSwitches};
+use crate::transport::Transport;
 
 pub(super) struct Session {
     pub(super) server: Server,
@@ -32,7 +32,7 @@ pub(super) struct Session {
     pub(super) refused: Option<String>,
 }
 
-/// Who sends.
+/// The mailbox that sends, after the login.
 pub(super) struct Sender {
     /// The address of the mailbox.
     pub(super) address: String,
@@ -43,13 +43,13 @@ pub(super) struct Sender {
 /// How a session ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// With these lines.
+    /// With these lines as the last ones.
     Said(Vec<String>),
-    /// With close_notify and FIN, and no word.
+    /// With close_notify and FIN only.
     Close,
     /// With a TCP reset.
     Reset,
-    /// The client is gone, or the connection broke.
+    /// The client disconnected, or the connection broke.
     Gone,
 }
 
@@ -64,7 +64,7 @@ pub(super) type Flow<T = ()> = Result<T, End>;
 /// A command line in parts.
 pub(super) struct Command {
     pub(super) verb: String,
-    /// What stands behind the verb and a space.
+    /// The text after the verb and a space.
     pub(super) rest: String,
     pub(super) octets: usize,
 }
@@ -156,8 +156,8 @@ impl Session {
         Err(End::Close)
     }
 
-    /// Before the login the proxy speaks for itself: EHLO, STARTTLS, AUTH with a token, RSET, NOOP, QUIT. Whatever
-    /// else comes has come through from its client.
+    /// Before the login the proxy sends only its own commands: EHLO, STARTTLS, AUTH with a token, RSET, NOOP,
+    /// QUIT. Any other line was leaked from its client.
     fn distrust(&self, line: &[u8], command: &Command) -> Flow {
         self.scan(line)?;
         if !self.switches.strict || self.sender.is_some() {
@@ -177,7 +177,7 @@ impl Session {
         self.violation(format!("before the login at the submission server: {:?} {mechanism}", command.verb))
     }
 
-    /// Records a breach of discipline and ends the session.
+    /// Records a violation and ends the session.
     pub(super) fn violation(&self, what: String) -> Flow {
         self.server.shared.violation(what);
         Err(End::Close)
@@ -187,14 +187,14 @@ impl Session {
         if self.server.shared.scan(octets, "the submission server") { Err(End::Close) } else { Ok(()) }
     }
 
-    // What all commands use.
+    // Helpers for all commands.
 
     /// Changes the record of this session.
     pub(super) fn note(&self, change: impl FnOnce(&mut Submission)) {
         self.server.shared.change(|state| state.submissions.get_mut(&self.id).map(change));
     }
 
-    /// A reply of this code, a line each.
+    /// Adds a reply with this code, one line each.
     pub(super) fn reply(&mut self, code: u16, lines: &[String]) {
         for (at, line) in lines.iter().enumerate() {
             let mark = if at + 1 == lines.len() { ' ' } else { '-' };
@@ -206,13 +206,13 @@ impl Session {
         self.transport.put_line(self.dialect().say(phrase));
     }
 
-    /// One line, at once.
+    /// Sends one line at once.
     pub(super) async fn answer(&mut self, line: impl AsRef<[u8]>) -> Flow {
         self.transport.put_line(line);
         Ok(self.transport.flush().await?)
     }
 
-    /// Sends the reply of a step, once the gate lets it.
+    /// Sends the reply of a step when the gate lets it through.
     pub(super) async fn leave(&mut self, gate: Option<Gate>) -> Flow {
         if let Some(gate) = gate {
             gate.pass().await;
@@ -230,7 +230,7 @@ impl Session {
         }
     }
 
-    /// Waits for more octets, and obeys the test meanwhile.
+    /// Waits for more octets, and follows the test's orders meanwhile.
     pub(super) async fn more(&mut self) -> Flow {
         tokio::select! {
             filled = self.transport.fill() => match filled? {

@@ -1,8 +1,8 @@
-//! What Gmail and Exchange say when they do not take mail, letter by letter.
+//! The exact texts of Gmail's and Exchange's refusals of mail.
 
-/// `[host time id]`, which Exchange puts behind nearly every error.
+/// `[host time id]`, Exchange's suffix of nearly every error.
 const MARK: &str = "[SY5P282CA0097.AUSP282.PROD.OUTLOOK.COM 2025-11-23T11:12:21.493Z 08DE2A6028D26C22]";
-/// What Gmail puts behind nearly every reply.
+/// Gmail's suffix of nearly every reply.
 const ID: &str = "46e09a7af769-7cc6673c32esm8590418a34.9 - gsmtp";
 
 /// A known refusal of a submission server.
@@ -16,31 +16,31 @@ pub enum SubmissionRefusal {
     SecurityDefaults,
     /// Exchange, AUTH: a password was sent.
     BasicDisabled,
-    /// Exchange, AUTH: a wrong name, or somebody else's token.
+    /// Exchange, AUTH: a wrong name, or another user's token.
     CredentialsIncorrect,
     /// Exchange, AUTH: Conditional Access or an authentication policy.
     CriteriaNotMet,
     /// Exchange, AUTH: the account is locked.
     AccountLocked,
-    /// Exchange, AUTH: their trouble.
+    /// Exchange, AUTH: a fault at Exchange.
     StsUnreachable,
-    /// Exchange, AUTH: a password was sent after the final day of passwords.
+    /// Exchange, AUTH: a password was sent after Microsoft ended password sign-in.
     PasswordsOver,
     /// Exchange, AUTH: the token has less than ten minutes left (High Volume Email).
     TokenExpiresSoon,
     /// Exchange, AUTH: the message cannot be read (High Volume Email).
     TokenMalformed,
-    /// Exchange, MAIL: nobody has signed in.
+    /// Exchange, MAIL: the client has not signed in.
     NotAuthenticated,
-    /// Exchange, MAIL or end of DATA: the service principal has no rights on the mailbox.
+    /// Exchange, MAIL or end of DATA: the service principal has no rights to the mailbox.
     NoRights,
-    /// Exchange, end of DATA: more than three connections send.
+    /// Exchange, end of DATA: more than three connections are sending.
     ConcurrentConnections,
-    /// Exchange, end of DATA: the same in older words.
+    /// Exchange, end of DATA: too many connections, in older words.
     ThreadLimit,
-    /// Exchange, end of DATA: From or MAIL FROM is an address that this user must not send as.
+    /// Exchange, end of DATA: the user must not send as the address in From or MAIL FROM.
     SendAsDenied,
-    /// Exchange, end of DATA: the same in older words.
+    /// Exchange, end of DATA: a forbidden From address, in older words.
     SendAsDeniedOld,
     /// Exchange, end of DATA: the day's recipients are used up.
     QuotaExceeded,
@@ -52,18 +52,18 @@ pub enum SubmissionRefusal {
     BadCredentials,
     /// Gmail, AUTH: too many logins.
     TooManyLogins,
-    /// Gmail, AUTH: their trouble.
+    /// Gmail, AUTH: a fault at Gmail.
     TemporaryProblem,
-    /// Gmail, EHLO or AUTH: their trouble, and the end of the connection.
+    /// Gmail, EHLO or AUTH: a fault at Gmail that ends the connection.
     ClosingConnection,
-    /// Gmail, AUTH: the token stands on a line that is too long.
+    /// Gmail, AUTH: the line with the token is too long.
     LineTooLong,
-    /// Gmail, DATA or its end: the day's messages are used up.
+    /// Gmail, DATA or its end: the daily limit of messages is reached.
     DailyLimit,
 }
 
 impl SubmissionRefusal {
-    /// All of them.
+    /// All refusals.
     pub const ALL: [Self; 26] = [
         Self::SmtpAuthDisabledTenant,
         Self::SmtpAuthDisabledMailbox,
@@ -115,7 +115,7 @@ impl SubmissionRefusal {
         lines
     }
 
-    /// Whether the server closes the connection behind it.
+    /// Whether the server closes the connection after it.
     pub(crate) fn hangs_up(self) -> bool {
         self == Self::ClosingConnection
     }

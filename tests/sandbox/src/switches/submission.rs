@@ -1,11 +1,11 @@
-//! What the submission server does until told otherwise, and what befalls a session at one of its steps.
+//! The settings of the submission server, and the faults that a session meets at its steps.
 
 use std::time::Duration;
 
 use super::SubmissionRefusal;
 use crate::{Flavour, Gate};
 
-/// How a submission server speaks TLS.
+/// How a submission server uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// From the first octet on, as at Gmail's port 465.
@@ -14,21 +14,21 @@ pub enum Security {
     StartTls,
 }
 
-/// Under which name a delegate signs in to send from a shared mailbox (Exchange).
+/// The name under which a delegate signs in to send from a shared mailbox (Exchange).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedName {
     /// The token's owner; the shared address is refused.
     Owner,
-    /// The shared address; the name of an owner who is somebody's delegate is refused.
+    /// The shared address; the delegate's own name is refused.
     Account,
 }
 
 /// How EHLO lists the mechanisms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthForm {
-    /// `AUTH LOGIN XOAUTH2`, where the flavour has it.
+    /// `AUTH LOGIN XOAUTH2`, at the flavour's usual place.
     Usual,
-    /// The same, as the last line.
+    /// The same line, at the end of the list.
     Last,
     /// `AUTH=LOGIN XOAUTH2` instead (Postfix's broken_sasl_auth_clients, James).
     Equals,
@@ -38,43 +38,46 @@ pub enum AuthForm {
     Missing,
 }
 
-/// What the submission server does until told otherwise. A session takes them as they are when it is accepted.
+/// The settings of the submission server. A session uses those in force when it is accepted.
 #[derive(Clone, Debug)]
 pub struct SubmissionSwitches {
-    /// Whose dialect it speaks. Default: as built.
+    /// The dialect. Default: as built.
     pub flavour: Flavour,
     /// See [`AuthForm`].
     pub auth: AuthForm,
     /// Words that EHLO leaves out, such as `SMTPUTF8`.
     pub without: Vec<String>,
-    /// Lines that EHLO lists besides.
+    /// Lines that EHLO lists in addition.
     pub besides: Vec<String>,
-    /// What EHLO lists instead of all of its own.
+    /// Lines that EHLO lists instead of its own.
     pub instead: Option<Vec<String>>,
-    /// AUTH lines above so many octets are refused as too long. Default: by flavour: 1,000 at Gmail.
+    /// AUTH lines above this many octets are refused as too long. Default: by flavour: 1,000 at Gmail.
     pub auth_line_limit: Option<usize>,
-    /// `334` without the space behind it. Default: false.
+    /// `334` without the space after it. Default: false.
     pub bare_challenge: bool,
     /// See [`SharedName`]. Default: the owner.
     pub shared_name: SharedName,
-    /// Mail from an address that the user may not send as is refused at its end. Default: by flavour: Exchange.
+    /// Mail from an address that the user may not send as is refused at the end of the message. Default: by
+    /// flavour: Exchange.
     pub check_sender: bool,
     /// Messages of a user with more sessions than this are refused at their end, as Exchange does with 3.
     pub max_sending: Option<usize>,
-    /// The silence before an unknown command is refused; Exchange's is 5 s. Default: none.
+    /// The pause before an unknown command is refused; Exchange's is 5 s. Default: none.
     pub tarpit: Duration,
-    /// Octets sent in cleartext in one write with the answer to STARTTLS, as somebody on the line would.
+    /// Octets sent in cleartext in one write with the answer to STARTTLS, as an attacker on the network
+    /// would.
     pub behind_starttls: Vec<u8>,
-    /// At most so many octets a write, and a TLS record; 0 is no limit.
+    /// At most this many octets a write, and a TLS record; 0 is no limit.
     pub piece: usize,
-    /// Messages above this are checked against [`pattern`](crate::pattern) and thrown away. Default: 32 MiB.
+    /// Messages above this size are checked against [`pattern`](crate::pattern) and discarded. Default: 32
+    /// MiB.
     pub sink_above: u64,
-    /// Anything outside the proxy's own vocabulary before the login is a violation and ends the connection.
-    /// Off, such a command is answered as a provider would, so that any mail program can be tried. Default: true.
+    /// Before the login, a command that is not the proxy's own is a violation and ends the connection. If
+    /// false, the server answers it as a provider would, for use with any mail program. Default: true.
     pub strict: bool,
 }
 
-/// A step of a session, where a fault can meet it.
+/// A step of a session at which a fault can be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The greeting.
@@ -83,9 +86,9 @@ pub enum Step {
     Ehlo,
     /// STARTTLS.
     StartTls,
-    /// AUTH, before any message of the mechanism was asked for.
+    /// AUTH, before a message of the mechanism is asked for.
     Auth,
-    /// The message with the token, which would be judged now.
+    /// The message with the token, before the verdict.
     Token,
     /// MAIL.
     Mail,
@@ -95,7 +98,7 @@ pub enum Step {
     Data,
     /// The end of a message: its final dot, or its last BDAT.
     Message,
-    /// A BDAT that is not the last.
+    /// A BDAT other than the last.
     Chunk,
     /// RSET, NOOP, VRFY or HELP.
     Other,
@@ -103,38 +106,39 @@ pub enum Step {
     Quit,
 }
 
-/// What befalls a session at a [`Step`].
+/// What a session meets at a [`Step`].
 #[derive(Clone, Debug)]
 pub enum StepFault {
-    /// These lines, instead of what the step does. `\u{1}` and the like go out as they are.
+    /// These lines, instead of the step. Control characters such as `\u{1}` are sent unchanged.
     Reply(Vec<String>),
-    /// These lines, then the end (TLS close_notify and FIN).
+    /// These lines, then the connection closes (TLS close_notify and FIN).
     ReplyAndClose(Vec<String>),
-    /// The step waits at the gate, then is taken.
+    /// The step waits at the gate, then is carried out.
     Hold(Gate),
-    /// The step is taken, and the reply waits at the gate.
+    /// The step is carried out, and the reply waits at the gate.
     HoldReply(Gate),
-    /// These octets, instead of what the step does.
+    /// These octets, instead of the step.
     Raw(Vec<u8>),
-    /// No answer, ever.
+    /// No answer.
     Silence,
-    /// The end (TLS close_notify and FIN) without a word.
+    /// The connection closes (TLS close_notify and FIN) without an answer.
     Close,
     /// TCP reset.
     Reset,
     /// Lines of one reply without end.
     Endless,
-    /// A reply of so many lines.
+    /// A reply of this many lines.
     Lines(u64),
-    /// A reply whose only line has so many octets.
+    /// A reply whose only line has this many octets.
     LongLine(u64),
     /// At [`Step::Token`]: refused as the flavour refuses a bad token.
     Refuse,
-    /// At [`Step::Auth`]: let in, without a token. Nothing can be sent.
+    /// At [`Step::Auth`]: accepted without a token. Nothing can be sent.
     EarlySuccess,
-    /// At [`Step::Token`]: let in, and refused at MAIL (Exchange, an application without rights on the mailbox).
+    /// At [`Step::Token`]: accepted, and refused at MAIL (Exchange, an application without rights to the
+    /// mailbox).
     FalseSuccess,
-    /// At [`Step::Token`]: challenges without end, each answer met with the next.
+    /// At [`Step::Token`]: challenges without end, one after each answer.
     EndlessChallenges,
 }
 
@@ -144,7 +148,7 @@ impl StepFault {
         Self::Reply(vec![line.to_owned()])
     }
 
-    /// What a web server says to a mail client.
+    /// A web server's answer to a mail client.
     pub fn http() -> Self {
         let answer =
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html></html>";

@@ -1,10 +1,12 @@
-//! What each server does where a test turns no switch.
+//! The default of each switch.
 
 use std::time::Duration;
 
 use serde_json::Map;
 
-use super::{AuthForm, Greeting, ImapSwitches, OauthSwitches, Rotation, SharedName, SubmissionSwitches};
+use super::{
+    AuthForm, Greeting, ImapSwitches, OauthSwitches, Pop3Switches, Rotation, SharedName, SubmissionSwitches,
+};
 use crate::{Flavour, Vendor};
 
 pub(crate) fn oauth(vendor: Vendor) -> OauthSwitches {
@@ -45,6 +47,19 @@ pub(crate) fn imap(flavour: Flavour) -> ImapSwitches {
         segment: 0,
         record: 0,
         sink_above: 32 << 20,
+        strict: true,
+    }
+}
+
+pub(crate) fn pop3(flavour: Flavour) -> Pop3Switches {
+    Pop3Switches {
+        flavour,
+        capa: true,
+        sasl: None,
+        bare_challenge: false,
+        exclusive: false,
+        behind_stls: Vec::new(),
+        piece: 0,
         strict: true,
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of the sandbox share: one authorisation flow, and one token request.
+//! Helpers for the sandbox's tests: one authorisation flow, and one token request.
 #![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -94,7 +94,7 @@ pub(crate) async fn imap(sandbox: &Sandbox) -> Client {
     Client::connect(sandbox.imap_address(), &sandbox.tls_client()).await
 }
 
-/// A connection to the submission server, under TLS, that has said EHLO.
+/// A connection to the submission server under TLS, after EHLO.
 pub(crate) async fn submit(sandbox: &Sandbox) -> smtp::Client {
     let (address, security) = sandbox.submission();
     let mut client = match security {

@@ -1,4 +1,5 @@
-//! The octets of one session: lines and messages in, replies out, in cleartext until TLS begins.
+//! The octets of one session of the submission or the POP3 server: lines and messages in, replies out, in cleartext until
+//! TLS begins.
 
 use std::io;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use tokio_rustls::server::TlsStream;
 
 /// No honest line is longer; RFC 4954 bounds the lines of AUTH with 12,288.
 const LINE: usize = 64 << 10;
-/// What is read at once.
+/// Read at once.
 const ROOM: usize = 16 << 10;
 
-pub(super) struct Transport {
+pub(crate) struct Transport {
     stream: Stream,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -24,22 +25,22 @@ pub(super) struct Transport {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-    /// A handshake failed.
+    /// After a failed handshake.
     Gone,
 }
 
 impl Transport {
-    /// `piece` bounds a write; 0 is no limit.
-    pub(super) fn new(tcp: TcpStream, piece: usize) -> Self {
+    /// `piece` limits each write; 0 is no limit.
+    pub(crate) fn new(tcp: TcpStream, piece: usize) -> Self {
         Self { stream: Stream::Plain(tcp), input: Vec::new(), output: Vec::new(), piece }
     }
 
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// The handshake. What has been read in cleartext is dropped.
-    pub(super) async fn begin_tls(&mut self, tls: &Arc<ServerConfig>) -> io::Result<()> {
+    /// The TLS handshake. Received cleartext is dropped.
+    pub(crate) async fn begin_tls(&mut self, tls: &Arc<ServerConfig>) -> io::Result<()> {
         self.input.clear();
         match std::mem::replace(&mut self.stream, Stream::Gone) {
             Stream::Plain(tcp) => {
@@ -54,8 +55,9 @@ impl Transport {
         }
     }
 
-    /// A whole line without its end, if one has come; CRLF alone ends one. `Err` for a line that never ends.
-    pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// A whole line without its line end, if one has arrived; only CRLF ends a line. `Err` if the line is too
+    /// long.
+    pub(crate) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.input.windows(2).position(|pair| pair == b"\r\n") {
             Some(end) => {
                 let mut line: Vec<u8> = self.input.drain(..end + 2).collect();
@@ -67,8 +69,8 @@ impl Transport {
         }
     }
 
-    /// Waits for more. 0 is the end. Cancelling it loses nothing.
-    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+    /// Waits for more input; 0 means the end. Cancel-safe.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         if self.input.is_empty() && self.input.capacity() > ROOM {
             self.input = Vec::new();
         }
@@ -80,8 +82,8 @@ impl Transport {
         }
     }
 
-    /// Whether anything unread has come already, without waiting for it.
-    pub(super) async fn has_more(&mut self) -> bool {
+    /// Whether unread input has arrived already, without waiting.
+    pub(crate) async fn has_more(&mut self) -> bool {
         if self.input.is_empty() {
             tokio::select! {
                 biased;
@@ -92,32 +94,32 @@ impl Transport {
         !self.input.is_empty()
     }
 
-    /// What has come and is not read yet.
-    pub(super) fn unread(&self) -> &[u8] {
+    /// The unread input.
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.input
     }
 
-    /// Takes the first octets of what has come.
-    pub(super) fn take(&mut self, octets: usize) -> Vec<u8> {
+    /// Takes the first octets of the input.
+    pub(crate) fn take(&mut self, octets: usize) -> Vec<u8> {
         if octets >= self.input.len() {
             return std::mem::take(&mut self.input);
         }
         self.input.drain(..octets).collect()
     }
 
-    /// Gathers a piece of a reply.
-    pub(super) fn put(&mut self, piece: impl AsRef<[u8]>) {
+    /// Adds a piece to a reply.
+    pub(crate) fn put(&mut self, piece: impl AsRef<[u8]>) {
         self.output.extend_from_slice(piece.as_ref());
     }
 
-    /// Gathers a line of a reply, and ends it.
-    pub(super) fn put_line(&mut self, line: impl AsRef<[u8]>) {
+    /// Adds a line with its line end to a reply.
+    pub(crate) fn put_line(&mut self, line: impl AsRef<[u8]>) {
         self.put(line);
         self.put(b"\r\n");
     }
 
-    /// Sends all that was gathered, down to the wire.
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
+    /// Sends all collected output.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
         let output = std::mem::take(&mut self.output);
         let piece = if self.piece == 0 { output.len().max(1) } else { self.piece };
         for piece in output.chunks(piece) {
@@ -133,9 +135,9 @@ impl Transport {
         Ok(())
     }
 
-    /// TLS close_notify where there is TLS, then FIN.
-    pub(super) async fn close(&mut self) {
-        // Whoever is gone already need not be told.
+    /// Sends TLS close_notify if there is TLS, then FIN.
+    pub(crate) async fn close(&mut self) {
+        // Sending fails if the client has disconnected.
         let _ = self.flush().await;
         let _ = match &mut self.stream {
             Stream::Plain(tcp) => tcp.shutdown().await,
@@ -144,8 +146,8 @@ impl Transport {
         };
     }
 
-    /// The connection ends with a TCP reset as soon as it is dropped.
-    pub(super) fn reset(&mut self) {
+    /// Makes the connection end with a TCP reset when it is dropped.
+    pub(crate) fn reset(&mut self) {
         let _ = match &self.stream {
             Stream::Plain(tcp) => tcp.set_zero_linger(),
             Stream::Tls(stream) => stream.get_ref().0.set_zero_linger(),

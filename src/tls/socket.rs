@@ -2,7 +2,7 @@
 //!
 //! Invariants: TCP_NODELAY is set on every stream (small IMAP answers would wait 40 ms for an
 //! acknowledgement otherwise), and the end of a TLS stream is the end whether or not the peer said
-//! close_notify: a FIN without it reads as end of file, and [`Stream::was_truncated`] tells it apart for
+//! close_notify: a FIN without it reads as end of file, and [`Socket::was_truncated`] tells it apart for
 //! the log (RFC 8446 §6.1).
 //!
 //! Cost: one system call reads or writes several records, through a scratch buffer of the worker thread. A
@@ -40,13 +40,13 @@ thread_local! {
 /// Written bytes may wait inside: `flush` before waiting for an answer. `shutdown` sends
 /// close_notify and closes our direction only; reading goes on until the peer closes its own.
 #[derive(Debug)]
-pub struct Stream {
+pub struct Socket {
     tcp: TcpStream,
     tls: Option<Box<Session>>,
     truncated: bool,
 }
 
-impl Stream {
+impl Socket {
     /// A cleartext connection: a loopback listener without TLS, or one before STARTTLS.
     pub fn plain(tcp: TcpStream) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
@@ -114,7 +114,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -192,7 +192,7 @@ fn send(session: &mut Session, tcp: &mut TcpStream, context: &mut Context<'_>) -
     Poll::Ready(Ok(()))
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self { tcp, tls, .. } = self.get_mut();
         let Some(session) = tls else { return Pin::new(tcp).poll_write(context, bytes) };
@@ -241,6 +241,6 @@ impl AsyncWrite for Stream {
     }
 }
 
-fn broken(error: &tokio_rustls::rustls::Error) -> io::Error {
+fn broken(error: &rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.clone())
 }

@@ -1,0 +1,83 @@
+//! The lines that we write to clients (RFC 1939 §3, with the response codes of RFC 2449 and RFC 3206).
+//!
+//! Fixed texts, and the text of a [`Denial`], which is made harmless on its way: no byte from anywhere else can get
+//! into a line. A refusal is one line, so what is too long for it is cut between words.
+
+use crate::protocol::denial::plain_text;
+use crate::protocol::{Code, Denial};
+use crate::wire::Buffer;
+
+/// Bytes of one line, its end included (RFC 2449 §4).
+const LINE_LIMIT: usize = 512;
+
+/// `+OK text`.
+pub(super) fn write_ok(outbox: &mut Buffer, text: &str) {
+    push(outbox, &["+OK ", text, "\r\n"]);
+}
+
+/// `+OK text`, and `lines` up to the dot that ends them.
+pub(super) fn write_list<'a>(outbox: &mut Buffer, text: &str, lines: impl Iterator<Item = &'a str>) {
+    write_ok(outbox, text);
+    lines.for_each(|line| push(outbox, &[line, "\r\n"]));
+    push(outbox, &[".\r\n"]);
+}
+
+/// `-ERR text`: the fault of what the client said, and of nothing else.
+pub(super) fn write_err(outbox: &mut Buffer, text: &str) {
+    push(outbox, &["-ERR ", text, "\r\n"]);
+}
+
+/// A refused login, or the end of the connection from our side. Only what another password could mend is `[AUTH]`,
+/// because a client asks for one then (RFC 3206 §4); so is what a person has to mend at the provider.
+pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
+    let code = match denial.code {
+        Code::AuthenticationFailed | Code::AuthorizationFailed | Code::Expired | Code::WebLogin => "[AUTH] ",
+        Code::ContactAdmin => "[SYS/PERM] ",
+        Code::InUse => "[IN-USE] ",
+        Code::Unavailable | Code::Limit | Code::ServerBug => "[SYS/TEMP] ",
+        Code::PrivacyRequired => "",
+    };
+    let text = plain_text(&denial.text);
+    let room = LINE_LIMIT - "-ERR \r\n".len() - code.len();
+    push(outbox, &["-ERR ", code, cut(&text, room), "\r\n"]);
+}
+
+/// As many whole words of `text`, which is ASCII, as fit into `room`.
+fn cut(text: &str, room: usize) -> &str {
+    let Some((most, behind)) = text.split_at_checked(room) else { return text };
+    match most.rfind(' ') {
+        Some(end) if !behind.is_empty() && !behind.starts_with(' ') => most.get(..end).unwrap_or(most),
+        _ => most,
+    }
+}
+
+fn push(outbox: &mut Buffer, parts: &[&str]) {
+    parts.iter().for_each(|part| outbox.push(part.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(code: Code, text: &str) -> String {
+        let mut outbox = Buffer::new();
+        write_denial(&mut outbox, &Denial::new(code, text));
+        String::from_utf8(outbox.into_unread()).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_words() {
+        let line = written(Code::ContactAdmin, "authorise ".repeat(90).trim());
+        assert!(line.starts_with("-ERR [SYS/PERM] authorise ") && line.ends_with(" authorise\r\n"), "{line}");
+        assert!((500..=LINE_LIMIT).contains(&line.len()), "{}", line.len());
+        assert_eq!(written(Code::InUse, &"x".repeat(999)).len(), LINE_LIMIT);
+        assert_eq!(cut("one two three", 7), "one two");
+        assert_eq!(cut("one two three", 6), "one");
+        assert_eq!(cut("one", 3), "one");
+    }
+
+    #[test]
+    fn a_text_cannot_end_its_line() {
+        assert_eq!(written(Code::Unavailable, "a\r\n+OK b"), "-ERR [SYS/TEMP] a +OK b\r\n");
+    }
+}

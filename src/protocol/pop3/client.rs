@@ -1,0 +1,347 @@
+//! The dialogue with a client, from the greeting to its login: bytes in, events out.
+//!
+//! POP3's AUTHORIZATION state (RFC 1939 §4) with USER and PASS, CAPA (RFC 2449), AUTH (RFC 5034) and STLS (RFC 2595).
+//! The machine takes whole lines from the inbox, writes answers to the outbox and returns when it needs more bytes, or
+//! a decision. Behind a login it stands still: what the client pipelined stays in the inbox, uninterpreted, until the
+//! login is denied (then it goes on here) or accepted (then it is the relay's).
+//!
+//! The greeting holds no `<…>`, so that no client tries APOP, for which the proxy would need the password itself.
+//! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::RECENT;
+use super::answer::{write_denial, write_err, write_list, write_ok};
+use super::command::{self, Command};
+use crate::protocol::dialogue::{ClientDialogue, Event};
+use crate::protocol::line::{LineSearch, is_http, trim_end, without_end};
+use crate::protocol::meter::Meter;
+use crate::protocol::sasl::exchange::{Expects, NAME_LIMIT, Turn, WrongLine};
+use crate::protocol::sasl::{secret_text_of, text_of};
+use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, Promises};
+use crate::wire::Buffer;
+
+/// What is told of, besides what all providers keep, whoever they are: the codes in our own refusals.
+const CODES: [&str; 2] = ["RESP-CODES", "AUTH-RESP-CODE"];
+const STLS_FIRST: &str = "Say STLS first: passwords are not read in cleartext here";
+
+/// The dialogue's state.
+#[derive(Debug)]
+pub struct Dialogue {
+    channel: Channel,
+    meter: Meter,
+    promises: Arc<Promises>,
+    state: State,
+    search: LineSearch,
+    /// What USER said, until PASS comes.
+    name: Option<Zeroizing<Vec<u8>>>,
+    /// Whether the login's name began with [`RECENT`].
+    recent: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was said yet.
+    New,
+    /// Between commands, or within one.
+    Command,
+    /// In an AUTH exchange that waits for a line.
+    Sasl(Expects),
+    /// A login was handed out.
+    Login,
+    /// STLS was handed out.
+    StartTls,
+    /// Over.
+    End,
+}
+
+impl ClientDialogue for Dialogue {
+    fn new(channel: Channel, limits: Limits) -> Self {
+        Self {
+            channel,
+            meter: Meter::new(limits),
+            promises: Arc::default(),
+            state: State::New,
+            search: LineSearch::default(),
+            name: None,
+            recent: false,
+        }
+    }
+
+    fn promise(&mut self, promises: &Arc<Promises>) {
+        self.promises = promises.clone();
+    }
+
+    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
+        loop {
+            let event = match &self.state {
+                State::New => {
+                    write_ok(outbox, "imap-oauth-proxy POP3 ready");
+                    self.state = State::Command;
+                    None
+                }
+                State::Command | State::Sasl(_) => self.line(inbox, outbox),
+                // The caller did not answer the login: the client still gets an answer.
+                State::Login => {
+                    let denial =
+                        Denial::new(Code::ServerBug, "The login was not decided; please report this");
+                    self.denied(&denial, outbox).map(Event::End)
+                }
+                State::StartTls => Some(Event::StartTls(inbox.len())),
+                State::End => Some(Event::End(DialogueEnd::Closed)),
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
+    }
+
+    /// POP3 has no command in which a client says what it is.
+    fn client_called(&self) -> Option<&str> {
+        None
+    }
+
+    fn tls_started(&mut self) {
+        self.channel = Channel::Tls;
+        self.search = LineSearch::default();
+        self.name = None;
+        self.state = State::Command;
+    }
+
+    fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
+        if !self.has_login() {
+            return None;
+        }
+        write_denial(outbox, denial);
+        self.state = State::Command;
+        if denial.code != Code::AuthenticationFailed {
+            return None;
+        }
+        let end = self.meter.failure()?;
+        self.state = State::End;
+        Some(end)
+    }
+
+    fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
+        match self.limit("it sent more at once than is held before a login", outbox) {
+            Event::End(end) => end,
+            _ => DialogueEnd::Closed,
+        }
+    }
+
+    fn accepted(&mut self) {
+        self.state = State::End;
+    }
+
+    /// One line, which answers the login or the line that the client says next: POP3 knows no other.
+    fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
+        if !matches!(std::mem::replace(&mut self.state, State::End), State::End) {
+            write_denial(outbox, denial);
+        }
+    }
+}
+
+impl Dialogue {
+    /// Whether a login waits for its answer.
+    pub fn has_login(&self) -> bool {
+        matches!(self.state, State::Login)
+    }
+
+    /// Whether the name of the login began with `recent:`, which is for the provider and not part of the name.
+    pub fn wants_recent(&self) -> bool {
+        self.recent
+    }
+
+    /// One line, or as much of it as there is.
+    fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
+        if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
+            return Some(self.end(DialogueEnd::TlsHello));
+        }
+        let found = self.search.next(inbox);
+        if found.is_none() && inbox.is_empty() {
+            return Some(Event::More);
+        }
+        // Another read, unless even one more byte would be too many.
+        if let Err(what) = self.meter.check(found.unwrap_or(inbox.len() + 1)) {
+            return Some(self.limit(what, outbox));
+        }
+        let Some(end) = found else { return Some(Event::More) };
+        let line = without_end(inbox.get(..end).unwrap_or_default());
+        let event = match std::mem::replace(&mut self.state, State::Command) {
+            State::Sasl(expects) => self.sasl(expects, trim_end(line), outbox),
+            _ => self.command(line, outbox),
+        };
+        self.meter.take(end);
+        inbox.consume(end);
+        // Only known once the command itself is taken.
+        match event {
+            Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
+            other => other,
+        }
+    }
+
+    fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        if is_http(line) {
+            write_err(outbox, "This is a POP3 server");
+            return Some(self.end(DialogueEnd::Http("a POP3 port")));
+        }
+        if let Err(what) = self.meter.command() {
+            return Some(self.limit(what, outbox));
+        }
+        match command::parse(line) {
+            Command::Capa => self.list_capabilities(outbox),
+            Command::User(name) => self.user(name, outbox),
+            Command::Pass(password) => return self.pass(password, outbox),
+            Command::Mechanisms if self.channel == Channel::StartTls => write_err(outbox, STLS_FIRST),
+            Command::Mechanisms => write_list(outbox, "Mechanisms follow", std::iter::once("PLAIN")),
+            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, outbox),
+            Command::Stls => return self.start_tls(outbox),
+            Command::StlsWithMore => write_err(outbox, "STLS takes no argument"),
+            Command::Quit => {
+                write_ok(outbox, "Closing the connection");
+                return Some(self.end(DialogueEnd::Logout));
+            }
+            Command::AfterLogin => self.refuse_mail(outbox),
+            Command::Apop => write_err(outbox, "APOP is not offered here; use USER and PASS, or AUTH PLAIN"),
+            Command::Unknown => write_err(outbox, "Unknown command"),
+        }
+        None
+    }
+
+    /// What every configured provider supports, because the client's own is not known yet.
+    fn list_capabilities(&self, outbox: &mut Buffer) {
+        let own: &[&str] = match self.channel {
+            Channel::Tls | Channel::Cleartext => &["USER", "SASL PLAIN"],
+            Channel::StartTls => &["STLS"],
+        };
+        let promised = self.promises.lines().iter().map(String::as_str);
+        let lines = promised.chain(CODES).chain(own.iter().copied());
+        write_list(outbox, "Capability list follows", lines);
+    }
+
+    fn refuse_mail(&self, outbox: &mut Buffer) {
+        write_err(
+            outbox,
+            match self.channel {
+                Channel::StartTls => "Say STLS first, then log in",
+                Channel::Tls | Channel::Cleartext => {
+                    "Log in first: set user name and app password in the mail program"
+                }
+            },
+        );
+    }
+
+    fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
+        match self.channel {
+            Channel::StartTls => {
+                write_ok(outbox, "Begin TLS");
+                self.state = State::StartTls;
+                return Some(Event::StartTls(0));
+            }
+            Channel::Tls => write_err(outbox, "TLS is active already"),
+            Channel::Cleartext => write_err(outbox, "STLS is not offered here"),
+        }
+        None
+    }
+
+    /// Answered alike whether there is such an account or not.
+    fn user(&mut self, name: &[u8], outbox: &mut Buffer) {
+        self.name = None;
+        if self.channel == Channel::StartTls {
+            return write_err(outbox, STLS_FIRST);
+        }
+        match name.len() {
+            0 => write_err(outbox, "USER takes the user name"),
+            1..=NAME_LIMIT => {
+                self.name = Some(Zeroizing::new(name.to_vec()));
+                write_ok(outbox, "Send the password");
+            }
+            _ => write_err(outbox, &WrongLine::NameTooLong.to_string()),
+        }
+    }
+
+    fn pass(&mut self, password: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        if self.channel == Channel::StartTls {
+            write_err(outbox, STLS_FIRST);
+            return None;
+        }
+        let Some(name) = self.name.take() else {
+            write_err(outbox, "Say USER with the user name first");
+            return None;
+        };
+        Some(self.login(Login { name: text_of(&name), password: secret_text_of(password) }))
+    }
+
+    fn auth(&mut self, mechanism: &[u8], initial: Option<&[u8]>, outbox: &mut Buffer) -> Option<Event> {
+        self.name = None;
+        if self.channel == Channel::StartTls {
+            write_err(outbox, STLS_FIRST);
+            return None;
+        }
+        let Some(expects) = Expects::first_of(mechanism) else {
+            write_err(outbox, "Only the mechanism PLAIN, or USER and PASS, are supported here");
+            return None;
+        };
+        match initial {
+            // An empty initial response says nothing that could be a login, so it gets the question.
+            None | Some(b"=") => self.ask(expects, outbox),
+            Some(response) => self.response(expects, response, outbox),
+        }
+    }
+
+    /// Sends the challenge that asks for the next line.
+    fn ask(&mut self, expects: Expects, outbox: &mut Buffer) -> Option<Event> {
+        for part in ["+ ", expects.challenge(), "\r\n"] {
+            outbox.push(part.as_bytes());
+        }
+        self.state = State::Sasl(expects);
+        None
+    }
+
+    /// A line of an AUTH exchange.
+    fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        match line {
+            b"*" => {
+                write_err(outbox, "AUTH cancelled");
+                None
+            }
+            _ => self.response(expects, line, outbox),
+        }
+    }
+
+    /// A SASL response in base64, initial or not.
+    fn response(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        match expects.take(line) {
+            Turn::Ask(expects) => self.ask(expects, outbox),
+            Turn::Login(login) => Some(self.login(login)),
+            Turn::Wrong(wrong) => {
+                write_err(outbox, &wrong.to_string());
+                None
+            }
+        }
+    }
+
+    /// Hands a login out. What stands before the name for the provider is no part of it.
+    fn login(&mut self, mut login: Login) -> Event {
+        let is_recent =
+            |name: &str| name.get(..RECENT.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(RECENT));
+        self.recent = is_recent(&login.name);
+        if self.recent {
+            login.name.drain(..RECENT.len());
+        }
+        self.state = State::Login;
+        Event::Login(login)
+    }
+
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
+        write_err(outbox, "Too much before login");
+        self.end(DialogueEnd::Limit(what))
+    }
+
+    fn end(&mut self, end: DialogueEnd) -> Event {
+        self.state = State::End;
+        Event::End(end)
+    }
+}

@@ -1,0 +1,229 @@
+//! What a POP3 server's refusals mean: those of a sign-in, and those that it gives in a session.
+//!
+//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the cause and the
+//! remedy in plain words. A text that is not in the table is judged by its response code (RFC 2449 §8.1.1, RFC 3206);
+//! without one a refused message means the token.
+
+use super::response::code;
+use crate::protocol::denial::plain_text;
+use crate::protocol::verdict::{self, Heard, UNAVAILABLE, Verdict, WEB_LOGIN, contains};
+use crate::protocol::{Advice, Door, MendedBy, Refusal, Said};
+
+/// The provider's server broke the protocol, or is no POP3 server.
+pub(super) fn violation(what: &'static str) -> Refusal {
+    Refusal::Violation { door: Door::Pop3, what }
+}
+
+/// None of the configured mechanisms is among those that are `offered`.
+pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
+    let is_for_passwords = |name: &String| {
+        matches!(name.as_str(), "PLAIN" | "LOGIN" | "CRAM-MD5" | "DIGEST-MD5" | "NTLM" | "PLAIN-CLIENTTOKEN")
+    };
+    match offered.iter().all(is_for_passwords) {
+        true => Refusal::PasswordsOnly(Door::Pop3),
+        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
+    }
+}
+
+const TOKEN: Advice = Advice::person(
+    "The mail provider did not accept the stored authorisation for POP3",
+    "authorise the account again, and check that the mailbox is the one that was authorised",
+);
+const OF_RECENT: Advice = Advice::person(
+    "The mail provider did not accept the stored authorisation under a user name that begins with recent:",
+    "leave recent: out of the mail program's user name; where that does not help, authorise the account again",
+);
+const EXCHANGE: Advice = Advice::person(
+    "Exchange refused without a reason: usually a token without the POP permission, POP switched off for the mailbox, a wrong mailbox name, or no licence",
+    "authorise the account again, and check the mailbox in the Exchange admin centre",
+);
+const IN_USE: Advice = Advice::person(
+    "The mailbox is open in another POP3 session at the mail provider",
+    "wait until that has ended, or let one mail program alone fetch by POP3",
+);
+const THROTTLED: Advice = Advice::person(
+    "The mail provider slows this account down after too many requests",
+    "let it rest and fetch mail less often",
+);
+const SWITCHED_OFF: Advice = Advice {
+    cause: "The mail provider does not let this account use POP3",
+    remedy: "ask the administrator of the mailbox whether POP is enabled for it",
+    by: MendedBy::Administrator,
+};
+const NOT_UNDERSTOOD: Advice = Advice::person(
+    "The mail provider's server did not understand the sign-in",
+    "check `pop3` and `mechanisms` of the provider",
+);
+const TURNED_AWAY: Advice = Advice::person(
+    "The mail provider's server turns this machine's connection away",
+    "try again later; if it stays so, check the provider's `pop3` host and port, and whether this machine's address is blocked",
+);
+
+/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
+const KNOWN: &[(&str, Verdict, Advice)] = &[
+    ("Web login required", Verdict::WebLogin, WEB_LOGIN),
+    ("log in via your web browser", Verdict::WebLogin, WEB_LOGIN),
+    (
+        "is not enabled for POP access",
+        Verdict::Disabled,
+        Advice::person(
+            "POP is switched off for this Gmail account",
+            "enable it in Gmail's settings under Forwarding and POP/IMAP",
+        ),
+    ),
+    (
+        "POP access is disabled for your domain",
+        Verdict::Disabled,
+        Advice {
+            cause: "POP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
+            remedy: "ask the domain's administrator",
+            by: MendedBy::Administrator,
+        },
+    ),
+    (
+        "exceeded pop command or bandwidth limits",
+        Verdict::Throttled,
+        Advice::person(
+            "The account used up Gmail's daily transfer allowance for POP",
+            "wait up to 24 hours, and have the mail program fetch less",
+        ),
+    ),
+    ("Request is throttled", Verdict::Throttled, THROTTLED),
+    ("Suggested Backoff Time", Verdict::Throttled, THROTTLED),
+    ("Temporary system problem", Verdict::Unavailable, UNAVAILABLE),
+    ("Server Unavailable", Verdict::Unavailable, UNAVAILABLE),
+    (
+        "Connection is closed",
+        Verdict::Unavailable,
+        Advice::person("Exchange closed the connection", "try again later"),
+    ),
+    (
+        "User is authenticated but not connected",
+        Verdict::Disabled,
+        Advice::person(
+            "The mail provider accepted the authorisation but does not open the mailbox",
+            "check the mailbox name and the access to it, and that POP is enabled for it",
+        ),
+    ),
+    (
+        "Application-specific password required",
+        Verdict::Token,
+        Advice::person(
+            "The mail provider took the sign-in for one with a password",
+            "please report this: the proxy never sends one",
+        ),
+    ),
+    ("Authentication failure: unknown user name or bad password", Verdict::Token, EXCHANGE),
+    ("Logon failure: unknown user name or bad password", Verdict::Token, EXCHANGE),
+];
+
+const CODES: &[(&str, Verdict, Advice)] = &[
+    ("AUTH", Verdict::Token, TOKEN),
+    ("IN-USE", Verdict::Connections, IN_USE),
+    ("LOGIN-DELAY", Verdict::Throttled, THROTTLED),
+    ("SYS/TEMP", Verdict::Unavailable, UNAVAILABLE),
+    ("SYS/PERM", Verdict::Disabled, SWITCHED_OFF),
+];
+
+type Judgement = (Verdict, Advice);
+
+fn known(text: &[u8]) -> Option<Judgement> {
+    let found = KNOWN.iter().find(|(needle, ..)| contains(text, needle));
+    found.map(|&(_, verdict, advice)| (verdict, advice))
+}
+
+/// By the response code. One that is written with more behind it (`SYS/TEMP/x`) means the same (RFC 2449 §8.1.1).
+fn by_code(text: &[u8]) -> Option<Judgement> {
+    let code = code(text)?;
+    let is = |name: &str| {
+        code.split_at_checked(name.len()).is_some_and(|(begin, rest)| {
+            begin.eq_ignore_ascii_case(name.as_bytes()) && matches!(rest.first(), None | Some(b'/'))
+        })
+    };
+    CODES.iter().find(|(name, ..)| is(name)).map(|&(_, verdict, advice)| (verdict, advice))
+}
+
+/// What the text of an `-ERR` within a session means for the session as such, where it is known.
+pub(super) fn advice_on(text: &[u8]) -> Option<Advice> {
+    known(text).map(|(_, advice)| advice)
+}
+
+fn judged(text: &[u8], heard: Heard, (verdict, advice): Judgement) -> Refusal {
+    let text = plain_text(&String::from_utf8_lossy(text));
+    verdict.refusal(Said { text, answers: heard.answers, challenge: heard.challenge, advice })
+}
+
+/// What a refused message, or a refused command behind the sign-in, means.
+pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
+    judged(text, heard, known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Token, TOKEN)))
+}
+
+/// The same, where the user name asked for recent mail: it may be that which the provider does not know.
+pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
+    match refused(text, heard) {
+        Refusal::Token(said) => Refusal::Token(Said { advice: OF_RECENT, ..said }),
+        other => other,
+    }
+}
+
+/// What a refused AUTH means, before the server has seen a token: it cannot be about that.
+pub(super) fn not_understood(text: &[u8], heard: Heard) -> Refusal {
+    let judgement = known(text).or_else(|| by_code(text)).filter(|(verdict, _)| *verdict != Verdict::Token);
+    judged(text, heard, judgement.unwrap_or((Verdict::Disabled, NOT_UNDERSTOOD)))
+}
+
+/// What a refusal means that comes instead of a greeting, or to a command before AUTH.
+pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
+    let judgement = known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Disabled, TURNED_AWAY));
+    verdict::turned_away(judged(text, heard, judgement), known(text).is_some(), TURNED_AWAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gmail_and_exchange_say_is_known() {
+        let refusal = |text: &str| refused(text.as_bytes(), Heard::default());
+        assert!(refusal("[AUTH] Username and password not accepted.").is_token());
+        assert!(refusal("Authentication failure: unknown user name or bad password.").is_token());
+        assert!(refusal("whatever").is_token());
+        let web = refusal("[AUTH] Web login required: https://support.google.com/mail/answer/78754");
+        let Refusal::WebLogin { url: Some(url), .. } = web else { panic!("{web:?}") };
+        assert_eq!(url, "https://support.google.com/mail/answer/78754");
+        let off =
+            "[SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page";
+        assert!(
+            matches!(refusal(off), Refusal::Disabled(said) if said.advice.remedy.contains("Gmail's settings"))
+        );
+        let busy = "[AUTH] Account exceeded pop command or bandwidth limits (Failure)";
+        assert!(matches!(refusal(busy), Refusal::Throttled { .. }));
+        assert!(matches!(refusal("[SYS/TEMP] Temporary system problem."), Refusal::Unavailable(_)));
+        assert!(matches!(refusal("[sys/temp/x] later"), Refusal::Unavailable(_)));
+        assert!(matches!(refusal("[IN-USE] locked"), Refusal::Connections(_)));
+        assert!(matches!(refusal("[LOGIN-DELAY] wait"), Refusal::Throttled { .. }));
+        assert!(matches!(refusal("Protocol error. Connection is closed. 10"), Refusal::Unavailable(_)));
+        assert!(refusal("[AUTHX] no code of ours").is_token());
+    }
+
+    #[test]
+    fn before_a_token_was_seen_no_refusal_is_about_it() {
+        let refusal = |text: &str| not_understood(text.as_bytes(), Heard::default());
+        let refused = refusal("[AUTH] Unsupported authentication mechanism.");
+        assert!(matches!(&refused, Refusal::Disabled(said) if said.advice == NOT_UNDERSTOOD), "{refused:?}");
+        assert!(matches!(refusal("[SYS/TEMP] later"), Refusal::Unavailable(_)));
+        let away = |text: &str| turned_away(text.as_bytes(), Heard::default());
+        assert!(matches!(away("[AUTH] no"), Refusal::Unavailable(_)));
+        assert!(matches!(away("go away"), Refusal::Unavailable(said) if said.advice == TURNED_AWAY));
+        assert!(matches!(away("[IN-USE] locked"), Refusal::Connections(_)));
+        assert!(matches!(away("Your account is not enabled for POP access"), Refusal::Disabled(_)));
+    }
+
+    #[test]
+    fn the_table_is_readable() {
+        for (needle, _, advice) in KNOWN.iter().chain(CODES) {
+            let texts = [needle, advice.cause, advice.remedy];
+            assert!(texts.iter().all(|text| text.is_ascii() && !text.ends_with('.')), "{texts:?}");
+        }
+    }
+}

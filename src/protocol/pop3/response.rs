@@ -1,0 +1,115 @@
+//! Reads what a provider's POP3 server says, as far as a sign-in needs it: single lines (RFC 1939 §3), challenges
+//! (RFC 5034 §4) and the lines of CAPA's list, within bounds.
+
+use super::meaning::violation;
+use crate::protocol::Refusal;
+use crate::protocol::line::{LineSearch, trim_end};
+
+/// Bytes of one line. RFC 2449 §4 bounds it at 512; a challenge may take more.
+const LINE_LIMIT: usize = 8192;
+
+/// Bytes and lines of the whole exchange; there is a bound even for a server that never stops talking.
+const EXCHANGE_LIMIT: usize = 65_536;
+const LINES_LIMIT: u32 = 200;
+
+/// The search for whole lines in a buffer that grows.
+#[derive(Default)]
+pub(super) struct Lines {
+    search: LineSearch,
+    bytes: usize,
+    count: u32,
+}
+
+impl Lines {
+    /// Where the line ends that `input` begins with. The caller takes it away then.
+    pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
+        let room = LINE_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
+        let found = self.search.next(input);
+        if found.unwrap_or(input.len()) > room {
+            return Err(violation("it sent more than a sign-in can need"));
+        }
+        let Some(end) = found else { return Ok(None) };
+        self.count += 1;
+        if self.count > LINES_LIMIT {
+            return Err(violation("it sent more than 200 lines without a verdict"));
+        }
+        self.bytes += end;
+        Ok(Some(end))
+    }
+}
+
+/// A line that answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Status<'a> {
+    Ok,
+    /// With its text.
+    Err(&'a [u8]),
+    /// It asks for a line of the mechanism; with the message in base64.
+    Challenge(&'a [u8]),
+}
+
+impl<'a> Status<'a> {
+    /// Reads a line with or without its end.
+    pub(super) fn read(line: &'a [u8]) -> Result<Self, Refusal> {
+        let line = trim_end(line);
+        let behind = |name: &[u8]| {
+            let (begin, rest) = line.split_at_checked(name.len())?;
+            let is = begin.eq_ignore_ascii_case(name) && matches!(rest.first(), None | Some(b' ' | b'\t'));
+            is.then(|| rest.trim_ascii_start())
+        };
+        if behind(b"+OK").is_some() {
+            return Ok(Self::Ok);
+        }
+        let other = behind(b"-ERR").map(Self::Err).or_else(|| behind(b"+").map(Self::Challenge));
+        other.ok_or_else(|| violation("it sent a line that is no answer"))
+    }
+}
+
+/// The response code that an answer's text begins with (RFC 2449 §8), without its brackets: `SYS/TEMP`. A bracket
+/// elsewhere is none.
+pub(super) fn code(text: &[u8]) -> Option<&[u8]> {
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', inner)?;
+    inner.get(..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_apart() {
+        assert_eq!(Status::read(b"+OK Gpop ready\r\n").unwrap(), Status::Ok);
+        assert_eq!(Status::read(b"+ok\n").unwrap(), Status::Ok);
+        assert_eq!(Status::read(b"-ERR [AUTH] No\r\n").unwrap(), Status::Err(b"[AUTH] No"));
+        assert_eq!(Status::read(b"-ERR\r\n").unwrap(), Status::Err(b""));
+        assert_eq!(Status::read(b"+ \r\n").unwrap(), Status::Challenge(b""));
+        assert_eq!(Status::read(b"+\r\n").unwrap(), Status::Challenge(b""));
+        assert_eq!(Status::read(b"+ eyJ9\r\n").unwrap(), Status::Challenge(b"eyJ9"));
+        for line in
+            [&b"\r\n"[..], b"* OK IMAP\r\n", b"220 x\r\n", b"+OKAY\r\n", b"-ERROR\r\n", b"+OK\0\r\n", b"."]
+        {
+            assert!(Status::read(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_stands_at_the_beginning() {
+        assert_eq!(code(b"[SYS/TEMP] later"), Some(&b"SYS/TEMP"[..]));
+        assert_eq!(code(b"ready. [RgBS]"), None);
+        assert_eq!(code(b"[open"), None);
+    }
+
+    #[test]
+    fn a_server_that_never_stops_talking_is_left() {
+        let mut lines = Lines::default();
+        for _ in 0..LINES_LIMIT {
+            assert_eq!(lines.next(b"TOP\r\n").unwrap(), Some(5));
+        }
+        assert!(lines.next(b"TOP\r\n").is_err());
+        assert!(Lines::default().next(&[b'x'; LINE_LIMIT + 1]).is_err());
+        let mut lines = Lines::default();
+        let long = [&[b'x'; LINE_LIMIT - 1][..], b"\n"].concat();
+        assert!((0..9).any(|_| lines.next(&long).is_err()));
+    }
+}

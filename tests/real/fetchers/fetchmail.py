@@ -1,0 +1,27 @@
+"""fetchmail: fetches both messages, hands them to a program, deletes them on the server."""
+
+from parts.child import run
+
+CONFIG = """
+set no bouncemail
+poll {test.host} service {test.port} protocol pop3 auth password
+  username "{test.user}" password "{test.password}"
+  {tls} sslcertck sslcertfile "{test.ca}"
+  nokeep fetchall mda "tee -a {collected}"
+"""
+
+
+def check(test):
+    collected = test.work / "collected"
+    config = test.work / "fetchmailrc"
+    # Without `ssl` it begins in cleartext, and `sslproto` makes it insist on STLS.
+    tls = "ssl" if test.security == "tls" else 'sslproto "TLS1.2+"'
+    config.write_text(CONFIG.format(test=test, collected=collected, tls=tls))
+    config.chmod(0o600)
+    run(["fetchmail", "--fetchmailrc", config, "--nodetach"], env=test.environment(FETCHMAILHOME=test.work))
+    text = collected.read_text()
+    test.assertIn("Subject: first", text)
+    test.assertIn("Subject: second", text)
+    test.assertIn("\n.\n..\n.a dot first\n", text)
+    test.assert_logged_out("del=2/2")
+    test.assertEqual(test.subjects(), [])
