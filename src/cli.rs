@@ -15,6 +15,7 @@ mod events;
 mod failure;
 mod health;
 mod hints;
+mod import;
 mod interrupt;
 mod keys;
 mod loss;
@@ -27,6 +28,7 @@ mod reload;
 mod running;
 mod serve;
 mod sessions;
+mod setup;
 mod span;
 mod terminal;
 mod tokens;
@@ -82,9 +84,14 @@ enum Command {
     /// Look after the accounts that mail programs log in to
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Move over from another program
+    #[command(subcommand)]
+    Import(import::Command),
     /// Look after the passwords that mail programs log in with
     #[command(subcommand)]
     Passwords(passwords::Command),
+    /// Make a file that sets a mail program up, or say what to type into it
+    Setup(setup::Arguments),
     /// Try everything on the way to the mail, step by step; exit 3 when something needs a person
     Check(check::Arguments),
     /// Look after the keys that seal the store
@@ -132,7 +139,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),
         Command::Accounts(command) => wait(accounts::run(&options, command)),
+        Command::Import(command) => wait(import::run(&options, command)),
         Command::Passwords(command) => wait(passwords::run(&options, command)),
+        Command::Setup(arguments) => wait(setup::run(&options, arguments)),
         Command::Check(arguments) => wait(check::run(&options, arguments)),
         Command::Keys(command) => wait(keys::run(&options, &command)),
         Command::Certs(command) => wait(certs::run(&options, command)),

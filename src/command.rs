@@ -101,6 +101,17 @@ pub fn create_password_for(account: &str, door: &str) -> String {
     with_protocols(&create_password(account), &[door])
 }
 
+/// Makes a file that sets a mail program of `account` up.
+pub fn setup(account: &str) -> String {
+    format!("imap-oauth-proxy setup {} --for thunderbird|apple|outlook|text", quoted(account))
+}
+
+/// Tests every step to the mail of every account.
+pub const CHECK_ALL: &str = "imap-oauth-proxy check";
+
+/// Listens for mail programs.
+pub const SERVE: &str = "imap-oauth-proxy serve";
+
 /// Tests every step to the mail of `account`.
 pub fn check(account: &str) -> String {
     format!("imap-oauth-proxy check {}", quoted(account))

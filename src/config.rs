@@ -271,6 +271,21 @@ impl Config {
     }
 }
 
+/// The preset whose token endpoint is `token_url` for accounts like `account`, and the tenant that the URL names.
+pub(crate) fn preset_at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
+    preset::at(token_url, account)
+}
+
+/// The domains that the preset of that name serves.
+pub(crate) fn preset_domains(name: &str) -> Vec<String> {
+    preset::domains(name)
+}
+
+/// The hosts of the mail servers of all presets.
+pub(crate) fn preset_hosts() -> Vec<String> {
+    preset::hosts()
+}
+
 fn domain_of(account: &str) -> Option<String> {
     account.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
 }

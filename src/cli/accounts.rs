@@ -1,5 +1,6 @@
 //! `accounts`: what mail programs log in to.
 
+mod add;
 mod export;
 mod import;
 mod passphrase;
@@ -60,6 +61,8 @@ pub(super) enum Command {
         /// The account
         account: String,
     },
+    /// Make many accounts at once, each waiting for its owner's consent, and print what authorises them
+    Add(add::Arguments),
     /// Move an account's authorisation to another installation: prints it, sealed
     Export(export::Arguments),
     /// Take an account that another installation exported, from standard input
@@ -77,6 +80,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     match command {
         // Done above.
         Command::List { .. } => {}
+        Command::Add(arguments) => {
+            installation.verify_key().await?;
+            return add::add(&installation, &arguments).await;
+        }
         Command::Export(arguments) => export::export(&installation, &arguments).await?,
         Command::Import(arguments) => {
             installation.verify_key().await?;

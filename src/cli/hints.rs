@@ -57,6 +57,7 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         of_authorizing,
         of_grant,
         of_moving,
+        of_import,
         of_keys,
         of_check,
         of_machine,
@@ -247,6 +248,48 @@ fn of_moving(error: &Error) -> Vec<String> {
         }
         Error::Bundle(BundleError::Recipient) => {
             vec![format!("`{}` on the other host prints it", command::RECIPIENT)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_import(error: &Error) -> Vec<String> {
+    match error {
+        Error::Ini { .. } => {
+            vec!["mend that line; email-oauth2-proxy does not read the file as it is either".to_owned()]
+        }
+        Error::NotUtf8 { .. } => vec!["save the file as UTF-8".to_owned()],
+        Error::RemoteCache { .. } => {
+            vec!["save the secret's JSON to a file of mode 0600, and name that with --cache-store".to_owned()]
+        }
+        Error::CacheJson { .. } => {
+            vec!["it has the form {\"ACCOUNT\": {\"refresh_token\": \"…\", …}}".to_owned()]
+        }
+        Error::PasswordsFile { .. } => {
+            vec!["write each account once, as USER:PASSWORD on a line of its own".to_owned()]
+        }
+        Error::ConfigurationThere { .. } => {
+            vec!["name another file: imap-oauth-proxy --config FILE import …".to_owned()]
+        }
+        Error::MailboxOfDomain { domain } => {
+            vec![format!("name one: imap-oauth-proxy setup {} --for …", quoted(&format!("NAME{domain}")))]
+        }
+        Error::NoListener => {
+            vec!["add [[listeners]] for it, or remove those that there are for the default".to_owned()]
+        }
+        Error::ProfileNeedsDoor { door } => {
+            vec![format!(
+                "add [[listeners]] with protocol = {:?}, and authorise the account for it",
+                door.name()
+            )]
+        }
+        Error::TableLine | Error::TableEmpty => {
+            vec!["write a line for each account: account,provider,owner,alias,…".to_owned()]
+        }
+        Error::FileThere { .. } => vec!["name another one; passwords overwrite nothing".to_owned()],
+        Error::ForeignAliases { .. } => vec!["add --yes where that is meant".to_owned()],
+        Error::NoPlaceForConfiguration => {
+            vec!["name one: imap-oauth-proxy --config FILE import …".to_owned()]
         }
         _ => Vec::new(),
     }

@@ -39,6 +39,14 @@ impl ConfigError {
         Self { file: Some(path.to_owned()), line: None, key: String::new(), message, hint }
     }
 
+    /// Key and message, without the place in a file.
+    pub(crate) fn clause(&self) -> String {
+        match self.key.is_empty() {
+            true => self.message.clone(),
+            false => format!("{}: {}", self.key, self.message),
+        }
+    }
+
     /// What to do about it, where there is more to say than the message.
     pub fn hint(&self) -> Option<&ConfigHint> {
         self.hint.as_ref()

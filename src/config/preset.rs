@@ -63,6 +63,44 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
     Ok((providers, unsupported))
 }
 
+/// The preset whose token endpoint is `token_url`, and the tenant in that URL where it is not the preset's own. Of
+/// several, the one whose own tenant it is, then the one that serves the domain of `account`.
+pub(super) fn at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
+    let domain = super::domain_of(account).unwrap_or_default();
+    let candidates =
+        presets().unwrap_or_default().into_iter().filter(|(_, preset)| preset.unsupported.is_none());
+    let candidates = candidates.filter_map(|(name, preset)| {
+        let tenant = tenant_in(token_url, preset.token_url.as_deref()?)?.map(str::to_owned);
+        let tenant = tenant.filter(|tenant| Some(tenant) != preset.tenant.as_ref());
+        let serves = super::specificity(preset.domains.as_deref().unwrap_or_default(), &domain).is_some();
+        Some((name, tenant, serves))
+    });
+    // Of equals the first by name.
+    let best = candidates.rev().max_by_key(|(_, tenant, serves)| (tenant.is_none(), *serves));
+    best.map(|(name, tenant, _)| (name, tenant))
+}
+
+/// What stands in `url` where `template` has its tenant; `None` where they differ otherwise.
+fn tenant_in<'a>(url: &'a str, template: &str) -> Option<Option<&'a str>> {
+    let Some((before, after)) = template.split_once("{tenant}") else {
+        return (url == template).then_some(None);
+    };
+    let tenant = url.strip_prefix(before)?.strip_suffix(after)?;
+    (!tenant.is_empty() && !tenant.contains('/')).then_some(Some(tenant))
+}
+
+/// The domains that the preset of that name serves.
+pub(super) fn domains(name: &str) -> Vec<String> {
+    presets().ok().and_then(|mut presets| presets.remove(name)?.domains).unwrap_or_default()
+}
+
+/// The hosts of the mail servers of all presets.
+pub(super) fn hosts() -> Vec<String> {
+    let presets = presets().unwrap_or_default();
+    let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
+    servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
+}
+
 fn presets() -> Result<BTreeMap<String, ProviderFile>, Problem> {
     PRESETS
         .iter()
@@ -98,4 +136,45 @@ fn lay_over_preset(
         table.quirks.get_or_insert_default();
     }
     Ok(table.over(below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_endpoint_tells_its_preset_and_tenant() {
+        const MICROSOFT: &str = "https://login.microsoftonline.com";
+        for (url, account, preset) in [
+            ("https://oauth2.googleapis.com/token", "a@corp.example", Some(("gmail", None))),
+            (
+                &format!("{MICROSOFT}/organizations/oauth2/v2.0/token"),
+                "a@corp.example",
+                Some(("microsoft365", None)),
+            ),
+            (&format!("{MICROSOFT}/consumers/oauth2/v2.0/token"), "a@corp.example", Some(("outlook", None))),
+            (
+                &format!("{MICROSOFT}/common/oauth2/v2.0/token"),
+                "a@hotmail.com",
+                Some(("outlook", Some("common"))),
+            ),
+            (
+                &format!("{MICROSOFT}/common/oauth2/v2.0/token"),
+                "a@corp.example",
+                Some(("microsoft365", Some("common"))),
+            ),
+            (
+                &format!("{MICROSOFT}/corp.example/oauth2/v2.0/token"),
+                "a@b.example",
+                Some(("microsoft365", Some("corp.example"))),
+            ),
+            (&format!("{MICROSOFT}/corp.example/oauth2/token"), "a@b.example", None),
+            (&format!("{MICROSOFT}//oauth2/v2.0/token"), "a@b.example", None),
+            (&format!("{MICROSOFT}/a/b/oauth2/v2.0/token"), "a@b.example", None),
+            ("https://oauth2.googleapis.com.evil.example/token", "a@gmail.com", None),
+        ] {
+            let preset = preset.map(|(name, tenant)| (name.to_owned(), tenant.map(str::to_owned)));
+            assert_eq!(at(url, account), preset, "{url} {account}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub(super) struct ProviderFile {
     submission_user: Option<SignInAs>,
     submission_ehlo: Option<Vec<String>>,
     authorize_url: Option<String>,
-    token_url: Option<String>,
+    pub(super) token_url: Option<String>,
     device_url: Option<String>,
     no_device: Option<String>,
     revoke_url: Option<String>,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::error::Error;
 use super::installation::Installation;
-use crate::store::{Act, Actor, Store, TrailEntry};
+use crate::store::{Act, Actor, AppPassword, Store, TrailEntry};
 
 /// Entries that are read at once.
 const PAGE: u32 = 500;
@@ -27,6 +27,7 @@ pub(crate) enum Deed {
     Exported,
     Copied,
     Imported,
+    Added,
     PasswordCreated,
     PasswordLimited,
     PasswordRevoked,
@@ -53,6 +54,7 @@ impl Deed {
             Self::Exported => "exported",
             Self::Copied => "copied",
             Self::Imported => "imported",
+            Self::Added => "added",
             Self::PasswordCreated => "password_created",
             Self::PasswordLimited => "password_limited",
             Self::PasswordRevoked => "password_revoked",
@@ -73,6 +75,19 @@ impl Installation {
     pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
         act(deed, accounts, about.map(str::to_owned), command_line())
+    }
+
+    /// That this command makes or changes one account, and the app password that comes with it.
+    pub(crate) fn acts(
+        &self,
+        deed: Deed,
+        account: &str,
+        about: Option<&str>,
+        password: Option<&AppPassword>,
+    ) -> Vec<Act> {
+        let mut acts = vec![self.act(deed, &[account], about)];
+        acts.extend(password.map(|made| self.act(Deed::PasswordCreated, &[account], Some(&made.name))));
+        acts
     }
 
     /// Writes down what this command did beside the store.

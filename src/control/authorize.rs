@@ -100,6 +100,8 @@ async fn choose_doors(
     named: Option<Vec<Door>>,
     known: Option<&Grant>,
 ) -> Result<Doors, Error> {
+    // One that waits for its first consent tells of no door.
+    let known = known.filter(|grant| grant.is_in_force() || !grant.scopes.is_empty());
     let opened = known.map(|grant| provider.opened_by(grant.known_scopes())).unwrap_or_default();
     if let Some(named) = named {
         // The owner's grant opens other accounts, too.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 pub(crate) use unproven::{LeftOut, Unproven};
 
+use super::import::ini::IniFault;
 use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
 use crate::config::{ConfigError, Door, Endpoint};
@@ -185,6 +186,48 @@ pub(crate) enum Error {
     RemovedAgain,
     #[error(transparent)]
     Bundle(#[from] BundleError),
+
+    // Moving over from another program.
+    #[error("{} cannot be read: {error}", file.display())]
+    Unreadable { file: PathBuf, error: std::io::Error },
+    #[error("{} cannot be written: {error}", file.display())]
+    Unwritable { file: PathBuf, error: std::io::Error },
+    #[error("{} is longer than {most} bytes", file.display())]
+    FileTooLong { file: PathBuf, most: u64 },
+    #[error("{}: line {line} is not UTF-8", file.display())]
+    NotUtf8 { file: PathBuf, line: usize },
+    #[error("{}: {fault}", file.display())]
+    Ini { file: PathBuf, fault: IniFault },
+    #[error("{}: line {line} is not right in a cache of accounts as JSON", file.display())]
+    CacheJson { file: PathBuf, line: usize },
+    #[error("{} is in another service, which cannot be asked from here", store.display())]
+    RemoteCache { store: PathBuf },
+    #[error("{}: line {line} {fault}", file.display())]
+    PasswordsFile { file: PathBuf, line: usize, fault: &'static str },
+    #[error("{} is no configuration of email-oauth2-proxy: it has neither a server nor an account", file.display())]
+    NotEmailOauth2Proxy { file: PathBuf },
+    #[error("{} is there already, and nothing is overwritten", file.display())]
+    ConfigurationThere { file: PathBuf },
+    #[error("there is no default place for the configuration, because HOME is not set")]
+    NoPlaceForConfiguration,
+
+    // Many accounts at once.
+    #[error("the line is not right as comma-separated values")]
+    TableLine,
+    #[error("the table has no account")]
+    TableEmpty,
+    #[error("{name:?} is a login name in line {first} already")]
+    NameTwice { name: String, first: u64 },
+    #[error("{} is there already", file.display())]
+    FileThere { file: PathBuf },
+
+    // Setting mail programs up.
+    #[error("{domain} stands for a whole domain, and a mail program has one mailbox")]
+    MailboxOfDomain { domain: String },
+    #[error("no listener opens a door that this account has")]
+    NoListener,
+    #[error("a configuration profile needs a listener for {}, and this account has none", door.title())]
+    ProfileNeedsDoor { door: Door },
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]

@@ -1,5 +1,7 @@
 //! What app passwords are limited to, as a person writes it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use ipnet::IpNet;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
@@ -72,6 +74,12 @@ impl Change {
             limits.last_day = last_day;
         }
     }
+}
+
+/// The networks of those who are on this machine.
+pub(super) fn this_machine() -> Vec<IpNet> {
+    let [v4, v6] = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+    [IpNet::new(v4, 8), IpNet::new(v6, 128)].into_iter().flatten().map(|network| network.trunc()).collect()
 }
 
 /// The doors of a list of names with commas between, in the order of [`Door::ALL`].

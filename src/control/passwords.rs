@@ -12,7 +12,7 @@ use crate::store::{Account, AppPassword, Id, Limits, LoginRecord};
 use crate::text::is_shown;
 
 /// Anything shorter is guessed, whatever is done about it.
-const SHORTEST_CHOSEN: usize = 8;
+pub(super) const SHORTEST_CHOSEN: usize = 8;
 /// More than any mail program sends in a literal.
 pub(crate) const LONGEST_CHOSEN: usize = 1024;
 

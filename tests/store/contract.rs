@@ -236,7 +236,7 @@ pub(crate) async fn messages_of_a_device_are_counted_in_the_hour_that_they_begin
     assert_eq!(count(&store, &account.id, "192.0.2.7/32", 62).await, (1, 61), "another one began");
     store.count_messages(&account.id, "192.0.2.7/32", 1, at(30)).await.unwrap();
     assert_eq!(count(&store, &account.id, "192.0.2.7/32", 30).await, (1, 30), "the clock was set back");
-    store.remove_account(&account.id).await.unwrap();
+    store.remove_account(&account.id, &act("removed")).await.unwrap();
     store.count_messages(&account.id, "192.0.2.7/32", 1, at(31)).await.unwrap();
     assert_eq!(count(&store, &account.id, "192.0.2.7/32", 31).await, (0, 0), "nothing is left of it");
 }

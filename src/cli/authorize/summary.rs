@@ -115,6 +115,10 @@ impl<'a> SetUp<'a> {
                 "For other users, who cannot read that file: imap-oauth-proxy certs export - | sudo tee FILE >/dev/null",
             );
         }
+        if !self.username.starts_with('@') {
+            let setup = command::setup(self.username);
+            print::words(&format!("A file that sets a mail program up: {setup}"));
+        }
     }
 }
 

@@ -148,10 +148,7 @@ impl Seat {
         let (password, row) = made.unzip();
         let Self { account, owner, mut aliases, .. } = self;
         aliases.retain(|alias| fold(alias) != fold(&account));
-        let mut acts = vec![installation.act(Deed::Authorized, &[&name], Some(&owner))];
-        if let Some(made) = &row {
-            acts.push(installation.act(Deed::PasswordCreated, &[&name], Some(&made.name)));
-        }
+        let acts = installation.acts(Deed::Authorized, &name, Some(&owner), row.as_ref());
         let authorization = Authorization { account, aliases, grant, id, password: row, disabled: false };
         let account = installation.store.authorize(&authorization, &acts).await?.name;
         Ok(Authorized { account, owner, proofs, password })

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::storing::Seat;
 use crate::config::Provider;
+use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::oauth::AuthorizeError;
@@ -70,9 +71,10 @@ async fn add(
     let aliases = seat.aliases.iter().filter(|alias| fold(alias) != fold(&seat.account)).cloned().collect();
     let account = seat.account.clone();
     let grant = Granted::New(Box::new(grant));
+    let acts = installation.acts(Deed::Added, &account, Some(&seat.owner), None);
     let authorization =
         Authorization { account, aliases, grant, id: Id::random(), password: None, disabled: false };
-    installation.store.authorize(&authorization, &[]).await?;
+    installation.store.authorize(&authorization, &acts).await?;
     Ok(())
 }
 

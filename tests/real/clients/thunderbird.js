@@ -116,3 +116,21 @@ function settle(status, resolve, reject) {
     if (Components.isSuccessCode(status)) resolve();
     else reject(new Error(`0x${status.toString(16)}`));
 }
+
+/** Thunderbird learns the CA, and makes the account of an autoconfig file as its New Account does with one on its disk. */
+async function accountFrom(ca, text, user, password) {
+    const module = name => ChromeUtils.importESModule(`resource:///modules/${name}.sys.mjs`);
+    const { JXON } = module("JXON");
+    const { readFromXML } = module("accountcreation/readFromXML");
+    const { AccountConfig } = module("accountcreation/AccountConfig");
+    const { CreateInBackend } = module("accountcreation/CreateInBackend");
+    Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB).addCertFromBase64(ca, "C,,");
+    const config = readFromXML(JXON.build(new DOMParser().parseFromString(text, "text/xml")), "disk");
+    AccountConfig.replaceVariables(config, "Alice", user, password);
+    config.rememberPassword = true;
+    const { defaultIdentity } = await CreateInBackend.createAccountInBackend(config);
+    // No copy for a Sent folder: the mailbox is looked at as it is.
+    defaultIdentity.doFcc = false;
+    await update();
+    return config.isComplete();
+}

@@ -24,6 +24,8 @@ const HOST = "127.0.0.1";
 const settings = {
   accessTokenSeconds: Number(process.env.ACCESS_TOKEN_SECONDS ?? 3600),
   rotation: (process.env.ROTATION ?? "on") === "on",
+  // As Microsoft, which asks for no `prompt=consent`; without it offline_access is dropped here.
+  offlineUnasked: false,
 };
 const counters = { refreshed: 0, refused: 0 };
 
@@ -95,6 +97,8 @@ function configuration() {
     cookies: { keys: [randomUUID()] },
     jwks: { keys: [signingKey()] },
     pkce: { methods: ["S256"], required: () => true },
+    issueRefreshToken: (_context, client, code) =>
+      client.grantTypeAllowed("refresh_token") && (settings.offlineUnasked || code.scopes.has("offline_access")),
     rotateRefreshToken: () => settings.rotation,
     ttl: {
       AccessToken: () => settings.accessTokenSeconds,

@@ -49,7 +49,7 @@ class Oidc:
         return self._ask("grants/revoke", account=account)
 
     def settings(self, **change):
-        """`accessTokenSeconds`, `rotation`, for tokens issued from now on."""
+        """`accessTokenSeconds`, `rotation`, `offlineUnasked`, for tokens issued from now on."""
         return self._ask("settings", **change)
 
     def tokens(self):

@@ -1,0 +1,139 @@
+//! `accounts add`: many accounts at once, from a table, each waiting for its owner's consent.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::failure::{Done, Failure};
+use crate::cli::{hints, print};
+use crate::command;
+use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
+use crate::control::{Error, Installation};
+use crate::store::{GrantState, fold};
+use crate::text::quoted;
+
+/// The name of the passwords that are made, as of those that `authorize` makes.
+const PASSWORD: &str = "default";
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// A table with a line for each: account,provider,owner,alias,… All but the account may be empty
+    #[arg(long, value_name = "FILE")]
+    csv: PathBuf,
+    /// Make an app password for each, and write them to this file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    passwords_out: Option<PathBuf>,
+    /// Take aliases that are other addresses than the account's
+    #[arg(long)]
+    yes: bool,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    account: &'a str,
+    aliases: &'a [String],
+    provider: &'a str,
+    owner: &'a str,
+    state: &'static str,
+    /// Null where a consent has opened it already.
+    authorize: Option<String>,
+}
+
+pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
+    let file = &arguments.csv;
+    let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
+    let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
+    let mut made = Vec::new();
+    for enrolling in judged {
+        match one(installation, enrolling, passwords.as_mut()).await {
+            Ok(enrolled) => made.push(enrolled),
+            Err(error) => {
+                // What was made before it stays, and its owner has to know how it goes on.
+                tell(&made, arguments.passwords_out.as_deref());
+                return Err(error.into());
+            }
+        }
+    }
+    match arguments.json {
+        true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
+        false => tell(&made, arguments.passwords_out.as_deref()),
+    }
+    Ok(Done::Well)
+}
+
+async fn one(
+    installation: &Installation,
+    enrolling: Enrolling,
+    passwords: Option<&mut PasswordFile>,
+) -> Result<Enrolled, Error> {
+    let enrolled = make(installation, enrolling, passwords.as_ref().map(|_| PASSWORD)).await?;
+    if let Some(passwords) = passwords {
+        passwords.put(&enrolled)?;
+    }
+    Ok(enrolled)
+}
+
+/// Says everything that is wrong, each with its line.
+fn refused(file: &Path, faults: &[Fault]) -> Failure {
+    for Fault { line, error } in faults {
+        print::words(&format!("{}:{line}: {error}", file.display()));
+        for cure in hints::cures(error) {
+            print::block_of_words(&format!("    hint: {cure}"));
+        }
+    }
+    Failure::new("nothing was made")
+}
+
+fn waits(enrolled: &Enrolled) -> bool {
+    enrolled.state == GrantState::NeedsAuthorization
+}
+
+fn shown(enrolled: &Enrolled) -> Shown<'_> {
+    Shown {
+        account: &enrolled.account,
+        aliases: &enrolled.aliases,
+        provider: &enrolled.provider,
+        owner: &enrolled.owner,
+        state: enrolled.state.name(),
+        authorize: waits(enrolled).then(|| authorize(enrolled)),
+    }
+}
+
+/// The command that lets its owner consent.
+fn authorize(enrolled: &Enrolled) -> String {
+    let command = command::authorize_person(&enrolled.account, &enrolled.owner);
+    match enrolled.provider_is_named {
+        true => format!("{command} --provider {}", quoted(&enrolled.provider)),
+        false => command,
+    }
+}
+
+fn tell(made: &[Enrolled], passwords: Option<&Path>) {
+    print::words(&format!("Accounts made: {}.", made.len()));
+    if let Some(file) = passwords {
+        print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
+    }
+    let waiting: Vec<&Enrolled> = made.iter().filter(|enrolled| waits(enrolled)).collect();
+    if waiting.is_empty() {
+        return;
+    }
+    print::words("Each waits for the consent of its owner. One consent opens all accounts of that owner:");
+    for (number, enrolled) in waiting.iter().enumerate() {
+        let is_same = |other: &&&Enrolled| {
+            fold(&other.owner) == fold(&enrolled.owner) && other.provider == enrolled.provider
+        };
+        if waiting.iter().position(|other| is_same(&other)) == Some(number) {
+            let others = waiting.iter().skip(number + 1).filter(is_same);
+            let others: Vec<&str> = others.map(|other| other.account.as_str()).collect();
+            let serves =
+                if others.is_empty() { String::new() } else { format!("   # and {}", others.join(", ")) };
+            print::data(&format!("{}{serves}", authorize(enrolled)));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What an import says: of accounts that move, of what stays behind, of what will be otherwise.
+
+use crate::cli::{hints, print};
+use crate::command;
+use crate::config::Door;
+use crate::control::import::{Awaited, Change, Fate, Left, Moving, Scheme, Token, Why};
+use crate::store::GrantKind;
+use crate::text::quoted;
+
+/// What stays behind, and what has to change.
+pub(super) fn leaving(scheme: &Scheme) {
+    if !scheme.left.is_empty() {
+        print::data("These sections stay behind:");
+    }
+    for Left { section, line, why } in &scheme.left {
+        print::data(&format!("  [{section}] in line {line}: {}", left(section, why)));
+    }
+    if !scheme.changes.is_empty() {
+        print::data("This will be otherwise, and has to be known:");
+    }
+    for change in &scheme.changes {
+        print::data(&format!("  {}", changed(change)));
+    }
+}
+
+/// An account that would move. Its password is yet to be asked for where `asks`.
+pub(super) fn moving(moving: &Moving, asks: bool) -> String {
+    let what = match &moving.token {
+        Token::Awaited(Awaited::NoPassword) if asks => {
+            return format!(
+                "{} at {}: its mail password will be asked for, and stays",
+                moving.name, moving.provider
+            );
+        }
+        Token::Refresh(_) => "its refresh token opens with its password".to_owned(),
+        Token::Application => "the application's own right opens it".to_owned(),
+        Token::Awaited(why) => {
+            format!("{}, so it has to be authorised: {}", awaited(*why), authorize(moving))
+        }
+    };
+    format!("{} at {}: {what}; {}", moving.name, moving.provider, password(moving))
+}
+
+/// An account that moved.
+pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
+    let name = &moving.name;
+    let what = match fate {
+        Fate::AlreadyHere => return format!("{name}: it is here already, and was not touched"),
+        Fate::Failed(error) => {
+            let cures = hints::cures(error).join("; ");
+            return format!("{name}: not moved: {error}{}{cures}", if cures.is_empty() { "" } else { "; " });
+        }
+        Fate::Waits => {
+            let why = match &moving.token {
+                Token::Awaited(why) => awaited(*why),
+                Token::Refresh(_) | Token::Application => "its provider has no client",
+            };
+            format!("it waits to be authorised, because {why}")
+        }
+        Fate::NoToken(failed) => {
+            let (grant, failure) = &**failed;
+            let why = failure.trouble().line(&command::authorize(grant, name));
+            format!("it is here, and no access token came: {why}")
+        }
+        Fate::Tried(doors) => {
+            doors.iter().map(|(door, outcome)| tried(*door, outcome)).collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("{name} at {}: {what}; {}", moving.provider, password(moving))
+}
+
+fn tried(door: Door, outcome: &Result<Option<usize>, crate::control::Unproven>) -> String {
+    match outcome {
+        Ok(Some(folders)) => format!("{} opened and has {folders} folders", door.title()),
+        Ok(None) => format!("{} lets it in", door.title()),
+        Err(unproven) => format!("{} did not open: {unproven}", door.title()),
+    }
+}
+
+/// The command that authorises it here.
+pub(super) fn authorize(moving: &Moving) -> String {
+    let command =
+        format!("{} --provider {}", command::authorize_account(&moving.name), quoted(&moving.provider));
+    match moving.kind {
+        GrantKind::App => format!("{command} --app"),
+        GrantKind::Person => command,
+    }
+}
+
+fn awaited(why: Awaited) -> &'static str {
+    match why {
+        Awaited::NoToken => "there is no refresh token of it",
+        Awaited::NoPassword => "its password was not given",
+        Awaited::WrongPassword => "the password that was given does not open its token",
+    }
+}
+
+fn password(moving: &Moving) -> String {
+    let Some(kept) = &moving.password else {
+        return format!("it has no password here yet: {}", command::create_password(&moving.name));
+    };
+    let proven = if kept.is_proven { "" } else { " (nothing shows whether it is the right one)" };
+    match kept.is_short {
+        true => format!("its password stays{proven}, for logins from this machine only, because it is short"),
+        false => format!("its password stays{proven}, as strong as it was"),
+    }
+}
+
+fn left(section: &str, why: &Why) -> String {
+    match why {
+        Why::Port => "its name names no port from 1 to 65535".to_owned(),
+        Why::Option { option, line } if *line > 0 => format!("{option} (line {line}) is missing or cannot be right"),
+        Why::Option { option, .. } => format!("{option} is missing or cannot be right"),
+        Why::LocalAddress { address } => {
+            format!("local_address {address:?} is no IP address; write the address itself, and import again")
+        }
+        Why::Placeholder { option } => format!("{option} still says what the sample says"),
+        Why::CatchAll { provider: Some(provider) } => {
+            let command = format!("{} --provider {}", command::authorize_account(section), quoted(provider));
+            format!("an account for a whole domain gets a password of its own, once it serves here: {command} --app")
+        }
+        Why::CatchAll { provider: None } => {
+            "it lends its options to accounts, which are made one by one here; those with a section move".to_owned()
+        }
+        Why::SameName { other } => {
+            format!("[{other}] is the same name, since case does not count here; remove one of them, and import again")
+        }
+        Why::Name(fault) => format!("the name of an account {fault}"),
+        Why::PasswordFlow => {
+            "oauth2_flow = password gives the mail password to the provider, which this program never does; authorise the account by consent instead".to_owned()
+        }
+        Why::Flow { flow } => format!("oauth2_flow {flow:?} is none that email-oauth2-proxy describes"),
+        Why::CertificateOfPerson => {
+            "a person's consent with a certificate in the place of a client secret is not supported; give the client a secret, or none".to_owned()
+        }
+        Why::SecretLocked => {
+            "its client secret is locked with its password, which was not given or does not fit".to_owned()
+        }
+        Why::NoServer { candidates } if candidates.is_empty() => {
+            "no server section is its provider's, which is no preset".to_owned()
+        }
+        Why::NoServer { candidates } => format!(
+            "its provider is no preset, and nothing tells which server is its own: [{}]; import it from a copy with only that one",
+            candidates.join("], [")
+        ),
+        Why::Configuration { message } => format!("its provider cannot be configured here: {message}"),
+    }
+}
+
+fn changed(change: &Change) -> String {
+    match change {
+        Change::ThisMachineOnly { section, port, door } => format!(
+            "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port ({} is usual), and have to trust its certificate",
+            usual_port(*door)
+        ),
+        Change::NowTls { section, address } => format!(
+            "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
+        ),
+        Change::CertificateUnreadable { section, path } => format!(
+            "[{section}]: {} cannot be read, so the listener shows a certificate of the proxy's own CA, which mail programs have to trust",
+            path.display()
+        ),
+        Change::OtherCertificate { section, path } => format!(
+            "[{section}]: it had the certificate {}, and all listeners show the first one of the file now",
+            path.display()
+        ),
+        Change::RedirectUri { account, uri } => format!(
+            "[{account}]: redirect_uri {uri:?} leads to another machine without https, so the next authorisation uses the preset's or http://127.0.0.1/callback; register that at the provider"
+        ),
+    }
+}
+
+/// The port of implicit TLS that the documents use for that door.
+fn usual_port(door: Door) -> u16 {
+    match door {
+        Door::Imap => 1993,
+        Door::Pop3 => 1995,
+        Door::Submission => 1465,
+    }
+}

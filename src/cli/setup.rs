@@ -1,0 +1,154 @@
+//! `setup`: a file or a text that sets a mail program up.
+
+use std::path::PathBuf;
+
+use super::failure::{Done, Failure};
+use super::options::Options;
+use super::print;
+use crate::command;
+use crate::config::{Door, Security};
+use crate::control::Installation;
+use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig};
+
+/// The programs that there are files or steps for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Program {
+    /// Thunderbird's autoconfig file, for all accounts of the domain
+    Thunderbird,
+    /// A configuration profile for Mail on iPhone, iPad and Mac, with the CA
+    Apple,
+    /// Steps for Outlook
+    Outlook,
+    /// What to type into any program
+    Text,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The account
+    account: String,
+    /// The mail program
+    #[arg(long = "for", value_name = "PROGRAM")]
+    program: Program,
+    /// Write it to this file
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    let installation: Installation = options.open().await?;
+    let sheet = Sheet::of(&installation, &arguments.account).await?;
+    let text = match arguments.program {
+        Program::Thunderbird => autoconfig(&sheet),
+        Program::Apple => mobileconfig(&sheet)?,
+        Program::Outlook => outlook(&sheet),
+        Program::Text => settings(&sheet),
+    };
+    match &arguments.output {
+        Some(file) => {
+            let unwritable = |error| Failure::new(format!("{} cannot be written: {error}", file.display()));
+            std::fs::write(file, &text).map_err(unwritable)?;
+            print::words(&format!("It is in {}.", file.display()));
+        }
+        None => print::block_of_data(text.trim_end()),
+    }
+    for word in next(&sheet, arguments.program) {
+        print::words(&word);
+    }
+    print::words(&format!("The password is an app password: {}", command::create_password(&sheet.address)));
+    Ok(Done::Well)
+}
+
+/// What to do with it.
+fn next(sheet: &Sheet, program: Program) -> Vec<String> {
+    let here_only = sheet.servers.iter().any(|(_, server)| is_here(server));
+    let mut words = Vec::new();
+    match program {
+        Program::Thunderbird => {
+            words.push(format!(
+                "Put it into the directory `isp` of Thunderbird's program directory as {}.xml, or let a web server answer http://autoconfig.{0}/mail/config-v1.1.xml with it; then Thunderbird's own New Account needs the address and the password alone.",
+                sheet.domain()
+            ));
+            words.extend(sheet.ca.as_ref().map(|ca| {
+                format!(
+                    "It has to trust the proxy's own CA: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import {}",
+                    ca.file.display()
+                )
+            }));
+        }
+        Program::Apple => {
+            words.push("Open it on the device, by AirDrop, mail or a web server, and install it under Settings > General > VPN & Device Management.".to_owned());
+            if here_only {
+                words.push(
+                    "Its servers are on this machine alone: for another device, a listener needs an address of the network, and [tls] hostnames a name for it."
+                        .to_owned(),
+                );
+            }
+        }
+        Program::Outlook | Program::Text => {}
+    }
+    words
+}
+
+fn is_here(server: &Server) -> bool {
+    server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What to type into any program.
+fn settings(sheet: &Sheet) -> String {
+    let mut text = String::new();
+    for (door, server) in &sheet.servers {
+        text.push_str(&format!(
+            "{}\n  Server     {}\n  Port       {}\n  Security   {}\n  Sign-in    password (\"normal password\", PLAIN or LOGIN; not OAuth2)\n",
+            door.title(),
+            server.host,
+            server.port,
+            security(server.security)
+        ));
+    }
+    text.push_str(&format!("User name    {}\nPassword     an app password of the proxy\n", sheet.address));
+    if let Some(ca) = &sheet.ca {
+        text.push_str(&format!("CA to trust  {}\n", ca.file.display()));
+    }
+    text
+}
+
+fn security(security: Security) -> &'static str {
+    match security {
+        Security::Tls => "SSL/TLS",
+        Security::Starttls => "STARTTLS",
+        Security::None => "none",
+    }
+}
+
+/// Steps for Outlook, which reads no such file.
+fn outlook(sheet: &Sheet) -> String {
+    let mut steps: Vec<String> = Vec::new();
+    if let Some(ca) = &sheet.ca {
+        steps.push(format!(
+            "Copy {} to the computer as imap-oauth-proxy-ca.crt, open it, and choose Install Certificate > Local Machine > Place all certificates in the following store > Trusted Root Certification Authorities.",
+            ca.file.display()
+        ));
+    }
+    steps.push(format!(
+        "Outlook (classic): File > Add Account > {} > Advanced options > Let me set up my account manually > IMAP or POP. (Mail in the Control Panel does the same.)",
+        sheet.address
+    ));
+    for (door, server) in &sheet.servers {
+        let which = if *door == Door::Submission { "Outgoing mail" } else { "Incoming mail" };
+        let encryption = match server.security {
+            Security::Tls => "SSL/TLS",
+            Security::Starttls => "STARTTLS",
+            Security::None => "None",
+        };
+        steps.push(format!(
+            "{which} ({}): server {}, port {}, encryption method {encryption}; \"Require logon using Secure Password Authentication\" stays off.",
+            door.title(),
+            server.host,
+            server.port
+        ));
+    }
+    steps.push(format!("User name {}, and an app password of the proxy as the password.", sheet.address));
+    let numbered = steps.iter().enumerate().map(|(index, step)| format!("{}. {step}\n", index + 1));
+    numbered.collect()
+}

@@ -1,0 +1,283 @@
+//! The files of Python's ConfigParser, as email-oauth2-proxy reads and writes them.
+//!
+//! Without interpolation, and strict: a repeated section or option is an error there, so it is one here. Names of
+//! options are lower-cased, names of sections are not. A line that is indented deeper than its option goes on with that
+//! option's value, an empty line within a value belongs to it, and a line that begins with `#` or `;` is a comment wherever it
+//! stands. What `[DEFAULT]` says holds in every section.
+//!
+//! Values are [`Secret`]s, since some are: nothing here can print one. An error names the line and never quotes it.
+
+use std::collections::HashMap;
+
+use crate::secret::Secret;
+
+/// The section whose options hold in all the others.
+const DEFAULT: &str = "DEFAULT";
+
+/// Why a text is no such file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum IniFault {
+    #[error("line {line} stands before the first [section]")]
+    NoSection { line: usize },
+    #[error("line {line} begins [{section}] again, which line {first} has begun")]
+    RepeatedSection { line: usize, section: String, first: usize },
+    #[error("line {line} sets {option} again, which line {first} has set in the same section")]
+    RepeatedOption { line: usize, option: String, first: usize },
+    #[error("line {line} is neither a [section] nor an option with = or : behind its name")]
+    NoOption { line: usize },
+}
+
+/// A file that was read.
+pub(super) struct Ini {
+    sections: Vec<Section>,
+    defaults: HashMap<String, Value>,
+}
+
+/// A section.
+pub(super) struct Section {
+    pub(super) name: String,
+    /// The line of its head.
+    pub(super) line: usize,
+    options: HashMap<String, Value>,
+}
+
+/// What an option says.
+#[derive(Clone)]
+pub(super) struct Value {
+    pub(super) text: Secret,
+    /// The line of the option's name.
+    pub(super) line: usize,
+}
+
+/// The option whose value the next lines may go on with.
+struct Open {
+    name: String,
+    lines: Vec<String>,
+    line: usize,
+    indent: usize,
+}
+
+impl Ini {
+    /// Reads `text`.
+    pub(super) fn parse(text: &str) -> Result<Self, IniFault> {
+        let mut reader = Reader { ini: Self::empty(), current: None, open: None };
+        for (index, line) in lines(text.strip_prefix('\u{feff}').unwrap_or(text)).enumerate() {
+            reader.read(index + 1, line)?;
+        }
+        reader.close();
+        Ok(reader.ini)
+    }
+
+    /// One without a section.
+    pub(super) fn empty() -> Self {
+        Self { sections: Vec::new(), defaults: HashMap::new() }
+    }
+
+    /// The sections, in their order.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter()
+    }
+
+    /// The section of that name.
+    pub(super) fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// What `option` says in `section`, or in all of them.
+    pub(super) fn value<'a>(&'a self, section: &'a Section, option: &str) -> Option<&'a Value> {
+        section.options.get(option).or_else(|| self.defaults.get(option))
+    }
+
+    /// Lets `option` say `text` in the section of that name, which is made where it is missing.
+    pub(super) fn set(&mut self, section: &str, option: &str, text: Secret) {
+        let found = self.sections.iter().position(|known| known.name == section);
+        let index = found.unwrap_or_else(|| {
+            let section = Section { name: section.to_owned(), line: 0, options: HashMap::new() };
+            self.sections.push(section);
+            self.sections.len() - 1
+        });
+        if let Some(section) = self.sections.get_mut(index) {
+            let line = section.line;
+            section.options.insert(option.to_lowercase(), Value { text, line });
+        }
+    }
+}
+
+/// Where options go.
+#[derive(Clone, Copy)]
+enum Place {
+    Defaults,
+    Section(usize),
+}
+
+struct Reader {
+    ini: Ini,
+    current: Option<Place>,
+    open: Option<Open>,
+}
+
+impl Reader {
+    fn read(&mut self, number: usize, line: &str) -> Result<(), IniFault> {
+        let value = line.trim();
+        if value.starts_with(['#', ';']) {
+            return Ok(());
+        }
+        if value.is_empty() {
+            if let Some(open) = &mut self.open {
+                open.lines.push(String::new());
+            }
+            return Ok(());
+        }
+        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+        if let Some(open) = self.open.as_mut().filter(|open| indent > open.indent) {
+            open.lines.push(value.to_owned());
+            return Ok(());
+        }
+        self.close();
+        match head(value) {
+            Some(name) => self.begin(number, name),
+            None => self.option(number, value, indent),
+        }
+    }
+
+    fn begin(&mut self, line: usize, name: &str) -> Result<(), IniFault> {
+        if name == DEFAULT {
+            self.current = Some(Place::Defaults);
+            return Ok(());
+        }
+        if let Some(known) = self.ini.section(name) {
+            return Err(IniFault::RepeatedSection { line, section: name.to_owned(), first: known.line });
+        }
+        self.current = Some(Place::Section(self.ini.sections.len()));
+        self.ini.sections.push(Section { name: name.to_owned(), line, options: HashMap::new() });
+        Ok(())
+    }
+
+    fn option(&mut self, line: usize, text: &str, indent: usize) -> Result<(), IniFault> {
+        let Some(place) = self.current else { return Err(IniFault::NoSection { line }) };
+        let Some((name, value)) = text.split_once(['=', ':']) else {
+            return Err(IniFault::NoOption { line });
+        };
+        let name = name.trim_end().to_lowercase();
+        if name.is_empty() {
+            return Err(IniFault::NoOption { line });
+        }
+        if let Some(known) = self.options(place).and_then(|options| options.get(&name)) {
+            return Err(IniFault::RepeatedOption { line, option: name, first: known.line });
+        }
+        self.open = Some(Open { name, lines: vec![value.trim_start().to_owned()], line, indent });
+        Ok(())
+    }
+
+    /// Puts the option that was being read in its place.
+    fn close(&mut self) {
+        let Some(Open { name, lines, line, .. }) = self.open.take() else { return };
+        let text = Secret::new(lines.join("\n").trim_end());
+        if let Some(options) = self.current.and_then(|place| self.options(place)) {
+            options.insert(name, Value { text, line });
+        }
+    }
+
+    fn options(&mut self, place: Place) -> Option<&mut HashMap<String, Value>> {
+        match place {
+            Place::Defaults => Some(&mut self.ini.defaults),
+            Place::Section(index) => self.ini.sections.get_mut(index).map(|section| &mut section.options),
+        }
+    }
+}
+
+/// The name in the head of a section: all between the first `[` and the last `]`.
+fn head(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('[')?;
+    let name = name.get(..name.rfind(']')?)?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// The lines of a text, whatever ends them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn said(ini: &Ini, section: &str, option: &str) -> Option<String> {
+        let section = ini.section(section)?;
+        ini.value(section, option).map(|value| value.text.expose().to_owned())
+    }
+
+    #[test]
+    fn it_reads_what_python_reads() {
+        let text = "\u{feff}; a comment\r\n[Server setup]\r\nDocumentation = first\r\n\tsecond = 2\r\n\r\n    ; not this\r\n  third\r\n\
+                    [IMAP-1993]\rServer_Address : outlook.office365.com\n   server_port=993\n\
+                    [a@b.example]\nclient_secret = se=cr:et;#1 \nempty =\n[DEFAULT]\nuse_pkce = yes\n[x] trailing\nk=v\n";
+        let ini = Ini::parse(text).unwrap();
+        let names: Vec<(&str, usize)> = ini.sections().map(|each| (each.name.as_str(), each.line)).collect();
+        assert_eq!(names, [("Server setup", 2), ("IMAP-1993", 8), ("a@b.example", 11), ("x", 16)]);
+        assert_eq!(said(&ini, "Server setup", "documentation").unwrap(), "first\nsecond = 2\n\nthird");
+        // Deeper than the option above, so it goes on with its value, as in Python.
+        assert_eq!(
+            said(&ini, "IMAP-1993", "server_address").unwrap(),
+            "outlook.office365.com\nserver_port=993"
+        );
+        assert_eq!(said(&ini, "a@b.example", "client_secret").unwrap(), "se=cr:et;#1");
+        assert_eq!(said(&ini, "a@b.example", "empty").unwrap(), "");
+        assert_eq!(said(&ini, "x", "use_pkce").unwrap(), "yes");
+        assert_eq!(said(&ini, "x", "other"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_without_its_words() {
+        for (text, fault) in [
+            ("a = 1\n[b]", "line 1 stands before the first [section]"),
+            ("[a]\nb=1\n[a]\n", "line 3 begins [a] again, which line 1 has begun"),
+            ("[a]\nB = 1\n\nb : 2", "line 4 sets b again, which line 2 has set in the same section"),
+            (
+                "[a]\nsecret without a sign",
+                "line 2 is neither a [section] nor an option with = or : behind its name",
+            ),
+            ("[a]\n= x", "line 2 is neither a [section] nor an option with = or : behind its name"),
+            ("[]", "line 1 stands before the first [section]"),
+        ] {
+            assert_eq!(Ini::parse(text).err().unwrap().to_string(), fault, "{text}");
+        }
+    }
+
+    /// A value of several lines, as ConfigParser writes it.
+    fn value() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("[!-\"$-:<-~]([ -~]{0,12}[!-~])?", 1..4)
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_errors_name_a_line_of_it(text in "([\\[\\]=:#; \t\r\na-c]|\\PC){0,120}") {
+            if let Err(fault) = Ini::parse(&text) {
+                let number = fault.to_string().split(' ').nth(1).unwrap().parse::<usize>().unwrap();
+                prop_assert!((1..=lines(&text).count()).contains(&number));
+            }
+        }
+
+        #[test]
+        fn what_python_writes_is_read_back(
+            written in prop::collection::btree_map("[A-Za-z@.-]{1,12}", prop::collection::btree_map("[a-z_]{1,10}", value(), 0..4), 0..4)
+        ) {
+            let mut text = String::new();
+            for (section, options) in &written {
+                text.push_str(&format!("[{section}]\n"));
+                for (option, value) in options {
+                    text.push_str(&format!("{option} = {}\n", value.join("\n\t")));
+                }
+                text.push('\n');
+            }
+            let ini = Ini::parse(&text).unwrap();
+            for (section, options) in written.iter().filter(|(section, _)| *section != DEFAULT) {
+                for (option, value) in options {
+                    prop_assert_eq!(said(&ini, section, option), Some(value.join("\n")));
+                }
+            }
+        }
+    }
+}

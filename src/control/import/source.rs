@@ -1,0 +1,235 @@
+//! A configuration of email-oauth2-proxy in its own nouns: servers, accounts, what holds for all.
+//!
+//! Nothing is judged here but the form of values: what can be read is read, and what cannot is left behind with its reason,
+//! so that one bad section does not keep the others from moving. An account's options may come from the catch-all of its
+//! domain, `[@domain]`, or from `[@]`, where the configuration allows that; its tokens never do.
+
+use std::path::{Path, PathBuf};
+
+use super::ini::{Ini, Section, Value};
+use super::left::{Left, Why};
+use super::vault::Lock;
+use crate::secret::Secret;
+
+/// The section of what holds for all.
+const GLOBAL: &str = "emailproxy";
+/// What the sample has where a value is to be filled in.
+const PLACEHOLDER: &str = "*** your";
+
+/// A local port, and the mail server behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) section: String,
+    pub(super) line: usize,
+    pub(super) kind: Kind,
+    pub(super) port: u16,
+    pub(super) host: String,
+    pub(super) host_port: u16,
+    pub(super) starttls_there: bool,
+    pub(super) local_address: String,
+    pub(super) starttls_here: bool,
+    pub(super) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Imap,
+    Pop,
+    Smtp,
+}
+
+/// An account, as far as its section and the catch-alls tell.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub(super) name: String,
+    /// What relative paths in it are relative to.
+    pub(super) directory: PathBuf,
+    pub(super) line: usize,
+    pub(super) permission_url: Option<String>,
+    pub(super) token_url: Option<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) flow: Option<String>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<Secret>,
+    pub(super) client_secret_encrypted: Option<String>,
+    pub(super) certificate: Option<(PathBuf, PathBuf)>,
+    pub(super) lock: Option<Lock>,
+    pub(super) refresh_token: Option<String>,
+    pub(super) access_token: Option<String>,
+    /// The first option that still says what the sample says.
+    pub(super) placeholder: Option<&'static str>,
+}
+
+/// A configuration that was read.
+pub(super) struct Source {
+    pub(super) servers: Vec<Server>,
+    pub(super) accounts: Vec<Account>,
+    /// Whether an application's client secret is the password that its mail program sends.
+    pub(super) password_is_secret: bool,
+    pub(super) left: Vec<Left>,
+}
+
+impl Source {
+    /// Reads `ini`; relative paths in it are relative to `directory`.
+    pub(super) fn read(ini: &Ini, directory: &Path) -> Self {
+        let mut reader = Reader { ini, directory, catch_all: false, left: Vec::new() };
+        reader.catch_all = reader.global("allow_catch_all_accounts");
+        let password_is_secret = reader.global("use_login_password_as_client_credentials_secret");
+        let (mut servers, mut accounts) = (Vec::new(), Vec::new());
+        for section in ini.sections() {
+            if let Some((kind, port)) = listening(&section.name) {
+                servers.extend(reader.server(section, kind, port));
+            } else if section.name.contains('@') {
+                accounts.extend(reader.account(section));
+            }
+        }
+        Self { servers, accounts, password_is_secret, left: reader.left }
+    }
+}
+
+struct Reader<'a> {
+    ini: &'a Ini,
+    directory: &'a Path,
+    catch_all: bool,
+    left: Vec<Left>,
+}
+
+impl Reader<'_> {
+    fn global(&mut self, option: &'static str) -> bool {
+        let Some(section) = self.ini.section(GLOBAL) else { return false };
+        self.yes(section, option).unwrap_or(false)
+    }
+
+    /// A yes or a no; `None` where it is neither, which is written down.
+    fn yes(&mut self, section: &Section, option: &'static str) -> Option<bool> {
+        let Some(Value { text, line }) = self.ini.value(section, option) else { return Some(false) };
+        match text.expose().to_lowercase().as_str() {
+            "1" | "yes" | "true" | "on" => Some(true),
+            "0" | "no" | "false" | "off" => Some(false),
+            _ => {
+                self.leave(section, Why::Option { option, line: *line });
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self, section: &Section, why: Why) {
+        self.left.push(Left { section: section.name.clone(), line: section.line, why });
+    }
+
+    fn server(&mut self, section: &Section, kind: Kind, port: Option<u16>) -> Option<Server> {
+        let text = |option| self.ini.value(section, option).map(|value| value.text.expose().to_owned());
+        let (host, written_port) = (text("server_address"), text("server_port"));
+        let local_address = text("local_address").unwrap_or_else(|| "::".to_owned());
+        let certificate = self.pair(section, "local_certificate_path", "local_key_path");
+        let Some(port) = port else {
+            self.leave(section, Why::Port);
+            return None;
+        };
+        let host_port = written_port.as_ref().and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+        let (host, host_port) = match (host.filter(|host| !host.is_empty()), host_port) {
+            (Some(host), Some(host_port)) => (host, host_port),
+            (None, _) => return self.no_server(section, "server_address"),
+            (_, None) => return self.no_server(section, "server_port"),
+        };
+        let (mut starttls_there, mut starttls_here) = (false, false);
+        if kind == Kind::Smtp {
+            let named = self.ini.value(section, "server_starttls").is_some();
+            starttls_there = self.yes(section, if named { "server_starttls" } else { "starttls" })?;
+            starttls_here = self.yes(section, "local_starttls")?;
+        }
+        let (section, line) = (section.name.clone(), section.line);
+        Some(Server {
+            section,
+            line,
+            kind,
+            port,
+            host,
+            host_port,
+            starttls_there,
+            local_address,
+            starttls_here,
+            certificate,
+        })
+    }
+
+    fn no_server(&mut self, section: &Section, option: &'static str) -> Option<Server> {
+        let line = self.ini.value(section, option).map_or(section.line, |value| value.line);
+        self.leave(section, Why::Option { option, line });
+        None
+    }
+
+    /// Two options that name files, and mean something together only.
+    fn pair(&self, section: &Section, one: &str, other: &str) -> Option<(PathBuf, PathBuf)> {
+        let path = |option| {
+            let text = self.option(section, option)?;
+            Some(self.directory.join(text.text.expose()))
+        };
+        Some((path(one)?, path(other)?))
+    }
+
+    /// An option that says something: of the section, else of the catch-alls that it may be lent from.
+    fn option<'b>(&'b self, section: &'b Section, option: &str) -> Option<&'b Value> {
+        let domain = section.name.rsplit_once('@').map(|(_, domain)| format!("@{domain}"));
+        let lenders = [domain.as_deref(), Some("@")].into_iter().flatten();
+        let lent = lenders.filter(|_| self.catch_all).filter_map(|name| self.ini.section(name));
+        let found = std::iter::once(section).chain(lent).find_map(|section| self.ini.value(section, option));
+        found.filter(|value| !value.text.is_empty())
+    }
+
+    fn account(&mut self, section: &Section) -> Option<Account> {
+        let text = |option| self.option(section, option).map(|value| value.text.expose().to_owned());
+        let own = |option| {
+            let value = self.ini.value(section, option).map(|value| value.text.expose().to_owned());
+            value.filter(|text| !text.is_empty())
+        };
+        let salt = text("token_salt");
+        let lock = salt.map(|salt| Lock::new(&salt, text("token_iterations").as_deref())).transpose();
+        let lock = match lock {
+            Ok(lock) => lock,
+            Err(option) => {
+                let line = self.option(section, option).map_or(section.line, |value| value.line);
+                self.leave(section, Why::Option { option, line });
+                return None;
+            }
+        };
+        let is_placeholder = |option: &&str| {
+            self.option(section, option).is_some_and(|value| value.text.expose().contains(PLACEHOLDER))
+        };
+        Some(Account {
+            name: section.name.clone(),
+            directory: self.directory.to_owned(),
+            line: section.line,
+            permission_url: text("permission_url"),
+            token_url: text("token_url"),
+            scopes: text("oauth2_scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            flow: text("oauth2_flow"),
+            redirect_uri: text("redirect_uri"),
+            client_id: text("client_id"),
+            client_secret: self.option(section, "client_secret").map(|value| value.text.clone()),
+            client_secret_encrypted: text("client_secret_encrypted"),
+            certificate: self.pair(section, "jwt_certificate_path", "jwt_key_path"),
+            lock,
+            refresh_token: own("refresh_token"),
+            access_token: own("access_token"),
+            placeholder: ["client_id", "client_secret", "token_url", "permission_url"]
+                .into_iter()
+                .find(is_placeholder),
+        })
+    }
+}
+
+/// What a section of that name listens for, and on which port; the port is `None` where it is none.
+fn listening(section: &str) -> Option<(Kind, Option<u16>)> {
+    let (kind, port) = section.split_once('-')?;
+    let kind = match kind {
+        "IMAP" => Kind::Imap,
+        "POP" => Kind::Pop,
+        "SMTP" => Kind::Smtp,
+        _ => return None,
+    };
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| (kind, port.parse().ok().filter(|port| *port > 0)))
+}

@@ -1,0 +1,277 @@
+//! From accounts to providers' tables.
+//!
+//! Accounts of one client at one provider share a table. A token endpoint that is a preset's tells preset and tenant;
+//! anything else becomes a provider of its own, whose mail servers are those of the server sections. Scopes are written
+//! as they were granted: the grants that move hold these and no other.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::left::{Change, Why};
+use super::listeners::door;
+use super::source::{Account, Kind, Server};
+use crate::config::{Door, preset_at, preset_domains, preset_hosts};
+use crate::secret::Secret;
+
+/// Where Google's tokens come from, by its newer name and by older ones.
+const GOOGLE: &str = "https://oauth2.googleapis.com/token";
+const GOOGLE_BEFORE: [&str; 3] = [
+    "https://accounts.google.com/o/oauth2/token",
+    "https://www.googleapis.com/oauth2/v4/token",
+    "https://www.googleapis.com/oauth2/v3/token",
+];
+/// The port of implicit TLS, which is what a table says by that port alone.
+const SUBMISSIONS: u16 = 465;
+
+/// A provider's table to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(super) base: Base,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<Secret>,
+    pub(super) scopes: Vec<String>,
+    pub(super) application: Option<Application>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) domains: Vec<String>,
+}
+
+/// What the table stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    Preset { preset: String, tenant: Option<String> },
+    Own { authorize_url: String, token_url: String, device_url: Option<String>, servers: Vec<MailServer> },
+}
+
+/// A mail server of a provider that is no preset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MailServer {
+    pub(super) door: Door,
+    pub(super) endpoint: String,
+    /// Written where the port does not say it.
+    pub(super) security: Option<&'static str>,
+}
+
+/// How the application signs in by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Application {
+    Secret,
+    Certificate {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    KeyFile(PathBuf),
+    /// The key itself, which gets a file.
+    Key(Secret),
+}
+
+/// How an account gets its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Person { device: bool },
+    Application,
+}
+
+/// How `account` gets its tokens, as email-oauth2-proxy decides it: where there is an address to ask for permission,
+/// it is a person's.
+pub(super) fn way(account: &Account) -> Result<Way, Why> {
+    let flow = account.flow.as_deref();
+    match (flow, account.permission_url.is_some() || account.refresh_token.is_some()) {
+        (Some("password"), _) => Err(Why::PasswordFlow),
+        (Some("device"), _) => Ok(Way::Person { device: true }),
+        (_, true) | (Some("authorization_code"), _) => Ok(Way::Person { device: false }),
+        (Some("client_credentials" | "service_account"), false) => Ok(Way::Application),
+        (Some(flow), false) => Err(Why::Flow { flow: flow.to_owned() }),
+        (None, false) => Err(missing(account, "permission_url")),
+    }
+}
+
+pub(super) fn missing(account: &Account, option: &'static str) -> Why {
+    Why::Option { option, line: account.line }
+}
+
+/// The table that `account` needs, without a name yet. `secret` is its client's.
+pub(super) fn table(
+    account: &Account,
+    way: Way,
+    secret: Option<Secret>,
+    servers: &[Server],
+    changes: &mut Vec<Change>,
+) -> Result<Table, Why> {
+    let token_url = account.token_url.as_deref().ok_or_else(|| missing(account, "token_url"))?;
+    let token_url = Url::parse(token_url).map_err(|_| missing(account, "token_url"))?.to_string();
+    if account.scopes.is_empty() {
+        return Err(missing(account, "oauth2_scope"));
+    }
+    let is_service_account = account.flow.as_deref() == Some("service_account") && way == Way::Application;
+    let application = (way == Way::Application).then(|| application(account, secret.as_ref())).transpose()?;
+    if way != Way::Application && account.certificate.is_some() && secret.is_none() {
+        return Err(Why::CertificateOfPerson);
+    }
+    let client_id = account.client_id.clone().ok_or_else(|| missing(account, "client_id"))?;
+    let google = if GOOGLE_BEFORE.contains(&token_url.as_str()) { GOOGLE } else { &token_url };
+    let base = match preset_at(google, &account.name) {
+        Some((preset, tenant)) => Base::Preset { preset, tenant },
+        None => own(account, way, token_url, servers)?,
+    };
+    let domain = account.name.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+    Ok(Table {
+        name: String::new(),
+        redirect_uri: account.redirect_uri.clone().filter(|_| way != Way::Application).filter(|uri| {
+            let can_be_kept = can_be_kept(uri);
+            if !can_be_kept {
+                changes.push(Change::RedirectUri { account: account.name.clone(), uri: uri.clone() });
+            }
+            can_be_kept
+        }),
+        base,
+        client_id: (!is_service_account).then_some(client_id),
+        client_secret: secret.filter(|_| !is_service_account),
+        scopes: account.scopes.clone(),
+        application,
+        domains: domain.into_iter().filter(|domain| !domain.is_empty()).collect(),
+    })
+}
+
+/// Whether a browser may be sent back there: https, or this machine.
+fn can_be_kept(uri: &str) -> bool {
+    let Ok(url) = Url::parse(uri) else { return false };
+    url.fragment().is_none() && (url.scheme() == "https" || crate::config::is_loopback(&url))
+}
+
+fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
+    let key = || secret.cloned().ok_or_else(|| missing(account, "client_secret"));
+    if account.flow.as_deref() == Some("service_account") {
+        return match account.client_id.as_deref() {
+            Some("file") => Ok(Application::KeyFile(account.directory.join(key()?.expose()))),
+            Some("key") => Ok(Application::Key(key()?)),
+            _ => Err(missing(account, "client_id")),
+        };
+    }
+    match (secret, &account.certificate) {
+        (Some(_), _) => Ok(Application::Secret),
+        (None, Some((certificate, key))) => {
+            Ok(Application::Certificate { certificate: certificate.clone(), key: key.clone() })
+        }
+        (None, None) => Err(missing(account, "client_secret")),
+    }
+}
+
+/// What a provider that is no preset stands on.
+fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Result<Base, Why> {
+    let permission_url = account.permission_url.clone();
+    let device_url = permission_url.clone().filter(|_| way == (Way::Person { device: true }));
+    // An application needs no such address, and a table has to have one.
+    let authorize_url = permission_url.unwrap_or_else(|| token_url.clone());
+    let mut found = Vec::new();
+    let mut candidates = Vec::new();
+    for kind in [Kind::Imap, Kind::Pop, Kind::Smtp] {
+        match server_of(account, kind, servers) {
+            Ok(Some(server)) => found.push(mail_server(door(kind), server)),
+            Ok(None) => {}
+            Err(several) => candidates.extend(several),
+        }
+    }
+    match found.is_empty() || !candidates.is_empty() {
+        true => Err(Why::NoServer { candidates }),
+        false => Ok(Base::Own { authorize_url, token_url, device_url, servers: found }),
+    }
+}
+
+fn mail_server(door: Door, server: &Server) -> MailServer {
+    let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
+    let security = match (server.kind, server.starttls_there, server.host_port == SUBMISSIONS) {
+        (Kind::Smtp, true, true) => Some("starttls"),
+        (Kind::Smtp, false, false) => Some("tls"),
+        _ => None,
+    };
+    MailServer { door, endpoint: format!("{host}:{}", server.host_port), security }
+}
+
+/// The server of that kind which is the account's provider's: the only one that is no preset's, else the one whose name is
+/// nearest. The error is those among which nothing chooses.
+fn server_of<'a>(
+    account: &Account,
+    kind: Kind,
+    servers: &'a [Server],
+) -> Result<Option<&'a Server>, Vec<String>> {
+    let known = preset_hosts();
+    let mut of_kind: Vec<&Server> =
+        servers.iter().filter(|server| server.kind == kind && !known.contains(&server.host)).collect();
+    // Several ports may lead to one server.
+    let mut seen = HashSet::new();
+    of_kind.retain(|server| seen.insert((server.host.clone(), server.host_port)));
+    if of_kind.len() < 2 {
+        return Ok(of_kind.first().copied());
+    }
+    let urls = [&account.token_url, &account.permission_url].into_iter().flatten();
+    let hosts = urls.filter_map(|url| Url::parse(url).ok()?.host_str().map(str::to_owned));
+    let names: Vec<String> =
+        hosts.chain(account.name.rsplit_once('@').map(|(_, domain)| domain.to_owned())).collect();
+    let nearness = |server: &&Server| names.iter().map(|name| common(name, &server.host)).max().unwrap_or(0);
+    let best = of_kind.iter().map(nearness).max().unwrap_or(0);
+    let mut nearest = of_kind.iter().filter(|server| nearness(server) == best);
+    match (nearest.next(), nearest.next()) {
+        (Some(server), None) if best > 1 => Ok(Some(server)),
+        _ => Err(of_kind.iter().map(|server| server.section.clone()).collect()),
+    }
+}
+
+/// How many labels two names have in common at their ends.
+fn common(one: &str, other: &str) -> usize {
+    one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}
+
+/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
+/// is such.
+pub(super) fn put(tables: &mut Vec<Table>, table: Table) -> String {
+    let same = |known: &&mut Table| {
+        let domains = known.domains.clone();
+        Table { name: known.name.clone(), domains, ..table.clone() } == **known
+    };
+    if let Some(known) = tables.iter_mut().find(same) {
+        for domain in table.domains {
+            if !known.domains.contains(&domain) {
+                known.domains.push(domain);
+            }
+        }
+        return known.name.clone();
+    }
+    let base = match &table.base {
+        Base::Preset { preset, .. } => preset.clone(),
+        Base::Own { .. } => table.domains.first().map_or("imported".to_owned(), |domain| slug(domain)),
+    };
+    let is_free = |name: &String| !tables.iter().any(|known| &known.name == name);
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    let name = std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base);
+    tables.push(Table { name: name.clone(), ..table });
+    name
+}
+
+/// Leaves each domain to one table: a person's before an application's, which is always named, then the first. A
+/// preset keeps the domains that it has.
+pub(super) fn settle_domains(tables: &mut [Table]) {
+    let mut taken = HashSet::new();
+    for of_persons in [true, false] {
+        for table in tables.iter_mut().filter(|table| table.application.is_none() == of_persons) {
+            table.domains.retain(|domain| taken.insert(domain.clone()));
+        }
+    }
+    for table in tables {
+        let Base::Preset { preset, .. } = &table.base else { continue };
+        let of_preset = preset_domains(preset);
+        match table.domains.iter().all(|domain| of_preset.contains(domain)) {
+            true if *preset == table.name => table.domains.clear(),
+            _ if *preset == table.name => table.domains.extend(of_preset),
+            _ => {}
+        }
+    }
+}
+
+/// A name that needs no quotes in TOML, and is no preset's.
+fn slug(domain: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    format!("at-{}", domain.chars().map(letter).collect::<String>())
+}

@@ -1,0 +1,155 @@
+//! The new configuration as text: only what differs from the defaults, so that a person reads it in a minute.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::listeners::Listening;
+use super::tables::{Application, Base, Table};
+use crate::secret::Secret;
+
+/// What stands in the place of a secret that is only shown.
+const HIDDEN: &str = "(kept)";
+
+/// Whether secrets are written or only hinted at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// For a terminal.
+    Hidden,
+    /// For the file.
+    Written,
+}
+
+/// The name of the file that a service account's key gets, beside the configuration.
+pub(super) fn key_file(table: &Table) -> String {
+    format!("{}-service-account.json", table.name)
+}
+
+/// What a configuration is made of.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Parts<'a> {
+    pub(super) listeners: &'a [Listening],
+    pub(super) certificate: Option<&'a (PathBuf, PathBuf)>,
+    pub(super) tables: &'a [Table],
+}
+
+/// The configuration. `carried` are lines of one that is there already.
+pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
+    let mut out = String::from("# Made from a configuration of email-oauth2-proxy.\n");
+    out.push_str(carried);
+    for listener in parts.listeners {
+        listening(&mut out, listener);
+    }
+    if let Some((certificate, key)) = parts.certificate {
+        out.push_str("\n[tls]\n");
+        line(&mut out, "certificate", &path(certificate));
+        line(&mut out, "key", &path(key));
+    }
+    for table in parts.tables {
+        provider(&mut out, table, sight);
+    }
+    out
+}
+
+fn listening(out: &mut String, listener: &Listening) {
+    let _ = write!(out, "\n# [{}]\n[[listeners]]\n", listener.section);
+    line(out, "protocol", &quoted(listener.door.name()));
+    let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
+    line(out, "addresses", &list(&addresses));
+    line(out, "security", &quoted(listener.security.name()));
+}
+
+fn provider(out: &mut String, table: &Table, sight: Sight) {
+    let secret = |secret: &Secret| match sight {
+        Sight::Written => quoted(secret.expose()),
+        Sight::Hidden => quoted(HIDDEN),
+    };
+    let _ = write!(out, "\n[providers.{}]\n", table.name);
+    base(out, table);
+    if let Some(client_id) = &table.client_id {
+        line(out, "client_id", &quoted(client_id));
+    }
+    if let Some(client_secret) = &table.client_secret {
+        line(out, "client_secret", &secret(client_secret));
+    }
+    let scopes = list(&table.scopes);
+    match &table.application {
+        None => {
+            out.push_str(
+                "# As they were granted; without this line, what the provider is asked for otherwise.\n",
+            );
+            line(out, "scopes", &scopes);
+        }
+        Some(application) => {
+            if matches!(table.base, Base::Own { .. }) {
+                line(out, "scopes", &scopes);
+            }
+            line(out, "app_scopes", &scopes);
+            match application {
+                Application::Secret => {}
+                Application::Certificate { certificate, key } => {
+                    line(out, "app_certificate", &path(certificate));
+                    line(out, "app_key", &path(key));
+                }
+                Application::KeyFile(file) => line(out, "service_account_file", &path(file)),
+                Application::Key(_) => line(out, "service_account_file", &quoted(&key_file(table))),
+            }
+        }
+    }
+    if let Some(uri) = &table.redirect_uri {
+        line(out, "redirect_uri", &quoted(uri));
+    }
+    // A preset of that name has domains of its own.
+    let is_preset = matches!(&table.base, Base::Preset { preset, .. } if *preset == table.name);
+    if !(is_preset && table.domains.is_empty()) {
+        line(out, "domains", &list(&table.domains));
+    }
+}
+
+fn base(out: &mut String, table: &Table) {
+    match &table.base {
+        Base::Preset { preset, tenant } => {
+            if preset != &table.name {
+                line(out, "preset", &quoted(preset));
+            }
+            if let Some(tenant) = tenant {
+                line(out, "tenant", &quoted(tenant));
+            }
+        }
+        Base::Own { authorize_url, token_url, device_url, servers } => {
+            for server in servers {
+                let key = server.door.server_key();
+                line(out, key, &quoted(&server.endpoint));
+                if let Some(security) = server.security {
+                    line(out, &format!("{key}_security"), &quoted(security));
+                }
+            }
+            line(out, "authorize_url", &quoted(authorize_url));
+            line(out, "token_url", &quoted(token_url));
+            if let Some(device_url) = device_url {
+                line(out, "device_url", &quoted(device_url));
+            }
+            // A table of one's own needs a client, and a service account is none.
+            if table.client_id.is_none() {
+                line(out, "client_id", &quoted("service-account"));
+            }
+        }
+    }
+}
+
+fn line(out: &mut String, key: &str, value: &str) {
+    let _ = writeln!(out, "{key} = {value}");
+}
+
+/// A string as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}

@@ -1,0 +1,186 @@
+//! What email-oauth2-proxy keeps of an account, locked with the password that the account's mail program sends.
+//!
+//! PBKDF2-HMAC-SHA256 makes a key of the password and the account's salt; the key opens a Fernet token: version, time, IV,
+//! AES-128-CBC with PKCS#7, and an HMAC-SHA256 over all of it. The HMAC is compared before anything is decrypted, in
+//! constant time, so what opens was locked with that password. The number of iterations has grown over the years, and what was
+//! locked with fewer stays so until its account is used; as email-oauth2-proxy does, the numbers are tried from the largest on.
+
+use std::num::NonZeroU32;
+
+use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use aws_lc_rs::{hmac, pbkdf2};
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// Since March 2025.
+const NEWEST: u32 = 1_200_000;
+/// Before October 2023, when the number was not written down.
+const OLDEST: u32 = 100_000;
+/// More would hold the command up for minutes, and no version has written so many.
+const MOST: u32 = 10_000_000;
+
+const KEY: usize = 32;
+const TAG: usize = 32;
+const IV: usize = 16;
+/// Version and time.
+const HEAD: usize = 1 + 8;
+const VERSION: u8 = 0x80;
+
+/// Python writes padding, and people who copy by hand lose it.
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// What an account's values are locked with, but for the password.
+#[derive(Clone, Debug)]
+pub(super) struct Lock {
+    salt: Vec<u8>,
+    /// From the largest on, each once.
+    iterations: Vec<NonZeroU32>,
+}
+
+impl Lock {
+    /// From `token_salt` and `token_iterations`. The error is the name of the option that cannot be right.
+    pub(super) fn new(salt: &str, iterations: Option<&str>) -> Result<Self, &'static str> {
+        let salt = STANDARD.decode(salt.trim()).map_err(|_| "token_salt")?;
+        let written =
+            iterations.map_or(Ok(OLDEST), |text| text.trim().parse()).map_err(|_| "token_iterations")?;
+        let written = Some(written).filter(|number| (1..=MOST).contains(number)).ok_or("token_iterations")?;
+        let mut iterations: Vec<NonZeroU32> =
+            [NEWEST, written, OLDEST].into_iter().filter_map(NonZeroU32::new).collect();
+        iterations.sort_unstable_by(|a, b| b.cmp(a));
+        iterations.dedup();
+        Ok(Self { salt, iterations })
+    }
+
+    /// What is in each of the `locked` values; `None` where `password` does not open all of them. Takes about a second.
+    pub(super) fn open(&self, password: &Secret, locked: &[&str]) -> Option<Vec<Secret>> {
+        let mut opened: Vec<Option<Secret>> = locked.iter().map(|_| None).collect();
+        for iterations in &self.iterations {
+            if opened.iter().all(Option::is_some) {
+                break;
+            }
+            let key = derive(password, &self.salt, *iterations);
+            for (value, text) in opened.iter_mut().zip(locked).filter(|(value, _)| value.is_none()) {
+                *value = unlock(&key, text);
+            }
+        }
+        opened.into_iter().collect()
+    }
+}
+
+fn derive(password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Zeroizing<[u8; KEY]> {
+    let mut key = Zeroizing::new([0; KEY]);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, password.expose().as_bytes(), &mut *key);
+    key
+}
+
+/// The text in a Fernet token, where `key` has locked it.
+fn unlock(key: &[u8; KEY], token: &str) -> Option<Secret> {
+    let bytes = URL_SAFE.decode(token.trim()).ok()?;
+    let (signed, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
+    let (signs, encrypts) = key.split_at(KEY / 2);
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, signs), signed, tag).ok()?;
+    let (head, rest) = signed.split_at_checked(HEAD)?;
+    let (iv, ciphertext) = rest.split_at_checked(IV)?;
+    if head.first() != Some(&VERSION) {
+        return None;
+    }
+    let iv = <[u8; IV]>::try_from(iv).ok()?;
+    let decrypting = UnboundCipherKey::new(&AES_128, encrypts).ok()?;
+    let decrypting = PaddedBlockDecryptingKey::cbc_pkcs7(decrypting).ok()?;
+    let mut text = Zeroizing::new(ciphertext.to_vec());
+    let plain = decrypting.decrypt(&mut text, DecryptionContext::Iv128(iv.into())).ok()?;
+    std::str::from_utf8(plain).ok().map(Secret::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PASSWORD: &str = "pässwörd 1";
+    const SALT: &str = "AAECAwQFBgcICQoLDA0ODw==";
+    const PLAIN: &str = "0.AXkA-refresh_token.TEST";
+
+    /// Made with Python's `cryptography`: iterations, key, token.
+    const GOLDEN: [(u32, &str, &str); 3] = [
+        (
+            100_000,
+            "5bd8bb416c14bed93685437948b8e949fe64423805f636d99ecc44da9a775670",
+            "gAAAAABlU_EAEBESExQVFhcYGRobHB0eH7eDxQatF6z_hc5ioVcWbDxetTW4LNIx31dGT9_796ExPIo8wxEUEkCA9HphpS4plMePNS6cqkNCSrADh8IaudA=",
+        ),
+        (
+            870_000,
+            "54b8b9e8a7f45fa8b0390816a76ac2e0035b9dee3ae01ac2d1cfff780daf6271",
+            "gAAAAABlU_EAEBESExQVFhcYGRobHB0eHxOMxsfM5eL-P7-Ww3C9sJDrqGodUfF3JjqIBBlllJ5gYCHvOtjNoLHpdxveUH5bEAFVjORJ-hvzSHzi3EqFBG0=",
+        ),
+        (
+            1_200_000,
+            "d0d9cb1f1c392e14eb45a5773059de8fa0d3858cfe71ad419f68e386b5d42283",
+            "gAAAAABlU_EAEBESExQVFhcYGRobHB0eHxyzMkbQjBCtPUSkaLYoFxA8YW29NEHcAUxEtWF3Y8qUcT_v3ZH7qQHwEvhmRTtfZ7yhypk-aoku-VG-IdNJgaY=",
+        ),
+    ];
+
+    fn key(hex: &str) -> [u8; KEY] {
+        std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+    }
+
+    #[test]
+    fn what_python_has_locked_opens() {
+        let salt = STANDARD.decode(SALT).unwrap();
+        for (iterations, hex, token) in GOLDEN {
+            let derived = derive(&Secret::new(PASSWORD), &salt, NonZeroU32::new(iterations).unwrap());
+            assert_eq!(*derived, key(hex), "{iterations}");
+            assert_eq!(unlock(&derived, token).unwrap().expose(), PLAIN, "{iterations}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_iterations_is_found_and_a_wrong_password_opens_nothing() {
+        let (password, [old, between, new]) = (Secret::new(PASSWORD), GOLDEN.map(|(_, _, token)| token));
+        let lock = Lock::new(SALT, None).unwrap();
+        let opened = lock.open(&password, &[old, new]).unwrap();
+        assert!(opened.iter().all(|opened| opened.expose() == PLAIN));
+        assert!(lock.open(&password, &[between]).is_none(), "no option names that number");
+        let lock = Lock::new(SALT, Some("870000")).unwrap();
+        assert_eq!(lock.open(&password, &[between]).unwrap()[0].expose(), PLAIN);
+        assert!(lock.open(&Secret::new("passwörd 1"), &[old]).is_none());
+    }
+
+    #[test]
+    fn options_that_cannot_be_right_are_named() {
+        for (salt, iterations, wrong) in [
+            ("***", None, "token_salt"),
+            (SALT, Some("many"), "token_iterations"),
+            (SALT, Some("0"), "token_iterations"),
+            (SALT, Some("10000001"), "token_iterations"),
+            (SALT, Some("99999999999"), "token_iterations"),
+        ] {
+            assert_eq!(Lock::new(salt, iterations).unwrap_err(), wrong);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_makes_it_panic(token in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let key = key(GOLDEN[0].1);
+            prop_assert!(unlock(&key, &token).is_none());
+            prop_assert!(unlock(&key, &URL_SAFE.encode(bytes)).is_none());
+        }
+
+        #[test]
+        fn a_token_that_was_changed_opens_nothing(at in 0_usize..88, bit in 0_u32..8) {
+            let (_, hex, token) = GOLDEN[0];
+            let mut bytes = URL_SAFE.decode(token).unwrap();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(unlock(&key(hex), &URL_SAFE.encode(bytes)).is_none());
+        }
+    }
+}

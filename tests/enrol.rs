@@ -1,0 +1,124 @@
+//! Many accounts at once from a table: all or nothing, one consent for all of an owner, passwords in a file.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use common::{ALICE, BOB, Site};
+use sandbox::Sandbox;
+
+const SALES: &str = "sales@example.com";
+const SUPPORT: &str = "support@example.com";
+
+async fn site() -> Site {
+    let provider = Sandbox::builder().user(ALICE).user(BOB);
+    Site::with(provider.shared_mailbox(SALES, &[BOB]).shared_mailbox(SUPPORT, &[BOB])).await
+}
+
+fn write(site: &Site, name: &str, text: &str) -> String {
+    let path = site.home.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_consent_of_an_owner_opens_all_mailboxes_of_that_owner() {
+    let site = site().await;
+    let table = format!(
+        "account;provider;owner;alias\n{SALES};;{BOB};sales\n{SUPPORT};sandbox;{BOB}\n{BOB}\n{ALICE}\n"
+    );
+    let table = write(&site, "table.csv", &table);
+    let passwords = site.home.path().join("passwords.csv");
+    let out = passwords.to_str().unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", &table, "--passwords-out", out]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        ran.out,
+        format!(
+            "imap-oauth-proxy authorize {SALES} --owner {BOB}   # and {SUPPORT}, {BOB}\nimap-oauth-proxy authorize {ALICE}\n"
+        )
+    );
+    let (tokens, code) = site.tokens().await;
+    assert_eq!((tokens.len(), code), (4, 3));
+    for entry in &tokens {
+        assert_eq!(entry["state"], "needs_authorization", "{entry}");
+        assert_eq!(entry["provider"], "sandbox", "{entry}");
+        assert!(entry["protocols"].as_array().unwrap().is_empty(), "{entry}");
+        assert!(
+            entry["last_error"].as_str().unwrap().starts_with("it has not been authorised yet"),
+            "{entry}"
+        );
+    }
+
+    let ran = site.authorize_with(&[SALES, "--owner", BOB], Some(BOB)).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.json()["password"].is_null(), "it has one already");
+    let (tokens, _) = site.tokens().await;
+    let state =
+        |account: &str| tokens.iter().find(|entry| entry["account"] == account).unwrap()["state"].clone();
+    assert_eq!([SALES, SUPPORT, BOB].map(state), ["ok", "ok", "ok"]);
+    assert_eq!(state(ALICE), "needs_authorization");
+
+    assert_eq!(std::fs::metadata(&passwords).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(&passwords).unwrap();
+    assert_eq!(text.lines().count(), 5, "a head and four accounts");
+    let serving = site.serve().await;
+    for (name, account) in [("sales", SALES), (SUPPORT, SUPPORT), (BOB, BOB)] {
+        let line = text.lines().find(|line| line.starts_with(&format!("{account},"))).unwrap();
+        let mut client = serving.client().await;
+        let answer = client.command(&format!("LOGIN {name} {}", line.split_once(',').unwrap().1)).await;
+        assert!(answer.is_ok(), "{account}: {answer:?}");
+    }
+    let mut client = serving.client().await;
+    let line = text.lines().find(|line| line.starts_with(ALICE)).unwrap();
+    let answer = client.command(&format!("LOGIN {ALICE} {}", line.split_once(',').unwrap().1)).await;
+    assert!(!answer.is_ok(), "{answer:?}");
+
+    // Who has consented already opens what is added later.
+    let table = write(&site, "later.csv", &format!("info@example.com,sandbox,{BOB}\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &table, "--json"]).await;
+    let made = &ran.json()[0];
+    assert_eq!((&made["state"], &made["owner"]), (&"ok".into(), &BOB.into()), "{ran:?}");
+    assert!(made["authorize"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let table = format!(
+        "account,provider,owner,alias\n{ALICE},,\n{SALES},nowhere,{BOB}\nx@unknown.example\n{SUPPORT},,{BOB},bob@elsewhere.example\n\
+         {BOB},,,support\n{BOB},,,support\n@example.com,sandbox\n a b@example.com\n"
+    );
+    let table = write(&site, "table.csv", &table);
+    let passwords = site.home.path().join("passwords.csv");
+    let out = passwords.to_str().unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", &table, "--passwords-out", out]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    for said in [
+        format!("{table}:2: {ALICE} is here already, and nothing was changed"),
+        format!("{table}:3: there is no provider \"nowhere\""),
+        format!("{table}:4: no provider is known for the domain of x@unknown.example"),
+        format!("{table}:5: bob@elsewhere.example is not the address of {SUPPORT}"),
+        format!("{table}:7: \"{BOB}\" is a login name in line 6 already"),
+        format!("{table}:7: \"support\" is a login name in line 6 already"),
+        format!("{table}:8: an account for a whole domain needs the application's own sign-in"),
+        format!("{table}:9: the account \"a b@example.com\" must have no blanks"),
+        "error: nothing was made".to_owned(),
+    ] {
+        assert!(ran.err.contains(&said), "{said}\n{}", ran.err);
+    }
+    assert!(!passwords.exists());
+    assert_eq!(site.tokens().await.0.len(), 1);
+
+    let table = write(&site, "table.csv", &format!("{BOB},,,bob2@elsewhere.example\n"));
+    std::fs::write(&passwords, "mine").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", &table, "--yes", "--passwords-out", out]).await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("passwords.csv is there already"), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(&passwords).unwrap(), "mine");
+    assert_eq!(site.tokens().await.0.len(), 1);
+    assert_eq!(site.run(&["accounts", "add", "--csv", &table, "--yes"]).await.code, 0);
+}
