@@ -75,9 +75,7 @@ async fn a_check_asks_the_sign_in_service_although_the_token_in_the_cache_is_goo
     let text = std::fs::read_to_string(&site.config).unwrap();
     std::fs::write(&site.config, text.replace("client_id = \"", "client_id = \"wrong-")).unwrap();
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
-    let database = rusqlite::Connection::open(site.state().join("store.sqlite")).unwrap();
-    database.execute("UPDATE grants SET refreshed_at = ?", [now - 61]).unwrap();
-    drop(database);
+    site.tamper(&format!("UPDATE grants SET refreshed_at = {}", now - 61), &[]).await;
     let ran = site.run(&["check", ALICE]).await;
     assert!(ran.code != 0 && ran.out.contains("FAIL token"), "{ran:?}");
 }
