@@ -11,7 +11,7 @@ use rustls::crypto::cipher::{
 };
 use rustls::{
     ConnectionTrafficSecrets, ContentType, Error, InvalidMessage, PeerMisbehaved, ProtocolVersion,
-    SupportedCipherSuite,
+    SupportedCipherSuite, Tls12CipherSuite,
 };
 
 /// The most plaintext that one record carries.
@@ -65,7 +65,7 @@ impl<'a> Record<'a> {
         Some(HEADER + usize::from(u16::from_be_bytes([high, low])))
     }
 
-    /// With its header.
+    /// Its length with its header.
     pub(super) fn length(&self) -> usize {
         HEADER + self.body.len()
     }
@@ -95,8 +95,7 @@ impl RecordOpener {
         let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
             SupportedCipherSuite::Tls12(suite) => {
-                let fixed = suite.aead_alg.key_block_shape().fixed_iv_len;
-                let (fixed, _) = split(&iv, fixed)?;
+                let (fixed, _) = split(&iv, suite)?;
                 suite.aead_alg.decrypter(key, fixed)
             }
         };
@@ -136,8 +135,7 @@ impl RecordSealer {
         let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
             SupportedCipherSuite::Tls12(suite) => {
-                let fixed = suite.aead_alg.key_block_shape().fixed_iv_len;
-                let (fixed, explicit) = split(&iv, fixed)?;
+                let (fixed, explicit) = split(&iv, suite)?;
                 suite.aead_alg.encrypter(key, fixed, explicit)
             }
         };
@@ -182,7 +180,7 @@ fn parts(secrets: ConnectionTrafficSecrets) -> Result<(AeadKey, Iv), Error> {
 
 /// TLS 1.2 derives the first part of an AES-GCM IV and begins the second, which it sends, where it likes
 /// (RFC 5288 §3); ChaCha20's is all of the first kind (RFC 7905 §2).
-fn split(iv: &Iv, fixed: usize) -> Result<(&[u8], &[u8]), Error> {
-    let iv = iv.as_ref().split_at_checked(fixed);
+fn split<'a>(iv: &'a Iv, suite: &Tls12CipherSuite) -> Result<(&'a [u8], &'a [u8]), Error> {
+    let iv = iv.as_ref().split_at_checked(suite.aead_alg.key_block_shape().fixed_iv_len);
     iv.ok_or_else(|| Error::General("an IV that does not fit its cipher".into()))
 }
