@@ -112,7 +112,7 @@ async fn a_dropped_next_goes_on_where_it_was() {
 /// A peer that reads slowly: answers that wait for it are sent by the next call, once.
 #[tokio::test]
 async fn answers_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
-    for room in [1, 7, 30] {
+    for room in [1, 7, 20] {
         let (mut fetcher, mut client) = Peer::with_room(room);
         let mut pop3 = dialogue();
         assert!(once(pop3.next(&mut client)).await.is_none());
