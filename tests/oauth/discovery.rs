@@ -54,6 +54,7 @@ async fn a_document_of_another_issuer_is_refused() {
     let server = discoverable("/realm/.well-known/openid-configuration", Some("https://evil.example")).await;
     let error = at_issuer(&server).refresh(&Secret::new("r"), &[]).await.unwrap_err();
     assert!(matches!(error, TokenError::NeedsAdministrator(_)), "{error}");
+    assert!(error.to_string().contains("is that of the issuer https://evil.example"), "{error}");
     assert!(server.seen().iter().all(|seen| seen.method == "GET"), "no secret was sent");
 }
 
@@ -61,7 +62,12 @@ async fn a_document_of_another_issuer_is_refused() {
 async fn a_failed_discovery_passes_and_is_tried_again() {
     let server = discoverable("/nowhere", None).await;
     let client = at_issuer(&server);
-    assert!(client.refresh(&Secret::new("r"), &[]).await.unwrap_err().is_passing());
+    let error = client.refresh(&Secret::new("r"), &[]).await.unwrap_err();
+    assert!(error.is_passing());
+    let address = format!("{}/realm/.well-known/openid-configuration", server.base());
+    let line = error.trouble().line("COMMAND");
+    assert!(line.contains(&format!("there is no discovery document at {address}")), "{line}");
+    assert!(line.contains("HTTP 404") && line.contains("correct issuer"), "{line}");
     assert!(client.refresh(&Secret::new("r"), &[]).await.unwrap_err().is_passing());
     assert_eq!(server.seen().len(), 4);
 }

@@ -35,7 +35,7 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
             Ok(document) => return read(issuer, &document),
             // No waiting helps where there is nothing, or a page for people.
             Err(_) if !is_trouble(reply.status) => {
-                failure = failure.or_else(|| Some(no_document(&url, reply.status)))
+                failure = failure.or_else(|| Some(no_document(&url, reply.status)));
             }
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -45,19 +45,17 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
 
 /// Whether a status tells that the server could not answer now.
 fn is_trouble(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..)
+    matches!(status, 300..400 | 408 | 425 | 429 | 500..)
 }
 
+/// It costs no grant, and it is asked for again: the document may only be gone for a while. Yet what a person can do about
+/// it is not to wait.
 fn no_document(url: &Url, status: u16) -> TokenError {
     let address = text::plain(url.as_str(), 300);
-    TokenError::local(
-        "issuer",
-        format!("there is no discovery document at {address} (HTTP {status})"),
-        Cure::configure(
-            "issuer",
-            "correct issuer, which the provider's documentation names, or set authorize_url and token_url",
-        ),
-    )
+    let meaning = format!("there is no discovery document at {address}");
+    let error = TokenError::passing("discovery", meaning, Some(status));
+    let cure = "correct issuer, which the provider's documentation names, or set authorize_url and token_url";
+    error.cured_by(Cure::configure("issuer", cure))
 }
 
 /// The two well-known addresses: one appends to the issuer's path, the other precedes it.

@@ -128,10 +128,12 @@ impl Transport {
     fn unreachable(&self, url: &Url, error: &reqwest::Error) -> TokenError {
         let proxy = self.proxy.as_ref().filter(|_| !is_loopback(url));
         let way = proxy.map(|proxy| format!(" through network.proxy ({proxy})")).unwrap_or_default();
-        let host = server_of(url);
+        let host = host_of(url);
+        // The one that a person wrote: the usual one is known.
+        let port = url.port().map(|port| format!(" on port {port}")).unwrap_or_default();
         let mut meaning = match error.is_timeout() {
-            true => format!("{host} did not answer in time{way}"),
-            false => format!("{host} cannot be reached{way}: {}", text::plain(&root_cause(error), 200)),
+            true => format!("{host} did not answer in time{port}{way}"),
+            false => format!("{host} cannot be reached{port}{way}: {}", text::plain(&root_cause(error), 200)),
         };
         if proxy.is_some() {
             meaning.push_str("; check that the proxy runs and allows it, and NAME:PASSWORD@ before its host");
@@ -188,12 +190,6 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn host_of(url: &Url) -> String {
     text::plain(url.host_str().unwrap_or("the endpoint"), 253)
-}
-
-/// The host, and the port where it is not the usual one.
-fn server_of(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}", host_of(url))
 }
 
 #[cfg(test)]
@@ -266,7 +262,8 @@ mod tests {
 
         let silent = transport.get(&url, None).await.err().unwrap();
         assert!(silent.is_passing());
-        let said = format!("{} did not answer in time", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let said = format!("127.0.0.1 did not answer in time on port {port}");
         assert!(silent.to_string().contains(&said), "{silent}");
         assert!(!format!("{silent:?}").contains("canary"));
 

@@ -72,6 +72,16 @@ impl TokenError {
         }))
     }
 
+    /// The same, with another cure.
+    pub(in crate::oauth) fn cured_by(mut self, cure: Cure) -> Self {
+        match &mut self {
+            Self::NeedsPerson(refusal)
+            | Self::NeedsAdministrator(refusal)
+            | Self::Passing { refusal, .. } => refusal.cure = cure,
+        }
+        self
+    }
+
     /// A fault that passes by itself.
     pub(in crate::oauth) fn passing(
         code: &str,
