@@ -37,7 +37,7 @@ use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
-pub use crate::store::{Account, Grant, LastRefusal, Mailbox, SignInAs, fold};
+pub use crate::store::{Account, Folded, Grant, LastRefusal, Mailbox, SignInAs, fold};
 
 pub use find::{Found, find};
 pub use gate::{Gates, UpstreamPermit};

@@ -15,6 +15,7 @@ mod places;
 mod reminders;
 mod session;
 mod sign_in;
+mod trace;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -32,6 +33,7 @@ use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
 use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
+use self::trace::Record;
 use crate::account::{Accounts, Admitted, Gates, Verdict};
 use crate::config::{LimitSettings, Security};
 use crate::metrics::{Abort, Metrics};
@@ -47,6 +49,7 @@ pub use live::{Live, LiveSession, Moved};
 pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
 pub use reminders::Reminders;
+pub use trace::{MOST as MOST_TRACES, Trace, TraceLine};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -147,18 +150,21 @@ impl<P: Protocol> Connection<P> {
         if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
             dialogue.promise(promises);
         }
-        let mut client = Wire::of_client(stream);
+        let record = self.proxy.live.record(&self.id, P::DOOR, P::WORDS);
+        let record = record.as_ref();
+        let tape = || record.map(Record::of_client);
+        let mut client = Wire::of_client(stream).taped(tape());
         loop {
             let answered = tokio::select! {
                 biased;
-                answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
+                answered = self.converse(&mut dialogue, &mut client, deadline, permit, record) => answered,
                 ending = &mut ending => self.dismiss(ending, &mut dialogue, &mut client).await,
             };
             match answered {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
                 Answered::Refused => {}
                 Answered::StartTls { injected } => {
-                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?;
+                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?.taped(tape());
                     dialogue.tls_started();
                 }
                 Answered::Over => {
@@ -177,6 +183,7 @@ impl<P: Protocol> Connection<P> {
         client: &mut Wire<Stream>,
         deadline: Instant,
         permit: &mut ConnectionPermit,
+        record: Option<&Record>,
     ) -> Answered {
         let login = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => login,
@@ -189,7 +196,7 @@ impl<P: Protocol> Connection<P> {
                 return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit));
+        let answer = Box::pin(self.answer(dialogue, client, login, deadline, permit, record));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
@@ -210,15 +217,19 @@ impl<P: Protocol> Connection<P> {
         login: Login,
         deadline: Instant,
         permit: &mut ConnectionPermit,
+        record: Option<&Record>,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
+        if let Some(record) = record {
+            record.names(&login.name);
+        }
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
         let mut line = self.line(&login.name, dialogue.client_called());
         let Denied { denial, reason } = match self.admit(&login, due, deadline, &mut line).await {
             Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
                 drop(login);
-                match self.sign_in(dialogue, &admitted, came, deadline).await {
+                match self.sign_in(dialogue, &admitted, came, deadline, record).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
                         line.ended(None);
@@ -281,6 +292,7 @@ impl<P: Protocol> Connection<P> {
             from: self.peer.ip(),
             password: password_name.clone(),
             client: client.map(str::to_owned),
+            words: P::WORDS,
         })
     }
 

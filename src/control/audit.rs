@@ -35,6 +35,7 @@ pub(crate) enum Deed {
     ReloadRefused,
     Upgraded,
     SessionsClosed,
+    Traced,
 }
 
 impl Deed {
@@ -61,6 +62,7 @@ impl Deed {
             Self::ReloadRefused => "reload_refused",
             Self::Upgraded => "upgraded",
             Self::SessionsClosed => "sessions_closed",
+            Self::Traced => "traced",
         }
     }
 }
