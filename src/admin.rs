@@ -6,9 +6,10 @@
 
 pub(crate) mod ask;
 mod desk;
+mod follow;
 mod socket;
 mod talk;
 mod watch;
 
 pub(crate) use desk::Desk;
-pub(crate) use talk::{Reply, Request, SessionRow};
+pub(crate) use talk::{Reply, Request, SessionRow, TraceRow};

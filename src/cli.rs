@@ -32,6 +32,7 @@ mod setup;
 mod span;
 mod terminal;
 mod tokens;
+mod trace;
 mod upgrade;
 
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Upgrade,
     /// Say whether logins can succeed at the running serve
     Health,
+    /// Show what is said in the sessions of an account, masked, for a limited time
+    Trace(trace::Arguments),
     /// Let a person authorise an account at its provider
     Authorize(authorize::Arguments),
     /// Look after the stored authorisations
@@ -136,6 +139,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Reload => wait(reload::run(&options)),
         Command::Upgrade => wait(upgrade::run(&options)),
         Command::Health => wait(health::run(&options)),
+        Command::Trace(arguments) => wait(trace::run(&options, arguments)),
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),
         Command::Accounts(command) => wait(accounts::run(&options, command)),

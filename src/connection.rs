@@ -16,6 +16,7 @@ mod places;
 mod reminders;
 mod session;
 mod sign_in;
+mod trace;
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -29,10 +30,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error_span, info};
 
 use self::admit::Asked;
-use self::farewell::Ending;
 use self::live::{LiveGuard, Newcomer};
 use self::login_line::{Denied, LoginLine};
 use self::session::{HalfJoined, Joined};
+use self::trace::Record;
 use crate::account::{Accounts, Admitted, Gates};
 use crate::config::{Access, Device, LimitSettings, Security};
 use crate::metrics::{Abort, Metrics};
@@ -49,6 +50,7 @@ pub use live::{Live, LiveSession, Moved};
 pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
 pub use reminders::Reminders;
+pub use trace::{MOST as MOST_TRACES, Trace, TraceLine};
 
 /// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
 /// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
@@ -157,18 +159,21 @@ impl<P: Protocol> Connection<P> {
         if self.device.is_some() {
             dialogue.admit_device();
         }
-        let mut client = Wire::of_client(stream);
+        let record = self.proxy.live.record(&self.id, P::DOOR, P::WORDS);
+        let record = record.as_ref();
+        let tape = || record.map(Record::of_client);
+        let mut client = Wire::of_client(stream).taped(tape());
         loop {
             let answered = tokio::select! {
                 biased;
-                answered = self.converse(&mut dialogue, &mut client, deadline, permit) => answered,
+                answered = self.converse(&mut dialogue, &mut client, deadline, permit, record) => answered,
                 ending = &mut ending => self.dismiss(ending, &mut dialogue, &mut client).await,
             };
             match answered {
                 Answered::LoggedIn(half) => return Some(Box::new(Joined { client, half: *half })),
                 Answered::Refused => {}
                 Answered::StartTls { injected } => {
-                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?;
+                    client = self.start_tls(client, injected, deadline, ending.as_mut()).await?.taped(tape());
                     dialogue.tls_started();
                 }
                 Answered::Over => {
@@ -187,6 +192,7 @@ impl<P: Protocol> Connection<P> {
         client: &mut Wire<Socket>,
         deadline: Instant,
         permit: &mut ConnectionPermit,
+        record: Option<&Record>,
     ) -> Answered {
         let asked = match timeout_at(deadline - ANSWER_RESERVE, dialogue.next(client)).await {
             Ok(Ok(Request::Login(login))) => Asked::Login(login),
@@ -204,7 +210,7 @@ impl<P: Protocol> Connection<P> {
                 return Answered::Over;
             }
         };
-        let answer = Box::pin(self.answer(dialogue, client, asked, deadline, permit));
+        let answer = Box::pin(self.answer(dialogue, client, asked, deadline, permit, record));
         match timeout_at(deadline, answer).await {
             Ok(Ok(Some(half))) => Answered::LoggedIn(half),
             Ok(Ok(None)) => Answered::Refused,
@@ -225,8 +231,12 @@ impl<P: Protocol> Connection<P> {
         asked: Asked,
         deadline: Instant,
         permit: &mut ConnectionPermit,
+        record: Option<&Record>,
     ) -> Result<Option<Box<HalfJoined>>, DialogueEnd> {
         let came = Instant::now();
+        if let Some(record) = record {
+            record.names(asked.name());
+        }
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
         let mut line = self.line(asked.name(), dialogue.client_called());
         let verdict = match &asked {
@@ -237,7 +247,7 @@ impl<P: Protocol> Connection<P> {
             Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
                 let device = asked.device();
-                match self.sign_in(dialogue, &admitted, came, deadline).await {
+                match self.sign_in(dialogue, &admitted, came, deadline, record).await {
                     Ok((accepted, upstream, upstream_permit)) => {
                         dialogue.accept(client, accepted).await?;
                         line.ended(None);
@@ -264,16 +274,6 @@ impl<P: Protocol> Connection<P> {
         Ok(None)
     }
 
-    async fn dismiss(&self, ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
-        self.aborted(ending.reason());
-        farewell::dismiss(ending, dialogue, client).await
-    }
-
-    /// Counts a connection that ends without a login.
-    fn aborted(&self, reason: Abort) {
-        self.proxy.metrics.aborted(P::DOOR, reason);
-    }
-
     /// Counts the session among those that live.
     fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
         let Admitted { account, grant, password_name, .. } = admitted;
@@ -285,6 +285,7 @@ impl<P: Protocol> Connection<P> {
             from: self.peer.ip(),
             password: password_name.clone(),
             client: client.map(str::to_owned),
+            words: P::WORDS,
         })
     }
 

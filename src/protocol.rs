@@ -22,6 +22,7 @@ mod refusal;
 pub mod sasl;
 mod session;
 pub mod submission;
+mod trace;
 mod verdict;
 
 use std::future::Future;
@@ -40,6 +41,7 @@ pub use limits::{Channel, Limits};
 pub use promises::Promises;
 pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
 pub use session::{LastWord, Overheard, Tail, Watch};
+pub use trace::{Scribe, Speaker, Vocabulary};
 
 /// What a client sent to log in.
 #[derive(Debug)]
@@ -155,6 +157,9 @@ pub trait Protocol: Sized + Send + Sync {
     /// Whether a provider keeps the connection on which it refused a token, so that another token can be tried
     /// there: [`Credential::greeted`] is false then.
     const KEEPS_REFUSED: bool;
+
+    /// What of its lines a person may see who traces a session.
+    const WORDS: &'static Vocabulary = &Vocabulary::NONE;
 
     /// What is heard and said of a session after the login.
     type Watch: Watch;

@@ -7,6 +7,7 @@
 //! go through a scratch buffer of the worker thread, and only what the writer would not take is kept.
 
 mod direction;
+mod tap;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use self::direction::{Direction, Failure};
+pub use self::tap::{Ear, Tap};
 use crate::protocol::{LastWord, Overheard, Watch};
 
 /// A session with one direction closed and nothing moving in the other is over, whatever it thinks. A
@@ -40,6 +42,8 @@ pub struct Traffic {
     pub up: AtomicU64,
     /// Bytes from the provider to the client.
     pub down: AtomicU64,
+    /// Hears the bytes, while a person traces the account.
+    pub tap: Tap,
 }
 
 /// Two streams to be joined, with what was read from each before.
@@ -137,6 +141,8 @@ where
         let (up, down) = (Direction::new(from_client), Direction::new(from_upstream));
         traffic.up.fetch_add(up.bytes, Ordering::Relaxed);
         traffic.down.fetch_add(down.bytes, Ordering::Relaxed);
+        traffic.tap.hear(true, &up.pending);
+        traffic.tap.hear(false, &down.pending);
         Self {
             client: session.client,
             upstream: session.upstream,
@@ -166,7 +172,8 @@ where
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let before = self.moved();
         let traffic = &*self.traffic;
-        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, &mut |_: &[u8]| {});
+        let overhear = &mut |piece: &[u8]| traffic.tap.hear(true, piece);
+        let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, overhear);
         match up {
             // The provider takes no more, and may have said why: a `552` has still to reach the client.
             Poll::Ready(Err(Failure::Writer(error))) => {
@@ -181,6 +188,7 @@ where
             self.first_end.get_or_insert(End::Client);
         }
         let overhear = &mut |piece: &[u8]| {
+            traffic.tap.hear(false, piece);
             if piece.len() <= W::LISTENS_TO {
                 self.watch.overhear(piece, &mut self.tell);
             }

@@ -10,10 +10,12 @@
 
 mod buffer;
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -54,6 +56,16 @@ const CLIENT_HELD: usize = 16 * 1024 + 768;
 /// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this buffer lies on the stack.
 const READ_SIZE: usize = 4096;
 
+/// Hears what passes a wire, while a person traces an account: whether it was sent from here, and the bytes.
+#[derive(Clone)]
+pub struct Tape(pub Arc<dyn Fn(bool, &[u8]) + Send + Sync>);
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tape")
+    }
+}
+
 /// A stream with its unread and unsent bytes.
 #[derive(Debug)]
 pub struct Wire<S> {
@@ -64,17 +76,31 @@ pub struct Wire<S> {
     limit: usize,
     /// The limit of all bytes held for the peer, if there is one.
     held: Option<usize>,
+    tape: Option<Tape>,
 }
 
 impl<S> Wire<S> {
     /// A wire to a provider, with nothing read yet.
     pub fn new(stream: S) -> Self {
-        Self { stream, inbox: Buffer::new(), outbox: Buffer::new(), limit: INBOX_LIMIT, held: None }
+        Self {
+            stream,
+            inbox: Buffer::new(),
+            outbox: Buffer::new(),
+            limit: INBOX_LIMIT,
+            held: None,
+            tape: None,
+        }
     }
 
     /// A wire to a client that has not logged in, with tight memory limits.
     pub fn of_client(stream: S) -> Self {
         Self { limit: CLIENT_INBOX_LIMIT, held: Some(CLIENT_HELD), ..Self::new(stream) }
+    }
+
+    /// The same wire, heard by `tape`.
+    #[must_use]
+    pub fn taped(self, tape: Option<Tape>) -> Self {
+        Self { tape, ..self }
     }
 
     /// The unread bytes.
@@ -120,6 +146,9 @@ impl<S: Stream> Wire<S> {
             let mut read = ReadBuf::uninit(scratch.get_mut(..room).unwrap_or_default());
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
             self.inbox.push_within(self.limit, read.filled());
+            if let Some(Tape(hears)) = &self.tape {
+                hears(false, read.filled());
+            }
             read.filled_mut().zeroize();
             Poll::Ready(Ok(read.filled().len()))
         })
@@ -134,6 +163,9 @@ impl<S: Stream> Wire<S> {
             let sent = self.stream.write(&self.outbox).await?;
             if sent == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
+            }
+            if let Some(Tape(hears)) = &self.tape {
+                hears(true, self.outbox.get(..sent).unwrap_or_default());
             }
             self.outbox.consume(sent);
         }

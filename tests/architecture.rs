@@ -66,6 +66,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &[]),
 ];
 
+/// The most lines of a file without its tests: a file is one idea. `clippy.toml` bounds functions.
+const LONGEST_FILE: usize = 300;
+
 /// Rooms that every other room may use, and that use no other.
 const COMMON: &[&str] = &["logging", "shutdown", "text", "trouble"];
 
@@ -208,6 +211,16 @@ fn no_files_of_the_commands_and_what_they_do_import_each_other_in_a_circle() {
 }
 
 #[test]
+fn no_file_is_longer_than_one_idea() {
+    let long: Vec<_> = sources()
+        .iter()
+        .filter(|source| source.lines > LONGEST_FILE)
+        .map(|source| format!("{}: {} lines without its tests", source.path.display(), source.lines))
+        .collect();
+    assert!(long.is_empty(), "longer than {LONGEST_FILE} lines: {long:#?}");
+}
+
+#[test]
 fn the_tests_that_the_security_page_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
@@ -238,7 +251,7 @@ fn the_scanner_sees_every_form_of_use_and_no_test_code() {
         \x20   use crate::oauth::Flow;\n\
         }\n\
         use sqlx::Row; // dashmap::DashMap\n";
-    let code = production_code(text);
+    let code = without_comments(&without_tests(text));
     assert_eq!(rooms_used(&code, 2), ["relay", "store", "tls", "token", "upstream", "wire"]);
     assert!(names_crate(&code, "sqlx") && !names_crate(&code, "dashmap"));
     assert!(!may_use("relay", "store") && may_use("relay", "tls") && may_use("relay", "logging"));
@@ -260,6 +273,8 @@ struct Source {
     depth: usize,
     /// The text without comments and test code.
     code: String,
+    /// How many lines the text has without test code.
+    lines: usize,
 }
 
 impl Source {
@@ -300,12 +315,13 @@ fn source(root: &Path, path: &Path) -> Option<Source> {
     if !rust || ["lib", "main"].contains(&parts[0].as_str()) || parts.iter().any(|part| part == "tests") {
         return None;
     }
-    let code = production_code(&std::fs::read_to_string(path).unwrap());
+    let text = without_tests(&std::fs::read_to_string(path).unwrap());
     Some(Source {
         path: Path::new("src").join(module.with_extension("rs")),
         room: parts[0].clone(),
         depth: parts.len(),
-        code,
+        code: without_comments(&text),
+        lines: text.lines().count(),
     })
 }
 
@@ -318,10 +334,17 @@ fn may_use(room: &str, used: &str) -> bool {
     room == used || COMMON.contains(&used) || given.contains(&used)
 }
 
+<<<<<<< ours
 /// `text` without comments and without items under `#[cfg(test)]`; such an item ends at the next line that
 /// closes it at its own indentation.
 fn production_code(text: &str) -> String {
     let mut code = String::new();
+=======
+/// `text` without items under `#[cfg(test)]`, which end at the next line that has their own indentation and
+/// closes them.
+fn without_tests(text: &str) -> String {
+    let mut kept = String::new();
+>>>>>>> theirs
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.trim() == "#[cfg(test)]" {
@@ -334,10 +357,17 @@ fn production_code(text: &str) -> String {
             lines.by_ref().find(|line| closes(line));
             continue;
         }
-        if !line.trim_start().starts_with("//") {
-            code.push_str(line.split(" // ").next().unwrap_or_default());
-            code.push('\n');
-        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept
+}
+
+fn without_comments(text: &str) -> String {
+    let mut code = String::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        code.push_str(line.split(" // ").next().unwrap_or_default());
+        code.push('\n');
     }
     code
 }

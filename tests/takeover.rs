@@ -72,6 +72,14 @@ impl Installed {
         Process(pid)
     }
 
+    /// Where the account has as many sessions as it may, another gets no session.
+    async fn is_refused_as_one_too_many(&self, serving: &Serving) {
+        let mut client = Client::connect(serving.address(), &tls_config(&serving.ca_file())).await;
+        let text = |key: &str| self.alice[key].as_str().unwrap().to_owned();
+        let answer = client.login(&text("username"), &text("password")).await;
+        assert!(answer.last().unwrap().contains(" NO [LIMIT] "), "{answer:?}");
+    }
+
     /// A logged-in mail program.
     async fn log_in(&self, serving: &Serving) -> Client {
         let mut client = Client::connect(serving.address(), &tls_config(&serving.ca_file())).await;
@@ -148,6 +156,40 @@ async fn mail_programs_work_through_an_upgrade() {
     installed.log_in(&serving).await;
     successor.signal("-TERM");
     serving.logs("all sessions have ended").await;
+}
+
+#[tokio::test]
+async fn sessions_that_two_processes_before_still_hold_count_at_the_gate() {
+    let installed = Installed::new("").await;
+    installed.site.configure_provider("max_connections_per_account = 2");
+    let mut serving = installed.serve().await;
+    let mut oldest = installed.log_in(&serving).await;
+    oldest.command("s1", "SELECT INBOX").await;
+    oldest.send("i1 IDLE").await;
+    assert!(oldest.line().await.starts_with('+'));
+
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let middle = installed.successor(&serving);
+    let older = installed.log_in(&serving).await;
+    installed.is_refused_as_one_too_many(&serving).await;
+
+    middle.signal("-USR2");
+    serving.logs("has taken over").await;
+    let _newest = installed.successor(&serving);
+    assert_ne!(installed.ready()["pid"], middle.0);
+    installed.is_refused_as_one_too_many(&serving).await;
+
+    // The first process still counts after the second has died, and a session that ended there counts no more.
+    middle.signal("-KILL");
+    drop(older);
+    let other = installed.log_in(&serving).await;
+    installed.is_refused_as_one_too_many(&serving).await;
+    oldest.send("DONE").await;
+    oldest.until_tagged("i1").await;
+    log_out(oldest).await;
+    installed.log_in(&serving).await;
+    drop(other);
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::socket::{all, is_stale};
@@ -79,6 +82,52 @@ pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Re
     Err(silent.unwrap_or_else(|| AskError::NoneRunning(state_directory.to_owned())))
 }
 
+/// Shows `hear` each reply of every `serve` of `state_directory` as it comes, until all have ended. How many ended
+/// without having said all.
+pub(crate) async fn follow_all(
+    state_directory: &Path,
+    request: &Request,
+    mut hear: impl FnMut(Reply),
+) -> Result<usize, AskError> {
+    let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
+    // Bounded: where the person's terminal takes nothing, neither does this.
+    let (sender, mut replies) = mpsc::channel(16);
+    let mut following = JoinSet::new();
+    for path in sockets {
+        let Ok(stream) = UnixStream::connect(&path).await else { continue };
+        following.spawn(follow(stream, request.clone(), sender.clone()));
+    }
+    drop(sender);
+    if following.is_empty() {
+        return Err(AskError::NoneRunning(state_directory.to_owned()));
+    }
+    while let Some(reply) = replies.recv().await {
+        hear(reply);
+    }
+    let ended = following.join_all().await;
+    Ok(ended.iter().filter(|ended| ended.is_err()).count())
+}
+
+async fn follow(stream: UnixStream, request: Request, replies: mpsc::Sender<Reply>) -> io::Result<()> {
+    let (input, mut output) = stream.into_split();
+    send(&mut output, &request).await?;
+    let mut input = BufReader::new(input);
+    while let Some(line) = talk::line(&mut input, LONGEST_REPLY).await? {
+        match serde_json::from_slice(&line) {
+            Ok(Reply::End {}) => return Ok(()),
+            Ok(reply) => drop(replies.send(reply).await),
+            Err(_) => break,
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+pub(super) async fn send(output: &mut OwnedWriteHalf, request: &Request) -> io::Result<()> {
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    output.write_all(&line).await
+}
+
 /// How long one that runs may take to answer.
 fn patience(request: &Request) -> Duration {
     match request {
@@ -103,9 +152,7 @@ fn not_ours(state_directory: &Path, error: io::Error) -> AskError {
 
 async fn ask(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
     let (input, mut output) = UnixStream::connect(path).await?.into_split();
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    output.write_all(&line).await?;
+    send(&mut output, request).await?;
     let mut input = BufReader::new(input);
     let mut replies = Vec::new();
     while replies.len() < MOST_REPLIES {

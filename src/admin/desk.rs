@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::follow;
 use super::socket::ControlSocket;
 use super::watch;
 use crate::control::serving::Running;
@@ -22,13 +24,18 @@ pub(crate) struct Desk {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// What ends the telling of metrics alone.
     metrics: Option<(Trigger, tokio::task::JoinHandle<()>)>,
+    /// Count the sessions of processes that began before this one.
+    _elders: JoinSet<()>,
 }
 
 impl Desk {
     /// Opens them. A control socket that cannot be had is a warning: mail does not depend on it.
     pub(crate) async fn open(running: &Arc<Running>, metrics: Option<TcpListener>) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let mut desk = Self { running: running.clone(), trigger, tasks: Vec::new(), metrics: None };
+        // Before this process has a socket of its own, and before it says that it is ready.
+        let elders = follow::count_elders(running, running.state_directory()).await;
+        let mut desk =
+            Self { running: running.clone(), trigger, tasks: Vec::new(), metrics: None, _elders: elders };
         desk.listen_for_commands(running, &shutdown).await;
         if let Some(listener) = metrics {
             let (listener, running, router) = (Arc::new(listener), running.clone(), watch::router(running));

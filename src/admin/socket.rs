@@ -18,8 +18,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::follow;
 use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
-use crate::control::serving::{Running, Session, Unready};
+use crate::control::serving::{NotUpgraded, Running, Session, Unready};
 use crate::control::{Error, audit};
 
 /// Where the sockets are, in the state directory.
@@ -28,7 +29,7 @@ const ENDING: &str = "sock";
 /// Bound, and not yet under its name: nothing may take it for one that was left behind.
 const UNFINISHED: &str = "new";
 /// A command asks one thing; more at once are a mistake, and wait.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// The command writes its request at once.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// Of what a peer sends beside its request, so much is taken from it, for so long.
@@ -127,8 +128,18 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
     };
     let (input, mut output) = stream.into_split();
     let mut input = BufReader::new(input);
-    let _answering = running.answering();
+    let answering = running.answering();
     let replies = match request(&mut input).await {
+        Some(Ok(Request::Holding)) => {
+            // The end of the process does not wait for it.
+            drop(answering);
+            return follow::holding(&running, &mut input, &mut output).await;
+        }
+        Some(Ok(Request::Trace { account, seconds })) => {
+            drop(answering);
+            let asked = follow::Asked { account, seconds, by: audit::asker(uid) };
+            return follow::trace(&running, asked, &mut input, &mut output).await;
+        }
         Some(Ok(request)) => answer(&running, request, uid).await,
         Some(Err(fault)) => vec![Reply::Failed(fault)],
         None => return,
@@ -165,10 +176,13 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(Error::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),
         }],
-        Request::Upgrade if running.is_stopping() => vec![Reply::Stopping {}],
-        Request::Upgrade => {
-            vec![running.upgrade(audit::asker(uid)).await.map_or_else(Reply::Failed, Reply::TakenOver)]
-        }
+        Request::Upgrade => vec![match running.upgrade(audit::asker(uid)).await {
+            Ok(pid) => Reply::TakenOver(pid),
+            Err(NotUpgraded::Stopping) => Reply::Stopping {},
+            Err(NotUpgraded::Failed(failure)) => Reply::Failed(failure),
+        }],
+        // Answered for as long as the other side listens.
+        Request::Holding | Request::Trace { .. } => Vec::new(),
         Request::Health => vec![match running.readiness().await {
             Ok(()) => Reply::Ready {},
             Err(Unready::Stopping) => Reply::Stopping {},
@@ -193,11 +207,8 @@ fn row(session: &Session) -> SessionRow {
 }
 
 async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io::Result<()> {
-    for reply in replies.iter().chain([&Reply::End {}]) {
-        let mut line = serde_json::to_vec(reply)?;
-        line.push(b'\n');
-        output.write_all(&line).await?;
-    }
+    follow::write(output, replies).await?;
+    follow::write(output, &[Reply::End {}]).await?;
     output.shutdown().await
 }
 

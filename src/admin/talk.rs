@@ -28,6 +28,17 @@ pub(crate) enum Request {
     Upgrade,
     /// Whether a login can succeed: [`Reply::Ready`].
     Health,
+    /// How many sessions each account has: a [`Reply::Held`] for each, then [`Reply::Ready`]; and the same again
+    /// after each change, until one of the two processes ends.
+    Holding,
+    /// The masked lines of an account's sessions: a [`Reply::Traced`] for each, and [`Reply::Lost`], until
+    /// [`Reply::End`].
+    Trace {
+        /// Its name, or an alias.
+        account: String,
+        /// How long.
+        seconds: u64,
+    },
 }
 
 /// What is answered, a line each.
@@ -36,6 +47,16 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     /// One session.
     Session(SessionRow),
+    /// The trace has begun.
+    Tracing {},
+    /// One line of it.
+    Traced(TraceRow),
+    /// So many lines of it were lost: they were read too slowly.
+    Lost(u64),
+    /// The account that was traced is gone.
+    AccountGone {},
+    /// So many sessions of one account.
+    Held(HeldRow),
     /// So many sessions are told to end.
     Closed(usize),
     /// The configuration was taken.
@@ -65,6 +86,26 @@ pub(crate) struct SessionRow {
     pub(crate) client_id: Option<String>,
     pub(crate) bytes_up: u64,
     pub(crate) bytes_down: u64,
+}
+
+/// One masked line of a session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TraceRow {
+    /// RFC 3339, UTC.
+    pub(crate) at: String,
+    pub(crate) session: String,
+    pub(crate) protocol: String,
+    /// Who says it to whom: `client>proxy`.
+    pub(crate) way: String,
+    pub(crate) text: String,
+}
+
+/// How many sessions one account has at one door.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct HeldRow {
+    pub(crate) account: String,
+    pub(crate) protocol: String,
+    pub(crate) sessions: usize,
 }
 
 /// The next line without its end, of `longest` bytes at most; `None` at the end of what is sent.

@@ -1,4 +1,4 @@
-//! Spans of time as a person writes them: `14d`, `12h`, `30m`.
+//! Spans of time as a person writes them: `14d`, `12h`, `30m`, `90s`.
 
 use time::Duration;
 
@@ -11,6 +11,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         "d" => number.checked_mul(86_400)?,
         "h" => number.checked_mul(3600)?,
         "m" => number.checked_mul(60)?,
+        "s" => number,
         _ => return None,
     };
     Some(Duration::seconds(span)).filter(|span| *span <= Duration::days(36_525))

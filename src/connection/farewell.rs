@@ -51,11 +51,7 @@ pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future
 }
 
 /// Says why the connection ends. One that lost its place is not waited for.
-pub(super) async fn dismiss<P: Protocol>(
-    ending: Ending,
-    dialogue: &mut P,
-    client: &mut Wire<Socket>,
-) -> Answered {
+async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
     match ending {
         Ending::Stopping => {
             last_word(dialogue, client, &denial::stopping()).await;
@@ -101,6 +97,22 @@ pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
 }
 
 impl<P: Protocol> Connection<P> {
+    /// Ends a connection before its login for a reason from outside.
+    pub(super) async fn dismiss(
+        &self,
+        ending: Ending,
+        dialogue: &mut P,
+        client: &mut Wire<Socket>,
+    ) -> Answered {
+        self.aborted(ending.reason());
+        dismiss(ending, dialogue, client).await
+    }
+
+    /// Counts a connection that ends without a login.
+    pub(super) fn aborted(&self, reason: Abort) {
+        self.proxy.metrics.aborted(P::DOOR, reason);
+    }
+
     /// The dialogue came to an end without a login.
     pub(super) fn over(&self, end: &DialogueEnd) -> Answered {
         match end {

@@ -10,15 +10,22 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::trace::Traces;
 use crate::account::fold;
-use crate::protocol::Door;
+use crate::protocol::{Door, Vocabulary};
 use crate::relay::Traffic;
 
 /// All sessions after their login.
 #[derive(Default)]
-pub struct Live(Mutex<Registry>);
+pub struct Live {
+    registry: Mutex<Registry>,
+    /// Told when a session begins or ends.
+    changed: watch::Sender<()>,
+    /// What listens to the sessions of an account.
+    pub(super) traces: Traces,
+}
 
 #[derive(Default)]
 struct Registry {
@@ -60,6 +67,8 @@ pub struct LiveSession {
     /// What the client called itself: printable, bounded, and maybe untrue.
     pub client: Option<String>,
     pub(super) traffic: Arc<Traffic>,
+    /// What of it a trace may show.
+    pub(super) words: &'static Vocabulary,
     close: Notify,
 }
 
@@ -72,6 +81,7 @@ pub(super) struct Newcomer<'a> {
     pub(super) from: IpAddr,
     pub(super) password: Option<String>,
     pub(super) client: Option<String>,
+    pub(super) words: &'static Vocabulary,
 }
 
 /// Keeps a session in the registry for as long as it lives.
@@ -83,7 +93,7 @@ pub(super) struct LiveGuard {
 
 impl Live {
     pub(super) fn enter(self: &Arc<Self>, newcomer: Newcomer<'_>) -> LiveGuard {
-        let Newcomer { id, account, door, provider, from, password, client } = newcomer;
+        let Newcomer { id, account, door, provider, from, password, client, words } = newcomer;
         let session = Arc::new(LiveSession {
             id,
             account: account.to_owned(),
@@ -94,6 +104,7 @@ impl Live {
             password,
             client,
             traffic: Arc::default(),
+            words,
             close: Notify::new(),
         });
         let mut registry = self.lock();
@@ -102,6 +113,7 @@ impl Live {
         registry.sessions.insert(number, session.clone());
         *registry.counts.entry((door, session.provider.clone())).or_default() += 1;
         drop(registry);
+        self.changed.send_replace(());
         LiveGuard { live: self.clone(), number, session }
     }
 
@@ -134,8 +146,22 @@ impl Live {
         self.lock().counts.clone()
     }
 
+    /// How many sessions each account has, by its folded name and the door.
+    pub fn by_account(&self) -> BTreeMap<(String, Door), usize> {
+        let mut counts = BTreeMap::new();
+        for session in self.lock().sessions.values() {
+            *counts.entry((fold(&session.account).as_str().to_owned(), session.door)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// To wait for the next session that begins or ends.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,6 +198,9 @@ impl Drop for LiveGuard {
             *count = count.saturating_sub(1);
         }
         registry.ended.entry(self.session.door).or_default().add(&self.session);
+        drop(registry);
+        self.live.changed.send_replace(());
+        self.session.traffic.tap.close();
     }
 }
 
@@ -189,6 +218,7 @@ mod tests {
             from: "::ffff:192.0.2.7".parse().unwrap(),
             password: Some("phone".to_owned()),
             client: None,
+            words: &Vocabulary::NONE,
         })
     }
 

@@ -53,6 +53,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         joined.unboxed();
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
+    proxy.live.listen_to(&live.session, true);
     let mut relay = Relay::new(Session {
         client,
         upstream,

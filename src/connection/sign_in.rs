@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::login_line::{Denied, Reason};
+use super::trace::Record;
 use super::{ANSWER_RESERVE, Connection, denial, doors};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::command;
@@ -45,6 +46,7 @@ impl<P: Protocol> Connection<P> {
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
+        record: Option<&Record>,
     ) -> Result<(Accepted, Wire<Socket>, UpstreamPermit), Denied> {
         let account = &admitted.account;
         let deny = |failed: &Failed| deny(account, admitted.grant.as_ref(), failed);
@@ -73,6 +75,7 @@ impl<P: Protocol> Connection<P> {
             mailbox: &admitted.mailbox,
             dialler,
             has_token: &has_token,
+            record,
         };
         match timeout_at(deadline, attempt.run()).await {
             Ok(Ok((accepted, session))) => {
@@ -172,6 +175,8 @@ struct Attempt<'a, P> {
     dialler: &'a Dialler,
     /// Whether the token endpoint has answered: which server is named where the time runs out.
     has_token: &'a AtomicBool,
+    /// Where what is said is written down, while a person traces an account.
+    record: Option<&'a Record>,
 }
 
 impl<P: Protocol> Attempt<'_, P> {
@@ -214,7 +219,8 @@ impl<P: Protocol> Attempt<'_, P> {
     }
 
     async fn dial(&self) -> Result<Wire<Socket>, Failed> {
-        self.dialler.dial().await.map(Wire::new).map_err(Failed::Dial)
+        let stream = self.dialler.dial().await.map_err(Failed::Dial)?;
+        Ok(Wire::new(stream).taped(self.record.map(Record::of_provider)))
     }
 
     /// Tries another token: on the connection where the first was refused, if the provider keeps such, else on a

@@ -38,6 +38,7 @@ pub(crate) enum Deed {
     ReloadRefused,
     Upgraded,
     SessionsClosed,
+    Traced,
 }
 
 impl Deed {
@@ -65,6 +66,7 @@ impl Deed {
             Self::ReloadRefused => "reload_refused",
             Self::Upgraded => "upgraded",
             Self::SessionsClosed => "sessions_closed",
+            Self::Traced => "traced",
         }
     }
 }

@@ -2,9 +2,11 @@
 //! end.
 
 mod devices;
+mod elders;
 mod parts;
 mod reload;
 mod running;
+mod tracing;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -14,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::tracing::{error, info, warn};
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
 
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
@@ -35,8 +37,11 @@ use crate::store::{Absence, StateDirectory, Store};
 use crate::tls::{Acceptor, Identity};
 use crate::token::Tokens;
 
+pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
+pub(crate) use crate::connection::TraceLine;
+pub(crate) use elders::Held;
 pub(crate) use reload::Reloaded;
-pub(crate) use running::{CommandLine, Running, Session, Unready, UpgradeAsked};
+pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
 
 /// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);

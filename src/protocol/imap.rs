@@ -19,7 +19,7 @@ mod watch;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
+use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal, Vocabulary};
 use crate::wire::{Stream, Wire};
 use begin_tls::BeginTls;
 use client::Dialogue;
@@ -29,6 +29,27 @@ pub use answer::response_code;
 pub use meaning::advice_on;
 pub use probe::count_folders;
 pub use watch::SessionWatch;
+
+/// What a person may see who traces a session.
+const WORDS: Vocabulary = Vocabulary {
+    tagged: true,
+    #[rustfmt::skip]
+    commands: &[
+        "CAPABILITY", "NOOP", "LOGOUT", "STARTTLS", "AUTHENTICATE", "LOGIN", "ID", "ENABLE", "SELECT", "EXAMINE", "CREATE",
+        "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "LIST", "LSUB", "XLIST", "NAMESPACE", "STATUS", "APPEND", "IDLE",
+        "DONE", "CHECK", "CLOSE", "UNSELECT", "EXPUNGE", "SEARCH", "FETCH", "STORE", "COPY", "MOVE", "UID", "SORT", "THREAD",
+        "COMPRESS", "GETQUOTA", "GETQUOTAROOT", "GETACL", "MYRIGHTS", "GETMETADATA", "SETMETADATA", "NOTIFY",
+    ],
+    exchanges: &["AUTHENTICATE"],
+    #[rustfmt::skip]
+    replies: &[
+        "OK", "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY", "ID", "ENABLED", "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH",
+        "FLAGS", "LIST", "LSUB", "XLIST", "NAMESPACE", "STATUS", "SEARCH", "ESEARCH", "SORT", "THREAD", "QUOTA", "QUOTAROOT",
+        "ACL", "MYRIGHTS", "METADATA",
+    ],
+    prompts: &["+"],
+    message: None,
+};
 
 /// The tag of a sign-in without a client.
 const PROOF_TAG: &[u8] = b"a1";
@@ -46,6 +67,7 @@ impl Protocol for Imap {
     const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
     /// Exchange counts refusals, and closes; Gmail closes at once.
     const KEEPS_REFUSED: bool = false;
+    const WORDS: &'static Vocabulary = &WORDS;
 
     type Watch = SessionWatch;
     type Dialogue = Dialogue;

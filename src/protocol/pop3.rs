@@ -16,13 +16,27 @@ mod watch;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal};
+use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal, Vocabulary};
 use crate::wire::{Buffer, Stream, Wire};
 use client::Dialogue;
 use probe::Stat;
 use upstream::{BeginTls, SignIn};
 
 pub use watch::SessionWatch;
+
+/// What a person may see who traces a session.
+const WORDS: Vocabulary = Vocabulary {
+    tagged: false,
+    #[rustfmt::skip]
+    commands: &[
+        "CAPA", "USER", "PASS", "AUTH", "STLS", "QUIT", "APOP", "STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL",
+        "UTF8", "LANG",
+    ],
+    exchanges: &["AUTH"],
+    replies: &["+OK", "-ERR"],
+    prompts: &["+"],
+    message: None,
+};
 
 /// Before the user name it asks Gmail for the mail of the last thirty days, whatever other programs have fetched.
 const RECENT: &str = "recent:";
@@ -39,6 +53,7 @@ impl Protocol for Pop3 {
     const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
     /// What providers do is not known of all of them.
     const KEEPS_REFUSED: bool = false;
+    const WORDS: &'static Vocabulary = &WORDS;
 
     type Watch = SessionWatch;
     type Dialogue = Dialogue;

@@ -15,12 +15,29 @@ mod watch;
 use std::time::Duration;
 
 use super::dialogue::{self, ClientDialogue as _};
-use super::{Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal};
+use super::{
+    Accepted, Channel, Credential, Denial, DialogueEnd, Door, Limits, NotListed, Protocol, Refusal,
+    Vocabulary,
+};
 use crate::wire::{Buffer, Stream, Wire};
 use client::Dialogue;
 use upstream::{BeginTls, SignIn};
 
 pub use watch::SessionWatch;
+
+/// What a person may see who traces a session.
+const WORDS: Vocabulary = Vocabulary {
+    tagged: false,
+    #[rustfmt::skip]
+    commands: &[
+        "EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "BURL", "RSET", "NOOP", "VRFY", "EXPN", "ETRN",
+        "HELP", "QUIT",
+    ],
+    exchanges: &["AUTH"],
+    replies: &[],
+    prompts: &["334", "354"],
+    message: Some("DATA"),
+};
 
 /// The submission dialogue of one connection.
 #[derive(Debug)]
@@ -34,6 +51,7 @@ impl Protocol for Submission {
     const GATE_PATIENCE: Option<Duration> = None;
     /// Both Exchange and Dovecot do.
     const KEEPS_REFUSED: bool = true;
+    const WORDS: &'static Vocabulary = &WORDS;
 
     type Watch = SessionWatch;
     type Dialogue = Dialogue;

@@ -27,7 +27,7 @@ use crate::token::Tokens;
 pub(super) struct Kept {
     pub(super) accounts: Arc<Accounts>,
     pub(super) tokens: Arc<Tokens>,
-    gates: Arc<Gates>,
+    pub(super) gates: Arc<Gates>,
     reminders: Arc<Reminders>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,

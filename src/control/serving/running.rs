@@ -71,6 +71,15 @@ pub(crate) struct UpgradeAsked {
     pub(crate) tell: oneshot::Sender<Result<u32, String>>,
 }
 
+/// Why no other process has taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotUpgraded {
+    /// This one is on its way to its end.
+    Stopping,
+    /// Everything is as it was, for this reason.
+    Failed(String),
+}
+
 /// Why the proxy takes no login just now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unready {
@@ -127,11 +136,13 @@ impl Running {
     }
 
     /// Has the program on disk take over; its process id.
-    pub(crate) async fn upgrade(&self, by: Actor) -> Result<u32, String> {
-        let stopping = || "it is stopping".to_owned();
+    pub(crate) async fn upgrade(&self, by: Actor) -> Result<u32, NotUpgraded> {
+        if self.is_stopping() {
+            return Err(NotUpgraded::Stopping);
+        }
         let (tell, told) = oneshot::channel();
-        self.upgrades.send(UpgradeAsked { by, tell }).await.map_err(|_| stopping())?;
-        told.await.unwrap_or_else(|_| Err(stopping()))
+        self.upgrades.send(UpgradeAsked { by, tell }).await.map_err(|_| NotUpgraded::Stopping)?;
+        told.await.map_err(|_| NotUpgraded::Stopping)?.map_err(NotUpgraded::Failed)
     }
 
     /// Writes down that process `pid` has taken over, and who asked for that.

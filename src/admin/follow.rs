@@ -1,0 +1,163 @@
+//! What is told over the control socket for as long as the other side listens: the sessions that this process holds,
+//! to a process that began later and counts them, and that process's end of it; and the lines of a trace.
+//!
+//! A process that ends, however it ends, takes its end of the connection along; that is the sign.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::ask::send;
+use super::socket::all;
+use super::talk::{self, HeldRow, LONGEST_REPLY, Reply, Request, TraceRow};
+use crate::control::serving::{Held, LONGEST_TRACE, Running, TraceLine, Traced};
+use crate::protocol::Door;
+use crate::store::Actor;
+
+/// A process that was found tells its sessions within this, or the start goes on without them.
+const FIRST_COUNT: Duration = Duration::from_secs(2);
+/// For one write: a process that does not read is not told.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tells what is held here until the other side has gone.
+pub(super) async fn holding(
+    running: &Arc<Running>,
+    input: &mut (impl AsyncRead + Unpin),
+    output: &mut OwnedWriteHalf,
+) {
+    let mut holding = running.holding();
+    loop {
+        let held = tokio::select! {
+            held = holding.next() => held,
+            () = gone(input) => return,
+        };
+        let rows = held.into_iter().map(|Held { account, door, sessions }| {
+            Reply::Held(HeldRow { account, protocol: door.name().to_owned(), sessions })
+        });
+        let replies: Vec<_> = rows.chain([Reply::Ready {}]).collect();
+        if !matches!(timeout(WRITE_PATIENCE, write(output, &replies)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// The trace that a person asked for.
+pub(super) struct Asked {
+    pub(super) account: String,
+    pub(super) seconds: u64,
+    pub(super) by: Actor,
+}
+
+/// Tells the masked lines of an account's sessions until its time is over, or the other side has gone.
+pub(super) async fn trace(
+    running: &Arc<Running>,
+    asked: Asked,
+    input: &mut (impl AsyncRead + Unpin),
+    output: &mut OwnedWriteHalf,
+) {
+    let Asked { account, seconds, by } = asked;
+    let told = async {
+        let mut tracing = match running.trace(&account, Duration::from_secs(seconds), by).await {
+            Ok(tracing) => tracing,
+            Err(error) => return write(output, &[Reply::Failed(error.to_string()), Reply::End {}]).await,
+        };
+        write(output, &[Reply::Tracing {}]).await?;
+        loop {
+            // A write that waits for its reader ends with the trace.
+            let reply = match tracing.next().await {
+                Traced::Line(line) => Reply::Traced(row(line)),
+                Traced::Lost(lost) => Reply::Lost(lost),
+                Traced::AccountGone => return write(output, &[Reply::AccountGone {}, Reply::End {}]).await,
+                Traced::Over => return write(output, &[Reply::End {}]).await,
+            };
+            write(output, &[reply]).await?;
+        }
+    };
+    let limit = Duration::from_secs(seconds).min(LONGEST_TRACE) + WRITE_PATIENCE;
+    tokio::select! {
+        _ = timeout(limit, told) => {}
+        () = gone(input) => {}
+    }
+}
+
+fn row(line: TraceLine) -> TraceRow {
+    let TraceLine { at, session, door, way, text } = line;
+    let at = at.replace_millisecond(at.millisecond()).unwrap_or(at).format(&Rfc3339).unwrap_or_default();
+    TraceRow { at, session, protocol: door.name().to_owned(), way: way.to_owned(), text }
+}
+
+/// Writes `replies`, a line each.
+pub(super) async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io::Result<()> {
+    for reply in replies {
+        let mut line = serde_json::to_vec(reply)?;
+        line.push(b'\n');
+        output.write_all(&line).await?;
+    }
+    Ok(())
+}
+
+/// Ends when the other side closes; what it says meanwhile is dropped.
+pub(super) async fn gone(input: &mut (impl AsyncRead + Unpin)) {
+    let mut dropped = [0; 256];
+    while input.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
+}
+
+/// Counts what every process of `state_directory` holds, which are those that began before this one, until the value
+/// is dropped. Returns when all have told it once.
+pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path) -> JoinSet<()> {
+    let mut elders = JoinSet::new();
+    let mut first_counts = Vec::new();
+    for path in all(state_directory).unwrap_or_default() {
+        let (counted, first_count) = oneshot::channel();
+        elders.spawn(count(running.clone(), path, counted));
+        first_counts.push(first_count);
+    }
+    let all_counted = async {
+        for first_count in first_counts {
+            // Dropped by one that does not answer, such as a process that was killed.
+            let _ = first_count.await;
+        }
+    };
+    let _ = timeout(FIRST_COUNT, all_counted).await;
+    elders
+}
+
+async fn count(running: Arc<Running>, path: PathBuf, counted: oneshot::Sender<()>) {
+    let process = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // However the connection ends: nothing is held there any more that could be known.
+    let _ = count_until_it_ends(&running, &path, &process, counted).await;
+    running.ended_elsewhere(&process);
+}
+
+async fn count_until_it_ends(
+    running: &Running,
+    path: &Path,
+    process: &str,
+    counted: oneshot::Sender<()>,
+) -> io::Result<()> {
+    let (input, mut output) = UnixStream::connect(path).await?.into_split();
+    send(&mut output, &Request::Holding).await?;
+    let (mut input, mut counted) = (BufReader::new(input), Some(counted));
+    while let Some(line) = talk::line(&mut input, LONGEST_REPLY).await? {
+        match serde_json::from_slice(&line) {
+            Ok(Reply::Held(HeldRow { account, protocol, sessions })) => {
+                if let Some(door) = Door::named(&protocol) {
+                    running.held_elsewhere(process, &Held { account, door, sessions });
+                }
+            }
+            Ok(Reply::Ready {}) => drop(counted.take().map(|counted| counted.send(()))),
+            // A version of before, which does not know what is asked.
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}

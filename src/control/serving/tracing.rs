@@ -1,0 +1,112 @@
+//! A trace of one account's sessions: for a limited time, written down in the audit trail, masked by the data plane.
+//!
+//! It ends at its time, when the account is gone, when the person who reads it has gone, or with the process.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::tracing::info;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use super::running::Running;
+use crate::account;
+use crate::connection::{MOST_TRACES, Trace, TraceLine};
+use crate::control::audit::{self, Deed};
+use crate::store::{Actor, Store, StoreError};
+
+/// The longest trace: whoever debugs is there.
+pub(crate) const LONGEST_TRACE: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked whether the account is still there.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A trace under way.
+pub(crate) struct Tracing {
+    account: String,
+    trace: Trace,
+    until: Instant,
+    store: Arc<dyn Store>,
+    looks: Interval,
+}
+
+/// What comes of a trace next.
+#[derive(Debug)]
+pub(crate) enum Traced {
+    /// So many lines were lost, because they were read too slowly.
+    Lost(u64),
+    Line(TraceLine),
+    /// Its time is over.
+    Over,
+    /// The account was removed.
+    AccountGone,
+}
+
+/// Why there is no trace.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTraced {
+    #[error("there is no account {0:?}; imap-oauth-proxy accounts list shows all")]
+    NoAccount(String),
+    #[error("{MOST_TRACES} traces run already; end one of them first")]
+    TooMany,
+    #[error("a trace lasts from one second to one hour")]
+    TooLong,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Running {
+    /// Traces the sessions of the account called `name` for so long.
+    pub(crate) async fn trace(&self, name: &str, time: Duration, by: Actor) -> Result<Tracing, NotTraced> {
+        if time.is_zero() || time > LONGEST_TRACE {
+            return Err(NotTraced::TooLong);
+        }
+        let found = account::find(&*self.store, name).await?;
+        let account = found.ok_or_else(|| NotTraced::NoAccount(name.to_owned()))?.record.account;
+        let names: Vec<&str> =
+            std::iter::once(&account.name).chain(&account.aliases).map(String::as_str).collect();
+        let trace = Trace::begin(&self.kept.live, &names).ok_or(NotTraced::TooMany)?;
+        let seconds = time.as_secs();
+        info!(
+            account = account.name,
+            "the sessions of this account are traced for {seconds} s, as a person asked"
+        );
+        audit::record(
+            &*self.store,
+            Deed::Traced,
+            vec![account.name.clone()],
+            Some(format!("for {seconds} s")),
+            by,
+        )
+        .await;
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let until = Instant::now() + time;
+        Ok(Tracing { account: account.name, trace, until, store: self.store.clone(), looks })
+    }
+}
+
+impl Tracing {
+    /// What comes next. After [`Traced::Over`] and [`Traced::AccountGone`] comes nothing.
+    pub(crate) async fn next(&mut self) -> Traced {
+        let Self { account, trace, until, store, looks } = self;
+        match trace.lost() {
+            0 => {}
+            lost => return Traced::Lost(lost),
+        }
+        let gone = pin!(async {
+            loop {
+                looks.tick().await;
+                // A store that does not answer has not removed the account.
+                if matches!(account::find(&**store, account).await, Ok(None)) {
+                    return;
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            () = sleep_until(*until) => Traced::Over,
+            Some(line) = trace.next() => Traced::Line(line),
+            () = gone => Traced::AccountGone,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Where a session can be listened to while it goes on.
+//!
+//! As long as nothing listens, a read of the relay costs one relaxed look at a flag. What listens must not wait: it runs
+//! within the read.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Hears a piece: whether it goes up to the provider, and its bytes.
+pub type Ear = Box<dyn FnMut(bool, &[u8]) + Send>;
+
+/// A session's tap, open or closed.
+#[derive(Default)]
+pub struct Tap {
+    is_open: AtomicBool,
+    ear: Mutex<Option<Ear>>,
+}
+
+impl Tap {
+    /// Opens it with what `make` gives, unless it is open.
+    pub fn open(&self, make: impl FnOnce() -> Ear) {
+        self.ear().get_or_insert_with(make);
+        self.is_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing listens any more.
+    pub fn close(&self) {
+        self.is_open.store(false, Ordering::Relaxed);
+        *self.ear() = None;
+    }
+
+    #[inline]
+    pub(super) fn hear(&self, is_up: bool, piece: &[u8]) {
+        if self.is_open.load(Ordering::Relaxed) {
+            self.hear_it(is_up, piece);
+        }
+    }
+
+    #[cold]
+    fn hear_it(&self, is_up: bool, piece: &[u8]) {
+        if let Some(ear) = &mut *self.ear() {
+            ear(is_up, piece);
+        }
+    }
+
+    fn ear(&self) -> MutexGuard<'_, Option<Ear>> {
+        self.ear.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tap")
+    }
+}
