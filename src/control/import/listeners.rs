@@ -85,12 +85,12 @@ impl Ports {
         let unreadable = [certificate, key].into_iter().find(|path| std::fs::File::open(path).is_err());
         match (&self.certificate, unreadable) {
             (_, Some(path)) => {
-                self.changes.push(Change::CertificateUnreadable { section, path: path.clone() })
+                self.changes.push(Change::CertificateUnreadable { section, path: path.clone() });
             }
             (None, None) => self.certificate = Some((certificate.clone(), key.clone())),
             (Some((shown, _)), None) if shown == certificate => {}
             (Some(_), None) => {
-                self.changes.push(Change::OtherCertificate { section, path: certificate.clone() })
+                self.changes.push(Change::OtherCertificate { section, path: certificate.clone() });
             }
         }
     }

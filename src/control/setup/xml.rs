@@ -69,7 +69,7 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&apos;"),
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                escaped.push(char::REPLACEMENT_CHARACTER)
+                escaped.push(char::REPLACEMENT_CHARACTER);
             }
             c => escaped.push(c),
         }
