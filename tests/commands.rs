@@ -14,11 +14,11 @@ const SHARED: &str = "shared@example.com";
 const PASSPHRASE: &str = "correct horse battery";
 
 /// Runs a command that a person at a terminal answers.
-async fn answered(site: &Site, words: &[&str], answer: &str) -> common::Ran {
+async fn answered(site: &Site, words: &[&str], answer: &str) -> Ran {
     let (mut keyboard, terminal) = common::pseudo_terminal();
     let child = site.command(words).stdin(terminal).spawn().unwrap();
     std::io::Write::write_all(&mut keyboard, answer.as_bytes()).unwrap();
-    common::Ran::of(child.wait_with_output().await.unwrap())
+    Ran::of(child.wait_with_output().await.unwrap())
 }
 
 #[tokio::test]
