@@ -160,7 +160,8 @@ impl Report {
     }
 
     fn push(&mut self, line: Line) {
-        if !self.json && !(self.brief && line.account.is_some()) {
+        let is_summed_up = self.brief && line.account.is_some();
+        if !self.json && !is_summed_up {
             let indent = if line.account.is_some() { "  " } else { "" };
             let mark = if line.ok { "ok  " } else { "FAIL" };
             let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));

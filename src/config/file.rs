@@ -153,7 +153,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     });
     let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
-    warnings.extend(providers.values().filter_map(|provider| provider.prompts_in_vain()));
+    warnings.extend(providers.values().filter_map(super::provider::Provider::prompts_in_vain));
     Ok(Config {
         file: path.map(Path::to_owned),
         listeners: file.listeners.map_or_else(|| Ok(listeners::default()), listeners::all)?,
