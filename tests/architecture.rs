@@ -334,17 +334,10 @@ fn may_use(room: &str, used: &str) -> bool {
     room == used || COMMON.contains(&used) || given.contains(&used)
 }
 
-<<<<<<< ours
-/// `text` without comments and without items under `#[cfg(test)]`; such an item ends at the next line that
-/// closes it at its own indentation.
-fn production_code(text: &str) -> String {
-    let mut code = String::new();
-=======
 /// `text` without items under `#[cfg(test)]`, which end at the next line that has their own indentation and
 /// closes them.
 fn without_tests(text: &str) -> String {
     let mut kept = String::new();
->>>>>>> theirs
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.trim() == "#[cfg(test)]" {
