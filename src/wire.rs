@@ -56,9 +56,12 @@ const CLIENT_HELD: usize = 16 * 1024 + 768;
 /// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this buffer lies on the stack.
 const READ_SIZE: usize = 4096;
 
-/// Hears what passes a wire, while a person traces an account: whether it was sent from here, and the bytes.
+/// Told whether bytes were sent from here, and the bytes.
+type Hears = dyn Fn(bool, &[u8]) + Send + Sync;
+
+/// Hears what passes a wire, while a person traces an account.
 #[derive(Clone)]
-pub struct Tape(pub Arc<dyn Fn(bool, &[u8]) + Send + Sync>);
+pub struct Tape(pub Arc<Hears>);
 
 impl fmt::Debug for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

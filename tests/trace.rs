@@ -1,4 +1,4 @@
-//! `trace`: what a person sees of an account's sessions, and what nobody may see.
+//! `trace`: what a person sees of an account's sessions, and that passwords and mail are not in it.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 

@@ -53,7 +53,7 @@ impl Gates {
     ) -> Option<UpstreamPermit> {
         let Some(limit) = limit else { return Some(UpstreamPermit(None)) };
         let limit = usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS);
-        let permits = self.lock().gate((fold(&account.name), door), limit);
+        let permits = self.lock().gate(&(fold(&account.name), door), limit);
         let permit = match patience {
             Some(patience) => tokio::time::timeout(patience, permits.acquire_owned()).await.ok()?,
             None => permits.acquire_owned().await,
@@ -87,12 +87,12 @@ impl Gates {
 }
 
 impl Counted {
-    fn gate(&mut self, key: Key, limit: usize) -> Arc<Semaphore> {
+    fn gate(&mut self, key: &Key, limit: usize) -> Arc<Semaphore> {
         // Any number of names can be asked for.
         self.gates.retain(|_, gate| Arc::strong_count(&gate.permits) > 1);
         let new = || Gate { limit, permits: Arc::new(Semaphore::new(limit)), withheld: 0 };
         let permits = self.gates.entry(key.clone()).or_insert_with(new).permits.clone();
-        self.withhold(&key);
+        self.withhold(key);
         permits
     }
 

@@ -27,11 +27,8 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let (mut failure, mut began, mut is_gone) = (None, false, false);
     let state_directory = options.state_directory()?;
     let cut = ask::follow_all(&state_directory, &request, |reply| match reply {
-        Reply::Tracing {} => {
-            if !std::mem::replace(&mut began, true) {
-                print::words(&format!("The sessions of {account} are traced; Ctrl-C ends it."));
-            }
-        }
+        Reply::Tracing {} if std::mem::replace(&mut began, true) => {}
+        Reply::Tracing {} => print::words(&format!("The sessions of {account} are traced; Ctrl-C ends it.")),
         Reply::Traced(row) => line(&row),
         Reply::Lost(lost) => print::words(&format!("{lost} lines were lost: they were read too slowly.")),
         Reply::AccountGone {} => is_gone = true,

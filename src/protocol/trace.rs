@@ -1,4 +1,4 @@
-//! A session's lines as a person may see them who traces it: what is said, without what is meant for others.
+//! A session's lines as a trace shows them: the kind of each line, never a password or mail.
 //!
 //! Shown are words of a fixed list (commands, kinds of replies), an IMAP tag beside such a word, and counts of bytes.
 //! Up to the login also a server's lines in full, but for challenges and links. So neither a password nor a line of

@@ -15,7 +15,7 @@ use crate::connection::{MOST_TRACES, Trace, TraceLine};
 use crate::control::audit::{self, Deed};
 use crate::store::{Actor, Store, StoreError};
 
-/// The longest trace: whoever debugs is there.
+/// The longest trace: a person reads it as it comes.
 pub(crate) const LONGEST_TRACE: Duration = Duration::from_secs(60 * 60);
 /// How often it is looked whether the account is still there.
 const LOOK: Duration = Duration::from_secs(2);

@@ -33,13 +33,11 @@ pub(super) fn no(code: &'static str, said: &str) -> Answer {
 
 /// Writes `answer` under `tag`, or untagged where that is no tag.
 pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
-    push(
-        outbox,
-        Response::Status(match Tag::try_from(tag) {
-            Ok(tag) => Status::Tagged(Tagged { tag, body: answer }),
-            Err(_) => Status::Untagged(answer),
-        }),
-    );
+    let status = match Tag::try_from(tag) {
+        Ok(tag) => Status::Tagged(Tagged { tag, body: answer }),
+        Err(_) => Status::Untagged(answer),
+    };
+    push(outbox, &Response::Status(status));
 }
 
 /// `tag NO [CODE] text`, and the untagged alert before it where the person must see it.
@@ -49,7 +47,7 @@ pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
 pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, alerted: &mut Option<String>) {
     if denial.alert && alerted.as_ref() != Some(&denial.text) {
         let alert = StatusBody { code: Some(ResponseCode::Alert), ..no("ALERT", &denial.text) };
-        push(outbox, Response::Status(Status::Untagged(alert)));
+        push(outbox, &Response::Status(Status::Untagged(alert)));
         *alerted = Some(denial.text.clone());
     }
     write(outbox, tag, no(response_code(denial.code), &denial.text));
@@ -78,10 +76,10 @@ pub(super) fn write_capabilities(outbox: &mut Buffer, channel: Channel) {
     }
 }
 
-/// RFC 2971 §5: who stands in between shows itself.
+/// RFC 2971 §5: a proxy shows itself.
 pub(super) fn write_id(outbox: &mut Buffer) {
     let name = IString::try_from("name").and_then(|name| Ok((name, NString::try_from("imap-oauth-proxy")?)));
-    push(outbox, Response::Data(Data::Id { parameters: name.ok().map(|pair| vec![pair]) }));
+    push(outbox, &Response::Data(Data::Id { parameters: name.ok().map(|pair| vec![pair]) }));
 }
 
 /// `said` as it may stand in a line: printable ASCII, bounded, never empty.
@@ -116,6 +114,6 @@ fn capabilities(channel: Channel) -> &'static str {
     }
 }
 
-fn push(outbox: &mut Buffer, response: Response<'_>) {
-    outbox.push(&ResponseCodec::new().encode(&response).dump());
+fn push(outbox: &mut Buffer, response: &Response<'_>) {
+    outbox.push(&ResponseCodec::new().encode(response).dump());
 }

@@ -3,7 +3,7 @@
 //! imap-codec reads it; no secret is in it. Servers decorate and abbreviate their lines (letters of eight bits, a bare
 //! LF, no text behind a code), so what imap-codec refuses is read once more, as shallowly as a status, a response
 //! code (RFC 3501 §7.1), a list of capabilities and LIST allow, and comes out as the same values. A challenge of
-//! SASL is nobody's but the mechanism's and stays as it came. After the sign-in nothing is read at all.
+//! SASL is left to its mechanism as it came. After the sign-in nothing is read at all.
 
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder as _;
