@@ -7,10 +7,12 @@
 
 mod access;
 mod belongs;
+mod domain;
 mod entra;
 mod error;
 mod every;
 mod file;
+mod files;
 mod mask;
 mod network;
 mod place;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 pub use access::{Access, Device};
 pub use error::{ConfigError, ConfigHint};
+pub use files::{default_file, default_files};
 pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
@@ -36,6 +39,8 @@ pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
 
+use self::domain::{domain_of, specificity};
+use self::files::default_state_directory;
 use crate::secret::KeySource;
 
 /// The annotated sample, which is also what `config example` prints.
@@ -286,23 +291,6 @@ pub(crate) fn preset_hosts() -> Vec<String> {
     preset::hosts()
 }
 
-fn domain_of(account: &str) -> Option<String> {
-    account.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
-}
-
-/// How well `domain` is one of `domains`: the length of the match, exact ones above all suffixes.
-fn specificity(domains: &[String], domain: &str) -> Option<usize> {
-    domains
-        .iter()
-        .filter_map(|known| match known.strip_prefix("*.") {
-            Some(suffix) => {
-                domain.strip_suffix(suffix).filter(|rest| rest.ends_with('.')).map(|_| suffix.len())
-            }
-            None => (known == domain).then_some(usize::MAX),
-        })
-        .max()
-}
-
 /// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a
 /// running process is asked there, which goes on with what it read before.
 pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
@@ -312,47 +300,4 @@ pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> 
         None => String::new(),
     };
     file::state_directory(&text, file.as_deref()).map_err(|problem| problem.in_file(file.as_deref(), &text))
-}
-
-/// The first default file that exists. One that this user is kept from is an error: the defaults in its place would be
-/// another installation.
-pub fn default_file() -> Result<Option<PathBuf>, ConfigError> {
-    for path in default_files() {
-        match path.try_exists() {
-            Ok(true) => return Ok(Some(path)),
-            Ok(false) => {}
-            Err(error) => return Err(ConfigError::unreadable(&path, &error)),
-        }
-    }
-    Ok(None)
-}
-
-/// Where a configuration is looked for, the person's before the machine's.
-pub fn default_files() -> Vec<PathBuf> {
-    let own = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| home().map(|home| home.join(".config")));
-    own.map(|directory| directory.join("imap-oauth-proxy/config.toml"))
-        .into_iter()
-        .chain([PathBuf::from("/etc/imap-oauth-proxy/config.toml")])
-        .collect()
-}
-
-/// `$STATE_DIRECTORY` (systemd's, the first of its list), else the XDG state home.
-fn default_state_directory() -> Option<PathBuf> {
-    let systemd = std::env::var("STATE_DIRECTORY").ok();
-    if let Some(first) = systemd.as_deref().and_then(|list| list.split(':').next()).filter(|s| !s.is_empty())
-    {
-        return Some(PathBuf::from(first));
-    }
-    std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| home().map(|home| home.join(".local/state")))
-        .map(|directory| directory.join("imap-oauth-proxy"))
-}
-
-fn home() -> Option<PathBuf> {
-    std::env::home_dir().filter(|path| path.is_absolute())
 }

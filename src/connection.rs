@@ -7,12 +7,14 @@
 
 mod admit;
 mod denial;
+mod denied;
 mod doors;
 mod farewell;
 mod handshake;
 mod live;
 mod login_line;
 mod places;
+mod reason;
 mod reminders;
 mod session;
 mod sign_in;
@@ -30,8 +32,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error_span, info};
 
 use self::admit::Asked;
+use self::denied::Denied;
 use self::live::{LiveGuard, Newcomer};
-use self::login_line::{Denied, LoginLine};
+use self::login_line::LoginLine;
 use self::session::{HalfJoined, Joined};
 use self::trace::Record;
 use crate::account::{Accounts, Admitted, Gates};
@@ -47,8 +50,8 @@ use crate::wire::Wire;
 
 pub use admit::device_trouble;
 pub use live::{Live, LiveSession, Moved};
-pub use login_line::Reason;
 pub use places::{ConnectionPermit, Full, Places};
+pub use reason::Reason;
 pub use reminders::Reminders;
 pub use trace::{MOST as MOST_TRACES, Trace, TraceLine};
 

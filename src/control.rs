@@ -31,5 +31,6 @@ mod waiting;
 pub(crate) mod watching;
 
 pub(crate) use error::{Error, LeftOut, Unproven};
+pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};
 pub(crate) use names::shape::{NameOf, OldName};

@@ -14,6 +14,7 @@ mod devices;
 mod directory;
 mod grant;
 mod limits;
+mod sealing;
 mod sqlite;
 mod trail;
 
@@ -27,8 +28,8 @@ pub use account::{
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain,
 };
 pub use contract::{
-    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SealedSetting,
-    SealingLock, SettingStore, Store, TrailStore,
+    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
+    TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;
+pub use sealing::{SealedSetting, SealingLock};
 use sqlite::Unmigrated;
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
 
-use std::path::{Path, PathBuf};
+mod machine;
+mod moving;
 
 use crate::admin::ask::AskError;
 use crate::command;
 use crate::config::{ConfigError, ConfigHint};
 use crate::control::{Error, NameOf, OldName};
-use crate::secret::bundle::BundleError;
-use crate::store::{DirectoryError, RestoreError};
+use crate::store::DirectoryError;
 use crate::text::quoted;
-use crate::tls::IdentityError;
+
+use machine::{as_that_user, configuration_file, of_check, of_foreign, of_machine};
+use moving::{of_import, of_keys, of_many, of_moving};
 
 /// The hints for an error of a command, whatever it failed with.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
@@ -21,22 +23,6 @@ pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
         (None, Some(error)) => cures(error),
         (None, None) => Vec::new(),
     }
-}
-
-fn as_that_user(owner: &str) -> String {
-    format!("run it as that user: {}", command_line(owner))
-}
-
-/// Whose state directory it is. Root's is most often one that a command made as root by mistake.
-fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
-    let mut hints = vec![as_that_user(owner)];
-    if owner == "root" {
-        hints.push(format!(
-            "where a command made it as root by mistake, give it to the user of the service: sudo chown -R USER {}",
-            quoted(&path.to_string_lossy())
-        ));
-    }
-    hints
 }
 
 fn of_configuration(hint: &ConfigHint) -> String {
@@ -58,6 +44,7 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         of_grant,
         of_moving,
         of_import,
+        of_many,
         of_keys,
         of_check,
         of_machine,
@@ -217,152 +204,6 @@ fn of_grant(error: &Error) -> Vec<String> {
     }
 }
 
-fn of_moving(error: &Error) -> Vec<String> {
-    match error {
-        Error::ApplicationsKey { account, provider } => vec![format!(
-            "there: {} --provider {} --app",
-            command::authorize_account(account),
-            quoted(provider)
-        )],
-        Error::Rotates { .. } => vec![
-            "leave --copy out to move it, or authorise the account on the other host by itself".to_owned(),
-        ],
-        Error::ShortPassphrase { .. } => {
-            vec!["several words, or the output of: openssl rand -base64 18".to_owned()]
-        }
-        Error::ProviderMissing { .. } => {
-            vec!["copy that table from the other installation's configuration".to_owned()]
-        }
-        Error::AnotherClient { provider, .. } => vec![
-            "a provider accepts a refresh token from the client that it was issued to, and from no other"
-                .to_owned(),
-            format!("copy [providers.{provider}] from the other installation's configuration"),
-        ],
-        Error::ParcelField { .. } => vec![
-            "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
-                .to_owned(),
-        ],
-        Error::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
-        Error::AlreadyHere { .. } => {
-            vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
-        }
-        Error::Bundle(BundleError::Recipient) => {
-            vec![format!("`{}` on the other host prints it", command::RECIPIENT)]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn of_import(error: &Error) -> Vec<String> {
-    match error {
-        Error::Ini { .. } => {
-            vec!["mend that line; email-oauth2-proxy does not read the file as it is either".to_owned()]
-        }
-        Error::NotUtf8 { .. } => vec!["save the file as UTF-8".to_owned()],
-        Error::RemoteCache { .. } => {
-            vec!["save the secret's JSON to a file of mode 0600, and name that with --cache-store".to_owned()]
-        }
-        Error::CacheJson { .. } => {
-            vec!["it has the form {\"ACCOUNT\": {\"refresh_token\": \"…\", …}}".to_owned()]
-        }
-        Error::PasswordsFile { .. } => {
-            vec!["write each account once, as USER:PASSWORD on a line of its own".to_owned()]
-        }
-        Error::ConfigurationThere { .. } => {
-            vec!["name another file: imap-oauth-proxy --config FILE import …".to_owned()]
-        }
-        Error::MailboxOfDomain { domain } => {
-            vec![format!("name one: imap-oauth-proxy setup {} --for …", quoted(&format!("NAME{domain}")))]
-        }
-        Error::NoListener => {
-            vec!["add [[listeners]] for it, or remove those that there are for the default".to_owned()]
-        }
-        Error::ProfileNeedsDoor { door } => {
-            vec![format!(
-                "add [[listeners]] with protocol = {:?}, and authorise the account for it",
-                door.name()
-            )]
-        }
-        Error::TableLine | Error::TableEmpty => {
-            vec!["write a line for each account: account,provider,owner,alias,…".to_owned()]
-        }
-        Error::FileThere { .. } => vec!["name another one; passwords overwrite nothing".to_owned()],
-        Error::ForeignAliases { .. } => vec!["add --yes where that is meant".to_owned()],
-        Error::NoPlaceForConfiguration => {
-            vec!["name one: imap-oauth-proxy --config FILE import …".to_owned()]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn of_keys(error: &Error) -> Vec<String> {
-    match error {
-        Error::ForeignKeys { current, .. } => vec![
-            format!(
-                "let it hold two lines: `{current} OLD-KEY` and `{} NEW-KEY`; openssl rand -base64 32 makes one",
-                current.saturating_add(1)
-            ),
-            "restart serve where its keys come from the environment or a credential, then run keys rotate again"
-                .to_owned(),
-        ],
-        Error::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
-        _ => Vec::new(),
-    }
-}
-
-/// Of the way to the provider's servers.
-fn of_check(error: &Error) -> Vec<String> {
-    match error {
-        Error::NoAddress { .. } | Error::NotFound { .. } => {
-            vec!["check the host of the provider's server and this machine's DNS".to_owned()]
-        }
-        Error::Unreachable { .. } => {
-            vec![
-                "check this machine's network and firewall, and the port of the provider's server".to_owned(),
-            ]
-        }
-        Error::NoHandshake(_) => vec!["try again later".to_owned()],
-        Error::Refused(_) | Error::NotListed(_) if !error.needs_person() => {
-            vec!["try again later".to_owned()]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn of_machine(error: &Error) -> Vec<String> {
-    match error {
-        Error::OwnCertificate(_) => {
-            vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
-        }
-        Error::Restore(RestoreError::InUse(_)) => {
-            vec!["stop serve, and wait for the commands that are running".to_owned()]
-        }
-        Error::Directory(DirectoryError::Foreign { owner, path }) => of_foreign(owner, path),
-        Error::Directory(DirectoryError::Failed(path, error))
-            if error.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            vec![
-                "of a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
-                    .to_owned(),
-                format!(
-                    "by hand: sudo install -d -m 700 -o \"$(id -un)\" {}; or choose another with state_directory",
-                    quoted(&path.to_string_lossy())
-                ),
-            ]
-        }
-        Error::Directory(DirectoryError::Failed(..)) => vec![
-            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
-                .to_owned(),
-        ],
-        Error::Authority(error) | Error::Identity(IdentityError::Authority(error))
-            if error.needs_new_ca() =>
-        {
-            vec![format!("{} makes a new CA", command::RENEW_CA)]
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
 pub(super) fn mending(error: &Error) -> Option<String> {
     let cure = match error {
@@ -399,30 +240,4 @@ fn removing(account: &str) -> String {
 fn positional(name: &str) -> String {
     let dashes = if name.starts_with('-') { "-- " } else { "" };
     format!("{dashes}{}", quoted(name))
-}
-
-/// The file that is read, or would be: the machine's for root, else the person's.
-fn configuration_file() -> String {
-    let read = crate::config::default_file().ok().flatten();
-    let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
-    let by_option = std::env::args().skip_while(|word| word != "--config").nth(1).map(PathBuf::from);
-    let files = crate::config::default_files();
-    let would_be = match rustix::process::geteuid().is_root() {
-        true => files.last().cloned(),
-        false => files.first().cloned(),
-    };
-    let file = by_option.or(by_environment).or(read).or(would_be);
-    file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
-}
-
-/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
-fn command_line(owner: &str) -> String {
-    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
-    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
-        if let Ok(value) = std::env::var(variable) {
-            words.push(format!("{variable}={value}"));
-        }
-    }
-    words.extend(std::env::args());
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }

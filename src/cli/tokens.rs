@@ -3,6 +3,7 @@
 mod import;
 mod list;
 mod revoke;
+mod summary;
 
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};

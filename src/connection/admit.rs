@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, warn};
 
-use super::login_line::{Denied, LoginLine, Reason};
+use super::denied::Denied;
+use super::login_line::LoginLine;
+use super::reason::Reason;
 use super::{ANSWER_RESERVE, Connection, Proxy, denial};
 use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerdict, Verdict};
 use crate::config::Device;

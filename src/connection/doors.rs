@@ -7,7 +7,8 @@
 use tracing::warn;
 
 use super::denial;
-use super::login_line::{Denied, Reason};
+use super::denied::Denied;
+use super::reason::Reason;
 use crate::account::{Account, Grant};
 use crate::command;
 use crate::config::{Door, Provider};

@@ -13,11 +13,11 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::login_line::{Denied, Reason};
+use super::denied::{Denied, deny};
+use super::reason::Reason;
 use super::trace::Record;
 use super::{ANSWER_RESERVE, Connection, denial, doors};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
-use crate::command;
 use crate::config::Names;
 use crate::metrics::Code;
 use crate::protocol::{Accepted, Credential, MendedBy, Protocol, Refusal, Said};
@@ -33,7 +33,7 @@ type SignedIn = (Accepted, Wire<Socket>);
 const SIGN_IN_RESERVE: Duration = Duration::from_secs(5);
 
 /// Why an attempt gave no session.
-enum Failed {
+pub(super) enum Failed {
     Token(TokenFailure),
     Dial(DialError),
     Refused(Refusal),
@@ -277,31 +277,5 @@ impl<P: Protocol> Attempt<'_, P> {
     fn names(&self) -> Names<'_> {
         let Account { name, sign_in_as, .. } = self.account;
         Names { account: name, owner: self.grant.person(), remembered: *sign_in_as }
-    }
-}
-
-/// Logs why, and says it to the mail program.
-fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denied {
-    match failed {
-        Failed::Token(failure) => {
-            let authorize = grant.map_or_else(
-                || command::authorize_account(&account.name),
-                |grant| command::authorize(grant, &account.name),
-            );
-            warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
-            Denied::new(Reason::from(failure), denial::no_token(failure, &authorize))
-        }
-        Failed::Dial(error) => {
-            warn!(account = account.name, "{error}");
-            Denied::new(Reason::from(error), denial::not_dialled(error))
-        }
-        Failed::Refused(refusal) => {
-            let mut denial = refusal.denial();
-            let more = format!("; for more: {}", command::check(&account.name));
-            let more = if refusal.mended_by() == MendedBy::Time { "" } else { more.as_str() };
-            warn!(account = account.name, "{refusal}{more}");
-            denial.text.push_str(more);
-            Denied::new(Reason::from(refusal), denial)
-        }
     }
 }

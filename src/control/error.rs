@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub(crate) use unproven::{LeftOut, Unproven};
 
-use super::import::ini::IniFault;
+use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use crate::account::PasswordError;
 use crate::config::{ConfigError, Door, Endpoint};
@@ -194,22 +194,8 @@ pub(crate) enum Error {
     Unwritable { file: PathBuf, error: std::io::Error },
     #[error("{} is longer than {most} bytes", file.display())]
     FileTooLong { file: PathBuf, most: u64 },
-    #[error("{}: line {line} is not UTF-8", file.display())]
-    NotUtf8 { file: PathBuf, line: usize },
-    #[error("{}: {fault}", file.display())]
-    Ini { file: PathBuf, fault: IniFault },
-    #[error("{}: line {line} is not right in a cache of accounts as JSON", file.display())]
-    CacheJson { file: PathBuf, line: usize },
-    #[error("{} is in another service, which cannot be asked from here", store.display())]
-    RemoteCache { store: PathBuf },
-    #[error("{}: line {line} {fault}", file.display())]
-    PasswordsFile { file: PathBuf, line: usize, fault: &'static str },
-    #[error("{} is no configuration of email-oauth2-proxy: it has neither a server nor an account", file.display())]
-    NotEmailOauth2Proxy { file: PathBuf },
-    #[error("{} is there already, and nothing is overwritten", file.display())]
-    ConfigurationThere { file: PathBuf },
-    #[error("there is no default place for the configuration, because HOME is not set")]
-    NoPlaceForConfiguration,
+    #[error(transparent)]
+    Import(#[from] ImportError),
 
     // Many accounts at once.
     #[error("the line is not right as comma-separated values")]

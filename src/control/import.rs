@@ -7,6 +7,7 @@
 //! password, and is the key of nothing. What was configured is never edited: the new configuration is a new file.
 
 mod applying;
+pub(super) mod error;
 pub(super) mod ini;
 mod left;
 mod listeners;
@@ -19,6 +20,7 @@ mod vault;
 
 use std::path::Path;
 
+use self::error::ImportError;
 use self::ini::Ini;
 use self::source::Source;
 use super::error::Error;
@@ -61,7 +63,7 @@ impl Old {
         let directory = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
         let source = Source::read(&ini, &directory);
         match source.servers.is_empty() && source.accounts.is_empty() && source.left.is_empty() {
-            true => Err(Error::NotEmailOauth2Proxy { file: file.to_owned() }),
+            true => Err(ImportError::NotEmailOauth2Proxy { file: file.to_owned() }.into()),
             false => Ok(Self { source }),
         }
     }
@@ -99,7 +101,8 @@ pub(crate) fn passwords(file: &Path) -> Result<Passwords, Error> {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let fault = |fault| Error::PasswordsFile { file: file.to_owned(), line: index + 1, fault };
+        let fault =
+            |fault| Error::from(ImportError::PasswordsFile { file: file.to_owned(), line: index + 1, fault });
         let (user, password) = line.split_once(':').ok_or_else(|| fault("is not USER:PASSWORD"))?;
         if password.is_empty() || user.trim().is_empty() {
             return Err(fault("is not USER:PASSWORD"));
@@ -127,19 +130,19 @@ fn read(file: &Path) -> Result<Secret, Error> {
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(Error::NotUtf8 { file: file.to_owned(), line })
+            Err(ImportError::NotUtf8 { file: file.to_owned(), line }.into())
         }
     }
 }
 
 fn parse(file: &Path, text: &Secret) -> Result<Ini, Error> {
-    Ini::parse(text.expose()).map_err(|fault| Error::Ini { file: file.to_owned(), fault })
+    Ini::parse(text.expose()).map_err(|fault| ImportError::Ini { file: file.to_owned(), fault }.into())
 }
 
 /// Lays what is cached in another file over `ini`: the same form, or the JSON that is kept in a secrets manager.
 fn lay_over(ini: &mut Ini, cache: &Path) -> Result<(), Error> {
     if cache.to_string_lossy().starts_with(AWS) {
-        return Err(Error::RemoteCache { store: cache.to_owned() });
+        return Err(ImportError::RemoteCache { store: cache.to_owned() }.into());
     }
     let text = read(cache)?;
     let cached = match text.expose().trim_start().starts_with('{') {
@@ -159,7 +162,7 @@ fn lay_over(ini: &mut Ini, cache: &Path) -> Result<(), Error> {
 fn from_json(file: &Path, text: &Secret) -> Result<Ini, Error> {
     type Cached = std::collections::HashMap<String, std::collections::HashMap<String, Secret>>;
     let cached: Cached = serde_json::from_str(text.expose())
-        .map_err(|error| Error::CacheJson { file: file.to_owned(), line: error.line() })?;
+        .map_err(|error| ImportError::CacheJson { file: file.to_owned(), line: error.line() })?;
     let mut ini = Ini::empty();
     for (section, options) in cached {
         for (option, text) in options {

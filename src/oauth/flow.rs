@@ -8,4 +8,5 @@ pub(super) mod authorization;
 pub(super) mod device;
 mod jwt;
 pub(super) mod redirect;
+pub(super) mod refused;
 pub(super) mod revoke;

@@ -4,6 +4,7 @@
 //! them. A client does not say EHLO again after AUTH, so it is told before its provider is known what all
 //! providers keep ([`Promises`](super::Promises)); the sign-in says which of that its own provider lacks.
 
+pub mod begin_tls;
 pub mod client;
 mod command;
 mod meaning;
@@ -20,8 +21,9 @@ use super::{
     Vocabulary,
 };
 use crate::wire::{Buffer, Stream, Wire};
+use begin_tls::BeginTls;
 use client::Dialogue;
-use upstream::{BeginTls, SignIn};
+use upstream::SignIn;
 
 pub use watch::SessionWatch;
 

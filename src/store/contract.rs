@@ -12,8 +12,8 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
-    GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SignInAs,
-    StoreError, TrailEntry, Watch,
+    GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
+    SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// The whole of a store. One implementation a database, and a failing one in tests.
@@ -267,27 +267,6 @@ pub trait ChangeStore: Send + Sync {
     /// Whether [`ChangeStore::reopen`] finds no database that can be used.
     fn absence(&self) -> Option<Absence> {
         None
-    }
-}
-
-/// A sealed value that is no grant's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedSetting {
-    /// Its key, which is also what it is sealed for.
-    pub key: String,
-    /// The sealed value.
-    pub value: Vec<u8>,
-}
-
-/// Held by a command that seals; see [`SettingStore::lock_sealing`].
-pub struct SealingLock(
-    #[allow(dead_code, reason = "it lasts as long as what is in it")] Box<dyn Send + Sync>,
-);
-
-impl SealingLock {
-    /// `lock` is what a database keeps others away with, for as long as it lives.
-    pub fn new(lock: impl Send + Sync + 'static) -> Self {
-        Self(Box::new(lock))
     }
 }
 

@@ -1,10 +1,9 @@
 //! `tokens list`: each grant's state, and what would end it.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use super::summary::Summary;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print::{self, rfc3339};
 use crate::command;
@@ -221,33 +220,6 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
         }
     }
     Ok(done)
-}
-
-/// How many accounts are in which state.
-#[derive(Default)]
-struct Summary {
-    states: BTreeMap<&'static str, usize>,
-    need_person: usize,
-}
-
-impl Summary {
-    fn count(&mut self, overview: &Overview) {
-        *self.states.entry(overview.state.name()).or_default() += 1;
-        self.need_person += usize::from(overview.state.needs_person());
-    }
-
-    /// "50 accounts: 48 ok, 2 misconfigured; 2 need a person".
-    fn words(&self) -> String {
-        let total: usize = self.states.values().sum();
-        let states: Vec<String> = self.states.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        let accounts = if total == 1 { "account" } else { "accounts" };
-        let need = match self.need_person {
-            0 => "none needs a person".to_owned(),
-            1 => "1 needs a person".to_owned(),
-            count => format!("{count} need a person"),
-        };
-        format!("{total} {accounts}: {}; {need}.", states.join(", "))
-    }
 }
 
 /// Whether doors are worth a column: where each provider in use offers one alone, they are not.

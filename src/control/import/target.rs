@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::error::ImportError;
 use crate::config::default_files;
 use crate::control::error::Error;
 
@@ -35,7 +36,7 @@ impl Target {
         let found = default_files().into_iter().find(|file| file.exists());
         let wanted = named.map(Path::to_owned).or(found.clone());
         let Some(wanted) = wanted.or_else(|| default_files().into_iter().next()) else {
-            return Err(Error::NoPlaceForConfiguration);
+            return Err(ImportError::NoPlaceForConfiguration.into());
         };
         let wanted = std::path::absolute(&wanted)?;
         if !wanted.exists() {
@@ -44,7 +45,7 @@ impl Target {
         }
         let file = wanted.with_file_name(BESIDE);
         if file.exists() {
-            return Err(Error::ConfigurationThere { file });
+            return Err(ImportError::ConfigurationThere { file }.into());
         }
         let carried = carried(&wanted)?;
         Ok(Self { file, beside: Some(wanted), is_default: false, carried })
@@ -67,7 +68,7 @@ pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
         opened.sync_all()
     });
     written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Error::ConfigurationThere { file: file.to_owned() },
+        std::io::ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),
         _ => Error::Unwritable { file: file.to_owned(), error },
     })
 }

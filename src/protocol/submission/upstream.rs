@@ -56,11 +56,11 @@ enum State {
 
 /// What the provider's EHLO said.
 #[derive(Default)]
-struct Offer {
+pub(super) struct Offer {
     /// Names of SASL mechanisms, in capitals.
     mechanisms: Vec<String>,
     /// The keyword of each line, in capitals.
-    keywords: Vec<String>,
+    pub(super) keywords: Vec<String>,
 }
 
 impl ProviderDialogue for SignIn<'_> {
@@ -231,7 +231,7 @@ impl<'a> SignIn<'a> {
 
 impl Offer {
     /// Reads the lines behind the first, which greets. `AUTH=LOGIN PLAIN` is an old way to write `AUTH LOGIN PLAIN`.
-    fn read(ehlo: &Reply<'_>) -> Self {
+    pub(super) fn read(ehlo: &Reply<'_>) -> Self {
         let mut offer = Self::default();
         for line in ehlo.lines().skip(1) {
             let Ok(line) = std::str::from_utf8(line) else { continue };
@@ -245,72 +245,8 @@ impl Offer {
     }
 }
 
-fn write_ehlo(outbox: &mut Buffer, name: &str) {
+pub(super) fn write_ehlo(outbox: &mut Buffer, name: &str) {
     for part in ["EHLO ", name, "\r\n"] {
         outbox.push(part.as_bytes());
-    }
-}
-
-/// The cleartext before TLS on a port of STARTTLS: greeting -> EHLO -> STARTTLS -> `220`.
-pub struct BeginTls {
-    state: TlsState,
-    replies: Replies,
-}
-
-#[derive(Clone, Copy)]
-enum TlsState {
-    Greeting,
-    Ehlo,
-    StartTls,
-}
-
-impl BeginTls {
-    /// At its very beginning.
-    pub fn new() -> Self {
-        Self { state: TlsState::Greeting, replies: Replies::default() }
-    }
-
-    /// Works through the inbox; true once the server waits for the handshake.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        while let Some(end) = self.replies.next(inbox)? {
-            let reply = Reply::read(inbox.get(..end).unwrap_or_default());
-            let ready = self.reply(&reply, outbox)?;
-            inbox.consume(end);
-            if ready {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn reply(&mut self, reply: &Reply<'_>, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        let answers = match self.state {
-            TlsState::Greeting => Answers::Connection,
-            TlsState::Ehlo => Answers::Command("EHLO"),
-            TlsState::StartTls => Answers::Command("STARTTLS"),
-        };
-        if (400..=599).contains(&reply.code) {
-            return Err(turned_away(reply, Heard::while_waiting_for(answers)));
-        }
-        match (self.state, reply.code) {
-            (TlsState::Greeting, 220) => {
-                write_ehlo(outbox, NAME);
-                self.state = TlsState::Ehlo;
-            }
-            (TlsState::Ehlo, 250) if Offer::read(reply).keywords.iter().any(|word| word == "STARTTLS") => {
-                outbox.push(b"STARTTLS\r\n");
-                self.state = TlsState::StartTls;
-            }
-            (TlsState::Ehlo, 250) => return Err(violation("it offers no STARTTLS")),
-            (TlsState::StartTls, 220) => return Ok(true),
-            _ => return Err(violation("it did not greet as a submission server does")),
-        }
-        Ok(false)
-    }
-}
-
-impl Default for BeginTls {
-    fn default() -> Self {
-        Self::new()
     }
 }

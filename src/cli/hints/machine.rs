@@ -1,0 +1,104 @@
+//! What cures an error of this machine: its network, its files and the user of the command.
+
+use std::path::{Path, PathBuf};
+
+use crate::command;
+use crate::control::Error;
+use crate::store::{DirectoryError, RestoreError};
+use crate::text::quoted;
+use crate::tls::IdentityError;
+
+/// Of the way to the provider's servers.
+pub(super) fn of_check(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoAddress { .. } | Error::NotFound { .. } => {
+            vec!["check the host of the provider's server and this machine's DNS".to_owned()]
+        }
+        Error::Unreachable { .. } => {
+            vec![
+                "check this machine's network and firewall, and the port of the provider's server".to_owned(),
+            ]
+        }
+        Error::NoHandshake(_) => vec!["try again later".to_owned()],
+        Error::Refused(_) | Error::NotListed(_) if !error.needs_person() => {
+            vec!["try again later".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn of_machine(error: &Error) -> Vec<String> {
+    match error {
+        Error::OwnCertificate(_) => {
+            vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
+        }
+        Error::Restore(RestoreError::InUse(_)) => {
+            vec!["stop serve, and wait for the commands that are running".to_owned()]
+        }
+        Error::Directory(DirectoryError::Foreign { owner, path }) => of_foreign(owner, path),
+        Error::Directory(DirectoryError::Failed(path, error))
+            if error.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            vec![
+                "of a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
+                    .to_owned(),
+                format!(
+                    "by hand: sudo install -d -m 700 -o \"$(id -un)\" {}; or choose another with state_directory",
+                    quoted(&path.to_string_lossy())
+                ),
+            ]
+        }
+        Error::Directory(DirectoryError::Failed(..)) => vec![
+            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
+                .to_owned(),
+        ],
+        Error::Authority(error) | Error::Identity(IdentityError::Authority(error))
+            if error.needs_new_ca() =>
+        {
+            vec![format!("{} makes a new CA", command::RENEW_CA)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn as_that_user(owner: &str) -> String {
+    format!("run it as that user: {}", command_line(owner))
+}
+
+/// Whose state directory it is. Root's is most often one that a command made as root by mistake.
+pub(super) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
+    let mut hints = vec![as_that_user(owner)];
+    if owner == "root" {
+        hints.push(format!(
+            "where a command made it as root by mistake, give it to the user of the service: sudo chown -R USER {}",
+            quoted(&path.to_string_lossy())
+        ));
+    }
+    hints
+}
+
+/// The file that is read, or would be: the machine's for root, else the person's.
+pub(super) fn configuration_file() -> String {
+    let read = crate::config::default_file().ok().flatten();
+    let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
+    let by_option = std::env::args().skip_while(|word| word != "--config").nth(1).map(PathBuf::from);
+    let files = crate::config::default_files();
+    let would_be = match rustix::process::geteuid().is_root() {
+        true => files.last().cloned(),
+        false => files.first().cloned(),
+    };
+    let file = by_option.or(by_environment).or(read).or(would_be);
+    file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
+}
+
+/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
+fn command_line(owner: &str) -> String {
+    let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
+    for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {
+        if let Ok(value) = std::env::var(variable) {
+            words.push(format!("{variable}={value}"));
+        }
+    }
+    words.extend(std::env::args());
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
