@@ -100,25 +100,8 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
                 account.name
             ));
         }
-        Command::Disable { account } => {
-            let (account, is_new) = accounts::set_disabled(&installation, &account, true).await?;
-            let (name, enable) = (&account.name, command::enable(&account.name));
-            print::words(&match is_new {
-                true => {
-                    format!(
-                        "{name} lets no mail program in from now on, and its sessions end; {enable} ends that."
-                    )
-                }
-                false => format!("{name} is disabled already; {enable} ends that."),
-            });
-        }
-        Command::Enable { account } => {
-            let (account, is_new) = accounts::set_disabled(&installation, &account, false).await?;
-            print::words(&match is_new {
-                true => format!("{} lets mail programs in again.", account.name),
-                false => format!("{} was not disabled.", account.name),
-            });
-        }
+        Command::Disable { account } => set_disabled(&installation, &account, true).await?,
+        Command::Enable { account } => set_disabled(&installation, &account, false).await?,
         Command::Alias { account, name, yes } => {
             let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
             let account = with_leave(yes, alias).await?;
@@ -130,6 +113,20 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
     }
     Ok(Done::Well)
+}
+
+async fn set_disabled(installation: &Installation, account: &str, disabled: bool) -> Result<(), Failure> {
+    let (account, is_new) = accounts::set_disabled(installation, account, disabled).await?;
+    let (name, enable) = (&account.name, command::enable(&account.name));
+    print::words(&match (disabled, is_new) {
+        (true, true) => {
+            format!("{name} lets no mail program in from now on, and its sessions end; {enable} ends that.")
+        }
+        (true, false) => format!("{name} is disabled already; {enable} ends that."),
+        (false, true) => format!("{name} lets mail programs in again."),
+        (false, false) => format!("{name} was not disabled."),
+    });
+    Ok(())
 }
 
 #[derive(Serialize)]

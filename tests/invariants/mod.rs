@@ -68,6 +68,7 @@ fn the_same_at_every_cut(bytes: &[u8], play: impl Fn(&[&[u8]]) -> Transcript) ->
 
 /// Plays a client that sends `pieces` and then waits until the proxy ends the connection. The result of
 /// `at_login` is recorded as an event.
+#[allow(clippy::too_many_lines, reason = "a kind of event each")]
 fn play_client<D: ClientDialogue>(
     mut dialogue: D,
     pieces: &[&[u8]],

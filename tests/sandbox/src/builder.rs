@@ -182,6 +182,7 @@ impl Builder {
     }
 
     /// Binds the ports and serves. Panics if that fails.
+    #[allow(clippy::too_many_lines, reason = "a server after the other")]
     pub async fn start(mut self) -> Sandbox {
         let http = TcpListener::bind(self.http_bind).await.expect("a port for the OAuth server");
         let imap = TcpListener::bind(self.imap_bind).await.expect("a port for the IMAP server");
