@@ -99,6 +99,7 @@ mod tests {
     #[test]
     fn the_link_names_the_tenant_and_the_mail_scopes_alone() {
         let rest = "/v2.0/adminconsent?client_id=a+b&scope=https%3A%2F%2Foutlook.office.com%2FIMAP.AccessAsUser.All+\
+             https%3A%2F%2Foutlook.office.com%2FPOP.AccessAsUser.All+\
              https%3A%2F%2Foutlook.office.com%2FSMTP.Send&redirect_uri=http%3A%2F%2Flocalhost%3A4711";
         for (tenant, named) in [
             ("corp.example", "corp.example"),

@@ -76,9 +76,9 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for record in reader.from_reader(text.as_bytes()).into_records() {
         match record {
-            Ok(record) => rows.extend(row(&record)),
+            Ok(record) => rows.extend(row(text, &record)),
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = error.position().map_or(0, |position| line_of(text, position));
                 faults.push(Fault { line, error: Error::TableLine });
             }
         }
@@ -92,7 +92,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
     if faults.is_empty() { Ok(rows) } else { Err(faults) }
 }
 
-fn row(record: &csv::StringRecord) -> Option<Row> {
+fn row(text: &str, record: &csv::StringRecord) -> Option<Row> {
     if record.iter().all(str::is_empty) {
         return None;
     }
@@ -101,8 +101,18 @@ fn row(record: &csv::StringRecord) -> Option<Row> {
     let (account, provider, owner) = (next(), next(), next());
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let aliases = fields.filter(|alias| !alias.is_empty()).collect();
-    let line = record.position().map_or(0, csv::Position::line);
+    let line = record.position().map_or(0, |position| line_of(text, position));
     Some(Row { line, account, provider: some(provider), owner: some(owner), aliases })
+}
+
+/// The line of a record. The reader's position is before the blank lines and comments in front of the record.
+fn line_of(text: &str, position: &csv::Position) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let (before, behind) = text.split_at_checked(from).unwrap_or((text, ""));
+    // The reader may stop between the two bytes of a line end.
+    let behind = if before.ends_with('\r') { behind.strip_prefix('\n').unwrap_or(behind) } else { behind };
+    let skipped = behind.lines().take_while(|line| line.is_empty() || line.starts_with('#')).count();
+    position.line() + skipped as u64
 }
 
 /// Judges all lines together; `yes` where an alias may be another address.
