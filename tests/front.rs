@@ -397,6 +397,13 @@ async fn last_error(site: &Site) -> String {
     site.tokens().await.0[0]["last_error"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Waits for a trouble to be written, which a session does beside its log line.
+async fn comes_to_say(site: &Site, text: &str) {
+    let written = async { while !last_error(site).await.contains(text) {} };
+    let written = tokio::time::timeout(sandbox::PATIENCE, written).await;
+    assert!(written.is_ok(), "{text:?} is not in {:?}", last_error(site).await);
+}
+
 #[tokio::test]
 async fn exchange_with_logindisabled_is_signed_in_to_all_the_same() {
     let (site, settings) = exchange(Flavour::ExchangeLoginDisabled).await;
@@ -427,7 +434,7 @@ async fn authenticated_but_not_connected_is_told_while_the_session_goes_on() {
     let select = client.command("SELECT INBOX").await;
     assert!(select.tagged.contains("User is authenticated but not connected"), "{select:?}");
     serving.logs("does not open the mailbox; check the mailbox name").await;
-    assert!(last_error(&site).await.contains("check the mailbox name"));
+    comes_to_say(&site, "check the mailbox name").await;
     // A successful login clears the trouble.
     serving.log_in(&settings).await;
     assert_eq!(last_error(&site).await, "");
@@ -441,7 +448,7 @@ async fn a_session_that_ends_with_its_token_says_so() {
     site.sandbox.controls().expire_access_tokens();
     assert_eq!(client.line().await, "* BYE Session invalidated - AccessTokenExpired");
     serving.logs("The session ended with its access token").await;
-    assert!(last_error(&site).await.contains("log in again"));
+    comes_to_say(&site, "log in again").await;
 }
 
 #[tokio::test]

@@ -220,7 +220,7 @@ async fn a_cleartext_listener_on_loopback_takes_passwords_and_none_listens_beyon
     assert_eq!(log_in(&mut client, &settings).await, "+OK Welcome.");
     site.configure(&listeners.replace("127.0.0.1", "192.0.2.1"));
     let ran = site.run(&["config", "check"]).await;
-    assert!(ran.code != 0 && ran.err.contains("would send passwords in clear"), "{ran:?}");
+    assert!(ran.code != 0 && ran.err.contains("would send mail and passwords in clear"), "{ran:?}");
 }
 
 #[tokio::test]

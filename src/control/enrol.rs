@@ -105,14 +105,15 @@ fn row(text: &str, record: &csv::StringRecord) -> Option<Row> {
     Some(Row { line, account, provider: some(provider), owner: some(owner), aliases })
 }
 
-/// The line of a record. The reader's position is before the blank lines and comments in front of the record.
+/// The line of a record. The reader's position is before the line ends and comments in front of the record.
 fn line_of(text: &str, position: &csv::Position) -> u64 {
     let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let (before, behind) = text.split_at_checked(from).unwrap_or((text, ""));
-    // The reader may stop between the two bytes of a line end.
-    let behind = if before.ends_with('\r') { behind.strip_prefix('\n').unwrap_or(behind) } else { behind };
-    let skipped = behind.lines().take_while(|line| line.is_empty() || line.starts_with('#')).count();
-    position.line() + skipped as u64
+    let (_, mut behind) = text.split_at_checked(from).unwrap_or((text, ""));
+    while behind.starts_with(['\r', '\n', '#']) {
+        behind = behind.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    let before = text.len() - behind.len();
+    1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count() as u64
 }
 
 /// Judges all lines together; `yes` where an alias may be another address.
