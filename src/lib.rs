@@ -21,6 +21,7 @@ pub mod config;
 pub mod connection;
 mod control;
 pub mod events;
+mod files;
 pub mod forecast;
 mod http;
 pub mod logging;

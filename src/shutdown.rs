@@ -4,55 +4,58 @@
 mod supervisor;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use supervisor::Supervisor;
 
 /// Held by a task: tells it to stop, and shows the [`Trigger`] that it still runs.
 #[derive(Clone)]
 pub struct Shutdown {
-    begun: watch::Receiver<bool>,
+    begun: CancellationToken,
     /// Held by every task, so that the trigger notices when all are gone.
-    _alive: Arc<watch::Sender<()>>,
+    _alive: TaskTrackerToken,
 }
 
-/// Begins the stop and waits for its completion.
+/// Begins the stop, at the latest when it is dropped, and waits for its completion.
 pub struct Trigger {
-    begin: watch::Sender<bool>,
-    all_gone: watch::Receiver<()>,
+    begun: CancellationToken,
+    tasks: TaskTracker,
 }
 
 /// A trigger and its [`Shutdown`].
 pub fn channel() -> (Trigger, Shutdown) {
-    let (begin, begun) = watch::channel(false);
-    let (alive, all_gone) = watch::channel(());
-    (Trigger { begin, all_gone }, Shutdown { begun, _alive: Arc::new(alive) })
+    let (begun, tasks) = (CancellationToken::new(), TaskTracker::new());
+    tasks.close();
+    let shutdown = Shutdown { begun: begun.clone(), _alive: tasks.token() };
+    (Trigger { begun, tasks }, shutdown)
 }
 
 impl Shutdown {
     /// Resolves when the stop begins.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        begins(self.begun.clone())
+        self.begun.clone().cancelled_owned()
     }
-}
-
-async fn begins(mut begun: watch::Receiver<bool>) {
-    // A dropped trigger means stop, too.
-    let _ = begun.wait_for(|begun| *begun).await;
 }
 
 impl Trigger {
     /// Tells all tasks to stop.
     pub fn begin(&self) {
-        let _ = self.begin.send(true);
+        self.begun.cancel();
     }
 
     /// Resolves when every [`Shutdown`] has been dropped.
-    pub async fn completed(&mut self) {
-        while self.all_gone.changed().await.is_ok() {}
+    pub async fn completed(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Trigger {
+    fn drop(&mut self) {
+        self.begin();
     }
 }
 
@@ -97,10 +100,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_one_out_completes_the_stop() {
-        let (mut trigger, shutdown) = channel();
+        let (trigger, shutdown) = channel();
         let task = tokio::spawn(async move { shutdown.begun().await });
         trigger.begin();
         task.await.unwrap();
         trigger.completed().await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_trigger_begins_the_stop() {
+        let (trigger, shutdown) = channel();
+        drop(trigger);
+        shutdown.begun().await;
     }
 }

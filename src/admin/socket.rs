@@ -5,7 +5,7 @@
 //! the next one that looks removes it.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl ControlSocket {
     /// Listens as `holder`, and removes what dead processes left.
     pub(super) fn bind(state_directory: &Path, holder: &str) -> io::Result<Self> {
         let directory = state_directory.join(DIRECTORY);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        crate::files::make_directory(&directory)?;
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
         sweep(state_directory);
         let path = directory.join(format!("{holder}.{ENDING}"));

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::control::Installation;
 use crate::control::audit;
 use crate::control::serving::{CommandLine, Prepared, Running, Serving, StopReason};
+use crate::files;
 use crate::server::{Bound, Sockets, Successor};
 
 /// After so many turns of sessions the runtime asks which others have something to read, should there be no
@@ -240,16 +241,7 @@ impl ReadyFile {
 
     /// Atomically: a program that waits for the file finds all of it.
     fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let directory = match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut temporary| {
-            serde_json::to_writer(&mut temporary, self)?;
-            temporary.persist(file).map_err(|error| error.error)
-        });
-        written
-            .map(drop)
+        files::replace(file, &serde_json::to_vec(self)?, 0o600)
             .map_err(|error| anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display()))
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 use super::belongs;
 use crate::secret::FileAccess;
 
@@ -191,30 +193,22 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 /// The offset of the deepest part of `path` that the file has.
 fn locate(text: &str, path: &[String]) -> Option<usize> {
-    let table = toml::de::DeTable::parse(text).ok()?;
+    let table = DeTable::parse(text).ok()?;
     let (first, rest) = path.split_first()?;
     let (key, mut value) = table.get_ref().get_key_value(first.as_str())?;
     let mut offset = key.span().start;
     for part in rest {
-        value = match value.get_ref() {
-            toml::de::DeValue::Table(table) => match table.get_key_value(part.as_str()) {
-                Some((key, value)) => {
-                    offset = key.span().start;
-                    value
-                }
-                None => break,
-            },
-            toml::de::DeValue::Array(array) => {
-                match part.parse().ok().and_then(|index: usize| array.get(index)) {
-                    Some(value) => {
-                        offset = value.span().start;
-                        value
-                    }
-                    None => break,
-                }
+        let deeper = match value.get_ref() {
+            DeValue::Table(table) => {
+                table.get_key_value(part.as_str()).map(|(key, value)| (key.span(), value))
             }
-            _ => break,
+            DeValue::Array(array) => {
+                part.parse().ok().and_then(|index: usize| array.get(index)).map(|value| (value.span(), value))
+            }
+            _ => None,
         };
+        let Some((span, inner)) = deeper else { break };
+        (offset, value) = (span.start, inner);
     }
     Some(offset)
 }

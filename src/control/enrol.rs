@@ -218,10 +218,7 @@ pub(crate) struct PasswordFile(std::fs::File);
 impl PasswordFile {
     /// Makes it, where there is none of that name.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = opened.map_err(|error| match error.kind() {
+        let file = crate::files::create(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Error::FileThere { file: path.to_owned() },
             _ => Error::Unwritable { file: path.to_owned(), error },
         })?;

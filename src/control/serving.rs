@@ -220,7 +220,7 @@ impl Serving {
     }
 
     /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
-    pub(crate) async fn stop(mut self, ending: StopReason, again: impl Future<Output = ()>) {
+    pub(crate) async fn stop(self, ending: StopReason, again: impl Future<Output = ()>) {
         let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
         let patience = if ending == StopReason::NoStore { DRAIN_WITHOUT_STORE } else { drain };
         self.running.stopping.store(true, Ordering::Relaxed);

@@ -1,25 +1,33 @@
 //! Seals a text for another host: under a passphrase, or for that host's own key.
 //!
 //! A bundle is text between two marker lines, so that it survives mail, terminals and clipboards. In it,
-//! in base64: one byte version (1), one byte kind, then 16 bytes salt (kind 1, argon2id with 64 MiB and
-//! 3 passes) or a 32-byte ephemeral X25519 key (kind 2, HKDF-SHA256), 24 bytes nonce, and the
-//! XChaCha20-Poly1305 ciphertext with all that stands before it as associated data.
+//! in base64: one byte version, one byte kind, and what depends on them.
+//!
+//! * Kind 1, version 1: 16 bytes salt (argon2id with 64 MiB and 3 passes), 24 bytes nonce, and the XChaCha20-Poly1305
+//!   ciphertext with all that stands before it as associated data.
+//! * Kind 2, version 2: HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
+//!   ChaCha20-Poly1305: the 32-byte encapsulated key and the ciphertext, with the first two bytes as associated data.
+//! * Kind 2, version 1: of earlier releases, only read; see `version_1`.
 
-use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
-use aws_lc_rs::hkdf;
+mod version_1;
+
+use aws_lc_rs::agreement::{PrivateKey, X25519};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305 as HPKE;
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke as _, HpkePrivateKey, HpkePublicKey};
 use zeroize::Zeroizing;
 
 use super::{Key, Secret, random_bytes};
 
 const BEGIN: &str = "-----BEGIN IMAP-OAUTH-PROXY ACCOUNT-----";
 const END: &str = "-----END IMAP-OAUTH-PROXY ACCOUNT-----";
-const VERSION: u8 = 1;
 const FOR_PASSPHRASE: u8 = 1;
 const FOR_RECIPIENT: u8 = 2;
+/// Binds what is sealed for a recipient to this use of the recipient's key.
+const INFO: &[u8] = b"imap-oauth-proxy account bundle 2";
 const SALT_LENGTH: usize = 16;
 const PUBLIC_KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 24;
@@ -58,8 +66,12 @@ pub fn recipient(key: &Key) -> Result<String, BundleError> {
 /// Seals `text` under a passphrase. Takes about a second.
 pub fn seal_with_passphrase(text: &[u8], passphrase: &Secret) -> Result<String, BundleError> {
     let salt = random_bytes::<SALT_LENGTH>();
-    let header = [&[VERSION, FOR_PASSPHRASE], salt.as_slice()].concat();
-    seal(&header, &stretch(passphrase, &salt)?, text)
+    let header = [&[1, FOR_PASSPHRASE], salt.as_slice()].concat();
+    let nonce = random_bytes::<NONCE_LENGTH>();
+    let cipher = XChaCha20Poly1305::new((&*stretch(passphrase, &salt)?).into());
+    let payload = Payload { msg: text, aad: &header };
+    let sealed = cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| BundleError::Malformed)?;
+    Ok(encode(&[&header, &nonce, &sealed]))
 }
 
 /// Seals `text` for the host with this `recipient` key.
@@ -69,10 +81,10 @@ pub fn seal_for_recipient(text: &[u8], recipient: &str) -> Result<String, Bundle
     if theirs.len() != PUBLIC_KEY_LENGTH {
         return Err(BundleError::Recipient);
     }
-    let ours = PrivateKey::generate(&X25519).map_err(|_| BundleError::Recipient)?;
-    let public = ours.compute_public_key().map_err(|_| BundleError::Recipient)?;
-    let header = [&[VERSION, FOR_RECIPIENT], public.as_ref()].concat();
-    seal(&header, &shared_key(&ours, &theirs, public.as_ref(), &theirs)?, text)
+    let header = [2, FOR_RECIPIENT];
+    let sealed = HPKE.seal(INFO, &header, text, &HpkePublicKey(theirs));
+    let (encapsulated, sealed) = sealed.map_err(|_| BundleError::Recipient)?;
+    Ok(encode(&[&header, &encapsulated.0, &sealed]))
 }
 
 /// The kind of secret that opens `bundle`.
@@ -86,41 +98,45 @@ pub fn kind(bundle: &str) -> Result<BundleKind, BundleError> {
 /// Opens a bundle of either kind.
 pub fn open(bundle: &str, opener: &BundleKey<'_>) -> Result<Zeroizing<Vec<u8>>, BundleError> {
     let bytes = decode(bundle)?;
-    let (key, header_length) = match opener {
+    match opener {
         BundleKey::Passphrase(passphrase) => {
             let salt = bytes.get(2..2 + SALT_LENGTH).ok_or(BundleError::Malformed)?;
-            (stretch(passphrase, salt)?, 2 + SALT_LENGTH)
+            let opened = decrypt(&bytes, 2 + SALT_LENGTH, &stretch(passphrase, salt)?)?;
+            opened.ok_or(BundleError::WrongPassphrase)
         }
         BundleKey::Key(ours) => {
             let theirs = bytes.get(2..2 + PUBLIC_KEY_LENGTH).ok_or(BundleError::Malformed)?;
-            let ours = PrivateKey::from_private_key(&X25519, &***ours).map_err(|_| BundleError::Recipient)?;
-            let public = ours.compute_public_key().map_err(|_| BundleError::Recipient)?;
-            (shared_key(&ours, theirs, theirs, public.as_ref())?, 2 + PUBLIC_KEY_LENGTH)
+            let opened = match bytes.first() {
+                Some(1) => decrypt(&bytes, 2 + PUBLIC_KEY_LENGTH, &version_1::shared_key(ours, theirs)?)?,
+                _ => open_hpke(&bytes, theirs, ours),
+            };
+            opened.ok_or(BundleError::WrongKey)
         }
-    };
-    let header = bytes.get(..header_length).ok_or(BundleError::Malformed)?;
-    let nonce = bytes.get(header_length..header_length + NONCE_LENGTH).ok_or(BundleError::Malformed)?;
-    let msg = bytes.get(header_length + NONCE_LENGTH..).ok_or(BundleError::Malformed)?;
-    let cipher = XChaCha20Poly1305::new((&*key).into());
-    let opened = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg, aad: header });
-    opened.map(Zeroizing::new).map_err(|_| match opener {
-        BundleKey::Passphrase(_) => BundleError::WrongPassphrase,
-        BundleKey::Key(_) => BundleError::WrongKey,
-    })
+    }
 }
 
-fn seal(header: &[u8], key: &Key, text: &[u8]) -> Result<String, BundleError> {
-    let nonce = random_bytes::<NONCE_LENGTH>();
+/// What is sealed in `bytes`, unless `ours` is another key than the recipient's.
+fn open_hpke(bytes: &[u8], encapsulated: &[u8], ours: &Key) -> Option<Zeroizing<Vec<u8>>> {
+    let (header, sealed) = (bytes.get(..2)?, bytes.get(2 + PUBLIC_KEY_LENGTH..)?);
+    let (encapsulated, ours) =
+        (EncapsulatedSecret(encapsulated.to_vec()), HpkePrivateKey::from(ours.to_vec()));
+    HPKE.open(&encapsulated, INFO, header, sealed, &ours).ok().map(Zeroizing::new)
+}
+
+/// What is sealed in `bytes` behind a header of that length and a nonce, unless `key` is another one.
+fn decrypt(bytes: &[u8], header: usize, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, BundleError> {
+    let (header, rest) = bytes.split_at_checked(header).ok_or(BundleError::Malformed)?;
+    let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH).ok_or(BundleError::Malformed)?;
     let cipher = XChaCha20Poly1305::new((&**key).into());
-    let payload = Payload { msg: text, aad: header };
-    let sealed = cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| BundleError::Malformed)?;
-    let encoded = STANDARD.encode([header, &nonce, &sealed].concat());
-    let lines: Vec<&str> = encoded
-        .as_bytes()
-        .chunks(LINE_LENGTH)
-        .map(|line| std::str::from_utf8(line).unwrap_or_default())
-        .collect();
-    Ok(format!("{BEGIN}\n{}\n{END}", lines.join("\n")))
+    let opened = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg, aad: header });
+    Ok(opened.ok().map(Zeroizing::new))
+}
+
+fn encode(parts: &[&[u8]]) -> String {
+    let encoded = STANDARD.encode(parts.concat());
+    let lines = encoded.as_bytes().chunks(LINE_LENGTH);
+    let lines: Vec<&str> = lines.map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+    format!("{BEGIN}\n{}\n{END}", lines.join("\n"))
 }
 
 /// The bytes between the markers; text around them (a mail, a prompt) is ignored.
@@ -130,8 +146,8 @@ fn decode(bundle: &str) -> Result<Vec<u8>, BundleError> {
     let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
     let bytes = STANDARD.decode(body).map_err(|_| BundleError::Malformed)?;
     match bytes.as_slice() {
-        [VERSION, FOR_PASSPHRASE | FOR_RECIPIENT, ..] => Ok(bytes),
-        [VERSION, ..] | [] => Err(BundleError::Malformed),
+        [1, FOR_PASSPHRASE | FOR_RECIPIENT, ..] | [2, FOR_RECIPIENT, ..] => Ok(bytes),
+        [1 | 2, ..] | [] => Err(BundleError::Malformed),
         _ => Err(BundleError::Version),
     }
 }
@@ -144,23 +160,6 @@ fn stretch(passphrase: &Secret, salt: &[u8]) -> Result<Key, BundleError> {
         .hash_password_into(passphrase.expose().as_bytes(), salt, &mut *key)
         .map_err(|_| BundleError::Memory)?;
     Ok(key)
-}
-
-/// Both public keys are hashed in, so that the key is bound to this exchange.
-fn shared_key(
-    ours: &PrivateKey,
-    theirs: &[u8],
-    ephemeral: &[u8],
-    recipient: &[u8],
-) -> Result<Key, BundleError> {
-    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &[ephemeral, recipient].concat());
-    agree(ours, UnparsedPublicKey::new(&X25519, theirs), BundleError::Recipient, |shared| {
-        let mut key = Zeroizing::new([0; 32]);
-        let expanded = salt.extract(shared);
-        let expanded = expanded.expand(&[b"imap-oauth-proxy account bundle 1"], hkdf::HKDF_SHA256);
-        let filled = expanded.and_then(|okm| okm.fill(&mut *key));
-        filled.map(|()| key).map_err(|_| BundleError::Recipient)
-    })
 }
 
 /// Why a bundle cannot be made or opened.
@@ -213,6 +212,41 @@ mod tests {
         let wrong = open(&bundle, &BundleKey::Key(&Zeroizing::new([8; 32])));
         assert_eq!(wrong.unwrap_err(), BundleError::WrongKey);
         assert_eq!(seal_for_recipient(b"text", "age1xyz").unwrap_err(), BundleError::Recipient);
+    }
+
+    #[test]
+    fn bundles_of_version_1_still_open() {
+        const OF_A_RECIPIENT: &str = "\
+-----BEGIN IMAP-OAUTH-PROXY ACCOUNT-----
+AQLVJ5Onk2CJ2G8ZcZ8Bhz7RR8TCXipQ2ikBgQQB3qRVGqUJcJWn1ed4GFUS66tm
+XN/xdU5WyoBhThpwGESoafGfylxvRF9EMPezl0wV
+-----END IMAP-OAUTH-PROXY ACCOUNT-----";
+        const OF_A_PASSPHRASE: &str = "\
+-----BEGIN IMAP-OAUTH-PROXY ACCOUNT-----
+AQEnzrYrT+/GkWgAcyVUYbDYde1pB0vxA++fBRJ3NabKYMCWzLOl56b+o52W4wvl
+cTvGlvGDEWM49+EXuOY=
+-----END IMAP-OAUTH-PROXY ACCOUNT-----";
+        let key = Zeroizing::new([7; 32]);
+        assert_eq!(recipient(&key).unwrap(), "iop1-E75P6uryBMf9M1j8nAByGIHRdCeBKCJ-xnTzf3_pe20");
+        assert_eq!(*open(OF_A_RECIPIENT, &BundleKey::Key(&key)).unwrap(), b"text");
+        let wrong = open(OF_A_RECIPIENT, &BundleKey::Key(&Zeroizing::new([8; 32])));
+        assert_eq!(wrong.unwrap_err(), BundleError::WrongKey);
+        let passphrase = Secret::new("correct horse");
+        assert_eq!(*open(OF_A_PASSPHRASE, &BundleKey::Passphrase(&passphrase)).unwrap(), b"text");
+    }
+
+    #[test]
+    fn what_is_sealed_for_a_recipient_is_version_2_and_names_its_version() {
+        let key = Zeroizing::new([7; 32]);
+        let bytes = decode(&seal_for_recipient(b"text", &recipient(&key).unwrap()).unwrap()).unwrap();
+        assert_eq!(bytes[..2], [2, FOR_RECIPIENT]);
+        assert_eq!(bytes.len(), 2 + PUBLIC_KEY_LENGTH + b"text".len() + 16);
+        for (version, refusal) in [(1, BundleError::WrongKey), (3, BundleError::Version)] {
+            let other = encode(&[&[version], &bytes[1..], &[0; NONCE_LENGTH]]);
+            assert_eq!(open(&other, &BundleKey::Key(&key)).unwrap_err(), refusal);
+        }
+        let passphrase_of_2 = encode(&[&[2, FOR_PASSPHRASE], &bytes[2..]]);
+        assert_eq!(kind(&passphrase_of_2), Err(BundleError::Malformed));
     }
 
     #[test]

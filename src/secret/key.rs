@@ -6,8 +6,7 @@
 //! Only a file is ever written; the other sources belong to the machine's administrator.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use zeroize::Zeroizing;
 
 use super::{KeyRing, Sealer, random_bytes};
+use crate::files;
 
 /// Enough for the command to ask its vault, or a person for a passphrase. A command that hangs must not keep
 /// `serve` from starting or ending.
@@ -58,7 +58,7 @@ impl fmt::Display for KeySource {
 impl KeySource {
     /// Reads the keys; `create` makes a first key if the key file does not exist.
     ///
-    /// Creation is atomic (by linking a temporary file): of two processes one wins, and both read its key.
+    /// Creation is atomic: of two processes one wins, and both read its key.
     pub fn load(&self, create: bool) -> Result<Sealer, KeyError> {
         let keys = match (self.read(), self) {
             (Err(KeyError::Missing(_)), Self::File(path)) if create => {
@@ -197,28 +197,21 @@ fn parse_key(text: &str) -> Option<Key> {
     Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
 }
 
+/// The first process wins; another one leaves the key that is there.
 fn create_key_file(path: &Path) -> Result<(), KeyError> {
-    let failed = |error| KeyError::Unwritable(path.to_owned(), error);
-    let temporary = write_beside(path, &[(1, Zeroizing::new(random_bytes::<32>()))]).map_err(failed)?;
-    // A hard link fails if the name exists, so the first process wins and none overwrites its key.
-    let linked = match std::fs::hard_link(&temporary, path) {
+    let text = key_lines(&[(1, Zeroizing::new(random_bytes::<32>()))]);
+    match files::write_new(path, text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
-    let _ = std::fs::remove_file(&temporary);
-    linked.and_then(|()| sync_directory(path)).map_err(failed)
+        made => made.map_err(|error| KeyError::Unwritable(path.to_owned(), error)),
+    }
 }
 
-/// Replaces the file atomically: a reader, or a process started after a power cut, finds the old keys or the
-/// new ones.
 fn replace_key_file(path: &Path, keys: &[(u32, Key)]) -> Result<(), KeyError> {
-    let failed = |error| KeyError::Unwritable(path.to_owned(), error);
-    let temporary = write_beside(path, keys).map_err(failed)?;
-    std::fs::rename(&temporary, path).and_then(|()| sync_directory(path)).map_err(failed)
+    let replaced = files::replace(path, key_lines(keys).as_bytes(), 0o600);
+    replaced.map_err(|error| KeyError::Unwritable(path.to_owned(), error))
 }
 
-fn write_beside(path: &Path, keys: &[(u32, Key)]) -> io::Result<PathBuf> {
-    let temporary = directory_of(path).join(format!(".{}.key", super::random_text::<9>()));
+fn key_lines(keys: &[(u32, Key)]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::new());
     for (id, key) in keys {
         let encoded = Zeroizing::new(STANDARD.encode(**key));
@@ -227,20 +220,7 @@ fn write_beside(path: &Path, keys: &[(u32, Key)]) -> io::Result<PathBuf> {
         text.push_str(&encoded);
         text.push('\n');
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written.map(|()| temporary)
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    std::fs::File::open(directory_of(path))?.sync_all()
+    text
 }
 
 /// Why there is no key. The administrator has to act; nothing was changed.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Shutdown, begins};
+use super::Shutdown;
 use crate::logging;
 
 /// The pauses before a task is restarted.
@@ -35,7 +35,7 @@ type Tasks = Vec<(String, Arc<AtomicU64>)>;
 
 /// Starts tasks, and restarts them until the stop begins. A supervisor does not delay the stop.
 pub struct Supervisor {
-    stopping: watch::Receiver<bool>,
+    stopping: CancellationToken,
     pace: Pace,
     tasks: Arc<Mutex<Tasks>>,
 }
@@ -74,13 +74,13 @@ impl Supervisor {
 async fn supervise<F>(
     name: String,
     mut task: impl FnMut() -> F,
-    stopping: watch::Receiver<bool>,
+    stopping: CancellationToken,
     pace: Pace,
     restarts: Arc<AtomicU64>,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let stop = begins(stopping);
+    let stop = stopping.cancelled();
     tokio::pin!(stop);
     let mut pause = pace.first;
     loop {
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn security_row_33_a_task_that_panics_is_started_again_and_others_go_on() {
-        let (mut trigger, shutdown) = channel();
+        let (trigger, shutdown) = channel();
         let supervisor = Supervisor { pace: QUICK, ..Supervisor::new(&shutdown) };
         let (ticks, mut ticked) = unbounded_channel();
         let steady = supervisor.start("steady", move || {

@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::secret::user_name;
 
 /// A state directory that exists, is ours, and is private.
@@ -22,7 +23,7 @@ impl StateDirectory {
     /// Makes `path` where it is missing, and makes it private where it is not.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        files::make_directory(path).map_err(failed)?;
         let metadata = Self::judge(path)?;
         if metadata.mode() & 0o077 != 0 {
             tracing::warn!(directory = %path.display(), "the state directory was open to others; its mode is now 0700");
@@ -66,12 +67,7 @@ impl Lock {
     pub(super) const FILE: &str = "lock";
 
     pub(super) fn take(path: &Path) -> Result<Self, DirectoryError> {
-        let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
-        let mut options = File::options();
-        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-            .map_err(|error| failed(error.into()))?;
-        Ok(Self(file))
+        files::lock(path).map(Self).map_err(|error| DirectoryError::Failed(path.to_owned(), error))
     }
 }
 

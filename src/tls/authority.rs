@@ -28,7 +28,8 @@ use zeroize::Zeroizing;
 pub use error::AuthorityError;
 
 use super::names::HostNames;
-use super::{TlsSettings, files};
+use super::{TlsSettings, metadata};
+use crate::files;
 use crate::secret::random_bytes;
 
 /// Ten years, as mkcert does: longer than the machine, and renewing means a visit to every client.
@@ -147,7 +148,7 @@ impl Authority {
 
     fn read(directory: &Path) -> Result<Self, AuthorityError> {
         let (path, public_path) = (key_path(directory), certificate_path(directory));
-        if let Some(mode) = files::exposed_mode(&path).map_err(|error| unreadable(&path, error))? {
+        if let Some(mode) = metadata::exposed_mode(&path).map_err(|error| unreadable(&path, error))? {
             return Err(AuthorityError::Exposed(path, mode));
         }
         let text = Zeroizing::new(read_text(&path)?);
@@ -266,8 +267,10 @@ fn key_path(directory: &Path) -> PathBuf {
     directory.join("ca.key")
 }
 
-fn lock(directory: &Path) -> Result<fs::File, AuthorityError> {
-    files::lock(directory).map_err(|error| AuthorityError::Unwritable(directory.to_owned(), error))
+/// Waits for the lock under which the CA and the listener certificates are made; making a key takes up to a second.
+pub(super) fn lock(directory: &Path) -> Result<fs::File, AuthorityError> {
+    let locked = files::make_directory(directory).and_then(|()| files::lock(&directory.join("tls.lock")));
+    locked.map_err(|error| AuthorityError::Unwritable(directory.to_owned(), error))
 }
 
 fn exists(path: &Path) -> Result<bool, AuthorityError> {

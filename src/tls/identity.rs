@@ -18,8 +18,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::TlsSettings;
 use super::authority::{Authority, AuthorityError};
-use super::files::Stamp;
 use super::leaf::{self, KeyKind};
+use super::metadata::Stamp;
 use super::names::HostNames;
 use super::own::{self, OwnCertificateError};
 

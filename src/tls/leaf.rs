@@ -21,9 +21,10 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::authority::{Authority, AuthorityError, CLOCK_SKEW, serial_number};
+use super::authority::{self, Authority, AuthorityError, CLOCK_SKEW, serial_number};
 use super::names::HostNames;
-use super::{crypto_provider, files};
+use super::{crypto_provider, metadata};
+use crate::files;
 
 /// From the day before it is made; the strictest limit that any client knows is 398 days.
 const LIFETIME: Duration = Duration::days(397);
@@ -85,7 +86,7 @@ pub(super) fn ensure(
         return Ok(leaf);
     }
     let unwritable = |error| AuthorityError::Unwritable(path.clone(), error);
-    let _lock = files::lock(directory).map_err(unwritable)?;
+    let _lock = authority::lock(directory)?;
     if let Some(leaf) = read(&path, authority, names, now)? {
         return Ok(leaf);
     }
@@ -131,7 +132,7 @@ fn read(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    if files::exposed_mode(path).map_err(unreadable)?.is_some() {
+    if metadata::exposed_mode(path).map_err(unreadable)?.is_some() {
         return Ok(None);
     }
     Ok(parse(&text).and_then(|key| fitting(key, authority, names, now)))

@@ -3,9 +3,6 @@
 //! Where a configuration is there already, it stays as it is, and the new file lies beside it: with the same state
 //! directory and the same keys, since the accounts go into the store that is in use.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::ImportError;
@@ -14,8 +11,6 @@ use crate::control::error::Error;
 
 /// The new file's name beside a configuration that is there.
 const BESIDE: &str = "from-email-oauth2-proxy.toml";
-/// What holds secrets is its owner's alone.
-const MODE: u32 = 0o600;
 
 /// Where the new configuration goes.
 #[derive(Debug)]
@@ -62,12 +57,7 @@ impl Target {
 
 /// Writes a file that holds secrets, where there is none.
 pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
-    let written = opened.and_then(|mut opened| {
-        opened.write_all(text.as_bytes())?;
-        opened.sync_all()
-    });
-    written.map_err(|error| match error.kind() {
+    crate::files::write_new(file, text.as_bytes()).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),
         _ => Error::Unwritable { file: file.to_owned(), error },
     })

@@ -4,19 +4,20 @@
 //! takes the place of the store is judged before anything is moved, and only where no process has the store open: a
 //! process that goes on with the replaced file would write what no other one sees.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteLockingMode};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tempfile::TempPath;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::holder;
 use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
+use crate::files;
 use crate::store::StoreError;
 
 /// Why a copy did not take the place of the store. Nothing was changed.
@@ -48,38 +49,20 @@ impl Sqlite {
     /// Writes a copy to `file`, which must not exist.
     pub(super) async fn write_copy(&self, file: &Path) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::Unusable(format!("{}: {error}", file.display()));
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-        made.map_err(|error| match error.kind() {
+        files::create(file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 StoreError::Unusable(format!("{} exists already", file.display()))
             }
             _ => failed(error),
         })?;
-        let unfinished = Unfinished(Some(file));
+        // Removed again unless it is kept.
+        let unfinished = TempPath::try_from_path(file).map_err(failed)?;
         let name = file.to_str().ok_or_else(|| {
             StoreError::Unusable(format!("{} is a name that SQLite cannot write to", file.display()))
         })?;
         sqlx::query("VACUUM INTO ?").bind(name).execute(&self.pool()?).await?;
-        sync(file).map_err(failed)?;
-        unfinished.keep();
-        Ok(())
-    }
-}
-
-/// Removes a file that was not finished.
-struct Unfinished<'a>(Option<&'a Path>);
-
-impl Unfinished<'_> {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if let Some(file) = self.0 {
-            let _ = std::fs::remove_file(file);
-        }
+        files::sync(file).map_err(failed)?;
+        unfinished.keep().map(drop).map_err(|error| failed(error.error))
     }
 }
 
@@ -89,7 +72,8 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     // Beside the database, so that one rename puts it there; and judged as it lies there.
     let new = with_ending(database, ".restoring");
     let _ = std::fs::remove_file(&new);
-    let unfinished = Unfinished(Some(&new));
+    let unusable = |error| RestoreError::Io { path: database.to_owned(), error };
+    let unfinished = TempPath::try_from_path(&new).map_err(unusable)?;
     let (from, to) = (file.to_owned(), new.clone());
     blocking(file, move || copy(&from, &to)).await?;
     let unfit = |why: String| RestoreError::Unfit { file: file.to_owned(), why };
@@ -100,9 +84,8 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     let settings = settings.map_err(unfit)?;
     blocking(file, move || Ok(judge(&settings))).await?.map_err(unfit)?;
     let kept = keep(database).await?;
-    std::fs::rename(&new, database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
-    unfinished.keep();
-    sync(database).map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
+    unfinished.persist(database).map_err(|error| unusable(error.error))?;
+    files::sync(database).map_err(unusable)?;
     Ok(kept)
 }
 
@@ -121,7 +104,7 @@ fn copy(file: &Path, new: &Path) -> Result<(), RestoreError> {
         move |error| RestoreError::Io { path, error }
     };
     let mut from = File::open(file).map_err(of(file))?;
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(of(new))?;
+    let mut to = files::create(new).map_err(of(new))?;
     io::copy(&mut from, &mut to).map_err(of(new))?;
     to.sync_all().map_err(of(new))
 }
@@ -171,13 +154,6 @@ async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
-}
-
-/// The file and its name reach the disk.
-fn sync(file: &Path) -> io::Result<()> {
-    File::open(file)?.sync_all()?;
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -5,13 +5,12 @@
 //! whose holder was killed, and never takes one from a process that is only slow, which may have the
 //! provider's answer in hand.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{FlockOperation, flock};
+use crate::files::{self, is_locked};
 
 /// Made, and not yet under its name.
 const UNFINISHED: &str = ".new";
@@ -56,12 +55,12 @@ impl Holders {
     }
 
     fn enter(&self) -> io::Result<(String, File)> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        files::make_directory(&self.directory)?;
         self.sweep();
         let name = crate::secret::random_text::<12>();
         let unfinished = self.directory.join(format!("{name}{UNFINISHED}"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        flock(&file, FlockOperation::LockExclusive)?;
+        let file = files::create(&unfinished)?;
+        file.lock()?;
         // Only now can a sweep find it.
         std::fs::rename(&unfinished, self.directory.join(&name))?;
         Ok((name, file))
@@ -92,10 +91,6 @@ impl Drop for Holders {
 pub(super) fn any_is_alive(database: &Path) -> bool {
     let entries = std::fs::read_dir(&Holders::new(database).directory).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| File::open(entry.path()).is_ok_and(|file| is_locked(&file)))
-}
-
-fn is_locked(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockShared).is_err()
 }
 
 #[cfg(test)]

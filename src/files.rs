@@ -1,0 +1,115 @@
+//! Files that several processes share, or that must survive a power cut: locks, and contents that appear whole.
+//!
+//! A reader finds the old contents or the new ones, never a part of them: contents are written beside the place where
+//! they belong, reach the disk, and take their name last; then the name reaches the disk. What is made here is its
+//! owner's alone unless the caller names another mode. Locks are the kernel's (`flock`), so they end with the process
+//! that holds them, whatever ends it.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Makes `path` and what leads there, where it is missing, for its owner alone.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Waits for the lock of the file at `path`, which is made where it is missing. The lock ends with the value.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Whether another open file holds the lock of `file`.
+pub(crate) fn is_locked(file: &File) -> bool {
+    file.try_lock_shared().is_err()
+}
+
+/// A new, empty file; an error where there is one of that name.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// A new file with these contents; an error where there is one of that name, which stays as it is.
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    written_beside(path, contents, 0o600)?.persist_noclobber(path)?;
+    sync_name(path)
+}
+
+/// Puts a file of `mode` with these contents in the place of the one at `path`, if there is one.
+pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    written_beside(path, contents, mode)?.persist(path)?;
+    sync_name(path)
+}
+
+/// Waits until the file at `path` and its name are on the disk.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_name(path)
+}
+
+/// Removed again unless it is given its name.
+fn written_beside(path: &Path, contents: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".new-").permissions(Permissions::from_mode(mode));
+    let mut file = builder.tempfile_in(directory_of(path))?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_in(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        replace(&path, b"old", 0o600).unwrap();
+        replace(&path, b"new", 0o640).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(names_in(directory.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_new_file_takes_the_place_of_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        write_new(&path, b"first").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(names_in(directory.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_value() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = lock(&path).unwrap();
+        assert!(is_locked(&File::open(&path).unwrap()));
+        drop(held);
+        assert!(!is_locked(&File::open(&path).unwrap()));
+        lock(&path).unwrap();
+    }
+}
