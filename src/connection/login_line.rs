@@ -1,15 +1,15 @@
-//! The login line: one line in the log for each login attempt, whatever door it came to and whatever came of it.
+//! The login line: one line in the log for each login attempt, at every door and with every outcome.
 //!
-//! Its fields, their order and their quoting are a contract with fail2ban, CrowdSec and whatever else reads logs
-//! (docs/operations.md), so it is written here and nowhere else:
+//! Its fields, their order and their quoting are a contract with fail2ban, CrowdSec and other readers of logs
+//! (docs/operations.md), so only this file writes it:
 //!
 //! ```text
 //! login result=refused protocol=imap account=a@b from=192.0.2.7 password=- fingerprint=1a2b3c4d client="…" provider=- ms=512 reason=wrong_password
 //! ```
 //!
-//! What a client typed cannot add a field or end the line: it is reduced to few characters. What the provider or the
-//! network spoils is `failed` and never `refused`, so that no outage can have a person's address banned. Where the
-//! connection ends before the answer, the line is written all the same: when [`LoginLine`] is dropped.
+//! A client's name cannot add a field or end the line: it is reduced to few characters. A fault of the provider or
+//! the network is `failed`, never `refused`, so that no outage can lead to a ban of the client's address. If the
+//! connection ends before the answer, the line is still written: when [`LoginLine`] is dropped.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,27 +25,27 @@ use crate::protocol::{Denial, Door, Refusal};
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
 
-/// What stands for a field that has no value.
+/// The value of an empty field.
 const ABSENT: &str = "-";
 /// Characters of a name that are kept.
 const NAME_LIMIT: usize = 64;
 
-/// Why a login did not succeed: a closed list, told in docs/operations.md.
+/// Why a login did not succeed: a closed list, documented in docs/operations.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Unknown account or wrong password.
     WrongPassword,
-    /// After too many of those: the password was not looked at.
+    /// Too many wrong passwords came before: this password was not checked.
     TooManyFailures,
     /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
     WrongNetwork,
-    /// The app password does not open this door, or opens more than may be said in clear.
+    /// The app password does not open this door, or opens more than a password sent in cleartext may open.
     WrongDoor,
     /// The app password's last day is over.
     PasswordEnded,
     /// The account is disabled.
     Disabled,
-    /// The device has sent as many messages within the hour as it may.
+    /// The device has sent as many messages within the hour as its limit allows.
     DeviceLimit,
     /// A person has to authorise the account.
     NeedsAuthorization,
@@ -55,28 +55,28 @@ pub enum Reason {
     NoToken,
     /// The provider's mail server cannot be reached.
     Unreachable,
-    /// The provider's mail server has a failure that passes.
+    /// The provider's mail server has a temporary failure.
     ProviderUnavailable,
     /// The provider's mail server or its token endpoint did not answer in time.
     ProviderSilent,
-    /// The provider allows the account no more for now.
+    /// The provider's limit for the account is reached for now.
     ProviderLimit,
     /// The provider does not open the mailbox.
     ProviderRefused,
     /// The account has as many sessions as its provider allows.
     AccountLimit,
-    /// A newcomer had taken the connection's place.
+    /// A newer connection took this connection's place.
     Displaced,
     /// Too many passwords wait to be verified.
     Busy,
-    /// The store or the key of this machine does not do its part.
+    /// The store or this machine's master key failed.
     Store,
     /// The connection ended before the answer: the client left or does not read, or the proxy stopped.
     Interrupted,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: &[Self] = &[
         Self::WrongPassword,
         Self::TooManyFailures,
@@ -100,7 +100,7 @@ impl Reason {
         Self::Interrupted,
     ];
 
-    /// The word in the line.
+    /// The word in the login line.
     pub const fn word(self) -> &'static str {
         match self {
             Self::WrongPassword => "wrong_password",
@@ -126,7 +126,7 @@ impl Reason {
         }
     }
 
-    /// `refused` only where the matter is the password, or what its owner limited.
+    /// `refused` only if the cause is the password or a limit that its owner set.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::WrongPassword
@@ -188,13 +188,13 @@ impl From<&Refusal> for Reason {
             Refusal::NoCommonMechanism(_) | Refusal::PasswordsOnly(_) | Refusal::Credential(_) => {
                 Self::Misconfigured
             }
-            // Ours: there is no such login.
+            // A fault of the proxy: no login waits.
             Refusal::NotAsked => Self::Interrupted,
         }
     }
 }
 
-/// A login that does not succeed: what the client is told, and what the log says.
+/// A login that does not succeed: the client's answer, and the reason for the log.
 #[derive(Debug)]
 pub(super) struct Denied {
     pub(super) denial: Denial,
@@ -207,7 +207,7 @@ impl Denied {
     }
 }
 
-/// The line of one attempt, written when it is dropped.
+/// The login line of one attempt, written when it is dropped.
 pub(super) struct LoginLine {
     metrics: Arc<Metrics>,
     door: Door,
@@ -215,18 +215,18 @@ pub(super) struct LoginLine {
     from: IpAddr,
     client: Option<String>,
     came: Instant,
-    /// Once the password was right.
+    /// Known once the password was right.
     pub(super) provider: Option<String>,
     /// The name of the app password.
     pub(super) password: Option<String>,
-    /// Of a wrong password.
+    /// The fingerprint of a wrong password.
     pub(super) fingerprint: Option<String>,
-    /// Why there is no session; `None` is success.
+    /// Why there is no session; `None` on success.
     ended: Option<Reason>,
 }
 
 impl LoginLine {
-    /// Of an attempt that has just come. `name` is as the client typed it.
+    /// The line of a new attempt. `name` comes from the client.
     pub(super) fn new(
         metrics: &Arc<Metrics>,
         door: Door,
@@ -248,7 +248,7 @@ impl LoginLine {
         }
     }
 
-    /// What the client is told: that it has a session, or why it gets none.
+    /// Notes the client's answer: it has a session, or the reason why not.
     pub(super) fn ended(&mut self, why: Option<Reason>) {
         self.ended = why;
     }
@@ -264,7 +264,7 @@ impl LoginLine {
         let provider = reduced_or_absent(self.provider.as_deref());
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let absent = display(ABSENT);
-        // A string is quoted in text, with \" and \\; what is displayed is not.
+        // A string value is quoted, with \" and \\; a displayed value is not.
         let client: &dyn Value = match &self.client {
             Some(client) => &client.as_str(),
             None => &absent,
@@ -307,7 +307,7 @@ fn reduced_or_absent(text: Option<&str>) -> String {
     text.map(reduced).filter(|text| !text.is_empty()).unwrap_or_else(|| ABSENT.to_owned())
 }
 
-/// What a client or a person typed, as it may stand in a field without quotes.
+/// Text from a client or an administrator, reduced for a field without quotes.
 fn reduced(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "@._+-".contains(c) { c } else { '?' };
     text.chars().take(NAME_LIMIT).map(safe).collect()
