@@ -29,8 +29,7 @@ use crate::wire::Wire;
 
 type SignedIn = (Accepted, Wire<Socket>);
 
-/// Part of a login's time that is kept back for the sign-in when the login waits for a session of the account to
-/// end.
+/// Part of a login's time kept back for the sign-in, when the login waits for another session to end.
 const SIGN_IN_RESERVE: Duration = Duration::from_secs(5);
 
 /// Why an attempt ended without a session.

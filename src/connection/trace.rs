@@ -182,8 +182,7 @@ struct Kept {
 }
 
 impl Record {
-    /// The connection logs in as `name`: the traces of that account get the lines kept so far, and the following
-    /// ones.
+    /// The connection logs in as `name`: the traces of that account get the lines kept so far and all later ones.
     pub(super) fn names(&self, name: &str) {
         let name = fold(name);
         let mut kept = lock(&self.kept);
