@@ -28,8 +28,7 @@ use crate::protocol::{LastWord, Overheard, Watch};
 /// If one direction is closed and nothing moves in the other, the session ends after this time. A mail program may
 /// take long with the answers to its last commands.
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
-/// After this time a mail program that stays only keeps its place from another session: the provider sends nothing
-/// more.
+/// After this time a silent mail program only keeps its place from another session.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// How often a session that is to end is checked.
 const LOOK: Duration = Duration::from_millis(300);
@@ -352,8 +351,7 @@ mod tests {
         }
     }
 
-    /// A provider refuses a message halfway with a reason, hangs up, and resets the connection on which the sender
-    /// continues.
+    /// A provider refuses a message halfway, hangs up, and resets the connection on which the sender continues.
     #[tokio::test]
     async fn what_a_provider_says_before_it_hangs_up_reaches_a_client_that_goes_on_sending() {
         const REPLY: &[u8] = b"552 5.3.4 The message is too big\r\n";

@@ -38,8 +38,7 @@ use crate::shutdown::{Shutdown, Supervisor};
 
 /// Pause after a lack of descriptors or memory, so that some connections can end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The most load balancers' connections that may wait for their header at once. A header comes with the
-/// connection.
+/// Load balancers' connections that may wait for their header at once; a header comes with the connection.
 const AWAITED_HEADERS: usize = 1024;
 /// A flood of connections is one line in the log per interval, not one per connection.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -57,8 +56,7 @@ pub struct Bound {
     pub security: Security,
 }
 
-/// Binds every address of `listeners` that `sockets` do not have yet, or none. One of the default addresses is
-/// enough.
+/// Binds every new address of `listeners`, or none. One of the default addresses is enough.
 pub fn bind(listeners: &[Listener], sockets: &Sockets) -> Result<Vec<Bound>, BindError> {
     let (mut bound, mut given_up) = (Vec::new(), None);
     for (number, listener) in listeners.iter().enumerate() {

@@ -200,8 +200,7 @@ impl Session {
         }
     }
 
-    /// Answers TLS 1.2 renegotiation, which is not supported (RFC 5246 §7.2.2), with a warning; the second request
-    /// ends the connection.
+    /// Answers TLS 1.2 renegotiation (RFC 5246 §7.2.2) with a warning; the second request ends the connection.
     fn refuse_renegotiation(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.talk.renegotiation, true) {
             return Err(PeerMisbehaved::TooManyRenegotiationRequests.into());
