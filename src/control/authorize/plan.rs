@@ -1,4 +1,4 @@
-//! What is asked for, and what a surface hears on the way.
+//! The request for an authorisation, and its progress.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::control::names::{check_account, check_aliases, check_login_name, chec
 use crate::control::{passwords, providers};
 use crate::store;
 
-/// What is asked for.
+/// The request for an authorisation.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizeRequest {
     /// The mailbox's address; with [`ConsentWay::App`] also `@DOMAIN`.
@@ -31,20 +31,20 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) seconds: u64,
 }
 
-/// How a grant comes.
+/// The source of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentWay {
-    /// A browser ends at an address that is listened on.
+    /// A person's browser ends at a listener of this program.
     Redirect,
-    /// A person brings the address that a browser ended at.
+    /// A person pastes the address at which the browser ended.
     Paste,
     /// A person enters a code on another device.
     Device,
-    /// The application has it; no person consents.
+    /// The application's own right; no person consents.
     App { probe: Option<String> },
 }
 
-/// What happens on the way, for a surface that shows it.
+/// A step of the operation, for a surface that shows progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress<'a> {
     /// The owner has a grant, which is tried with the account.
@@ -59,7 +59,7 @@ pub(crate) enum Progress<'a> {
     Proving { door: Door, mailbox: &'a str },
 }
 
-/// A surface that shows progress.
+/// The callback of a surface that shows progress.
 pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
 /// Whether `provider` has a server for `door`.
@@ -71,7 +71,7 @@ pub(super) fn check_door(provider: &Provider, door: Door) -> Result<(), Error> {
     Err(Error::NoServerForDoor { title, name, door })
 }
 
-/// A request that makes sense, and its provider.
+/// A valid request, and its provider.
 #[derive(Debug)]
 pub(crate) struct Plan {
     request: AuthorizeRequest,
@@ -79,7 +79,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Judges names, and finds the provider. Nothing is opened or asked yet.
+    /// Checks names, and finds the provider. Opens nothing and asks nothing.
     pub(crate) fn new(config: &Config, request: AuthorizeRequest) -> Result<Self, Error> {
         let is_app = matches!(request.way, ConsentWay::App { .. });
         let probe = if let ConsentWay::App { probe } = &request.way { probe.as_ref() } else { None };
@@ -112,7 +112,7 @@ impl Plan {
         Ok(Self { request, provider })
     }
 
-    /// Judges the names by what is stored, before a person consents in vain; `yes` where an alias may be another
+    /// Checks the names against the store, before a person consents in vain; `yes` allows an alias that is another
     /// address.
     pub(crate) async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, Error> {
         let Self { request, provider } = self;
@@ -130,9 +130,9 @@ impl Plan {
 /// A plan whose names may be stored.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// As it is stored, where it is.
+    /// The account's name, as stored if it exists.
     pub(super) account: String,
     pub(super) request: AuthorizeRequest,
-    /// The account's provider, which has a client.
+    /// The account's provider, for which a client is configured.
     pub(crate) provider: Arc<Provider>,
 }
