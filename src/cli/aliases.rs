@@ -1,10 +1,11 @@
-//! Asks a person whether an alias that is another mailbox's address is meant.
+//! Asks for confirmation of an alias that is another mailbox's address.
 
 use super::failure::Failure;
 use super::terminal;
 use crate::control::Error;
 
-/// Does `work` without leave for such aliases, and where it wants one, with it: given by `yes`, or at the terminal.
+/// Runs `work` without permission for such aliases; if it needs permission, runs it again when `yes` or the
+/// terminal gives it.
 pub(super) async fn with_leave<T>(
     yes: bool,
     work: impl AsyncFn(bool) -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! `backup` and `restore`: the store in one file, and back.
+//! `backup` and `restore`: copy the store to a file, and back.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
+//! The cures of errors, as `hint:` lines: only here a cure becomes a command.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::store::{DirectoryError, RestoreError};
 use crate::text::quoted;
 use crate::tls::IdentityError;
 
-/// The hints for an error of a command, whatever it failed with.
+/// The hints for any error of a command.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
     if let Some(AskError::Directory(DirectoryError::Foreign { owner, path })) = error.downcast_ref() {
         return of_foreign(owner, path);
@@ -27,7 +27,8 @@ fn as_that_user(owner: &str) -> String {
     format!("run it as that user: {}", command_line(owner))
 }
 
-/// Whose state directory it is. Root's is most often one that a command made as root by mistake.
+/// The hints for another user's state directory. Root's directory was most often made by mistake, by a command run
+/// as root.
 fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     let mut hints = vec![as_that_user(owner)];
     if owner == "root" {
@@ -47,7 +48,7 @@ fn of_configuration(hint: &ConfigHint) -> String {
     }
 }
 
-/// What cures an error of an operation; nothing where its message says so, or nothing does.
+/// The cures of an operation's error; empty if the message contains the cure, or there is none.
 pub(super) fn cures(error: &Error) -> Vec<String> {
     let kinds = [
         of_account,
@@ -310,7 +311,7 @@ fn of_keys(error: &Error) -> Vec<String> {
     }
 }
 
-/// Of the way to the provider's servers.
+/// The cures of an error on the way to the provider's servers.
 fn of_check(error: &Error) -> Vec<String> {
     match error {
         Error::NoAddress { .. } | Error::NotFound { .. } => {
@@ -363,7 +364,7 @@ fn of_machine(error: &Error) -> Vec<String> {
     }
 }
 
-/// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
+/// The cure of a grant's or a provider's trouble, in the words of its line.
 pub(super) fn mending(error: &Error) -> Option<String> {
     let cure = match error {
         Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure } => {
@@ -379,7 +380,7 @@ pub(super) fn mending(error: &Error) -> Option<String> {
     (!cure.is_empty()).then_some(cure)
 }
 
-/// What takes a name away that is stored from before.
+/// The command that removes an old name.
 pub(super) fn renaming(name: &OldName) -> String {
     match name.of {
         NameOf::Alias => unalias(&name.account, &name.name),
@@ -395,13 +396,13 @@ fn removing(account: &str) -> String {
     format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
 }
 
-/// The last word of a command, where it may look like an option.
+/// The last word of a command, if it may look like an option.
 fn positional(name: &str) -> String {
     let dashes = if name.starts_with('-') { "-- " } else { "" };
     format!("{dashes}{}", quoted(name))
 }
 
-/// The file that is read, or would be: the machine's for root, else the person's.
+/// The configuration file in use, or the one that would be used: the machine's for root, else the user's.
 fn configuration_file() -> String {
     let read = crate::config::default_file().ok().flatten();
     let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
@@ -415,7 +416,7 @@ fn configuration_file() -> String {
     file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
 }
 
-/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
+/// This same command under `sudo -u`, with the paths from the environment as options, because sudo removes them.
 fn command_line(owner: &str) -> String {
     let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
     for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {

@@ -1,4 +1,4 @@
-//! `reload`: has every running `serve` load its configuration again.
+//! `reload`: makes every running `serve` load its configuration again.
 
 use super::failure::{Done, Failure};
 use super::options::Options;

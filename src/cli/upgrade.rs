@@ -1,4 +1,4 @@
-//! `upgrade`: has the program on disk take over from every running `serve`, without a lost session.
+//! `upgrade`: lets the program on disk take over from every running `serve`, without losing a session.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -18,7 +18,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
                 ));
             }
             Reply::Failed(failure) => failures.push(failure),
-            // It has been taken over before, or is told to stop.
+            // It has a successor already, or is stopping.
             _ => {}
         }
     }
