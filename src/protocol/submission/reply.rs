@@ -6,7 +6,7 @@ use crate::protocol::denial::plain_text;
 use crate::protocol::{Code, Denial};
 use crate::wire::Buffer;
 
-/// The proxy's name for itself, to clients and to providers. It is nobody's host name (RFC 6761 §6.3): Postfix
+/// The proxy's name for itself, to clients and to providers. No host has this name (RFC 6761 §6.3): Postfix
 /// takes its own name in a greeting for a mail loop.
 pub(super) const NAME: &str = "imap-oauth-proxy.localhost";
 
