@@ -43,7 +43,7 @@ pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
 pub use session::{LastWord, Overheard, Tail, Watch};
 pub use trace::{Scribe, Speaker, Vocabulary};
 
-/// What a client sent to log in.
+/// A client's login.
 #[derive(Debug)]
 pub struct Login {
     /// The user name as the client typed it: UTF-8, or else read as Latin-1. It may hold any character, control
@@ -109,7 +109,7 @@ pub struct Credential<'a> {
     pub token: &'a Secret,
     /// Mechanisms in order of preference, at least one.
     pub mechanisms: &'a [Mechanism],
-    /// The provider's host, as it is configured.
+    /// The provider's host in the configuration.
     pub host: &'a str,
     /// The provider's port.
     pub port: u16,

@@ -89,7 +89,7 @@ const SQLITE_FULL: &str = "13";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process wrote first: read again and decide again.
-    #[error("the grant was changed by somebody else at the same moment; nothing was overwritten")]
+    #[error("the grant was changed by another process at the same moment; nothing was overwritten")]
     Conflict,
     /// The user's mistake: another account has that login name.
     #[error("{name:?} is already a login name of {account}")]

@@ -39,7 +39,7 @@ pub(super) enum Command {
         #[command(flatten)]
         limits: LimitArguments,
     },
-    /// List passwords by name, with their last use and what they are limited to
+    /// List passwords by name, with their last use and their limits
     List {
         /// Only those of this account
         account: Option<String>,
@@ -183,7 +183,7 @@ struct Listed {
     last_used_from: Option<String>,
     /// Null if it opens all protocols.
     protocols: Option<Vec<String>>,
-    /// Empty where it works from everywhere.
+    /// Empty if it works from everywhere.
     from: Vec<String>,
     expires: Option<String>,
     /// The limits in words, for the table.

@@ -93,7 +93,7 @@ impl ProviderFile {
         let is_blank =
             id.len() > 8 && id.chars().all(|c| matches!(c, '0' | '-' | 'x' | 'X' | '.' | '…' | '*'));
         match id {
-            "" => Some("is empty, so nobody can authorise there".to_owned()),
+            "" => Some("is empty, so no account can be authorised there".to_owned()),
             _ if is_blank || id.contains('…') || id.starts_with("***") || id.starts_with('<') => {
                 Some(format!("{id:?} is a placeholder; write the id of your own registration"))
             }

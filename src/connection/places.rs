@@ -38,10 +38,10 @@ pub struct ConnectionPermit {
     is_logged_in: bool,
 }
 
-/// Why there is no place.
+/// Why a connection gets no place.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Full {
-    /// All are taken.
+    /// All places are taken.
     All(usize),
     /// The address has too many connections that have not logged in.
     Address(IpAddr, usize),

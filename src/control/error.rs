@@ -87,7 +87,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Unsupported(String),
     #[error(
-        "{title} needs an OAuth client of your own before anybody can authorise: [providers.{name}] client_id is not set"
+        "{title} needs an OAuth client of your own before an account can be authorised: [providers.{name}] client_id is not set"
     )]
     NoClient { title: String, name: String, registration: String },
     #[error("{title} has a service account here, but no client that a person can consent to")]

@@ -189,9 +189,9 @@ pub(crate) async fn refresh(
 /// When a person's command fetches a new token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewal {
-    /// Now.
+    /// Always.
     Always,
-    /// Now, unless a token came within the last minute: a check that is run again and again asks no more often.
+    /// Unless a token came within the last minute: a check that is repeated asks no more often.
     OncePerMinute,
 }
 

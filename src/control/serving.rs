@@ -211,7 +211,7 @@ impl Serving {
             reason = asked => reason,
             () = without_store(&*self.running.store) => StopReason::NoStore,
             () = tokio::time::sleep(longest) => {
-                info!("the sessions of before the upgrade have had limits.takeover_seconds and end now");
+                info!("limits.takeover_seconds after the upgrade are over: the old sessions end now");
                 StopReason::TakenOver
             }
         }

@@ -15,7 +15,7 @@ pub enum DialogueEnd {
     /// The connection failed: the proxy's side or the network.
     #[error("the connection to the mail program failed: {0}")]
     Io(io::Error),
-    /// The client's: the last of them was answered.
+    /// The client sent too many wrong passwords; the last one was answered.
     #[error("the mail program sent {0} wrong passwords on one connection; check the password it has stored")]
     FailedLogins(u32),
     /// The client used more than its limits allow.

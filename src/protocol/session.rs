@@ -52,7 +52,7 @@ pub enum Overheard {
 /// The last word to a client at the end of its session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LastWord {
-    /// Nothing yet: an answer is under way.
+    /// No line yet: an answer is not complete.
     NotYet,
     /// No line that the client would understand; the session may end.
     Silence,

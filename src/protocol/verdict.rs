@@ -18,7 +18,7 @@ pub(super) const WEB_LOGIN: Advice = Advice::person(
 /// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// The step under way.
+    /// The current step.
     pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
 }

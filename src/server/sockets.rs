@@ -61,7 +61,7 @@ impl Sockets {
         TcpListener::from_std(listener)
     }
 
-    /// For port 0 the system chooses the port, so the first passed socket with that address is used, in the
+    /// For port 0 the first passed socket with that address is used, in the
     /// configuration's order.
     fn take_passed(&self, address: SocketAddr) -> Option<StdListener> {
         let mut passed = lock(&self.passed);

@@ -184,7 +184,7 @@ pub struct Authorization {
 /// The grant of an [`Authorization`].
 #[derive(Clone, Debug)]
 pub enum Granted {
-    /// To insert, or to replace where one of its id is there.
+    /// A new grant, which replaces a grant with the same id.
     New(Box<Grant>),
     /// An existing grant, which does not change: its owner's, for a shared mailbox.
     Existing(Id),

@@ -290,10 +290,10 @@ impl SealingLock {
 /// The absence of a database.
 #[derive(Clone, Debug)]
 pub struct Absence {
-    /// When that was first seen.
+    /// When it was first noticed.
     pub since: std::time::Instant,
-    /// What is wrong.
+    /// The cause.
     pub cause: String,
-    /// What helps.
+    /// The cure.
     pub cure: &'static str,
 }

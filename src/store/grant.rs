@@ -232,7 +232,7 @@ impl GrantState {
 pub struct GrantStatus {
     /// Identity.
     pub id: Id,
-    /// Whose right it is.
+    /// The kind of the grant.
     pub kind: GrantKind,
     /// The provider's name in the configuration.
     pub provider: String,

@@ -79,9 +79,9 @@ struct Opened {
     /// A connection that never writes, so that it notices the writes of all others; see
     /// [`ChangeStore::changes`](super::ChangeStore::changes).
     observer: Mutex<Option<SqliteConnection>>,
-    /// The file that was opened.
+    /// The opened file.
     place: Place,
-    /// The file of its write-ahead log, when it was last looked at.
+    /// The file of its write-ahead log at the last check.
     log: StdMutex<Option<Place>>,
 }
 

@@ -32,9 +32,9 @@ pub struct Actor {
 /// An act in the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailEntry {
-    /// Its place: later ones have higher numbers.
+    /// Its number: later entries have higher numbers.
     pub number: i64,
-    /// What was done.
+    /// The act.
     pub act: Act,
 }
 

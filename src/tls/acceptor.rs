@@ -111,7 +111,7 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
-    /// A load balancer, which tells whom it stands for.
+    /// The PROXY protocol header of a load balancer.
     ProxyHeader,
     /// Anything else: a mail protocol in cleartext, most likely.
     Text,

@@ -38,7 +38,7 @@ pub(super) fn show(device: &Device, consent: &Consent, as_json: bool) {
         print::block_of_words(&picture);
     }
     if device.verification_uri_complete.is_some() {
-        print::words("Whoever scans it finds the code filled in; compare it with the one above.");
+        print::words("The page of the QR code has the code filled in; compare it with the one above.");
     }
     if !std::io::stderr().is_terminal() {
         print::words(&format!("The code ends in {} s; Ctrl-C stops.", left(device.expires_at)));

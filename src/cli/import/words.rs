@@ -131,7 +131,7 @@ fn left(section: &str, why: &Why) -> String {
         }
         Why::Flow { flow } => format!("oauth2_flow {flow:?} is none that email-oauth2-proxy describes"),
         Why::CertificateOfPerson => {
-            "a person's consent with a certificate in the place of a client secret is not supported; give the client a secret, or none".to_owned()
+            "a person's consent with a certificate instead of a client secret is not supported; give the client a secret, or none".to_owned()
         }
         Why::SecretLocked => {
             "its client secret is locked with its password, which was not given or does not fit".to_owned()

@@ -28,7 +28,7 @@ pub(super) fn default() -> Vec<Listener> {
 /// The listeners in the written form.
 pub(super) fn all(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
     if files.is_empty() {
-        return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
+        return Err(Problem::at(["listeners"], "is empty, so that no client could connect")
             .hint("leave it out for the default: IMAP on port 1993 and submission on port 1465 of localhost, with TLS"));
     }
     files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()

@@ -15,17 +15,17 @@ use crate::store;
 pub(crate) struct AuthorizeRequest {
     /// The mailbox's address; with [`ConsentWay::App`] also `@DOMAIN`.
     pub(crate) account: String,
-    /// The provider's name, where the address does not tell.
+    /// The provider's name, if the address does not determine it.
     pub(crate) provider: Option<String>,
-    /// Who consents, where it is not the account itself.
+    /// The person who consents, if it is not the account itself.
     pub(crate) owner: Option<String>,
     /// Further login names.
     pub(crate) aliases: Vec<String>,
-    /// The doors that it has to open; `None` leaves them to what is stored and configured.
+    /// The doors that must open; `None` chooses them by the store and the configuration.
     pub(crate) protocols: Option<Vec<Door>>,
-    /// How the grant comes.
+    /// The source of the grant.
     pub(crate) way: ConsentWay,
-    /// The name of the app password to make where the account has none; `None` makes none.
+    /// The name of the app password to make if the account has none; `None` makes none.
     pub(crate) password: Option<String>,
     /// How long a person has, in seconds.
     pub(crate) seconds: u64,
@@ -47,15 +47,15 @@ pub(crate) enum ConsentWay {
 /// A step of the operation, for a surface that shows progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress<'a> {
-    /// The owner has a grant, which is tried with the account.
+    /// The owner has a grant, which is tested with the account.
     TryingOwnersGrant { owner: &'a str, account: &'a str },
-    /// That grant has ended: a new consent is needed.
+    /// The owner's grant has ended: a new consent is needed.
     OwnersGrantEnded { owner: &'a str },
     /// The provider is asked for an application's token.
     SigningIn { title: &'a str },
-    /// The answer is there, and its code is redeemed.
+    /// The answer has arrived, and its code is exchanged for tokens.
     FetchingTokens,
-    /// The mail server of a door is asked for the mailbox.
+    /// The mail server of a door is asked to open the mailbox.
     Proving { door: Door, mailbox: &'a str },
 }
 

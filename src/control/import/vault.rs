@@ -19,7 +19,7 @@ use crate::secret::Secret;
 
 /// The number since March 2025.
 const NEWEST: u32 = 1_200_000;
-/// Before October 2023, when the number was not written down.
+/// The number before October 2023, which was not stored.
 const OLDEST: u32 = 100_000;
 /// More would take minutes, and no version has used so many.
 const MOST: u32 = 10_000_000;

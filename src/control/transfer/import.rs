@@ -57,9 +57,9 @@ pub(crate) struct Imported {
 
 /// The test of a stored parcel. The account stays, whatever the result.
 pub(crate) enum Trial {
-    /// The provider has no client here.
+    /// This installation has no client for the provider.
     NoClient,
-    /// There is no access token yet, for that reason.
+    /// There is no access token yet, for this reason.
     NoToken(TokenFailure),
     /// The mailbox did not open.
     Unproven(Unproven),

@@ -45,7 +45,7 @@ impl AuthorizationRequest {
     }
 
     /// The address that an administrator opens once where the person may not consent (Microsoft). Its answer comes to
-    /// the same place, and the sign-in goes on.
+    /// the same place, and the sign-in continues.
     pub fn approval(&self) -> Option<&Url> {
         self.expected.approval.as_ref()
     }
@@ -108,7 +108,7 @@ pub enum AuthorizeError {
 }
 
 impl AuthorizeError {
-    /// What is wrong where an administrator has to consent before the person can.
+    /// The refusal, if an administrator has to consent before the person can.
     pub fn awaited_consent(&self) -> Option<Trouble> {
         let refusal = match self {
             Self::Token(error) => error.refusal(),

@@ -35,7 +35,7 @@ pub(in crate::oauth) struct Expected {
     pub(in crate::oauth) issuer: Option<String>,
     /// The issuer is known to send `iss`, so an answer without `iss` comes from another one.
     pub(in crate::oauth) sends_iss: bool,
-    /// What an administrator opens where the person may not consent.
+    /// The link for an administrator, if the person may not consent.
     pub(in crate::oauth) approval: Option<Url>,
 }
 

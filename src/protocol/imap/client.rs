@@ -75,7 +75,7 @@ impl ClientDialogue for Dialogue {
                 State::Command => self.command(inbox, outbox),
                 State::Discard { .. } => self.discard(inbox, outbox),
                 State::Sasl { .. } => self.sasl(inbox, outbox),
-                // The caller did not answer the login: the client still gets an answer.
+                // The caller did not answer the login, so the client gets this answer.
                 State::Login { .. } => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");

@@ -13,7 +13,7 @@ use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 /// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// The step under way.
+    /// The current step.
     pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
     /// The URL of a web login that an untagged line named.

@@ -144,7 +144,7 @@ impl<'a> SignIn<'a> {
         match response {
             Response::Untagged(Status::Ok, words) => self.greeted(words, outbox),
             Response::Untagged(Status::PreAuth, _) => {
-                Err(violation("it greeted with PREAUTH, so nobody can sign in there"))
+                Err(violation("it greeted with PREAUTH, so no sign-in is possible"))
             }
             _ => Err(violation("it did not greet as an IMAP server does")),
         }
@@ -279,7 +279,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// The tag of the command under way: before AUTHENTICATE, one that differs from the client's.
+    /// The tag of the current command: before AUTHENTICATE, one that differs from the client's.
     fn own_tag(&self) -> &'a [u8] {
         match self.state {
             State::Prompt { .. } | State::Verdict { .. } => self.tag,

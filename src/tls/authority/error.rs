@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum AuthorityError {
     /// Other users can read the key, so it may be known.
     #[error(
-        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if anybody may have copied it, make a new CA"
+        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if another user may have copied it, make a new CA"
     )]
     Exposed(PathBuf, u32),
     /// Clients may trust this CA, but without its key it can sign nothing.

@@ -24,7 +24,7 @@ use super::super::record::{HEADER, confidentiality_limit};
 use super::super::{FULL_READ, Socket, crypto_provider, handshake};
 use super::*;
 
-/// A KeyUpdate under TLS 1.3 is 5 bytes, and longer by its type and tag.
+/// Length of a KeyUpdate in TLS 1.3: 5 bytes, type and tag.
 const KEY_UPDATE: usize = 5 + 1 + 16;
 /// The life of a key in these tests, in records; the real 2^23 are too many.
 const LIMIT: u64 = 64;
