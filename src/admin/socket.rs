@@ -122,7 +122,7 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
             return;
         }
         Err(error) => {
-            warn!("who uses the control socket is not known: {error}");
+            warn!("the user of the control socket is not known: {error}");
             return;
         }
     };

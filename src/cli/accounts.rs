@@ -92,7 +92,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
         Command::Remove { account, yes } => {
             let loss = format!(
-                "{account} is removed with its aliases and passwords, and with its authorisation where no other account uses it."
+                "{account} is removed with its aliases and passwords, and with its authorisation if no other account uses it."
             );
             loss::agreed(yes, &loss).await?;
             let account = accounts::remove(&installation, &account).await?;

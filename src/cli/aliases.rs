@@ -18,7 +18,7 @@ pub(super) async fn with_leave<T>(
         Some(true) => Ok(work(true).await?),
         Some(false) => Err(Failure::new("nothing was changed")),
         None => {
-            Err(Failure::new(format!("{error}; nothing was changed")).hint("add --yes where that is meant"))
+            Err(Failure::new(format!("{error}; nothing was changed")).hint("add --yes if this is intended"))
         }
     }
 }

@@ -33,7 +33,7 @@ fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     let mut hints = vec![as_that_user(owner)];
     if owner == "root" {
         hints.push(format!(
-            "where a command made it as root by mistake, give it to the user of the service: sudo chown -R USER {}",
+            "if a command run as root made it by mistake, give it to the service's user: sudo chown -R USER {}",
             quoted(&path.to_string_lossy())
         ));
     }
@@ -240,7 +240,7 @@ fn of_moving(error: &Error) -> Vec<String> {
             format!("copy [providers.{provider}] from the other installation's configuration"),
         ],
         Error::ParcelField { .. } => vec![
-            "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
+            "correct that on the host that exported it (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
                 .to_owned(),
         ],
         Error::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
@@ -303,7 +303,7 @@ fn of_keys(error: &Error) -> Vec<String> {
                 "let it hold two lines: `{current} OLD-KEY` and `{} NEW-KEY`; openssl rand -base64 32 makes one",
                 current.saturating_add(1)
             ),
-            "restart serve where its keys come from the environment or a credential, then run keys rotate again"
+            "restart serve if its keys come from the environment or a credential, then run keys rotate again"
                 .to_owned(),
         ],
         Error::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
@@ -343,7 +343,7 @@ fn of_machine(error: &Error) -> Vec<String> {
             if error.kind() == std::io::ErrorKind::PermissionDenied =>
         {
             vec![
-                "of a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
+                "for a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
                     .to_owned(),
                 format!(
                     "by hand: sudo install -d -m 700 -o \"$(id -un)\" {}; or choose another with state_directory",

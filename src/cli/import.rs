@@ -147,7 +147,7 @@ fn next(scheme: &Scheme, target: &Target, applied: &Applied) {
     print::words(&format!("  {}", command::SERVE));
     if let Some(ca_file) = applied.ca_file.as_ref().filter(|_| scheme.shows_certificates()) {
         print::words(&format!(
-            "Over TLS, mail programs have to trust the proxy's own CA, which is in {}.",
+            "Over TLS, mail programs must trust the proxy's own CA, which is in {}.",
             ca_file.display()
         ));
     }

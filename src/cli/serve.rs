@@ -65,9 +65,8 @@ async fn serve(
     // with the store.
     let prepared = Prepared::new(&config, sockets).map_err(|error| {
         match error.is_taken_port() && is_any_running(&config.state_directory) {
-            true => Failure::from(error).hint(
-                "that is most likely this installation's own serve, which runs already; reload and upgrade renew it",
-            ),
+            true => Failure::from(error)
+                .hint("this installation's own serve most likely runs already; use reload or upgrade"),
             false => error.into(),
         }
     })?;

@@ -14,7 +14,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
             Reply::TakenOver(pid) => {
                 taken_over = true;
                 print::words(&format!(
-                    "Process {pid} has taken over; the one before it ends with its last session."
+                    "Process {pid} has taken over; the previous one ends with its last session."
                 ));
             }
             Reply::Failed(failure) => failures.push(failure),

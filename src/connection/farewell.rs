@@ -57,7 +57,7 @@ async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wir
             Answered::Over
         }
         Ending::Displaced => {
-            debug!("closed before the login: all places are taken, and others wait");
+            debug!("closed before the login: all places are taken, and other connections wait");
             let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
             Answered::Cut
         }

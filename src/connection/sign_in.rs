@@ -140,7 +140,7 @@ impl<P: Protocol> Connection<P> {
             let key = P::DOOR.promises_key().unwrap_or_default();
             warn!(
                 provider,
-                "the provider's server lacks {word}, which clients are promised; remove it from {key} of the provider"
+                "the provider's server lacks {word}, which the proxy promises to clients; remove it from {key} of the provider"
             );
         }
     }

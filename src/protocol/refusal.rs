@@ -52,7 +52,7 @@ pub enum Refusal {
     Unavailable(Said),
     /// Wrong configuration: the provider offers none of the mechanisms.
     #[error(
-        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to what it offers"
+        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to one of these"
     )]
     NoCommonMechanism(String),
     /// Wrong configuration: this server takes passwords only.

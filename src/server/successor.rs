@@ -130,7 +130,7 @@ pub enum UpgradeError {
         error: io::Error,
     },
     /// The process ended before it was ready.
-    #[error("the new process ({program}) ended before it was ready ({status}); it has said why")]
+    #[error("the new process ({program}) ended before it was ready ({status}); its output has the reason")]
     Ended {
         /// The path.
         program: String,

@@ -60,7 +60,7 @@ pub enum AcceptError {
     Vanished,
     /// The client sent no byte before the deadline: cleartext clients wait for a greeting.
     #[error(
-        "the client said nothing; if it waits for a greeting, set its connection security to SSL/TLS, or give it a starttls listener"
+        "the client sent nothing; if it waits for a greeting, set its connection security to SSL/TLS, or give it a starttls listener"
     )]
     Silent,
     /// The client sent some bytes, but the handshake did not finish before the deadline.

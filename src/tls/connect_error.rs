@@ -38,7 +38,7 @@ pub enum ConnectError {
     },
     /// The server uses a private CA, or the connection is intercepted.
     #[error(
-        "the certificate of {host} was signed by an authority that this machine does not trust; where it is a private one, name its CA file in the provider's extra_ca"
+        "the certificate of {host} was signed by an authority that this machine does not trust; if it is a private CA, name its file in the provider's extra_ca"
     )]
     UnknownIssuer {
         /// The host as configured.

@@ -135,7 +135,7 @@ impl AsyncRead for Socket {
                 return Poll::Ready(Err(broken(failure)));
             }
             if session.is_overfull() {
-                let why = "a TLS record is longer than what may be held before it is read";
+                let why = "a TLS record is longer than the limit of unread bytes";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, why)));
             }
             let read = SEALED.with_borrow_mut(|scratch| read_some(session, tcp, context, scratch, buffer));

@@ -36,7 +36,7 @@ pub(super) async fn ask() -> Result<Secret, Failure> {
 pub(super) async fn ask_twice() -> Result<Secret, Failure> {
     let none = || {
         Failure::new("there is no terminal to ask for a passphrase")
-            .hint("give --passphrase-file FILE, or --recipient KEY with what `keys recipient` prints on the other host")
+            .hint("give --passphrase-file FILE, or --recipient KEY with the key that `keys recipient` prints on the other host")
     };
     let first = terminal::ask("Passphrase for the exported account: ").await.ok_or_else(none)?;
     let second = terminal::ask("Once more: ").await.ok_or_else(none)?;

@@ -31,7 +31,7 @@ pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
     if let Err(error) = start(url, hidden) {
         print::words(&format!("No browser could be started: {error}"));
         print::words(
-            "On a machine without one, use --paste or --no-browser, or --device where the provider allows that.",
+            "On a machine without one, use --paste or --no-browser, or --device if the provider allows it.",
         );
     }
 }

@@ -102,7 +102,7 @@ impl<'a> SetUp<'a> {
             self.password.unwrap_or("unchanged (imap-oauth-proxy passwords create makes another)"),
         );
         if let Some(ca_file) = &self.ca_file {
-            print::words("It has to trust the proxy's own CA, which is in:");
+            print::words("It must trust the proxy's own CA, which is in:");
             print::words(&format!("  {}", ca_file.display()));
             print::words(
                 "Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import.",

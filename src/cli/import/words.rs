@@ -137,10 +137,10 @@ fn left(section: &str, why: &Why) -> String {
             "its client secret is locked with its password, which was not given or does not fit".to_owned()
         }
         Why::NoServer { candidates } if candidates.is_empty() => {
-            "no server section is its provider's, which is no preset".to_owned()
+            "no server section belongs to its provider, which is not a preset".to_owned()
         }
         Why::NoServer { candidates } => format!(
-            "its provider is no preset, and nothing tells which server is its own: [{}]; import it from a copy with only that one",
+            "its provider is not a preset, and its server is not clear: [{}]; import it from a copy with only that one",
             candidates.join("], [")
         ),
         Why::Configuration { message } => format!("its provider cannot be configured here: {message}"),
@@ -157,7 +157,7 @@ fn changed(change: &Change) -> String {
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
         ),
         Change::CertificateUnreadable { section, path } => format!(
-            "[{section}]: {} cannot be read, so the listener shows a certificate of the proxy's own CA, which mail programs have to trust",
+            "[{section}]: {} cannot be read, so the listener uses a certificate of the proxy's own CA, which mail programs must trust",
             path.display()
         ),
         Change::OtherCertificate { section, path } => format!(

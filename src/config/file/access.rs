@@ -77,7 +77,7 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
     let messages_per_hour = file.messages_per_hour.unwrap_or(MESSAGES_PER_HOUR);
     if messages_per_hour == 0 {
         return Err(wrong("messages_per_hour", "must be at least 1".to_owned())
-            .hint("remove the device, where it must not send"));
+            .hint("remove the device if it must not send"));
     }
     Ok(Device { from, account: file.account.clone(), messages_per_hour })
 }

@@ -75,7 +75,7 @@ fn provider(out: &mut String, table: &Table, sight: Sight) {
     match &table.application {
         None => {
             out.push_str(
-                "# As they were granted; without this line, what the provider is asked for otherwise.\n",
+                "# The granted scopes; without this line the provider is asked for its default scopes.\n",
             );
             line(out, "scopes", &scopes);
         }

@@ -83,7 +83,7 @@ pub(crate) enum NotUpgraded {
 /// Why the proxy takes no login now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unready {
-    #[error("it is stopping: sessions end at their next pause, and no new ones are taken")]
+    #[error("it is stopping: sessions end at their next pause, and no new ones are accepted")]
     Stopping,
     #[error("its store does not answer: {0}")]
     Store(String),

@@ -103,7 +103,9 @@ pub enum AuthorizeError {
     #[error("the provider's id_token cannot be trusted: {0}")]
     IdToken(&'static str),
     /// RFC 6749 §7.1: a client must not use a token type that it does not understand.
-    #[error("the provider gave a token of type {0}, which mail servers do not take; they take bearer tokens")]
+    #[error(
+        "the provider gave a token of type {0}, which mail servers do not accept; they accept bearer tokens"
+    )]
     TokenType(String),
 }
 

@@ -81,7 +81,7 @@ impl BeginTls {
             (State::Capability { offer }, Response::Capability(offered)) => *offer = Some(offered),
             (State::Capability { offer }, Response::Tagged(Status::Ok, words)) => {
                 let offer = offer.take().or_else(|| words.offer());
-                let offer = offer.ok_or_else(|| violation("it does not say what it offers"))?;
+                let offer = offer.ok_or_else(|| violation("it does not list its capabilities"))?;
                 self.start_tls(&offer, outbox)?;
             }
             (State::StartTls, Response::Tagged(Status::Ok, _)) => return Ok(true),

@@ -42,7 +42,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
                 }
                 continue;
             }
-            _ => return Err(violation("it sent a response that is too long")),
+            _ => return Err(violation("it sent too long a response")),
         };
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {

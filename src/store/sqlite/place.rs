@@ -62,7 +62,7 @@ impl Sqlite {
         let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = match &*known {
             Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
-            None => self.trouble("was replaced by another one", "that is opened in a moment"),
+            None => self.trouble("was replaced by another one", "it is opened in a moment"),
         };
         Err(trouble.into())
     }
