@@ -61,8 +61,7 @@ pub(super) enum Command {
         /// The account
         account: String,
     },
-    /// Make many accounts at once, each waiting for its owner's consent, and print the commands that authorise
-    /// them
+    /// Make many accounts, each waiting for its owner's consent, and print the commands that authorise them
     Add(add::Arguments),
     /// Move an account's authorisation to another installation: prints it, sealed
     Export(export::Arguments),

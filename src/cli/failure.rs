@@ -74,8 +74,7 @@ impl Failure {
     }
 }
 
-/// The causes of an error on one line, and the cure of a grant's trouble. Each cause is printed once, because many
-/// messages contain their source's text.
+/// The causes of an error on one line, each once, because many messages contain their source's text, and the cure.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in anyhow::Chain::new(error) {

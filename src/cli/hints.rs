@@ -27,8 +27,7 @@ fn as_that_user(owner: &str) -> String {
     format!("run it as that user: {}", command_line(owner))
 }
 
-/// The hints for another user's state directory. Root's directory was most often made by mistake, by a command run
-/// as root.
+/// The hints for another user's state directory. Root's was most often made by mistake, with a command as root.
 fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     let mut hints = vec![as_that_user(owner)];
     if owner == "root" {

@@ -75,8 +75,8 @@ impl PasswordName {
 
 #[derive(clap::Args)]
 pub(super) struct LimitArguments {
-    /// The protocols that it opens: a list of imap, pop3 and submission, such as "imap,submission". Without this
-    /// limit: all
+    /// The protocols that it opens, of imap, pop3 and submission, such as "imap,submission". Without this limit:
+    /// all
     #[arg(long, value_name = "LIST")]
     protocols: Option<String>,
     /// The networks in which it may be used, such as 192.168.7.0/24 or one address; can be given several times.

@@ -1,5 +1,4 @@
-//! The clients that may use a listener, and the devices among them: the part of a `[[listeners]]` table that a
-//! reload applies.
+//! The clients and devices of a listener: the part of a `[[listeners]]` table that a reload applies.
 //!
 //! All checks use the client's address: that of the connection or, behind a load balancer, the one in its PROXY
 //! header.

@@ -1,9 +1,8 @@
 //! Facts about Microsoft's sign-in service (Entra), recognised by the form of its URLs.
 //!
-//! Its URLs are `https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize`, and the same path on the hosts
-//! of the other clouds. If users may not consent themselves, its pages stop at "Need admin approval" and may never
-//! send the browser back. An administrator must then open one link, once for the whole tenant; this file makes the
-//! link.
+//! URLs are `https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize`, and the same on the hosts of the
+//! other clouds. If users may not consent themselves, its pages stop at "Need admin approval" and may never send
+//! the browser back. An administrator must then open one link, made here, once for the whole tenant.
 
 use url::Url;
 
@@ -27,9 +26,8 @@ impl Provider {
         self.tenant().is_some()
     }
 
-    /// The link with which an administrator consents to the mail scopes of `asked`, for all users of the tenant;
-    /// `None` if there is no administrator. `state` belongs to the sign-in that waits for an answer at
-    /// `redirect_uri`.
+    /// The link with which an administrator consents to the mail scopes of `asked` for the whole tenant; `None` if
+    /// there is no administrator. `state` belongs to the sign-in that waits for an answer at `redirect_uri`.
     pub fn admin_consent(&self, asked: &[String], redirect_uri: &str, state: Option<&str>) -> Option<Url> {
         let (endpoint, tenant) = self.tenant()?;
         let client_id = self.client_id.as_deref()?;

@@ -10,8 +10,7 @@ use super::error::Problem;
 
 const MASK: &str = "\"[masked]\"";
 
-/// The text of `path` without its secrets. A file that is not valid TOML is not shown: its secrets cannot be
-/// found.
+/// The text of `path` without its secrets. Invalid TOML is not shown: its secrets cannot be found.
 pub fn masked(path: &Path) -> Result<String, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
     without_secrets(&text).map_err(|problem| problem.in_file(Some(path), &text))

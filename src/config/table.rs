@@ -1,5 +1,4 @@
-//! A provider's table in the written form, from the configuration or a preset, and its conversion into a
-//! [`Provider`].
+//! A provider's table in the written form, and its conversion into a [`Provider`].
 
 mod client;
 mod field;

@@ -128,8 +128,7 @@ impl Ready {
     }
 }
 
-/// Whether `account` can take a refresh token from elsewhere, for these doors; checked before the token is asked
-/// for.
+/// Whether `account` can take an imported refresh token for these doors; checked before the token is asked for.
 pub(crate) async fn check_import(
     installation: &Installation,
     provider: &Provider,

@@ -3,8 +3,7 @@
 use crate::config::{Config, Door, Provider};
 use crate::store::Grant;
 
-/// The doors of `doors` that a listener opens; all of them if no listener opens one, because at least one must be
-/// tested.
+/// The doors of `doors` that a listener opens; if there is none, all, because at least one must be tested.
 pub(super) fn in_use(config: &Config, doors: Vec<Door>) -> Vec<Door> {
     let is_listened = |door: &Door| config.listeners.iter().any(|listener| listener.protocol == *door);
     let used: Vec<Door> = doors.iter().copied().filter(is_listened).collect();

@@ -1,5 +1,4 @@
-//! Makes many accounts from a table: the table is checked as a whole, then each account is made and waits for its
-//! owner's consent.
+//! Makes many accounts from a table, which is checked as a whole; each waits for its owner's consent.
 //!
 //! [`read`] parses the table, [`judge`] reports all its faults, and only lines that [`judge`] accepted can be
 //! made: a mistake in the last line makes no account. The accounts of one owner at one provider share a grant from

@@ -325,8 +325,7 @@ impl Error {
         matches!(self, Self::Bind(error) if error.error.kind() == std::io::ErrorKind::AddrInUse)
     }
 
-    /// Whether a step with this error waits for a person; otherwise it passes, or this machine's administrator
-    /// removes the cause.
+    /// Whether a step with this error waits for a person; otherwise it passes, or the administrator acts.
     pub(crate) fn needs_person(&self) -> bool {
         match self {
             Self::OldName(_) | Self::DomainOfPerson { .. } => true,

@@ -1,12 +1,10 @@
-//! Moves from email-oauth2-proxy: its configuration becomes a configuration of this program, its refresh tokens
-//! become grants.
+//! Moves from email-oauth2-proxy: its configuration and its refresh tokens become this program's.
 //!
 //! [`Old::read`] reads the file, [`Old::scheme`] plans the result, and [`apply`] does it. Before [`apply`] nothing
 //! is written and no provider is asked: where refresh tokens rotate, a refresh cannot be undone.
 //!
-//! In email-oauth2-proxy an account's mail password encrypts its refresh token. Here it becomes an app password,
-//! so that the mail program need not change, and encrypts nothing. An existing configuration is never edited: the
-//! new configuration is a new file.
+//! In email-oauth2-proxy the mail password encrypts an account's refresh token. Here it becomes an app password
+//! and encrypts nothing. The new configuration is a new file; an existing one is never edited.
 
 mod applying;
 pub(super) mod ini;
@@ -75,8 +73,7 @@ impl Old {
         accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
     }
 
-    /// Whether `password` opens the encrypted values of the account of that name; an account without such values
-    /// takes any password.
+    /// Whether `password` opens the encrypted values of the account of that name, if it has any.
     pub(crate) fn opens(&self, name: &str, password: &Secret) -> bool {
         let Some(account) = self.source.accounts.iter().find(|account| account.name == name) else {
             return false;

@@ -47,8 +47,7 @@ impl Watcher {
         Self { metrics, live, store, supervisor, counted: Mutex::default() }
     }
 
-    /// The text for Prometheus. `config` is the current one, `certificates` holds the end of each listener's
-    /// certificate.
+    /// The text for Prometheus. `certificates` holds the end of each listener's certificate.
     pub(crate) async fn text(&self, config: &Config, certificates: Vec<(String, i64)>) -> String {
         let began = Instant::now();
         let answered = tokio::time::timeout(STORE_PATIENCE, self.store.changes()).await;

@@ -46,9 +46,8 @@ impl Meter {
         self.bytes += count;
     }
 
-    /// Whether the connection begins with a PROXY protocol header (security row 44): [`proxy_header`] of `inbox`,
-    /// the bytes that were not taken yet. Such a header can begin with empty lines, so empty lines wait until this
-    /// is known.
+    /// Whether the connection begins with a PROXY protocol header (security row 44), by the untaken bytes in
+    /// `inbox`. Such a header can begin with empty lines, so empty lines wait until this is known.
     pub(super) fn proxy_header(&self, inbox: &[u8]) -> Option<bool> {
         let nothing_taken = self.bytes == 0 && !inbox.is_empty();
         nothing_taken.then(|| proxy_header(inbox)).flatten()

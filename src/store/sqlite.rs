@@ -76,8 +76,8 @@ struct Opened {
     pool: SqlitePool,
     looks: Looks,
     holders: Holders,
-    /// A connection that never writes, so that it notices the writes of all others; see
-    /// [`ChangeStore::changes`](super::ChangeStore::changes).
+    /// Never writes, so it notices the writes of all others
+    /// ([`ChangeStore::changes`](super::ChangeStore::changes)).
     observer: Mutex<Option<SqliteConnection>>,
     /// The opened file.
     place: Place,
@@ -154,9 +154,8 @@ impl Unmigrated {
         self.sealed.is_empty()
     }
 
-    /// Migrates the tables to this version. The caller holds the state directory's lock, so that two processes
-    /// never migrate at once. The sealed values are judged first: a process that cannot use the store must not
-    /// change it.
+    /// Migrates the tables to this version, under the state directory's lock, so that two processes never migrate
+    /// at once. Judges the sealed values first: a process that cannot use the store must not change it.
     pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Sqlite, StoreError> {
         let Self { path, opened, sealed, made } = self;
         let judge = judge.map(Arc::new);

@@ -4,8 +4,7 @@
 use crate::cli::print;
 use crate::control::authorize::Consent;
 
-/// Shows the link, if the provider has one. It is a message, because standard output holds only the address to
-/// open.
+/// Shows the link, if there is one, as a message: standard output holds only the address to open.
 pub(super) fn announce(consent: &Consent) {
     let Some(link) = consent.approval() else { return };
     print::words(

@@ -171,8 +171,7 @@ impl Consent {
         waiting::refused(installation, &self.legs.provider, &self.seat, error).await
     }
 
-    /// The URL that an administrator must open once, if the provider may require that before the person can
-    /// consent.
+    /// The URL for an administrator, if the provider may require approval before the person can consent.
     pub(crate) fn approval(&self) -> Option<Url> {
         let provider = &self.legs.provider;
         match &self.flow {

@@ -1,5 +1,4 @@
-//! The steps to a mail server: DNS and TCP, or the proxy that does both; TLS; sign-in; and a look into the
-//! mailbox.
+//! The steps to a mail server: DNS and TCP, or the proxy that does both; TLS; sign-in; reading the mailbox.
 
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -32,8 +32,7 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
     }
 }
 
-/// Reports a name that misleads a reader, or opens what it should not, as work for a person; any other fault is
-/// only mentioned.
+/// A name that misleads a reader, or opens what it should not, needs a person; other faults are only reported.
 fn look(steps: &mut Steps<'_>, account: &str, of: NameOf, name: &str, fault: Option<NameFault>) {
     let Some(fault) = fault else { return };
     let old = OldName { account: account.to_owned(), of, name: name.to_owned(), fault };

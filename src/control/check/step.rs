@@ -76,8 +76,7 @@ pub(crate) enum Finding {
     AnswersThrough { endpoint: Endpoint, proxy: String },
     /// The mail server's certificate is valid.
     Certificate { host: String },
-    /// There is an access token; `was_asked` tells whether the sign-in service was asked now or within the last
-    /// minute.
+    /// There is an access token; `was_asked` is true if it came now or within the last minute.
     Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
     /// The mail server accepted the token.
     SignedIn { title: String, mailbox: String, name: String },

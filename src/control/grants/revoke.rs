@@ -1,7 +1,6 @@
 //! The one operation that deletes a refresh token.
 //!
-//! It always deletes the token here, and revokes it at the provider if possible. The result says what was done and
-//! what was not.
+//! It always deletes the token here, and revokes it at the provider if possible; the result tells both.
 
 use std::sync::Arc;
 

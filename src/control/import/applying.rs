@@ -68,8 +68,7 @@ pub(crate) async fn apply(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Applied, Error> {
     let text = scheme.text(&target.carried, Sight::Written);
-    // Checked before anything is written. A service account's key file does not exist yet, and is read at its
-    // first use.
+    // Checked first; a service account's key file does not exist yet, and is read at its first use.
     Config::parse(&text, Some(&target.file))?;
     target.write(&text)?;
     for table in &scheme.tables {

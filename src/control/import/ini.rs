@@ -5,8 +5,7 @@
 //! the option's value, an empty line within a value belongs to it, and a line that begins with `#` or `;` is
 //! always a comment. Options in `[DEFAULT]` apply to every section.
 //!
-//! All values are [`Secret`]s, because some are secret: nothing here can print one. An error names the line and
-//! never quotes it.
+//! Values are [`Secret`]s, because some are secret. An error names the line and never quotes it.
 
 use std::collections::HashMap;
 

@@ -25,8 +25,7 @@ pub(crate) enum Why {
     LocalAddress { address: String },
     /// An option still has the sample's placeholder.
     Placeholder { option: &'static str },
-    /// The section is for a whole domain, or for all. An application's own sign-in at `provider` can make an
-    /// account for the domain.
+    /// A whole domain, or all. An application's sign-in at `provider` can make an account for the domain.
     CatchAll { provider: Option<String> },
     /// Two names differ only in case.
     SameName { other: String },

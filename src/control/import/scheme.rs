@@ -1,5 +1,4 @@
-//! The plan: listeners, providers and accounts, and the sections that are not moved. Nothing is written or asked
-//! for.
+//! The plan: listeners, providers, accounts, and sections that are not moved. Writes and asks nothing.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -145,8 +144,7 @@ impl Scheme {
         Ok(())
     }
 
-    /// Why a catch-all is not moved. For an application's catch-all the table is made that an account for its
-    /// domain needs.
+    /// Why a catch-all is not moved. An application's gets the table that an account for its domain needs.
     fn catch_all(&mut self, source: &Source, account: &Account) -> Why {
         if tables::way(account) != Ok(Way::Application) || account.name.len() == 1 {
             return Why::CatchAll { provider: None };

@@ -75,8 +75,7 @@ const ID_PAIRS: usize = 30;
 const ID_FIELD_LIMIT: usize = 30;
 const ID_VALUE_LIMIT: usize = 1024;
 
-/// The tag as the client wrote it (RFC 3501 §9: any ASTRING-CHAR but `+`) and the verb; `None` if the tag is not
-/// valid.
+/// The tag (RFC 3501 §9: any ASTRING-CHAR but `+`) and the verb; `None` if the tag is not valid.
 pub(super) fn head(input: &[u8]) -> Option<(&[u8], Verb)> {
     let mut reader = Reader { rest: input };
     let tag = reader.tag()?;

@@ -46,7 +46,7 @@ class Balancer:
 
     @classmethod
     def haproxy(cls, root: Path, behind, options):
-        """`options` belong to the `server` line, such as `send-proxy-v2`."""
+        """`options` of the `server` line, such as `send-proxy-v2`."""
         config = root / "haproxy.cfg"
         return cls(lambda port: _write(config, HAPROXY, port=port, behind=behind, options=options), ["haproxy", "-db", "-f", config])
 
