@@ -40,7 +40,7 @@ impl<'a> SetUp<'a> {
         stored: &'a Authorized,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        // If no listener has one of the doors, the first listener's server is shown.
+        // Shown if no listener has one of the opened doors.
         let first = Door::ALL.into_iter().find_map(|door| Some((door, setup::server(config, door)?)));
         let (door, server) = first.ok_or_else(|| Failure::new("no listener is configured"))?;
         let servers = |which: fn(&Proof) -> bool| {

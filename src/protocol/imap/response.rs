@@ -1,7 +1,7 @@
 //! Reads a provider's responses, as far as a sign-in and a proof need them.
 //!
 //! imap-codec reads them, because they hold no secret. Servers deviate from the grammar (8-bit letters, a bare LF,
-//! no text behind a code), so [`shallow`] reads what imap-codec refuses: status, response code (RFC 3501 §7.1),
+//! no text behind a code), so `shallow` reads what imap-codec refuses: status, response code (RFC 3501 §7.1),
 //! capability list and LIST, into the same values. A SASL challenge is left to its mechanism. After the sign-in no
 //! response is read.
 

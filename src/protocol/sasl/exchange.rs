@@ -37,7 +37,7 @@ pub enum WrongLine {
     /// The line is not base64.
     #[error("The line is not valid base64")]
     Base64,
-    /// The user name exceeds [`NAME_LIMIT`].
+    /// The user name exceeds `NAME_LIMIT`.
     #[error("The user name is too long")]
     NameTooLong,
     /// The PLAIN message is wrong.

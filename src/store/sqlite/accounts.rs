@@ -178,7 +178,7 @@ async fn put_account(
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
-    // What was told about the replaced grant is kept with the new grant, which can report its end.
+    // The last event about the replaced grant moves to the new one, so that its end can be reported.
     let sql = "UPDATE grants SET told = (SELECT g.told FROM grants g JOIN accounts a ON a.grant_id = g.id \
          JOIN login_names n ON n.account_id = a.id WHERE n.folded = ?1 \
          AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
