@@ -12,7 +12,7 @@ use super::print;
 /// The arguments of `completions`.
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
-    /// The shell for which they are
+    /// The shell that will use the completions
     shell: Shell,
 }
 

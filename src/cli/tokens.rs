@@ -31,7 +31,7 @@ pub(super) enum Command {
     },
     /// Store a refresh token from elsewhere, read from standard input
     Import {
-        /// The account for which it is
+        /// The account for the token
         account: String,
         /// The provider that issued it
         #[arg(long, value_name = "NAME")]
