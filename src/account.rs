@@ -1,4 +1,4 @@
-//! Who may log in: accounts, their app passwords, and limits on guessing.
+//! Accounts, their app passwords, and limits on guessing.
 //!
 //! The invariant: a login costs an attacker more than the proxy, and its answer reveals nothing. Generated
 //! passwords carry 120 random bits, so one keyed hash verifies them. A chosen password gets argon2id once; a
@@ -198,7 +198,7 @@ impl Accounts {
 /// The circumstances of a login.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// Where the client is.
+    /// The client's address.
     pub from: IpAddr,
     /// Whether the password could be read on the network.
     pub exposed: bool,

@@ -1,8 +1,8 @@
-//! What others can ask a running `serve`: the commands through its control socket, watchers over HTTP.
+//! Requests to a running `serve`: commands through its control socket, and monitoring over HTTP.
 //!
-//! A surface like `cli`: it takes a question, has `control` do or tell, and words the answer; it decides nothing. The
-//! invariant: nothing that can be asked here reads a stored secret, and a peer that is slow, sends too much or sends
-//! garbage gets an error instead of its answer, and costs no other peer anything.
+//! A surface like `cli`: it passes a request to `control` and puts the result into words; it decides nothing.
+//! Invariants: no request reads a stored secret; a peer that is slow, sends too much or sends garbage gets an
+//! error, and delays no other peer.
 
 pub(crate) mod ask;
 mod desk;

@@ -1,8 +1,8 @@
-//! What a person types: one file a command, and the only place that prints. What is done is decided in
-//! `control`; here are its words.
+//! The command line: one file for each command, and the only place that prints. `control` performs the operations;
+//! this room has the words for them.
 //!
-//! Data goes to standard output, words to standard error. Exit 0 is done, 1 failed, 2 a mistake in
-//! the command line or the configuration, 3 done, and something needs a person.
+//! Data goes to standard output, messages to standard error. Exit code 0: done; 1: failed; 2: a mistake in the
+//! command line or the configuration; 3: done, but a person has to act.
 
 mod accounts;
 mod aliases;
@@ -54,10 +54,10 @@ struct Cli {
     /// What to log, such as "debug"
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
-    /// Say more: the log of what happens, and each step of a check; twice says all
+    /// Show more: the log, and each step of a check; given twice, everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
-    /// Say less: data, warnings and errors alone
+    /// Show less: only data, warnings and errors
     #[arg(short, long, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -68,54 +68,54 @@ struct Cli {
 enum Command {
     /// Listen for mail programs until told to stop
     Serve(serve::Arguments),
-    /// Show who is logged in at the running serve, or end sessions
+    /// Show the sessions of the running serve, or end sessions
     #[command(subcommand)]
     Sessions(sessions::Command),
-    /// Have the running serve load its configuration again; exit 3 when something needs a restart
+    /// Make the running serve load its configuration again; exit 3 when a key needs a restart
     Reload,
-    /// Let the installed program take over from the running `serve`, without a lost session
+    /// Let the installed program replace the running `serve`, without losing a session
     Upgrade,
-    /// Say whether logins can succeed at the running serve
+    /// Report whether logins can succeed at the running serve
     Health,
-    /// Show what is said in the sessions of an account, masked, for a limited time
+    /// Show the lines of an account's sessions, masked, for a limited time
     Trace(trace::Arguments),
     /// Let a person authorise an account at its provider
     Authorize(authorize::Arguments),
-    /// Look after the stored authorisations
+    /// Manage the stored authorisations
     #[command(subcommand)]
     Tokens(tokens::Command),
-    /// Look after the accounts that mail programs log in to
+    /// Manage the accounts that mail programs log in to
     #[command(subcommand)]
     Accounts(accounts::Command),
-    /// Move over from another program
+    /// Move from another program
     #[command(subcommand)]
     Import(import::Command),
-    /// Look after the passwords that mail programs log in with
+    /// Manage the passwords that mail programs log in with
     #[command(subcommand)]
     Passwords(passwords::Command),
-    /// Make a file that sets a mail program up, or say what to type into it
+    /// Make a file that sets up a mail program, or show its settings
     Setup(setup::Arguments),
-    /// Try everything on the way to the mail, step by step; exit 3 when something needs a person
+    /// Test each step of the way to the mail; exit 3 when a person has to act
     Check(check::Arguments),
-    /// Look after the keys that seal the store
+    /// Manage the keys that seal the store
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Look after the certificate that mail programs see
+    /// Manage the certificate that mail programs see
     #[command(subcommand)]
     Certs(certs::Command),
-    /// Write the store to a file, while `serve` runs; the key is not in it
+    /// Copy the store to a file while `serve` runs; the file does not contain the key
     Backup(backup::Arguments),
-    /// Put a backup in the place of the store, while nothing uses it
+    /// Replace the store by a backup, while no process uses the store
     Restore(backup::RestoreArguments),
-    /// See what happened to this installation, and who did it
+    /// List what was done to this installation, and by whom
     #[command(subcommand)]
     Events(events::Command),
-    /// Check the configuration, or show all of it
+    /// Check the configuration, or show it
     #[command(subcommand)]
     Config(config::Command),
-    /// Print what a shell needs to complete this program's commands
+    /// Print a shell's completions for this program's commands
     Completions(manual::CompletionsArguments),
-    /// Write the manual pages, one a command
+    /// Write the manual pages, one for each command
     Man(manual::ManArguments),
 }
 
@@ -167,18 +167,18 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Keeps other programs of the same user, and a core dump, from what this process holds in memory: tokens,
-/// keys, passwords. Where the system refuses one of the two, the service unit does its part.
+/// Protects this process's memory (tokens, keys, passwords) from other programs of the same user and from core
+/// dumps. If the system refuses, the service unit still protects it.
 fn harden() {
     let _ = rlimit::Resource::CORE.set(0, 0);
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Runs a command that does one thing: one thread is enough.
+/// Runs a short command, for which one thread is enough.
 fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(interrupt::interruptible(command));
-    // What still blocks a thread (a resolver) must not hold up the end.
+    // A thread that is still blocked (by a resolver) must not delay the end.
     runtime.shutdown_background();
     done
 }

@@ -6,7 +6,7 @@
 use crate::store::{Grant, GrantKind, GrantStatus, fold};
 use crate::text::quoted;
 
-/// Where a page of the documentation is: an installed program does not lie beside its source.
+/// The URL of a page of the documentation: an installed program is not beside its source.
 pub fn manual(page: &str) -> String {
     match env!("CARGO_PKG_REPOSITORY") {
         "" => format!("docs/{page} in the source, or /usr/share/doc/imap-oauth-proxy/{page} of a package"),

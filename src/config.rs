@@ -1,9 +1,9 @@
-//! The configuration, validated: what the rest of the program reads has no wrong value in it.
+//! The validated configuration: the rest of the program finds no wrong value in it.
 //!
-//! A TOML file (design: every key has a default, so that no file at all works too) is read into a
-//! mirror of serde structs (`file`, `table`), laid over the presets of the providers (`preset`), and
-//! turned into a [`Config`]. Whatever is wrong is a [`ConfigError`] with file, line, key and a hint;
-//! an unknown key is an error, because a misspelt one would silently do nothing.
+//! A TOML file is read into serde structs of the same form (`file`, `table`), laid over the presets of the
+//! providers (`preset`), and turned into a [`Config`]. Every key has a default, so that the program also works
+//! without a file. A mistake is a [`ConfigError`] with file, line, key and a hint; an unknown key is an error,
+//! because a misspelt one would silently have no effect.
 
 mod access;
 mod belongs;
@@ -46,40 +46,40 @@ use crate::secret::KeySource;
 /// The annotated sample, which is also what `config example` prints.
 pub const EXAMPLE: &str = include_str!("../config/imap-oauth-proxy.toml");
 
-/// Everything that can be configured.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that was read; `None` where the defaults are at work.
+    /// The file that was read; `None` if only the defaults apply.
     pub file: Option<PathBuf>,
-    /// Database, key and CA; mode 0700.
+    /// The directory of database, key and CA; mode 0700.
     pub state_directory: PathBuf,
-    /// Where clients connect.
+    /// The listeners for clients.
     pub listeners: Vec<Listener>,
     /// The certificate that clients see.
     pub tls: Tls,
-    /// Where grants are kept.
+    /// The store of grants.
     pub store: StoreSettings,
-    /// Where `serve` receives the answers of sign-ins whose redirect URI is not on this machine.
+    /// The address at which `serve` receives the answers of sign-ins with a redirect URI on another host.
     pub callback: Option<SocketAddr>,
-    /// What connections to other machines go through; those to this one never do.
+    /// The proxy for connections to other machines; connections to this machine never use it.
     pub network_proxy: Option<Arc<NetworkProxy>>,
-    /// Bounds.
+    /// Limits.
     pub limits: LimitSettings,
-    /// Where what is counted can be read.
+    /// Where the metrics can be read.
     pub metrics: Metrics,
-    /// The log.
+    /// The form of log lines.
     pub log: LogFormat,
-    /// What is logged, unless the command line says so.
+    /// The log filter, unless the command line sets one.
     pub log_filter: Option<String>,
-    /// Telling people about grants.
+    /// Messages to people about grants.
     pub events: Events,
     /// All providers: the presets, changed as configured, and the user's own.
     pub providers: BTreeMap<String, Arc<Provider>>,
-    /// Presets that cannot work, with the reason: name, domains, why.
+    /// Presets that cannot work: name, domains, reason.
     pub unsupported: Vec<Unsupported>,
-    /// What works and should be mended, one sentence each.
+    /// Settings that work but should be changed, one sentence each.
     pub warnings: Vec<String>,
-    /// Keys whose value was never filled in, and what is wrong with it.
+    /// Keys whose value is still a placeholder, and what is wrong with it.
     pub placeholders: Vec<([String; 3], String)>,
 }
 
@@ -88,7 +88,7 @@ pub struct Config {
 pub struct Unsupported {
     /// The preset's name.
     pub name: String,
-    /// Domains whose accounts live there.
+    /// Domains of its accounts.
     pub domains: Vec<String>,
     /// Why it cannot work, and what to do instead.
     pub reason: String,
@@ -97,19 +97,19 @@ pub struct Unsupported {
 /// One `[[listeners]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// What it speaks.
+    /// The protocol of the listener.
     pub protocol: Door,
     /// Addresses to bind; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
-    /// What protects the connection.
+    /// The protection of the connection.
     pub security: Security,
-    /// Who may come, and as whom.
+    /// The clients that may connect, and the devices among them.
     pub access: Access,
-    /// Whether no file names it. One of its addresses that cannot be had is only worth a warning.
+    /// Whether this is a default listener. If one of its addresses cannot be bound, that is only a warning.
     pub is_default: bool,
 }
 
-/// What protects a client's connection.
+/// The protection of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
@@ -122,7 +122,7 @@ pub enum Security {
 }
 
 impl Security {
-    /// As written in the configuration.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tls => "tls",
@@ -135,7 +135,7 @@ impl Security {
 /// The `[tls]` table.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// The user's own certificate chain and key (PEM); none makes the proxy its own CA.
+    /// The user's own certificate chain and key (PEM); without them the proxy has its own CA.
     pub own: Option<(PathBuf, PathBuf)>,
     /// Extra names and addresses for the proxy's own certificate.
     pub hostnames: Vec<String>,
@@ -146,7 +146,7 @@ pub struct Tls {
 pub struct StoreSettings {
     /// The SQLite database.
     pub sqlite: PathBuf,
-    /// The keys that seal what is in it.
+    /// The source of the keys that seal its values.
     pub key: KeySource,
 }
 
@@ -159,11 +159,11 @@ pub struct LimitSettings {
     pub connections: usize,
     /// Connections of one address that have not logged in yet.
     pub connections_per_address: usize,
-    /// Failed logins on one connection, then BYE.
+    /// Failed logins on one connection before the proxy ends it.
     pub failed_logins: u32,
-    /// Seconds that sessions have to come to their end when the proxy stops.
+    /// Seconds that sessions get to end when the proxy stops.
     pub drain_seconds: u64,
-    /// Seconds that sessions may go on after an upgrade has taken over.
+    /// Seconds that sessions may continue after an upgrade.
     pub takeover_seconds: u64,
 }
 
@@ -172,14 +172,14 @@ pub struct LimitSettings {
 pub struct Events {
     /// A program with its arguments, run without a shell; empty for none.
     pub command: Vec<String>,
-    /// Where events are posted. Its path and query may be secret.
+    /// The URL that gets events. Its path and query may be secret.
     pub webhook: Option<url::Url>,
-    /// How many days before a known end of a grant a person is told.
+    /// Days before a known end of a grant at which a person is told.
     pub warn_days: u32,
 }
 
 impl Events {
-    /// Whether anybody is to be told.
+    /// Whether events are sent at all.
     pub fn is_on(&self) -> bool {
         !self.command.is_empty() || self.webhook.is_some()
     }
@@ -188,13 +188,13 @@ impl Events {
 /// The `[metrics]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Where they are served over HTTP, with the answers of `/healthz` and `/readyz`.
+    /// The HTTP address of the metrics, `/healthz` and `/readyz`.
     pub address: Option<SocketAddr>,
-    /// Whether accounts' addresses are labels.
+    /// Whether labels name accounts.
     pub per_account: bool,
 }
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -206,7 +206,7 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads `explicit`, else the first default file that exists, else takes the defaults.
+    /// Reads `explicit`, or the first default file that exists, or uses the defaults.
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
         match explicit {
             Some(path) => Self::read(path),
@@ -222,8 +222,8 @@ impl Config {
         Self::parse(&text, Some(path))
     }
 
-    /// Every mistake of the file that [`Config::load`] would read, and what is left of it without them, where that is
-    /// known.
+    /// All mistakes of the file that [`Config::load`] would read, and the configuration without the mistaken
+    /// parts, if that is valid.
     pub fn mistakes(explicit: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
         let path = match explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned()))) {
             Ok(path) => path,
@@ -239,22 +239,22 @@ impl Config {
         every::mistakes(&text, path.as_deref())
     }
 
-    /// What is wrong outside of the file with what `key` says.
+    /// A mistake in the value of `key` that shows only outside of the file.
     pub fn fault(&self, key: &[&str], message: &dyn std::fmt::Display) -> ConfigError {
         let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         let key = key.iter().map(|part| (*part).to_owned()).collect();
         error::Problem::at_path(key, message.to_string()).in_file(self.file.as_deref(), &text)
     }
 
-    /// Validates `text`; `path` is where it came from, for messages and relative paths.
+    /// Validates `text`; `path` is its file, for messages and relative paths.
     pub fn parse(text: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
         file::parse(text)
             .and_then(|file| file::validate(file, path))
             .map_err(|problem| problem.in_file(path, text))
     }
 
-    /// The provider that serves `account`'s domain. One that the user configured a client for wins
-    /// over a mere preset, and an exact domain over `*.suffix`.
+    /// The provider that serves `account`'s domain. A provider with a configured client is preferred to a mere
+    /// preset, and an exact domain to `*.suffix`.
     pub fn provider_of(&self, account: &str) -> Option<&Arc<Provider>> {
         let domain = domain_of(account)?;
         self.providers
@@ -264,19 +264,19 @@ impl Config {
             .map(|(_, provider)| provider)
     }
 
-    /// The providers that have a client.
+    /// The providers with a client.
     pub fn usable_providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.providers.values().filter(|provider| provider.is_usable())
     }
 
-    /// Why `account`'s provider cannot work at all, where that is known.
+    /// Why `account`'s provider cannot work, if that is known.
     pub fn unsupported(&self, account: &str) -> Option<&Unsupported> {
         let domain = domain_of(account)?;
         self.unsupported.iter().find(|entry| specificity(&entry.domains, &domain).is_some())
     }
 }
 
-/// The preset whose token endpoint is `token_url` for accounts like `account`, and the tenant that the URL names.
+/// The preset whose token endpoint is `token_url` for accounts like `account`, and the tenant in the URL.
 pub(crate) fn preset_at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
     preset::at(token_url, account)
 }

@@ -1,9 +1,9 @@
 //! One connection, from accept to the last byte.
 //!
-//! [`Connection::run`] reads like the story: TLS, the dialogue until a client logs in, the password, a
-//! token while the provider is dialled, the sign-in, the relay. It is the same for every [`Protocol`].
-//! Everything before the relay lives in one boxed future that is gone when the relay starts, and ends by one
-//! deadline; a client that waits for an answer then still gets it.
+//! [`Connection::run`] does the steps in order: TLS, the dialogue until a client logs in, the password, a token
+//! while the provider is dialled, the sign-in, the relay. The steps are the same for every [`Protocol`].
+//! Everything before the relay runs in one boxed future, which is freed when the relay starts. One deadline ends
+//! it; a client that waits for an answer then still gets one.
 
 mod admit;
 mod denial;
@@ -55,16 +55,16 @@ pub use reason::Reason;
 pub use reminders::Reminders;
 pub use trace::{MOST as MOST_TRACES, Trace, TraceLine};
 
-/// No failed login is answered sooner after it came, whatever it cost: unknown account, wrong password,
-/// throttled and a dead grant take the same time, and a guess costs the guesser half a second.
+/// The shortest time between a failed login and its answer: unknown account, wrong password, too many attempts and
+/// an ended grant take the same time, and a guess costs the guesser half a second.
 const FAILURE_DELAY: Duration = Duration::from_millis(500);
-/// Kept back at the end, so that the answer is out before the deadline.
+/// Kept back at the end, so that the answer is sent before the deadline.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
 
-/// What every connection needs. A new configuration makes another one for the connections that come then; what
-/// lives as long as the process, both share.
+/// The parts that every connection needs. A new configuration makes another value for new connections; both values
+/// share the parts that last as long as the process.
 pub struct Proxy {
-    /// Who may log in.
+    /// The accounts that may log in.
     pub accounts: Arc<Accounts>,
     /// How many sessions each account holds.
     pub gates: Arc<Gates>,
@@ -72,65 +72,65 @@ pub struct Proxy {
     pub tokens: Arc<Tokens>,
     /// The providers, by name.
     pub providers: HashMap<String, Upstream>,
-    /// The TLS of each door's listeners; empty where no listener has any.
+    /// The TLS of each door's listeners; empty if no listener uses TLS.
     pub acceptors: HashMap<Door, Acceptor>,
-    /// What each door may promise before the provider is known.
+    /// Capabilities that each door may promise before the provider is known.
     pub promises: HashMap<Door, Arc<Promises>>,
-    /// What was said of promises that a provider does not keep.
+    /// The warnings about promises that a provider does not keep.
     pub reminders: Arc<Reminders>,
     /// The sessions that have logged in.
     pub live: Arc<Live>,
-    /// What is counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub limits: LimitSettings,
-    /// For each listener, in the configuration's order when the process began, who may come to it.
+    /// The addresses that may use each listener, in the configuration's order when the process began.
     pub access: Vec<Arc<Access>>,
 }
 
 /// A connection that was just accepted, on a listener that speaks `P`.
 pub struct Connection<P> {
-    /// What it needs.
+    /// The shared parts.
     pub proxy: Arc<Proxy>,
     /// The client's address: that of the connection, or the one that a load balancer names.
     pub peer: SocketAddr,
     /// The load balancer in between.
     pub via: Option<IpAddr>,
-    /// What the client is, where its address stands for an account.
+    /// The device, if the client's address stands for an account.
     pub device: Option<Device>,
-    /// Whether what it says can be read on the network.
+    /// Whether others on the network can read the client's bytes.
     pub is_exposed: bool,
     /// See [`connection_id`].
     pub id: String,
-    /// What the listener promises.
+    /// The security that the listener promises.
     pub security: Security,
     /// When to stop.
     pub shutdown: Shutdown,
-    /// What the listener speaks.
+    /// The protocol of the listener.
     pub protocol: PhantomData<P>,
 }
 
-/// What came of one request of a client.
+/// The outcome of a client's request.
 enum Answered {
-    /// Its login was accepted: this is the provider's side.
+    /// The login was accepted: this is the provider's side.
     LoggedIn(Box<HalfJoined>),
-    /// Its login was refused, and it may try again.
+    /// The login was refused, and the client may try again.
     Refused,
-    /// It was told to begin TLS; so many bytes came behind its request.
+    /// The client was told to begin TLS; so many bytes came behind its command.
     StartTls { injected: usize },
-    /// The dialogue is over, and the last word was said.
+    /// The dialogue is over, and the client was told so.
     Over,
     /// The connection is to be closed at once.
     Cut,
 }
 
-/// A new connection's id, in each of its lines in the log and, after its login, in the list of sessions: ten hexadecimal
-/// digits, so that it can be typed and is no option of a command.
+/// A new connection's id, for its lines in the log and for the list of sessions: ten hexadecimal digits, which are
+/// easy to type and cannot be taken for a command's option.
 pub fn connection_id() -> String {
     format!("{:010x}", u64::from_be_bytes(random_bytes()) >> 24)
 }
 
-/// Closes a connection that is one too many, with a greeting that says so where cleartext is understood.
+/// Closes a connection beyond the limit, with a greeting that gives the reason if the listener speaks cleartext.
 pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
     if security != Security::Tls {
         farewell::turn_away::<P>(tcp, &denial::full());
@@ -140,7 +140,7 @@ pub fn turn_away<P: Protocol>(tcp: &TcpStream, security: Security) {
 impl<P: Protocol> Connection<P> {
     /// Serves `tcp` to its end, or until a new connection takes its place.
     pub async fn run(self, tcp: TcpStream, mut permit: ConnectionPermit) {
-        // At every level, so that each line of a connection has the id, however little is logged.
+        // At every log level, so that each line of a connection has the id.
         let span = error_span!("connection", id = %self.id, peer = %self.peer);
         let joined = Box::pin(self.log_in(tcp, &mut permit).instrument(span.clone())).await;
         let Some(joined) = joined else { return };
@@ -201,7 +201,7 @@ impl<P: Protocol> Connection<P> {
             Ok(Ok(Request::Login(login))) => Asked::Login(login),
             Ok(Ok(Request::Send)) => match &self.device {
                 Some(device) => Asked::Send(device.clone()),
-                // Only a dialogue that was told of a device asks this.
+                // Only a dialogue that was told of a device sends this event.
                 None => return Answered::Cut,
             },
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
@@ -226,7 +226,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Answers one login, or a device: with both sides joined, or with a refusal after which the dialogue goes on.
+    /// Answers one login, or a device: by joining both sides, or by a refusal after which the dialogue continues.
     async fn answer(
         &self,
         dialogue: &mut P,
@@ -277,7 +277,7 @@ impl<P: Protocol> Connection<P> {
         Ok(None)
     }
 
-    /// Counts the session among those that live.
+    /// Adds the session to the registry.
     fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
         let Admitted { account, grant, password_name, .. } = admitted;
         self.proxy.live.enter(Newcomer {
@@ -292,7 +292,7 @@ impl<P: Protocol> Connection<P> {
         })
     }
 
-    /// The line of a login that has just come.
+    /// The login line of a new attempt.
     fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
         LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
     }

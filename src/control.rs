@@ -1,8 +1,8 @@
-//! What an administrator can do, whatever the surface: a command line, a page, a link.
+//! The operations of an administrator, for every surface (`cli`, `admin`).
 //!
-//! Each operation is a function, or a value that waits for its next step ([`authorize::Pending`]). Its outcome is
-//! data, never a sentence with a command in it; it prints nothing and asks nothing. What it has to say on the way
-//! goes to a callback of its surface. The surface decides words, this decides what is done.
+//! Each operation is a function, or a value that waits for its next step ([`authorize::Pending`]). It returns
+//! data, never a sentence with a command in it; it prints nothing and asks nothing. Progress goes to a callback of
+//! its surface. The surface chooses the words.
 
 pub(crate) mod accounts;
 pub(crate) mod answers;

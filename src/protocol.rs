@@ -1,11 +1,11 @@
 //! The mail protocols that the proxy speaks, and the words that they share.
 //!
 //! Each protocol opens a [`Door`]. It has two dialogues: one with the client, from the greeting to a [`Login`],
-//! and one with the provider, from its greeting to an accepted token. Both are sans-I/O machines (bytes in,
-//! events out) driven over a [`crate::wire::Wire`]; after them the relay copies the bytes of both sides, and the
-//! protocol's [`Watch`] says what may be said at the end. No byte that a client sends before it is
-//! authenticated reaches a provider: only lines that the machines wrote do. The one thing taken over is the
-//! tag of IMAP's login command, checked to be one, so that the provider's answer fits the client as it is.
+//! and one with the provider, from the provider's greeting to an accepted token. Both are sans-I/O machines (bytes
+//! in, events out) driven over a [`crate::wire::Wire`]. Afterwards the relay copies the bytes of both sides, and
+//! the protocol's [`Watch`] decides the last line to the client. Only lines that these machines wrote reach a
+//! provider before the client is authenticated. The one exception is the tag of IMAP's login command, checked to
+//! be a tag, so that the provider's tagged answer can be passed on unchanged.
 
 mod called;
 mod denial;
@@ -43,38 +43,38 @@ pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
 pub use session::{LastWord, Overheard, Tail, Watch};
 pub use trace::{Scribe, Speaker, Vocabulary};
 
-/// What a client sent to log in.
+/// A client's login.
 #[derive(Debug)]
 pub struct Login {
-    /// The user name as the client typed it: UTF-8, or else read as Latin-1. May hold anything,
-    /// control characters included.
+    /// The user name as the client typed it: UTF-8, or else read as Latin-1. It may hold any character, control
+    /// characters included.
     pub name: String,
     /// The password, which is an app password of ours and never goes upstream.
     pub password: Secret,
 }
 
-/// What a client wants that the dialogue cannot give by itself.
+/// A decision that the client's dialogue needs from the proxy.
 #[derive(Debug)]
 pub enum Request {
-    /// To log in. The dialogue stands still until [`Protocol::deny`] or [`Protocol::accept`].
+    /// A login. The dialogue waits until [`Protocol::deny`] or [`Protocol::accept`].
     Login(Login),
-    /// To send without a login, which only a client may whose address stands for an account
-    /// ([`ClientDialogue::admit_device`]). What it said waits unread until [`Protocol::accept`], which leaves it to
-    /// the relay, or [`Protocol::deny`], which answers and drops it.
+    /// A device, whose address stands for an account ([`ClientDialogue::admit_device`]), begins to send without a
+    /// login. Its MAIL stays unread until [`Protocol::accept`], which leaves the line to the relay, or
+    /// [`Protocol::deny`], which answers and drops it.
     Send,
-    /// To go on in TLS; it has been told to begin.
+    /// The client was told to begin TLS.
     StartTls {
-        /// Bytes that came behind the command, in cleartext. They are not looked at, and must not be
-        /// later: a client that waits for the answer sends none, so an attacker on the line did.
+        /// Number of cleartext bytes behind the command. They must never be interpreted: a real client waits for
+        /// the answer, so an attacker on the line sent them.
         injected: usize,
     },
 }
 
-/// Whose name opens a mailbox that belongs to another than the person who authorised.
+/// The user name that opens a mailbox which the authorising person does not own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignInAs {
-    /// The mailbox's.
+    /// The name of the mailbox.
     Account,
     /// The name of the person who authorised.
     Owner,
@@ -89,7 +89,7 @@ impl SignInAs {
         }
     }
 
-    /// The one of that name.
+    /// The value with this [`name`](Self::name).
     pub fn named(name: &str) -> Option<Self> {
         [Self::Owner, Self::Account].into_iter().find(|user| user.name() == name)
     }
@@ -102,29 +102,29 @@ pub struct Credential<'a> {
     pub user: &'a str,
     /// Another name to try with the same token where the provider refuses it with `user`.
     pub or_user: Option<&'a str>,
-    /// Whether the provider has still to greet. It does not after STARTTLS, nor after it has refused another
-    /// credential on the same connection.
+    /// False after STARTTLS, and after the provider has refused another credential on the same connection: the
+    /// provider sends no greeting then.
     pub greeted: bool,
     /// The access token.
     pub token: &'a Secret,
     /// Mechanisms in order of preference, at least one.
     pub mechanisms: &'a [Mechanism],
-    /// The provider's host, as it is configured.
+    /// The provider's host in the configuration.
     pub host: &'a str,
     /// The provider's port.
     pub port: u16,
-    /// Whether the provider takes an initial response (RFC 4959). Where it is known, no round
-    /// trip is spent on asking and the first mechanism is used; `None` asks, unless the greeting tells.
+    /// Whether the provider takes an initial response (RFC 4959). If known, the first mechanism is used without
+    /// asking; with `None` the sign-in asks, unless the greeting lists it.
     pub sasl_ir: Option<bool>,
 }
 
-/// The provider's acceptance, as the client may see it.
+/// The provider's acceptance, in the form that the client may see.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     lines: Vec<u8>,
-    /// Whether [`Credential::or_user`] is the name that it accepted.
+    /// Whether the provider accepted [`Credential::or_user`].
     pub by_other_name: bool,
-    /// What was promised to the client and this provider does not keep.
+    /// Capabilities that were promised to the client and that this provider lacks.
     pub lacking: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl Accepted {
         Self { lines, ..Self::default() }
     }
 
-    /// What the provider said since the token was sent, up to its acceptance.
+    /// The provider's lines from the AUTHENTICATE to its acceptance.
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }
@@ -142,39 +142,38 @@ impl Accepted {
 /// A mail protocol, from the accepted connection to the end of the session. A value is the dialogue of one
 /// connection.
 ///
-/// Deadlines are the caller's: every future here may be dropped while it waits. The dialogue keeps its
-/// place, received bytes stay in the wire and unsent ones in its outbox, so after a timeout
-/// [`Protocol::bye`] still gives a pending command its answer. Only a dropped
-/// [`Protocol::authenticate`] spoils what it worked on: its upstream wire must be closed.
+/// The caller sets deadlines: it may drop any future of this trait while that waits. The dialogue keeps its place,
+/// received bytes stay in the wire and unsent ones in its outbox, so after a timeout [`Protocol::bye`] still gives
+/// a pending command its answer. After a dropped [`Protocol::authenticate`] the upstream wire must be closed.
 pub trait Protocol: Sized + Send + Sync {
-    /// The door that it opens.
+    /// The door of this protocol.
     const DOOR: Door;
 
-    /// How long a login waits for one of its account's sessions to end, where as many are open as the provider
-    /// allows; `None` is as long as a login may take at all.
+    /// How long a login waits for another session of its account to end when all sessions that the provider allows
+    /// are open; `None` is the whole time of a login.
     const GATE_PATIENCE: Option<Duration>;
 
     /// Whether a provider keeps the connection on which it refused a token, so that another token can be tried
     /// there: [`Credential::greeted`] is false then.
     const KEEPS_REFUSED: bool;
 
-    /// What of its lines a person may see who traces a session.
+    /// The words of this protocol that a session trace may show.
     const WORDS: &'static Vocabulary = &Vocabulary::NONE;
 
-    /// What is heard and said of a session after the login.
+    /// Observes a session after its login.
     type Watch: Watch;
 
-    /// What is said with the client up to its login.
+    /// The dialogue with the client up to its login.
     type Dialogue: ClientDialogue + Send + Sync;
 
     /// The dialogue of a connection that was just accepted.
     fn new(channel: Channel, limits: Limits) -> Self;
 
-    /// The same, to go on with.
+    /// The dialogue of this connection.
     fn dialogue(&mut self) -> &mut Self::Dialogue;
 
     /// Tells the dialogue, before it begins, what every configured provider supports. A protocol whose client asks
-    /// again after its login has no use for it.
+    /// again after its login ignores this.
     fn promise(&mut self, promises: &Arc<Promises>) {
         self.dialogue().promise(promises);
     }
@@ -184,10 +183,10 @@ pub trait Protocol: Sized + Send + Sync {
         self.dialogue().admit_device();
     }
 
-    /// What a connection gets that is turned away before any dialogue: a greeting that says why.
+    /// The greeting that refuses a connection before any dialogue, with the reason.
     fn turn_away(denial: &Denial) -> Vec<u8>;
 
-    /// Greets (once), answers what the client asks, and returns what it wants of the proxy.
+    /// Greets (once), answers the client's commands, and returns the client's next request.
     fn next<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
@@ -195,20 +194,19 @@ pub trait Protocol: Sized + Send + Sync {
         dialogue::next(self.dialogue(), client)
     }
 
-    /// What the client has called itself so far, printable and bounded. It is for the log and for lists: a client may
-    /// say anything.
+    /// The name that the client has given itself so far, printable and bounded. Only for the log and for lists: a
+    /// client may give any name.
     fn client_called(&mut self) -> Option<&str> {
         self.dialogue().client_called()
     }
 
-    /// Goes on in TLS after [`Request::StartTls`]: nothing said in cleartext counts any more.
+    /// Goes on in TLS after [`Request::StartTls`]: everything said in cleartext is forgotten.
     fn tls_started(&mut self) {
         self.dialogue().tls_started();
     }
 
-    /// Refuses the login that [`Protocol::next`] returned. [`Code::AuthenticationFailed`] counts
-    /// against the connection, which ends after too many of them; otherwise `next` goes on with whatever
-    /// waited behind the login.
+    /// Refuses the login that [`Protocol::next`] returned. [`Code::AuthenticationFailed`] counts against the
+    /// connection, which ends after too many of them; otherwise `next` continues with the bytes behind the login.
     fn deny<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
@@ -236,8 +234,8 @@ pub trait Protocol: Sized + Send + Sync {
         async move { Ok(client.send(accepted.lines()).await?) }
     }
 
-    /// Ends the dialogue from our side: a command that waits for its answer is refused with
-    /// `denial`, and the client is told that the connection closes.
+    /// Ends the dialogue from our side: a waiting command is refused with `denial`, and the client is told that
+    /// the connection closes.
     fn bye<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
@@ -247,19 +245,19 @@ pub trait Protocol: Sized + Send + Sync {
     }
 
     /// Signs in at the provider without a client, on a fresh connection: the first half of a proof that a token
-    /// opens a mailbox. The wire is for [`Protocol::look_in`] then.
+    /// opens a mailbox. [`Protocol::look_in`] then uses the wire.
     fn sign_in<U: Stream>(
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
     ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
 
-    /// The second half: looks into the mailbox just signed in to, as far as the protocol can, and leaves. The
-    /// number of its folders, where the protocol has such. The wire is spent afterwards.
+    /// The second half: looks into the mailbox just signed in to, as far as the protocol can, and leaves. Returns
+    /// the number of folders if the protocol has folders. The wire cannot be used afterwards.
     fn look_in<U: Stream>(
         upstream: &mut Wire<U>,
     ) -> impl Future<Output = Result<Option<usize>, NotListed>> + Send;
 
-    /// Asks a provider's server, on a fresh connection in cleartext, to go on in TLS. Whatever it said is worth
-    /// nothing then: the wire's buffers are dropped with it.
+    /// Asks a provider's server, on a fresh cleartext connection, to begin TLS. The wire's buffers are dropped
+    /// afterwards, because an attacker may have written the cleartext.
     fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

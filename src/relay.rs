@@ -1,10 +1,10 @@
-//! The relay: copies bytes both ways, unchanged, until both sides are done. The protocol's watch is shown short pieces
-//! of what the provider sends, and changes none.
+//! The relay: copies bytes both ways, unchanged, until both directions are closed. The protocol's watch reads
+//! short pieces from the provider, and changes none.
 //!
-//! Invariants: bytes arrive exactly as they were sent; a side that closes its direction closes only
-//! that one; a slow reader stops the fast writer on the other side (nothing is buffered beyond one read);
-//! what was read is on its way before anything waits; an idle session holds no buffer, because reads
-//! go through a scratch buffer of the worker thread, and only what the writer would not take is kept.
+//! Invariants: bytes arrive exactly as they were sent; if a side closes its direction, only that direction ends; a
+//! slow reader stops the fast writer on the other side (nothing is buffered beyond one read); bytes that were read
+//! are written before the relay waits; an idle session holds no buffer, because reads go through a scratch buffer
+//! of the worker thread, and only bytes that the writer did not accept are kept.
 
 mod direction;
 mod tap;
@@ -25,28 +25,28 @@ use self::direction::{Direction, Failure};
 pub use self::tap::{Ear, Tap};
 use crate::protocol::{LastWord, Overheard, Watch};
 
-/// A session with one direction closed and nothing moving in the other is over, whatever it thinks. A
-/// mail program may take its time with what it asked for before it closed its own.
+/// If one direction is closed and nothing moves in the other, the session ends after this time. A mail program may
+/// take long with the answers to its last commands.
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
-/// Nothing comes any more: a mail program that stays only keeps its place from another session.
+/// After this time a silent mail program only keeps its place from another session.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
-/// How often a session that is to end is looked at.
+/// How often a session that is to end is checked.
 const LOOK: Duration = Duration::from_millis(300);
-/// For the last word on its way to a client that may not read.
+/// How long the last line may take to a client that may not read.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
-/// What a session has moved so far, for others to look at while it goes on.
+/// Bytes that a session has moved, readable while it runs.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Bytes from the client to the provider.
     pub up: AtomicU64,
     /// Bytes from the provider to the client.
     pub down: AtomicU64,
-    /// Hears the bytes, while a person traces the account.
+    /// Copies the bytes to the traces of the account.
     pub tap: Tap,
 }
 
-/// Two streams to be joined, with what was read from each before.
+/// Two streams to relay, with the bytes that were read from each before.
 pub struct Session<C, U, W, F> {
     /// The mail program's side.
     pub client: C,
@@ -56,24 +56,24 @@ pub struct Session<C, U, W, F> {
     pub from_client: Vec<u8>,
     /// Read from the provider already.
     pub from_upstream: Vec<u8>,
-    /// Shown what the provider sends, as far as it listens.
+    /// Reads the provider's pieces up to its limit.
     pub watch: W,
-    /// Told what `watch` overheard.
+    /// Called with the news that `watch` finds.
     pub tell: F,
-    /// Counts what is moved.
+    /// Counts the bytes.
     pub traffic: Arc<Traffic>,
 }
 
-/// Why a session is ended from our side.
+/// How the proxy ends a session.
 #[derive(Clone, Debug)]
 pub struct Farewell {
-    /// Why, for the person: one sentence, said where the protocol allows it.
+    /// The reason for the user: one sentence, sent if the protocol allows it.
     pub reason: &'static str,
     /// How long to wait for a moment between two answers.
     pub patience: Duration,
 }
 
-/// How a session went.
+/// The result of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes from the client to the provider.
@@ -97,7 +97,7 @@ pub enum End {
     UpstreamFailed(io::ErrorKind),
     /// One direction was closed and the other stayed silent.
     HalfClosedIdle,
-    /// We said farewell.
+    /// The proxy ended it.
     Farewell,
 }
 
@@ -114,7 +114,7 @@ impl fmt::Display for End {
     }
 }
 
-/// A session under way.
+/// A running session.
 pub struct Relay<C, U, W, F> {
     client: C,
     upstream: U,
@@ -123,7 +123,7 @@ pub struct Relay<C, U, W, F> {
     traffic: Arc<Traffic>,
     up: Direction,
     down: Direction,
-    /// Which side closed first.
+    /// The side that closed first.
     first_end: Option<End>,
     half_closed_idle: Option<Pin<Box<Sleep>>>,
 }
@@ -135,7 +135,7 @@ where
     W: Watch,
     F: FnMut(Overheard),
 {
-    /// Joins the two streams of `session`; nothing moves before [`Relay::run`].
+    /// Prepares the relay of `session`; no byte moves before [`Relay::run`].
     pub fn new(session: Session<C, U, W, F>) -> Self {
         let Session { from_client, from_upstream, traffic, .. } = session;
         let (up, down) = (Direction::new(from_client), Direction::new(from_upstream));
@@ -156,9 +156,9 @@ where
         }
     }
 
-    /// Relays until both directions are closed, one side fails, or `farewell` comes and is said.
+    /// Relays until both directions are closed, one side fails, or `farewell` completes and the session is ended.
     ///
-    /// Borrows both, because a future keeps what is moved into it twice, and thousands of these wait.
+    /// Borrows both arguments, because a future holds a moved argument twice, and thousands of these futures wait.
     pub async fn run(&mut self, farewell: Pin<&mut impl Future<Output = Farewell>>) -> Summary {
         let farewell = tokio::select! {
             biased;
@@ -175,7 +175,7 @@ where
         let overhear = &mut |piece: &[u8]| traffic.tap.hear(true, piece);
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, overhear);
         match up {
-            // The provider takes no more, and may have said why: a `552` has still to reach the client.
+            // The provider accepts no more bytes, but its reply may say why: a `552` must still reach the client.
             Poll::Ready(Err(Failure::Writer(error))) => {
                 self.first_end.get_or_insert(End::UpstreamFailed(error.kind()));
                 self.up.discard();
@@ -195,7 +195,7 @@ where
         };
         let down = self.down.poll(context, &mut self.upstream, &mut self.client, &traffic.down, overhear);
         match down {
-            // The same, where the provider's last words are followed by a reset.
+            // The same if a reset follows the provider's last lines.
             Poll::Ready(Err(Failure::Reader(error))) => {
                 self.first_end.get_or_insert(End::UpstreamFailed(error.kind()));
                 self.up.discard();
@@ -230,11 +230,11 @@ where
         timer.as_mut().poll(context)
     }
 
-    /// Relays on until the protocol lets the session end between two answers, with a last word where it has one.
-    /// After the farewell's patience it ends in any case.
+    /// Relays until the protocol lets the session end between two answers, with a last line if the protocol has
+    /// one. After the farewell's patience the session ends in any case.
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
-        // What moved before is not known: it may have been just now.
+        // The time of the last byte is not known: it may be now.
         let (mut moved, mut still_since) = (self.moved(), Instant::now());
         loop {
             let look = (Instant::now() + LOOK.min(W::QUIET)).min(deadline);
@@ -256,11 +256,11 @@ where
         }
     }
 
-    /// What the protocol lets us say, where nothing has moved for long enough.
+    /// The protocol's last line, if nothing has moved for long enough.
     fn last_word(&self, is_still: bool, reason: &str) -> LastWord {
         let pending = [&self.up.pending, &self.down.pending];
         match pending.iter().all(|bytes| bytes.is_empty()) {
-            // The provider has said all that it will ever say.
+            // The provider has closed: nothing more will come.
             true if self.down.is_closed() => LastWord::Silence,
             true if is_still => self.watch.last_word(self.down.tail, reason),
             _ => LastWord::NotYet,
@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    /// All of it is there to be read, and there is room for all of it: nothing but the turn ends a poll.
+    /// All bytes are ready to be read, and the writer has room: only the turn's limit ends a poll.
     #[tokio::test]
     async fn a_busy_session_lets_others_have_their_turn_and_goes_on() {
         let data: Vec<u8> = (0..3 * TURN as usize + 12_345).map(|at| (at % 251) as u8).collect();
@@ -333,7 +333,7 @@ mod tests {
         assert!(came == data);
     }
 
-    /// The proxy's last word would stand in the middle of the provider's line.
+    /// The proxy's last line would stand within the provider's line.
     #[tokio::test]
     async fn where_what_is_handed_over_ends_inside_a_line_nothing_is_said_at_the_end() {
         for (handed_over, said) in
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    /// A provider that refuses a message halfway says why, hangs up, and resets what the sender goes on sending.
+    /// A provider refuses a message halfway, hangs up, and resets the connection on which the sender continues.
     #[tokio::test]
     async fn what_a_provider_says_before_it_hangs_up_reaches_a_client_that_goes_on_sending() {
         const REPLY: &[u8] = b"552 5.3.4 The message is too big\r\n";
@@ -366,7 +366,7 @@ mod tests {
             let mut begun = [0; 4096];
             provider.read_exact(&mut begun).await.unwrap();
             provider.write_all(REPLY).await.unwrap();
-            // What lies unread in it makes this a reset.
+            // The unread bytes make this a reset.
             drop(provider);
         };
         let (mut heard, mut sending) = tokio::io::split(program);
@@ -386,7 +386,7 @@ mod tests {
         assert!(matches!(summary.end, End::UpstreamFailed(_)), "{summary:?}");
     }
 
-    /// What the mail program does not take stops the provider after one read.
+    /// If the mail program does not read, the provider is stopped after one read.
     #[tokio::test]
     async fn a_program_that_does_not_read_stops_the_provider() {
         let (client, mut program) = duplex(1000);

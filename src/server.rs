@@ -1,8 +1,8 @@
-//! Listens, accepts, limits, stops.
+//! Listens, accepts connections, enforces limits, and stops.
 //!
-//! The accept loop only accepts: the handshake and everything after live in the connection's own
-//! task, under its deadline. A limit that is reached costs those who have not logged in, never a session; a full
-//! descriptor table pauses accepting and does not spin.
+//! The accept loop only accepts: the handshake and all later steps run in the connection's own task, under its
+//! deadline. A limit that is reached costs connections that have not logged in, never a session. If the descriptor
+//! table is full, accepting pauses and does not spin.
 
 mod arrival;
 pub mod header;
@@ -36,27 +36,27 @@ use crate::protocol::submission::Submission;
 use crate::protocol::{Door, Protocol};
 use crate::shutdown::{Shutdown, Supervisor};
 
-/// No descriptor, no memory: until some connection has ended.
+/// Pause after a lack of descriptors or memory, so that some connections can end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections of load balancers that may wait for their header at once. It comes with the connection.
+/// Load balancers' connections that may wait for their header at once; a header comes with the connection.
 const AWAITED_HEADERS: usize = 1024;
-/// A flood is one line in the log each time, not one a connection.
+/// A flood of connections is one line in the log per interval, not one per connection.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An address that clients can connect to.
 pub struct Bound {
     listener: TcpListener,
-    /// Which of the configuration's listeners it belongs to.
+    /// The number of its listener in the configuration.
     number: usize,
-    /// What it speaks.
+    /// The protocol of the listener.
     pub protocol: Door,
     /// The address with its real port.
     pub address: SocketAddr,
-    /// What protects its connections.
+    /// The security of its connections.
     pub security: Security,
 }
 
-/// Binds every address of `listeners` that `sockets` do not have yet, or none. Of the addresses that no file names one is enough.
+/// Binds every new address of `listeners`, or none. One of the default addresses is enough.
 pub fn bind(listeners: &[Listener], sockets: &Sockets) -> Result<Vec<Bound>, BindError> {
     let (mut bound, mut given_up) = (Vec::new(), None);
     for (number, listener) in listeners.iter().enumerate() {
@@ -85,7 +85,7 @@ pub fn bind(listeners: &[Listener], sockets: &Sockets) -> Result<Vec<Bound>, Bin
     }
 }
 
-/// Whether `address` could be listened on just now.
+/// Whether `address` can be bound at this moment.
 pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
     socket(address).map(drop).map_err(|error| BindError::new(address, error))
 }
@@ -93,7 +93,7 @@ pub fn try_to_bind(address: SocketAddr) -> Result<(), BindError> {
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // [::] must not take 0.0.0.0 as well: each address is configured by itself.
+        // [::] must not include 0.0.0.0: each address is configured separately.
         socket.set_only_v6(true)?;
     }
     // A restart must not wait for the old connections' TIME-WAIT.
@@ -104,13 +104,13 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    // EAFNOSUPPORT has no kind of its own.
+    // std has no `ErrorKind` for EAFNOSUPPORT.
     const EAFNOSUPPORT: i32 = 97;
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
-/// Accepts on all of `bound` until the stop of `doors` begins. Connections go on after that, each with its
-/// own copy of `shutdown`, until they have ended.
+/// Accepts on all of `bound` until the stop of `doors` begins. Open connections continue after that, each with its
+/// own copy of `shutdown`, until they end.
 pub async fn serve(
     bound: Vec<Bound>,
     proxy: Arc<ArcSwap<Proxy>>,
@@ -128,16 +128,16 @@ pub async fn serve(
     }
 }
 
-/// An address that is listened on, and what its connections need.
+/// A bound address, and the parts that its connections need.
 struct Listening {
     bound: Bound,
-    /// What connections that come now need; a running one keeps what it began with.
+    /// The parts for new connections; a running connection keeps those it began with.
     proxy: Arc<ArcSwap<Proxy>>,
     admission: Arc<Admission>,
     shutdown: Shutdown,
 }
 
-/// Starts accepting. Here a door gets the type that speaks its protocol; from here on all are the same.
+/// Starts accepting. Here a door gets the type of its protocol.
 fn start(doors: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
     let name = format!("listener {}", listening.bound.address);
     match listening.bound.protocol {
@@ -179,7 +179,7 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
     }
 }
 
-/// Errors of `accept` that are about one connection, already gone.
+/// Errors of `accept` about a single connection that has gone already.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -187,13 +187,13 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-/// The limits on connections, and what the log says of connections that are one too many.
+/// The limits on connections, and the log of connections beyond them.
 struct Admission {
     places: Places,
     complained: Mutex<Option<Instant>>,
-    /// Complaints since the last one in the log.
+    /// Complaints since the last one that was logged.
     withheld: AtomicU64,
-    /// The connections of load balancers whose client is not known yet.
+    /// Connections of load balancers that wait for their header.
     headers: Arc<Semaphore>,
 }
 
@@ -207,7 +207,7 @@ impl Admission {
         }
     }
 
-    /// A place for a connection from `address`; none where a limit is reached.
+    /// A place for a connection from `address`, or the limit that it exceeds.
     fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Result<ConnectionPermit, Rejection> {
         self.places.limit_to(limits.connections, limits.connections_per_address);
         let (rejection, complaint) = match self.places.enter(address) {
@@ -246,13 +246,13 @@ impl Admission {
     }
 }
 
-/// An address that cannot be listened on.
+/// An address that cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("{address} cannot be listened on: {}", bind_reason(.error))]
 pub struct BindError {
-    /// As configured.
+    /// The address in the configuration.
     pub address: SocketAddr,
-    /// The operating system's word. Not the `source`: the message says it in other words, or holds it.
+    /// The operating system's error. It is not the `source`, because the message contains or replaces its text.
     pub error: io::Error,
 }
 

@@ -1,10 +1,9 @@
-//! Where grants, accounts and app passwords are kept.
+//! Stores grants, accounts and app passwords.
 //!
-//! The invariants that everything above relies on: every write to a grant names the revision it
-//! was read at and loses against a newer one ([`StoreError::Conflict`]), so that a slow writer
-//! never overwrites what a person has just authorised; a refresh is done under a lease, so that
-//! two processes on one store never spend the same rotating refresh token; and a write has
-//! reached the disk when its call returns. Secrets arrive here sealed: the store never holds a key.
+//! Invariants for all callers: every write to a grant names the revision that was read, and fails if there is a
+//! newer one ([`StoreError::Conflict`]), so that a slow writer never overwrites a new authorisation; a refresh
+//! needs a lease, so that two processes on one store never use the same rotating refresh token; and a write is on
+//! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
 mod account;
 mod contract;
@@ -46,29 +45,29 @@ pub use sqlite::{Judge, RestoreError, Sqlite, restore};
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
 
-/// Opens the store in `database`, making it where it is missing. The caller holds the state directory's lock until it
-/// has the store, so that two processes never migrate at once.
+/// Opens the store in `database`, or makes it. The caller holds the state directory's lock until this returns, so
+/// that two processes never migrate at once.
 pub async fn open(database: &Path) -> Result<Opening, StoreError> {
     let store = Unmigrated::open(database).await?;
     Ok(Opening { is_new: store.is_new(), store })
 }
 
-/// A store that is open and as it was, while it is not known yet which keys open what is in it.
+/// An open store that is not migrated yet, because the keys that open its sealed values are not known yet.
 pub struct Opening {
     store: Unmigrated,
-    /// Whether nothing is sealed in it, so that any key will do.
+    /// Whether it holds no sealed value, so that any key will do.
     pub is_new: bool,
 }
 
 impl Opening {
-    /// The store, migrated where it is of an earlier version. `judge` looks at what is sealed in it before that, and
-    /// in a database that takes the place of this one.
+    /// The store, migrated if an earlier version wrote it. Before that, `judge` checks its sealed values, and
+    /// later those of a database that replaces this one.
     pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(self.store.migrate(Some(judge)).await?))
     }
 }
 
-/// A row's identity: random, so that sealed values can be bound to it before it is inserted.
+/// The identity of a row: random, so that sealed values can be bound to it before the row is inserted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub String);
 
@@ -85,16 +84,16 @@ impl fmt::Display for Id {
     }
 }
 
-/// What SQLite says where a write finds no room.
+/// SQLite's code if a write finds no room.
 const SQLITE_FULL: &str = "13";
 
-/// Why the store did not do it.
+/// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process wrote first: read again and decide anew.
-    #[error("the grant was changed by somebody else at the same moment; nothing was overwritten")]
+    /// Another process wrote first: read again and decide again.
+    #[error("the grant was changed by another process at the same moment; nothing was overwritten")]
     Conflict,
-    /// The person's: another account has that login name.
+    /// The user's mistake: another account has that login name.
     #[error("{name:?} is already a login name of {account}")]
     LoginNameTaken {
         /// The login name.
@@ -102,19 +101,19 @@ pub enum StoreError {
         /// The account that it opens.
         account: String,
     },
-    /// The person's: the account has an app password of that name.
+    /// The user's mistake: the account has an app password of that name.
     #[error("the account already has an app password named {name:?}")]
     PasswordNameTaken {
         /// The password's name.
         name: String,
     },
-    /// The administrator's: the state directory or its database cannot be used.
+    /// For the administrator: the state directory or its database cannot be used.
     #[error("{0}")]
     Unusable(String),
-    /// The administrator's: there is no room for what was to be written.
+    /// For the administrator: there is no room for the write.
     #[error("the disk that the store is on is full, and nothing was written; make room there and try again")]
     Full,
-    /// The database refused: read-only, locked for too long, a disk that fails.
+    /// The database failed: read-only, locked for too long, or a disk error.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -129,7 +128,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Under what the answer to the sign-in with this `state` is left; `state` itself is not written down.
+/// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.
 pub fn answer_key(state: &str) -> String {
     use base64::Engine as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());

@@ -1,10 +1,10 @@
-//! TLS on both legs: what mail programs see of us, and what we demand of providers.
+//! TLS on both sides: with mail programs as a server, and with providers as a client.
 //!
-//! * [`Socket`] is the only way in which the rest of the program sees TLS.
-//! * [`Acceptor`] is the server side. Its certificates come from an [`Identity`]: files of the
-//!   user's own, or leaves of the local [`Authority`] that are renewed before they end.
-//! * [`Connector`] is the client side. It verifies chain, name and dates of every provider, and
-//!   nothing turns that off; `extra_ca` adds roots, it takes no check away.
+//! * [`Socket`] is the only type through which the rest of the program uses TLS.
+//! * [`Acceptor`] is the server side. Its certificates come from an [`Identity`]: the user's own files, or leaves
+//!   of the local [`Authority`] that are renewed before they end.
+//! * [`Connector`] is the client side. It always verifies chain, name and dates of a provider; `extra_ca` only
+//!   adds roots.
 //!
 //! One crypto provider, TLS 1.2 and 1.3. TLS 1.2 stays for Exchange Online and for old mail programs, with
 //! forward-secret AEAD suites only.
@@ -42,29 +42,29 @@ pub use identity::{Identity, IdentityError, IdentityWarning};
 pub use own::OwnCertificateError;
 pub use socket::{FULL_READ, Socket};
 
-/// What the listeners' certificates are made from: the `[tls]` table, resolved.
+/// The source of the listeners' certificates: the resolved `[tls]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The user's own certificate (chain, leaf first) and its key, both PEM. `None`: the local CA.
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Names and IP addresses beside `localhost`, `127.0.0.1` and `::1` for the own certificate.
     pub hostnames: Vec<String>,
-    /// Where the local CA and its leaves live; made with mode 0700 where it is missing.
+    /// The directory of the local CA and its leaves; created with mode 0700 if it is missing.
     pub state_directory: PathBuf,
 }
 
-/// The one crypto provider of both legs.
+/// The crypto provider of both sides.
 ///
-/// aws-lc-rs's key exchange, signatures and random numbers, and ring's cipher suites: aws-lc's AES-GCM seals
-/// only records that are counted from 0, and a session of ours begins where rustls's connection ends (`record`).
-/// AES-128-GCM stands in front of AES-256-GCM: a relay spends its time in the cipher, and ten rounds cost less
-/// than fourteen for a strength that no attacker reaches either way.
+/// aws-lc-rs's key exchange, signatures and random numbers, and ring's cipher suites: aws-lc's AES-GCM can only
+/// count records from 0, and our session continues the count of rustls's connection (`record`). AES-128-GCM is
+/// preferred to AES-256-GCM: a relay spends its time in the cipher, ten rounds cost less than fourteen, and no
+/// attacker can break either.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
         let mut provider = aws_lc_rs::default_provider();
         provider.cipher_suites = ring::DEFAULT_CIPHER_SUITES.to_vec();
-        // A stable sort: TLS 1.3 suites stay in front, and each family keeps its order otherwise.
+        // A stable sort: TLS 1.3 suites stay first, and each family keeps its order otherwise.
         provider.cipher_suites.sort_by_key(|suite| (family(suite), !is_aes_128(suite)));
         Arc::new(provider)
     };

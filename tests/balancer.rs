@@ -1,4 +1,4 @@
-//! Behind a load balancer: the PROXY protocol, which names the client, and every lie that can be told in it.
+//! Behind a load balancer: the PROXY protocol, which names the client, and every kind of false header.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -12,7 +12,7 @@ use common::smtp::{Client, sign_in};
 use common::{ALICE, BOB, Serving, Site, login, within};
 use sandbox::Sandbox;
 
-/// Believed from 127.0.0.1, where the tests connect from, and from no other address of this machine.
+/// Headers are accepted from 127.0.0.1, the address of the tests' clients, and from no other address.
 const BELIEVED: &str = "proxy_protocol = [\"127.0.0.1/32\"]\n";
 
 fn listener(protocol: &str, security: &str, more: &str) -> String {
@@ -43,7 +43,7 @@ fn from(client: [u8; 4]) -> Vec<u8> {
     binary(0x21, 0x11, &[&client[..], &[192, 0, 2, 1, 0xdc, 4, 0, 25], &[4, 0, 3, 0, 0, 0]].concat())
 }
 
-/// A connection that says `header` first.
+/// A connection that sends `header` first.
 async fn behind(address: SocketAddr, header: &[u8]) -> Plain {
     let mut client = Plain::connect(address).await;
     client.send(header).await;
@@ -145,7 +145,7 @@ async fn security_row_44_where_a_header_is_due_one_is_required_and_a_health_chec
     assert_eq!(cut.rest().await, "");
     serving.logs("the PROXY protocol header did not come whole").await;
 
-    // Two balancers in a row, of which each sends one.
+    // Two load balancers in a row, each of which sends a header.
     for second in [line("192.0.2.9"), from([192, 0, 2, 9])] {
         let mut twice = behind(serving.address(), &[line("192.0.2.7"), second].concat()).await;
         assert!(twice.rest().await.starts_with("* OK "));
@@ -235,7 +235,7 @@ async fn security_row_44_a_device_is_where_the_header_says() {
     serving
         .logs("login result=ok protocol=submission account=alice@example.com from=192.168.7.21 password=-")
         .await;
-    // The device's own address is no header, and the balancer's own is no device.
+    // The device's own address sends no header, and the load balancer's address is not a device.
     let mut direct = Plain::connect_from("127.0.0.4", serving.address()).await;
     direct.line().await;
     direct.send(format!("MAIL FROM:<{ALICE}>\r\n")).await;

@@ -1,5 +1,5 @@
-//! Scanners and their like, which know no password and perhaps no TLS, through the real `serve`: who they are is where
-//! they are.
+//! Scanners and similar devices, without a password and perhaps without TLS, through the real `serve`: their
+//! address identifies them.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -37,7 +37,7 @@ async fn site(listeners: &str) -> Site {
     Site::with_config(provider, listeners).await
 }
 
-/// What a scanner says, and nothing else.
+/// The commands of a scanner.
 async fn scan(client: &mut Plain, to: &str) -> Vec<String> {
     let mut replies = Vec::new();
     for line in [&format!("MAIL FROM:<{ALICE}>"), &format!("RCPT TO:<{to}>"), "DATA"] {
@@ -52,7 +52,7 @@ async fn scan(client: &mut Plain, to: &str) -> Vec<String> {
     replies
 }
 
-/// A scanner's connection, greeted, that has said HELO.
+/// A scanner's connection after the greeting and HELO.
 async fn scanner(serving: &Serving) -> Plain {
     let mut client = Plain::connect(serving.submission_of("none")).await;
     assert!(client.line().await.starts_with("220 "));
@@ -261,13 +261,13 @@ async fn security_row_43_a_devices_session_ends_with_what_let_it_in() {
         let last = within("the last word", client.line()).await;
         assert!(last.starts_with("421 4.3.2 "), "{command:?}: {last}");
         assert_eq!(client.line().await, "", "{command:?}");
-        // For the next one.
+        // Wait for the next one.
         site.run(&["accounts", "enable", ALICE]).await;
         site.authorize(ALICE).await;
     }
 }
 
-/// Row 27: the grant of an application may open many mailboxes, so that its account exists only behind a password.
+/// Row 27: an application's grant may open many mailboxes, so its account is open only while it has a password.
 #[tokio::test]
 async fn security_row_27_a_device_opens_an_applications_account_by_its_own_name_and_while_that_has_a_password()
  {

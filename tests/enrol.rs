@@ -76,7 +76,7 @@ async fn one_consent_of_an_owner_opens_all_mailboxes_of_that_owner() {
     let answer = client.command(&format!("LOGIN {ALICE} {}", line.split_once(',').unwrap().1)).await;
     assert!(!answer.is_ok(), "{answer:?}");
 
-    // Who has consented already opens what is added later.
+    // A person who has consented already opens accounts that are added later.
     let table = write(&site, "later.csv", &format!("info@example.com,sandbox,{BOB}\n"));
     let ran = site.run(&["accounts", "add", "--csv", &table, "--json"]).await;
     let made = &ran.json()[0];

@@ -1,6 +1,6 @@
-//! Moving over from email-oauth2-proxy: what is said of a configuration, what comes of it, and what is refused.
+//! Moving from email-oauth2-proxy: the plan for a configuration, its result, and refusals.
 //!
-//! `tests/real/test_import.py` does the same with a configuration that the program itself has made.
+//! `tests/real/test_import.py` does the same with a configuration that email-oauth2-proxy itself has made.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -10,13 +10,13 @@ use std::process::Command;
 
 use imap_oauth_proxy::config::{Config, Door, Security};
 
-/// Every kind of section, and one of each that cannot move.
+/// Every kind of section, and one of each kind that cannot move.
 const WIDE: &str = include_str!("configs/emailproxy/wide.config");
-/// What opens what is locked in it.
+/// The password that opens its encrypted values.
 const PASSWORDS: &str =
     "# mail programs\na@corp.example:pässwörd 1\n\nc@corp.example:short\nD@gmail.com:long enough: yes\n";
 
-/// At a provider that is not there: nothing listens on that port.
+/// A provider that does not exist: nothing listens on that port.
 const UNREACHABLE: &str = include_str!("configs/emailproxy/unreachable.config");
 
 struct Home {
@@ -42,7 +42,7 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// What is in it besides what the test has put there.
+    /// Files in it, without those that the test has written.
     fn made(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| !path.ends_with("emailproxy.config") && !path.ends_with("passwords")).collect()

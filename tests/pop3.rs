@@ -1,4 +1,4 @@
-//! Mail that is fetched through `serve` by POP3: the login, every way in which that can fail, and the bytes behind it.
+//! Mail fetched through `serve` by POP3: the login, each way in which it can fail, and the relayed bytes.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -11,7 +11,7 @@ use sandbox::{Flavour, Gate, Pop3Session, Pop3Step, Sandbox, Security, StepFault
 use serde_json::Value;
 
 const TEAM: &str = "team@example.com";
-/// A challenge at a refusal, and none.
+/// With a challenge at a refusal, and without.
 const FLAVOURS: [Flavour; 2] = [Flavour::Gmail, Flavour::Exchange];
 const MESSAGE: &[u8] = b"Subject: dots\r\n\r\n.\r\n..\r\n.x\r\nHello\r\n";
 
@@ -19,7 +19,7 @@ async fn site(flavour: Flavour) -> Site {
     Site::with(Sandbox::builder().flavour(flavour).user(ALICE).user(BOB).empty_mailboxes().pop3()).await
 }
 
-/// The last connection that the provider's POP3 server has seen.
+/// The last connection to the provider's POP3 server.
 fn last(site: &Site) -> Pop3Session {
     site.sandbox.controls().pop3_sessions().pop().unwrap()
 }
@@ -132,7 +132,7 @@ async fn commands_pipelined_behind_the_login_wait_for_its_answer() {
         assert_eq!(client.line().await, "+OK");
         assert!(client.line().await.starts_with("+OK") && client.at_end().await, "QUIT's");
 
-        // Behind a refused login they are the proxy's to answer, and go nowhere.
+        // Commands behind a refused login are answered by the proxy, and do not reach the provider.
         let before = controls.stats().pop3_connections;
         let mut client = serving.pop3().await;
         client.write(format!("USER {ALICE}\r\nPASS wrong\r\nSTAT\r\nQUIT\r\n").as_bytes()).await;
@@ -285,7 +285,7 @@ async fn recent_is_not_part_of_the_name_and_goes_to_the_provider() {
     drop(client);
     all_over(&site).await;
 
-    // A provider that does not know it.
+    // A provider that does not know the `recent:` prefix.
     site.sandbox.controls().pop3(|pop3| pop3.flavour = Flavour::Exchange);
     let mut client = serving.pop3().await;
     let answer = client.user_pass(&format!("Recent:{ALICE}"), password).await;
@@ -442,7 +442,7 @@ async fn a_provider_behind_stls_is_spoken_to_as_configured() {
         .pop3(|pop3| pop3.behind_stls = b"+OK injected\r\n-ERR [SYS/PERM] injected\r\n".to_vec());
     let mut client = serving.pop3().await;
     let answer = log_in(&mut client, &settings).await;
-    // Where the bytes are read with the answer they are dropped, and where they come later the handshake fails.
+    // Bytes that are read together with the answer are dropped; if they come later, the handshake fails.
     assert!(answer.starts_with("+OK") || answer.starts_with("-ERR [SYS/TEMP] "), "{answer:?}");
     assert!(!answer.contains("injected"), "{answer:?}");
     site.sandbox.assert_no_violations();
@@ -456,7 +456,7 @@ async fn one_session_a_mailbox_and_another_waits_for_a_moment() {
     let other = site.authorize(BOB).await;
     let serving = site.serve().await;
     let mut first = serving.pop3_as(&settings).await;
-    // Reading has its own places, and so has another mailbox.
+    // Sessions for reading by IMAP, and those of another mailbox, count separately.
     serving.log_in(&settings).await;
     serving.pop3_as(&other).await;
     let (waiting, ()) = tokio::join!(serving.pop3_as(&settings), async {
@@ -482,7 +482,7 @@ async fn no_quit_is_ever_made_up() {
     drop(client);
     all_over(&site).await;
 
-    // The proxy's stop.
+    // The proxy stops.
     let mut client = serving.pop3_as(&settings).await;
     client.command("DELE 1").await;
     serving.terminate();
@@ -492,7 +492,7 @@ async fn no_quit_is_ever_made_up() {
     assert_eq!(serving.stop_waited().await, 0);
     all_over(&site).await;
 
-    // A check, which looks into the mailbox.
+    // A check looks into the mailbox.
     let ran = site.run(&["check", ALICE]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("the mailbox opens; no message was fetched"), "{ran:?}");
@@ -517,7 +517,7 @@ async fn a_stop_lets_a_message_finish() {
     serving.terminate();
     let last_words = new.line().await;
     assert!(last_words.starts_with("-ERR [SYS/TEMP] ") && new.at_end().await, "{last_words:?}");
-    // Longer than a session needs to be between two answers.
+    // Longer than the pause after which a session is between two answers.
     tokio::time::timeout(std::time::Duration::from_secs(7), fetching.line()).await.unwrap_err();
     controls.inject_pop3(None, b"\r\nthe rest\r\n.\r\n");
     assert_eq!(fetching.listed().await, ["", "the rest"]);
@@ -543,7 +543,7 @@ async fn the_providers_end_is_the_clients_end() {
     assert_eq!(client.command("STAT").await, "-ERR [SYS/TEMP] Try later", "its own words");
 }
 
-/// All octets pass, whatever looks like an end.
+/// All octets pass, even those that look like an end.
 #[tokio::test]
 async fn every_sequence_of_cr_lf_and_dots_passes_to_the_client_as_it_is() {
     let site = site(Flavour::Gmail).await;

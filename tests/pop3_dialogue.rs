@@ -1,4 +1,5 @@
-//! The POP3 dialogues over in-memory pipes: the driver, the hand-over, and what a dropped future leaves.
+//! The POP3 dialogues over in-memory pipes: the driver, the hand-over to the relay, and the state after a dropped
+//! future.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -87,7 +88,7 @@ async fn a_dropped_next_goes_on_where_it_was() {
         let mut pop3 = dialogue();
         let (before, behind) = said.split_at(cut);
         fetcher.say(before).await;
-        // As far as it gets; a deadline drops it there.
+        // The deadline drops the future wherever it is.
         let first = once(pop3.next(&mut client)).await;
         fetcher.say(behind).await;
         let request = match first {
@@ -109,7 +110,7 @@ async fn a_dropped_next_goes_on_where_it_was() {
     }
 }
 
-/// A peer that reads slowly: answers that wait for it are sent by the next call, once.
+/// A peer that reads slowly: waiting answers are sent by the next call, once.
 #[tokio::test]
 async fn answers_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
     for room in [1, 7, 20] {
@@ -123,7 +124,7 @@ async fn answers_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
         };
         let ((name, _), mut fetcher) = tokio::join!(login(&mut pop3, &mut client), hear);
         assert_eq!(name, "alice");
-        // A login that waits at the deadline has its answer, however often the goodbye is cut short.
+        // A login that waits at the deadline gets its answer, even if the goodbye is interrupted several times.
         let denial = Denial::new(Code::Unavailable, "Too slow");
         assert!(once(pop3.bye(&mut client, &denial)).await.is_none());
         let finish = async {

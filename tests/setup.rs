@@ -1,4 +1,5 @@
-//! Files that set mail programs up: for whom they are made, what they name, and that no name breaks them.
+//! Files that set up mail programs: the accounts for which they are made, their contents, and names that could
+//! break them.
 //!
 //! `tests/real/test_setup.py` has them read by Thunderbird and by real parsers.
 

@@ -1,4 +1,4 @@
-//! `trace`: what a person sees of an account's sessions, and that passwords and mail are not in it.
+//! `trace`: the parts of an account's sessions that it shows, and the parts that it must not show.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 
 const CANARY: &str = "canary-in-a-letter";
 
-/// A `trace` that runs.
+/// A running `trace`.
 struct Tracing {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -42,7 +42,7 @@ impl Tracing {
         }
     }
 
-    /// All that it still says, how it ended, and its last word.
+    /// The rest of its output, its exit status, and its last message.
     async fn end(mut self) -> (Vec<String>, i32, String) {
         while let Some(line) = within("the end", self.lines.next_line()).await.unwrap() {
             self.said.push(line);
@@ -88,7 +88,7 @@ async fn security_row_13_a_trace_of_imap_shows_commands_and_no_password_or_mail(
     let (alice, bob) = (site.authorize(ALICE).await, site.authorize(BOB).await);
     let serving = site.serve().await;
     let mut tracing = Tracing::begin(&site, ALICE, "5m").await;
-    // In the ways that programs send a password: literals, quoted strings, lines of an exchange.
+    // The forms in which programs send a password: literals, quoted strings, lines of an exchange.
     let mut client = serving.client().await;
     let (user, password) = (text(&alice, "username"), text(&alice, "password"));
     client.send(format!("l0 LOGIN {{{}}}\r\n", user.len())).await;
@@ -130,7 +130,7 @@ async fn security_row_13_a_trace_of_imap_shows_commands_and_no_password_or_mail(
     tracing.shows(" FETCH <").await;
     tracing.shows("provider>client f1 OK <").await;
 
-    // Another account's sessions are not in it.
+    // It shows no line of another account's session.
     let other = serving.log_in(&bob).await;
     drop(other);
     client.send("o1 LOGOUT\r\n").await;
@@ -151,7 +151,7 @@ async fn security_row_13_two_traces_of_submission_show_the_same_and_no_password_
     let site = Site::with(Sandbox::builder().user(ALICE).submission()).await;
     let alice = site.authorize(ALICE).await;
     let serving = site.serve().await;
-    // One session began before the traces: from the middle of a letter.
+    // One session began before the traces, which begin in the middle of a message.
     let mut early = serving.submit_as(&alice).await;
     early.command(&format!("MAIL FROM:<{ALICE}>")).await;
     early.command("RCPT TO:<bob@example.com>").await;
@@ -226,7 +226,7 @@ async fn a_trace_that_is_not_read_loses_lines_and_holds_no_session_up() {
     let serving = site.serve().await;
     let mut tracing = Tracing::begin(&site, ALICE, "5m").await;
     let mut client = serving.log_in(&alice).await;
-    // More than pipes, sockets and the queue of the trace hold.
+    // More than pipes, sockets and the queue of the trace can hold.
     let noops: String = (0..500).map(|n| format!("n{n} NOOP\r\n")).collect();
     for _ in 0..40 {
         client.send(&noops).await;

@@ -1,4 +1,4 @@
-//! What sends without a password: a device, whose address stands for an account in the configuration.
+//! Devices, which send without a password: their address stands for an account in the configuration.
 //!
 //! The invariant: a device gets what its account may do at its door, and nothing that a password would not: an account
 //! that is disabled or whose grant was revoked lets it in no more, and its sessions end. In the place of a password's
@@ -25,20 +25,20 @@ use crate::store::{
 pub struct DeviceLogin<'a> {
     /// The login name of its account.
     pub account: &'a str,
-    /// The network that stands for it, as it is configured.
+    /// Its network in the configuration.
     pub network: &'a str,
-    /// Where it is.
+    /// Its address.
     pub from: IpAddr,
-    /// How many messages it may send in an hour.
+    /// The most messages that it may send in an hour.
     pub messages_per_hour: u32,
 }
 
-/// What comes of a device that wants to send.
+/// The outcome for a device that wants to send.
 #[derive(Debug)]
 pub enum DeviceVerdict {
-    /// It may.
+    /// The device may send.
     Admitted(Box<Admitted>),
-    /// It may not.
+    /// The device may not send.
     Refused(DeviceBar),
 }
 
@@ -53,15 +53,15 @@ pub enum DeviceBar {
     Disabled,
     /// The account is an application's and has no app password.
     NoPassword,
-    /// It has sent as many messages as it may, and may go on after this.
+    /// The device has reached its limit, and may send again after this time.
     TooMany(Duration),
 }
 
-/// The messages that are counted and not written down yet, by account and network.
+/// The messages that are counted but not stored yet, by account and network.
 #[derive(Default)]
 pub(super) struct Counted {
     messages: Mutex<HashMap<(Id, String), u32>>,
-    /// Held while they are written.
+    /// Held while they are stored.
     writing: tokio::sync::Mutex<()>,
 }
 
@@ -101,7 +101,7 @@ impl Accounts {
         Ok(DeviceVerdict::Admitted(Box::new(admitted)))
     }
 
-    /// What is written down by now, which is everything that was counted.
+    /// Stores all counted messages, and returns the stored count.
     async fn messages_of(
         &self,
         account: &Id,
@@ -117,7 +117,7 @@ impl Accounts {
         *self.counted.lock().entry((account.id.clone(), network.to_owned())).or_default() += 1;
     }
 
-    /// Writes down what was counted. What cannot be written goes on counting in this process.
+    /// Stores the counts. Counts that cannot be stored stay in this process.
     pub async fn write_messages(&self) {
         if let Err(error) = self.write_messages_now().await {
             tracing::warn!("how many messages devices have sent was not written: {error}");
@@ -139,7 +139,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// The accounts that devices have sessions of and may go on with.
+    /// The accounts whose devices have sessions and may still send.
     pub(super) async fn devices_in_force(&self) -> Result<Vec<Id>, StoreError> {
         let mut in_force = Vec::new();
         for (id, name) in self.sessions.devices() {
@@ -152,7 +152,7 @@ impl Accounts {
         Ok(in_force)
     }
 
-    /// Why a device cannot send as the account called `name`, whatever it has sent; `None` where it can.
+    /// Why no device can send as the account called `name`, apart from the hourly limit; `None` if one can.
     pub async fn device_bar(&self, name: &str) -> Result<Option<DeviceBar>, StoreError> {
         Ok(match find(&*self.store, name).await? {
             None => Some(DeviceBar::NoAccount),
@@ -162,7 +162,7 @@ impl Accounts {
     }
 }
 
-/// What closes an account to devices.
+/// The reason why an account is closed to devices.
 fn bar(record: &LoginRecord) -> Option<DeviceBar> {
     let is_app = record.grant.as_ref().is_some_and(|grant| grant.kind() == GrantKind::App);
     if record.account.disabled {

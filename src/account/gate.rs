@@ -24,7 +24,7 @@ pub struct Gates(Mutex<Counted>);
 #[derive(Default)]
 struct Counted {
     gates: HashMap<Key, Gate>,
-    /// What other processes hold, by process.
+    /// The sessions of other processes, by process.
     elsewhere: HashMap<String, HashMap<Key, usize>>,
 }
 
@@ -62,7 +62,7 @@ impl Gates {
         Some(UpstreamPermit(Some(permit)))
     }
 
-    /// From now on `process` holds so many sessions of the account of that name.
+    /// Sets the number of sessions that `process` holds of the account of that name.
     pub fn held_elsewhere(&self, process: &str, account: &str, door: Door, sessions: usize) {
         let key = (fold(account), door);
         let mut counted = self.lock();

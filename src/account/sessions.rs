@@ -25,7 +25,7 @@ pub struct Sessions {
 /// The sessions of one app password.
 struct Opened {
     grant: Option<Id>,
-    /// Where no password did: the login name of the device's account.
+    /// For a device's sessions: the login name of its account.
     device: Option<Folded>,
     count: usize,
     in_force: watch::Sender<bool>,

@@ -15,43 +15,43 @@ use super::socket::{all, is_stale};
 use super::talk::{self, LONGEST_REPLY, Reply, Request};
 use crate::store::{DirectoryError, StateDirectory};
 
-/// The process answers at once, whatever its sessions do; a reload may have to make an RSA key.
+/// The process answers at once, despite its sessions; a reload may have to make an RSA key.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Who asks for the health of a container waits 30 s at most. It is not less than the time that `serve` gives its store.
+/// A container's health check waits 30 s at most. This is longer than `serve` waits for its store.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(7);
-/// Replies of one process: twice the sessions that a machine can hold.
+/// The most replies of one process: twice the sessions that a machine can hold.
 const MOST_REPLIES: usize = 200_000;
 
-/// Why the answers are not there.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// There is nothing that could answer.
+    /// No `serve` runs there.
     #[error("no serve is running on the state directory {}", .0.display())]
     NoneRunning(PathBuf),
-    /// It is not ours to ask.
+    /// The state directory belongs to another user.
     #[error(transparent)]
     Directory(DirectoryError),
-    /// One of those that run.
+    /// A running process did not answer.
     #[error("a running serve gives no answer on {}: {error}", path.display())]
     Silent {
         /// Its socket.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
 
-/// What those that run answered.
+/// The answers of the running processes.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// All of all, but for the final [`Reply::End`].
+    /// All replies of all processes, without the final [`Reply::End`].
     pub(crate) replies: Vec<Reply>,
-    /// Those that gave no answer.
+    /// The processes that did not answer.
     pub(crate) silent: Vec<AskError>,
 }
 
-/// What every `serve` of `state_directory` answers to `request`. All are asked at the same time, so that one that is
-/// silent keeps none from being asked; an error where that leaves no answer at all.
+/// The answers of every `serve` of `state_directory` to `request`. All are asked at the same time, so that a
+/// silent one delays no other; an error if none answers.
 pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Result<Answers, AskError> {
     let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
     let patience = patience(request);
@@ -70,7 +70,7 @@ pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Re
                 answers.replies.extend(replies);
             }
             Err(error) if is_stale(&error) => drop(std::fs::remove_file(&path)),
-            // It has ended since it was listed.
+            // The process has ended since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => answers.silent.push(AskError::Silent { path, error }),
         }
@@ -82,15 +82,15 @@ pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Re
     Err(silent.unwrap_or_else(|| AskError::NoneRunning(state_directory.to_owned())))
 }
 
-/// Shows `hear` each reply of every `serve` of `state_directory` as it comes, until all have ended. How many ended
-/// without having said all.
+/// Passes each reply of every `serve` of `state_directory` to `hear` as it comes, until all have ended. Returns
+/// the number of processes that ended without [`Reply::End`].
 pub(crate) async fn follow_all(
     state_directory: &Path,
     request: &Request,
     mut hear: impl FnMut(Reply),
 ) -> Result<usize, AskError> {
     let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
-    // Bounded: where the person's terminal takes nothing, neither does this.
+    // Bounded: if the terminal is slow, the processes must wait too.
     let (sender, mut replies) = mpsc::channel(16);
     let mut following = JoinSet::new();
     for path in sockets {
@@ -128,7 +128,7 @@ pub(super) async fn send(output: &mut OwnedWriteHalf, request: &Request) -> io::
     output.write_all(&line).await
 }
 
-/// How long one that runs may take to answer.
+/// How long a running process may take to answer.
 fn patience(request: &Request) -> Duration {
     match request {
         Request::Health => HEALTH_PATIENCE,
@@ -142,7 +142,7 @@ pub(crate) fn is_any_running(state_directory: &Path) -> bool {
     sockets.iter().any(|path| std::os::unix::net::UnixStream::connect(path).is_ok())
 }
 
-/// The owner is named, where the directory is another user's.
+/// Names the owner if the directory belongs to another user.
 fn not_ours(state_directory: &Path, error: io::Error) -> AskError {
     AskError::Directory(match StateDirectory::judge(state_directory) {
         Err(error) => error,

@@ -1,4 +1,4 @@
-//! Where a running `serve` can be asked: its control socket and its HTTP address, until its last session has ended.
+//! The control socket and the HTTP address of a running `serve`, until its last session has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use super::watch;
 use crate::control::serving::Running;
 use crate::shutdown::{self, Shutdown, Trigger};
 
-/// A command reads its answer at once, or is not there.
+/// A command that still runs reads its answer at once.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Both, for as long as it is held. They outlast the begin of the stop: sessions go on for a while, and can be
+/// Both stay open while this is held, also after the stop has begun: sessions continue for a while, and can be
 /// listed and closed.
 pub(crate) struct Desk {
     running: Arc<Running>,
     trigger: Trigger,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    /// What ends the telling of metrics alone.
+    /// Ends only the HTTP address.
     metrics: Option<(Trigger, tokio::task::JoinHandle<()>)>,
-    /// Count the sessions of processes that began before this one.
+    /// Count the sessions of older processes.
     _elders: JoinSet<()>,
 }
 
 impl Desk {
-    /// Opens them. A control socket that cannot be had is a warning: mail does not depend on it.
+    /// Opens both. A control socket that cannot be opened is only a warning: mail does not depend on it.
     pub(crate) async fn open(running: &Arc<Running>, metrics: Option<TcpListener>) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        // Before this process has a socket of its own, and before it says that it is ready.
+        // Before this process has a socket of its own, and before it reports that it is ready.
         let elders = follow::count_elders(running, running.state_directory()).await;
         let mut desk =
             Self { running: running.clone(), trigger, tasks: Vec::new(), metrics: None, _elders: elders };
@@ -72,7 +72,7 @@ impl Desk {
         }
     }
 
-    /// Closes the HTTP address: from here on it is another process's.
+    /// Closes the HTTP address, which the successor then opens.
     pub(crate) async fn leave_metrics(&mut self) {
         if let Some((trigger, task)) = self.metrics.take() {
             trigger.begin();
@@ -83,7 +83,7 @@ impl Desk {
     /// Closes both.
     pub(crate) async fn close(mut self) {
         self.leave_metrics().await;
-        // Such as the one that another process has taken over.
+        // For example the answer to the command that asked for the upgrade.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.running.all_answered()).await;
         self.trigger.begin();
         for task in self.tasks {

@@ -1,7 +1,7 @@
-//! What is told over the control socket for as long as the other side listens: the sessions that this process holds,
-//! to a process that began later and counts them, and that process's end of it; and the lines of a trace.
+//! Continuous replies on the control socket: the sessions that this process holds, for a newer process that counts
+//! them (both ends of that are here); and the lines of a trace.
 //!
-//! A process that ends, however it ends, takes its end of the connection along; that is the sign.
+//! The end of the connection tells the other side that a process has ended.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,12 @@ use crate::control::serving::{Held, LONGEST_TRACE, Running, TraceLine, Traced};
 use crate::protocol::Door;
 use crate::store::Actor;
 
-/// A process that was found tells its sessions within this, or the start goes on without them.
+/// How long an older process may take to report its sessions; then the start continues without them.
 const FIRST_COUNT: Duration = Duration::from_secs(2);
-/// For one write: a process that does not read is not told.
+/// The timeout of one write; a process that does not read gets no more.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tells what is held here until the other side has gone.
+/// Reports the sessions of this process until the other side closes.
 pub(super) async fn holding(
     running: &Arc<Running>,
     input: &mut (impl AsyncRead + Unpin),
@@ -50,14 +50,14 @@ pub(super) async fn holding(
     }
 }
 
-/// The trace that a person asked for.
+/// A request for a trace.
 pub(super) struct Asked {
     pub(super) account: String,
     pub(super) seconds: u64,
     pub(super) by: Actor,
 }
 
-/// Tells the masked lines of an account's sessions until its time is over, or the other side has gone.
+/// Sends the masked lines of an account's sessions until its time is over, or the other side closes.
 pub(super) async fn trace(
     running: &Arc<Running>,
     asked: Asked,
@@ -72,7 +72,7 @@ pub(super) async fn trace(
         };
         write(output, &[Reply::Tracing {}]).await?;
         loop {
-            // A write that waits for its reader ends with the trace.
+            // The end of the trace also ends a write that waits for its reader.
             let reply = match tracing.next().await {
                 Traced::Line(line) => Reply::Traced(row(line)),
                 Traced::Lost(lost) => Reply::Lost(lost),
@@ -95,7 +95,7 @@ fn row(line: TraceLine) -> TraceRow {
     TraceRow { at, session, protocol: door.name().to_owned(), way: way.to_owned(), text }
 }
 
-/// Writes `replies`, a line each.
+/// Writes `replies`, one on each line.
 pub(super) async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io::Result<()> {
     for reply in replies {
         let mut line = serde_json::to_vec(reply)?;
@@ -105,14 +105,14 @@ pub(super) async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io:
     Ok(())
 }
 
-/// Ends when the other side closes; what it says meanwhile is dropped.
+/// Completes when the other side closes; bytes from it are dropped.
 pub(super) async fn gone(input: &mut (impl AsyncRead + Unpin)) {
     let mut dropped = [0; 256];
     while input.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
 }
 
-/// Counts what every process of `state_directory` holds, which are those that began before this one, until the value
-/// is dropped. Returns when all have told it once.
+/// Counts the sessions of every process of `state_directory`, all of which are older than this one, until the
+/// value is dropped. Returns when each has reported once.
 pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path) -> JoinSet<()> {
     let mut elders = JoinSet::new();
     let mut first_counts = Vec::new();
@@ -123,7 +123,7 @@ pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path)
     }
     let all_counted = async {
         for first_count in first_counts {
-            // Dropped by one that does not answer, such as a process that was killed.
+            // The sender is dropped if the process does not answer, for example because it was killed.
             let _ = first_count.await;
         }
     };
@@ -133,7 +133,7 @@ pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path)
 
 async fn count(running: Arc<Running>, path: PathBuf, counted: oneshot::Sender<()>) {
     let process = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // However the connection ends: nothing is held there any more that could be known.
+    // The connection has ended: sessions there, if any, are no longer known.
     let _ = count_until_it_ends(&running, &path, &process, counted).await;
     running.ended_elsewhere(&process);
 }
@@ -155,7 +155,7 @@ async fn count_until_it_ends(
                 }
             }
             Ok(Reply::Ready {}) => drop(counted.take().map(|counted| counted.send(()))),
-            // A version of before, which does not know what is asked.
+            // An older version that does not know the request.
             _ => return Ok(()),
         }
     }

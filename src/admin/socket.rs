@@ -1,8 +1,8 @@
 //! The control socket: `control/HOLDER.sock` in the state directory, one for each running `serve`.
 //!
-//! The directory has mode 0700 and the socket 0600; beside that the kernel tells who the peer is, and a user other than the
-//! owner and root gets no answer. A process that was killed leaves its socket behind; nothing listens on it, so that
-//! the next one that looks removes it.
+//! The directory has mode 0700 and the socket 0600. The kernel also names the peer's user, and users other than
+//! the owner and root get no answer. A killed process leaves its socket behind; because nothing listens on that,
+//! the next process removes it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,29 +23,29 @@ use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
 use crate::control::serving::{NotUpgraded, Running, Session, Unready};
 use crate::control::{Error, audit};
 
-/// Where the sockets are, in the state directory.
+/// The directory of the sockets in the state directory.
 const DIRECTORY: &str = "control";
 const ENDING: &str = "sock";
-/// Bound, and not yet under its name: nothing may take it for one that was left behind.
+/// The name of a socket before it listens, so that no process takes it for a dead one.
 const UNFINISHED: &str = "new";
-/// A command asks one thing; more at once are a mistake, and wait.
+/// The most connections at once; more than a few are a mistake, and wait.
 const AT_ONCE: usize = 32;
-/// The command writes its request at once.
+/// A command writes its request at once.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
-/// Of what a peer sends beside its request, so much is taken from it, for so long.
+/// The most bytes and time for the rest of a peer's input after its request.
 const MOST_REST: u64 = 1024 * 1024;
 const REST_PATIENCE: Duration = Duration::from_secs(1);
-/// A command whose standard output is not read must not hold a place for longer.
+/// A command that does not read its answer must not hold a connection longer.
 const REPLY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A control socket, which goes with the value.
+/// A control socket, which is removed when the value is dropped.
 pub(super) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl ControlSocket {
-    /// Listens as `holder`, and removes what dead processes left.
+    /// Listens as `holder`, and removes the sockets of dead processes.
     pub(super) fn bind(state_directory: &Path, holder: &str) -> io::Result<Self> {
         let directory = state_directory.join(DIRECTORY);
         crate::files::make_directory(&directory)?;
@@ -59,14 +59,14 @@ impl ControlSocket {
         Ok(Self { listener, path })
     }
 
-    /// Answers until it is dropped.
+    /// Answers until the future is dropped.
     pub(super) async fn serve(self: Arc<Self>, running: Arc<Running>) {
         let mut conversations = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if conversations.len() < AT_ONCE => match accepted {
                     Ok((stream, _)) => drop(conversations.spawn(converse(stream, running.clone()))),
-                    // Out of descriptors: the next may work, but not by spinning.
+                    // For example no free descriptors: try again, but not in a tight loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = conversations.join_next() => {}
@@ -98,14 +98,14 @@ pub(super) fn all(state_directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(sockets)
 }
 
-/// Whether nothing listens on a socket whose connection failed so.
+/// Whether the error of a connection means that nothing listens on the socket.
 pub(super) fn is_stale(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 fn sweep(state_directory: &Path) {
     for path in all(state_directory).unwrap_or_default() {
-        // A connection without a request costs a living process nothing.
+        // Connecting without a request costs a living process nothing.
         if std::os::unix::net::UnixStream::connect(&path).is_err_and(|error| is_stale(&error)) {
             let _ = std::fs::remove_file(path);
         }
@@ -122,7 +122,7 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
             return;
         }
         Err(error) => {
-            warn!("who uses the control socket is not known: {error}");
+            warn!("the user of the control socket is not known: {error}");
             return;
         }
     };
@@ -131,7 +131,7 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
     let answering = running.answering();
     let replies = match request(&mut input).await {
         Some(Ok(Request::Holding)) => {
-            // The end of the process does not wait for it.
+            // The end of the process does not wait for this answer.
             drop(answering);
             return follow::holding(&running, &mut input, &mut output).await;
         }
@@ -144,14 +144,14 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
         Some(Err(fault)) => vec![Reply::Failed(fault)],
         None => return,
     };
-    // A command that has gone has seen enough.
+    // A command that has ended needs no answer.
     let _ = timeout(REPLY_PATIENCE, write(&mut output, &replies)).await;
-    // What came beyond the request and is not read would take the answer away from the peer.
+    // Unread input would reset the connection, and the peer would lose the answer.
     let rest = async { tokio::io::copy(&mut input.take(MOST_REST), &mut tokio::io::sink()).await };
     let _ = timeout(REST_PATIENCE, rest).await;
 }
 
-/// What the peer wants, or why that is not known; `None` where it only looked whether a `serve` answers.
+/// The peer's request, or what is wrong with it; `None` if the peer only checked that a `serve` answers.
 async fn request(input: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<Request, String>> {
     match timeout(REQUEST_PATIENCE, talk::line(input, LONGEST_REQUEST)).await {
         Ok(Ok(Some(line))) => {
@@ -181,7 +181,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(NotUpgraded::Stopping) => Reply::Stopping {},
             Err(NotUpgraded::Failed(failure)) => Reply::Failed(failure),
         }],
-        // Answered for as long as the other side listens.
+        // These are answered elsewhere, while the other side listens.
         Request::Holding | Request::Trace { .. } => Vec::new(),
         Request::Health => vec![match running.readiness().await {
             Ok(()) => Reply::Ready {},

@@ -1,5 +1,5 @@
-//! What is said on the control socket: one request, a JSON object on a line; then replies, one a line, the last of
-//! which is [`Reply::End`]. Both ends are this program, of versions that may differ.
+//! The protocol of the control socket: one request, a JSON object on a line; then replies, one on each line, the
+//! last of which is [`Reply::End`]. Both ends are this program, perhaps in different versions.
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
@@ -8,40 +8,40 @@ use crate::control::serving::Reloaded;
 
 /// Longer than any request: a name has 320 characters at most.
 pub(super) const LONGEST_REQUEST: usize = 8 * 1024;
-/// Longer than any reply: what a mail program calls itself is bounded, too.
+/// Longer than any reply: a client's own name is bounded too.
 pub(super) const LONGEST_REPLY: usize = 64 * 1024;
 
-/// What is wanted.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// The sessions: a [`Reply::Session`] for each.
+    /// List the sessions: a [`Reply::Session`] for each.
     Sessions,
-    /// That sessions end: how many, in [`Reply::Closed`].
+    /// End sessions: their number, in [`Reply::Closed`].
     Close {
         /// A session's id, or an account's name.
         of: String,
     },
-    /// A new configuration: [`Reply::Reloaded`].
+    /// Load the configuration again: [`Reply::Reloaded`].
     Reload,
-    /// That the program on disk takes over: [`Reply::TakenOver`].
+    /// Let the program on disk take over: [`Reply::TakenOver`].
     Upgrade,
-    /// Whether a login can succeed: [`Reply::Ready`].
+    /// Report whether a login can succeed: [`Reply::Ready`].
     Health,
-    /// How many sessions each account has: a [`Reply::Held`] for each, then [`Reply::Ready`]; and the same again
+    /// Report the number of sessions of each account: a [`Reply::Held`] for each, then [`Reply::Ready`]; and again
     /// after each change, until one of the two processes ends.
     Holding,
-    /// The masked lines of an account's sessions: a [`Reply::Traced`] for each, and [`Reply::Lost`], until
+    /// Trace an account's sessions, masked: a [`Reply::Traced`] for each line, and [`Reply::Lost`], until
     /// [`Reply::End`].
     Trace {
-        /// Its name, or an alias.
+        /// The account's name, or an alias.
         account: String,
         /// How long.
         seconds: u64,
     },
 }
 
-/// What is answered, a line each.
+/// A reply, on one line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
@@ -49,31 +49,31 @@ pub(crate) enum Reply {
     Session(SessionRow),
     /// The trace has begun.
     Tracing {},
-    /// One line of it.
+    /// One line of the trace.
     Traced(TraceRow),
-    /// So many lines of it were lost: they were read too slowly.
+    /// So many lines of the trace were lost, because the reader was too slow.
     Lost(u64),
-    /// The account that was traced is gone.
+    /// The traced account was removed.
     AccountGone {},
-    /// So many sessions of one account.
+    /// The number of sessions of one account.
     Held(HeldRow),
-    /// So many sessions are told to end.
+    /// So many sessions will end.
     Closed(usize),
-    /// The configuration was taken.
+    /// The new configuration is in use.
     Reloaded(Reloaded),
     /// The process with this id has taken over.
     TakenOver(u32),
     /// Logins can succeed.
     Ready {},
-    /// Not that: this process ends.
+    /// Not ready: this process is stopping.
     Stopping {},
-    /// It was not done, and why.
+    /// The request failed, with the reason.
     Failed(String),
-    /// All was said.
+    /// The last reply.
     End {},
 }
 
-/// A session, as `sessions list --json` shows it.
+/// A session in the form of `sessions list --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SessionRow {
     pub(crate) id: String,
@@ -95,12 +95,12 @@ pub(crate) struct TraceRow {
     pub(crate) at: String,
     pub(crate) session: String,
     pub(crate) protocol: String,
-    /// Who says it to whom: `client>proxy`.
+    /// The sender and the receiver: `client>proxy`.
     pub(crate) way: String,
     pub(crate) text: String,
 }
 
-/// How many sessions one account has at one door.
+/// The number of sessions of one account at one door.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HeldRow {
     pub(crate) account: String,
@@ -108,7 +108,7 @@ pub(crate) struct HeldRow {
     pub(crate) sessions: usize,
 }
 
-/// The next line without its end, of `longest` bytes at most; `None` at the end of what is sent.
+/// The next line without its end, of at most `longest` bytes; `None` at the end of the input.
 pub(super) async fn line(
     input: &mut (impl AsyncBufRead + Unpin),
     longest: usize,

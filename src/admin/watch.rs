@@ -1,5 +1,5 @@
-//! What watchers ask over HTTP, without a sign-in: `/healthz` whether the process lives, `/readyz` whether a login can
-//! succeed, `/metrics` what it has counted. GET alone; nothing of the request is echoed, and nothing is changed.
+//! HTTP for monitoring, without a sign-in: `/healthz` (the process lives), `/readyz` (a login can succeed),
+//! `/metrics`. GET only; no part of the request is echoed, and nothing is changed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) fn router(running: &Arc<Running>) -> Router {
         .with_state(running.clone())
 }
 
-/// Answers until it is dropped.
+/// Answers until the future is dropped.
 pub(super) async fn serve(listener: Arc<TcpListener>, router: Router) {
     http::serve_always(std::slice::from_ref(&*listener), &router).await;
 }

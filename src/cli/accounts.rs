@@ -1,4 +1,4 @@
-//! `accounts`: what mail programs log in to.
+//! `accounts`: the accounts that mail programs log in to.
 
 mod add;
 mod export;
@@ -23,7 +23,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Remove an account, its passwords, and its authorisation where no other account uses it
+    /// Remove an account, its passwords, and its authorisation if no other account uses it
     Remove {
         /// The account
         account: String,
@@ -31,41 +31,41 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Let mail programs log in to an account under another name, too
+    /// Add another login name to an account
     Alias {
         /// The account
         account: String,
         /// The other name
         name: String,
-        /// Take a name that is another address than the account's without asking
+        /// Accept a name that is another address than the account's without asking
         #[arg(long)]
         yes: bool,
     },
-    /// Take such a name away again
+    /// Remove another login name of an account
     Unalias {
         /// The account
         account: String,
         /// The other name
         name: String,
     },
-    /// Let nobody in to an account, with any password, until it is enabled again
+    /// Refuse every login to an account, with any password, until it is enabled again
     ///
-    /// Its sessions end within seconds. Its passwords and its authorisation stay; it is not renewed ahead of time
-    /// while no other account uses it, and no event tells of it.
+    /// Its sessions end within seconds. Its passwords and its authorisation stay. The authorisation is not renewed
+    /// ahead of time unless another account uses it, and no event reports it.
     Disable {
         /// The account
         account: String,
     },
-    /// Let mail programs in to a disabled account again
+    /// Allow logins to a disabled account again
     Enable {
         /// The account
         account: String,
     },
-    /// Make many accounts at once, each waiting for its owner's consent, and print what authorises them
+    /// Make many accounts, each waiting for its owner's consent, and print the commands that authorise them
     Add(add::Arguments),
     /// Move an account's authorisation to another installation: prints it, sealed
     Export(export::Arguments),
-    /// Take an account that another installation exported, from standard input
+    /// Store an account that another installation exported, from standard input
     Import(import::Arguments),
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     let installation = options.open().await?;
     match command {
-        // Done above.
+        // Handled above.
         Command::List { .. } => {}
         Command::Add(arguments) => {
             installation.verify_key().await?;
@@ -91,7 +91,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
         Command::Remove { account, yes } => {
             let loss = format!(
-                "{account} is removed with its aliases and passwords, and with its authorisation where no other account uses it."
+                "{account} is removed with its aliases and passwords, and with its authorisation if no other account uses it."
             );
             loss::agreed(yes, &loss).await?;
             let account = accounts::remove(&installation, &account).await?;

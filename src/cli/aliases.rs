@@ -1,10 +1,10 @@
-//! Asks a person whether an alias that is another mailbox's address is meant.
+//! Asks for confirmation of an alias that is another mailbox's address.
 
 use super::failure::Failure;
 use super::terminal;
 use crate::control::Error;
 
-/// Does `work` without leave for such aliases, and where it wants one, with it: given by `yes`, or at the terminal.
+/// Runs `work` without permission for such aliases, and again with it if `yes` or the terminal gives it.
 pub(super) async fn with_leave<T>(
     yes: bool,
     work: impl AsyncFn(bool) -> Result<T, Error>,
@@ -17,7 +17,7 @@ pub(super) async fn with_leave<T>(
         Some(true) => Ok(work(true).await?),
         Some(false) => Err(Failure::new("nothing was changed")),
         None => {
-            Err(Failure::new(format!("{error}; nothing was changed")).hint("add --yes where that is meant"))
+            Err(Failure::new(format!("{error}; nothing was changed")).hint("add --yes if this is intended"))
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `authorize`: shows a person what to do for a grant, and what the mail program is set up with.
+//! `authorize`: shows a person the steps to a grant, and the settings for the mail program.
 //!
-//! Until something is stored Ctrl-C leaves nothing behind.
+//! Ctrl-C leaves nothing behind until something is stored.
 
 mod approval;
 mod browser;
@@ -30,25 +30,25 @@ use crate::control::{Error, Installation};
 pub(super) struct Arguments {
     /// The mailbox's address; with --app also @DOMAIN, for all mailboxes of a domain
     account: String,
-    /// The provider, where the address does not tell
+    /// The provider, if the address does not determine it
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Who consents, where the mailbox is shared or the sign-in has another name
+    /// The person who consents, if the mailbox is shared or the sign-in has another name
     #[arg(long, value_name = "ADDRESS", conflicts_with = "app")]
     owner: Option<String>,
     /// Another login name for mail programs
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
-    /// Take an alias that is another address than the account's without asking
+    /// Accept an alias that is another address than the account's without asking
     #[arg(long)]
     yes: bool,
-    /// The protocols that have to work, separated by commas [default: those that do]
+    /// The protocols that must work, separated by commas [default: those that do]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
     protocols: Option<Vec<Door>>,
     /// Print the address to open instead of starting a browser
     #[arg(long, conflicts_with_all = ["paste", "device", "app"])]
     no_browser: bool,
-    /// Sign in with a browser anywhere, and paste the address that it ends at
+    /// Sign in with a browser on any machine, and paste the address at which it ends
     #[arg(long, conflicts_with_all = ["device", "app"])]
     paste: bool,
     /// Sign in on another device with a code that is shown here
@@ -57,10 +57,10 @@ pub(super) struct Arguments {
     /// Sign in as the application itself, without a person
     #[arg(long)]
     app: bool,
-    /// With --app @DOMAIN: the mailbox to try it with
+    /// With --app @DOMAIN: the mailbox for the test
     #[arg(long, value_name = "ADDRESS", requires = "app")]
     probe: Option<String>,
-    /// The name of the app password that is made
+    /// The name of the new app password
     #[arg(long, value_name = "NAME", default_value = "default")]
     app_password_name: String,
     /// Make no app password
@@ -72,7 +72,7 @@ pub(super) struct Arguments {
     /// Print the result as a JSON object on one line
     #[arg(long)]
     json: bool,
-    /// Print the address to open as a JSON object, too
+    /// Also print the address to open as a JSON object
     #[arg(long, conflicts_with = "json")]
     json_lines: bool,
 }
@@ -131,7 +131,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     Ok(Done::Well)
 }
 
-/// What the person answers, as long as that is waited for.
+/// The person's answer, while the consent is awaited.
 async fn answer(
     consent: &mut Consent,
     installation: &Installation,
@@ -185,14 +185,14 @@ fn progress(progress: Progress<'_>) {
     });
 }
 
-/// The address that a person has to open, as a program reads it.
+/// The address that a person has to open, for programs.
 #[derive(serde::Serialize)]
 struct ToOpen<'a> {
     url: &'a str,
-    /// What the page at that address asks for, where it does.
+    /// The code to enter on the page, if the page asks for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
-    /// What an administrator opens once, where the provider may want that.
+    /// The link that an administrator opens once, if the provider may require that.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_consent_url: Option<String>,
 }

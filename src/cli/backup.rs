@@ -1,4 +1,4 @@
-//! `backup` and `restore`: the store in one file, and back.
+//! `backup` and `restore`: copy the store to a file, and back.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Do
     let NeededKey { id, source } = backup::backup(&installation, file).await?;
     print::words(&format!("The store is in {}.", file.display()));
     print::words(&format!(
-        "Only key {id} of {source} opens it, and it is not in there: keep a copy of it in another place."
+        "Only key {id} of {source} opens it. The file does not contain that key: keep a copy of it in another place."
     ));
     Ok(Done::Well)
 }
@@ -39,7 +39,7 @@ pub(super) async fn restore(options: &Options, arguments: RestoreArguments) -> R
         print::words(&format!("The one that it replaces is kept as {}.", kept.display()));
     }
     print::words(
-        "What was revoked since the backup holds again. A provider that gives a new refresh token at each use may not take the old one: imap-oauth-proxy check shows which accounts have to be authorised again.",
+        "Passwords and grants that were revoked since the backup are valid again. A provider that gives a new refresh token at each use may not accept the old one: imap-oauth-proxy check shows which accounts have to be authorised again.",
     );
     Ok(Done::Well)
 }

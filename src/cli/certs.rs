@@ -1,4 +1,4 @@
-//! `certs`: what mail programs have to trust.
+//! `certs`: the certificate that mail programs must trust.
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -18,14 +18,14 @@ use crate::tls::Authority;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Show the CA that mail programs have to trust
+    /// Show the CA that mail programs must trust
     Show,
-    /// Write the CA's certificate to a file, to be imported into mail programs
+    /// Write the CA's certificate to a file for import into mail programs
     Export {
         /// Where to write it; - is standard output
         file: PathBuf,
     },
-    /// Make a new CA: every mail program has to be taught to trust it again
+    /// Make a new CA, which every mail program must then be taught to trust
     RenewCa {
         /// Do not ask
         #[arg(long)]
@@ -49,7 +49,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     Ok(Done::Well)
 }
 
-/// One that was not there is made, which tells a person who meant another installation.
+/// Reports a new CA, which shows a mistake to a person who meant another installation.
 fn open(config: &Config) -> Result<Authority, Failure> {
     let is_new = certs::is_missing(config);
     let authority = certs::authority(config)?;
@@ -91,7 +91,7 @@ fn export(authority: &Authority, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What every mail program has to read, whatever the umask of a service keeps from other users.
+/// Mail programs must be able to read the file, despite a service's umask.
 fn write_public(file: &Path, text: &str) -> std::io::Result<()> {
     let mut out = File::create(file)?;
     out.write_all(text.as_bytes())?;

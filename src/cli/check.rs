@@ -1,7 +1,6 @@
-//! `check`: everything on the way to the mail, a line a step, or one JSON object.
+//! `check`: tests each step of the way to the mail; prints one line for each step, or one JSON object.
 //!
-//! What is printed is safe to paste in public: no token and no password has a printable form here, only what kind
-//! they are and when they end.
+//! The output is safe to publish: tokens and passwords are never printed, only their kinds and their ends.
 
 use serde::Serialize;
 
@@ -27,7 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
     let mut report = Report::new(arguments.json, options.verbose > 0);
-    // A wrong configuration is a mistake of its own, with its own exit code.
+    // A wrong configuration has its own exit code.
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     report.push(Line::new(None, "config", &format!("read from {from}")));
@@ -46,20 +45,20 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
 #[derive(Serialize)]
 struct Line {
     account: Option<String>,
-    /// The protocol that it is about, where it is about one.
+    /// The protocol of the step, if it has one.
     protocol: Option<&'static str>,
     step: &'static str,
     ok: bool,
     milliseconds: Option<u128>,
     detail: String,
     cure: Option<String>,
-    /// Whether it stays so until a person acts.
+    /// Whether the state lasts until a person acts.
     #[serde(skip)]
     needs_person: bool,
 }
 
 impl Line {
-    /// A step that went well.
+    /// A successful step.
     fn new(account: Option<String>, step: &'static str, detail: &str) -> Self {
         Self {
             account,
@@ -97,15 +96,15 @@ impl Line {
 struct Report {
     json: bool,
     verbose: bool,
-    /// Whether many accounts are told of in a line each, because their steps would fill screens.
+    /// Whether each account is one line, because the steps of many accounts would fill screens.
     brief: bool,
-    /// Where the steps of the account begin that is checked now.
+    /// Where the steps of the current account begin.
     begin: Option<usize>,
     totals: Totals,
     steps: Vec<Line>,
 }
 
-/// How the accounts of a brief report fared.
+/// The results of the accounts in a brief report.
 #[derive(Default)]
 struct Totals {
     well: usize,
@@ -137,12 +136,12 @@ impl Report {
         }
     }
 
-    /// The line of the account whose steps are done.
+    /// Prints the line of an account whose steps are done.
     fn end_account(&mut self) {
         let Some(begin) = self.begin.take().filter(|_| self.brief) else { return };
         let steps = self.steps.get(begin..).unwrap_or_default();
         let name = steps.iter().find_map(|line| line.account.as_deref()).unwrap_or_default();
-        // What fails is worse than what a person mends.
+        // A failure is worse than a step that needs a person.
         let worst = steps.iter().filter(|line| !line.ok).min_by_key(|line| line.needs_person);
         let (count, line) = match worst {
             None => (&mut self.totals.well, format!("ok   {name}")),
@@ -174,7 +173,7 @@ impl Report {
         self.steps.push(line);
     }
 
-    /// The JSON object, where that is wanted.
+    /// Prints the JSON object, if asked for.
     fn finish(&mut self, outcome: Outcome) -> Result<(), Failure> {
         self.end_account();
         if self.brief {
@@ -203,7 +202,7 @@ impl Report {
     }
 }
 
-/// What a step found.
+/// The result of a step, in words.
 fn detail(found: &Finding) -> String {
     match found {
         Finding::Store { directory } => format!("SQLite in {}", directory.display()),

@@ -1,4 +1,4 @@
-//! `config`: checks what is configured, shows what can be.
+//! `config`: checks and shows the configuration.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::logging;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Say whether the configuration is right, and where it is
+    /// Check the configuration, and name its file
     Check,
     /// Print a configuration file with every key, its default and the reason for it
     Example,
-    /// Print the configuration file that is read, with its secrets masked
+    /// Print the configuration file in use, with its secrets masked
     Show,
-    /// Print which configuration file is read
+    /// Print the path of the configuration file in use
     Path,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn run(options: &Options, command: &Command) -> Result<Done, Failure>
     }
 }
 
-/// The file that is read.
+/// The configuration file in use.
 fn file(options: &Options) -> Result<PathBuf, Failure> {
     let file = options.config.clone().map_or_else(crate::config::default_file, |file| Ok(Some(file)))?;
     file.ok_or_else(|| {
@@ -57,7 +57,7 @@ fn show(options: &Options) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-/// All mistakes of the file; then, in what is right of it, all that would stop `serve`.
+/// Reports all mistakes of the file, and then, for its correct parts, all obstacles to `serve`.
 fn check(options: &Options) -> Result<Done, Failure> {
     let (mistakes, config) = Config::mistakes(options.config.as_deref());
     let mut failures: Vec<Failure> = mistakes.into_iter().map(Failure::from).collect();

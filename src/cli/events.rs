@@ -1,4 +1,4 @@
-//! `events`: what happened, and who did it.
+//! `events`: what was done, and by whom.
 
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -15,7 +15,7 @@ use crate::store::TrailEntry;
 pub(super) enum Command {
     /// List what was done to this installation, by whom, and what people were told
     List {
-        /// Only from then on: a date and time (RFC 3339), a date, or a span before now such as 7d or 12h
+        /// Only from this time on: a date and time (RFC 3339), a date, or a span before now such as 7d or 12h
         #[arg(long, value_name = "TIME", value_parser = since)]
         since: Option<OffsetDateTime>,
         /// Print a JSON array
@@ -28,7 +28,7 @@ pub(super) enum Command {
 struct Listed {
     at: Option<String>,
     event: String,
-    /// The first of them.
+    /// The first of the accounts.
     account: Option<String>,
     accounts: Vec<String>,
     about: Option<String>,
@@ -93,7 +93,7 @@ fn row(listed: Listed) -> Vec<String> {
     vec![at, who, listed.event, account, listed.about.unwrap_or_default()]
 }
 
-/// A time as a person writes it.
+/// A time in the form that a person types.
 fn since(text: &str) -> Result<OffsetDateTime, String> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
         return Ok(at);

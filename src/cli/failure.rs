@@ -1,4 +1,4 @@
-//! How a command ended; a failure as a person reads it: the chain of causes on one line, then hints.
+//! The result of a command; a failure is printed as the chain of causes on one line, then hints.
 
 use std::error::Error;
 use std::fmt;
@@ -7,15 +7,15 @@ use super::{hints, print};
 use crate::config::ConfigError;
 use crate::text::one_line;
 
-/// What shells say of a program that SIGINT ended: 128 and the signal's number.
+/// A shell's exit code for a program that SIGINT ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 
-/// How a command that did not fail ended.
+/// The result of a command that did not fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
-    /// All is well.
+    /// Everything was done.
     Well,
-    /// Something needs a person.
+    /// A person has to act.
     NeedsPerson,
 }
 
@@ -32,17 +32,17 @@ impl Failure {
         Self { error: anyhow::anyhow!("{message}"), hints: Vec::new(), exit_code: None }
     }
 
-    /// Everything was said already.
+    /// The failure was reported already.
     pub(super) fn silent() -> Self {
         Self::new("")
     }
 
-    /// A person pressed Ctrl-C.
+    /// Ctrl-C was pressed.
     pub(super) fn interrupted() -> Self {
         Self::new("interrupted; nothing was stored").with_exit_code(INTERRUPTED)
     }
 
-    /// The same with another exit code than its error's.
+    /// The same with another exit code than the error's own.
     pub(super) fn with_exit_code(self, exit_code: u8) -> Self {
         Self { exit_code: Some(exit_code), ..self }
     }
@@ -62,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// 2 where the command line or the configuration is wrong.
+    /// 2 if the command line or the configuration is wrong.
     pub(super) fn exit_code(&self) -> u8 {
         if let Some(exit_code) = self.exit_code {
             return exit_code;
@@ -74,7 +74,7 @@ impl Failure {
     }
 }
 
-/// The causes of an error on one line, and what mends a grant's trouble; each cause once: many messages hold their source's text already.
+/// The causes of an error on one line, each once, because many messages contain their source's text, and the cure.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in anyhow::Chain::new(error) {

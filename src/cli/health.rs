@@ -11,7 +11,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
         match reply {
             Reply::Ready {} => ready = true,
             Reply::Failed(failure) => return Err(Failure::new(failure)),
-            // One that ends beside another that has taken its place is as it should be.
+            // A process that is ending beside its successor is no fault.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What cures an error, as `hint:` lines: the one place where a cure becomes a command.
+//! The cures of errors, as `hint:` lines: only here a cure becomes a command.
 
 mod machine;
 mod moving;
@@ -13,7 +13,7 @@ use crate::text::quoted;
 use machine::{as_that_user, configuration_file, of_check, of_foreign, of_machine};
 use moving::{of_import, of_keys, of_many, of_moving};
 
-/// The hints for an error of a command, whatever it failed with.
+/// The hints for any error of a command.
 pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
     if let Some(AskError::Directory(DirectoryError::Foreign { owner, path })) = error.downcast_ref() {
         return of_foreign(owner, path);
@@ -33,7 +33,7 @@ fn of_configuration(hint: &ConfigHint) -> String {
     }
 }
 
-/// What cures an error of an operation; nothing where its message says so, or nothing does.
+/// The cures of an operation's error; empty if the message contains the cure, or there is none.
 pub(super) fn cures(error: &Error) -> Vec<String> {
     let kinds = [
         of_account,
@@ -220,7 +220,7 @@ pub(super) fn mending(error: &Error) -> Option<String> {
     (!cure.is_empty()).then_some(cure)
 }
 
-/// What takes a name away that is stored from before.
+/// The command that removes an old name.
 pub(super) fn renaming(name: &OldName) -> String {
     match name.of {
         NameOf::Alias => unalias(&name.account, &name.name),
@@ -236,7 +236,7 @@ fn removing(account: &str) -> String {
     format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
 }
 
-/// The last word of a command, where it may look like an option.
+/// The last word of a command, if it may look like an option.
 fn positional(name: &str) -> String {
     let dashes = if name.starts_with('-') { "-- " } else { "" };
     format!("{dashes}{}", quoted(name))

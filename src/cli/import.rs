@@ -1,4 +1,4 @@
-//! `import`: moving over from another program. Without `--apply` it only says what will be.
+//! `import`: moves from another program. Without `--apply` it only shows the plan.
 
 mod words;
 
@@ -13,15 +13,15 @@ use crate::secret::FileAccess;
 use crate::store::fold;
 use crate::text::quoted;
 
-/// A typing error or two are no reason to authorise an account again.
+/// A few typing errors must not cost a new authorisation.
 const TRIES: usize = 3;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Move over from email-oauth2-proxy: says what will be, and with --apply does it
+    /// Move from email-oauth2-proxy: shows the plan, and with --apply carries it out
     ///
-    /// Ports, scopes and the passwords that mail programs send stay. The new configuration is a new file; neither the
-    /// configuration of email-oauth2-proxy nor one of this program is changed.
+    /// Ports, scopes and the passwords of mail programs stay the same. The new configuration is a new file;
+    /// neither the configuration of email-oauth2-proxy nor one of this program is changed.
     EmailOauth2Proxy(Arguments),
 }
 
@@ -29,10 +29,10 @@ pub(super) enum Command {
 pub(super) struct Arguments {
     /// Its configuration file, such as emailproxy.config
     file: PathBuf,
-    /// The file that it was told to keep tokens in (its own --cache-store)
+    /// The file in which it keeps tokens (its own --cache-store)
     #[arg(long, value_name = "FILE")]
     cache_store: Option<PathBuf>,
-    /// Take the mail passwords from this file, one USER:PASSWORD a line, and ask for none
+    /// Read the mail passwords from this file, one USER:PASSWORD in each line, and ask for none
     #[arg(long, value_name = "FILE")]
     passwords: Option<PathBuf>,
     /// Write the new configuration and move the accounts
@@ -47,7 +47,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let old = Old::read(&arguments.file, arguments.cache_store.as_deref())?;
     let passwords = match &arguments.passwords {
         Some(file) => {
-            // One that cannot be looked at cannot be read either, which is said then.
+            // A file that cannot be examined cannot be read either, which is reported later.
             if let Ok(Some(access)) = FileAccess::of(file)
                 && access.others_read()
             {
@@ -72,7 +72,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
 }
 
-/// Asks for the mail password of each account that moves; an empty answer leaves it out.
+/// Asks for the mail password of each moved account; an empty answer skips it.
 async fn ask(old: &Old) -> Passwords {
     let mut passwords = Passwords::new();
     for account in &old.asked() {
@@ -106,7 +106,7 @@ fn propose(scheme: &Scheme, target: &Target, asks: bool) {
     print::words("Nothing was written, and no provider was asked. The same command with --apply does it.");
 }
 
-/// Says what becomes of a configuration that is there already.
+/// Reports what happens to an existing configuration.
 fn beside(target: &Target) {
     if let Some(there) = &target.beside {
         print::words(&format!(
@@ -131,7 +131,7 @@ async fn do_it(scheme: &Scheme, target: &Target) -> Result<Done, Failure> {
     Ok(if awaited { Done::NeedsPerson } else { Done::Well })
 }
 
-/// The commands that come next, in their order.
+/// The next commands, in their order.
 fn next(scheme: &Scheme, target: &Target, applied: &Applied) {
     print::words(&format!("Accounts and passwords are in {}. Next:", applied.state_directory.display()));
     if !target.is_default {
@@ -147,7 +147,7 @@ fn next(scheme: &Scheme, target: &Target, applied: &Applied) {
     print::words(&format!("  {}", command::SERVE));
     if let Some(ca_file) = applied.ca_file.as_ref().filter(|_| scheme.shows_certificates()) {
         print::words(&format!(
-            "Over TLS, mail programs have to trust the proxy's own CA, which is in {}.",
+            "Over TLS, mail programs must trust the proxy's own CA, which is in {}.",
             ca_file.display()
         ));
     }

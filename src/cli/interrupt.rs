@@ -1,13 +1,13 @@
-//! Ctrl-C: until something is stored it ends a command at once and leaves nothing behind; from then on the
-//! command finishes what it began, which takes seconds.
+//! Ctrl-C ends a command at once and leaves nothing behind, until the command begins to store something; then the
+//! command finishes, which takes seconds.
 //!
-//! A refresh is such a point, too: the provider may have spent the old refresh token already.
+//! A refresh is such a point too: the provider may have invalidated the old refresh token.
 
 use super::failure::Failure;
 use super::print;
 use crate::shutdown::Uninterrupted;
 
-/// Runs `command` until it ends or a person ends it.
+/// Runs `command` until it ends or Ctrl-C ends it.
 pub(super) async fn interruptible<T>(
     command: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -1,4 +1,4 @@
-//! `keys`: what seals the store.
+//! `keys`: the keys that seal the store.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -10,7 +10,7 @@ use crate::secret::bundle;
 pub(super) enum Command {
     /// Seal everything with a new key, while `serve` runs
     Rotate,
-    /// Print the key that accounts can be exported for, to this installation alone
+    /// Print the public key with which accounts can be exported to this installation only
     Recipient,
 }
 

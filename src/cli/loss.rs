@@ -1,9 +1,9 @@
-//! Asks a person at a terminal before something is lost. A script is not asked: it goes on as it always did.
+//! Asks at a terminal before something is lost. A script is not asked and continues.
 
 use super::failure::Failure;
 use super::terminal;
 
-/// Whether to go on, though `loss` follows: said with `yes`, or at the terminal, or by there being none.
+/// Confirms `loss`: by `yes`, at the terminal, or because there is no terminal.
 pub(super) async fn agreed(yes: bool, loss: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());

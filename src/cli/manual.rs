@@ -1,5 +1,5 @@
-//! `completions` and `man`: what a package installs beside the program, made from the definition of the command
-//! line, so that neither can fall behind it.
+//! `completions` and `man`: files that a package installs, made from the definition of the command line, so that
+//! they always match it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use clap::{Args, Command, ValueEnum};
 use super::failure::{Done, Failure};
 use super::print;
 
-/// The command line of `completions`.
+/// The arguments of `completions`.
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
-    /// The shell that reads them
+    /// The shell that will use the completions
     shell: Shell,
 }
 
-/// The shells whose completions are made.
+/// The supported shells.
 #[derive(Clone, Copy, ValueEnum)]
 enum Shell {
     Bash,
@@ -24,10 +24,10 @@ enum Shell {
     Fish,
 }
 
-/// The command line of `man`.
+/// The arguments of `man`.
 #[derive(Args)]
 pub(super) struct ManArguments {
-    /// Where the pages are written, one a command; it is made where it is missing
+    /// The directory for the pages, one for each command; it is made if it is missing
     directory: PathBuf,
 }
 
@@ -59,6 +59,6 @@ pub(super) fn man(command: Command, arguments: &ManArguments) -> Result<Done, Fa
 
 fn write_pages(command: Command, directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    // `help` has a page for each command under it, which says nothing that the command's own page does not.
+    // `help` would get a page for each command, with nothing that the command's own page lacks.
     clap_mangen::generate_to(command.disable_help_subcommand(true), directory)
 }

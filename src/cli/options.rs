@@ -1,4 +1,4 @@
-//! The options that every command takes.
+//! The options of every command.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use super::print;
 use crate::config::{Config, LogFormat};
 use crate::control::{Installation, Nothing};
 
-/// As on the command line.
+/// The options on the command line.
 pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     pub(super) log: Option<String>,
-    /// How often it was said.
+    /// How often the option was given.
     pub(super) verbose: u8,
     pub(super) quiet: bool,
 }
 
 impl Options {
-    /// Reads the configuration and starts the log, in which a command says what went wrong alone: the rest it says
-    /// itself. What should be mended is said.
+    /// Reads the configuration and prints its warnings. The log of a command holds only failures, because the
+    /// command reports everything else itself.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let config = self.read_with(Some("warn"))?;
         for warning in &config.warnings {
@@ -27,12 +27,12 @@ impl Options {
         Ok(config)
     }
 
-    /// Like [`Options::load`], for `serve`, whose words are its log.
+    /// Like [`Options::load`], for `serve`, whose output is its log.
     pub(super) fn read(&self) -> Result<Config, Failure> {
         self.read_with(None)
     }
 
-    /// What the command line says of the log.
+    /// The log filter of the command line.
     pub(super) fn log_filter(&self) -> Option<&str> {
         let by_flags = match (self.quiet, self.verbose) {
             (true, _) => Some("warn"),
@@ -50,24 +50,24 @@ impl Options {
         Ok(config)
     }
 
-    /// Where a running `serve` is asked. Nothing of the store is opened, and a configuration with a mistake in it
-    /// must not keep an administrator from asking.
+    /// The state directory in which a running `serve` is asked. The store is not opened, and a mistake in the
+    /// configuration must not prevent the question.
     pub(super) fn state_directory(&self) -> Result<PathBuf, Failure> {
         Ok(crate::config::state_directory(self.config.as_deref())?)
     }
 
-    /// Like [`Options::open`], for a command that only reads: where nothing was made yet, nothing is.
+    /// Like [`Options::open`], for a command that only reads: nothing is made.
     pub(super) async fn open_to_read(&self) -> Result<Result<Installation, Nothing>, Failure> {
         Ok(Installation::open_to_read(self.load()?).await?)
     }
 
-    /// Reads the configuration, starts the log and opens what is configured.
+    /// Reads the configuration, starts the log and opens the installation.
     pub(super) async fn open(&self) -> Result<Installation, Failure> {
         Ok(Installation::open(self.load()?).await?)
     }
 }
 
-/// The list of an installation that is not there.
+/// The empty list of an installation that does not exist.
 pub(super) fn nothing_listed(nothing: &Nothing, json: bool) -> Result<Done, Failure> {
     match json {
         true => print::json(&[(); 0])?,

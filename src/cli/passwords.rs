@@ -1,4 +1,4 @@
-//! `passwords`: what mail programs log in with.
+//! `passwords`: the app passwords of mail programs.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -12,13 +12,13 @@ use crate::store::{Limits, Verifier};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a password for a mail program; it is shown this once
+    /// Make a password for a mail program; it is shown only now
     Create {
         /// The account that it opens
         account: String,
         #[command(flatten)]
         name: PasswordName,
-        /// Take the password from standard input instead of making one
+        /// Read the password from standard input instead of making one
         #[arg(long)]
         stdin: bool,
         #[command(flatten)]
@@ -27,9 +27,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Limit a password: each limit that is given takes the place of the one that it had
+    /// Limit a password: each given limit replaces the current one
     ///
-    /// The others stay as they are. An empty value lifts a limit: --protocols "", --from "", --expires "".
+    /// The other limits do not change. An empty value removes a limit: --protocols "", --from "", --expires "".
     #[command(group = clap::ArgGroup::new("limits").args(["protocols", "from", "expires"]).multiple(true).required(true))]
     Limit {
         /// The account that it opens
@@ -39,7 +39,7 @@ pub(super) enum Command {
         #[command(flatten)]
         limits: LimitArguments,
     },
-    /// List passwords by name, with their last use and what they are limited to
+    /// List passwords by name, with their last use and their limits
     List {
         /// Only those of this account
         account: Option<String>,
@@ -47,7 +47,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a password useless from now on
+    /// Make a password invalid from now on
     Revoke {
         /// The account
         account: String,
@@ -56,13 +56,13 @@ pub(super) enum Command {
     },
 }
 
-/// A password's name, as the second word or as an option.
+/// A password's name, as the second argument or as an option.
 #[derive(clap::Args)]
 pub(super) struct PasswordName {
     /// Its name, such as the mail program or the device
     #[arg(value_name = "NAME", required_unless_present = "named", conflicts_with = "named")]
     name: Option<String>,
-    /// The same
+    /// The same name
     #[arg(id = "named", long = "name", value_name = "NAME")]
     named: Option<String>,
 }
@@ -75,11 +75,12 @@ impl PasswordName {
 
 #[derive(clap::Args)]
 pub(super) struct LimitArguments {
-    /// What it opens: a list of imap, pop3 and submission, such as "imap,submission". Without this limit: all
+    /// The protocols that it opens, of imap, pop3 and submission, such as "imap,submission". Without this limit:
+    /// all
     #[arg(long, value_name = "LIST")]
     protocols: Option<String>,
-    /// Where it may be used from, such as 192.168.7.0/24 or one address; can be given several times. Without this
-    /// limit: from everywhere
+    /// The networks in which it may be used, such as 192.168.7.0/24 or one address; can be given several times.
+    /// Without this limit: everywhere
     #[arg(long, value_name = "NETWORK")]
     from: Vec<String>,
     /// The last day on which it works (UTC), as YYYY-MM-DD. Without this limit: it does not end
@@ -103,7 +104,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     let installation = options.open().await?;
     match command {
-        // Done above.
+        // Handled above.
         Command::List { .. } => {}
         Command::Create { account, name, stdin, limits, json } => {
             create(&installation, &account, &name.text(), stdin, &limits.into(), json).await?;
@@ -137,7 +138,7 @@ async fn create(
     passwords::check_name(name)?;
     let limits = limits.judge()?;
     let chosen = match stdin {
-        // One more byte than fits, and a line end.
+        // One byte more than the longest password, and a line end.
         true => Some(passwords::chosen(&terminal::read_stdin(passwords::LONGEST_CHOSEN as u64 + 2).await?)?),
         false => None,
     };
@@ -180,12 +181,12 @@ struct Listed {
     created_at: Option<String>,
     last_used_at: Option<String>,
     last_used_from: Option<String>,
-    /// Null where it opens all.
+    /// Null if it opens all protocols.
     protocols: Option<Vec<String>>,
-    /// Empty where it works from everywhere.
+    /// Empty if it works from everywhere.
     from: Vec<String>,
     expires: Option<String>,
-    /// In words, for the table.
+    /// The limits in words, for the table.
     #[serde(skip)]
     limits: String,
 }

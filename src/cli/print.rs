@@ -1,8 +1,8 @@
-//! Output: data on standard output, words on standard error.
+//! Output: data on standard output, messages on standard error.
 //!
-//! A reader that went away (`… | head`) is no error, so nothing here panics on a closed pipe. What
-//! comes from outside is freed of control characters before a terminal sees it, and of line breaks: a stored
-//! name cannot begin a line of its own.
+//! A reader that closes the pipe (`… | head`) is no error, so nothing here panics on a closed pipe. Text from
+//! outside loses its control characters and line breaks before it reaches a terminal: a stored name cannot begin a
+//! new line.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -20,14 +20,14 @@ pub(super) fn data(line: &str) {
     block_of_data(&one_line(line));
 }
 
-/// Several lines of data of our own making, such as a certificate.
+/// Several lines of data made by this program, such as a certificate.
 pub(super) fn block_of_data(lines: &str) {
     let mut out = std::io::stdout().lock();
     let _ =
         out.write_all(plain(lines).as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
-/// Data that must not get lost on its way: an error where the reader did not take it.
+/// Data that must not be lost: an error if the reader does not take it.
 pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -35,35 +35,35 @@ pub(super) fn data_or_error(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Whether `-q` was said.
+/// Whether `-q` was given.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// From now on words are said only where something is wrong or asked.
+/// From now on only faults and questions are printed.
 pub(super) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
-/// One line of words for the person.
+/// One line of a message.
 pub(super) fn words(line: &str) {
     if !QUIET.load(Ordering::Relaxed) || line.starts_with("warning: ") {
         needed(&one_line(line));
     }
 }
 
-/// Words that are said in any case: an error, what cures it, a question.
+/// A message that is always printed: an error, its cure, a question.
 pub(super) fn needed(lines: &str) {
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "{}", plain(lines));
 }
 
-/// Where there are no accounts in `directory`: how the first one is made. Which directory it is tells one who meant
-/// another installation.
+/// Reports that `directory` has no accounts, and how to make the first one. The directory's path helps a person
+/// who meant another installation.
 pub(super) fn no_account_yet(directory: &Path) {
     let authorize = command::authorize_account("YOU@EXAMPLE.COM");
     words(&format!("There is no account yet in {}; {authorize} makes one.", directory.display()));
 }
 
-/// Several lines of words of our own making, such as how to register a client.
+/// Several lines of a message made by this program, such as how to register a client.
 pub(super) fn block_of_words(lines: &str) {
     if !QUIET.load(Ordering::Relaxed) {
         needed(lines);
@@ -76,7 +76,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), serde_json::Erro
     Ok(())
 }
 
-/// JSON with an escape for what a terminal would obey: the value is the same.
+/// JSON with escapes for control characters of a terminal; the value is the same.
 fn escaped(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(value)?;
     if json.chars().all(is_shown) {
@@ -86,14 +86,14 @@ fn escaped(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     for c in json.chars() {
         match is_shown(c) {
             true => line.push(c),
-            // Such characters stand in strings only, and all of them fit into one unit of UTF-16.
+            // Such characters occur only in strings, and each fits into one unit of UTF-16.
             false => line.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
     Ok(line)
 }
 
-/// A JSON array on one line, written element by element: it may be longer than memory.
+/// A JSON array on one line, written element by element, because it may be larger than memory.
 pub(super) struct JsonArray {
     out: std::io::BufWriter<std::io::Stdout>,
     is_empty: bool,
@@ -111,7 +111,7 @@ impl JsonArray {
         Ok(())
     }
 
-    /// Without it the array has no end, which tells the reader that something failed.
+    /// Ends the array. Without its end the reader knows that something failed.
     pub(super) fn end(mut self) {
         let end: &[u8] = if self.is_empty { b"[]\n" } else { b"]\n" };
         let _ = self.out.write_all(end).and_then(|()| self.out.flush());
@@ -124,13 +124,12 @@ pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
     at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
-/// An RFC 3339 time as it stands in a table: to the minute, in UTC.
+/// An RFC 3339 time for a table: to the minute, in UTC.
 pub(super) fn minute(time: Option<&str>) -> String {
     time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
 }
 
-/// What a provider refused in a session, as one clause.
-/// `authorize` is the command that authorises the account again.
+/// A provider's refusal in a session, as one clause.
 pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {
     let LastRefusal { at, protocol, code, trouble } = refusal;
     let at = rfc3339(Some(*at)).unwrap_or_default().replace('T', " ");
@@ -139,7 +138,7 @@ pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {
     format!("at {at} UTC the provider refused {protocol}{code}: {}", trouble.line(authorize))
 }
 
-/// A table with aligned columns; the last one is as long as it is.
+/// A table with aligned columns; the last column is not padded.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(&heads)

@@ -2,7 +2,7 @@
 
 use crate::config::Door;
 
-/// The protocol of that name; the parser of a list's words.
+/// Parses the name of a protocol.
 pub(super) fn door(name: &str) -> Result<Door, String> {
     Door::named(&name.trim().to_lowercase()).ok_or_else(|| {
         let spoken = Door::ALL.map(Door::name).join(", ");

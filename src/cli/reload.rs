@@ -1,4 +1,4 @@
-//! `reload`: has every running `serve` load its configuration again.
+//! `reload`: makes every running `serve` load its configuration again.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -37,7 +37,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
         (None, false) => Err(Failure::new("the running serve is stopping, so it takes no new configuration")),
         (None, true) => {
             if done == Done::Well {
-                print::words("The configuration is in use; sessions keep the one that they began with.");
+                print::words("The new configuration is in use; open sessions keep the old one.");
             }
             Ok(done)
         }

@@ -1,19 +1,19 @@
-//! Asks every running `serve`, and names those that give no answer.
+//! Asks every running `serve`, and reports those that do not answer.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
 use crate::admin::{Reply, Request, ask};
 
-/// What those that run answered.
+/// The answers of the running processes.
 pub(super) struct Answers {
     pub(super) replies: Vec<Reply>,
-    /// Whether each gave an answer.
+    /// Whether every process answered.
     pub(super) are_complete: bool,
 }
 
 impl Answers {
-    /// How a command ended that did what it could: one that runs without an answer needs a person.
+    /// The result of a command: if a process did not answer, a person has to act.
     pub(super) fn done(&self) -> Done {
         match self.are_complete {
             true => Done::Well,
@@ -22,7 +22,7 @@ impl Answers {
     }
 }
 
-/// Asks all; those that give no answer are named beside the answers of the others.
+/// Asks all processes; those that do not answer are reported beside the answers of the others.
 pub(super) async fn ask(options: &Options, request: &Request) -> Result<Answers, Failure> {
     let ask::Answers { replies, silent } = ask::all_running(&options.state_directory()?, request).await?;
     silent.iter().for_each(|error| print::words(&format!("warning: {error}")));

@@ -23,13 +23,13 @@ use crate::control::serving::{CommandLine, Prepared, Running, Serving, StopReaso
 use crate::files;
 use crate::server::{Bound, Sockets, Successor};
 
-/// After so many turns of sessions the runtime asks which others have something to read, should there be no
-/// pause before. The longest turn of a busy session takes some five milliseconds.
+/// After so many turns of sessions the runtime checks which other sockets are readable. The longest turn of a busy
+/// session takes about five milliseconds.
 const EVENT_INTERVAL: u32 = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Write a JSON object with process id and addresses here once connections are accepted
+    /// Write a JSON object with process id and addresses to this file once connections are accepted
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
@@ -49,8 +49,8 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<Done, Failu
     runtime.block_on(serve(config, command_line, arguments, &sockets))
 }
 
-/// One for two processors: the kernel's part of every byte, the other ends where they are on this machine,
-/// and the hashing of chosen passwords run on the rest. More threads only wake each other.
+/// One thread for two processors. The others run the kernel's part of the traffic, clients and servers on this
+/// machine, and the hashing of chosen passwords. More threads only wake each other.
 fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
@@ -62,12 +62,12 @@ async fn serve(
     sockets: &Sockets,
 ) -> Result<Done, Failure> {
     let mut told = Told::listen()?;
-    // First: it leaves the store alone, which the version before goes on with where this one cannot serve.
+    // First, because it does not touch the store: if this process cannot serve, the previous version continues
+    // with the store.
     let prepared = Prepared::new(&config, sockets).map_err(|error| {
         match error.is_taken_port() && is_any_running(&config.state_directory) {
-            true => Failure::from(error).hint(
-                "that is most likely this installation's own serve, which runs already; reload and upgrade renew it",
-            ),
+            true => Failure::from(error)
+                .hint("this installation's own serve most likely runs already; use reload or upgrade"),
             false => error.into(),
         }
     })?;
@@ -75,12 +75,12 @@ async fn serve(
     let ready = ReadyFile::new(&prepared);
     let mut serving = prepared.start(&installation, command_line).await?;
     sockets.close_unused();
-    // Who waits for the ready file may ask at once.
+    // A program that waits for the ready file may send a command at once.
     told.upgrades.asked = serving.upgrades.take();
     let mut desk = Desk::open(&serving.running, serving.metrics.take()).await;
     if let Some(file) = &arguments.ready_file {
         match ready.write(file) {
-            // It has accepted connections by now, which must not be lost with it.
+            // The process accepts connections by now, and they must not be lost with it.
             Err(error) if sockets.have_predecessor() => warn!("{error}"),
             written => written?,
         }
@@ -88,7 +88,7 @@ async fn serve(
     for listener in &ready.listeners {
         info!("listening on {} ({}, {})", listener.address, listener.protocol, listener.security);
     }
-    // After an upgrade systemd hears from the process before this one, and listens to no other.
+    // After an upgrade the previous process notifies systemd, which listens to no other.
     if !sockets.tell_predecessor() {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
@@ -112,12 +112,12 @@ async fn serve(
     }
     match ending {
         StopReason::Asked | StopReason::TakenOver => Ok(Done::Well),
-        // The log has said why.
+        // The log has the reason.
         StopReason::NoStore | StopReason::SuccessorLost => Err(Failure::silent()),
     }
 }
 
-/// How the accepting ends.
+/// What ends the accepting.
 enum Next {
     Stop(StopReason),
     Outlive(Successor),
@@ -136,7 +136,7 @@ async fn run_until_told(serving: &Serving, told: &mut Told, sockets: &Sockets) -
     }
 }
 
-/// What a person, or the system, tells this process.
+/// The signals and requests to this process.
 struct Told {
     stop: Stop,
     hangup: Signal,
@@ -153,7 +153,7 @@ impl Told {
     }
 }
 
-/// Ends when this process is told to stop; reloads when it is told that.
+/// Completes when this process must stop; reloads when asked to.
 async fn to_stop(stop: &mut Stop, hangup: &mut Signal, running: &Arc<Running>) -> StopReason {
     tokio::select! {
         () = stop.told() => {}
@@ -162,9 +162,8 @@ async fn to_stop(stop: &mut Stop, hangup: &mut Signal, running: &Arc<Running>) -
     StopReason::Asked
 }
 
-/// SIGHUP has the configuration loaded again; the log tells what came of it. The reload is a task of its own, which
-/// neither an upgrade nor a stop that comes meanwhile cuts. Ends where the signal means that the terminal, which
-/// `serve` was started in, is gone.
+/// Reloads the configuration at each SIGHUP and logs the result. The reload is a separate task, which neither an
+/// upgrade nor a stop interrupts. Completes if the signal means that the terminal of `serve` was closed.
 async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
     let in_terminal = std::io::stdin().is_terminal();
     while hangup.recv().await.is_some() {
@@ -173,7 +172,7 @@ async fn reload_at(hangup: &mut Signal, running: &Arc<Running>) {
         }
         let running = running.clone();
         tokio::spawn(async move {
-            // The end of the process waits for it as for a command.
+            // The process does not end before the reload has, as with a command.
             let _answering = running.answering();
             let _ = running.reload(audit::signal()).await;
         });
@@ -200,7 +199,7 @@ impl Stop {
     }
 }
 
-/// What `--ready-file` holds.
+/// The contents of `--ready-file`.
 #[derive(Serialize)]
 struct ReadyFile {
     pid: u32,
@@ -233,20 +232,20 @@ impl ReadyFile {
         }
     }
 
-    /// Whether `file` tells of this process, and not of one that took over.
+    /// Whether `file` was written by this process, and not by its successor.
     fn is_ours(file: &Path) -> bool {
         let told = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
         told.is_some_and(|told| told.get("pid") == Some(&std::process::id().into()))
     }
 
-    /// Atomically: a program that waits for the file finds all of it.
+    /// Writes atomically: a program that waits for the file finds it complete.
     fn write(&self, file: &Path) -> anyhow::Result<()> {
         files::replace(file, &serde_json::to_vec(self)?, 0o600)
             .map_err(|error| anyhow::anyhow!("the ready file {} cannot be written: {error}", file.display()))
     }
 }
 
-/// Each session takes two descriptors.
+/// Each session needs two descriptors.
 fn raise_descriptor_limit(config: &Config) {
     let needed = u64::try_from(config.limits.connections).unwrap_or(u64::MAX).saturating_mul(2);
     match rlimit::increase_nofile_limit(u64::MAX) {

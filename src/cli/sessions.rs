@@ -1,4 +1,4 @@
-//! `sessions`: who is logged in at the running `serve`, and the end of a session.
+//! `sessions`: lists the sessions of the running `serve`, and ends them.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -7,13 +7,13 @@ use crate::admin::{Reply, Request, SessionRow};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Show the sessions that are logged in
+    /// Show the sessions after their login
     List {
-        /// As a JSON array
+        /// Print a JSON array
         #[arg(long)]
         json: bool,
     },
-    /// End one session, or all of an account, with a last word in its protocol
+    /// End one session, or all of an account, with a last line in its protocol
     Close {
         /// A session's id, as `sessions list` shows it, or an account's name
         #[arg(value_name = "ID|ACCOUNT")]

@@ -1,4 +1,4 @@
-//! `setup`: a file or a text that sets a mail program up.
+//! `setup`: makes a file or a text that sets up a mail program.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::config::{Door, Security};
 use crate::control::Installation;
 use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig};
 
-/// The programs that there are files or steps for.
+/// The programs for which there are files or steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Program {
     /// Thunderbird's autoconfig file, for all accounts of the domain
@@ -19,7 +19,7 @@ enum Program {
     Apple,
     /// Steps for Outlook
     Outlook,
-    /// What to type into any program
+    /// The settings for any program
     Text,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// The mail program
     #[arg(long = "for", value_name = "PROGRAM")]
     program: Program,
-    /// Write it to this file
+    /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -59,7 +59,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     Ok(Done::Well)
 }
 
-/// What to do with it.
+/// The next steps for the person.
 fn next(sheet: &Sheet, program: Program) -> Vec<String> {
     let here_only = sheet.servers.iter().any(|(_, server)| is_here(server));
     let mut words = Vec::new();
@@ -94,7 +94,7 @@ fn is_here(server: &Server) -> bool {
     server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// What to type into any program.
+/// The settings for any program.
 fn settings(sheet: &Sheet) -> String {
     let mut text = String::new();
     for (door, server) in &sheet.servers {

@@ -1,8 +1,7 @@
-//! A terminal's standard input: a line that is not echoed, and of any length.
+//! Reads a terminal's standard input: lines without echo, and of any length.
 //!
-//! The line discipline of a terminal cuts lines at 4,095 bytes, and an address that a provider sends a
-//! browser to can be longer; so the terminal is read byte by byte. It is put back as it was however the
-//! command ends.
+//! A terminal's line discipline cuts lines at 4,095 bytes, and the address of a redirect can be longer, so the
+//! terminal is read byte by byte. Its mode is restored however the command ends.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
@@ -15,20 +14,20 @@ use super::print;
 use crate::secret::Secret;
 use crate::text::one_line;
 
-/// Longer than any line that is wanted here.
+/// Longer than any expected line.
 const LONGEST_LINE: usize = 64 * 1024;
 const BACKSPACE: [u8; 2] = [8, 127];
 const CTRL_D: u8 = 4;
 const CTRL_U: u8 = 21;
 
-/// Lines of standard input, without echo where it is a terminal.
+/// Lines of standard input, without echo if it is a terminal.
 pub(super) struct Lines {
     lines: mpsc::Receiver<Secret>,
     _silence: Option<Silence>,
 }
 
 impl Lines {
-    /// Begins to read. The thread that reads ends with the process.
+    /// Starts reading. The reading thread ends with the process.
     pub(super) fn of_stdin() -> Self {
         let silence =
             is_interactive().then(|| File::open("/dev/stdin").ok()).flatten().and_then(Silence::begin);
@@ -58,7 +57,7 @@ pub(super) async fn read_stdin(limit: u64) -> std::io::Result<Zeroizing<String>>
     read.await.map_err(std::io::Error::other)?
 }
 
-/// Asks the person at the terminal, whatever standard input is; `None` where there is no terminal.
+/// Asks at the terminal, even if standard input is a pipe; `None` without a terminal.
 pub(super) async fn ask(prompt: &str) -> Option<Secret> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
     write!(terminal, "{prompt}").ok()?;
@@ -69,7 +68,7 @@ pub(super) async fn ask(prompt: &str) -> Option<Secret> {
     answer
 }
 
-/// A question to the person at standard input, answered with y or anything else; `None` where there is no terminal.
+/// Asks a question on standard input, answered with y or anything else; `None` if it is no terminal.
 pub(super) async fn confirm(question: &str) -> Option<bool> {
     if !is_interactive() {
         return None;
@@ -84,7 +83,7 @@ pub(super) async fn confirm(question: &str) -> Option<bool> {
     Some(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Whether a person sits at standard input.
+/// Whether standard input is a terminal.
 pub(super) fn is_interactive() -> bool {
     std::io::stdin().is_terminal()
 }
@@ -110,7 +109,7 @@ fn read_line(mut input: impl Read) -> Option<Secret> {
     Some(Secret::new(String::from_utf8_lossy(&line)))
 }
 
-/// A terminal that does not echo and does not gather lines, until this is dropped.
+/// A terminal without echo and line buffering, until this is dropped.
 struct Silence(File, Termios);
 
 impl Silence {

@@ -1,4 +1,4 @@
-//! `tokens`: every grant, what threatens it, and what a person does to it.
+//! `tokens`: the grants, their coming ends, and operations on them.
 
 mod import;
 mod list;
@@ -13,35 +13,35 @@ use crate::control::{Installation, grants};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// List every grant with its state and what would end it; exit 3 when one needs a person
+    /// List every grant with its state and its possible ends; exit 3 when a person has to act
     List {
         /// Only accounts that need a person
         #[arg(long)]
         needs_person: bool,
-        /// Only grants that will end within this time, such as 14d, whatever is done or left undone
+        /// Only grants that will certainly end within this time, such as 14d
         #[arg(long, value_name = "SPAN", value_parser = span)]
         ends_within: Option<time::Duration>,
         /// Print a JSON array
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a new access token now, whatever is waited for
+    /// Fetch a new access token now, without waiting for a pending retry
     Refresh {
         /// The account
         account: String,
     },
-    /// Store a refresh token that was got elsewhere, read from standard input
+    /// Store a refresh token from elsewhere, read from standard input
     Import {
-        /// The account that it is for
+        /// The account for the token
         account: String,
         /// The provider that issued it
         #[arg(long, value_name = "NAME")]
         provider: String,
-        /// The protocols that have to work, separated by commas [default: those that do]
+        /// The protocols that must work, separated by commas [default: those that do]
         #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
         protocols: Option<Vec<Door>>,
     },
-    /// Take an authorisation back, at the provider too where that is possible
+    /// End an authorisation, also at the provider if possible
     Revoke {
         /// The account
         account: String,
@@ -62,7 +62,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     let installation = options.open().await?;
     match command {
-        // Done above.
+        // Handled above.
         Command::List { .. } => Ok(Done::Well),
         Command::Refresh { account } => refresh(&installation, &account).await,
         Command::Import { account, provider, protocols } => {

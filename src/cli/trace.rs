@@ -1,4 +1,4 @@
-//! `trace`: what is said in the sessions of one account, masked, for a limited time.
+//! `trace`: shows the lines of one account's sessions, masked, for a limited time.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -10,7 +10,7 @@ pub(super) struct Arguments {
     /// The account's name, or an alias
     #[arg(value_name = "ACCOUNT")]
     account: String,
-    /// For how long: 30s, 5m, 1h at most
+    /// How long: 30s, 5m, 1h at most
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: u64,
 }

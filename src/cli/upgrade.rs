@@ -1,4 +1,4 @@
-//! `upgrade`: has the program on disk take over from every running `serve`, without a lost session.
+//! `upgrade`: lets the program on disk take over from every running `serve`, without losing a session.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
@@ -14,11 +14,11 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
             Reply::TakenOver(pid) => {
                 taken_over = true;
                 print::words(&format!(
-                    "Process {pid} has taken over; the one before it ends with its last session."
+                    "Process {pid} has taken over; the previous one ends with its last session."
                 ));
             }
             Reply::Failed(failure) => failures.push(failure),
-            // It has been taken over before, or is told to stop.
+            // It has a successor already, or is stopping.
             _ => {}
         }
     }

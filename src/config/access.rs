@@ -1,31 +1,31 @@
-//! Who may come to a listener, and as whom: the part of a `[[listeners]]` table that a reload applies.
+//! The clients and devices of a listener: the part of a `[[listeners]]` table that a reload applies.
 //!
-//! Everything here is judged by the address that counts: that of the connection or, behind a load balancer, the one
-//! that its PROXY header names.
+//! All checks use the client's address: that of the connection or, behind a load balancer, the one in its PROXY
+//! header.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Who may come to a listener. The default is all addresses, and none of them stands for an account.
+/// The clients that may use a listener. By default all addresses may, and there are no devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// The networks that may connect; empty for all.
     pub from: Vec<IpNet>,
-    /// The load balancers: from these a PROXY header comes first, and is believed.
+    /// The load balancers: a connection from these begins with a PROXY header, which is trusted.
     pub proxy_protocol: Vec<IpNet>,
     /// Addresses that stand for an account.
     pub devices: Vec<Device>,
 }
 
-/// What sends from an address without a login, in the name of an account.
+/// A device that sends without a login, from its address, in the name of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Where it is.
+    /// Its address or network.
     pub from: IpNet,
     /// The account's name, or an alias.
     pub account: String,
-    /// How many messages it may send in an hour.
+    /// The most messages that it may send in an hour.
     pub messages_per_hour: u32,
 }
 
@@ -35,12 +35,12 @@ impl Access {
         self.from.is_empty() || is_in(&self.from, address)
     }
 
-    /// Whether a PROXY header has to come from `address`.
+    /// Whether a connection from `address` must begin with a PROXY header.
     pub fn is_balancer(&self, address: IpAddr) -> bool {
         is_in(&self.proxy_protocol, address)
     }
 
-    /// The device at `address`; of several the one whose network is the smallest.
+    /// The device at `address`; among several, the one with the smallest network.
     pub fn device(&self, address: IpAddr) -> Option<&Device> {
         let address = address.to_canonical();
         let there = self.devices.iter().filter(|device| device.from.contains(&address));

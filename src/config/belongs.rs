@@ -1,8 +1,8 @@
-//! Where a key belongs that stands in the wrong table: the example configuration, which holds every key, tells.
+//! Finds the right table of a misplaced key, from the example configuration, which holds every key.
 
 use super::EXAMPLE;
 
-/// The tables that know `key`, as their headers are written; the empty one is the top of the file.
+/// The headers of the tables that know `key`; the empty one is the top of the file.
 fn tables_of(key: &str) -> Vec<&'static str> {
     let mut table = "";
     let mut found = Vec::new();
@@ -20,7 +20,7 @@ fn tables_of(key: &str) -> Vec<&'static str> {
     found
 }
 
-/// What to do with `key` where it is unknown and another table knows it.
+/// The hint for an unknown `key` that another table knows.
 pub(super) fn hint(key: &str) -> Option<String> {
     let tables = tables_of(key);
     let of_provider = |table: &&str| table.starts_with("[providers.");

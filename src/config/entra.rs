@@ -1,8 +1,8 @@
-//! What is known of Microsoft's sign-in service (Entra) by the shape of its addresses alone.
+//! Facts about Microsoft's sign-in service (Entra), recognised by the form of its URLs.
 //!
-//! `https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize`, and the same path on the hosts of the other
-//! clouds. Where users may not consent themselves, its pages stop at "Need admin approval" and may never send the browser
-//! back. An administrator then opens one link, once, for the whole tenant; it is made here, from what is configured.
+//! URLs are `https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize`, and the same on the hosts of the
+//! other clouds. If users may not consent themselves, its pages stop at "Need admin approval" and may never send
+//! the browser back. An administrator must then open one link, made here, once for the whole tenant.
 
 use url::Url;
 
@@ -17,24 +17,24 @@ const HOSTS: [&str; 5] = [
     "login.chinacloudapi.cn",
     "login.windows.net",
 ];
-/// Personal accounts, by name and by id: there is no administrator to ask.
+/// The tenants of personal accounts, by name and by id: they have no administrator.
 const PERSONAL: [&str; 2] = ["consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"];
 
 impl Provider {
-    /// Whether its sign-in service is Microsoft's.
+    /// Whether the sign-in service of this provider is Microsoft's.
     pub fn is_entra(&self) -> bool {
         self.tenant().is_some()
     }
 
-    /// The link with which an administrator consents to the mail scopes of `asked`, once for everyone in the tenant; none
-    /// where no administrator could. `state` is that of the sign-in that waits for an answer at `redirect_uri`.
+    /// The link with which an administrator consents to the mail scopes of `asked` for the whole tenant; `None` if
+    /// there is no administrator. `state` belongs to the sign-in that waits for an answer at `redirect_uri`.
     pub fn admin_consent(&self, asked: &[String], redirect_uri: &str, state: Option<&str>) -> Option<Url> {
         let (endpoint, tenant) = self.tenant()?;
         let client_id = self.client_id.as_deref()?;
         if PERSONAL.iter().any(|personal| tenant.eq_ignore_ascii_case(personal)) {
             return None;
         }
-        // `common` stands for personal accounts as well, and is refused there.
+        // `common` includes personal accounts, so the endpoint refuses it.
         let tenant = if tenant.eq_ignore_ascii_case("common") { "organizations" } else { tenant };
         let scopes: Vec<&str> =
             asked.iter().map(String::as_str).filter(|scope| scope::is_for_mail(scope)).collect();
@@ -50,7 +50,7 @@ impl Provider {
         Some(link)
     }
 
-    /// What is wrong with asking for a new consent at each sign-in there.
+    /// The warning about `prompt` values that ask for a new consent at each sign-in.
     pub(super) fn prompts_in_vain(&self) -> Option<String> {
         let prompt = self.authorize_params.get("prompt")?;
         let is_meant = self.is_entra() && prompt.split_whitespace().any(|word| word == "consent");
@@ -64,7 +64,7 @@ impl Provider {
         })
     }
 
-    /// The endpoint that tells it, and the tenant named there.
+    /// The endpoint on one of these hosts, and the tenant in it.
     fn tenant(&self) -> Option<(&Url, &str)> {
         let url = self.authorize_url.as_ref().or(self.token_url.as_ref())?;
         let path: Vec<&str> = url.path_segments()?.collect();

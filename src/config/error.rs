@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, said so that it can be mended at once.
+//! Mistakes in a configuration, described so that they can be corrected at once.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::belongs;
 use crate::secret::FileAccess;
 
-/// A mistake in the configuration: where, what, and what to write instead.
+/// A mistake in the configuration: its place, the fault, and the correction.
 #[derive(Debug)]
 pub struct ConfigError {
     file: Option<PathBuf>,
@@ -18,14 +18,14 @@ pub struct ConfigError {
     hint: Option<ConfigHint>,
 }
 
-/// What mends a mistake, where there is more to say than the message.
+/// The cure of a mistake, if there is more to say than the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigHint {
-    /// In words.
+    /// A sentence.
     Words(String),
-    /// The keys that there are; a surface names the command that prints them.
+    /// The list of keys; `cli` or `admin` names the command that prints it.
     EveryKey,
-    /// Another user may read the file; a surface names the command that this one gave.
+    /// Another user may read the file; `cli` or `admin` names the command with that user.
     AsUser(String),
 }
 
@@ -49,14 +49,14 @@ impl ConfigError {
         }
     }
 
-    /// What to do about it, where there is more to say than the message.
+    /// The cure, if there is more to say than the message.
     pub fn hint(&self) -> Option<&ConfigHint> {
         self.hint.as_ref()
     }
 }
 
 impl fmt::Display for ConfigError {
-    /// `FILE:LINE: KEY: MESSAGE`, leaving out what is not known.
+    /// `FILE:LINE: KEY: MESSAGE`, without parts that are not known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.file {
             Some(file) => write!(f, "{}", file.display())?,
@@ -74,7 +74,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A mistake before it is known which line of which file it stands in.
+/// A mistake before its file and line are known.
 pub(super) struct Problem {
     place: Location,
     message: String,
@@ -116,7 +116,7 @@ impl Problem {
         &self.place
     }
 
-    /// Whether there is no such key, so that nothing depends on it.
+    /// Whether the mistake is an unknown key, on which nothing else depends.
     pub(super) fn is_unknown_key(&self) -> bool {
         self.message.starts_with("unknown field")
     }
@@ -135,7 +135,7 @@ impl Problem {
     }
 }
 
-/// For "unknown field `x`, expected one of `a`, `b`": the nearest name, else all of them.
+/// The hint for "unknown field `x`, expected one of `a`, `b`": the nearest name, or all of them.
 fn unknown_key_hint(message: &str) -> Option<ConfigHint> {
     let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
     let unknown = names.next()?;
@@ -152,7 +152,7 @@ fn unknown_key_hint(message: &str) -> Option<ConfigHint> {
     })
 }
 
-/// For a value of another form than is wanted.
+/// The hint for a value of a wrong type.
 fn form_hint(message: &str) -> Option<ConfigHint> {
     let (got, wanted) = message.strip_prefix("invalid type: ")?.split_once(", expected ")?;
     let words = match wanted {
@@ -168,7 +168,7 @@ fn form_hint(message: &str) -> Option<ConfigHint> {
     Some(ConfigHint::Words(words.to_owned()))
 }
 
-/// A parser's message without the words of the language that it is written in, and without a list that no person reads.
+/// The parser's message without Rust's type names, and without a long list of keys.
 fn in_plain_words(message: String) -> String {
     const LONGEST_LIST: usize = 8;
     if message.starts_with("unknown field")
@@ -191,7 +191,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// The offset of the deepest part of `path` that the file has.
+/// The offset of the deepest part of `path` that exists in the file.
 fn locate(text: &str, path: &[String]) -> Option<usize> {
     let table = DeTable::parse(text).ok()?;
     let (first, rest) = path.split_first()?;

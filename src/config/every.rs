@@ -1,8 +1,8 @@
-//! Every mistake of a file at once.
+//! Finds all mistakes of a file at once.
 //!
-//! Reading a file ends at its first mistake. Here that part of it is taken out and the rest is read again, until what
-//! is left is right. A part is as small as it can be without making up mistakes: a key where keys mean nothing to one
-//! another, else its table, because a provider without its wrong address would be told that it has none.
+//! Parsing ends at the first mistake. This file removes the mistaken part and parses again, until no mistake is
+//! left. The removed part is as small as possible without causing new mistakes: a single key where keys are
+//! independent, otherwise the whole table, because a provider without its wrong URL would seem to lack a URL.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,23 +13,23 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Location, Problem};
 use super::{Config, ConfigError, file};
 
-/// No file that a person reads has more.
+/// No readable file has more mistakes.
 const MOST: usize = 100;
-/// Takes the place of a listener, so that those behind it keep their numbers.
+/// Replaces a wrong listener, so that later listeners keep their numbers.
 const SOME_LISTENER: &str = "addresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"";
 
-/// What is wrong with `text`, and what is left of it without that.
+/// All mistakes of `text`, and the configuration without them.
 pub(super) fn mistakes(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Option<Config>) {
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // Where its form is wrong, what it says is not known.
+        // A file that is not TOML has no known contents.
         let mut errors: Vec<_> =
             errors.iter().map(|error| Problem::from_toml(error).in_file(path, text)).collect();
         errors.dedup_by_key(|error| error.to_string());
         return (errors, None);
     }
     let mut found: Vec<ConfigError> = Vec::new();
-    // Tables that have lost a key which others may need.
+    // Tables from which a key was removed that others may need.
     let mut lacking: Vec<Vec<String>> = Vec::new();
     for _ in 0..MOST {
         let read = file::read(table.clone()).and_then(|file| file::validate(file, path));
@@ -64,7 +64,7 @@ pub(super) fn mistakes(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Op
     (found, None)
 }
 
-/// The keys that lead to what stands at `offset`.
+/// The keys that lead to `offset`.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Vec<String> {
     let mut key = Vec::new();
     find_in_table(table, offset, &mut key);
@@ -102,7 +102,7 @@ fn holds(span: &Range<usize>, offset: usize) -> bool {
     span.contains(&offset)
 }
 
-/// The smallest part around `key` whose keys mean nothing to those outside of it.
+/// The smallest part around `key` that other keys do not depend on.
 fn part_of(key: &[String]) -> Vec<String> {
     let length = match key.first().map(String::as_str) {
         Some("tls" | "store") => 1,
@@ -111,7 +111,7 @@ fn part_of(key: &[String]) -> Vec<String> {
     key.iter().take(length).cloned().collect()
 }
 
-/// Takes that part out; false where it is not there.
+/// Removes that part; false if it does not exist.
 fn take_out(table: &mut DeTable<'_>, part: &[String]) -> bool {
     match part {
         [section, index] if section == "listeners" => spare_listener(table, index),

@@ -1,4 +1,4 @@
-//! The configuration file as it is written, and its way into a [`Config`].
+//! The configuration file in its written form, and its conversion into a [`Config`].
 
 mod access;
 mod limits;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::secret::KeySource;
 
-/// Time to find the person who has to consent, weekends included.
+/// Enough time to reach the person who has to consent, weekends included.
 const WARN_DAYS: u32 = 7;
 
 #[derive(Deserialize, Default)]
@@ -138,7 +138,7 @@ pub(super) fn parse(text: &str) -> Result<File, Problem> {
     toml::from_str(text).map_err(|error| Problem::from_toml(&error))
 }
 
-/// The same from a file whose form is right.
+/// Reads a file that is valid TOML.
 pub(super) fn read(table: toml::Spanned<toml::de::DeTable<'_>>) -> Result<File, Problem> {
     File::deserialize(toml::de::Deserializer::from(table)).map_err(|error| Problem::from_toml(&error))
 }
@@ -182,7 +182,7 @@ fn resolved_state_directory(written: Option<PathBuf>, base: &Base) -> Result<Pat
     })
 }
 
-/// The state directory of `text`, which may have mistakes elsewhere.
+/// The state directory in `text`, which may have mistakes elsewhere.
 pub(super) fn state_directory(text: &str, path: Option<&Path>) -> Result<PathBuf, Problem> {
     let (table, _) = toml::de::DeTable::parse_recoverable(text);
     let written = table.get_ref().get("state_directory").and_then(|value| value.get_ref().as_str());
@@ -207,7 +207,7 @@ fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSe
     })
 }
 
-/// One source of keys, or the default.
+/// The one source of keys, or the default.
 fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<KeySource, Problem> {
     let sources: Vec<(&str, KeySource)> = [
         file.key_file.map(|path| ("key_file", KeySource::File(base.resolve(path)))),
@@ -274,7 +274,7 @@ fn events(file: EventsFile, base: &Base) -> Result<Events, Problem> {
             return Err(Problem::at(["events", "command"], "names no program")
                 .hint("write command = [\"/usr/local/bin/tell-me\", \"argument\"]"));
         }
-        // A path is relative to the file; a bare name is looked for in PATH.
+        // A path is relative to the file; a bare name is searched in PATH.
         Some(program) if program.contains('/') => {
             *program = base.resolve(PathBuf::from(&*program)).to_string_lossy().into_owned();
         }
@@ -284,7 +284,7 @@ fn events(file: EventsFile, base: &Base) -> Result<Events, Problem> {
     Ok(Events { command, webhook, warn_days: file.warn_days.unwrap_or(WARN_DAYS) })
 }
 
-/// The text is not shown in errors: path and query of a webhook are often a secret.
+/// Errors do not show the text: path and query of a webhook are often a secret.
 fn webhook(text: &str) -> Result<Url, Problem> {
     let wrong = |message: &str| Problem::at(["events", "webhook"], message);
     let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;

@@ -1,4 +1,4 @@
-//! The configuration file as it may be shown: what is secret in it is masked, and nothing else is changed.
+//! The configuration file in a form that may be shown: secrets are masked, and nothing else is changed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::error::Problem;
 
 const MASK: &str = "\"[masked]\"";
 
-/// The text of `path` without its secrets. A file whose form is wrong is not shown: where its secrets are is not known.
+/// The text of `path` without its secrets. Invalid TOML is not shown: its secrets cannot be found.
 pub fn masked(path: &Path) -> Result<String, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
     without_secrets(&text).map_err(|problem| problem.in_file(Some(path), &text))
@@ -20,7 +20,7 @@ fn without_secrets(text: &str) -> Result<String, Problem> {
     let table = DeTable::parse(text).map_err(|error| Problem::from_toml(&error))?;
     let mut places = Vec::new();
     find(table.get_ref(), &mut places);
-    // From behind, so that the places before stay right.
+    // From the end, so that earlier offsets stay right.
     places.sort_by_key(|place: &Range<usize>| std::cmp::Reverse(place.start));
     let mut shown = text.to_owned();
     for place in places {
@@ -46,7 +46,7 @@ fn find(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
     }
 }
 
-/// A client's secret; an address whose path may be one, or that holds a password.
+/// Whether the value is a client's secret, or a URL with a secret path or a password.
 fn is_secret(name: &str, value: &str) -> bool {
     let has_password = || url::Url::parse(value).is_ok_and(|url| url.password().is_some());
     name == "client_secret" || name == "webhook" || has_password()

@@ -1,4 +1,4 @@
-//! The proxy that this machine's network wants connections to other machines to go through.
+//! The proxy that this network requires for connections to other machines.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,15 +17,15 @@ const LONGEST_CREDENTIAL: usize = 255;
 /// `network.proxy`.
 #[derive(Clone, Debug)]
 pub struct NetworkProxy {
-    /// What it speaks.
+    /// Its protocol.
     pub kind: ProxyKind,
-    /// Where it is.
+    /// Its address.
     pub endpoint: Endpoint,
-    /// Who we are to it: a name and a password.
+    /// The user name and password for it.
     pub credentials: Option<(String, Secret)>,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// RFC 1928.
@@ -46,12 +46,12 @@ impl fmt::Display for NetworkProxy {
 }
 
 impl NetworkProxy {
-    /// Reads `network.proxy`. The text is not shown in errors: it may hold a password.
+    /// Reads `network.proxy`. Errors do not show the text: it may hold a password.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let wrong = |message: &str| Problem::at(["network", "proxy"], message).hint(SHAPE);
         let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         let kind = match url.scheme() {
-            // With "h" the proxy looks names up, which it always does for us.
+            // With "h" the proxy resolves host names; it always does so for us.
             "socks5" | "socks5h" => ProxyKind::Socks5,
             "http" => ProxyKind::Http,
             _ => return Err(wrong("must begin with socks5:// or http://")),
@@ -64,7 +64,7 @@ impl NetworkProxy {
             Some(host) => host.to_string().to_ascii_lowercase(),
             None => return Err(wrong("names no host")),
         };
-        // A URL does not say the port that its scheme is known for.
+        // A URL omits the default port of its scheme.
         let port = url.port_or_known_default().ok_or_else(|| wrong("names no port"))?;
         let credentials = credentials(&url).map_err(wrong)?;
         Ok(Self { kind, endpoint: Endpoint { host, port }, credentials })

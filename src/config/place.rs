@@ -1,4 +1,4 @@
-//! Where what a configuration names is: files beside it, hosts that are this machine, and networks.
+//! Places that a configuration names: files beside it, hosts on this machine, and networks.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use url::{Host, Url};
 
-/// What relative paths are relative to: the file's directory, else the current one.
+/// The base of relative paths: the file's directory, or the current one.
 pub(super) struct Base(pub(super) Option<PathBuf>);
 
 impl Base {
@@ -18,7 +18,7 @@ impl Base {
     }
 }
 
-/// Whether no network lies between us and the URL's host, whatever the resolver says.
+/// Whether the URL's host is this machine, without asking the resolver.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
@@ -28,8 +28,8 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A network as a person writes it, or an address, which stands for itself. What is IPv4 mapped into IPv6 is IPv4:
-/// clients count as such that came in over an IPv6 socket. Bits of the host stay, for the caller to judge.
+/// A network, or a single address. IPv4 mapped into IPv6 counts as IPv4, like clients on an IPv6 socket. Bits of
+/// the host part stay, so that the caller can check them.
 pub fn network(text: &str) -> Option<IpNet> {
     let alone = || text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().or_else(|_| alone()).ok()?;

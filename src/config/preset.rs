@@ -1,7 +1,7 @@
 //! Presets, and the user's tables laid over them.
 //!
-//! A preset is data: `config/providers/NAME.toml` in the form of a `[providers.NAME]` table with a
-//! few keys more. What the user writes wins key by key.
+//! A preset is data: `config/providers/NAME.toml` in the form of a `[providers.NAME]` table with a few more keys.
+//! Each key that the user sets replaces the preset's.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const PRESETS: &[(&str, &str)] = &[
 
 type Providers = (BTreeMap<String, Provider>, Vec<Unsupported>);
 
-/// The presets, and over them the tables of the configuration file.
+/// The presets, with the configuration's tables laid over them.
 pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> Result<Providers, Problem> {
     let presets = presets()?;
     let mut unsupported = Vec::new();
@@ -63,8 +63,8 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
     Ok((providers, unsupported))
 }
 
-/// The preset whose token endpoint is `token_url`, and the tenant in that URL where it is not the preset's own. Of
-/// several, the one whose own tenant it is, then the one that serves the domain of `account`.
+/// The preset whose token endpoint is `token_url`, and the tenant in that URL if it is not the preset's own. Among
+/// several, the one with that tenant, then the one that serves the domain of `account`.
 pub(super) fn at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
     let domain = super::domain_of(account).unwrap_or_default();
     let candidates =
@@ -75,12 +75,12 @@ pub(super) fn at(token_url: &str, account: &str) -> Option<(String, Option<Strin
         let serves = super::specificity(preset.domains.as_deref().unwrap_or_default(), &domain).is_some();
         Some((name, tenant, serves))
     });
-    // Of equals the first by name.
+    // Among equals, the first by name.
     let best = candidates.rev().max_by_key(|(_, tenant, serves)| (tenant.is_none(), *serves));
     best.map(|(name, tenant, _)| (name, tenant))
 }
 
-/// What stands in `url` where `template` has its tenant; `None` where they differ otherwise.
+/// The part of `url` at the place of the tenant in `template`; `None` if they differ elsewhere.
 fn tenant_in<'a>(url: &'a str, template: &str) -> Option<Option<&'a str>> {
     let Some((before, after)) = template.split_once("{tenant}") else {
         return (url == template).then_some(None);
@@ -124,14 +124,14 @@ fn lay_over_preset(
     if let (Some(reason), None, None, None) = (&below.unsupported, &table.imap, &table.pop3, &table.smtp) {
         return Err(Problem::at(["providers", name], reason.clone()));
     }
-    // A tenant that is a domain name is the domain of its accounts, too.
+    // A tenant that is a domain name is also the domain of its accounts.
     if let (None, Some(tenant)) = (&table.domains, &table.tenant)
         && tenant.contains('.')
     {
         let known = below.domains.iter().flatten().cloned();
         table.domains = Some(std::iter::once(tenant.to_lowercase()).chain(known).collect());
     }
-    // What is special about an issuer says nothing about another one.
+    // An issuer's quirks do not apply to another issuer.
     if table.issuer.as_ref().is_some_and(|own| Some(own) != below.issuer.as_ref()) {
         table.quirks.get_or_insert_default();
     }

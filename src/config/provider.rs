@@ -1,4 +1,4 @@
-//! Where mail lives: hosts, endpoints, scopes, quirks, and the OAuth client registered there.
+//! A mail provider: hosts, endpoints, scopes, quirks, and the OAuth client registered there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use super::service::Service;
 use crate::protocol::Door;
 use crate::secret::Secret;
 
-/// One provider as configured: a preset with the user's changes, or wholly the user's own.
+/// A configured provider: a preset with the user's changes, or the user's own definition.
 #[derive(Clone, Debug)]
 pub struct Provider {
     /// The name in `[providers.NAME]`.
     pub name: String,
     /// Whether it is a preset under the preset's own name.
     pub is_preset: bool,
-    /// What a person calls it, such as "Gmail".
+    /// Its name for people, such as "Gmail".
     pub title: String,
     /// Its mail servers, one for each door that it offers.
     pub services: Vec<Service>,
@@ -26,23 +26,22 @@ pub struct Provider {
     pub authorize_url: Option<Url>,
     /// The token endpoint (RFC 6749 §3.2); `None` is discovered from `issuer`.
     pub token_url: Option<Url>,
-    /// The device authorisation endpoint (RFC 8628 §3.1), where there is one.
+    /// The device authorisation endpoint (RFC 8628 §3.1), if there is one.
     pub device_url: Option<Url>,
-    /// Why `authorize --device` cannot work here, where the reason is known (Google).
+    /// Why `authorize --device` cannot work here, if that is known (Google).
     pub no_device: Option<String>,
-    /// The revocation endpoint (RFC 7009), where there is one.
+    /// The revocation endpoint (RFC 7009), if there is one.
     pub revoke_url: Option<Url>,
-    /// Where a person withdraws consent by hand, where no endpoint does it.
+    /// The page on which a person withdraws consent, if no endpoint does it.
     pub revoke_page: Option<String>,
-    /// The OIDC userinfo endpoint, where the token can be used there.
+    /// The OIDC userinfo endpoint, if it accepts the token.
     pub userinfo_url: Option<Url>,
-    /// Whether the claim `email` tells who consented. False where a tenant's administrator can write any
-    /// address there (Microsoft).
+    /// Whether the claim `email` identifies the person. False if a tenant's administrator can set any address
+    /// (Microsoft).
     pub email_identifies: bool,
-    /// Compared with `iss` of redirects and id_tokens where those carry one. `{tenantid}` in it stands
-    /// for any tenant (Microsoft).
+    /// Compared with `iss` of redirects and id_tokens that have one. `{tenantid}` matches any tenant (Microsoft).
     pub issuer: Option<String>,
-    /// What is special about that issuer.
+    /// The issuer's special behaviour.
     pub quirks: Quirks,
     /// The scopes asked for, in order.
     pub scopes: Vec<String>,
@@ -50,14 +49,14 @@ pub struct Provider {
     pub client_id: Option<String>,
     /// The client's secret; none makes it a public client.
     pub client_secret: Option<Secret>,
-    /// A file that holds a signed assertion in the place of a secret (RFC 7523 §2.2, a federated credential). It is
-    /// read at each use, because what writes it renews it.
+    /// A file with a signed assertion instead of a secret (RFC 7523 §2.2, a federated credential). It is read at
+    /// each use, because another program renews it.
     pub client_assertion_file: Option<PathBuf>,
-    /// When the client secret ends, if the user told.
+    /// When the client secret ends, if configured.
     pub client_secret_expires: Option<OffsetDateTime>,
     /// How the secret is sent (RFC 6749 §2.3.1).
     pub client_authentication: ClientAuthentication,
-    /// Domains whose accounts live here; `*.example` stands for every domain below `example`.
+    /// Domains of its accounts; `*.example` stands for every domain below `example`.
     pub domains: Vec<String>,
     /// Extra parameters of the authorisation request, such as `access_type=offline`.
     pub authorize_params: BTreeMap<String, String>,
@@ -69,34 +68,34 @@ pub struct Provider {
     pub scope_on_refresh: bool,
     /// Whether a refresh answers with a new refresh token that replaces the old one.
     pub rotates: bool,
-    /// Days without use after which a refresh token dies, where known.
+    /// Days without use after which a refresh token ends, if known.
     pub idle_days: Option<u32>,
-    /// What else ends a grant here, one plain sentence each, for the forecast.
+    /// Other events that end a grant here, one plain sentence each, for the forecast.
     pub ends: Vec<String>,
-    /// How to register a client, as numbered lines to print where `client_id` is missing.
+    /// How to register a client, as numbered lines to print if `client_id` is missing.
     pub registration: String,
-    /// App-only grants (client credentials or service account), where configured.
+    /// App-only grants (client credentials or service account), if configured.
     pub app: Option<AppGrant>,
 }
 
 impl Provider {
-    /// Whether there is a client to ask for tokens with; a service account is one of its own.
+    /// Whether tokens can be asked for; a service account needs no other client.
     pub fn is_usable(&self) -> bool {
         self.client_id.is_some() || matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
 
-    /// Its server for `door`, where it has one.
+    /// Its server for `door`, if it has one.
     pub fn service(&self, door: Door) -> Option<&Service> {
         self.services.iter().find(|service| service.door == door)
     }
 
-    /// The doors that it has servers for.
+    /// The doors of its servers.
     pub fn doors(&self) -> impl Iterator<Item = Door> {
         self.services.iter().map(|service| service.door)
     }
 
-    /// The scopes that a person is asked for who is to use `doors`: those of the doors, then the provider's own.
-    /// What the provider's own hold already, perhaps spelt differently or as `.default`, is asked for as they do.
+    /// The scopes to ask a person for who will use `doors`: those of the doors, then the provider's own. A scope
+    /// that the provider's own list covers, in another spelling or as `.default`, is asked for in that form.
     pub fn asked_for(&self, doors: &[Door]) -> Vec<String> {
         let of_doors = self.services.iter().filter(|service| doors.contains(&service.door));
         let mut asked: Vec<String> = Vec::new();
@@ -110,12 +109,12 @@ impl Provider {
         asked
     }
 
-    /// The mail scopes that a grant of the scopes `granted` lacks for `door`; none where they are not known.
+    /// The mail scopes that a grant of the scopes `granted` lacks for `door`; none if `granted` is not known.
     pub fn lacking(&self, door: Door, granted: Option<&[String]>) -> Vec<String> {
         scope::missing(&self.asked_for(&[door]), granted)
     }
 
-    /// The mail scopes that a grant of the scopes `granted` lacks, where it opens no door at all.
+    /// The mail scopes that a grant of the scopes `granted` lacks, if it opens no door.
     pub fn missing(&self, granted: Option<&[String]>) -> Vec<String> {
         match self.opened_by(granted).is_empty() {
             true => scope::missing(&self.asked_for(&self.doors().collect::<Vec<_>>()), granted),
@@ -123,8 +122,8 @@ impl Provider {
         }
     }
 
-    /// The mail scopes for want of which a grant of the scopes `granted` does not open `door`, where it opens others.
-    /// One that opens none by its scopes is not judged: its provider may call them otherwise than it was asked.
+    /// The mail scopes that a grant of the scopes `granted` lacks for `door`, if it opens other doors. A grant
+    /// that opens no door by its scopes is not judged: its provider may use other names for scopes.
     pub fn closed(&self, door: Door, granted: Option<&[String]>) -> Vec<String> {
         match self.opened_by(granted).is_empty() {
             true => Vec::new(),
@@ -143,20 +142,19 @@ impl Provider {
         self.doors().filter(|&door| self.lacking(door, granted).is_empty()).collect()
     }
 
-    /// The scopes to name in a refresh of a grant of the scopes `granted`: no mail scope that it does not hold,
-    /// because a provider may refuse the whole refresh then (AADSTS65001). The others are named as they were asked
-    /// for, because a provider leaves some out of what it tells (`offline_access`), and without them it gives no
-    /// new refresh token.
+    /// The scopes to name in a refresh of a grant of the scopes `granted`. Mail scopes that it lacks are left out,
+    /// because a provider may refuse the whole refresh (AADSTS65001). Other scopes are named as they were asked
+    /// for: a provider does not list all of them (`offline_access`), and gives no new refresh token without them.
     pub fn named_in_refresh(&self, granted: Option<&[String]>) -> Vec<String> {
         let mut doors: Vec<Door> = self.doors().collect();
         if granted.is_none() && doors.len() > 1 {
-            // A grant of which nothing is known is from elsewhere or from before, when POP3 was not asked for.
+            // A grant without known scopes was imported or is old, and never asked for POP3.
             doors.retain(|door| *door != Door::Pop3);
         }
         let asked = self.asked_for(&doors);
         let missing = scope::missing(&asked, granted);
         let mut named: Vec<String> = asked.into_iter().filter(|scope| !missing.contains(scope)).collect();
-        // The configuration asks for other mail scopes by now; the grant still holds its own.
+        // The configuration now asks for other mail scopes, but the grant holds its old ones.
         if !named.iter().any(|scope| scope::is_for_mail(scope)) {
             let held = granted.unwrap_or_default().iter().filter(|scope| scope::is_for_mail(scope));
             named.splice(0..0, held.cloned());
@@ -164,26 +162,25 @@ impl Provider {
         named
     }
 
-    /// Whether an application's token opens one mailbox alone.
+    /// Whether an application's token opens only one mailbox.
     pub fn app_tokens_are_per_mailbox(&self) -> bool {
         matches!(self.app, Some(AppGrant::ServiceAccount { .. }))
     }
 }
 
-/// What is special about a provider's issuer. It does not hold for another one, so a table that names its own
-/// issuer does not take it over from its preset.
+/// Special behaviour of an issuer. A table with another issuer than its preset's does not inherit it.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quirks {
-    /// It is known to send `iss` with every code (RFC 9207), without publishing that.
+    /// The issuer sends `iss` with every code (RFC 9207), but does not publish that.
     pub sends_iss: bool,
-    /// How it also writes itself in id_tokens (Google leaves the scheme out).
+    /// The issuer's other name in id_tokens (Google leaves the scheme out).
     pub alias: Option<String>,
     /// A refresh token comes only with `access_type=offline` and `prompt=consent` (Google).
     pub offline_by_parameters: bool,
-    /// So many days after the consent a grant ends where the project's status is Testing (Google).
+    /// Days after the consent at which a grant ends if the project's status is Testing (Google).
     pub testing_days: Option<u32>,
-    /// An application gets mail access through a service account, and through no client secret (Google).
+    /// An application gets mail access only through a service account, not through a client secret (Google).
     pub app_by_service_account: bool,
 }
 
@@ -204,14 +201,14 @@ pub enum AppGrant {
         certificate: PathBuf,
         /// PEM private key (RSA).
         key: PathBuf,
-        /// How it signs.
+        /// How it is signed.
         algorithm: AssertionAlgorithm,
     },
     /// RFC 7523 §2.1 with `sub` (Google service account with domain-wide delegation).
     ServiceAccount {
         /// Scopes asked for.
         scopes: Vec<String>,
-        /// The JSON key file as Google hands it out.
+        /// The JSON key file from Google.
         key: PathBuf,
     },
 }
@@ -234,7 +231,7 @@ pub enum AssertionAlgorithm {
     #[default]
     #[serde(rename = "PS256")]
     Ps256,
-    /// RSASSA-PKCS1-v1_5, for servers that know no other.
+    /// RSASSA-PKCS1-v1_5, for servers without RSASSA-PSS.
     #[serde(rename = "RS256")]
     Rs256,
 }
@@ -280,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(preset.asked_for(doors), words(&asked));
         }
-        // A list of the user's own is asked for as it is spelt, and holds what `.default` stands for.
+        // The user's own scopes are asked for as written, and cover what `.default` stands for.
         for (own, asked) in [
             (
                 "https://outlook.office365.com/IMAP.AccessAsUser.All openid",
@@ -306,7 +303,7 @@ mod tests {
             (pop3.clone(), format!("{pop3} {IDENTITY}"), &[Door::Pop3]),
             (format!("{send} openid"), format!("{send} {IDENTITY}"), &[Door::Submission]),
             (format!("{send} {imap}"), format!("{imap} {send} {IDENTITY}"), &[Door::Imap, Door::Submission]),
-            // Of another configuration.
+            // Scopes of an earlier configuration.
             ("https://graph.example/Mail".to_owned(), format!("https://graph.example/Mail {IDENTITY}"), &[]),
         ] {
             let granted = words(&granted);

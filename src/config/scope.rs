@@ -1,10 +1,10 @@
-//! Scopes: which are for mail, and whether those granted hold those asked for.
+//! Scopes: which of them are for mail, and whether granted scopes cover those asked for.
 //!
 //! Only mail scopes are compared: providers rename or omit the identity ones (`email` comes back as
-//! `https://www.googleapis.com/auth/userinfo.email`, `offline_access` not at all). An answer without
-//! `scope` means as asked (RFC 6749 §5.1).
+//! `https://www.googleapis.com/auth/userinfo.email`, `offline_access` not at all). An answer without `scope`
+//! grants all that was asked for (RFC 6749 §5.1).
 
-/// The mail scopes of `asked` that `granted` lacks, as asked; empty where all is well.
+/// The mail scopes of `asked` that `granted` lacks, in the spelling of `asked`.
 pub fn missing(asked: &[String], granted: Option<&[String]>) -> Vec<String> {
     let Some(granted) = granted else { return Vec::new() };
     asked
@@ -14,7 +14,7 @@ pub fn missing(asked: &[String], granted: Option<&[String]>) -> Vec<String> {
         .collect()
 }
 
-/// Whether `scope` opens mail; the others tell who consented, or ask for a refresh token.
+/// Whether `scope` opens mail; other scopes identify the person, or ask for a refresh token.
 pub fn is_for_mail(scope: &str) -> bool {
     const IDENTITY: [&str; 8] =
         ["openid", "email", "profile", "address", "phone", "offline", "offline_access", "userinfo"];
@@ -22,8 +22,8 @@ pub fn is_for_mail(scope: &str) -> bool {
         && !scope.starts_with("https://www.googleapis.com/auth/userinfo.")
 }
 
-/// Case does not count, nor a trailing slash; Microsoft's two names for Outlook are one, and
-/// `.default` stands for whatever the application was given on that host.
+/// Ignores case and a trailing slash. Microsoft's two names for Outlook count as one, and `.default` covers every
+/// scope on its host.
 pub fn covers(granted: &str, asked: &str) -> bool {
     let (granted, asked) = (folded(granted), folded(asked));
     match asked.strip_suffix("/.default") {

@@ -1,8 +1,8 @@
-//! A mail server of a provider: where it is, what it takes, and with whose name a mailbox is signed in to.
+//! A mail server of a provider: its address, its mechanisms, and the user names for signing in.
 //!
-//! A shared mailbox has two names: its own, and that of the person who authorised. IMAP servers want the mailbox's.
-//! Exchange's submission wants the person's, and Microsoft's documentation says otherwise, so both are tried there.
-//! [`Service::credential`] is the one place that chooses, for a login, a proof and a check alike.
+//! A shared mailbox has two names: its own, and that of the person who authorised. IMAP servers require the
+//! mailbox's name. Exchange's submission server requires the person's, although Microsoft's documentation says
+//! otherwise, so both are tried there. Only [`Service::credential`] chooses, for a login, a proof and a check.
 
 use std::fmt;
 
@@ -13,45 +13,45 @@ use crate::secret::Secret;
 /// A mail server of a provider.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// What it speaks.
+    /// Its protocol.
     pub door: Door,
-    /// Where it is.
+    /// Its address.
     pub endpoint: Endpoint,
-    /// How its connection comes into TLS; none stays without.
+    /// How the connection begins TLS; every connection does.
     pub security: UpstreamSecurity,
     /// SASL mechanisms in order of preference.
     pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), where the preset knows, so that no
-    /// round trip is spent on asking.
+    /// Whether the server takes an initial response (RFC 4959), if the preset knows, so that the sign-in need not
+    /// ask.
     pub sasl_ir: Option<bool>,
-    /// Connections that one account may hold at once.
+    /// The most connections of one account at once.
     pub max_connections_per_account: Option<u32>,
-    /// The scopes asked for besides the provider's own where this door is used.
+    /// Scopes for this door, asked for besides the provider's own.
     pub scopes: Vec<String>,
-    /// What may be promised to a client on behalf of this server before the client is known: lines of EHLO.
+    /// Capabilities that may be promised to a client before its provider is known: lines of EHLO or CAPA.
     pub promises: Vec<String>,
-    /// Whose name to sign in with where the mailbox is another's; `None` finds out.
+    /// The name to sign in with if the mailbox belongs to another person; `None` finds out.
     pub sign_in_as: Option<SignInAs>,
 }
 
-/// How a connection to a mail server comes into TLS.
+/// How a connection to a mail server begins TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpstreamSecurity {
-    /// At once.
+    /// Immediately.
     Tls,
-    /// By the protocol's own STARTTLS.
+    /// By the protocol's STARTTLS command.
     Starttls,
 }
 
-/// The names that a mailbox may be signed in to with.
+/// The names with which a mailbox may be signed in to.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    /// The mailbox's.
+    /// The mailbox's name.
     pub account: &'a str,
-    /// That of the person who authorised; `None` where an application did.
+    /// The name of the person who authorised; `None` for an application.
     pub owner: Option<&'a str>,
-    /// Whose name the provider accepted before, where that is known.
+    /// The name that the provider accepted before, if known.
     pub remembered: Option<SignInAs>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Names<'a> {
 }
 
 impl Service {
-    /// Whose name is tried there, and whose next where that is refused.
+    /// The name to try first, and the name to try if the first is refused.
     pub fn signs_in_as(&self, names: Names<'_>) -> (SignInAs, Option<SignInAs>) {
         let another = names.owner.filter(|owner| owner.to_lowercase() != names.account.to_lowercase());
         if another.is_none() || !self.door.may_want_owner() {
@@ -78,7 +78,7 @@ impl Service {
         }
     }
 
-    /// How to sign in there with `token`. The only place that makes a credential.
+    /// The credential for a sign-in with `token`. Only this function makes credentials.
     pub fn credential<'a>(&'a self, names: Names<'a>, token: &'a Secret) -> Credential<'a> {
         let (first, next) = self.signs_in_as(names);
         Credential {
@@ -104,7 +104,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether no network lies between us and the host, whatever the resolver says.
+    /// Whether the host is this machine, without asking the resolver.
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<std::net::IpAddr>() {
             Ok(ip) => ip.is_loopback(),
@@ -172,7 +172,7 @@ mod tests {
             (Submission, Some(BOB), Some(Account), "", &[SHARED, BOB]),
             (Submission, Some(BOB), None, "submission_user = \"account\"", &[SHARED]),
             (Submission, Some(BOB), Some(Account), "submission_user = \"owner\"", &[BOB]),
-            // One's own mailbox, and an application's.
+            // The person's own mailbox, and an application's.
             (Submission, Some("Shared@Corp.example"), None, "submission_user = \"owner\"", &[SHARED]),
             (Submission, None, Some(Owner), "", &[SHARED]),
         ] {

@@ -1,4 +1,4 @@
-//! A provider's table as it is written, in the configuration or as a preset, and its way into a [`Provider`].
+//! A provider's table in the written form, and its conversion into a [`Provider`].
 
 mod client;
 mod field;
@@ -76,7 +76,7 @@ pub(super) struct ProviderFile {
 }
 
 impl ProviderFile {
-    /// The keys that name files with secrets, and these files.
+    /// The keys that name files with secrets, and those files.
     pub(super) fn secret_files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
         [
             ("client_secret_file", self.client_secret_file.as_ref()),
@@ -86,13 +86,13 @@ impl ProviderFile {
         ]
     }
 
-    /// What is written in the place of a client id and is none.
+    /// The fault of a client id that is only a placeholder.
     pub(super) fn client_id_fault(&self) -> Option<String> {
         let id = self.client_id.as_deref()?.trim();
         let is_blank =
             id.len() > 8 && id.chars().all(|c| matches!(c, '0' | '-' | 'x' | 'X' | '.' | '…' | '*'));
         match id {
-            "" => Some("is empty, so nobody can authorise there".to_owned()),
+            "" => Some("is empty, so no account can be authorised there".to_owned()),
             _ if is_blank || id.contains('…') || id.starts_with("***") || id.starts_with('<') => {
                 Some(format!("{id:?} is a placeholder; write the id of your own registration"))
             }
@@ -100,12 +100,12 @@ impl ProviderFile {
         }
     }
 
-    /// Whether a secret stands in the table itself.
+    /// Whether the table itself holds a secret.
     pub(super) fn has_inline_secret(&self) -> bool {
         self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
     }
 
-    /// What is written in `self`, and where nothing is, what `below` says.
+    /// The keys of `self`, and those of `below` that `self` lacks.
     pub(super) fn over(self, below: &Self) -> Self {
         macro_rules! overlay {
             ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or_else(|| below.$field.clone())),* } };
@@ -166,7 +166,7 @@ impl ProviderFile {
     }
 }
 
-/// `name` with what `file` says, which may be laid over `preset`.
+/// The provider `name` from `file`, which may be laid over `preset`.
 pub(super) fn build(
     name: &str,
     file: ProviderFile,
@@ -207,7 +207,7 @@ pub(super) fn build(
         revoke_page: file.revoke_page,
         userinfo_url: optional("userinfo_url", &file.userinfo_url)?,
         email_identifies: file.email_identifies.unwrap_or(true),
-        // Compared as a string (RFC 9207 §2.4): kept as written, but for the tenant.
+        // Compared as a string (RFC 9207 §2.4), so only the tenant is replaced.
         issuer: file.issuer.as_deref().map(|text| field.with_tenant(text)),
         quirks: file.quirks.unwrap_or_default(),
         scopes,

@@ -1,5 +1,5 @@
-//! Who wants a session, and whether they may have one: a client with a name and a password, or a device, whose address
-//! is all that it has.
+//! Decides whether a session may begin: for a client with a name and a password, or for a device, which has only
+//! its address.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerd
 use crate::config::Device;
 use crate::protocol::{Denial, Login, Protocol};
 
-/// Who wants a session.
+/// The one that asks for a session.
 pub(super) enum Asked {
     /// A client with a name and a password.
     Login(Login),
@@ -30,7 +30,7 @@ impl Asked {
         }
     }
 
-    /// The password is not needed any more.
+    /// Drops the password, which is not needed any more.
     pub(super) fn device(self) -> Option<Device> {
         match self {
             Self::Login(_) => None,
@@ -40,7 +40,7 @@ impl Asked {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Whether the password opens the account. What is learned on the way stands in the `line`.
+    /// Checks whether the password opens the account. The `line` notes what is found.
     pub(super) async fn admit(
         &self,
         login: &Login,
@@ -51,7 +51,7 @@ impl<P: Protocol> Connection<P> {
         let accounts = &self.proxy.accounts;
         let asked = account::Asked { from: self.peer.ip(), exposed: self.is_exposed, due };
         let verdict = accounts.verify(&login.name, &login.password, P::DOOR, asked);
-        // A store that is held up must not cost the answer.
+        // If the store is slow, the client must still get an answer.
         let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
             warn!("the store did not answer in time");
             return Err(Denied::new(Reason::Store, denial::busy()));
@@ -87,7 +87,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Whether `device` may send now. What is learned on the way stands in the `line`.
+    /// Checks whether `device` may send now. The `line` notes what is found.
     pub(super) async fn admit_device(
         &self,
         device: &Device,
@@ -125,12 +125,12 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// What closes its account to a device, and what opens it, for the log.
+/// Why the account is closed to a device, and the cure, for the log.
 pub fn device_trouble(bar: DeviceBar, device: &Device) -> String {
     denial::device(bar, &device.account, device.messages_per_hour).text
 }
 
-/// Counts a message that a device begins to send, without holding its session up.
+/// Counts a message that a device begins to send, without delaying its session.
 pub(super) fn count_message(proxy: &Arc<Proxy>, account: &Account, device: &Device) {
     let accounts = proxy.accounts.clone();
     accounts.count_message(account, &device.from.to_string());

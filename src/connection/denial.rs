@@ -1,7 +1,7 @@
-//! What a mail program is told, for every way in which a login can fail (RFC 5530).
+//! The answer to a mail program for each way in which a login can fail (RFC 5530).
 //!
-//! AUTHENTICATIONFAILED makes mail programs ask for another password, so it stands for a wrong
-//! password alone. `[ALERT]` makes them show the text, so it is for what the person has to act on.
+//! AUTHENTICATIONFAILED makes mail programs ask for another password, so it means a wrong password only. `[ALERT]`
+//! makes them show the text, so it is for causes on which the user has to act.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(super) fn throttled(wait: Duration) -> Denial {
     )
 }
 
-/// The password was right, so cause and cure may be told. Another one helps only where this one has ended, which
-/// EXPIRED says.
+/// The password was right, so the client may learn cause and cure. Another password helps only if this one has
+/// ended; the code is then EXPIRED.
 pub(super) fn barred(barred: &Barred, door: Door) -> Denial {
     let Barred { account, password, by } = barred;
     let (code, text) = match by {
@@ -55,7 +55,7 @@ pub(super) fn barred(barred: &Barred, door: Door) -> Denial {
     Denial::new(code, text).alert()
 }
 
-/// To a device, and to the log: what closes the account called `account` to it.
+/// Why the account called `account` is closed to a device, for the device and the log.
 pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> Denial {
     let text = match bar {
         DeviceBar::NoAccount => {
@@ -100,12 +100,12 @@ pub(super) fn busy() -> Denial {
     Denial::new(Code::Unavailable, "The mail proxy is busy verifying passwords; try again in a moment")
 }
 
-/// For the greeting of a connection that is one too many.
+/// The greeting of a connection beyond the limit.
 pub(super) fn full() -> Denial {
     Denial::new(Code::Limit, "Too many connections; close some, or try again in a moment")
 }
 
-/// For a mail program that waits for a greeting in cleartext, or speaks in it.
+/// The answer to a mail program that waits for a cleartext greeting, or speaks cleartext.
 pub(super) fn tls_only() -> Denial {
     Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
 }
@@ -154,8 +154,8 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
     }
 }
 
-/// Many mail programs show the beginning of a line in a status bar, so the command stands there, with
-/// blanks around it, so that it can be copied with a double click.
+/// The command comes first, because many mail programs show only the beginning of a line in a status bar. Blanks
+/// around the command allow copying it with a double click.
 fn cure_first(trouble: &Trouble, authorize: &str) -> String {
     match trouble.cure.is_plain_authorize() {
         true => format!("Run {authorize} : {}", trouble.cause),

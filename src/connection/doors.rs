@@ -1,8 +1,8 @@
-//! Whether a grant opens the door that a mail program came to.
+//! Whether a grant opens the door of a login.
 //!
-//! A person consents to reading and to sending by scopes of their own, and a grant of before sending was offered may
-//! hold those of reading alone. It stays as good as it was; what it does not open is refused here, before a token is
-//! spent, with the command that asks for more.
+//! Reading and sending need separate scopes, and a grant from before sending was offered may hold only the scopes
+//! for reading. Such a grant stays valid for reading. Other doors are refused here, before a token is used, with
+//! the command that asks for more scopes.
 
 use tracing::warn;
 
@@ -14,7 +14,7 @@ use crate::command;
 use crate::config::{Door, Provider};
 use crate::token::TokenFailure;
 
-/// What a mail program is told at a door that `grant` does not open.
+/// The denial at a door that `grant` does not open.
 pub(super) fn closed(provider: &Provider, door: Door, grant: &Grant, account: &Account) -> Option<Denied> {
     let lacking = provider.closed(door, grant.known_scopes());
     if lacking.is_empty() {

@@ -1,9 +1,8 @@
-//! The end of a connection that never became a session.
+//! The end of a connection without a session.
 //!
-//! A socket that is closed while the peer's bytes lie unread in it is reset by the kernel, and a reset may
-//! overtake our last line. So the end is orderly: our direction is closed (close_notify under TLS), and
-//! what the peer still sends is read for a moment and thrown away. Everything here is bounded, because
-//! the peer may be an attacker.
+//! If a socket is closed while bytes of the peer are unread, the kernel resets the connection, and the reset may
+//! arrive before our last line. So the proxy closes its own direction first (close_notify under TLS), and reads
+//! and drops the peer's bytes for a moment. Everything here is bounded, because the peer may be an attacker.
 
 use std::time::Duration;
 
@@ -17,23 +16,23 @@ use crate::protocol::{Denial, DialogueEnd, Protocol};
 use crate::tls::Socket;
 use crate::wire::Wire;
 
-/// How long a last word may take on its way to a client that does not read.
+/// How long a client that does not read may delay our last line.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// How long the peer may take to notice the end.
+/// How long the peer may take to close the connection.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes that are read and thrown away; more than a mail program has under way.
+/// Bytes that are read and thrown away; more than a mail program sends unasked.
 const LEFTOVERS: usize = 64 * 1024;
 
-/// What ends a connection from outside before it has logged in.
+/// A reason from outside the connection to end it before its login.
 #[derive(Clone, Copy)]
 pub(super) enum Ending {
     Stopping,
-    /// A new connection has its place.
+    /// A new connection has taken its place.
     Displaced,
 }
 
 impl Ending {
-    /// What it counts as.
+    /// The reason in the metrics.
     pub(super) fn reason(self) -> Abort {
         match self {
             Self::Stopping => Abort::Stopping,
@@ -50,7 +49,7 @@ pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future
     }
 }
 
-/// Says why the connection ends. One that lost its place is not waited for.
+/// Tells the client why the connection ends. A connection that lost its place is closed without waiting.
 async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
     match ending {
         Ending::Stopping => {
@@ -58,7 +57,7 @@ async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wir
             Answered::Over
         }
         Ending::Displaced => {
-            debug!("closed before the login: all places are taken, and others wait");
+            debug!("closed before the login: all places are taken, and other connections wait");
             let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
             Answered::Cut
         }
@@ -70,7 +69,7 @@ pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<S
     let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
 }
 
-/// Closes `client` so that what was said last arrives.
+/// Closes `client` after its last line was delivered.
 pub(super) async fn close(client: Wire<Socket>) {
     let (mut stream, _) = client.into_parts();
     let goodbye = async {
@@ -89,7 +88,7 @@ pub(super) async fn close(client: Wire<Socket>) {
     let _ = tokio::time::timeout(LINGER, Box::pin(goodbye)).await;
 }
 
-/// Says why in cleartext, to a connection that is not in TLS, without ever waiting for it.
+/// Tells a connection without TLS the reason in cleartext, without waiting.
 pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
     let _ = tcp.try_write(&P::turn_away(denial));
     let mut unread = [0; 4096];
@@ -130,8 +129,8 @@ impl<P: Protocol> Connection<P> {
         Answered::Over
     }
 
-    /// Says in one line what a header is that the configuration does not ask for (security row 44): a person who did not know that
-    /// it was switched on sees nothing but clients that fail.
+    /// Logs that the connection began with a PROXY header that the configuration does not ask for (security row
+    /// 44). Without this line an administrator would see only clients that fail.
     pub(super) fn name_proxy_header(&self) {
         let peer = self.peer.ip().to_canonical();
         match self.via {

@@ -16,11 +16,11 @@ use crate::protocol::{Channel, Protocol};
 use crate::tls::{AcceptError, FirstBytes, Socket};
 use crate::wire::Wire;
 
-/// A TLS client speaks at once. One that is silent for so long waits for a greeting in cleartext.
+/// A TLS client speaks at once. After this silence the client is taken to wait for a cleartext greeting.
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl<P: Protocol> Connection<P> {
-    /// The stream as the listener promises it.
+    /// The stream with the security that the listener promises.
     pub(super) async fn open(
         &self,
         tcp: TcpStream,
@@ -61,7 +61,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// The handshake itself, unless the client does not speak TLS: then it is told, in its own words.
+    /// The handshake. A client that does not speak TLS is told so in its protocol.
     async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Socket, AcceptError>> {
         let acceptor = self.proxy.acceptors.get(&P::DOOR)?;
         let patience = deadline.min(Instant::now() + SILENCE);
@@ -77,8 +77,8 @@ impl<P: Protocol> Connection<P> {
         Some(acceptor.accept(tcp, deadline).await)
     }
 
-    /// The same connection under TLS. What came in cleartext behind STARTTLS is never interpreted: it
-    /// was injected on the way, or the client is broken, and either way the connection ends.
+    /// The same connection under TLS. Cleartext bytes behind STARTTLS were injected on the way, or the client is
+    /// broken: the connection ends.
     pub(super) async fn start_tls(
         &self,
         client: Wire<Socket>,
@@ -108,7 +108,7 @@ fn abort(error: &AcceptError) -> Abort {
     }
 }
 
-/// Says why there is no TLS, as loudly as a person should hear it.
+/// Logs why TLS failed, at the level that the cause deserves.
 fn log(error: &AcceptError) {
     let cure = if error.wants_ca() { format!(": {}", command::EXPORT_CA) } else { String::new() };
     match error {

@@ -1,8 +1,7 @@
-//! The sessions of this process that have logged in: whose they are, since when, and what they have moved.
+//! The sessions of this process after their login: account, beginning, and bytes moved.
 //!
-//! A session is entered when its login is accepted and leaves when it ends. While it lasts it costs this registry a few
-//! hundred bytes and, for each read of the relay, one addition to a counter; nothing else looks at it until a person
-//! or a scrape does.
+//! A session is added when its login is accepted and removed when it ends. Meanwhile it costs a few hundred bytes
+//! and one addition to a counter for each read of the relay.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,20 +20,20 @@ use crate::relay::Traffic;
 #[derive(Default)]
 pub struct Live {
     registry: Mutex<Registry>,
-    /// Told when a session begins or ends.
+    /// Notified when a session begins or ends.
     changed: watch::Sender<()>,
-    /// What listens to the sessions of an account.
+    /// The traces of accounts.
     pub(super) traces: Traces,
 }
 
 #[derive(Default)]
 struct Registry {
-    /// In the order of their logins. Two sessions may have drawn the same id, so that it is no key.
+    /// In the order of their logins. The key is not the id, because two sessions may have drawn the same id.
     sessions: BTreeMap<u64, Arc<LiveSession>>,
     entered: u64,
-    /// How many there are, by door and provider; kept up, so that a scrape does not count them.
+    /// The number of sessions, by door and provider. Kept up to date, so that a scrape need not count them.
     counts: BTreeMap<(Door, String), u64>,
-    /// What the sessions have moved that have ended.
+    /// The bytes moved by ended sessions.
     ended: BTreeMap<Door, Moved>,
 }
 
@@ -54,25 +53,25 @@ pub struct LiveSession {
     pub id: String,
     /// The account's name; of a domain's account, the mailbox.
     pub account: String,
-    /// What it speaks.
+    /// The protocol of the session.
     pub door: Door,
     /// The name of the account's provider.
     pub provider: String,
-    /// Where the client is.
+    /// The client's address.
     pub from: IpAddr,
     /// When it logged in.
     pub since: OffsetDateTime,
     /// The name of its app password; a device has none.
     pub password: Option<String>,
-    /// What the client called itself: printable, bounded, and maybe untrue.
+    /// The name that the client gave itself: printable, bounded, and not verified.
     pub client: Option<String>,
     pub(super) traffic: Arc<Traffic>,
-    /// What of it a trace may show.
+    /// The words of the session that a trace may show.
     pub(super) words: &'static Vocabulary,
     close: Notify,
 }
 
-/// What is known of a session when it logs in.
+/// The properties of a session at its login.
 pub(super) struct Newcomer<'a> {
     pub(super) id: String,
     pub(super) account: &'a str,
@@ -84,7 +83,7 @@ pub(super) struct Newcomer<'a> {
     pub(super) words: &'static Vocabulary,
 }
 
-/// Keeps a session in the registry for as long as it lives.
+/// Keeps a session in the registry until the guard is dropped.
 pub(super) struct LiveGuard {
     live: Arc<Live>,
     number: u64,
@@ -117,13 +116,13 @@ impl Live {
         LiveGuard { live: self.clone(), number, session }
     }
 
-    /// All of them, the oldest first.
+    /// All sessions, the oldest first.
     pub fn list(&self) -> Vec<Arc<LiveSession>> {
         self.lock().sessions.values().cloned().collect()
     }
 
-    /// Ends the session of that id, or all of the account of that name, as a revocation does: between two answers,
-    /// with a last word. How many they are.
+    /// Ends the session with that id, or all sessions of the account with that name, as a revocation does: between
+    /// two answers, with a last line. Returns their number.
     pub fn close(&self, id_or_account: &str) -> usize {
         let name = fold(id_or_account);
         let is_meant = |session: &LiveSession| session.id == id_or_account || fold(&session.account) == name;
@@ -131,7 +130,7 @@ impl Live {
         meant.inspect(|session| session.close.notify_one()).count()
     }
 
-    /// What all sessions have moved since the start, by door. Never less than at the last call.
+    /// The bytes moved by all sessions since the start, by door. Never less than at the last call.
     pub fn moved(&self) -> BTreeMap<Door, Moved> {
         let registry = self.lock();
         let mut moved = registry.ended.clone();
@@ -141,12 +140,12 @@ impl Live {
         moved
     }
 
-    /// How many sessions there are, by door and provider.
+    /// The number of sessions, by door and provider.
     pub fn counts(&self) -> BTreeMap<(Door, String), u64> {
         self.lock().counts.clone()
     }
 
-    /// How many sessions each account has, by its folded name and the door.
+    /// The number of sessions of each account, by its folded name and the door.
     pub fn by_account(&self) -> BTreeMap<(String, Door), usize> {
         let mut counts = BTreeMap::new();
         for session in self.lock().sessions.values() {
@@ -155,7 +154,7 @@ impl Live {
         counts
     }
 
-    /// To wait for the next session that begins or ends.
+    /// Waits for the next session that begins or ends.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -176,7 +175,7 @@ impl LiveSession {
         self.traffic.down.load(Ordering::Relaxed)
     }
 
-    /// Ends when a person wants the session closed, at once where that was wanted already.
+    /// Completes when an administrator closes the session, at once if the session was closed already.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(first.session.from.to_string(), "192.0.2.7");
     }
 
-    /// Nanoseconds that this thread has had a processor.
+    /// Processor time of this thread in nanoseconds.
     fn cpu() -> u64 {
         let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
         stat.split(' ').next().unwrap().parse().unwrap()
@@ -258,7 +257,7 @@ mod tests {
                 metrics.text(&Snapshot { providers, sessions: live.counts(), moved, ..Snapshot::default() });
             (cpu() - before, text)
         };
-        // The best of some: a test shares its processor with others.
+        // The fastest of several runs: other processes share the processor with a test.
         let (took, text) = (0..5).map(|_| scrape()).min().unwrap();
         assert!(took < 5_000_000, "{took} ns");
         assert!(

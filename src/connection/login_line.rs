@@ -1,15 +1,15 @@
-//! The login line: one line in the log for each login attempt, whatever door it came to and whatever came of it.
+//! The login line: one line in the log for each login attempt, at every door and with every outcome.
 //!
-//! Its fields, their order and their quoting are a contract with fail2ban, CrowdSec and whatever else reads logs
-//! (docs/operations.md), so it is written here and nowhere else:
+//! Its fields, their order and their quoting are a contract with fail2ban, CrowdSec and other readers of logs
+//! (docs/operations.md), so only this file writes it:
 //!
 //! ```text
 //! login result=refused protocol=imap account=a@b from=192.0.2.7 password=- fingerprint=1a2b3c4d client="…" provider=- ms=512 reason=wrong_password
 //! ```
 //!
-//! What a client typed cannot add a field or end the line: it is reduced to few characters. What the provider or the
-//! network spoils is `failed` and never `refused`, so that no outage can have a person's address banned. Where the
-//! connection ends before the answer, the line is written all the same: when [`LoginLine`] is dropped.
+//! A client's name cannot add a field or end the line: it is reduced to few characters. A fault of the provider or
+//! the network is `failed`, never `refused`, so that no outage can lead to a ban of the client's address. If the
+//! connection ends before the answer, the line is still written: when [`LoginLine`] is dropped.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::reason::Reason;
 use crate::metrics::{Metrics, Outcome};
 use crate::protocol::Door;
 
-/// What stands for a field that has no value.
+/// The value of an empty field.
 const ABSENT: &str = "-";
 /// Characters of a name that are kept.
 const NAME_LIMIT: usize = 64;
@@ -36,18 +36,18 @@ pub(super) struct LoginLine {
     from: IpAddr,
     client: Option<String>,
     came: Instant,
-    /// Once the password was right.
+    /// Known once the password was right.
     pub(super) provider: Option<String>,
     /// The name of the app password.
     pub(super) password: Option<String>,
-    /// Of a wrong password.
+    /// The fingerprint of a wrong password.
     pub(super) fingerprint: Option<String>,
-    /// Why there is no session; `None` is success.
+    /// Why there is no session; `None` on success.
     ended: Option<Reason>,
 }
 
 impl LoginLine {
-    /// Of an attempt that has just come. `name` is as the client typed it.
+    /// The line of a new attempt. `name` comes from the client.
     pub(super) fn new(
         metrics: &Arc<Metrics>,
         door: Door,
@@ -69,7 +69,7 @@ impl LoginLine {
         }
     }
 
-    /// What the client is told: that it has a session, or why it gets none.
+    /// Notes the client's answer: it has a session, or the reason why not.
     pub(super) fn ended(&mut self, why: Option<Reason>) {
         self.ended = why;
     }
@@ -85,7 +85,7 @@ impl LoginLine {
         let provider = reduced_or_absent(self.provider.as_deref());
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let absent = display(ABSENT);
-        // A string is quoted in text, with \" and \\; what is displayed is not.
+        // A string value is quoted, with \" and \\; a displayed value is not.
         let client: &dyn Value = match &self.client {
             Some(client) => &client.as_str(),
             None => &absent,
@@ -128,7 +128,7 @@ fn reduced_or_absent(text: Option<&str>) -> String {
     text.map(reduced).filter(|text| !text.is_empty()).unwrap_or_else(|| ABSENT.to_owned())
 }
 
-/// What a client or a person typed, as it may stand in a field without quotes.
+/// Text from a client or an administrator, reduced for a field without quotes.
 fn reduced(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "@._+-".contains(c) { c } else { '?' };
     text.chars().take(NAME_LIMIT).map(safe).collect()

@@ -1,10 +1,9 @@
-//! The places for connections, and who gives one up when all are taken.
+//! The places for connections, and the choice of the connection that gives its place up when all are taken.
 //!
-//! A connection that has not presented a right password holds its place only as long as there are others. When all
-//! are taken, a newcomer takes the place of the oldest connection of the address, or of the IPv6 /48, that
-//! holds at least two more such connections than the newcomer's; where there is none, of the oldest that had
-//! its time. So strangers who are silent, from however many addresses, leave room for a login, and a session
-//! is never touched.
+//! A connection without a right password keeps its place only while places are free. When all are taken, a new
+//! connection takes the place of the oldest connection of the address or IPv6 /48 that holds at least two more
+//! such connections than the new one's. If there is none, the oldest connection gives way whose time to log in is
+//! over. So silent strangers, from any number of addresses, leave room for a login, and a session is never ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,9 +14,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A mail program that reaches the port has presented its password by then.
+/// After this time, a mail program has presented its password.
 const TIME_TO_LOG_IN: Duration = Duration::from_secs(10);
-/// With one connection more than the newcomer an address would gain by coming back, and so on in turns.
+/// With a difference of one, two addresses could displace each other in turns.
 const MORE: usize = 2;
 
 /// All places.
@@ -33,35 +32,35 @@ pub struct ConnectionPermit {
     crowd: Arc<Mutex<Crowd>>,
     number: Number,
     address: IpAddr,
-    /// Tells that a newcomer has it now.
+    /// Notified when a new connection has taken the place.
     lost: Option<oneshot::Receiver<()>>,
     is_known: bool,
     is_logged_in: bool,
 }
 
-/// Why there is no place.
+/// Why a connection gets no place.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Full {
-    /// All are taken.
+    /// All places are taken.
     All(usize),
-    /// The address has so many connections that have not logged in.
+    /// The address has too many connections that have not logged in.
     Address(IpAddr, usize),
 }
 
-/// A connection by the microsecond at which it came, or the next that was free.
+/// A connection's number: the microsecond of its arrival, or the next free one.
 type Number = u64;
 
 #[derive(Default)]
 struct Crowd {
-    /// Places that are taken.
+    /// Number of taken places.
     taken: usize,
     last: Number,
-    /// How many have not logged in, by address.
+    /// Number of connections that have not logged in, by address.
     logging_in: HashMap<IpAddr, usize>,
-    /// Those that have not presented a right password, the oldest first.
+    /// Connections without a right password, the oldest first.
     unknown: BTreeMap<Number, Unknown>,
     addresses: Groups,
-    /// Of IPv6 only; an IPv4 address stands for itself.
+    /// IPv6 networks only; IPv4 addresses are not grouped.
     networks: Groups,
 }
 
@@ -77,13 +76,13 @@ impl Places {
         Self { limit, per_address, began: Instant::now(), crowd: Arc::default() }
     }
 
-    /// Other limits for connections from now on; none that is open has to end.
+    /// Sets the limits for new connections; open connections are not ended.
     pub fn limit_to(&self, limit: usize, per_address: usize) {
         self.limit.store(limit, Ordering::Relaxed);
         self.per_address.store(per_address, Ordering::Relaxed);
     }
 
-    /// A place for a connection from `from`, and the address of the connection that had to give it up.
+    /// A place for a connection from `from`, and the address of the connection that gave it up.
     pub fn enter(&self, from: IpAddr) -> Result<(ConnectionPermit, Option<IpAddr>), Full> {
         let address = address(from);
         let (limit, per_address) =
@@ -122,7 +121,7 @@ impl Places {
 }
 
 impl Crowd {
-    /// Frees a place for `newcomer`; the address that had it.
+    /// Frees a place for `newcomer`; returns the address of the connection that had it.
     fn make_room(&mut self, newcomer: IpAddr, now: Number) -> Option<IpAddr> {
         let own = self.addresses.size(newcomer);
         let own_network = network(newcomer).map_or(own, |network| self.networks.size(network));
@@ -139,7 +138,7 @@ impl Crowd {
         Some(address)
     }
 
-    /// It does not count among the unknown any more; `None` where it did not.
+    /// Removes the connection from those without a right password; `None` if it was not among them.
     fn forget(&mut self, number: Number) -> Option<Unknown> {
         let unknown = self.unknown.remove(&number)?;
         self.addresses.remove(unknown.address, number);
@@ -160,7 +159,7 @@ impl Crowd {
 }
 
 impl ConnectionPermit {
-    /// A right password was presented: the place is the connection's own. False where a newcomer has it.
+    /// A right password was presented: the connection keeps its place. False if a new connection has taken it.
     pub(super) fn keep(&mut self) -> bool {
         if !self.is_known {
             self.is_known = lock(&self.crowd).forget(self.number).is_some();
@@ -168,7 +167,7 @@ impl ConnectionPermit {
         self.is_known
     }
 
-    /// The connection does not count any more among those of its address that have not logged in.
+    /// Stops counting the connection among those of its address that have not logged in.
     pub(super) fn logged_in(&mut self) {
         if !self.is_logged_in {
             self.is_logged_in = true;
@@ -176,11 +175,11 @@ impl ConnectionPermit {
         }
     }
 
-    /// Ends when a newcomer has the place. To be asked for once.
+    /// Completes when a new connection has taken the place. Call it once.
     pub(super) fn lost(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let lost = self.lost.take();
         async move {
-            // No word, and it is the connection's own.
+            // If the sender was dropped, the connection keeps its place.
             if let Some(lost) = lost
                 && lost.await.is_ok()
             {
@@ -201,7 +200,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Connections by where they come from.
+/// Connections by their address or network.
 #[derive(Default)]
 struct Groups {
     members: HashMap<IpAddr, BTreeSet<Number>>,
@@ -230,15 +229,15 @@ impl Groups {
         }
     }
 
-    /// The oldest of the biggest group, where that has at least so many.
+    /// The oldest connection of the biggest group, if that holds at least `least`.
     fn oldest_of_biggest(&self, least: usize) -> Option<Number> {
         let (_, group) = self.sizes.last().filter(|(size, _)| *size >= least)?;
         self.members.get(group)?.first().copied()
     }
 }
 
-/// Who counts as one. A client with one IPv6 address has the 2^64 of its network (RFC 6177), and an IPv4 client that
-/// came in over an IPv6 socket is an IPv4 client.
+/// The address for counting. A client with one IPv6 address has the 2^64 of its network (RFC 6177), and an IPv4
+/// client on an IPv6 socket counts as IPv4.
 fn address(of: IpAddr) -> IpAddr {
     match of.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => masked(v6, 64),
@@ -246,7 +245,7 @@ fn address(of: IpAddr) -> IpAddr {
     }
 }
 
-/// What lies around an IPv6 address: a site has a /48.
+/// The network of an IPv6 address: a site has a /48.
 fn network(of: IpAddr) -> Option<IpAddr> {
     match of {
         IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),

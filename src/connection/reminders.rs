@@ -1,4 +1,4 @@
-//! What is worth a line in the log once a day, and not at each login.
+//! Warnings that are logged once a day, and not at each login.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,13 +8,12 @@ use tokio::time::Instant;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When each was said last. There is one for each word that the configuration promises of a provider, so they are
-/// few.
+/// The time of each last warning. There is one for each word that the configuration promises, so they are few.
 #[derive(Default)]
 pub struct Reminders(Mutex<HashMap<String, Instant>>);
 
 impl Reminders {
-    /// Whether `what` was not said within the last day; it counts as said then.
+    /// Whether `what` was not logged within the last day; the call counts as a log entry.
     pub(super) fn is_due(&self, what: &str) -> bool {
         self.is_due_at(what, Instant::now())
     }

@@ -1,4 +1,4 @@
-//! A session after the login: two streams, joined until one of them ends.
+//! A session after the login: two streams, relayed until one of them ends.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 use crate::tls::Socket;
 use crate::wire::Wire;
 
-/// A session that was revoked or closed is to end soon: with the look at the store within five seconds.
+/// How long a revoked or closed session may take to end: with the check of the store, within five seconds.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 const REVOKED: &str = "The password or the authorisation of this session was revoked";
 const CLOSED: &str = "The administrator of the mail proxy closed this session";
@@ -30,7 +30,7 @@ pub(super) struct HalfJoined {
     pub(super) upstream_permit: UpstreamPermit,
     pub(super) session: SessionGuard,
     pub(super) live: LiveGuard,
-    /// Whose messages are counted.
+    /// The device whose messages are counted.
     pub(super) device: Option<Device>,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    /// A box that is taken apart in place keeps its memory as long as its name is in scope.
+    /// Moves the value out of the box, which frees the box's memory before the session begins.
     fn unboxed(self: Box<Self>) -> Self {
         *self
     }
 }
 
-/// Serves a session for as long as it lasts, which may be weeks. So this future holds nothing twice.
+/// Relays a session until its end, which may be weeks later, so this future must hold nothing twice.
 pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, shutdown: &Shutdown) {
     let Joined { client, half: HalfJoined { upstream, account, upstream_permit, session, live, device } } =
         joined.unboxed();
@@ -69,7 +69,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         },
         traffic: live.session.traffic.clone(),
     });
-    // Whatever a session's end needs, it gets: the process waits as long.
+    // The end of a session may take this long: the process waits as long.
     let drain = Duration::from_secs(proxy.limits.drain_seconds);
     let summary = {
         let farewell = pin!(async {
@@ -86,15 +86,15 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
     info!(account = account.name, up = summary.up, down = summary.down, "session ended: {}", summary.end);
 }
 
-/// Counts what the provider refused.
+/// Counts a provider's refusal.
 fn count(proxy: &Proxy, session: &LiveSession, overheard: &Overheard) {
     if let Overheard::MessageRefused { code, .. } | Overheard::Refused { code } = overheard {
         proxy.metrics.upstream_refused(session.door, &session.provider, Code::of_reply(code));
     }
 }
 
-/// At once, so that the commands show it while the session goes on, and without holding the session up. What a
-/// session remembers of refused messages changes in the order in which the provider spoke.
+/// Stores the provider's news at once, so that commands show it during the session, and without delaying the
+/// session. Refused messages are stored in the order of the provider's replies.
 fn write_down(proxy: &Arc<Proxy>, account: &Account, door: Door, overheard: Overheard) {
     let trouble = match overheard {
         Overheard::Refused { .. } | Overheard::MessageBegun => return,

@@ -1,9 +1,9 @@
 //! From a verified password to a session at the provider.
 //!
-//! The token is fetched while the provider is dialled. A token that looked valid and is refused is
-//! replaced once, and tried once more: on the same connection where the provider keeps such, else on a new one.
-//! A mailbox that then stays closed is a matter of permissions, which is remembered for the door, so that a
-//! collector that comes every minute does not hammer the token endpoint.
+//! The token is fetched while the provider is dialled. If the provider refuses a token that looked valid, the
+//! token is replaced and tried once more: on the same connection if the provider keeps it, else on a new one. A
+//! mailbox that then stays closed lacks permissions. This is remembered for the door, so that a collector that
+//! comes every minute does not flood the token endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +29,10 @@ use crate::wire::Wire;
 
 type SignedIn = (Accepted, Wire<Socket>);
 
-/// Kept back of a login's share for the sign-in itself, where a session of the account has to be waited for.
+/// Part of a login's time kept back for the sign-in, when the login waits for another session to end.
 const SIGN_IN_RESERVE: Duration = Duration::from_secs(5);
 
-/// Why an attempt gave no session.
+/// Why an attempt ended without a session.
 pub(super) enum Failed {
     Token(TokenFailure),
     Dial(DialError),
@@ -60,7 +60,7 @@ impl<P: Protocol> Connection<P> {
         if let Some(denied) = doors::closed(&upstream.provider, P::DOOR, grant, account) {
             return Err(denied);
         }
-        // Three quarters of a login's time, 45 of 60 seconds: the rest is the mail program's.
+        // Three quarters of a login's time, 45 of 60 seconds; the mail program may need the rest.
         let share = Duration::from_secs(self.proxy.limits.login_seconds) * 3 / 4;
         let deadline = (came + share).min(deadline - ANSWER_RESERVE);
         let limit = dialler.service.max_connections_per_account;
@@ -97,7 +97,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// One of the account's `limit` connections, which a login waits for.
+    /// Waits for one of the account's `limit` connections.
     async fn pass_gate(
         &self,
         account: &Account,
@@ -133,36 +133,36 @@ impl<P: Protocol> Connection<P> {
         self.proxy.metrics.upstream_refused(P::DOOR, provider, code);
     }
 
-    /// The client has been told that the provider can what it cannot.
+    /// Warns of capabilities that the client was promised and that the provider lacks.
     fn warn_of_broken_promises(&self, provider: &str, lacking: &[String]) {
         let said = |word: &&String| self.proxy.reminders.is_due(&format!("{provider} {word}"));
         for word in lacking.iter().filter(said) {
             let key = P::DOOR.promises_key().unwrap_or_default();
             warn!(
                 provider,
-                "the provider's server lacks {word}, which clients are promised; remove it from {key} of the provider"
+                "the provider's server lacks {word}, which the proxy promises to clients; remove it from {key} of the provider"
             );
         }
     }
 
-    /// Writes down what a person has to act on; what passes by itself is only in the log.
+    /// Stores a cause on which a person has to act; temporary causes are only logged.
     async fn remember(&self, account: &Account, failed: &Failed) {
         let Failed::Refused(refusal) = failed else { return };
         let trouble = refusal.trouble();
-        // Once, and never in the place of a refused token, whose record holds refreshes back.
+        // Stored once, and never over a refused token, whose record delays refreshes.
         let known = account.troubles.get(P::DOOR.name());
         let is_news = known.is_none_or(|known| known.count == 0 && known.trouble != trouble);
-        // What a refused token means is written down by [`Attempt::run`].
+        // [`Attempt::run`] stores a refused token.
         if refusal.mended_by() != MendedBy::Time && !refusal.is_token() && is_news {
             self.proxy.accounts.note_trouble(account, P::DOOR, trouble).await;
         }
     }
 }
 
-/// What a provider said to a token.
+/// The provider's answer to a token.
 enum Tried {
     In(SignedIn),
-    /// The connection may be good for another one.
+    /// Another token may be tried on this connection.
     Refused(Said, Wire<Socket>),
 }
 
@@ -173,9 +173,9 @@ struct Attempt<'a, P> {
     grant: &'a Grant,
     mailbox: &'a Mailbox,
     dialler: &'a Dialler,
-    /// Whether the token endpoint has answered: which server is named where the time runs out.
+    /// Whether the token endpoint has answered, which decides the server that a timeout names.
     has_token: &'a AtomicBool,
-    /// Where what is said is written down, while a person traces an account.
+    /// The record of the lines, while an administrator traces an account.
     record: Option<&'a Record>,
 }
 
@@ -199,7 +199,7 @@ impl<P: Protocol> Attempt<'_, P> {
             Tried::In(signed_in) => return Ok(signed_in),
             Tried::Refused(said, _) => said,
         };
-        // A domain account stands for many mailboxes: say which.
+        // A domain account stands for many mailboxes, so the text names this one.
         let mut trouble = said.trouble();
         if let Mailbox::OfDomain(mailbox) = self.mailbox {
             trouble.cause.text = format!("{mailbox}: {}", trouble.cause.text);
@@ -223,8 +223,8 @@ impl<P: Protocol> Attempt<'_, P> {
         Ok(Wire::new(stream).taped(self.record.map(Record::of_provider)))
     }
 
-    /// Tries another token: on the connection where the first was refused, if the provider keeps such, else on a
-    /// new one.
+    /// Tries another token: on the connection where the first was refused if the provider keeps it, else on a new
+    /// one.
     async fn again(&self, upstream: Wire<Socket>, token: &AccessToken) -> Result<Tried, Failed> {
         if P::KEEPS_REFUSED {
             match self.authenticate(upstream, false, token).await {
@@ -246,7 +246,7 @@ impl<P: Protocol> Attempt<'_, P> {
         let greets = credential.greeted;
         credential.greeted = fresh && greets;
         let mut outcome = self.dialogue.authenticate(&mut upstream, &credential).await;
-        // A provider that hangs up after a refusal is asked for the other name on a new connection.
+        // A provider that hangs up after a refusal gets the other name on a new connection.
         if let (true, Err(Refusal::Closed), Some(user)) = (fresh, &outcome, credential.or_user) {
             upstream = self.dial().await?;
             let other = Credential { user, or_user: None, greeted: greets, ..credential };
@@ -265,7 +265,7 @@ impl<P: Protocol> Attempt<'_, P> {
         }
     }
 
-    /// Where two names were to be tried, the next login begins with the one that was right.
+    /// If two names were tried, the next login begins with the one that was accepted.
     async fn remember_name(&self, by_other_name: bool) {
         let (first, next) = self.dialler.service.signs_in_as(self.names());
         let Some(next) = next else { return };
@@ -273,7 +273,7 @@ impl<P: Protocol> Attempt<'_, P> {
         self.connection.proxy.accounts.remember_sign_in_as(self.account, user).await;
     }
 
-    /// Whose names may open the mailbox.
+    /// The names that may open the mailbox.
     fn names(&self) -> Names<'_> {
         let Account { name, sign_in_as, .. } = self.account;
         Names { account: name, owner: self.grant.person(), remembered: *sign_in_as }

@@ -1,9 +1,9 @@
-//! Traces: what is said in the sessions of one account, for a person who looks for what is wrong there.
+//! Traces: the lines of one account's sessions, for an administrator who looks for a fault.
 //!
-//! Whose a connection is shows only when it logs in. So while a trace runs, every new connection keeps a bounded record of
-//! its lines, already masked ([`Scribe`]), and gives it to the trace of the account that it names, or drops it.
-//! A trace that is read too slowly loses lines and counts them; no session waits for it. Without a trace a connection
-//! looks at one counter, and a session at one flag.
+//! The account of a connection is known only at its login. So while a trace runs, every new connection keeps a
+//! bounded record of its lines, already masked ([`Scribe`]), and passes it at the login to the traces of its
+//! account, or drops it. A reader that is too slow loses lines, which are counted; no session waits for it.
+//! Without a trace a connection reads one counter, and a session one flag.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,14 @@ use crate::account::{Folded, fold};
 use crate::protocol::{Door, Scribe, Speaker, Vocabulary};
 use crate::wire::Tape;
 
-/// Traces at once; each costs a line of text for each line of its sessions.
+/// The most traces at the same time; each costs a line of text for each line of its sessions.
 pub const MOST: usize = 8;
-/// Lines that may wait for their reader.
+/// Lines that may wait for the reader of a trace.
 const WAITING: usize = 1000;
-/// Lines of a connection that are kept until it names an account. A login takes a dozen.
+/// Lines that a connection keeps until its login. A login takes a dozen.
 const HELD: usize = 100;
 
-/// The traces under way.
+/// The running traces.
 #[derive(Default)]
 pub(super) struct Traces {
     count: AtomicUsize,
@@ -33,15 +33,15 @@ pub(super) struct Traces {
 /// One masked line.
 #[derive(Clone, Debug)]
 pub struct TraceLine {
-    /// When.
+    /// The time of the line.
     pub at: OffsetDateTime,
     /// The session's id, or the connection's.
     pub session: String,
-    /// What it speaks.
+    /// The protocol of the session.
     pub door: Door,
-    /// Who says it to whom.
+    /// The sender and the receiver.
     pub way: &'static str,
-    /// What may be seen of it.
+    /// The part that may be shown.
     pub text: String,
 }
 
@@ -51,7 +51,7 @@ struct Listener {
     lost: AtomicU64,
 }
 
-/// A trace, which ends with the value.
+/// A running trace, which ends when the value is dropped.
 pub struct Trace {
     live: Arc<Live>,
     listener: Arc<Listener>,
@@ -59,7 +59,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Traces the sessions that log in under one of `names`, and those that have; `None` where too many traces run.
+    /// Traces the sessions of `names`, open and new ones; `None` if too many traces run.
     pub fn begin(live: &Arc<Live>, names: &[&str]) -> Option<Self> {
         let (sender, lines) = mpsc::channel(WAITING);
         let names = names.iter().map(|name| fold(name)).collect();
@@ -72,7 +72,7 @@ impl Trace {
             list.push(listener.clone());
             live.traces.count.store(list.len(), Ordering::Relaxed);
         }
-        // Those that enter from here on see it in the list.
+        // Sessions that begin from now on find the trace in the list.
         for session in live.list() {
             live.listen_to(&session, false);
         }
@@ -84,7 +84,7 @@ impl Trace {
         self.lines.recv().await
     }
 
-    /// How many lines were lost since this was asked last.
+    /// The number of lines lost since the last call.
     pub fn lost(&self) -> u64 {
         self.listener.lost.swap(0, Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ impl Traces {
 }
 
 impl Live {
-    /// The record of a connection that has just come, where there is a trace.
+    /// The record of a new connection, if a trace runs.
     pub(super) fn record(
         self: &Arc<Self>,
         id: &str,
@@ -143,7 +143,7 @@ impl Live {
         Some(Record { live: self.clone(), kept: Arc::new(Mutex::new(kept)), words })
     }
 
-    /// Has the traces of the session's account hear it: from its login on, where it `begins`.
+    /// Connects the session to the traces of its account; `begins` if this is its login.
     pub(super) fn listen_to(self: &Arc<Self>, session: &Arc<LiveSession>, begins: bool) {
         let name = fold(&session.account);
         if !self.traces.trace(&name) {
@@ -167,7 +167,7 @@ impl Live {
     }
 }
 
-/// What a connection has said before it is known whose it is.
+/// The lines of a connection before its account is known.
 pub(super) struct Record {
     live: Arc<Live>,
     kept: Arc<Mutex<Kept>>,
@@ -182,7 +182,7 @@ struct Kept {
 }
 
 impl Record {
-    /// The connection logs in as `name`: what is held is for the traces of that account, and so is what comes.
+    /// The connection logs in as `name`: the traces of that account get the lines kept so far and all later ones.
     pub(super) fn names(&self, name: &str) {
         let name = fold(name);
         let mut kept = lock(&self.kept);
@@ -192,7 +192,7 @@ impl Record {
         kept.name = Some(name);
     }
 
-    /// Hears the wire to the client.
+    /// Records the wire to the client.
     pub(super) fn of_client(&self) -> Tape {
         self.tape(|sent| match sent {
             true => (Speaker::Server, "proxy>client"),
@@ -200,7 +200,7 @@ impl Record {
         })
     }
 
-    /// Hears a wire to the provider.
+    /// Records a wire to the provider.
     pub(super) fn of_provider(&self) -> Tape {
         self.tape(|sent| match sent {
             true => (Speaker::Client, "proxy>provider"),

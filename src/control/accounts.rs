@@ -1,4 +1,4 @@
-//! What mail programs log in to.
+//! The accounts that mail programs log in to.
 
 use super::audit::Deed;
 use super::error::Error;
@@ -7,10 +7,10 @@ use super::names::{check_aliases, check_login_name};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, AccountRow};
 
-/// Accounts that are read at once.
+/// Number of accounts read at once.
 const PAGE: u32 = 500;
 
-/// The account's name as it is stored, where `name` is an account or an alias; else `name`.
+/// The stored name of the account, if `name` is an account or an alias; else `name`.
 pub(super) async fn canonical_name(installation: &Installation, name: &str) -> Result<String, Error> {
     let known = installation.known_account(name).await?;
     Ok(known.map_or_else(|| name.to_owned(), |known| known.account.name))
@@ -29,7 +29,7 @@ pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountRow>,
     }
 }
 
-/// Removes an account, its passwords, and its grant where no other account uses it.
+/// Removes an account, its passwords, and its grant if no other account uses it.
 pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     let _removing = Uninterrupted::begin();
@@ -38,8 +38,7 @@ pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Ac
     Ok(account)
 }
 
-/// Lets mail programs log in to the account called `name` as `alias`, too; `yes` where that may be another
-/// address.
+/// Makes `alias` another login name of the account called `name`; `yes` allows an alias that is another address.
 pub(crate) async fn alias(
     installation: &Installation,
     name: &str,
@@ -54,7 +53,7 @@ pub(crate) async fn alias(
     Ok(account)
 }
 
-/// Disables or enables the account called `name`; the account, and whether that is new.
+/// Disables or enables the account called `name`; returns the account, and whether its state changed.
 pub(crate) async fn set_disabled(
     installation: &Installation,
     name: &str,
@@ -67,7 +66,7 @@ pub(crate) async fn set_disabled(
     Ok((account, is_new))
 }
 
-/// Takes such a name away again.
+/// Removes an alias.
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     let act = installation.act(Deed::AliasRemoved, &[&account.name], Some(alias));

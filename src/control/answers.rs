@@ -1,8 +1,8 @@
-//! The answers to sign-ins whose redirect URI is an https address of the user's own: what `serve` receives
-//! and `authorize`, another process, collects.
+//! The answers to sign-ins whose redirect URI is the user's own https address: `serve` receives them, and
+//! `authorize`, another process, collects them.
 //!
-//! Only the answer to a sign-in that was announced is kept, once, sealed, and for a short time; so a
-//! stranger who reaches the address fills nothing and uses nothing up.
+//! Only the answer to an announced sign-in is kept, once, sealed, and for a short time. So a stranger who reaches
+//! the address cannot fill the store or spoil a sign-in.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::secret::{Sealer, Secret};
 use crate::server::Sockets;
 use crate::store::{Store, answer_key};
 
-/// A code lives ten minutes at most providers.
+/// Most providers' codes are valid for ten minutes.
 const LIFE: Duration = Duration::minutes(10);
 
-/// Says that the answer to the sign-in with this `state` is waited for.
+/// Announces that the answer to the sign-in with this `state` is awaited.
 pub(super) async fn announce(installation: &Installation, state: &Secret, seconds: u64) -> Result<(), Error> {
     let wait = Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
     let until = OffsetDateTime::now_utc().saturating_add(wait);
     Ok(installation.store.leave(&awaited_key(state.expose()), b"", until).await?)
 }
 
-/// The query of the answer, once it has come.
+/// The query of the answer, if it has come.
 pub(super) async fn collect(installation: &Installation, state: &Secret) -> Result<Option<Secret>, Error> {
     let key = answer_key(state.expose());
     let Some(sealed) = installation.store.collect(&key, OffsetDateTime::now_utc()).await? else {
@@ -36,7 +36,7 @@ pub(super) async fn collect(installation: &Installation, state: &Secret) -> Resu
     Ok(Some(installation.sealer.open_text(&key, &sealed)?))
 }
 
-/// Forgets a sign-in whose answer is no longer waited for.
+/// Removes a sign-in whose answer is no longer awaited.
 pub(super) async fn withdraw(store: &dyn Store, state: &Secret) {
     let now = OffsetDateTime::now_utc();
     let _ = store.collect(&awaited_key(state.expose()), now).await;
@@ -47,7 +47,7 @@ fn awaited_key(state: &str) -> String {
     format!("awaited-{}", answer_key(state))
 }
 
-/// The paths of redirect URIs that lead to a web server of the user's own.
+/// The paths of redirect URIs on the user's own web server.
 fn paths(config: &Config) -> Vec<String> {
     let providers = config.providers.values();
     let own = providers.map(|provider| &provider.redirect_uri).filter(|uri| uri.scheme() == "https");
@@ -57,14 +57,14 @@ fn paths(config: &Config) -> Vec<String> {
     paths
 }
 
-/// Receives answers for as long as the proxy runs.
+/// Receives answers while the proxy runs.
 pub(super) struct Receiver {
     callback: SharedCallback,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
 }
 
-/// Listens for answers, where the configuration says so.
+/// Listens for answers, if configured.
 pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<SharedCallback>, Error> {
     let Some(address) = config.callback else { return Ok(None) };
     let paths = paths(config);
@@ -80,17 +80,17 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
 }
 
 impl Receiver {
-    /// Keeps what comes to `callback`.
+    /// Keeps answers that come to `callback`.
     pub(super) fn new(callback: SharedCallback, installation: &Installation) -> Self {
         Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }
     }
 
-    /// Receives answers where the providers of `config` have them sent.
+    /// Receives answers at the redirect URIs of `config`.
     pub(super) fn follow(&self, config: &Config) {
         self.callback.take_at(paths(config));
     }
 
-    /// Receives until it is dropped.
+    /// Receives answers until the future is dropped.
     pub(super) async fn receive(self: Arc<Self>) {
         let receiver = self.clone();
         let keep = move |state: String, query: String| {
@@ -100,7 +100,7 @@ impl Receiver {
         self.callback.serve(keep).await;
     }
 
-    /// Keeps the answer where a sign-in waits for it; says whether one does.
+    /// Keeps the answer if a sign-in waits for it; returns whether one does.
     pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {
@@ -112,7 +112,7 @@ impl Receiver {
             }
         }
         let key = answer_key(state);
-        // The command that collects it may know only the newest key.
+        // The collecting command may know only the newest key.
         let _ = self.sealer.reload();
         let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
         self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()

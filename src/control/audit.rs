@@ -1,9 +1,8 @@
-//! The audit trail: who did what, through which surface.
+//! The audit trail: each change, its author, and the surface.
 //!
-//! What changes the store is written down in the transaction of the change: where the entry cannot be written, the
-//! operation fails, and nothing has changed. What was done elsewhere (a reload, a backup, sessions that were closed) is
-//! written down afterwards; a trail that cannot be written then is a warning, since what was done is done. No entry
-//! holds a secret.
+//! A change to the store is recorded in its own transaction: if the entry cannot be written, the operation fails
+//! and changes nothing. Other acts (a reload, a backup, closed sessions) are recorded afterwards; a failure to
+//! record them is only a warning, because they are already done. No entry holds a secret.
 
 use time::OffsetDateTime;
 
@@ -11,10 +10,10 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Act, Actor, AppPassword, Store, TrailEntry};
 
-/// Entries that are read at once.
+/// Number of entries read at once.
 const PAGE: u32 = 500;
 
-/// What can be done to an installation.
+/// A change to an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     Authorized,
@@ -72,14 +71,14 @@ impl Deed {
 }
 
 impl Installation {
-    /// That this command does something to the accounts of these names, for the store to write down with it; `about`
-    /// says what of them.
+    /// The act of this command on the accounts of these names, which the store records with the change; `about`
+    /// names the detail.
     pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
         act(deed, accounts, about.map(str::to_owned), command_line())
     }
 
-    /// That this command makes or changes one account, and the app password that comes with it.
+    /// The acts of a command that makes or changes one account, and perhaps its app password.
     pub(crate) fn acts(
         &self,
         deed: Deed,
@@ -92,7 +91,7 @@ impl Installation {
         acts
     }
 
-    /// Writes down what this command did beside the store.
+    /// Records an act of this command outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
         record(&*self.store, deed, Vec::new(), about.map(str::to_owned), command_line()).await;
     }
@@ -102,7 +101,7 @@ fn act(deed: Deed, accounts: Vec<String>, about: Option<String>, actor: Actor) -
     Act { deed: deed.name().to_owned(), accounts, about, actor, at: OffsetDateTime::now_utc() }
 }
 
-/// Writes down what `actor` did beside the store.
+/// Records an act of `actor` outside of the store.
 pub(super) async fn record(
     store: &dyn Store,
     deed: Deed,
@@ -116,18 +115,17 @@ pub(super) async fn record(
     }
 }
 
-/// The user of a command that asked a running `serve`.
+/// The user whose command asked a running `serve`.
 pub(crate) fn asker(uid: u32) -> Actor {
     Actor { surface: "cli".to_owned(), user: Some(crate::secret::user_name(uid)), uid: Some(uid) }
 }
 
-/// A signal, whose sender is not known.
+/// A signal; its sender is not known.
 pub(crate) fn signal() -> Actor {
     Actor { surface: "signal".to_owned(), user: None, uid: None }
 }
 
-/// The user whose command this process is. Behind `sudo` it also says who called that, as far as the environment
-/// tells.
+/// The user who runs this command. Under `sudo`, also the user who called it, if the environment names that user.
 pub(crate) fn command_line() -> Actor {
     let uid = rustix::process::getuid().as_raw();
     let user = crate::secret::user_name(uid);

@@ -1,12 +1,12 @@
-//! From the wish for an account to a grant that has proven itself.
+//! Authorises an account: from the request to a proven grant.
 //!
-//! [`begin`] settles what can be settled without a person and says what is left for one ([`Consent::todo`]);
-//! [`Consent::finish`] takes the answer. In between lie seconds or minutes, so the value waits where its surface
-//! keeps it: a command on its stack, a page in its memory.
+//! [`begin`] does all steps that need no person, and names the step for one ([`Consent::todo`]);
+//! [`Consent::finish`] takes the answer. Seconds or minutes pass in between, so the surface keeps the value: a
+//! command on its stack, a page in its memory.
 //!
-//! The order is the promise: consent, identity, a real sign-in with a count of the folders; only then is anything
-//! stored. Each way to a grant is a file: a person's consent, the application itself, or the grant that the
-//! owner of a shared mailbox gave already.
+//! The order is guaranteed: consent, identity, a real sign-in with a count of the folders; only then is anything
+//! stored. There is a file for each source of a grant: a person's consent, the application itself, and the
+//! existing grant of a shared mailbox's owner.
 
 mod application;
 mod consent;
@@ -38,28 +38,28 @@ pub(crate) use doors::Proof;
 pub(crate) use plan::{AuthorizeRequest, ConsentWay, Judged, Plan, Progress, Tell};
 pub(crate) use storing::Authorized;
 
-/// A grant on its way.
+/// A grant before it is proven.
 pub(crate) enum Pending {
-    /// No person is needed: it can be finished.
+    /// No person is needed: the grant can be proven.
     Ready(Box<Ready>),
     /// A person has to consent.
     Consent(Box<Consent>),
 }
 
-/// A grant that no person is needed for.
+/// A grant that needs no person.
 pub(crate) struct Ready {
     seat: Seat,
     legs: Legs,
     origin: Origin,
 }
 
-/// Where that grant comes from.
+/// The source of that grant.
 enum Origin {
     Application(Application),
     OfOwner(Box<Reuse>),
 }
 
-/// Settles what can be settled without a person.
+/// Does all steps that need no person.
 pub(crate) async fn begin(
     installation: &Installation,
     judged: Judged,
@@ -92,7 +92,7 @@ pub(crate) async fn begin(
     Ok(Pending::Consent(Box::new(consent)))
 }
 
-/// The doors that `seat` is authorised for, by the grant `known` where there is one.
+/// The doors to authorise `seat` for; `known` is the existing grant, if there is one.
 async fn choose_doors(
     installation: &Installation,
     provider: &Provider,
@@ -100,11 +100,11 @@ async fn choose_doors(
     named: Option<Vec<Door>>,
     known: Option<&Grant>,
 ) -> Result<Doors, Error> {
-    // One that waits for its first consent tells of no door.
+    // A grant that waits for its first consent opens no door yet.
     let known = known.filter(|grant| grant.is_in_force() || !grant.scopes.is_empty());
     let opened = known.map(|grant| provider.opened_by(grant.known_scopes())).unwrap_or_default();
     if let Some(named) = named {
-        // The owner's grant opens other accounts, too.
+        // The owner's grant also opens other accounts.
         let kept = if fold(&seat.owner) == fold(&seat.account) { &[][..] } else { &opened };
         return Ok(Doors::named(provider, &named, kept));
     }
@@ -128,7 +128,7 @@ impl Ready {
     }
 }
 
-/// Whether `account` can be given a refresh token that was got elsewhere, for these doors: before one is asked for.
+/// Whether `account` can take an imported refresh token for these doors; checked before the token is asked for.
 pub(crate) async fn check_import(
     installation: &Installation,
     provider: &Provider,
@@ -142,7 +142,7 @@ pub(crate) async fn check_import(
     check_account(installation, account, false).await
 }
 
-/// Stores a refresh token that was got elsewhere, once it has proven itself.
+/// Stores a refresh token from elsewhere, after proving it.
 pub(crate) async fn import(
     installation: &Installation,
     provider: &Arc<Provider>,
@@ -152,7 +152,7 @@ pub(crate) async fn import(
     tell: Tell<'_>,
 ) -> Result<Authorized, Error> {
     let legs = Legs::of(&installation.config, provider)?;
-    // A provider that rotates spends the token that was given: from here on there is no way back.
+    // A provider that rotates invalidates the given token: from here on the operation must not be interrupted.
     let _importing = Uninterrupted::begin();
     let account = canonical_name(installation, account).await?;
     let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
@@ -163,13 +163,13 @@ pub(crate) async fn import(
         let (title, account) = (provider.title.clone(), seat.account.clone());
         Error::RefreshTokenRefused { title, account, error }
     })?;
-    // Most providers keep the old one valid and do not repeat it.
+    // Most providers keep the old refresh token valid and do not repeat it.
     tokens.refresh_token.get_or_insert(refresh_token);
     prove_and_store(installation, &legs, seat, &doors, tokens, Certainty::Unknown, tell).await
 }
 
-/// The first tokens of a refresh token that was got elsewhere. What it opens is not known: where the provider refuses
-/// the scopes of all doors together, and wants scopes named, each door is asked for alone.
+/// The first tokens from an imported refresh token. Its scopes are not known: if the provider requires scopes and
+/// refuses those of all doors together, each door is asked for separately.
 async fn spend(legs: &Legs, doors: &Doors, refresh_token: &Secret) -> Result<GrantedTokens, TokenError> {
     let ask = async |doors: &Doors| {
         let asked = doors.scopes(&legs.provider);
@@ -239,7 +239,7 @@ mod tests {
         assert!(one.pasted(&answer(&state(&another))).is_err(), "it is the answer to another consent");
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
-        // The receiver of another process leaves the answer, and `wait` collects it.
+        // The receiver of another process stores the answer, and `wait` collects it.
         let receiver = answers::listen(&installation.config, &Sockets::default()).unwrap().unwrap();
         let receiver = answers::Receiver::new(receiver, &installation);
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));

@@ -1,4 +1,4 @@
-//! A backup of the store, and a backup in its place. The key is in neither: it is kept apart, or the backup opens itself.
+//! Backs up the store, and restores a backup. A backup does not contain the key, which must be kept separately.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::config::Config;
 use crate::secret::KeySource;
 use crate::store::{self, StateDirectory};
 
-/// What opens a backup.
+/// The key that opens a backup.
 #[derive(Debug)]
 pub(crate) struct NeededKey<'a> {
     /// Its number.
     pub(crate) id: u32,
-    /// Where it is.
+    /// The place of the key.
     pub(crate) source: &'a KeySource,
 }
 
-/// Writes the store to `file`, which must not exist, while others use it.
+/// Copies the store to `file`, which must not exist, while other processes use the store.
 pub(crate) async fn backup<'a>(installation: &'a Installation, file: &Path) -> Result<NeededKey<'a>, Error> {
-    // A backup that is sealed with two keys would need both.
+    // Otherwise the backup could need two keys.
     let _lock = installation.sealing().await?;
     installation.store.copy_to(file).await?;
     installation.record(Deed::BackedUp, Some(&file.display().to_string())).await;
@@ -29,11 +29,11 @@ pub(crate) async fn backup<'a>(installation: &'a Installation, file: &Path) -> R
     Ok(NeededKey { id, source: &installation.config.store.key })
 }
 
-/// Puts the backup `file` in the place of the store; where the replaced store lies now.
+/// Replaces the store by the backup `file`; returns the new path of the replaced store.
 pub(crate) async fn restore(config: Config, file: &Path) -> Result<Option<PathBuf>, Error> {
     let directory = StateDirectory::open(&config.state_directory)?;
     let lock = directory.lock()?;
-    // A key that is made now opens nothing.
+    // A new key would open nothing in the backup.
     let sealer = Arc::new(config.store.key.load(false)?);
     let database = config.store.sqlite.clone();
     let judge: store::Judge = Box::new(move |settings| opens_all(&sealer, settings));

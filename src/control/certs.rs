@@ -1,4 +1,4 @@
-//! The proxy's own CA, which mail programs have to trust.
+//! The proxy's own CA, which mail programs must trust.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::store::StateDirectory;
 use crate::tls::{Authority, Identity, IdentityWarning, TlsSettings};
 
-/// The CA, made where it is missing.
+/// The CA, made if it is missing.
 pub(crate) fn authority(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::open(&own(config)?, OffsetDateTime::now_utc())?)
 }
@@ -21,12 +21,12 @@ pub(crate) fn is_missing(config: &Config) -> bool {
     config.tls.own.is_none() && !Authority::is_there(&config.state_directory)
 }
 
-/// A new CA in the place of the old one; a running `serve` shows its certificates within a minute.
+/// Replaces the CA by a new one; a running `serve` shows its certificates within a minute.
 pub(crate) fn renew(config: &Config) -> Result<Authority, Error> {
     Ok(Authority::renew(&own(config)?, OffsetDateTime::now_utc())?)
 }
 
-/// What the certificates of the listeners are made from.
+/// The source of the listeners' certificates.
 pub(super) fn settings(config: &Config) -> TlsSettings {
     TlsSettings {
         certificate: config.tls.own.clone(),
@@ -35,7 +35,7 @@ pub(super) fn settings(config: &Config) -> TlsSettings {
     }
 }
 
-/// Keeps the certificates of the listeners fresh, and says in the log what becomes of them; it never ends.
+/// Keeps the listeners' certificates fresh, and logs changes and failures; never ends.
 pub(super) async fn keep_fresh(identity: Arc<Identity>) {
     loop {
         match identity.changed().await {
@@ -50,19 +50,19 @@ pub(super) async fn keep_fresh(identity: Arc<Identity>) {
     }
 }
 
-/// Says in the log which of the identity's warnings `are_told`.
+/// Logs the warnings of the identity for which `are_told` is true.
 pub(super) fn warn_of(identity: &Identity, are_told: impl Fn(&IdentityWarning) -> bool) {
     for warning in identity.warnings().iter().filter(|warning| are_told(warning)) {
         warn!("{warning}{}", renewing(warning.needs_new_ca()));
     }
 }
 
-/// Behind words that end with a new CA: the command that makes one.
+/// The command that makes a new CA, to follow a sentence that ends with a new CA.
 fn renewing(needs_new_ca: bool) -> String {
     if needs_new_ca { format!(", with: {}", command::RENEW_CA) } else { String::new() }
 }
 
-/// The settings, where the CA is the proxy's own. The state directory is there afterwards.
+/// The settings of the proxy's own CA. Makes the state directory.
 fn own(config: &Config) -> Result<TlsSettings, Error> {
     if let Some((certificate, _)) = &config.tls.own {
         return Err(Error::OwnCertificate(certificate.clone()));

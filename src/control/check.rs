@@ -1,7 +1,7 @@
-//! Everything on the way to the mail, step by step.
+//! Tests each step of the way to the mail.
 //!
-//! The first step that fails is told with its cause, and what stands on it is not tried. No token and no password
-//! has a printable form here, only what kind they are and when they end.
+//! The first step that fails is reported with its cause, and later steps that depend on it are not tried. Tokens
+//! and passwords are never printed, only their kinds and their ends.
 
 mod mail;
 mod names;
@@ -25,8 +25,8 @@ use crate::upstream::Dialler;
 
 pub(crate) use step::{CheckEvent, CheckStep, Finding, Outcome};
 
-/// Tries everything for the account called `name`, or for all, at every door in use that it opens or `only` at that
-/// one; each step is told when it is done.
+/// Tests the account called `name`, or all accounts, at every door in use that the account opens, or `only` at
+/// that one; each step is reported when it is done.
 pub(crate) async fn check(
     config: Config,
     name: Option<&str>,
@@ -59,7 +59,7 @@ pub(crate) async fn check(
             steps.done("account", None, Ok(Finding::Disabled { account }));
             continue;
         }
-        // A look-up brings no aliases.
+        // The account from a look-up has no aliases.
         let listed = all_accounts.iter().find(|listed| listed.id == account.id);
         names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
         let today = time::OffsetDateTime::now_utc().date();
@@ -86,7 +86,7 @@ async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
     Ok(all)
 }
 
-/// Store and key.
+/// Opens store and key.
 async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
     let started = Instant::now();
     let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
@@ -174,7 +174,7 @@ async fn account_steps(
     steps.at(None);
 }
 
-/// The way to the server of `door`, where `grant` opens that and the server answers.
+/// The way to the server of `door`, if `grant` opens the door and the server answers.
 async fn way<'a>(
     steps: &mut Steps<'_>,
     own: &'a Legs,

@@ -1,8 +1,8 @@
-//! Many accounts at once, from a table: checked as a whole, then made, each waiting for its owner's consent.
+//! Makes many accounts from a table, which is checked as a whole; each waits for its owner's consent.
 //!
-//! [`read`] takes the table apart, [`judge`] says all that is wrong with it, and only what [`judge`] has passed can be
-//! made: so a mistake in the last line makes nothing of the first. The accounts of one owner at one provider share one
-//! grant from the start, and the consent to any of them opens all.
+//! [`read`] parses the table, [`judge`] reports all its faults, and only lines that [`judge`] accepted can be
+//! made: a mistake in the last line makes no account. The accounts of one owner at one provider share a grant from
+//! the start, and one consent opens them all.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, GrantKind, GrantState, Granted, Id, fold, is_of_domain};
 
-/// The head of a table that has one begins with this.
+/// The first cell of a table's head.
 const HEAD: &str = "account";
 
 /// A line of the table.
@@ -29,21 +29,21 @@ const HEAD: &str = "account";
 pub(crate) struct Row {
     pub(crate) line: u64,
     pub(crate) account: String,
-    /// The domain of the account tells it, where the table does not.
+    /// `None` if the account's domain determines it.
     pub(crate) provider: Option<String>,
-    /// The account itself, where the table names nobody.
+    /// The account itself, if the table names no owner.
     pub(crate) owner: Option<String>,
     pub(crate) aliases: Vec<String>,
 }
 
-/// What is wrong with a line.
+/// A fault of a line.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) line: u64,
     pub(crate) error: Error,
 }
 
-/// A line that was judged.
+/// A line that was accepted.
 #[derive(Debug)]
 pub(crate) struct Enrolling {
     account: String,
@@ -52,21 +52,21 @@ pub(crate) struct Enrolling {
     provider: Arc<Provider>,
 }
 
-/// An account that was made.
+/// A new account.
 #[derive(Debug)]
 pub(crate) struct Enrolled {
     pub(crate) account: String,
     pub(crate) owner: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) provider: String,
-    /// Whether its domain does not tell the provider.
+    /// Whether the table had to name the provider.
     pub(crate) provider_is_named: bool,
-    /// Whether it waits for its owner's consent, or another account's has opened it.
+    /// Waiting for its owner's consent, or open already through another account's grant.
     pub(crate) state: GrantState,
     pub(crate) password: Option<Secret>,
 }
 
-/// The lines of a table: account, provider, owner, and any number of aliases, between commas or semicolons.
+/// The lines of a table: account, provider, owner, and any number of aliases, separated by commas or semicolons.
 pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -177,7 +177,7 @@ async fn judge_one(installation: &Installation, row: &Row, yes: bool) -> Result<
     Ok(Enrolling { account: account.clone(), owner, aliases: aliases.clone(), provider })
 }
 
-/// Makes one account, with an app password of the name `password` where one is asked for.
+/// Makes one account, with an app password called `password` if given.
 pub(crate) async fn make(
     installation: &Installation,
     enrolling: Enrolling,
@@ -194,7 +194,7 @@ pub(crate) async fn make(
     let known = installation.store.grant_of(&provider.name, &owner, GrantKind::Person).await?;
     let (grant, state) = match known {
         Some(known) if known.is_in_force() => (Granted::Existing(known.id), known.state),
-        // It waits already, or was withdrawn: its row is written as it is.
+        // The existing grant waits already, or was withdrawn: its row is kept.
         Some(known) => (Granted::New(Box::new(known)), GrantState::NeedsAuthorization),
         None => {
             let now = OffsetDateTime::now_utc();
@@ -212,11 +212,11 @@ pub(crate) async fn make(
     Ok(Enrolled { account, owner, aliases, provider, provider_is_named, state, password })
 }
 
-/// A file of passwords, which is made before the first account and is its owner's alone.
+/// A file for the new passwords, made before the first account, with access for its owner only.
 pub(crate) struct PasswordFile(std::fs::File);
 
 impl PasswordFile {
-    /// Makes it, where there is none of that name.
+    /// Makes the file, which must not exist.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = crate::files::create(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Error::FileThere { file: path.to_owned() },
@@ -227,7 +227,7 @@ impl PasswordFile {
         Ok(file)
     }
 
-    /// Writes down the password of an account.
+    /// Writes the password of an account.
     pub(crate) fn put(&mut self, enrolled: &Enrolled) -> Result<(), Error> {
         match &enrolled.password {
             Some(password) => self.line(&[&enrolled.account, password.expose()]),

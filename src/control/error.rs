@@ -1,5 +1,5 @@
-//! Why an operation was not done. A message is the cause; what cures it is the surface's to say, which is why all of
-//! them are one enum: a surface renders them in one place.
+//! Why an operation failed. A message gives the cause; the surface adds the cure. There is one enum for all
+//! operations, so that a surface renders them in one place.
 
 mod unproven;
 
@@ -24,7 +24,7 @@ use crate::token::TokenFailure;
 use crate::trouble::Cause;
 use crate::upstream::DialError;
 
-/// Why an operation was not done. Nothing was changed, unless the message tells what.
+/// Why an operation failed. Nothing was changed, unless the message says so.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     // Accounts and their names.
@@ -46,7 +46,7 @@ pub(crate) enum Error {
     AliasOfAnother { alias: String, owner: String },
     #[error("{alias:?} is the owner of the authorisation of {owned}, so it cannot be an alias of {account}")]
     AliasOfOwner { alias: String, account: String, owned: String },
-    /// To be asked about: nothing said that this is meant.
+    /// Needs confirmation, because the command did not allow it.
     #[error(
         "{aliases} is not the address of {account}: a login under that name would open the mailbox of {account}"
     )]
@@ -83,11 +83,11 @@ pub(crate) enum Error {
     NoProvider { name: String, known: Vec<String> },
     #[error("{}", unknown_domain(account))]
     UnknownDomain { account: String, owner: Option<String>, known: Vec<String> },
-    /// It takes no other program's OAuth.
+    /// The provider accepts OAuth from no other program.
     #[error("{0}")]
     Unsupported(String),
     #[error(
-        "{title} needs an OAuth client of your own before anybody can authorise: [providers.{name}] client_id is not set"
+        "{title} needs an OAuth client of your own before an account can be authorised: [providers.{name}] client_id is not set"
     )]
     NoClient { title: String, name: String, registration: String },
     #[error("{title} has a service account here, but no client that a person can consent to")]
@@ -110,7 +110,7 @@ pub(crate) enum Error {
     Callback(#[from] CallbackError),
     #[error("nobody consented within {seconds} s; nothing is stored")]
     NoConsent { seconds: u64 },
-    /// A surface's mistake.
+    /// A mistake of the surface.
     #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]
     OtherAnswer,
     #[error("{error}")]
@@ -207,7 +207,7 @@ pub(crate) enum Error {
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
 
-    // Setting mail programs up.
+    // Setting up mail programs.
     #[error("{domain} stands for a whole domain, and a mail program has one mailbox")]
     MailboxOfDomain { domain: String },
     #[error("no listener opens a door that this account has")]
@@ -263,7 +263,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     NotListed(#[from] NotListed),
 
-    // This machine, and what the operations stand on.
+    // This machine, and the parts below the operations.
     #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
     OwnCertificate(PathBuf),
     #[error("callback.address {address} cannot be listened on: {error}")]
@@ -301,17 +301,17 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// What a provider said about `account`.
+    /// A provider's answer about `account`.
     pub(crate) fn provider(account: &str, error: impl Into<AuthorizeError>) -> Self {
         Self::Provider { account: account.to_owned(), error: error.into() }
     }
 
-    /// Whether something listens already where this was to.
+    /// Whether another program already uses the port.
     pub(crate) fn is_taken_port(&self) -> bool {
         matches!(self, Self::Bind(error) if error.error.kind() == std::io::ErrorKind::AddrInUse)
     }
 
-    /// Whether a step that fails so waits for a person; else it passes, or the machine's owner mends it.
+    /// Whether a step with this error waits for a person; otherwise it passes, or the administrator acts.
     pub(crate) fn needs_person(&self) -> bool {
         match self {
             Self::OldName(_) | Self::DomainOfPerson { .. } => true,

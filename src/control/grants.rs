@@ -1,4 +1,4 @@
-//! Every account with its grant: what threatens it, and what a person does to it.
+//! Accounts with their grants: the state, the coming ends, and a person's operations.
 
 mod revoke;
 
@@ -21,7 +21,7 @@ use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 pub(super) use revoke::take;
 pub(crate) use revoke::{AtProvider, revoke};
 
-/// Accounts that are read at once.
+/// Number of accounts read at once.
 const PAGE: u32 = 500;
 
 /// An account with its grant.
@@ -29,26 +29,26 @@ const PAGE: u32 = 500;
 pub(crate) struct Overview {
     /// The account.
     pub(crate) account: Account,
-    /// Its grant; `None` where it has none.
+    /// Its grant; `None` if it has none.
     pub(crate) grant: Option<Grant>,
-    /// Whether it can be used.
+    /// Whether the account can be used.
     pub(crate) state: State,
-    /// The doors that the grant opens, as far as its scopes tell; none where it was revoked.
+    /// The doors that the grant opens by its scopes; none after it was revoked.
     pub(crate) protocols: Vec<Door>,
-    /// The scopes that the configuration asks for and the grant lacks, where it opens no door at all.
+    /// The configured scopes that the grant lacks, if it opens no door.
     pub(crate) scopes_missing: Vec<String>,
-    /// What would end the grant; nothing where it has ended.
+    /// Events that would end the grant; empty after its end.
     pub(crate) ends: Vec<GrantEnd>,
-    /// What is wrong with it, and what mends that.
+    /// The trouble and its cure.
     pub(crate) trouble: Option<Trouble>,
 }
 
 /// Whether an account can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// As its grant can, or as its mailbox was found.
+    /// The state of its grant or its mailbox.
     Of(GrantState),
-    /// It lets no mail program in, whatever its grant is worth.
+    /// Every login is refused, whatever the state of the grant.
     Disabled,
 }
 
@@ -61,13 +61,13 @@ impl State {
         }
     }
 
-    /// Whether it stays so until a person acts, who may not know of it.
+    /// Whether the state lasts until a person acts who may not know of it.
     pub(crate) fn needs_person(self) -> bool {
         matches!(self, Self::Of(state) if state.needs_person())
     }
 }
 
-/// All accounts, by name, read page by page: memory does not grow with them.
+/// All accounts, by name, read page by page, so that memory does not grow with their number.
 #[derive(Default)]
 pub(crate) struct Pages {
     after: Option<String>,
@@ -106,12 +106,12 @@ impl Overview {
         }
     }
 
-    /// Whether the grant ends by then, whatever is done or left undone.
+    /// Whether the grant certainly ends by then.
     pub(crate) fn ends_by(&self, at: OffsetDateTime) -> bool {
         self.ends.iter().any(|end| end.cause.is_certain() && end.at.is_some_and(|day| day <= at))
     }
 
-    /// When what is on record happened last.
+    /// When the recorded trouble occurred last.
     pub(crate) fn failed_at(&self) -> Option<OffsetDateTime> {
         let of_grant = self.grant.as_ref().and_then(|grant| grant.failed_at);
         of_grant.or(self.account.trouble().map(|trouble| trouble.at))
@@ -139,7 +139,7 @@ fn ends(grant: &Grant, provider: &Provider) -> Vec<GrantEnd> {
     }
 }
 
-/// What is on record of the grant, else of the mailbox; else what the configuration tells.
+/// The recorded trouble of the grant, else of the mailbox; else a fault in the configuration.
 fn trouble(
     account: &Account,
     grant: Option<&Grant>,
@@ -163,7 +163,7 @@ fn trouble(
     (!scopes_missing.is_empty()).then(|| Trouble::new(CauseKind::ScopeMissing, cause, authorize()))
 }
 
-/// A new access token now, whatever is waited for, and the account that it is for.
+/// Fetches a new access token now, without regard to back-off; returns it with its account.
 pub(crate) async fn refresh(
     installation: &Installation,
     name: &str,
@@ -186,24 +186,24 @@ pub(crate) async fn refresh(
     }
 }
 
-/// When a person's command fetches a token.
+/// When a person's command fetches a new token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewal {
-    /// Now.
+    /// Always.
     Always,
-    /// Now, unless a token came within the last minute: a check that is run again and again asks no more often.
+    /// Unless a token came within the last minute: a check that is repeated asks no more often.
     OncePerMinute,
 }
 
-/// What [`renew`] brought.
+/// The result of [`renew`].
 pub(super) struct Renewed {
     /// The token, or why there is none.
     pub(super) token: Result<Arc<AccessToken>, TokenFailure>,
-    /// Whether the provider was asked for it.
+    /// Whether the provider was asked.
     pub(super) was_asked: bool,
 }
 
-/// A token of `grant`, without waiting for what is on record.
+/// A token of `grant`, without regard to a recorded back-off.
 pub(super) async fn renew(
     installation: &Installation,
     legs: &HashMap<String, Legs>,
@@ -211,7 +211,7 @@ pub(super) async fn renew(
     mailbox: &Mailbox,
     when: Renewal,
 ) -> Result<Renewed, Error> {
-    // A provider that rotates may have spent the old token: its answer must reach the disk.
+    // A provider that rotates may have invalidated the old token: its answer must be stored.
     let _refreshing = Uninterrupted::begin();
     let grant = clear_back_off(installation, grant).await?;
     let tokens = installation.tokens(legs);
@@ -225,7 +225,7 @@ pub(super) async fn renew(
     Ok(Renewed { token, was_asked })
 }
 
-/// Forgets how long to wait before the provider is asked again; the grant as it then is.
+/// Removes the back-off of a grant; returns the updated grant.
 async fn clear_back_off(installation: &Installation, grant: &Grant) -> Result<Grant, Error> {
     loop {
         let read = installation.store.grant(&grant.id).await?;

@@ -1,10 +1,10 @@
-//! Moving over from email-oauth2-proxy: its configuration becomes one of this program, its refresh tokens become grants.
+//! Moves from email-oauth2-proxy: its configuration and its refresh tokens become this program's.
 //!
-//! [`Old::read`] takes the file as it is, [`Old::scheme`] says what will be, and [`apply`] does it. Until then nothing is
-//! written and nothing is asked for: at providers that rotate, a refresh is a step that cannot be taken back.
+//! [`Old::read`] reads the file, [`Old::scheme`] plans the result, and [`apply`] does it. Before [`apply`] nothing
+//! is written and no provider is asked: where refresh tokens rotate, a refresh cannot be undone.
 //!
-//! The mail password of an account opens its refresh token there; here it stays what the mail program sends, as an app
-//! password, and is the key of nothing. What was configured is never edited: the new configuration is a new file.
+//! In email-oauth2-proxy the mail password encrypts an account's refresh token. Here it becomes an app password
+//! and encrypts nothing. The new configuration is a new file; an existing one is never edited.
 
 mod applying;
 pub(super) mod error;
@@ -33,11 +33,11 @@ pub(crate) use scheme::{Awaited, Moving, Passwords, Scheme, Token};
 pub(crate) use target::Target;
 pub(crate) use text::Sight;
 
-/// Far above any configuration, and little enough to be read at once.
+/// Far above any configuration, and small enough to read at once.
 const LONGEST: u64 = 8 * 1024 * 1024;
-/// What the store of another program's service is named by.
+/// Prefix that names an AWS secret.
 const AWS: &str = "aws:";
-/// The options that a cache may hold.
+/// Options that a cache may hold.
 const CACHED: [&str; 7] = [
     "access_token",
     "access_token_expiry",
@@ -54,7 +54,7 @@ pub(crate) struct Old {
 }
 
 impl Old {
-    /// Reads it from `file`, and what is cached elsewhere from `cache`.
+    /// Reads the configuration from `file`, and tokens that are cached elsewhere from `cache`.
     pub(crate) fn read(file: &Path, cache: Option<&Path>) -> Result<Self, Error> {
         let mut ini = parse(file, &read(file)?)?;
         if let Some(cache) = cache {
@@ -68,14 +68,14 @@ impl Old {
         }
     }
 
-    /// The accounts whose mail passwords are of use.
+    /// The accounts whose mail passwords are needed.
     pub(crate) fn asked(&self) -> Vec<String> {
         let Scheme { accounts, left, .. } = self.scheme(&Passwords::new());
         let locked = left.into_iter().filter(|left| left.why == Why::SecretLocked).map(|left| left.section);
         accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
     }
 
-    /// Whether `password` opens what is locked of the account of that name; what has nothing locked takes any.
+    /// Whether `password` opens the encrypted values of the account of that name, if it has any.
     pub(crate) fn opens(&self, name: &str, password: &Secret) -> bool {
         let Some(account) = self.source.accounts.iter().find(|account| account.name == name) else {
             return false;
@@ -87,13 +87,13 @@ impl Old {
         }
     }
 
-    /// What will be.
+    /// The plan.
     pub(crate) fn scheme(&self, passwords: &Passwords) -> Scheme {
         Scheme::of(&self.source, passwords)
     }
 }
 
-/// The mail passwords in a file of `USER:PASSWORD` lines; empty lines and comments with `#` are none.
+/// The mail passwords in a file of `USER:PASSWORD` lines; empty lines and `#` comments are skipped.
 pub(crate) fn passwords(file: &Path) -> Result<Passwords, Error> {
     let text = read(file)?;
     let mut passwords = Passwords::new();
@@ -139,7 +139,7 @@ fn parse(file: &Path, text: &Secret) -> Result<Ini, Error> {
     Ini::parse(text.expose()).map_err(|fault| ImportError::Ini { file: file.to_owned(), fault }.into())
 }
 
-/// Lays what is cached in another file over `ini`: the same form, or the JSON that is kept in a secrets manager.
+/// Adds the values of a cache to `ini`: a file of the same form, or the JSON of a secrets manager.
 fn lay_over(ini: &mut Ini, cache: &Path) -> Result<(), Error> {
     if cache.to_string_lossy().starts_with(AWS) {
         return Err(ImportError::RemoteCache { store: cache.to_owned() }.into());

@@ -1,4 +1,4 @@
-//! What most operations need: the configuration, the state directory, the store and its keys.
+//! The parts that most operations need: the configuration, the state directory, the store and its keys.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,31 +15,31 @@ use crate::store::{
 };
 use crate::token::Tokens;
 
-/// How often a grant is looked at that is being refreshed.
+/// How often to check a grant that is being refreshed.
 const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// An opened installation.
 pub(crate) struct Installation {
-    /// As configured.
+    /// Its configuration.
     pub(crate) config: Config,
-    /// Its rows.
+    /// Its store.
     pub(crate) store: Arc<dyn Store>,
     /// Its keys.
     pub(crate) sealer: Arc<Sealer>,
 }
 
-/// Where an installation would be, and none is yet.
+/// The place of an installation that does not exist yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Nothing {
-    /// The state directory, which may be missing.
+    /// The state directory, which may not exist.
     pub(crate) directory: PathBuf,
 }
 
 impl Installation {
-    /// Opens the state directory of `config`, making what is missing.
+    /// Opens the state directory of `config`, and makes missing parts.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         let directory = StateDirectory::open(&config.state_directory)?;
-        // Held until key and database exist and are migrated: a process that comes second finds them.
+        // Held until key and database exist and are migrated, so that a second process finds them.
         let lock = directory.lock()?;
         let opening = store::open(&config.store.sqlite).await?;
         if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
@@ -47,7 +47,7 @@ impl Installation {
         {
             std::fs::create_dir_all(parent)?;
         }
-        // A store without its key must not get a new one: it would open nothing.
+        // An existing store must not get a new key, which would open nothing in it.
         let sealer = Arc::new(config.store.key.load(opening.is_new)?);
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
@@ -55,13 +55,13 @@ impl Installation {
         Ok(Self { config, store, sealer })
     }
 
-    /// Opens what is there, for an operation that only reads; `None` where nothing was made yet, and nothing is made.
+    /// Opens an existing installation for an operation that only reads; `None` if there is none. Makes nothing.
     pub(crate) async fn open_to_read(config: Config) -> Result<Result<Self, Nothing>, Error> {
         let directory = &config.state_directory;
         if StateDirectory::is_missing(directory)? {
             return Ok(Err(Nothing { directory: directory.clone() }));
         }
-        // Another user's is told before anything in it is looked for.
+        // Another user's directory is reported before its contents are searched.
         StateDirectory::judge(directory)?;
         match config.store.sqlite.try_exists()? {
             true => Ok(Ok(Self::open(config).await?)),
@@ -69,14 +69,13 @@ impl Installation {
         }
     }
 
-    /// Fails where the key is not the one that this store was made with: what would be sealed with it
-    /// would replace what it cannot open.
+    /// Fails if the key is not the store's: a value sealed with it would replace one that it cannot open.
     pub(crate) async fn verify_key(&self) -> Result<(), Error> {
         self.passwords().await.map(drop)
     }
 
-    /// Keeps a rotation of the keys away until the value is dropped, and makes sure that what is sealed
-    /// meanwhile is sealed with the newest.
+    /// Prevents a rotation of the keys until the value is dropped, and makes sure that new values are sealed with
+    /// the newest key.
     pub(crate) async fn sealing(&self) -> Result<SealingLock, Error> {
         let lock = self.store.lock_sealing().await?;
         self.sealer.reload()?;
@@ -89,7 +88,7 @@ impl Installation {
         Tokens::new(self.store.clone(), self.sealer.clone(), clients)
     }
 
-    /// What makes and verifies app passwords.
+    /// Makes and verifies app passwords.
     pub(crate) async fn passwords(&self) -> Result<Passwords, Error> {
         Ok(Passwords::open(&*self.store, &self.sealer).await?)
     }
@@ -99,7 +98,7 @@ impl Installation {
         account::find(&*self.store, name).await?.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
     }
 
-    /// Like [`Installation::account`]; a domain account does not answer for its mailboxes.
+    /// Like [`Installation::account`], but without the account of the domain.
     pub(crate) async fn exact_account(&self, name: &str) -> Result<LoginRecord, Error> {
         let found = self.account(name).await?;
         match found.mailbox {
@@ -108,13 +107,13 @@ impl Installation {
         }
     }
 
-    /// The account called `name` exactly, where there is one.
+    /// The account called `name` exactly, if there is one.
     pub(crate) async fn known_account(&self, name: &str) -> Result<Option<LoginRecord>, Error> {
         Ok(self.store.find(&fold(name)).await?)
     }
 
-    /// The grant as it is once no refresh is under way, and none begins for `span` or until the lease is released;
-    /// `None` where it is gone.
+    /// The grant once no refresh is running; none begins for `span` or until the lease is released. `None` if the
+    /// grant is gone.
     pub(super) async fn lease(&self, grant: &Id, span: time::Duration) -> Result<Option<Grant>, Error> {
         loop {
             let now = time::OffsetDateTime::now_utc();
@@ -127,14 +126,14 @@ impl Installation {
         }
     }
 
-    /// Who uses `grant`, besides the account of the name `but`.
+    /// The accounts that use `grant`, except the one called `but`.
     pub(super) async fn others_with(&self, grant: &Id, but: &str) -> Result<Vec<String>, Error> {
         let accounts = self.store.accounts().await?;
         let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(grant));
         Ok(others.map(|other| other.name).filter(|name| name != but).collect())
     }
 
-    /// The CA's file, made where it is missing; `None` with a certificate of the user's own.
+    /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
     pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
         match self.config.tls.own {
             Some(_) => Ok(None),
@@ -143,7 +142,7 @@ impl Installation {
     }
 }
 
-/// Whether a key at hand opens everything that is sealed in a store; it may have come with a key of its own.
+/// Whether an available key opens every sealed value of a store, which may have been restored with another key.
 pub(super) fn opens_all(sealer: &Sealer, settings: &[SealedSetting]) -> Result<(), String> {
     for SealedSetting { key, value } in settings {
         if sealer.open(key, value).is_err() {

@@ -1,4 +1,4 @@
-//! The keys that seal the store, and the one that bundles for this installation are sealed for.
+//! The keys that seal the store, and this installation's key for bundles.
 
 use super::audit::Deed;
 use super::error::Error;
@@ -7,36 +7,36 @@ use crate::secret::{Key, KeySource, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Id, StoreError};
 
-/// Resealing a grant takes milliseconds; a holder that dies gives its lease up sooner.
+/// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
-/// Where this installation's own key for bundles is kept.
+/// The setting that holds this installation's key for bundles.
 const TRANSFER_KEY: &str = "transfer_key";
 
-/// A step of a rotation that is done.
+/// A finished step of a rotation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RotationStep<'a> {
     /// A new key is in the source.
     Added(u32, &'a KeySource),
-    /// The source had a new key already, and holds old ones beside it.
+    /// The source had a new key already, with old ones beside it.
     GoingOn(u32, &'a KeySource),
-    /// So many values are sealed with that key now.
+    /// So many values are now sealed with that key.
     Resealed(usize, u32),
 }
 
 /// A finished rotation.
 #[derive(Debug)]
 pub(crate) struct Rotated<'a> {
-    /// What seals from now on.
+    /// The key that seals from now on.
     pub(crate) current: u32,
-    /// The keys that nothing needs any more.
+    /// The keys that are no longer needed.
     pub(crate) retired: Vec<u32>,
-    /// Where the keys are.
+    /// The place of the keys.
     pub(crate) source: &'a KeySource,
-    /// Whether the retired ones are taken out of there; else a person does that.
+    /// Whether the retired keys were removed from there; otherwise a person must remove them.
     pub(crate) removed: bool,
 }
 
-/// The private key that bundles for this installation are sealed for, made at its first use.
+/// The private key for bundles to this installation, made at its first use.
 pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Error> {
     let fresh = Key::new(random_bytes::<32>());
     let sealed = {
@@ -49,15 +49,15 @@ pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Err
     Ok(Key::new(key.map_err(|_| Error::TransferKeyDamaged)?))
 }
 
-/// Seals everything with a new key. The order is what makes it safe: the new key is on disk before anything is
-/// sealed with it, every value is replaced only where it is still the one that was read, and an old key goes when
-/// nothing needs it.
+/// Seals every value with a new key. The order makes this safe: the new key is on disk before a value is sealed
+/// with it, a value is replaced only if it is still the one that was read, and an old key is removed when no value
+/// needs it.
 pub(crate) async fn rotate<'a>(
     installation: &'a Installation,
     done: &mut (dyn FnMut(RotationStep<'_>) + Send),
 ) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
-    // Commands that seal wait until this is done.
+    // Other commands that seal wait until this is done.
     let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
@@ -107,7 +107,7 @@ async fn reseal_grants(installation: &Installation) -> Result<usize, Error> {
     Ok(count)
 }
 
-/// Under the grant's lease, so that no refresh is under way that would write what it read before.
+/// Reseals under the grant's lease, so that no running refresh overwrites the row with older values.
 async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Error> {
     let (store, sealer) = (&installation.store, &installation.sealer);
     loop {
@@ -131,7 +131,7 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Err
         }
         match store.update_grant(&grant).await {
             Ok(_) => return Ok(count),
-            // A person authorised at this very moment: theirs is looked at anew.
+            // A person has just authorised again: read the new row.
             Err(StoreError::Conflict) => store.release_lease(id).await?,
             Err(error) => return Err(error.into()),
         }
@@ -148,7 +148,7 @@ fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Erro
     Ok(sealer.seal(context, &opened)?)
 }
 
-/// What is sealed with another key than the newest.
+/// Values that are sealed with another key than the newest.
 async fn still_needed(installation: &Installation) -> Result<Vec<String>, Error> {
     let sealer = &installation.sealer;
     let mut old = Vec::new();

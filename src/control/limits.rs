@@ -1,4 +1,4 @@
-//! What app passwords are limited to, as a person writes it.
+//! The limits of app passwords, in the form that a person types.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,17 +12,16 @@ use crate::config;
 use crate::protocol::Door;
 use crate::store::Limits;
 
-/// Each is compared at each login.
+/// Each login compares every network.
 const MOST_NETWORKS: usize = 100;
 const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
-/// The store's dates end there.
+/// The store's dates end with this year.
 const LAST_YEAR: i32 = 2199;
 
-/// What is asked of the limits of a password: each that is given takes the place of the one that there is, and an
-/// empty one lifts it.
+/// A change to the limits of a password: each given limit replaces the current one, and an empty one removes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limiting {
-    /// A list of doors, with commas between.
+    /// A list of doors, separated by commas.
     pub(crate) protocols: Option<String>,
     /// Networks and addresses.
     pub(crate) from: Vec<String>,
@@ -30,7 +29,7 @@ pub(crate) struct Limiting {
     pub(crate) expires: Option<String>,
 }
 
-/// Limits that were judged, and are yet to be laid over those that a password has.
+/// Checked changes that are not applied yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     doors: Option<Option<Vec<String>>>,
@@ -39,7 +38,7 @@ pub(crate) struct Change {
 }
 
 impl Limiting {
-    /// Reads it; nothing that cannot be meant is taken.
+    /// Checks the values; an invalid value is an error.
     pub(crate) fn judge(&self) -> Result<Change, Error> {
         self.judge_on(OffsetDateTime::now_utc().date())
     }
@@ -62,7 +61,7 @@ impl Limiting {
 }
 
 impl Change {
-    /// Lays it over the `limits` that a password has.
+    /// Applies the change to the `limits` of a password.
     pub(crate) fn apply(self, limits: &mut Limits) {
         if let Some(doors) = self.doors {
             limits.doors = doors;
@@ -76,13 +75,13 @@ impl Change {
     }
 }
 
-/// The networks of those who are on this machine.
+/// The networks of clients on this machine.
 pub(super) fn this_machine() -> Vec<IpNet> {
     let [v4, v6] = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
     [IpNet::new(v4, 8), IpNet::new(v6, 128)].into_iter().flatten().map(|network| network.trunc()).collect()
 }
 
-/// The doors of a list of names with commas between, in the order of [`Door::ALL`].
+/// The doors of a list of names, separated by commas, in the order of [`Door::ALL`].
 pub(crate) fn doors(list: &str) -> Result<Vec<Door>, Error> {
     let named = |name: &str| {
         let name = name.trim().to_lowercase();
@@ -98,7 +97,7 @@ pub(crate) fn doors(list: &str) -> Result<Vec<Door>, Error> {
 fn networks(texts: &[String]) -> Result<Vec<IpNet>, Error> {
     let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
     let networks = texts.map(network).collect::<Result<Vec<_>, _>>()?;
-    // The fewest that mean the same, in order.
+    // The fewest equivalent networks, in order.
     let networks = IpNet::aggregate(&networks);
     match networks.len() > MOST_NETWORKS {
         true => Err(Error::TooManyNetworks { most: MOST_NETWORKS }),
@@ -106,7 +105,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>, Error> {
     }
 }
 
-/// A network, or an address alone.
+/// A network, or a single address.
 fn network(text: &str) -> Result<IpNet, Error> {
     let network = config::network(text).ok_or_else(|| Error::Network { text: text.to_owned() })?;
     if network.addr() != network.network() {
@@ -116,7 +115,7 @@ fn network(text: &str) -> Result<IpNet, Error> {
     Ok(network)
 }
 
-/// A day that is not over.
+/// A day that has not passed.
 fn day(text: &str, today: Date) -> Result<Date, Error> {
     let day = Date::parse(text, &DAY).map_err(|_| Error::Day { text: text.to_owned() })?;
     match day {

@@ -1,10 +1,10 @@
-//! Which names an account, its owner and its aliases may have, typed or imported.
+//! The names that an account, its owner and its aliases may have, typed or imported.
 //!
-//! Names stand in logins, in sign-ins at a provider, in lists and in commands to copy. New ones must be shaped
-//! for all of that; what is stored from before goes on working, and a check names what would be refused today.
-//! An alias is a right: a login under it opens the account. So one that is another address than the account's
-//! is taken only where the person says so, and one for a whole domain never: a domain account is what an
-//! application's own sign-in makes, guarded by its app password.
+//! Names appear in logins, in sign-ins at a provider, in lists and in commands to copy. New names must be valid in
+//! all of these; old names still work, and a check reports those that would be refused today. An alias is a right:
+//! a login under it opens the account. So an alias that is another address needs the administrator's confirmation,
+//! and an alias for a whole domain is refused: only an application's own sign-in makes a domain account, which its
+//! app password guards.
 
 pub(super) mod shape;
 
@@ -15,7 +15,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Account, fold, is_of_domain};
 
-/// A name that can stand in a login and in the sign-in at a provider.
+/// Checks that a name can be used for logins and for the sign-in at a provider.
 pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
     match is_login_name(name) {
         true => Ok(()),
@@ -23,7 +23,7 @@ pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
     }
 }
 
-/// An account that is to be made; one that is stored goes on under the name that it has.
+/// Checks the name of a new account; an existing account keeps its name.
 pub(super) async fn check_account(installation: &Installation, name: &str, app: bool) -> Result<(), Error> {
     if is_of_domain(name) && !app {
         return Err(Error::PersonsDomain { name: name.to_owned() });
@@ -37,7 +37,7 @@ pub(super) async fn check_account(installation: &Installation, name: &str, app: 
     }
 }
 
-/// An owner who is to consent; one who did goes on.
+/// Checks an owner who will consent; an owner who did keeps the name.
 pub(super) async fn check_owner(installation: &Installation, name: &str) -> Result<(), Error> {
     let Some(fault) = fault_of_address(name) else { return Ok(()) };
     match installation.store.grants().await?.iter().any(|grant| fold(&grant.owner) == fold(name)) {
@@ -46,8 +46,8 @@ pub(super) async fn check_owner(installation: &Installation, name: &str) -> Resu
     }
 }
 
-/// Whether these may become aliases of `account`, which need not be there yet. One that is another address
-/// needs `yes`.
+/// Whether these may become aliases of `account`, which need not exist yet. An alias that is another address needs
+/// `yes`.
 pub(super) async fn check_aliases(
     installation: &Installation,
     account: &str,
@@ -83,7 +83,7 @@ pub(super) async fn check_aliases(
     }
 }
 
-/// The account whose authorisation is `name`'s, where it is another one than `account`'s.
+/// The account that uses the authorisation of `name`, if it is not `account`.
 async fn owned_by(installation: &Installation, account: &str, name: &str) -> Result<Option<String>, Error> {
     let grants = installation.store.grants().await?;
     let owned: Vec<_> = grants.iter().filter(|grant| fold(&grant.owner) == fold(name)).collect();

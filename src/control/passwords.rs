@@ -1,4 +1,4 @@
-//! App passwords: what mail programs log in with.
+//! App passwords, with which mail programs log in.
 
 use time::OffsetDateTime;
 
@@ -11,12 +11,12 @@ use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Limits, LoginRecord};
 use crate::text::is_shown;
 
-/// Anything shorter is guessed, whatever is done about it.
+/// A shorter password can be guessed despite all limits.
 pub(super) const SHORTEST_CHOSEN: usize = 8;
 /// More than any mail program sends in a literal.
 pub(crate) const LONGEST_CHOSEN: usize = 1024;
 
-/// A name that a person can type again.
+/// Checks that a person can type the name again.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     match name.trim().is_empty() || name.len() > 100 || !name.chars().all(is_shown) {
         true => Err(Error::PasswordName),
@@ -36,7 +36,7 @@ pub(crate) fn chosen(text: &str) -> Result<Secret, Error> {
     }
 }
 
-/// Stores a password for `account`, `chosen` or a new one, limited as asked, and returns it.
+/// Stores a password for `account`, `chosen` or new, with the given limits, and returns it.
 pub(crate) async fn create(
     installation: &Installation,
     account: &Account,
@@ -51,7 +51,7 @@ pub(crate) async fn create(
     Ok(password)
 }
 
-/// A password for the account `id`, `chosen` or a new one, and the row to store.
+/// A password for the account `id`, `chosen` or new, and its row.
 pub(super) async fn make(
     installation: &Installation,
     id: &Id,
@@ -92,7 +92,7 @@ pub(crate) struct Entry {
     pub(crate) password: AppPassword,
 }
 
-/// The passwords of the account called `account`, or of all, by account and name.
+/// The passwords of the account called `account`, or of all accounts, by account and name.
 pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> Result<Vec<Entry>, Error> {
     let accounts = match account {
         Some(name) => vec![installation.exact_account(name).await?.account],
@@ -107,7 +107,7 @@ pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> 
     Ok(entries)
 }
 
-/// Limits a password; the account that it opens, and all its limits as they are now.
+/// Changes the limits of a password; returns its account, and all its limits after the change.
 pub(crate) async fn limit(
     installation: &Installation,
     account: &str,
@@ -127,7 +127,7 @@ pub(crate) async fn limit(
     }
 }
 
-/// Makes a password useless from now on; the account that it opened.
+/// Makes a password invalid; returns its account.
 pub(crate) async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(account).await?.account;
     let act = installation.act(Deed::PasswordRevoked, &[&account.name], Some(name));

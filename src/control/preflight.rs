@@ -1,5 +1,5 @@
-//! What would stop `serve` outside of its configuration file: what the file names and is not there, cannot be read,
-//! or is taken. Nothing is made, and nothing is changed.
+//! Obstacles to `serve` outside of its configuration file: things that the file names and that are missing,
+//! unreadable or in use. Makes and changes nothing.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::server;
 use crate::store::StateDirectory;
 use crate::tls::Identity;
 
-/// Everything that would. Where a `serve` `is_running`, an address that is taken is most likely its own.
+/// All obstacles. If a `serve` `is_running`, an address in use is most likely its own.
 pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
     let mut obstacles = Obstacles { config, found: Vec::new() };
     obstacles.look_at_state();
@@ -47,7 +47,7 @@ impl Obstacles<'_> {
         self.found.push(fault);
     }
 
-    /// The directory, the database and the key that opens it.
+    /// The state directory, the database and its key.
     fn look_at_state(&mut self) {
         let (directory, key) = (&self.config.state_directory, ["state_directory"]);
         if !directory.exists() {
@@ -79,7 +79,7 @@ impl Obstacles<'_> {
             KeySource::Command(_) => "key_command",
         };
         match source {
-            // It may ask a person, or cost something.
+            // Not run, because it may ask a person or cost money.
             KeySource::Command(words) => self.look_at_program(&["store", key], words),
             _ => {
                 if let Err(error) = source.load(false) {
@@ -89,7 +89,7 @@ impl Obstacles<'_> {
         }
     }
 
-    /// One of the user's own. The proxy's own is made where it is missing, and made anew where it is not right.
+    /// Checks the user's own certificate. The proxy's own is made, or made again, at the start.
     fn look_at_certificate(&mut self) {
         if self.config.tls.own.is_some()
             && let Err(error) = Identity::load(certs::settings(self.config), OffsetDateTime::now_utc())
@@ -136,7 +136,7 @@ impl Obstacles<'_> {
         }
     }
 
-    /// A path, or a name that is looked for in PATH.
+    /// A path, or a name that is searched in PATH.
     fn look_at_program(&mut self, key: &[&str], words: &[String]) {
         let Some(program) = words.first() else { return };
         let is_program = |path: &Path| {
@@ -180,7 +180,7 @@ impl Obstacles<'_> {
     }
 }
 
-/// Whether a database is there that can be read and written.
+/// Whether the database can be read and written.
 fn is_database(path: &Path) -> std::io::Result<bool> {
     match File::options().read(true).append(true).open(path) {
         Ok(file) => Ok(file.metadata()?.len() > 0),

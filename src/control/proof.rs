@@ -1,4 +1,4 @@
-//! The proof of a token: a sign-in at a mail server of the provider, and a look into the mailbox where the protocol
+//! The proof of a token: a sign-in at a mail server of the provider, and a look into the mailbox if the protocol
 //! has one. Nothing is changed there, and no message is sent.
 
 use std::cell::Cell;
@@ -13,10 +13,10 @@ use crate::tls::Socket;
 use crate::upstream::{DialError, Dialler};
 use crate::wire::Wire;
 
-/// Longer than any provider takes that is worth waiting for.
+/// Longer than any useful answer of a provider takes.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Signs in at `door` with `token` and one of `names`. The number of folders, where the protocol has such.
+/// Signs in at `door` with `token` and one of `names`. Returns the number of folders, if the protocol has folders.
 pub(super) async fn prove(
     legs: &Legs,
     door: Door,
@@ -36,8 +36,8 @@ pub(super) async fn prove(
     tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
 }
 
-/// Signs in with `token` and one of `names`, as a login does, and returns the name that was taken. A provider that hangs
-/// up after it refused the first name is asked for the other on a new connection.
+/// Signs in with `token` and one of `names`, as a login does, and returns the accepted name. If a provider hangs
+/// up after it refused the first name, the other is tried on a new connection.
 pub(super) async fn sign_in<E: From<DialError> + From<Refusal>>(
     dialler: &Dialler,
     names: Names<'_>,

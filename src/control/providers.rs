@@ -1,4 +1,4 @@
-//! Which provider an account is at, and the way to it.
+//! Finds an account's provider, and the ways to its servers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::oauth;
 use crate::tls::Connector;
 use crate::upstream::Upstream;
 
-/// The provider called `name`, else the one whose domain `account` is in. It has a client.
+/// The provider called `name`, else the provider of `account`'s domain. It has a client.
 pub(crate) fn choose(config: &Config, account: &str, name: Option<&str>) -> Result<Arc<Provider>, Error> {
     if let Some(name) = name {
         return named(config, name);
@@ -49,9 +49,9 @@ fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Error> {
     }
 }
 
-/// A provider's two legs: mail and HTTP, trusting the same roots.
+/// The ways to a provider's mail and HTTP servers, with the same trusted roots.
 pub(crate) struct Legs {
-    /// As configured.
+    /// Its configuration.
     pub(crate) provider: Arc<Provider>,
     /// The ways to its mail servers.
     pub(crate) upstream: Upstream,
@@ -60,7 +60,7 @@ pub(crate) struct Legs {
 }
 
 impl Legs {
-    /// Of one provider. Nothing is sent yet.
+    /// For one provider. Nothing is sent yet.
     pub(crate) fn of(config: &Config, provider: &Arc<Provider>) -> Result<Self, Error> {
         let proxy = config.network_proxy.as_ref();
         let connector = Connector::new(provider.extra_ca.as_deref())?;
@@ -69,7 +69,7 @@ impl Legs {
         Ok(Self { provider: provider.clone(), upstream, client })
     }
 
-    /// Of every provider that a client is configured for, by name.
+    /// For every provider with a configured client, by name.
     pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
         let usable = config.usable_providers();
         usable.map(|provider| Ok((provider.name.clone(), Self::of(config, provider)?))).collect()

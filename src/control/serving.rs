@@ -1,5 +1,4 @@
-//! The running proxy: everything that a session needs, what is kept up beside the sessions, and the way to their
-//! end.
+//! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
 mod devices;
 mod elders;
@@ -43,24 +42,24 @@ pub(crate) use elders::Held;
 pub(crate) use reload::Reloaded;
 pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
 
-/// What is said at the end of the drain is on its way within this; then nothing holds the process any more.
+/// How long the last lines may take after the drain; then the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Without its database the process takes no new session, so that it is started again the sooner the better.
+/// Without its database the process takes no new session, so an early restart is better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
-/// A database that is put back, or a disk that is mounted again, is so within this. After it, a supervisor
-/// should know.
+/// A database that is restored, or a disk that is mounted again, is back within this time. Afterwards the process
+/// ends, so that a supervisor notices.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
 const ABSENCE_POLL: Duration = Duration::from_secs(1);
-/// An answer from a token endpoint is given up after 30 s; what it holds has to be written, too. Together
-/// with the drain it stays under the minute that systemd waits.
+/// A token endpoint's answer is awaited for 30 s, and must then be stored. With the drain this stays below the
+/// minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
 
-/// A proxy whose addresses are bound, and that accepts nothing yet. Everything that can fail without the store has been
-/// done: a process that cannot serve leaves the store as the version before made it.
+/// A proxy whose addresses are bound, but which accepts nothing yet. All steps that can fail without the store are
+/// done: a process that cannot serve does not change the store of the previous version.
 pub(crate) struct Prepared {
-    /// What it will accept on.
+    /// The addresses that it will accept on.
     pub(crate) bound: Vec<Bound>,
-    /// Where it will tell what it counts.
+    /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
     identity: Option<Arc<Identity>>,
     acceptors: HashMap<Door, Acceptor>,
@@ -70,20 +69,20 @@ pub(crate) struct Prepared {
 
 /// A proxy that accepts connections.
 pub(crate) struct Serving {
-    /// What others ask.
+    /// The part that the surfaces ask.
     pub(crate) running: Arc<Running>,
-    /// Where it is to tell what it counts.
+    /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
-    /// What others ask for, to be taken by what does it.
+    /// Requests for upgrades, for the task that performs them.
     pub(crate) upgrades: Option<mpsc::Receiver<UpgradeAsked>>,
     trigger: Trigger,
-    /// Ends the accepting alone.
+    /// Stops accepting, but not the sessions.
     doors: Trigger,
     accepting: JoinHandle<()>,
 }
 
 impl Prepared {
-    /// Loads the certificate, then binds what `sockets` do not have yet.
+    /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
         let identity = parts::load_identity(config)?;
@@ -98,7 +97,7 @@ impl Prepared {
         })
     }
 
-    /// The file of the CA that clients have to trust, where it is the proxy's own.
+    /// The file of the CA that clients must trust, if it is the proxy's own.
     pub(crate) fn ca_file(&self) -> Option<PathBuf> {
         self.identity.as_ref().and_then(|identity| identity.ca_file())
     }
@@ -108,7 +107,7 @@ impl Prepared {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Accepts connections, and keeps up what has to be.
+    /// Accepts connections, and starts the tasks beside them.
     pub(crate) async fn start(
         self,
         installation: &Installation,
@@ -178,19 +177,18 @@ fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, E
 /// Why the proxy stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopReason {
-    /// It was told to.
+    /// A signal or a command asked for it.
     Asked,
-    /// It has had no database for too long.
+    /// The database was missing for too long.
     NoStore,
-    /// Another process has taken over, and its own sessions have ended or have had their time.
+    /// Another process has taken over, and this one's sessions have ended or run out of time.
     TakenOver,
-    /// The process that took over has died, and a supervisor has to start another.
+    /// The process that took over has died, and a supervisor has to start a new one.
     SuccessorLost,
 }
 
 impl Serving {
-    /// Ends when the proxy has to stop: when it is `asked` to, or when there has been no database for so long that
-    /// it is not about to be put back.
+    /// Completes when the proxy has to stop: when it is `asked` to, or when the database was missing for too long.
     pub(crate) async fn until(&self, asked: impl Future<Output = StopReason>) -> StopReason {
         tokio::select! {
             reason = asked => reason,
@@ -198,12 +196,12 @@ impl Serving {
         }
     }
 
-    /// Accepts nothing more and goes on with the sessions that there are, until the last has ended, or it is
-    /// `asked` to stop, or they have had their time.
+    /// Accepts nothing more and serves its sessions until the last has ended, or it is `asked` to stop, or their
+    /// time is over.
     pub(crate) async fn outlive(&mut self, asked: impl Future<Output = StopReason>) -> StopReason {
         self.running.stopping.store(true, Ordering::Relaxed);
         self.doors.begin();
-        // The new process tells of grants, with the new configuration; an event that is being delivered is let finish.
+        // The new process tells people about grants, with its configuration; a running delivery may finish.
         self.running.teller.send_replace(None);
         let _ = (&mut self.accepting).await;
         let longest = Duration::from_secs(self.running.config.load().limits.takeover_seconds);
@@ -213,13 +211,13 @@ impl Serving {
             reason = asked => reason,
             () = without_store(&*self.running.store) => StopReason::NoStore,
             () = tokio::time::sleep(longest) => {
-                info!("the sessions of before the upgrade have had limits.takeover_seconds and end now");
+                info!("limits.takeover_seconds after the upgrade are over: the old sessions end now");
                 StopReason::TakenOver
             }
         }
     }
 
-    /// Stops: sessions end at their next pause, or when it is asked `again`, or after a while.
+    /// Stops: sessions end at their next pause, when it is asked `again`, or after the drain time.
     pub(crate) async fn stop(self, ending: StopReason, again: impl Future<Output = ()>) {
         let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
         let patience = if ending == StopReason::NoStore { DRAIN_WITHOUT_STORE } else { drain };
@@ -233,7 +231,7 @@ impl Serving {
             }
             () = again => warn!("asked to stop again: sessions are cut"),
         }
-        // It may have been waited for before.
+        // It may have been awaited before.
         if !self.accepting.is_finished() {
             let _ = self.accepting.await;
         }
@@ -261,7 +259,7 @@ async fn without_store(store: &dyn Store) {
     }
 }
 
-/// A refresh under way may bring a refresh token that replaces the stored one.
+/// Waits for running refreshes, which may bring a refresh token that replaces the stored one.
 async fn settle(tokens: &Tokens) {
     if tokio::time::timeout(SETTLE, tokens.settle()).await.is_err() {
         warn!(

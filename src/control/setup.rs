@@ -1,4 +1,4 @@
-//! What a mail program is set up with: servers and ports, and files that programs read.
+//! The settings of a mail program: servers and ports, and files that programs can read.
 
 mod apple;
 mod servers;

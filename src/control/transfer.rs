@@ -1,7 +1,7 @@
-//! An authorisation moves from one installation to another, sealed.
+//! Moves an authorisation from one installation to another, sealed.
 //!
-//! Two hosts that refresh one rotating token kill the grant, so the source gives it up, and the other side stores
-//! it before it is tried: it may be the only copy. App passwords do not travel.
+//! Two hosts that refresh one rotating token would end the grant, so the source deletes its token. The target
+//! stores the token before testing it, because it may be the only copy. App passwords do not travel.
 
 mod export;
 mod import;

@@ -1,14 +1,14 @@
-//! A grant that nobody has given yet: an account is made, and a person's consent is awaited.
+//! A grant that waits for its first consent.
 //!
-//! It is a row like that of a grant which was withdrawn: it opens nothing, and the consent that comes takes its place under the
-//! same identity. So what one person consents to serves every account that waits for that person at that provider.
+//! Its row resembles a withdrawn grant's: it opens nothing, and a consent replaces it under the same identity. So
+//! one consent serves every account that waits for that person at that provider.
 
 use time::OffsetDateTime;
 
 use crate::store::{Grant, GrantKind, GrantState, Id, Right};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// The grant of `owner` at `provider`, which is yet to be given.
+/// The grant of `owner` at `provider`, before its first consent.
 pub(super) fn grant(id: Id, provider: &str, owner: &str, kind: GrantKind, now: OffsetDateTime) -> Grant {
     let mut grant = Grant::new(id, provider, owner, Right::Withdrawn { was: kind }, now);
     let cure = Cure::authorize_with("run: ", "");

@@ -1,7 +1,7 @@
-//! What a running proxy tells those who watch it: what it has counted, and what is looked up when it is asked.
+//! The metrics of a running proxy: counters, and values that are looked up for each scrape.
 //!
-//! A scrape must cost next to nothing, however many accounts and sessions there are: sessions are summed up in memory,
-//! and the grants are counted by the store, in one pass that no token is read in, at most every few seconds.
+//! A scrape must cost next to nothing with any number of accounts and sessions: sessions are summed up in memory,
+//! and the store counts the grants in one pass that reads no token, at most once in several seconds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::metrics::{AccountTraffic, Metrics, Snapshot};
 use crate::shutdown::Supervisor;
 use crate::store::{GrantCount, GrantState, Store};
 
-/// Grants are counted at most so often: the ends that follow from them are days away.
+/// The shortest time between two counts of grants: the resulting ends are days away.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-/// A store that has not answered by then does not answer.
+/// After this time the store is considered unavailable.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Gathers what is shown.
+/// Collects the metrics.
 pub(crate) struct Watcher {
     metrics: Arc<Metrics>,
     live: Arc<Live>,
@@ -47,7 +47,7 @@ impl Watcher {
         Self { metrics, live, store, supervisor, counted: Mutex::default() }
     }
 
-    /// The text that Prometheus reads. `config` is the one in force, `certificates` says when each listener's ends.
+    /// The text for Prometheus. `certificates` holds the end of each listener's certificate.
     pub(crate) async fn text(&self, config: &Config, certificates: Vec<(String, i64)>) -> String {
         let began = Instant::now();
         let answered = tokio::time::timeout(STORE_PATIENCE, self.store.changes()).await;
@@ -78,7 +78,7 @@ impl Watcher {
         self.metrics.text(&snapshot)
     }
 
-    /// The last count, or a new one where that is old. One caller counts, and the others wait for it.
+    /// The last count, or a new one if that is old. One caller counts, and the others wait for the result.
     async fn grants(&self) -> Arc<Vec<GrantCount>> {
         let mut counted = self.counted.lock().await;
         if let Some(counted) = counted.as_ref().filter(|counted| counted.at.elapsed() < COUNT_EVERY) {
@@ -115,7 +115,7 @@ fn by_state(grants: &[GrantCount]) -> BTreeMap<(String, &'static str), u64> {
     counts
 }
 
-/// When the next grant ends that still works, unless it is used or renewed. Client secrets are told apart.
+/// The next end of a working grant, unless it is used or renewed. Client secrets have a separate metric.
 fn next_grant_end(grants: &[GrantCount], config: &Config, now: OffsetDateTime) -> Option<i64> {
     let working = grants.iter().filter(|grant| !grant.state.needs_person());
     let ends = working.filter_map(|grant| {

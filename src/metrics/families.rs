@@ -157,7 +157,7 @@ impl Families {
             last_reload: add(
                 r,
                 "config_last_reload_success_timestamp_seconds",
-                "When the running configuration was taken",
+                "When the current configuration was loaded",
                 Gauge::default(),
             ),
             last_reload_well: add(
@@ -166,7 +166,7 @@ impl Families {
                 "Whether the configuration that was read last is in force",
                 Gauge::default(),
             ),
-            deliveries: add(r, "event_deliveries", "Events told, or given up", Family::default()),
+            deliveries: add(r, "event_deliveries", "Events delivered, or given up", Family::default()),
         }
     }
 }

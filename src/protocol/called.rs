@@ -1,11 +1,11 @@
-//! What a client calls itself before its login: the name and version of IMAP's ID (RFC 2971), the domain of EHLO.
+//! A client's own name before its login: the name and version of IMAP's ID (RFC 2971), or the domain of EHLO.
 //!
-//! It is for the log and for lists of sessions only, and a client may say anything: nothing is decided by it.
+//! Only for the log and for lists of sessions: a client may give any name, so nothing is decided by it.
 
 /// Characters that are kept.
 const LIMIT: usize = 64;
 
-/// `parts` with a blank between them, printable ASCII only (the rest is `?`) and bounded; `None` where nothing is left.
+/// `parts` joined by blanks, printable ASCII only (the rest is `?`) bounded; `None` if that is empty.
 pub(super) fn called(parts: &[&[u8]]) -> Option<String> {
     let mut text = String::new();
     for part in parts {

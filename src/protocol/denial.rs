@@ -1,9 +1,9 @@
 //! The refusal of a login, as a mail program understands it: a code and one line of text.
 //!
-//! The text may quote a provider, a token endpoint or a configured name, so this is where text from
-//! outside stops being able to end a line: only printable ASCII passes, at a bounded length.
+//! The text may quote a provider, a token endpoint or a configured name. Only printable ASCII of bounded length
+//! passes, so that no quoted text can end a line of the protocol.
 
-/// Why a login is refused, for the mail program (RFC 5530 §3) and for the person at it.
+/// Why a login is refused, for the mail program (RFC 5530 §3) and for its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// What the mail program should do about it.
@@ -11,18 +11,18 @@ pub struct Denial {
     /// Cause and cure in plain words, one line; anything but printable ASCII is replaced when it is
     /// written.
     pub text: String,
-    /// Whether the person must see the text (IMAP's `ALERT`, RFC 3501 §7.1); mail programs pop it up, so this
-    /// is for what the person would not find out otherwise.
+    /// Whether the user must see the text (IMAP's `ALERT`, RFC 3501 §7.1). Mail programs open a window for it, so
+    /// set it only for what the user would not find out otherwise.
     pub alert: bool,
 }
 
 impl Denial {
-    /// A refusal that the mail program shows or not, as it likes.
+    /// A refusal that the mail program need not show.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), alert: false }
     }
 
-    /// The same, shown to the person.
+    /// The same refusal, which the mail program must show.
     #[must_use]
     pub fn alert(mut self) -> Self {
         self.alert = true;
@@ -42,32 +42,32 @@ pub enum Code {
     /// User name or password wrong: trying the same again is useless. Counts against the
     /// connection's failed logins.
     AuthenticationFailed,
-    /// Known, but not allowed to act as asked.
+    /// The user is known, but may not do this.
     AuthorizationFailed,
-    /// Something behind us is down: the password is not the problem, try later.
+    /// The provider or the token endpoint is down. The password is not the problem: try later.
     Unavailable,
     /// Only an administrator can repair it.
     ContactAdmin,
     /// A limit on connections or attempts.
     Limit,
-    /// As many sessions of the account as its provider allows: trying later helps, another password does not.
+    /// All sessions that the provider allows are open: trying later helps, another password does not.
     InUse,
     /// The stored authorisation ended.
     Expired,
     /// The person has to sign in at the provider with a browser.
     WebLogin,
-    /// Not without TLS.
+    /// Refused in cleartext: the client must begin TLS first.
     PrivacyRequired,
-    /// Our own fault.
+    /// A fault of the proxy.
     ServerBug,
 }
 
-/// Bytes of text in one line that we write. Long enough for a sentence and a sign-in URL, far
-/// below the 8,000 that RFC 2683 §3.2.1.5 lets a client give up at.
+/// Bytes of text in one line that we write. It fits a sentence and a sign-in URL, and is far below the 8,000 bytes
+/// that every client accepts (RFC 2683 §3.2.1.5).
 pub const TEXT_LIMIT: usize = 1000;
 
-/// `text` as it may stand in a protocol line or in a log: printable ASCII, at most [`TEXT_LIMIT`] bytes, each run of
-/// anything else as one `?` or, where it was white space, one blank. Text from a provider is kept in this form.
+/// `text` in the form for protocol lines and logs: printable ASCII, at most [`TEXT_LIMIT`] bytes. A run of other
+/// characters becomes one `?`, or one blank if it was white space. A provider's text is kept in this form.
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::with_capacity(text.len().min(TEXT_LIMIT));
     for character in text.chars() {
@@ -81,7 +81,7 @@ pub fn plain_text(text: &str) -> String {
             _ => plain.push('?'),
         }
     }
-    // RFC 3501 wants text after a code; a blank would not do.
+    // RFC 3501 wants text after a code; a blank is not enough.
     match plain.trim() {
         "" => "No reason given".to_owned(),
         trimmed if trimmed.len() == plain.len() => plain,

@@ -1,5 +1,5 @@
-//! What the dialogues of all protocols have in common, and the loops that move bytes for them: step, flush, and
-//! where more is needed, fill. The dialogues decide everything and know no sockets.
+//! The parts that the dialogues of all protocols share, and the loops that move bytes for them: step, flush, and
+//! fill when more bytes are needed. The dialogues make all decisions and know no sockets.
 
 use std::io;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::wire::{Buffer, Stream, Wire};
 /// Why a dialogue with a client stopped.
 #[derive(Debug)]
 pub enum Event {
-    /// It needs more bytes than the inbox holds.
+    /// The dialogue needs more bytes than the inbox holds.
     More,
     /// A login, which [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers.
     Login(Login),
-    /// A client whose address stands for an account begins to send; what it said stays in the inbox.
+    /// A client whose address stands for an account begins to send; its command stays in the inbox.
     /// [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers, as for a login.
     Send,
-    /// STARTTLS was agreed to, with so many bytes behind it that must not be interpreted.
+    /// STARTTLS was accepted; so many bytes behind the command must not be interpreted.
     StartTls(usize),
     /// The dialogue is over; the outbox holds the last words.
     End(DialogueEnd),
@@ -25,52 +25,52 @@ pub enum Event {
 
 /// A dialogue with a client, from the greeting to its login: bytes in, events out.
 ///
-/// Behind a login it stands still: what the client pipelined stays in the inbox, uninterpreted, until the login is
-/// denied (then it goes on) or accepted (then it is the relay's).
+/// After a login the dialogue waits: bytes that the client pipelined stay in the inbox, uninterpreted. If the
+/// login is denied, the dialogue continues with them; if it is accepted, the relay gets them.
 pub trait ClientDialogue {
-    /// At its very beginning.
+    /// A dialogue before its greeting.
     fn new(channel: Channel, limits: Limits) -> Self;
 
-    /// Tells it, before it begins, what every configured provider supports.
+    /// Tells the dialogue, before it begins, what every configured provider supports.
     fn promise(&mut self, _promises: &Arc<Promises>) {}
 
-    /// Tells it, before it begins, that the client's address stands for an account, so that it needs no login.
+    /// Tells the dialogue, before it begins, that the client's address stands for an account: no login is needed.
     fn admit_device(&mut self) {}
 
-    /// Works through the inbox until something is needed. Call it first with an empty inbox: it greets.
+    /// Processes the inbox until an event occurs. The first call, with an empty inbox, greets.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event;
 
-    /// What the client has called itself.
+    /// The name that the client has given itself.
     fn client_called(&self) -> Option<&str>;
 
-    /// Goes on in TLS: nothing that was said counts any more; the counters stay.
+    /// Continues in TLS: everything said in cleartext is forgotten, but the counters stay.
     fn tls_started(&mut self);
 
-    /// Refuses the login that waits; `Some` where that was one too many.
+    /// Refuses the waiting login; `Some` if that was one failure too many.
     fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd>;
 
-    /// More came than may be held before a login.
+    /// The client sent more than may be held before a login.
     fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd;
 
-    /// The login that waited was accepted by the provider: nothing is interpreted any more.
+    /// The provider accepted the waiting login: the dialogue interprets nothing any more.
     fn accepted(&mut self);
 
-    /// Ends from our side, with an answer to a command that waits for one.
+    /// Ends the dialogue from our side, with an answer to a waiting command.
     fn bye(&mut self, denial: &Denial, outbox: &mut Buffer);
 }
 
-/// What a dialogue with a provider wants.
+/// The state of a dialogue with a provider after a step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// More bytes than the inbox holds.
+    /// The dialogue needs more bytes than the inbox holds.
     More,
-    /// Nothing: the provider accepted.
+    /// The provider accepted the token.
     Accepted(Accepted),
 }
 
 /// A sign-in at a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 pub trait ProviderDialogue {
-    /// Works through the inbox; lines to send go to the outbox.
+    /// Processes the inbox; lines to send go to the outbox.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal>;
 }
 
@@ -83,12 +83,12 @@ pub(super) async fn next<S: Stream>(
         let (inbox, outbox) = client.buffers();
         let event = dialogue.step(inbox, outbox);
         if matches!(event, Event::StartTls(_)) {
-            // Never interpreted, neither here nor as the beginning of the handshake.
+            // These bytes are never interpreted, neither here nor as part of the handshake.
             inbox.clear();
         }
         let flushed = client.flush().await;
         match event {
-            // The last words may fail to arrive; why it ended is what counts.
+            // The client may not get the last line; the end is reported either way.
             Event::End(end) => return Err(end),
             Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
             Event::Send => return flushed.map(|()| Request::Send).map_err(Into::into),
@@ -138,7 +138,7 @@ pub(super) async fn bye<S: Stream>(
     Ok(client.flush().await?)
 }
 
-/// Drives a sign-in. Dropped while it waits, it leaves the wire in the middle of an exchange: close it.
+/// Drives a sign-in. If this future is dropped while it waits, the wire is in the middle of an exchange: close it.
 pub(super) async fn sign_in<U: Stream>(
     sign_in: &mut impl ProviderDialogue,
     upstream: &mut Wire<U>,
@@ -150,7 +150,7 @@ pub(super) async fn sign_in<U: Stream>(
     .await
 }
 
-/// Moves bytes for `step` until that has what it wants of the provider.
+/// Moves bytes for `step` until `step` has a result.
 pub(super) async fn drive<U: Stream, T>(
     upstream: &mut Wire<U>,
     mut step: impl FnMut(&mut Buffer, &mut Buffer) -> Result<Option<T>, Refusal>,

@@ -1,4 +1,4 @@
-//! The doors: the mail protocols that accounts are used through, and what each is called.
+//! The doors: the mail protocols by which clients use accounts, and their names.
 
 use super::imap::Imap;
 use super::pop3::Pop3;
@@ -6,8 +6,8 @@ use super::submission::Submission;
 use super::{Accepted, Credential, NotListed, Protocol as _, Refusal};
 use crate::wire::{Stream, Wire};
 
-/// A mail protocol that accounts are used through. A listener opens one door; a provider has a server for
-/// each door that it offers. There is a variant for each protocol that has its dialogues, and for no other.
+/// A mail protocol by which clients use accounts. A listener opens one door; a provider has one server for each
+/// door that it offers. Every variant has both dialogues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Door {
     /// Reading mail (RFC 3501, RFC 9051).
@@ -19,10 +19,10 @@ pub enum Door {
 }
 
 impl Door {
-    /// All of them, the default first.
+    /// All doors, the default first.
     pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Submission];
 
-    /// The name in the configuration, in JSON, in the log, and where TLS has one for it (ALPN, RFC 7301).
+    /// The name in the configuration, in JSON, in the log, and in ALPN (RFC 7301) if TLS has one for it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Imap => "imap",
@@ -31,22 +31,22 @@ impl Door {
         }
     }
 
-    /// The port of the listener that no file names; `None` where a file has to name one.
+    /// The port of the default listener; `None` if the configuration has to name a port.
     pub const fn default_port(self) -> Option<u16> {
         match self {
             Self::Imap => Some(1993),
             Self::Submission => Some(1465),
-            // POP3 can delete what IMAP keeps, so nobody gets it unasked.
+            // POP3 can delete mail that IMAP keeps, so the configuration must ask for it.
             Self::Pop3 => None,
         }
     }
 
-    /// The door of that [`Door::name`].
+    /// The door with this [`Door::name`].
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|door| door.name() == name)
     }
 
-    /// The name in a sentence.
+    /// The name for use in a sentence.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Imap => "IMAP",
@@ -64,7 +64,7 @@ impl Door {
         }
     }
 
-    /// The key of a provider's table that lists what may be promised of its server, where there is such.
+    /// The key of a provider's table that lists the promised capabilities of its server, if the door has one.
     pub const fn promises_key(self) -> Option<&'static str> {
         match self {
             Self::Imap | Self::Pop3 => None,
@@ -81,8 +81,8 @@ impl Door {
         }
     }
 
-    /// Whether a mailbox that is not the authorising person's own may open with that person's name only: Exchange
-    /// refuses the mailbox's at submission, and wants it everywhere else.
+    /// Whether a mailbox that the authorising person does not own may open only under that person's name. Exchange
+    /// refuses the mailbox's own name at submission, and requires it for the other doors.
     pub const fn may_want_owner(self) -> bool {
         match self {
             Self::Imap | Self::Pop3 => false,

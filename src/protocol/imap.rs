@@ -1,9 +1,8 @@
 //! IMAP: drives the two dialogues over their wires.
 //!
-//! [`client::Dialogue`] and [`upstream::SignIn`] decide everything and know no sockets; the loops
-//! here move bytes for them: step, flush, and where more is needed, fill. The dialogue answers the
-//! client; the sign-in speaks with the provider under the tag of the client's own login command, so that
-//! what the provider answers is passed on as it is.
+//! [`client::Dialogue`] and [`upstream::SignIn`] make all decisions and know no sockets; the loops here move bytes
+//! for them. The sign-in speaks with the provider under the tag of the client's own login command, so that the
+//! provider's answer can be passed on unchanged.
 
 mod answer;
 pub mod begin_tls;
@@ -30,7 +29,7 @@ pub use meaning::advice_on;
 pub use probe::count_folders;
 pub use watch::SessionWatch;
 
-/// What a person may see who traces a session.
+/// The words that a session trace may show.
 const WORDS: Vocabulary = Vocabulary {
     tagged: true,
     #[rustfmt::skip]
@@ -62,10 +61,10 @@ pub struct Imap {
 
 impl Protocol for Imap {
     const DOOR: Door = Door::Imap;
-    /// Mail programs that reconnect close their old session within a moment; longer would only make
-    /// them time out.
+    /// Mail programs that reconnect close their old session within a moment; a longer wait would make them time
+    /// out.
     const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
-    /// Exchange counts refusals, and closes; Gmail closes at once.
+    /// Exchange counts refusals and then closes the connection; Gmail closes it at once.
     const KEEPS_REFUSED: bool = false;
     const WORDS: &'static Vocabulary = &WORDS;
 
@@ -80,7 +79,7 @@ impl Protocol for Imap {
         &mut self.dialogue
     }
 
-    /// A BYE in the place of a greeting (RFC 3501 §7.1.5).
+    /// A BYE instead of a greeting (RFC 3501 §7.1.5).
     fn turn_away(denial: &Denial) -> Vec<u8> {
         answer::bye(Some(denial.code), &denial.text)
     }
@@ -111,9 +110,9 @@ impl Protocol for Imap {
     }
 }
 
-/// Signs in at a provider on a fresh connection, under `tag`: a client's, or one of our own.
+/// Signs in at a provider on a fresh connection, under `tag`: a client's tag, or one of the proxy's own.
 ///
-/// Dropped while it waits, it leaves the wire in the middle of an exchange: close it.
+/// If this future is dropped while it waits, the wire is in the middle of an exchange: close it.
 pub async fn sign_in<U: Stream>(
     tag: &[u8],
     upstream: &mut Wire<U>,

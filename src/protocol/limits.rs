@@ -1,32 +1,32 @@
-//! What a client may do before it is known: by what protects its connection, and how much of it.
+//! Limits on a client before its login, and the channel that protects its connection.
 
-/// What protects the connection below the dialogue.
+/// The protection of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// TLS: logging in is welcome.
     Tls,
     /// Cleartext with STARTTLS on offer: logging in is refused before the password is asked for.
     StartTls,
-    /// Cleartext without TLS, on loopback or for devices: logging in is welcome. Whether the password opens anything, where
-    /// it can be read on the way, is judged with it.
+    /// Cleartext without TLS, on loopback or for devices: logging in is welcome. The check of the password also
+    /// decides whether it may be used where others can read it on the way.
     Cleartext,
 }
 
-/// What a client may cost before it is known. `command` stays below [`crate::wire::CLIENT_INBOX_LIMIT`].
+/// Limits for a client before its login. `command` stays below [`crate::wire::CLIENT_INBOX_LIMIT`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one command, announced arguments included, or of one line of a SASL exchange. 8,704: two
+    /// Bytes of one command, announced arguments included, or of one line of a SASL exchange. 8,704 holds two
     /// arguments of full length and the lines around them; RFC 2683 §3.2.1.5 asks for 8,000.
     pub command: usize,
-    /// Bytes of one argument whose length the client announces before it, where a protocol has such. 4,096:
-    /// as much as RFC 7888 §5 lets a client send unasked, and far more than any password.
+    /// Bytes of one argument whose length the client announces, if the protocol has such arguments. 4,096 is as
+    /// much as RFC 7888 §5 lets a client send unasked, and far more than any password.
     pub literal: usize,
     /// Bytes until a login is accepted. 256 KiB: room for many of the longest commands.
     pub bytes: usize,
     /// Commands until a login is accepted. 100: a careful client sends five, a retrying one twenty.
     pub commands: u32,
-    /// Wrong passwords; the last one is answered, and the connection ends. 4: a typing error or two, and
-    /// a collector's second and third password are forgiven.
+    /// Wrong passwords; the last one is answered, then the connection ends. 4 allows a typing error or two, and a
+    /// collector's second and third password.
     pub failed_logins: u32,
 }
 

@@ -1,15 +1,15 @@
-//! Lines, as all mail protocols have them: where one ends, and what is no line of a mail program at all.
+//! Lines, as all mail protocols have them: their ends, and the first lines of browsers and probes.
 
-/// The search for the end of a line in a buffer that grows; no byte is looked at twice. A bare LF ends a line as
-/// well, because some mail programs send nothing else.
+/// The search for the end of a line in a buffer that grows. It looks at each byte once. A bare LF ends a line too,
+/// because some mail programs send nothing else.
 #[derive(Debug, Default)]
 pub(super) struct LineSearch {
     searched: usize,
 }
 
 impl LineSearch {
-    /// Where the line that `input` begins with ends, its line end included. Found, the search begins anew: the
-    /// caller takes the line away.
+    /// The end of the first line of `input`, its line end included. The caller must remove the line: the next call
+    /// searches from the start.
     pub(super) fn next(&mut self, input: &[u8]) -> Option<usize> {
         let unsearched = input.get(self.searched..)?;
         match memchr::memchr(b'\n', unsearched) {
@@ -22,14 +22,14 @@ impl LineSearch {
     }
 }
 
-/// `text` without the blanks and line ends behind it.
+/// `text` without trailing blanks and line ends.
 pub(super) fn trim_end(text: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let end = text.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1);
     text.get(..end).unwrap_or_default()
 }
 
-/// The first word of `text`, and what follows its blanks.
+/// The first word of `text`, and the rest behind its blanks.
 pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let text = text.get(text.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     (first, rest.get(rest.iter().take_while(|byte| blank(byte)).count()..).unwrap_or_default())
 }
 
-/// `line` without the line end behind it; blanks stay.
+/// `line` without its line end; blanks stay.
 pub(super) fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

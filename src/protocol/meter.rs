@@ -1,4 +1,4 @@
-//! What a client has cost before it is known, held against its [`Limits`].
+//! Counts what a client has used before its login, against its [`Limits`].
 
 use super::{DialogueEnd, Limits};
 use crate::text::proxy_header;
@@ -6,7 +6,7 @@ use crate::text::proxy_header;
 /// CR and LF, which no limit counts.
 const LINE_END: usize = 2;
 
-/// Bytes taken, commands begun and passwords refused so far on one connection; TLS does not forgive them.
+/// Bytes taken, commands begun and passwords refused so far on one connection. STARTTLS does not reset them.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Limits,
@@ -24,8 +24,8 @@ impl Meter {
         &self.limits
     }
 
-    /// The reason for an end, where `size` bytes of one command are too many. Judged by what was sent, not by how
-    /// it was cut on its way.
+    /// The reason to end the connection if `size` bytes of one command are too many. Only the number of bytes
+    /// counts, not their division into packets.
     pub(super) fn check(&self, size: usize) -> Result<(), &'static str> {
         if size > self.limits.command + LINE_END {
             return Err("it sent a line that is too long");
@@ -41,19 +41,19 @@ impl Meter {
         self.limits.bytes.saturating_sub(self.bytes)
     }
 
-    /// `count` bytes were taken for good.
+    /// `count` bytes were removed from the inbox.
     pub(super) fn take(&mut self, count: usize) {
         self.bytes += count;
     }
 
-    /// Whether the connection begins with a PROXY protocol header (security row 44), where `inbox` is what was not
-    /// taken yet: [`proxy_header`] of it. Its first lines are empty ones, so they wait until that is known.
+    /// Whether the connection begins with a PROXY protocol header (security row 44), by the untaken bytes in
+    /// `inbox`. Such a header can begin with empty lines, so empty lines wait until this is known.
     pub(super) fn proxy_header(&self, inbox: &[u8]) -> Option<bool> {
         let nothing_taken = self.bytes == 0 && !inbox.is_empty();
         nothing_taken.then(|| proxy_header(inbox)).flatten()
     }
 
-    /// Another command began.
+    /// Counts a command.
     pub(super) fn command(&mut self) -> Result<(), &'static str> {
         self.commands += 1;
         match self.commands > self.limits.commands {
@@ -62,7 +62,7 @@ impl Meter {
         }
     }
 
-    /// Another password was wrong; the end, where that was one too many.
+    /// Counts a wrong password; `Some` if it is one too many.
     pub(super) fn failure(&mut self) -> Option<DialogueEnd> {
         self.failures += 1;
         (self.failures >= self.limits.failed_logins).then_some(DialogueEnd::FailedLogins(self.failures))

@@ -1,8 +1,8 @@
 //! POP3: drives the two dialogues over their wires.
 //!
-//! [`client::Dialogue`] and [`upstream::SignIn`] decide everything and know no sockets; the loops here move bytes for
-//! them. Nothing here ever says QUIT to a provider: what a client has marked is deleted by its own QUIT and by no
-//! other (RFC 1939 §6), so that a session that breaks off loses nothing.
+//! [`client::Dialogue`] and [`upstream::SignIn`] make all decisions and know no sockets; the loops here move bytes
+//! for them. The proxy never sends QUIT to a provider: only the client's own QUIT deletes the messages that it has
+//! marked (RFC 1939 §6), so a session that breaks off loses nothing.
 
 mod answer;
 pub mod client;
@@ -24,7 +24,7 @@ use upstream::{BeginTls, SignIn};
 
 pub use watch::SessionWatch;
 
-/// What a person may see who traces a session.
+/// The words that a session trace may show.
 const WORDS: Vocabulary = Vocabulary {
     tagged: false,
     #[rustfmt::skip]
@@ -38,7 +38,7 @@ const WORDS: Vocabulary = Vocabulary {
     message: None,
 };
 
-/// Before the user name it asks Gmail for the mail of the last thirty days, whatever other programs have fetched.
+/// Prefix of the user name: Gmail then offers the mail of the last thirty days, even if fetched already.
 const RECENT: &str = "recent:";
 
 /// The POP3 dialogue of one connection.
@@ -49,9 +49,9 @@ pub struct Pop3 {
 
 impl Protocol for Pop3 {
     const DOOR: Door = Door::Pop3;
-    /// A collector and a telephone meet each other, and each is done within a moment.
+    /// A collector and a telephone may fetch at the same time; each is done within a moment.
     const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
-    /// What providers do is not known of all of them.
+    /// Not known for all providers.
     const KEEPS_REFUSED: bool = false;
     const WORDS: &'static Vocabulary = &WORDS;
 
@@ -66,7 +66,7 @@ impl Protocol for Pop3 {
         &mut self.dialogue
     }
 
-    /// A refusal in the place of the greeting.
+    /// A refusal instead of the greeting.
     fn turn_away(denial: &Denial) -> Vec<u8> {
         let mut line = Buffer::new();
         answer::write_denial(&mut line, denial);
@@ -96,7 +96,7 @@ impl Protocol for Pop3 {
         dialogue::sign_in(&mut SignIn::new(credential)?, upstream).await
     }
 
-    /// Counts the messages, because a provider may accept the sign-in and refuse the mailbox. It has no folders.
+    /// Counts the messages, because a provider may accept the sign-in and refuse the mailbox. POP3 has no folders.
     async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
         let mut stat = Stat::default();
         let looking = dialogue::drive(upstream, |inbox, outbox| stat.step(inbox, outbox));

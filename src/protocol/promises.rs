@@ -1,13 +1,13 @@
-//! What may be promised to a client before its provider is known.
+//! Capabilities that may be promised to a client before its provider is known.
 
-/// Capabilities, in the protocol's own words, that every configured provider has. A client asks for them once, before
-/// it logs in, and goes by the answer afterwards; which provider it belongs to is known only then.
+/// Capabilities, in the protocol's own words, that every configured provider has. A client asks for them once,
+/// before its login, when the provider is not known yet, and relies on the answer afterwards.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Promises(Vec<String>);
 
 impl Promises {
-    /// What all of `providers` promise. Where they promise a keyword with different parameters, the smallest
-    /// number counts (SIZE); any other difference leaves the keyword out.
+    /// The capabilities that all `providers` promise. If the parameters of a keyword differ, the smallest number
+    /// counts (SIZE); any other difference leaves the keyword out.
     pub fn common<'a>(mut providers: impl Iterator<Item = &'a [String]>) -> Self {
         let mut common = providers.next().unwrap_or_default().to_vec();
         for promised in providers {
@@ -22,12 +22,12 @@ impl Promises {
         Self(common)
     }
 
-    /// One line of each.
+    /// The line of each capability.
     pub fn lines(&self) -> &[String] {
         &self.0
     }
 
-    /// The keyword of each.
+    /// The keyword of each capability.
     pub fn keywords(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|line| keyword(line))
     }
@@ -38,7 +38,7 @@ pub(super) fn keyword(line: &str) -> &str {
     line.split(' ').next().unwrap_or_default()
 }
 
-/// What `line` and the line of `others` with the same keyword have in common.
+/// The common part of `line` and the line of `others` with the same keyword.
 fn smaller(line: &str, others: &[String]) -> Option<String> {
     let other = others.iter().find(|other| keyword(other).eq_ignore_ascii_case(keyword(line)))?;
     if other.eq_ignore_ascii_case(line) {

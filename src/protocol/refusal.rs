@@ -1,7 +1,7 @@
-//! Why a provider did not let us in, cut by what the caller does next.
+//! Why a provider refused a sign-in, divided by the caller's next action.
 //!
-//! The words are the same for all doors. Which of them a provider's answer means is decided where its protocol
-//! is read (`imap/meaning.rs`). Everything quoted is printable ASCII of bounded length.
+//! The kinds are the same for all doors. Each protocol's `meaning.rs` decides which kind a provider's answer is.
+//! Everything quoted is printable ASCII of bounded length.
 
 use std::fmt;
 use std::io;
@@ -22,18 +22,18 @@ const UNAVAILABLE: &str = "the provider is not available";
 /// Why there is no session at the provider.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The token: get a fresh one and try once more on a new connection; then a person is needed.
+    /// The token is refused: get a fresh one and try once more on a new connection; then a person must act.
     #[error("{what}: {0}", what = TOKEN)]
     Token(Said),
-    /// Too many sessions of this account: wait for one to end.
+    /// Too many sessions of this account are open: wait for one to end.
     #[error("{what}: {0}", what = CONNECTIONS)]
     Connections(Said),
-    /// The account did too much: leave it alone for `wait`, where the provider told how long.
+    /// The account sent too many requests: leave it alone for `wait`, if the provider said how long.
     #[error("{what}: {said}", what = THROTTLED)]
     Throttled {
-        /// From now.
+        /// Counted from now.
         wait: Option<Duration>,
-        /// What it said.
+        /// The provider's text.
         said: Said,
     },
     /// The door is switched off, or the mailbox cannot be opened: a person or an administrator must act.
@@ -42,48 +42,48 @@ pub enum Refusal {
     /// The person must sign in with a browser.
     #[error("{what}: {said}", what = WEB_LOGIN)]
     WebLogin {
-        /// Where, if it told.
+        /// The URL of the sign-in, if the provider gave one.
         url: Option<String>,
-        /// What it said.
+        /// The provider's text.
         said: Said,
     },
-    /// A passing failure of the provider: try later.
+    /// A temporary failure of the provider: try later.
     #[error("{what}: {0}", what = UNAVAILABLE)]
     Unavailable(Said),
-    /// The configuration: none of the mechanisms is offered.
+    /// Wrong configuration: the provider offers none of the mechanisms.
     #[error(
-        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to what it offers"
+        "the provider offers none of the configured sign-in mechanisms, only {0}; set `mechanisms` of the provider to one of these"
     )]
     NoCommonMechanism(String),
-    /// The configuration: this server takes passwords only.
+    /// Wrong configuration: this server takes passwords only.
     #[error(
         "the provider offers no OAuth sign-in over {title}; check its `{key}` host, and whether OAuth is enabled for it",
         title = .0.title(),
         key = .0.server_key()
     )]
     PasswordsOnly(Door),
-    /// The server, or what stands in its place.
+    /// The server, or another program in its place, breaks the protocol.
     #[error(
         "the provider's server does not speak {title} as it should: {what}; check the provider's `{key}` host and port",
         title = .door.title(),
         key = .door.server_key()
     )]
     Violation {
-        /// What it should speak.
+        /// The expected protocol.
         door: Door,
-        /// What it did instead: "it …".
+        /// The server's behaviour: "it …".
         what: &'static str,
     },
-    /// The server hung up: try later.
+    /// The server closed the connection: try later.
     #[error("the provider closed the connection during the sign-in; try again later")]
     Closed,
-    /// The network: try later.
+    /// The network failed: try later.
     #[error("the connection to the provider failed: {0}; try again later")]
     Io(io::Error),
-    /// Nothing was sent.
+    /// No message could be made; nothing was sent.
     #[error("no sign-in message can be made: {0}")]
     Credential(#[from] EncodeError),
-    /// The caller's: there is no login to answer.
+    /// A fault of the caller: no login waits for an answer.
     #[error("there is no login to sign in for")]
     NotAsked,
 }
@@ -94,12 +94,12 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// What it takes until the provider lets the account in.
+/// Who or what removes the cause of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MendedBy {
-    /// Nothing: it passes by itself, and says nothing about the token or the mailbox.
+    /// Time: the cause passes by itself, and says nothing about the token or the mailbox.
     Time,
-    /// Less use of the account. It passes as well, but comes again, so that a person should hear of it.
+    /// Less use of the account. The cause passes, but comes back, so a person should hear of it.
     Rest,
     /// A person: the owner, or the administrator of this proxy.
     Person,
@@ -108,7 +108,7 @@ pub enum MendedBy {
 }
 
 impl Refusal {
-    /// What ends it: the one place that tells what passes from what needs a person.
+    /// Who or what removes the cause. Only this function separates causes that pass from those that need a person.
     pub fn mended_by(&self) -> MendedBy {
         match self {
             Self::Unavailable(_) | Self::Closed | Self::Io(_) | Self::NotAsked => MendedBy::Time,
@@ -123,7 +123,7 @@ impl Refusal {
         }
     }
 
-    /// Cause and cure, as they are remembered of the account.
+    /// Cause and cure, in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         let (what, said) = match self {
             Self::Token(said) => (TOKEN, said),
@@ -132,7 +132,7 @@ impl Refusal {
             Self::Disabled(said) => (DISABLED, said),
             Self::WebLogin { said, .. } => (WEB_LOGIN, said),
             Self::Unavailable(said) => (UNAVAILABLE, said),
-            // The cure is part of what they say.
+            // These messages contain the cure.
             _ => return Trouble::new(CauseKind::MailboxRefused, self.to_string(), Cure::Unknown),
         };
         let cause = format!("{what}: {}", said.cause());
@@ -144,8 +144,8 @@ impl Refusal {
         matches!(self, Self::Token(_))
     }
 
-    /// What the mail program is told where the caller knows nothing better. RFC 5530: a password prompt
-    /// must come only where typing something else could help.
+    /// The answer to the mail program if the caller has no better one. A password prompt must come only if another
+    /// password could help (RFC 5530).
     pub fn denial(&self) -> Denial {
         let advised = |code, said: &Said| Denial::new(code, said.advice.to_string());
         match self {
@@ -171,28 +171,28 @@ impl Refusal {
     }
 }
 
-/// What the provider said, and what it means.
+/// The provider's text, and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The decisive line's text, response code included; printable ASCII, bounded.
+    /// The text of the decisive line, response code included; printable ASCII, bounded.
     pub text: String,
-    /// What it answers.
+    /// The step that the line answers.
     pub answers: Answers,
-    /// The challenge that came before, reduced to what is safe to log.
+    /// The challenge before the line, reduced to parts that are safe to log.
     pub challenge: Option<Box<Challenge>>,
     /// Cause and remedy.
     pub advice: Advice,
 }
 
 impl Said {
-    /// What was said, and what it means, without what mends it.
+    /// The provider's text and its cause, without the cure.
     fn cause(&self) -> String {
         let challenge =
             self.challenge.as_ref().map_or(String::new(), |challenge| format!(" (challenge: {challenge})"));
         format!("\"{}\"{}{challenge}; {}", self.text, self.answers, self.advice.cause)
     }
 
-    /// Cause and cure, as they are remembered of the account.
+    /// Cause and cure, in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         Trouble::new(CauseKind::MailboxRefused, self.cause(), self.advice.cure())
     }
@@ -204,10 +204,10 @@ impl fmt::Display for Said {
     }
 }
 
-/// The step that a provider's line ends.
+/// The step that a provider's line answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Answers {
-    /// The connection: it came instead of a greeting.
+    /// The connection: the line came instead of a greeting.
     Connection,
     /// The sign-in.
     #[default]
@@ -226,7 +226,7 @@ impl fmt::Display for Answers {
     }
 }
 
-/// Why the mailbox was not looked into, in words: the token is good, because it has just been accepted.
+/// Why the mailbox could not be read, in words. The token is good: the provider has just accepted it.
 #[derive(Debug)]
 pub struct NotListed(pub Refusal);
 
@@ -234,7 +234,7 @@ impl fmt::Display for NotListed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the sign-in succeeded, but the mailbox was not looked into: ")?;
         match &self.0 {
-            // What a refusal without a known text means to a sign-in is wrong here.
+            // The advice on an unknown text is about a sign-in, and wrong here.
             Refusal::Token(Said { text, answers, .. }) => write!(
                 f,
                 "the provider said \"{text}\"{answers}; check the access to the mailbox, and try again later"
@@ -252,16 +252,16 @@ impl std::error::Error for NotListed {}
 /// Cause and remedy of a provider's refusal, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// What is the matter.
+    /// The cause.
     pub cause: &'static str,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: &'static str,
-    /// Who does it.
+    /// Who or what applies the remedy.
     pub by: MendedBy,
 }
 
 impl Advice {
-    /// What the person at the mail program, or at its mailbox, can do.
+    /// Advice for the user of the mail program, or the owner of the mailbox.
     pub const fn person(cause: &'static str, remedy: &'static str) -> Self {
         Self { cause, remedy, by: MendedBy::Person }
     }
@@ -274,7 +274,7 @@ impl Advice {
         }
     }
 
-    /// The same, as it is remembered of the account.
+    /// The same, in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         Trouble::new(CauseKind::MailboxRefused, self.cause, self.cure())
     }

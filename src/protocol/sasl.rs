@@ -1,10 +1,9 @@
-//! SASL messages: what mail programs send us and what we send providers.
+//! SASL messages, from mail programs and to providers.
 //!
-//! Towards us: PLAIN (RFC 4616) and LOGIN (never standardised, spoken by old Outlook). Towards the
-//! provider: XOAUTH2 (Google's and Microsoft's) and OAUTHBEARER (RFC 7628), whose refusals carry a
-//! small JSON challenge. A bearer message is built from checked parts only: the formats have no
-//! quoting, so a `\x01` or a line break in a user name could smuggle a second field in. Everything
-//! that holds a password or a token is wiped when it is dropped.
+//! From mail programs: PLAIN (RFC 4616) and LOGIN (never standardised, spoken by old Outlook). To providers:
+//! XOAUTH2 (Google's and Microsoft's) and OAUTHBEARER (RFC 7628), whose refusals carry a small JSON challenge. A
+//! bearer message is built from checked parts only: the formats have no quoting, so a `\x01` or a line break in a
+//! user name could add a field. Passwords and tokens are wiped when they are dropped.
 
 pub mod exchange;
 
@@ -39,7 +38,7 @@ impl Mechanism {
 
 /// Decodes one base64 line (RFC 4648 §4: padded, no blanks), or `None`.
 pub fn decode_base64(line: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    // Decoded in place of one allocation that never grows: a grown one would leave a copy behind.
+    // One allocation of full size: a growing one would leave a copy behind.
     let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(line.len())]);
     let length = STANDARD.decode_slice(line, &mut decoded).ok()?;
     decoded.truncate(length);
@@ -55,7 +54,7 @@ pub fn decode_plain(message: &[u8]) -> Result<Login, PlainError> {
         return Err(PlainError::Malformed);
     };
     let (authzid, name) = (text_of(authzid), text_of(name));
-    // Some old senders put the one name that they have in the wrong place.
+    // Some old senders put the user name into the authzid.
     let name = if name.is_empty() { authzid.clone() } else { name };
     if !authzid.is_empty() && !same_name(&authzid, &name) {
         return Err(PlainError::OtherIdentity);
@@ -63,29 +62,29 @@ pub fn decode_plain(message: &[u8]) -> Result<Login, PlainError> {
     Ok(Login { name, password: secret_text_of(password) })
 }
 
-/// Names are equal where they differ in case alone.
+/// Whether two names are equal without regard to case.
 fn same_name(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }
 
-/// Why a PLAIN message is no login.
+/// Why a PLAIN message cannot be used as a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
     /// Not three parts: the mail program's fault.
     #[error("The PLAIN message must be authzid NUL user NUL password")]
     Malformed,
-    /// One user's password for another user's mail.
+    /// A user asks to act for another user.
     #[error(
         "Logging in as one user to act for another is not supported; leave the authorization identity empty"
     )]
     OtherIdentity,
 }
 
-/// What a mail program typed, which has no declared charset: UTF-8, or else Latin-1.
+/// Decodes bytes of a mail program, which declares no charset: UTF-8, otherwise Latin-1.
 pub fn text_of(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        // Exactly as long as it becomes, so that no reallocation leaves a copy behind.
+        // The exact capacity, so that no reallocation leaves a copy behind.
         Err(_) => {
             let length = bytes.iter().map(|&byte| char::from(byte).len_utf8()).sum();
             let mut text = String::with_capacity(length);
@@ -102,7 +101,7 @@ pub fn secret_text_of(bytes: &[u8]) -> Secret {
 
 /// The bearer message of `mechanism` in base64, as one line without its end.
 ///
-/// `host` and `port` are the provider's, which RFC 7628 §3.2 lets it compare with its own.
+/// `host` and `port` are the provider's; the provider may compare them with its own (RFC 7628 §3.2).
 pub fn encode_bearer(
     mechanism: Mechanism,
     user: &str,
@@ -124,7 +123,7 @@ pub fn encode_bearer(
     encode_base64(&message).ok_or(EncodeError::Token)
 }
 
-/// Whether a bearer message can be made of these at all.
+/// Checks that `user` and `token` can stand in a bearer message.
 pub fn check_bearer(user: &str, token: &Secret) -> Result<(), EncodeError> {
     let fits = |part: &str| !part.is_empty() && !part.bytes().any(|byte| byte.is_ascii_control());
     if !fits(user) {
@@ -147,8 +146,8 @@ fn saslname(user: &str) -> String {
     user.replace('=', "=3D").replace(',', "=2C")
 }
 
-/// What answers a refusing challenge, so that the tagged refusal comes (RFC 7628 §3.2.3; Google's
-/// XOAUTH2 document).
+/// The answer to a challenge that refuses the token, after which the tagged refusal follows (RFC 7628 §3.2.3;
+/// Google's XOAUTH2 document).
 pub fn dummy_answer(mechanism: Mechanism) -> &'static [u8] {
     match mechanism {
         Mechanism::Xoauth2 => b"",
@@ -160,32 +159,32 @@ pub fn dummy_answer(mechanism: Mechanism) -> &'static [u8] {
 /// Why no bearer message can be made. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// The account's upstream user.
+    /// The user name for the provider cannot be used.
     #[error(
         "the account's user name is empty or holds a control character; remove the account and authorise it under its real name"
     )]
     User,
-    /// What the token endpoint gave.
+    /// The access token cannot be used.
     #[error(
         "the access token is empty or holds a control character, so the token endpoint answered nonsense; try again later"
     )]
     Token,
 }
 
-/// The JSON challenge with which a provider says why it refuses a token (RFC 7628 §3.2.2), reduced to
-/// what is safe to log.
+/// The JSON challenge in which a provider gives its reason to refuse a token (RFC 7628 §3.2.2), reduced to parts
+/// that are safe to log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Challenge {
     /// `status`: "400", "401", "invalid_token"; some send a number.
     pub status: Option<String>,
-    /// `schemes`, Google's.
+    /// `schemes`, sent by Google.
     pub schemes: Option<String>,
-    /// The scope that the provider wanted.
+    /// The scope that the provider requires.
     pub scope: Option<String>,
 }
 
 impl Challenge {
-    /// Reads the base64 of a `+` line. Anything that is no JSON object is an empty challenge.
+    /// Reads the base64 of a `+` line. Anything but a JSON object becomes an empty challenge.
     pub fn decode(line: &[u8]) -> Self {
         let decoded = decode_base64(line).unwrap_or_default();
         let Ok(Value::Object(fields)) = serde_json::from_slice(&decoded) else { return Self::default() };

@@ -1,4 +1,4 @@
-//! A session after its login, as far as its protocol has a say in it.
+//! The part of a protocol in a session after its login.
 
 use std::time::Duration;
 
@@ -7,55 +7,55 @@ use super::Advice;
 /// The last bytes that a provider sent, the newest at the end.
 pub type Tail = [u8; 4];
 
-/// What a protocol hears of a session while the relay copies it, and says at its end.
+/// Observes a session while the relay copies it, and decides the last line to the client.
 ///
-/// One value a session, for as long as that lasts: keep it small.
+/// There is one value for each open session: keep it small.
 pub trait Watch: Default + Send {
-    /// The longest piece that it is shown: in some protocols whatever is longer is mail.
+    /// The longest piece that the watch is shown. In some protocols every longer piece is mail.
     const LISTENS_TO: usize;
 
-    /// So long without a byte in either direction, the session may be between two answers.
+    /// After this time without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
-    /// Shown each piece of what the provider sends that is not too long, before it is passed on. What it says about
-    /// the session as such goes to `tell`, once. It runs within the relay's read, so it must cost next to nothing.
+    /// Gets each piece from the provider that is not too long, before the client gets it. News about the session
+    /// goes to `tell`, each once. This runs within the relay's read, so it must cost next to nothing.
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard));
 
-    /// What the client may be told, where the session is to end, all was passed on, and the provider has been
-    /// silent for a moment after `tail`. `reason` is one sentence for the person.
+    /// The last word to the client when the session is to end, everything was passed on, and the provider has been
+    /// silent for a moment after `tail`. `reason` is one sentence for the user.
     fn last_word(&self, tail: Tail, reason: &str) -> LastWord;
 }
 
-/// What a provider said in a session that is worth remembering.
+/// News of a provider in a session.
 #[derive(Debug)]
 pub enum Overheard {
-    /// The session as such is in trouble.
+    /// The session itself is in trouble.
     Trouble(Advice),
-    /// It refused a message, for a reason that is known and that a person can do something about.
+    /// The provider refused a message, for a known reason that a person can remove.
     MessageRefused {
-        /// Its own code: "5.2.252", or "432".
+        /// The provider's code: "5.2.252", or "432".
         code: String,
-        /// What that means.
+        /// The meaning of the code.
         advice: Advice,
     },
-    /// It refused a message, a recipient or a command, and no more is known of it, or it was told already.
+    /// The provider refused a message, a recipient or a command; the reason is unknown or was told already.
     Refused {
-        /// Its own code.
+        /// The provider's code.
         code: String,
     },
-    /// It is ready for a message, which the client sends now.
+    /// The provider is ready for a message, which the client sends now.
     MessageBegun,
-    /// It took a message.
+    /// The provider accepted a message.
     MessageTaken,
 }
 
-/// What a client may be told at the end of its session.
+/// The last word to a client at the end of its session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LastWord {
-    /// Nothing yet: an answer is under way.
+    /// No line yet: an answer is not complete.
     NotYet,
-    /// Nothing that it would understand; the session may end.
+    /// No line that the client would understand; the session may end.
     Silence,
-    /// This; then the session ends.
+    /// This line; then the session ends.
     Say(String),
 }

@@ -1,8 +1,8 @@
 //! Submission: drives the two dialogues over their wires.
 //!
-//! [`client::Dialogue`] and [`upstream::SignIn`] decide everything and know no sockets; the loops here move bytes for
-//! them. A client does not say EHLO again after AUTH, so it is told before its provider is known what all
-//! providers keep ([`Promises`](super::Promises)); the sign-in says which of that its own provider lacks.
+//! [`client::Dialogue`] and [`upstream::SignIn`] make all decisions and know no sockets; the loops here move bytes
+//! for them. A client does not repeat EHLO after AUTH, so EHLO lists what all providers have
+//! ([`Promises`](super::Promises)); the sign-in reports what the client's provider lacks.
 
 pub mod begin_tls;
 pub mod client;
@@ -27,7 +27,7 @@ use upstream::SignIn;
 
 pub use watch::SessionWatch;
 
-/// What a person may see who traces a session.
+/// The words that a session trace may show.
 const WORDS: Vocabulary = Vocabulary {
     tagged: false,
     #[rustfmt::skip]
@@ -49,9 +49,9 @@ pub struct Submission {
 
 impl Protocol for Submission {
     const DOOR: Door = Door::Submission;
-    /// Exchange refuses the fourth session of a mailbox at the end of its message; to wait costs a sender less.
+    /// Exchange refuses a mailbox's fourth session only at the end of its message, so waiting costs less.
     const GATE_PATIENCE: Option<Duration> = None;
-    /// Both Exchange and Dovecot do.
+    /// Exchange and Dovecot keep the connection.
     const KEEPS_REFUSED: bool = true;
     const WORDS: &'static Vocabulary = &WORDS;
 
@@ -66,7 +66,7 @@ impl Protocol for Submission {
         &mut self.dialogue
     }
 
-    /// A reply of refusal in the place of a greeting (RFC 5321 §3.1).
+    /// A refusal instead of a greeting (RFC 5321 §3.1).
     fn turn_away(denial: &Denial) -> Vec<u8> {
         let mut line = Buffer::new();
         reply::write_end(&mut line, denial);
@@ -86,7 +86,7 @@ impl Protocol for Submission {
         dialogue::sign_in(&mut sign_in, upstream).await
     }
 
-    /// A device has asked for nothing that a `235` would answer: the provider's reply to its MAIL comes next.
+    /// A device has sent no AUTH, so it gets no `235`: the provider's reply to its MAIL comes next.
     async fn accept<S: Stream>(
         &mut self,
         client: &mut Wire<S>,
@@ -107,9 +107,9 @@ impl Protocol for Submission {
         dialogue::sign_in(&mut SignIn::new(credential, None, None)?, upstream).await
     }
 
-    /// There is nothing to look at: no message is ever sent to see whether one would be taken.
+    /// Nothing can be checked without sending a message.
     async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
-        // A courtesy; its answer is not waited for.
+        // For politeness; the answer is not awaited.
         let _ = upstream.send(b"QUIT\r\n").await;
         Ok(None)
     }

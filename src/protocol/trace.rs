@@ -1,44 +1,44 @@
-//! A session's lines as a trace shows them: the kind of each line, never a password or mail.
+//! A session's lines in the form that a trace may show: commands and replies, without their private contents.
 //!
-//! Shown are words of a fixed list (commands, kinds of replies), an IMAP tag beside such a word, and counts of bytes.
-//! Up to the login also a server's lines in full, but for challenges and links. So neither a password nor a line of
-//! mail can be in it: arguments of commands are counted and not shown, lines of an AUTHENTICATE or AUTH exchange
-//! likewise, and so is everything that is not of the list, such as a message. Where the scribe has lost its place, which
-//! happens in a session that it joins later, it shows no tags either.
+//! A trace shows words of a fixed list (commands, kinds of replies), an IMAP tag beside such a word, and counts of
+//! bytes. Up to the login it also shows a server's lines in full, without challenges and links. Passwords and mail
+//! cannot appear: arguments of commands, lines of an AUTHENTICATE or AUTH exchange, and everything outside the
+//! list, such as a message, are only counted. If the scribe does not know whether a line is a command, as in a
+//! session that it joined later, it shows no tags either.
 
-/// Who says something.
+/// The side that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
-    /// Who sends commands: the mail program, or the proxy at the provider.
+    /// The side that sends commands: the mail program, or the proxy at the provider.
     Client,
-    /// Who answers.
+    /// The side that answers.
     Server,
 }
 
-/// What a protocol's lines begin with, as far as it may be shown. Upper case.
+/// The first words of a protocol's lines that may be shown. Upper case.
 #[derive(Debug)]
 pub struct Vocabulary {
     /// Whether commands have a tag, and lines may announce literals.
     pub tagged: bool,
     /// Commands.
     pub commands: &'static [&'static str],
-    /// Those whose next lines are of a sign-in.
+    /// Commands whose next lines belong to a sign-in.
     pub exchanges: &'static [&'static str],
     /// Kinds of replies; three digits need no name.
     pub replies: &'static [&'static str],
-    /// What asks for the next line of an exchange, or for the message.
+    /// Words that ask for the next line of an exchange, or for the message.
     pub prompts: &'static [&'static str],
     /// The command that a message follows, up to a line with a dot.
     pub message: Option<&'static str>,
 }
 
 impl Vocabulary {
-    /// Of a protocol whose lines are only counted.
+    /// The vocabulary of a protocol whose lines are only counted.
     pub const NONE: Self =
         Self { tagged: false, commands: &[], exchanges: &[], replies: &[], prompts: &[], message: None };
 }
 
-/// Bytes of a line that are kept to see what it is.
+/// Bytes of a line that are kept to recognise it.
 const LINE: usize = 8192;
 /// Bytes of a server's line that are shown before the login.
 const SHOWN: usize = 400;
@@ -47,14 +47,14 @@ const SHOWN: usize = 400;
 #[derive(Debug)]
 pub struct Scribe {
     words: &'static Vocabulary,
-    /// After the login, a server's texts are not shown.
+    /// After the login: a server's texts are not shown.
     is_relayed: bool,
     in_step: bool,
     client: Lines,
     server: Lines,
-    /// The client's lines are of a sign-in.
+    /// The client's lines belong to a sign-in.
     exchange: bool,
-    /// The last command is followed by a message, once the server wants it.
+    /// A message follows the last command, once the server asks for it.
     message_is_next: bool,
     in_message: bool,
 }
@@ -62,17 +62,17 @@ pub struct Scribe {
 #[derive(Debug, Default)]
 struct Lines {
     line: Vec<u8>,
-    /// Of the line, those included that were not kept.
+    /// Length of the line, with the bytes that were not kept.
     length: u64,
-    /// Of a literal, still to come.
+    /// Bytes of a literal still to come.
     skip: u64,
     literal: u64,
-    /// The line goes on behind a literal.
+    /// The line continues behind a literal.
     goes_on: bool,
 }
 
 impl Scribe {
-    /// A conversation from its beginning.
+    /// The scribe of a conversation from its beginning.
     pub fn new(words: &'static Vocabulary) -> Self {
         Self {
             words,
@@ -86,12 +86,12 @@ impl Scribe {
         }
     }
 
-    /// A session after its login; from there on where `in_step`, else from anywhere in it.
+    /// The scribe of a session after its login: from its beginning if `in_step`, else from any point.
     pub fn of_session(words: &'static Vocabulary, in_step: bool) -> Self {
         Self { is_relayed: true, in_step, ..Self::new(words) }
     }
 
-    /// Hears `bytes`, and tells what may be shown, a line at a time.
+    /// Reads `bytes`, and tells what may be shown, one line at a time.
     pub fn hear(&mut self, speaker: Speaker, mut bytes: &[u8], tell: &mut dyn FnMut(String)) {
         while !bytes.is_empty() {
             let lines = match speaker {
@@ -125,7 +125,7 @@ impl Scribe {
 
     fn command(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) {
         if self.in_message {
-            // Counted until its end.
+            // A message is counted until its end.
             self.client.literal += length;
             if line == b".\r\n" || line == b".\n" {
                 self.in_message = false;
@@ -144,7 +144,7 @@ impl Scribe {
         let Some(verb) = known(self.words.commands, verb) else { return tell(format!("<{length} bytes>")) };
         self.exchange = self.words.exchanges.contains(&verb);
         self.message_is_next = self.words.message == Some(verb);
-        // The name of a mechanism is none of its arguments.
+        // The name of a mechanism is not one of its arguments.
         let mechanism = known(&["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"], word(argument).0);
         if verb == "BDAT" {
             let size = std::str::from_utf8(word(argument).0).ok().and_then(|size| size.parse().ok());
@@ -195,7 +195,7 @@ impl Scribe {
         }
     }
 
-    /// The tag as it may be shown, and what stands behind it.
+    /// The tag in the form that may be shown, and the text behind it.
     fn tag<'a>(&self, line: &'a [u8]) -> (String, &'a [u8]) {
         let text = trim(line);
         if !self.words.tagged {
@@ -245,7 +245,7 @@ impl Lines {
     }
 }
 
-/// How much of an argument there is, with what was `lost` of it.
+/// The size of an argument, with the `lost` bytes that were not kept.
 fn count(argument: &[u8], lost: u64) -> String {
     match argument.len() as u64 + lost {
         0 => String::new(),
@@ -253,7 +253,7 @@ fn count(argument: &[u8], lost: u64) -> String {
     }
 }
 
-/// A server's line before a login, without a link: that of a sign-in opens the account.
+/// A server's line before a login, without links: the link of a sign-in could open the account.
 fn in_full(text: &[u8]) -> String {
     let text = super::plain_text(&String::from_utf8_lossy(text));
     let words: Vec<&str> =
@@ -269,7 +269,7 @@ fn trim(line: &[u8]) -> &[u8] {
     super::line::trim_end(line)
 }
 
-/// The first word, and what stands behind the blank behind it.
+/// The first word, and the text behind the next blank or colon.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr2(b' ', b':', text) {
         Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default()),
@@ -284,7 +284,7 @@ mod tests {
     use crate::protocol::imap::Imap;
     use crate::protocol::submission::Submission;
 
-    /// What is shown of a conversation: lines with `C` are the client's, with `S` the server's.
+    /// The lines of a trace of a conversation: `C` for the client's, `S` for the server's.
     fn shown(mut scribe: Scribe, talk: &[&str], size: usize) -> Vec<String> {
         let mut shown = Vec::new();
         for said in talk {

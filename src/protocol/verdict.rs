@@ -1,6 +1,6 @@
-//! A provider's refusal while its protocol is read: what it comes to, and what was heard before it.
+//! A provider's refusal while its protocol is read: its meaning, and the lines before it.
 //!
-//! Submission and POP3 servers refuse in replies of their own kind, and mean the same by them.
+//! Submission and POP3 servers send different replies with the same meanings.
 
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ pub(super) const WEB_LOGIN: Advice = Advice::person(
     "sign in there and try again",
 );
 
-/// What was heard before the verdict that helps to explain it.
+/// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// The step under way.
+    /// The current step.
     pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
 }
 
 impl Heard {
-    /// Nothing yet, in the step that this answer ends.
+    /// Nothing heard yet, in the step that waits for `answers`.
     pub(super) fn while_waiting_for(answers: Answers) -> Self {
         Self { answers, ..Self::default() }
     }
 
-    /// What was heard; the next attempt begins anew.
+    /// Takes what was heard; the next attempt begins with nothing.
     pub(super) fn take(&mut self) -> Self {
         Self { answers: self.answers, challenge: self.challenge.take() }
     }
 }
 
-/// What the caller does next about a refusal.
+/// The caller's next action after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
@@ -48,7 +48,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// The same, with what was said.
+    /// The refusal with the provider's text.
     pub(super) fn refusal(self, said: Said) -> Refusal {
         match self {
             Self::Token => Refusal::Token(said),
@@ -61,8 +61,8 @@ impl Verdict {
     }
 }
 
-/// What a refusal means that comes instead of a greeting, or before a token was seen: unless its text `is_known`, it is
-/// about the server or this machine's address, for which there is `advice`, and not about the account.
+/// The meaning of a refusal instead of a greeting, or before the server has seen a token. Unless its text
+/// `is_known`, it is about the server or this machine's address, which `advice` explains, not about the account.
 pub(super) fn turned_away(refusal: Refusal, is_known: bool, advice: Advice) -> Refusal {
     match refusal {
         Refusal::Disabled(said) | Refusal::WebLogin { said, .. } if !is_known => {

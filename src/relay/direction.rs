@@ -1,4 +1,4 @@
-//! One direction's copy: what is read goes out before more is read, and the end is passed on.
+//! One direction's copy: bytes are written before more are read, and the end is passed on.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::protocol::Tail;
 
-/// One read at most: whole TLS records, as many as a stream takes in one system call.
+/// The most bytes of one read: as many whole TLS records as a stream takes in one system call.
 pub(super) const SCRATCH: usize = crate::tls::FULL_READ;
-/// After so many bytes it is another session's turn.
+/// After so many bytes another session gets its turn.
 pub(super) const TURN: u64 = 4 << 20;
 
 thread_local! {
@@ -21,12 +21,12 @@ thread_local! {
 
 /// One direction's copy.
 pub(super) struct Direction {
-    /// Read, and not yet taken by the writer.
+    /// Bytes that were read, and not yet accepted by the writer.
     pub(super) pending: Vec<u8>,
     sent: usize,
     state: State,
     pub(super) bytes: u64,
-    /// Whether the writer may still hold bytes that only a flush sends.
+    /// Whether the writer may hold bytes until a flush.
     unflushed: bool,
     /// The last bytes passed on.
     pub(super) tail: Tail,
@@ -35,15 +35,15 @@ pub(super) struct Direction {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// The writer takes no more: what comes is read and dropped, so that no reset overtakes what the other
-    /// direction has still to say.
+    /// The writer has failed: bytes are read and dropped, so that no reset overtakes the last bytes of the other
+    /// direction.
     Discarding,
-    /// The reader is at its end; the writer is to be closed.
+    /// The reader has ended; the writer must be closed.
     Closing,
     Closed,
 }
 
-/// Which side failed.
+/// The side that failed.
 pub(super) enum Failure {
     Reader(io::Error),
     Writer(io::Error),
@@ -52,22 +52,22 @@ pub(super) enum Failure {
 impl Direction {
     pub(super) fn new(pending: Vec<u8>) -> Self {
         let bytes = pending.len() as u64;
-        // A hand-over happens between two lines, and what came with it may end inside one.
+        // The relay begins between two lines, but the first bytes may end inside a line.
         let tail = after(*b"\0\0\r\n", &pending);
         Self { pending, sent: 0, state: State::Open, bytes, unflushed: false, tail }
     }
 
-    /// Whether its reader is at its end.
+    /// Whether the reader has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.state != State::Open
     }
 
-    /// Whether that has been passed on.
+    /// Whether the end was passed on.
     pub(super) fn is_closed(&self) -> bool {
         self.state == State::Closed
     }
 
-    /// Reads on for nothing, unless the reader is at its end: the writer has failed.
+    /// Reads and drops from now on, unless the reader has ended: the writer has failed.
     pub(super) fn discard(&mut self) {
         self.pending = Vec::new();
         self.sent = 0;
@@ -77,13 +77,13 @@ impl Direction {
         };
     }
 
-    /// Nothing more is read: what was read before is passed on, and then the end.
+    /// Stops reading: pending bytes are passed on, then the end.
     pub(super) fn end_here(&mut self) {
         self.state = State::Closing;
     }
 
-    /// Copies until the reader or the writer has to be waited for; ready when the reader's end has
-    /// been passed on. What is read is added to `moved`.
+    /// Copies until the reader or the writer is not ready; completes when the reader's end was passed on. Adds the
+    /// bytes read to `moved`.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -105,8 +105,8 @@ impl Direction {
                 }
                 State::Open => {}
             }
-            // What the writer holds back because its peer is slow must be gone before more is read;
-            // otherwise this costs nothing.
+            // Bytes that the writer holds for a slow peer must be sent before more is read. Without such bytes
+            // this costs nothing.
             if self.unflushed {
                 ready!(Pin::new(&mut *writer).poll_flush(context)).map_err(Failure::Writer)?;
                 self.unflushed = false;
@@ -118,7 +118,7 @@ impl Direction {
                 }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                // The source ran dry, and all that came is on its way.
+                // The reader has no bytes, and all earlier ones were written.
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -167,7 +167,7 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// One read, and as much of it written as the writer takes; the rest is pending.
+    /// Reads once and writes as much as the writer accepts; the rest is pending.
     fn poll_copy(
         &mut self,
         context: &mut Context<'_>,
@@ -210,7 +210,7 @@ impl Direction {
     }
 }
 
-/// The last bytes, where `bytes` come behind those of `tail`.
+/// The last bytes of `tail` followed by `bytes`.
 fn after(tail: Tail, bytes: &[u8]) -> Tail {
     let last = bytes.get(bytes.len().saturating_sub(tail.len())..).unwrap_or_default();
     last.iter().fold(tail, |[_, second, third, fourth], &byte| [second, third, fourth, byte])

@@ -1,13 +1,13 @@
-//! Where a session can be listened to while it goes on.
+//! Lets a trace listen to a running session.
 //!
-//! As long as nothing listens, a read of the relay costs one relaxed look at a flag. What listens must not wait: it runs
-//! within the read.
+//! Without a listener, a read of the relay costs one relaxed load of a flag. A listener must not wait, because it
+//! runs within the read.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Hears a piece: whether it goes up to the provider, and its bytes.
+/// Receives a piece: whether it goes to the provider, and its bytes.
 pub type Ear = Box<dyn FnMut(bool, &[u8]) + Send>;
 
 /// A session's tap, open or closed.
@@ -18,13 +18,13 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Opens it with what `make` gives, unless it is open.
+    /// Opens the tap with the listener from `make`, unless it is open.
     pub fn open(&self, make: impl FnOnce() -> Ear) {
         self.ear().get_or_insert_with(make);
         self.is_open.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing listens any more.
+    /// Removes the listener.
     pub fn close(&self) {
         self.is_open.store(false, Ordering::Relaxed);
         *self.ear() = None;

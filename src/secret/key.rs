@@ -255,7 +255,7 @@ pub enum KeyError {
     NoCredentials(String),
     /// The program did not end in time.
     #[error(
-        "{0} had not ended after {1} s and was stopped; run it by hand to see what it waits for, and let it end by itself"
+        "{0} had not ended after {1} s and was stopped; run it by hand to see why it waits; it must end by itself"
     )]
     CommandHangs(String, u64),
     /// The program failed.

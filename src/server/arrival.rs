@@ -1,8 +1,8 @@
-//! A connection between accept and its own task: who the client is, and whether there is a place for it.
+//! A connection between accept and its own task: finds the client's address and a place.
 //!
-//! Behind a load balancer the client is the one that the PROXY header names: `from`, the places and everything after
-//! them judge that address, and the balancer's own counts for nothing. Until the header is there the connection has no
-//! place; so few may wait for theirs.
+//! Behind a load balancer the PROXY header names the client: `from`, the places and everything after them use that
+//! address, and the balancer's own address does not count. Before its header arrives, a connection has no place,
+//! so only a few may wait for a header.
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
@@ -24,19 +24,19 @@ pub(super) struct Arrival {
     pub(super) listening: Arc<Listening>,
     pub(super) proxy: Arc<Proxy>,
     pub(super) tcp: TcpStream,
-    /// The client, as far as it is known.
+    /// The client's address, or the balancer's until the header is read.
     pub(super) peer: SocketAddr,
     /// The load balancer in between.
     pub(super) via: Option<IpAddr>,
 }
 
 impl Arrival {
-    /// Who may come to the listener.
+    /// The addresses that may use the listener.
     pub(super) fn access(&self) -> Arc<Access> {
         self.proxy.access.get(self.listening.bound.number).cloned().unwrap_or_default()
     }
 
-    /// Serves the client that the header names, in a task of its own.
+    /// Serves the client that the header names, in a separate task.
     pub(super) fn after_header<P: Protocol + 'static>(self) {
         match self.listening.admission.headers.clone().try_acquire_owned() {
             Ok(waiting) => drop(tokio::spawn(self.serve_behind_header::<P>(waiting))),
@@ -79,7 +79,7 @@ impl Arrival {
         }
     }
 
-    /// The connection and its place, where the client may come and there is one.
+    /// The connection and its place, if the client's address is allowed and a place is free.
     pub(super) fn admit<P: Protocol>(self) -> Option<(Connection<P>, TcpStream, ConnectionPermit)> {
         let access = self.access();
         let Self { listening, proxy, tcp, peer, via } = self;
@@ -112,7 +112,7 @@ impl Arrival {
     }
 }
 
-/// Says what is wrong with a balancer's header, and what a person does about it.
+/// Logs what is wrong with a balancer's header, and the cure.
 fn log(balancer: IpAddr, error: &HeaderError) {
     match error {
         HeaderError::Probe => debug!("{balancer} closed the connection without a word"),

@@ -1,9 +1,9 @@
-//! The PROXY protocol header of a load balancer: who the client is, told before the client's first byte.
+//! The PROXY protocol header of a load balancer, which names the client before the client's first byte.
 //!
-//! Version 1 is a line and version 2 is binary (HAProxy's proxy-protocol.txt). [`next`] decides, sans-I/O, how many
-//! more bytes belong to a header that has begun, so that not one byte behind it is taken: the client's TLS hello
-//! follows at once. The crate `proxy-header` reads what is whole then. A header that is broken in any way ends the
-//! connection: to go on with the balancer's own address would give every client of it the rights of one.
+//! Version 1 is a line and version 2 is binary (HAProxy's proxy-protocol.txt). [`next`] decides, sans-I/O, how
+//! many more bytes belong to a header, so that no byte behind it is read: the client's TLS hello follows at once.
+//! The crate `proxy-header` parses the complete header. A broken header ends the connection: with the balancer's
+//! own address instead, every client of the balancer would get the rights of that address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,56 +15,56 @@ use tokio::net::TcpStream;
 
 use crate::text::proxy_header;
 
-/// A balancer sends it with the connection, so this is time enough for a lost segment.
+/// A balancer sends the header with the connection, so this allows for a lost segment.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest line of version 1, its end included.
 const LONGEST_LINE: usize = 107;
-/// Of version 2: what every receiver takes whole (proxy-protocol.txt §2.2).
+/// The longest header of version 2 that every receiver accepts (proxy-protocol.txt §2.2).
 const LONGEST: usize = 536;
-/// What tells the versions apart.
+/// Length of the bytes that tell the versions apart.
 const SIGNATURE: usize = 12;
-/// The signature, version and command, family, length.
+/// Length of signature, version and command, family, and length field.
 const FIXED: usize = 16;
 
 /// A header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
-    /// The client is there.
+    /// The client has this address.
     From(SocketAddr),
-    /// The balancer speaks for itself, as it does to see whether the listener is alive, or does not know its client.
+    /// The balancer opened the connection for itself, as a health check, or does not know its client.
     Local,
 }
 
-/// What is needed of a header that has begun.
+/// The next step for an incomplete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// So many bytes at most: they are the header's.
+    /// Read at most so many bytes, all of which belong to the header.
     Read(usize),
-    /// Nothing: this is all of it.
+    /// The header is complete.
     Done(Header),
 }
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
-    /// The balancer's setting, or ours; or another program on its machine.
+    /// The settings of the balancer and the listener do not match, or another program on that machine connects.
     #[error("no PROXY protocol header came")]
     Missing,
-    /// The balancer's fault, or an attacker's on its machine.
+    /// A fault of the balancer, or an attacker on its machine.
     #[error("the PROXY protocol header is broken: {0}")]
     Broken(&'static str),
-    /// In the middle of it.
+    /// The connection ended within the header.
     #[error("the PROXY protocol header did not come whole")]
     Truncated,
-    /// Not a byte: the balancer looked whether something listens.
+    /// The connection ended without a byte: the balancer checked that the port is open.
     #[error("the connection ended without a byte")]
     Probe,
-    /// The network's.
+    /// The network failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Takes the header off `tcp`, and not one byte more.
+/// Reads the header from `tcp`, and no byte more.
 pub(super) async fn read(tcp: &mut TcpStream) -> Result<Header, HeaderError> {
     let mut begun = Vec::new();
     let reading = read_whole(tcp, &mut begun);
@@ -87,18 +87,18 @@ async fn read_whole(tcp: &mut TcpStream, begun: &mut Vec<u8>) -> Result<Header, 
     }
 }
 
-/// What is needed behind `begun`, the first bytes of a connection.
+/// The next step after `begun`, the first bytes of a connection.
 pub fn next(begun: &[u8]) -> Result<Next, HeaderError> {
     match proxy_header(begun) {
         None => Err(HeaderError::Missing),
-        // The shortest line is longer than this, so nothing behind it is taken.
+        // The shortest line is longer than this, so no byte behind a line is read.
         Some(_) if begun.len() < SIGNATURE => Ok(Next::Read(SIGNATURE - begun.len())),
         Some(_) if begun.starts_with(b"PROXY ") => line(begun),
         Some(_) => binary(begun),
     }
 }
 
-/// Version 1, byte by byte: only its end tells where it is.
+/// Version 1, byte by byte, because only the line end tells its length.
 fn line(begun: &[u8]) -> Result<Next, HeaderError> {
     match memchr::memchr(b'\n', begun) {
         Some(end) if end + 1 == begun.len() && begun.len() <= LONGEST_LINE => parse(begun).map(Next::Done),
@@ -129,7 +129,7 @@ fn binary(begun: &[u8]) -> Result<Next, HeaderError> {
     }
 }
 
-/// All of a header, and nothing else.
+/// Parses a complete header.
 fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
     let config = ParseConfig { include_tlvs: true, ..ParseConfig::default() };
     let (header, length) =

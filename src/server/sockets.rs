@@ -1,9 +1,5 @@
-//! Sockets that listen: those that another process passed to this one (systemd, or the process that this one takes
-//! over from), and its own.
-//!
-//! They are passed as systemd does it: from descriptor 3 on, as many as `LISTEN_FDS` says. An upgrade passes one
-//! more, a datagram socket on which this process says that it is ready. A copy of each is kept, to be passed on:
-//! the connections that wait in a socket's queue wait for whichever process accepts next, so none is lost.
+//! Listening sockets: those that another process passed to this one (systemd, or the predecessor in an upgrade),
+//! and its own.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -18,24 +14,24 @@ use tracing::warn;
 
 use super::socket;
 
-/// Connections that the kernel keeps for us while the loop is busy.
+/// Connections that the kernel queues while the accept loop is busy.
 const BACKLOG: i32 = 4096;
-/// What a process that takes over says to the one before it.
+/// The message of a successor to its predecessor.
 pub(super) const READY: &[u8] = b"ready";
 
 /// The sockets of this process.
 #[derive(Default)]
 pub struct Sockets {
-    /// Passed to us, and not asked for yet.
+    /// Passed sockets that were not used yet.
     passed: Mutex<Vec<StdListener>>,
-    /// Copies of those that are listened on.
+    /// Copies of the sockets that are in use.
     in_use: Mutex<Vec<StdListener>>,
     predecessor: Option<UnixDatagram>,
 }
 
 impl Sockets {
-    /// Takes what was passed to this process. Called before there are threads, because it takes the variables
-    /// out of the environment, where they would mislead the programs that this one starts.
+    /// Takes the sockets that were passed to this process. Must be called before there are threads, because it
+    /// removes the variables from the environment, which would mislead child processes.
     pub fn inherited() -> io::Result<Self> {
         let mut sockets = Self::default();
         let mut passed = ListenFd::from_env();
@@ -55,7 +51,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Listens on `address`: on the socket that was passed for it, else on a new one.
+    /// Listens on `address`, with the passed socket if there is one.
     pub fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
         let listener = match self.take_passed(address) {
             Some(passed) => passed,
@@ -65,7 +61,8 @@ impl Sockets {
         TcpListener::from_std(listener)
     }
 
-    /// For port 0, where the system chooses, the first of that address will do: the order is the configuration's.
+    /// For port 0 the first passed socket with that address is used, in the
+    /// configuration's order.
     fn take_passed(&self, address: SocketAddr) -> Option<StdListener> {
         let mut passed = lock(&self.passed);
         let fits = |listener: &StdListener| {
@@ -77,7 +74,7 @@ impl Sockets {
         Some(passed.remove(index))
     }
 
-    /// Closes what was passed and is not used; each is said in the log, because its clients are not answered.
+    /// Closes passed sockets that are not used, and logs each, because its clients get no answer.
     pub fn close_unused(&self) {
         for listener in lock(&self.passed).drain(..) {
             if let Ok(address) = listener.local_addr() {
@@ -89,12 +86,12 @@ impl Sockets {
         }
     }
 
-    /// Whether this process takes over from another one.
+    /// Whether this process takes over from a predecessor.
     pub fn have_predecessor(&self) -> bool {
         self.predecessor.is_some()
     }
 
-    /// Tells the process that this one takes over from that this one accepts connections; whether there is one.
+    /// Tells the predecessor that this process accepts connections; returns whether there is a predecessor.
     pub fn tell_predecessor(&self) -> bool {
         let told = self.predecessor.as_ref().map(|socket| socket.send(READY));
         if let Some(Err(error)) = &told {
@@ -103,12 +100,12 @@ impl Sockets {
         told.is_some()
     }
 
-    /// A copy of each, to pass on.
+    /// A copy of each socket, to be passed to a successor.
     pub(super) fn copies(&self) -> io::Result<Vec<OwnedFd>> {
         lock(&self.in_use).iter().map(|listener| Ok(listener.try_clone()?.into())).collect()
     }
 
-    /// Forgets the copies: another process has its own.
+    /// Drops the copies, because the successor has its own.
     pub fn let_go(&self) {
         lock(&self.in_use).clear();
     }

@@ -1,8 +1,7 @@
-//! The process that takes over: the program as it is on disk now, with this process's sockets.
+//! The process that takes over in an upgrade: the program now on disk, with this process's sockets.
 //!
-//! It is started as this process was, with the same path and the same arguments, and has taken over once it says
-//! that it accepts connections. Until then nothing has changed; a start that fails is an error and
-//! leaves no process behind.
+//! It is started with the same path and arguments as this process, and has taken over once it reports that it
+//! accepts connections. Until then nothing changes; a failed start is an error and leaves no process behind.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,8 +17,8 @@ use super::sockets::{READY, Sockets};
 
 /// systemd's first descriptor (`SD_LISTEN_FDS_START`).
 const FIRST: i32 = 3;
-/// A start takes a fraction of a second; a database that is busy, or a key program that asks, takes longer. The
-/// command that asks for it waits a minute.
+/// A start takes a fraction of a second, but longer with a busy database or a key program that asks a person. The
+/// command that asks for the upgrade waits a minute.
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// A process that has taken over.
@@ -30,12 +29,12 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Starts it and waits until it is ready. Dropping the future ends the process that was started.
+    /// Starts the process and waits until it is ready. If this future is dropped, the started process is killed.
     pub async fn start(sockets: &Sockets) -> Result<Self, UpgradeError> {
         let (program, mut command, told) = command(sockets)?;
         let failed = |error| UpgradeError::Start { program: program.clone(), error };
         let mut starting = Starting(Some(command.spawn().map_err(failed)?));
-        // The copies of the sockets are closed with it.
+        // This closes this process's copies of the sockets.
         drop(command);
         let mut word = [0; 16];
         let ready = async {
@@ -59,13 +58,13 @@ impl Successor {
         starting.stands()
     }
 
-    /// Ends when the process has.
+    /// Completes when the process has ended.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 }
 
-/// A process that is not ready yet, and is killed when it is given up.
+/// A process that is not ready yet; dropping this kills it.
 struct Starting(Option<Child>);
 
 impl Starting {
@@ -92,7 +91,7 @@ impl Drop for Starting {
     }
 }
 
-/// The program's name, how it is started, and where it says that it is ready.
+/// The program's name, the command that starts it, and the socket for its report.
 fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), UpgradeError> {
     let mut words = std::env::args_os();
     let path: OsString = words.next().ok_or(UpgradeError::NoName)?;
@@ -105,7 +104,7 @@ fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), Upgrade
     command
         .args(words)
         .env("LISTEN_FDS", count.to_string())
-        // It stands for a process id that is not known yet, or for another process.
+        // LISTEN_PID names another process, or an id that is not known yet.
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
         .env_remove("LISTEN_FDS_FIRST_FD");
@@ -115,36 +114,36 @@ fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), Upgrade
     Ok((path.to_string_lossy().into_owned(), Command::from(command), told))
 }
 
-/// Why no other process has taken over.
+/// Why an upgrade failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// The process was started without a name.
+    /// This process was started without a name.
     #[error("this process does not know by which path it was started; restart it instead")]
     NoName,
-    /// There is no such program, or it cannot be run.
+    /// The program does not exist, or cannot be run.
     #[error("{program} cannot be started: {error}; install it again")]
     Start {
         /// The path.
         program: String,
-        /// The operating system's word.
+        /// The operating system's error.
         #[source]
         error: io::Error,
     },
-    /// It gave up.
-    #[error("the new process ({program}) ended before it was ready ({status}); it has said why")]
+    /// The process ended before it was ready.
+    #[error("the new process ({program}) ended before it was ready ({status}); its output has the reason")]
     Ended {
         /// The path.
         program: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
-    /// It does not say that it is ready.
+    /// The process did not report that it is ready.
     #[error("the new process ({program}) was not ready after {} s and is ended", PATIENCE.as_secs())]
     Slow {
         /// The path.
         program: String,
     },
-    /// The operating system.
+    /// The operating system refused the sockets.
     #[error("the sockets cannot be passed on: {0}")]
     Sockets(#[source] io::Error),
 }

@@ -9,17 +9,16 @@ use super::{Grant, Id, Limits};
 use crate::protocol::SignInAs;
 use crate::trouble::Trouble;
 
-/// A login name as names are compared: case-folded. What is looked up is one of these, so that nothing can be
-/// looked up as it was typed.
+/// A case-folded login name. Look-ups take this type, so that no name is looked up with its original case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Folded(String);
 
-/// `name`, as names are compared.
+/// `name` in the form for comparisons.
 pub fn fold(name: &str) -> Folded {
     Folded(name.to_lowercase())
 }
 
-/// Whether an account of that name stands for a whole domain: `@corp.example`.
+/// Whether the account of that name serves a whole domain: `@corp.example`.
 pub fn is_of_domain(name: &str) -> bool {
     name.starts_with('@')
 }
@@ -31,16 +30,16 @@ impl Folded {
     }
 }
 
-/// Which mailbox of an account is meant.
+/// A mailbox of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mailbox {
-    /// Its own.
+    /// The account's own mailbox.
     Own,
-    /// The one with this address, opened by the account of its domain.
+    /// The mailbox with this address, which the account of its domain opens.
     OfDomain(String),
 }
 
-/// What a mail program logs in to.
+/// The account that a mail program logs in to.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// Identity.
@@ -53,22 +52,22 @@ pub struct Account {
     pub grant: Option<Id>,
     /// When a mail program last logged in.
     pub last_login_at: Option<OffsetDateTime>,
-    /// The address it came from.
+    /// The address of that mail program.
     pub last_login_from: Option<String>,
-    /// What the provider's mail servers had against this mailbox, by the door's name, until a login there succeeds.
+    /// Troubles of this mailbox at the provider's mail servers, by the door's name, until a login there succeeds.
     pub troubles: BTreeMap<String, MailboxTrouble>,
-    /// Whether it lets no mail program in, whatever the password.
+    /// Whether every login is refused, even with a right password.
     pub disabled: bool,
-    /// Whose name the provider took at the last sign-in, where there are two to choose from.
+    /// The name that the provider accepted at the last sign-in, if there are two.
     pub sign_in_as: Option<SignInAs>,
-    /// What the provider refused in a session that was signed in, until it takes something of the kind.
+    /// The provider's last refusal within a session, until it accepts something of the same kind.
     pub refusal: Option<LastRefusal>,
 }
 
-/// Something that the provider refused after the login, such as a message.
+/// A provider's refusal after the login, for example of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastRefusal {
-    /// When.
+    /// When it was refused.
     pub at: OffsetDateTime,
     /// The name of the door.
     pub protocol: String,
@@ -79,49 +78,49 @@ pub struct LastRefusal {
 }
 
 impl Account {
-    /// The worst of its troubles: a refused token before a remark, the newer before the older.
+    /// The worst of the account's troubles: a refused token before other troubles, the newer before the older.
     pub fn trouble(&self) -> Option<&MailboxTrouble> {
         self.troubles.values().max_by_key(|trouble| (trouble.count > 0, trouble.at))
     }
 }
 
-/// Why a door of a mailbox did not open although its token was fresh.
+/// Why a door of a mailbox did not open with a fresh token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxTrouble {
     /// Cause and cure.
     pub trouble: Trouble,
-    /// Times in a row.
+    /// Number of times in a row.
     pub count: u32,
-    /// When it was last met.
+    /// When it last happened.
     #[serde(with = "super::dates::seconds")]
     pub at: OffsetDateTime,
-    /// No other token is fetched for this door of the mailbox before this.
+    /// No new token is fetched for this door of the mailbox before this time.
     #[serde(with = "super::dates::seconds")]
     pub retry_at: OffsetDateTime,
 }
 
-/// An app password: never the password itself, only what verifies it.
+/// An app password: not the password itself, only its verifier.
 #[derive(Clone, Debug)]
 pub struct AppPassword {
     /// Identity.
     pub id: Id,
     /// The account it opens.
     pub account: Id,
-    /// The name a person gave it, unique in the account.
+    /// Its name, unique in the account.
     pub name: String,
-    /// What verifies it.
+    /// Its verifier.
     pub verifier: Verifier,
-    /// What it is limited to.
+    /// Its limits.
     pub limits: Limits,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last used.
     pub last_used_at: Option<OffsetDateTime>,
-    /// From which address.
+    /// The address of that client.
     pub last_used_from: Option<String>,
 }
 
-/// What an app password is verified against.
+/// The value that verifies an app password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verifier {
     /// A keyed hash: enough for a password of 100 random bits and more.
@@ -130,7 +129,7 @@ pub enum Verifier {
     Chosen(String),
 }
 
-/// Everything a login needs, read in one step.
+/// All data for a login, read in one step.
 #[derive(Clone, Debug)]
 pub struct LoginRecord {
     /// The account that the name stands for.
@@ -141,27 +140,27 @@ pub struct LoginRecord {
     pub grant: Option<Grant>,
 }
 
-/// An account as lists show it.
+/// An account in the form for lists.
 #[derive(Clone, Debug)]
 pub struct AccountRow {
     /// The account.
     pub account: Account,
     /// Its grant.
     pub grant: Option<Grant>,
-    /// How many app passwords open it.
+    /// Number of its app passwords.
     pub passwords: usize,
 }
 
-/// A login that succeeded, to be remembered.
+/// A successful login, to be stored.
 #[derive(Clone, Debug)]
 pub struct LoginNote {
     /// The account.
     pub account: Id,
-    /// The password that opened it.
+    /// The app password that was used.
     pub password: Id,
     /// When.
     pub at: OffsetDateTime,
-    /// From which address.
+    /// The address of the client.
     pub from: String,
 }
 
@@ -172,21 +171,21 @@ pub struct Authorization {
     pub account: String,
     /// Further login names.
     pub aliases: Vec<String>,
-    /// What it may do.
+    /// Its grant.
     pub grant: Granted,
-    /// The identity of the account, where it is new.
+    /// The identity of the account, if it is new.
     pub id: Id,
-    /// An app password for it, stored in the same moment.
+    /// An app password for the account, stored in the same transaction.
     pub password: Option<AppPassword>,
-    /// Whether it lets no mail program in from the first moment on.
+    /// Whether the account starts disabled.
     pub disabled: bool,
 }
 
 /// The grant of an [`Authorization`].
 #[derive(Clone, Debug)]
 pub enum Granted {
-    /// To insert, or to replace where one of its id is there.
+    /// A new grant, which replaces a grant with the same id.
     New(Box<Grant>),
-    /// One that is there, and stays as it is: its owner's, for a shared mailbox.
+    /// An existing grant, which does not change: its owner's, for a shared mailbox.
     Existing(Id),
 }

@@ -1,8 +1,7 @@
-//! What every store does, cut by who asks for it. `tests/store` holds each store to it.
+//! The operations of every store, divided by their callers. `tests/store` tests each store with them.
 //!
-//! A method that takes an [`Act`] writes it to the audit trail in the transaction of the change that it tells of: there
-//! is no change without its entry, whatever ends the process, and no entry without a change. Where nothing changes,
-//! nothing is written.
+//! A method that takes an [`Act`] writes it to the audit trail in the same transaction as the change: neither
+//! exists without the other, even if the process dies. If nothing changes, nothing is written.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,7 +15,7 @@ use super::{
     SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
-/// The whole of a store. One implementation a database, and a failing one in tests.
+/// A whole store. There is one implementation for each database, and a failing one in tests.
 pub trait Store:
     LoginStore
     + GrantStore
@@ -45,16 +44,16 @@ impl<T> Store for T where
 {
 }
 
-/// What a login reads and writes down.
+/// The operations of a login.
 #[async_trait]
 pub trait LoginStore: Send + Sync {
-    /// Everything a login under `name`, which is an account's or an alias, needs.
+    /// All data for a login under `name`, which is an account's name or an alias.
     async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError>;
 
-    /// Remembers logins.
+    /// Stores successful logins.
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError>;
 
-    /// Writes down, or forgets, what the provider's mail server for the door of that name has against an account.
+    /// Sets or clears an account's trouble at the provider's mail server for the door of that name.
     async fn set_trouble(
         &self,
         account: &Id,
@@ -62,14 +61,14 @@ pub trait LoginStore: Send + Sync {
         trouble: Option<&MailboxTrouble>,
     ) -> Result<(), StoreError>;
 
-    /// Writes down, or forgets, what the provider refused last in a session of an account.
+    /// Sets or clears the provider's last refusal in a session of an account.
     async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError>;
 
-    /// Remembers, or forgets, whose name the provider takes for an account.
+    /// Sets or clears the name that the provider accepts for an account.
     async fn set_sign_in_as(&self, account: &Id, user: Option<SignInAs>) -> Result<(), StoreError>;
 }
 
-/// The rows of grants, and what was told about them.
+/// Grants, and the last news about them.
 #[async_trait]
 pub trait GrantStore: Send + Sync {
     /// All grants.
@@ -86,15 +85,15 @@ pub trait GrantStore: Send + Sync {
         kind: GrantKind,
     ) -> Result<Option<Grant>, StoreError>;
 
-    /// Writes `grant`, whose `revision` is the one it was read at, and gives up this process's lease on it;
-    /// returns the new revision.
+    /// Writes `grant`, whose `revision` is the one that was read, and releases this process's lease on it; returns
+    /// the new revision.
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError>;
 
-    /// The same of a grant that a command has ended, and that this was done.
+    /// Writes a grant that a command has ended, with the command's `act`.
     async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError>;
 
-    /// The grants that accounts use which are not disabled, as far as upkeep has to know them: by identity, those behind
-    /// `after`, `limit` at most. Names and last logins are those of such accounts alone.
+    /// The status of grants that accounts use which are not disabled, for upkeep: by identity, those after
+    /// `after`, at most `limit`. Names and last logins come from such accounts only.
     async fn statuses(
         &self,
         watch: Watch,
@@ -102,8 +101,8 @@ pub trait GrantStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<GrantStatus>, StoreError>;
 
-    /// The grants that `watch` has to look at by `now`, `limit` at most: those that were written since the last
-    /// look, and those whose time has come. One that only disabled accounts use is among them, without a name.
+    /// The grants that `watch` must check by `now`, at most `limit`: those written since the last check, and those
+    /// that are due. A grant that only disabled accounts use is included, without a name.
     async fn due(
         &self,
         watch: Watch,
@@ -111,11 +110,11 @@ pub trait GrantStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<GrantStatus>, StoreError>;
 
-    /// Writes down when `watch` looks at grants again. One that was written since it was read stays due.
+    /// Stores when `watch` must check grants again. A grant that was written since it was read stays due.
     async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<(), StoreError>;
 
-    /// Reserves telling the administrator about `grant` until `until`, where what was `told` last is still
-    /// that; false where it is not, or another process is telling.
+    /// Reserves the message to the administrator about `grant` until `until`, if the last message was `told`.
+    /// False if it was another one, or if another process is sending.
     async fn claim_telling(
         &self,
         grant: &Id,
@@ -124,18 +123,18 @@ pub trait GrantStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// Writes down what the administrator has been told about `grants`, ends the reservations, and writes down the
-    /// telling where there was one.
+    /// Stores the last message to the administrator about `grants`, ends the reservations, and records the message
+    /// in the audit trail if one was sent.
     async fn set_told(&self, grants: &[&Id], told: Option<&str>, act: Option<&Act>)
     -> Result<(), StoreError>;
 }
 
-/// The right to refresh a grant, which one process has at a time.
+/// The lease to refresh a grant, which one process has at a time.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// Takes the lease on refreshing `grant` for this process, which may hold it already; false where another
-    /// one holds it. Between processes that see one another it ends with its holder's life, and at the latest
-    /// at `until`. The lease of a holder that died marks the grant `interrupted_at`.
+    /// Takes the lease on `grant` for this process, which may hold it already; false if another process holds it.
+    /// The lease ends when its holder dies, if the processes can see each other, and at the latest at `until`. The
+    /// lease of a holder that died marks the grant `interrupted_at`.
     async fn take_lease(
         &self,
         grant: &Id,
@@ -143,10 +142,10 @@ pub trait LeaseStore: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<bool, StoreError>;
 
-    /// The name of this process among those that hold leases, from now to its end.
+    /// The name of this process as a lease holder, until it ends.
     async fn holder(&self) -> Result<String, StoreError>;
 
-    /// Gives up this process's lease without writing anything else.
+    /// Releases this process's lease without another write.
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError>;
 }
 
@@ -156,23 +155,20 @@ pub trait AccountStore: Send + Sync {
     /// All accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
 
-    /// Accounts with their grants and how many app passwords they have, by name: those behind the one called
-    /// `after`, `limit` at most.
+    /// Accounts with their grants and numbers of app passwords, by name: those after `after`, at most `limit`.
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError>;
 
-    /// Stores an authorisation: the grant, and the account and its aliases where they are new. What was known of
-    /// the mailbox under another grant is forgotten: its trouble, and whose name was taken. `acts` are what was done
-    /// by it.
+    /// Stores an authorisation: the grant, and new accounts and aliases. The mailbox's trouble and accepted name
+    /// under another grant are cleared. `acts` describe the authorisation.
     async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError>;
 
-    /// Removes an account with its passwords and aliases, and its grant where no other account
-    /// uses it.
+    /// Removes an account with its passwords and aliases, and its grant if no other account uses it.
     async fn remove_account(&self, account: &Id, act: &Act) -> Result<(), StoreError>;
 
-    /// Adds another login name; false where the account has it already.
+    /// Adds another login name; false if the account has it already.
     async fn add_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError>;
 
-    /// Removes another login name; false where the account has none of that name beside its own.
+    /// Removes another login name; false if the account has no such alias.
     async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError>;
 
     /// The app passwords of an account, by name.
@@ -181,10 +177,10 @@ pub trait AccountStore: Send + Sync {
     /// Adds an app password.
     async fn add_password(&self, password: &AppPassword, act: &Act) -> Result<(), StoreError>;
 
-    /// Removes an app password; false where the account has none of that name.
+    /// Removes an app password; false if the account has none of that name.
     async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool, StoreError>;
 
-    /// Limits an app password to this and nothing else; false where the account has none of that name.
+    /// Replaces the limits of an app password; false if the account has none of that name.
     async fn limit_password(
         &self,
         account: &Id,
@@ -193,11 +189,11 @@ pub trait AccountStore: Send + Sync {
         act: &Act,
     ) -> Result<bool, StoreError>;
 
-    /// Disables or enables an account; false where it is so already.
+    /// Disables or enables an account; false if its state does not change.
     async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool, StoreError>;
 }
 
-/// Sealed values that are no grant's, and who may change what seals.
+/// Sealed values outside of grants, and the lock of commands that change the sealing keys.
 #[async_trait]
 pub trait SettingStore: Send + Sync {
     /// The value under `key`, after putting `value` there if there was none.
@@ -206,31 +202,31 @@ pub trait SettingStore: Send + Sync {
     /// All settings; each is a sealed value.
     async fn sealed_settings(&self) -> Result<Vec<SealedSetting>, StoreError>;
 
-    /// Replaces a setting's value where it is still `old`; false where it is not.
+    /// Replaces a setting's value if it is still `old`; false if it is not.
     async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
 
-    /// Waits until no other command seals or rotates the keys of this store, and keeps them all away until
-    /// the value is dropped, or its process ends.
+    /// Waits until no other command seals or rotates the keys of this store, and keeps other commands from it
+    /// until the value is dropped, or its process ends.
     async fn lock_sealing(&self) -> Result<SealingLock, StoreError>;
 }
 
-/// The answers to sign-ins, which one process receives and another one waits for.
+/// The answers to sign-ins, which one process receives and another one awaits.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
-    /// Keeps `sealed` under `key` until it is collected, or until `until`, and forgets what is over.
+    /// Stores `sealed` under `key` until it is collected, or until `until`, and removes values that are over.
     async fn leave(&self, key: &str, sealed: &[u8], until: OffsetDateTime) -> Result<(), StoreError>;
 
-    /// Takes what was left under `key`, once.
+    /// Takes the value under `key`, once.
     async fn collect(&self, key: &str, now: OffsetDateTime) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
-/// The audit trail, which is kept for 400 days, and the newest 100,000 entries of it.
+/// The audit trail: entries of 400 days, at most the newest 100,000.
 #[async_trait]
 pub trait TrailStore: Send + Sync {
-    /// Writes down what was done where the store itself did not change, and forgets what is too old.
+    /// Adds an act that does not change the store, and removes entries that are too old.
     async fn record(&self, act: &Act) -> Result<(), StoreError>;
 
-    /// What was written down from `since` on behind the entry `after`, in order, `limit` at most.
+    /// The entries since `since` and after the entry `after`, in order, at most `limit`.
     async fn trail(
         &self,
         since: Option<OffsetDateTime>,
@@ -239,32 +235,32 @@ pub trait TrailStore: Send + Sync {
     ) -> Result<Vec<TrailEntry>, StoreError>;
 }
 
-/// What other processes did to the store, and to the database that it is kept in.
+/// Changes that other processes made to the store and its database.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
-    /// A number that changes whenever something was written, by whatever process. Cheap.
+    /// A number that changes whenever any process has written. Cheap.
     async fn changes(&self) -> Result<i64, StoreError>;
 
-    /// The app passwords whose account is not disabled and has a grant in force, without those whose last day
-    /// was before `today` (UTC).
+    /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
+    /// before `today` (UTC).
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError>;
 
-    /// Looks whether the database is still the one that was opened, and opens another one that has taken its
-    /// place, where that is a store of ours. Until then, and while there is none, everything else fails.
+    /// Checks whether the database is still the one that was opened, and opens another one in its place if that is
+    /// a store of ours. Until then, and while there is none, every other call fails.
     async fn reopen(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Writes a copy of the store, as it is at one moment, to `file`, which must not exist; others go on meanwhile.
+    /// Writes a copy of the store at one moment to `file`, which must not exist; other processes continue
+    /// meanwhile.
     async fn copy_to(&self, file: &Path) -> Result<(), StoreError>;
 
-    /// Changes when another database has taken the place of the one that was open: what is remembered of
-    /// rows that were read before means nothing any more.
+    /// Changes when another database has replaced the open one: rows that were read before are then invalid.
     fn epoch(&self) -> u64 {
         0
     }
 
-    /// Whether [`ChangeStore::reopen`] finds no database that can be used.
+    /// Why [`ChangeStore::reopen`] finds no usable database, if it finds none.
     fn absence(&self) -> Option<Absence> {
         None
     }
@@ -273,10 +269,10 @@ pub trait ChangeStore: Send + Sync {
 /// A database that is gone.
 #[derive(Clone, Debug)]
 pub struct Absence {
-    /// When that was first seen.
+    /// When it was first noticed.
     pub since: std::time::Instant,
-    /// What is wrong.
+    /// The cause.
     pub cause: String,
-    /// What helps.
+    /// The cure.
     pub cure: &'static str,
 }

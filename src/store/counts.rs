@@ -1,4 +1,4 @@
-//! How many grants there are of a kind, for who watches and does not read each of them.
+//! Numbers of grants of each kind, for monitoring, which does not read each grant.
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -10,19 +10,19 @@ use super::{GrantKind, GrantState, StoreError};
 pub struct GrantCount {
     /// The provider's name in the configuration.
     pub provider: String,
-    /// Whose right they are.
+    /// The kind of the grants.
     pub kind: GrantKind,
     /// Whether they can be used.
     pub state: GrantState,
-    /// How many there are.
+    /// Number of such grants.
     pub count: u64,
-    /// The first of the days that the provider said their refresh tokens end on.
+    /// The earliest end of their refresh tokens, if the provider gave one.
     pub refresh_expires_at: Option<OffsetDateTime>,
-    /// When the one was renewed that was not renewed for longest.
+    /// The oldest last renewal among them.
     pub renewed_at: OffsetDateTime,
 }
 
-/// Counts what is in the store.
+/// Counts rows of the store.
 #[async_trait]
 pub trait CountStore: Send + Sync {
     /// The grants in force, by provider, kind and state. One pass over the rows, and no token is read.

@@ -1,21 +1,20 @@
-//! Dates that can be calculated with.
+//! Dates that are safe for calculation.
 
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-/// Before this there was nothing that a grant could come from.
+/// No grant is older than this.
 const EARLIEST: OffsetDateTime = datetime!(2000-01-01 0:00 UTC);
-/// Nothing that is stored means anything after this. So far from the ends of the calendar that days and
-/// years can be added without a thought.
+/// No stored date is later than this. So far from the ends of the calendar, days and years can be added without
+/// overflow.
 const LATEST: OffsetDateTime = datetime!(2200-01-01 0:00 UTC);
 
-/// The nearest date that can be calculated with: what is read from the store or from the configuration may
-/// be any date.
+/// The nearest safe date: a date from the store or the configuration may be any date.
 pub fn sane_date(at: OffsetDateTime) -> OffsetDateTime {
     at.clamp(EARLIEST, LATEST)
 }
 
-/// The same of a number of seconds since 1970, which may be none of the calendar's.
+/// The same for a number of seconds since 1970, which may lie outside of the calendar.
 pub(super) fn sane_date_of(seconds: i64) -> OffsetDateTime {
     let seconds = seconds.clamp(EARLIEST.unix_timestamp(), LATEST.unix_timestamp());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)

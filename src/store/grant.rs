@@ -14,11 +14,11 @@ pub struct Grant {
     pub revision: i64,
     /// The provider's name in the configuration.
     pub provider: String,
-    /// Who consented: the address as given. Of an application's grant: the account it is for.
+    /// The address of the person who consented, as given. For an application's grant: its account.
     pub owner: String,
     /// Granted scopes.
     pub scopes: Vec<String>,
-    /// What access tokens come from.
+    /// The source of access tokens.
     pub right: Right,
     /// The newest access token, sealed for [`Grant::access_context`].
     pub access_token: Option<Vec<u8>>,
@@ -26,13 +26,13 @@ pub struct Grant {
     pub access_expires_at: Option<OffsetDateTime>,
     /// Whether it can be used.
     pub state: GrantState,
-    /// What went wrong last, kept until something succeeds.
+    /// The last trouble, kept until something succeeds.
     pub trouble: Option<Trouble>,
-    /// When that was.
+    /// When the trouble occurred.
     pub failed_at: Option<OffsetDateTime>,
     /// Failures in a row, for the back-off.
     pub failures: u32,
-    /// No refresh before this.
+    /// No refresh before this time.
     pub retry_at: Option<OffsetDateTime>,
     /// When the person consented.
     pub authorized_at: OffsetDateTime,
@@ -40,12 +40,12 @@ pub struct Grant {
     pub refreshed_at: Option<OffsetDateTime>,
     /// When the provider said that the refresh token ends.
     pub refresh_expires_at: Option<OffsetDateTime>,
-    /// When a refresh began whose end was never written down: its process died in between.
+    /// When a refresh began that did not store its end, because its process died.
     pub interrupted_at: Option<OffsetDateTime>,
 }
 
 impl Grant {
-    /// A grant that has not been used yet. What is sealed in `right` is sealed for `id`.
+    /// A grant that has not been used yet. The sealed value in `right` is bound to `id`.
     pub fn new(id: Id, provider: &str, owner: &str, right: Right, now: OffsetDateTime) -> Self {
         Self {
             id,
@@ -68,7 +68,7 @@ impl Grant {
         }
     }
 
-    /// Whose right it is, or was.
+    /// Whether a person or an application has or had this grant.
     pub fn kind(&self) -> GrantKind {
         match self.right {
             Right::Person { .. } => GrantKind::Person,
@@ -77,28 +77,28 @@ impl Grant {
         }
     }
 
-    /// The scopes that tell which doors it opens. `None` where they tell nothing: those of an application stand for
-    /// whatever it was given, and a grant that came from elsewhere may have none written down.
+    /// The scopes that decide which doors the grant opens. `None` if they are not known: an application's scopes
+    /// stand for all its permissions, and an imported grant may have none.
     pub fn known_scopes(&self) -> Option<&[String]> {
         (self.kind() == GrantKind::Person && !self.scopes.is_empty()).then_some(&*self.scopes)
     }
 
-    /// The person who gave it; `None` where an application has it.
+    /// The person who gave it; `None` for an application's grant.
     pub fn person(&self) -> Option<&str> {
         (self.kind() == GrantKind::Person).then_some(&self.owner)
     }
 
-    /// Whether it was neither revoked nor moved.
+    /// Whether it was neither revoked nor moved to another installation.
     pub fn is_in_force(&self) -> bool {
         !matches!(self.right, Right::Withdrawn { .. })
     }
 
-    /// Whether it is only to be: an administrator has to consent before a person can give it.
+    /// Whether an administrator has to consent before a person can give this grant.
     pub fn is_awaited(&self) -> bool {
         !self.is_in_force() && self.state == GrantState::WaitingForAdministrator
     }
 
-    /// Ends it, and returns the right that it rested on.
+    /// Ends it, and returns the right that it had.
     pub fn withdraw(&mut self, why: Trouble, now: OffsetDateTime) -> Right {
         self.access_token = None;
         self.access_expires_at = None;
@@ -110,7 +110,7 @@ impl Grant {
         std::mem::replace(&mut self.right, Right::Withdrawn { was })
     }
 
-    /// Everything that is sealed in it, and what it is sealed for.
+    /// Its sealed values, each with the context that it is bound to.
     pub fn sealed(&mut self) -> impl Iterator<Item = (String, &mut Vec<u8>)> {
         let refresh_token = match &mut self.right {
             Right::Person { refresh_token } => Some(refresh_token),
@@ -121,7 +121,7 @@ impl Grant {
         refresh_token.into_iter().chain(self.access_token.as_mut().map(|sealed| (access, sealed)))
     }
 
-    /// Forgets every trouble: something has just succeeded.
+    /// Clears all troubles, after a success.
     pub fn clear_trouble(&mut self) {
         self.state = GrantState::Ok;
         self.trouble = None;
@@ -131,35 +131,35 @@ impl Grant {
         self.interrupted_at = None;
     }
 
-    /// What the refresh token of grant `id` is sealed for.
+    /// The context to which the refresh token of grant `id` is bound.
     pub fn refresh_context(id: &Id) -> String {
         format!("grant/{id}/refresh_token")
     }
 
-    /// What the access token of grant `id` is sealed for.
+    /// The context to which the access token of grant `id` is bound.
     pub fn access_context(id: &Id) -> String {
         format!("grant/{id}/access_token")
     }
 }
 
-/// What a grant's access tokens come from.
+/// The source of a grant's access tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Right {
     /// A person's consent.
     Person {
-        /// What it gave, sealed for [`Grant::refresh_context`].
+        /// The refresh token, sealed for [`Grant::refresh_context`].
         refresh_token: Vec<u8>,
     },
     /// The application's own right (client credentials, service account), asked for with its key.
     Application,
-    /// Nothing any more: a command revoked the grant, or moved it to another installation.
+    /// None any more: a command revoked the grant, or moved it to another installation.
     Withdrawn {
-        /// Whose right it was.
+        /// The former kind.
         was: GrantKind,
     },
 }
 
-/// Whose right a grant is.
+/// The kind of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantKind {
@@ -179,25 +179,25 @@ impl GrantKind {
     }
 }
 
-/// Whether a grant can be used; the words are those of `tokens list`.
+/// Whether a grant can be used, in the words of `tokens list`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantState {
-    /// It works, as far as is known.
+    /// No trouble is known.
     Ok,
     /// The provider refused it: a person has to authorise again.
     NeedsAuthorization,
     /// The registration or the configuration is wrong: an administrator has to act.
     Misconfigured,
-    /// The last refresh failed in a way that passes.
+    /// The last refresh failed for a temporary reason.
     Retrying,
-    /// The provider wants an administrator of the person's organisation to consent. A grant that nobody could give yet
-    /// is in this state, too: it is not in force.
+    /// The provider requires the consent of an administrator of the person's organisation. A grant that waits for
+    /// its first consent is in this state too; it is not in force.
     WaitingForAdministrator,
 }
 
 impl GrantState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 5] = [
         Self::Ok,
         Self::NeedsAuthorization,
@@ -217,7 +217,7 @@ impl GrantState {
         }
     }
 
-    /// Whether it stays so until a person acts.
+    /// Whether the state lasts until a person acts.
     pub fn needs_person(self) -> bool {
         matches!(self, Self::NeedsAuthorization | Self::Misconfigured | Self::WaitingForAdministrator)
     }
@@ -232,7 +232,7 @@ impl GrantState {
 pub struct GrantStatus {
     /// Identity.
     pub id: Id,
-    /// Whose right it is.
+    /// The kind of the grant.
     pub kind: GrantKind,
     /// The provider's name in the configuration.
     pub provider: String,
@@ -242,7 +242,7 @@ pub struct GrantStatus {
     pub state: GrantState,
     /// As in [`Grant::trouble`].
     pub trouble: Option<Trouble>,
-    /// False after the grant was revoked by command.
+    /// False after a command has ended the grant.
     pub in_force: bool,
     /// When the newest access token ends.
     pub access_expires_at: Option<OffsetDateTime>,
@@ -252,24 +252,23 @@ pub struct GrantStatus {
     pub refresh_expires_at: Option<OffsetDateTime>,
     /// When a refresh last failed.
     pub failed_at: Option<OffsetDateTime>,
-    /// No refresh before this.
+    /// No refresh before this time.
     pub retry_at: Option<OffsetDateTime>,
     /// When a mail program last logged in to one of its accounts.
     pub last_login_at: Option<OffsetDateTime>,
     /// The names of its accounts.
     pub accounts: Vec<String>,
-    /// What the administrator was told last.
+    /// The last message to the administrator.
     pub told: Option<String>,
-    /// When a watch looks at it again, as it was read: [`NextLook::seen`]. Which watch depends on who asked.
+    /// When the watch that read this row checks the grant again, as stored: [`NextLook::seen`].
     pub look: i64,
 }
 
-/// The longest time between two looks at a grant, should a clock have been wrong at one of them.
+/// The longest time between two checks of a grant, in case a clock was wrong at one of them.
 pub const LONGEST_LOOK: Duration = Duration::days(1);
 
 impl GrantStatus {
-    /// That it is to be looked at again at `at`, a day from `now` at the latest; `None` where what is written is as
-    /// soon.
+    /// A check at `at`, at most a day after `now`; `None` if the stored check is as early.
     pub fn next_look(&self, at: OffsetDateTime, now: OffsetDateTime) -> Option<NextLook> {
         let at = at.min(now.saturating_add(LONGEST_LOOK));
         let is_news = self.look <= now.unix_timestamp() || at.unix_timestamp() < self.look;
@@ -277,16 +276,16 @@ impl GrantStatus {
     }
 }
 
-/// Who looks at grants again and again.
+/// A part of the program that checks grants regularly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// What renews tokens ahead of time.
+    /// Renews tokens ahead of time.
     Upkeep,
-    /// What tells people.
+    /// Tells people about grants.
     News,
 }
 
-/// When a grant is to be looked at again.
+/// The next check of a grant.
 #[derive(Clone, Debug)]
 pub struct NextLook {
     /// The grant.

@@ -1,23 +1,23 @@
-//! What an app password is limited to.
+//! The limits of an app password.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use time::Date;
 
-/// Through which doors, from where and until when an app password opens its account. The default is no limit.
+/// The doors, networks and days for which an app password opens its account. The default is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The names of the doors that it opens; `None` is all of them, those of later versions included.
+    /// The names of the doors that it opens; `None` is all doors, also those of later versions.
     pub doors: Option<Vec<String>>,
-    /// The networks that it is used from; none is everywhere.
+    /// The networks of allowed clients; empty allows all.
     pub networks: Vec<IpNet>,
-    /// The last day (UTC) on which it opens anything.
+    /// The last day (UTC) on which it is valid.
     pub last_day: Option<Date>,
 }
 
 impl Limits {
-    /// What every password was before there was a second door.
+    /// The limits of passwords from before there was a second door.
     #[cfg(test)]
     pub(crate) fn of_before() -> Self {
         Self { doors: Some(vec!["imap".to_owned()]), ..Self::default() }
@@ -28,19 +28,18 @@ impl Limits {
         self.doors.as_ref().is_none_or(|doors| doors.iter().any(|name| name == door))
     }
 
-    /// Whether it opens the door of that name, and will never open another.
+    /// Whether it opens the door of that name and no other, also in later versions.
     pub fn opens_only(&self, door: &str) -> bool {
         self.doors.as_ref().is_some_and(|doors| !doors.is_empty() && doors.iter().all(|name| name == door))
     }
 
-    /// Whether it may be used from that address. An IPv4 client that came in over an IPv6 socket is an IPv4
-    /// client.
+    /// Whether a client at that address may use it. An IPv4 client on an IPv6 socket counts as IPv4.
     pub fn admits(&self, from: IpAddr) -> bool {
         let from = from.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from))
     }
 
-    /// The day on which it ended, where that is over.
+    /// The last day, if it is over.
     pub fn ended(&self, today: Date) -> Option<Date> {
         self.last_day.filter(|last| *last < today)
     }

@@ -1,8 +1,8 @@
 //! The store in one SQLite file, shared by `serve` and the commands.
 //!
-//! WAL lets them read while one writes; `synchronous=FULL` makes a commit outlive a power cut, which a
-//! rotated refresh token must; a busy timeout queues writers. Read-modify-write runs in
-//! `BEGIN IMMEDIATE` transactions, so that no reader ever has to become a writer half-way.
+//! WAL lets processes read while one writes. `synchronous=FULL` keeps a commit through a power failure, which a
+//! rotated refresh token needs. A busy timeout queues writers. Read-modify-write runs in `BEGIN IMMEDIATE`
+//! transactions, so that no reader has to become a writer later.
 
 mod accounts;
 mod answers;
@@ -54,18 +54,18 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
 ];
 
-/// Longer than any transaction of ours by far: what waits this long has found a stuck disk.
+/// Far longer than any transaction: after this wait the disk is stuck.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reads run beside one another; more connections than this only cost threads.
+/// Reads run in parallel; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
-/// What ends a wait is the deadline of the login or of the refresh that waits, and not this.
+/// The deadline of the waiting login or refresh comes first.
 const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.
 pub struct Sqlite {
     path: PathBuf,
     opened: ArcSwap<Opened>,
-    /// How many databases have taken the place of the first one.
+    /// Number of databases that have replaced the first one.
     epoch: AtomicU64,
     absence: StdMutex<Option<Absence>>,
     judge: Option<Arc<Judge>>,
@@ -76,16 +76,17 @@ struct Opened {
     pool: SqlitePool,
     looks: Looks,
     holders: Holders,
-    /// Writes nothing, so that it sees all other connections' writes; see [`ChangeStore::changes`](super::ChangeStore::changes).
+    /// Never writes, so it notices the writes of all others
+    /// ([`ChangeStore::changes`](super::ChangeStore::changes)).
     observer: Mutex<Option<SqliteConnection>>,
-    /// The file that was opened.
+    /// The opened file.
     place: Place,
-    /// The file of its write-ahead log, when it was last looked at.
+    /// The file of its write-ahead log at the last check.
     log: StdMutex<Option<Place>>,
 }
 
 impl Opened {
-    /// Opens the file at `path`, which exists and is a database of ours, or empty.
+    /// Opens the file at `path`, which must be a database of ours, or empty.
     async fn open(path: &Path) -> Result<Self, sqlx::Error> {
         let place = Place::of(path)?;
         let options = SqliteConnectOptions::new()
@@ -94,15 +95,15 @@ impl Opened {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
-            // A statement in the log would hold names.
+            // Logged statements would hold names.
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECTION_WAIT)
-            // There is no server that could have gone.
+            // The connections need no check, because there is no server that can disappear.
             .test_before_acquire(false)
-            // A full disk ends SQLite's transaction by itself; sqlx goes on counting it and would never
-            // begin another one on that connection.
+            // On a full disk SQLite ends the transaction by itself, but sqlx still counts it and would never begin
+            // another one on that connection.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await?;
@@ -114,19 +115,19 @@ impl Opened {
     }
 }
 
-/// A database that is open, with the tables that it came with.
+/// An open database that is not migrated yet.
 pub(super) struct Unmigrated {
     path: PathBuf,
     opened: Opened,
     sealed: Vec<SealedSetting>,
-    /// How many migrations were made.
+    /// Number of migrations in it.
     made: usize,
 }
 
 impl Unmigrated {
-    /// Opens the database at `path`, making it where it is missing.
+    /// Opens the database at `path`, or makes it.
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
-        // SQLite gives its -wal and -shm files the mode of this one.
+        // SQLite gives its -wal and -shm files the mode of this file.
         std::fs::OpenOptions::new()
             .read(true)
             .append(true)
@@ -148,18 +149,18 @@ impl Unmigrated {
         Ok(Self { path: path.to_owned(), opened, sealed, made })
     }
 
-    /// Whether nothing is sealed in it.
+    /// Whether it holds no sealed value.
     pub(super) fn is_new(&self) -> bool {
         self.sealed.is_empty()
     }
 
-    /// Makes the tables what this version needs. The caller holds the state directory's lock, so that two processes
-    /// never migrate at once. What is sealed is judged first: a process that cannot use the store does not change it.
+    /// Migrates the tables to this version, under the state directory's lock, so that two processes never migrate
+    /// at once. Judges the sealed values first: a process that cannot use the store must not change it.
     pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Sqlite, StoreError> {
         let Self { path, opened, sealed, made } = self;
         let judge = judge.map(Arc::new);
         if let Some(judge) = judge.clone().filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
-            // It may have to read keys.
+            // The judge may have to read keys.
             let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
             let judged = judged.unwrap_or_else(|error| Err(error.to_string()));
             judged
@@ -186,8 +187,8 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
 }
 
 impl Sqlite {
-    /// Opens the database at `path`, making or migrating it as needed. The caller holds the state
-    /// directory's lock, so that two processes never migrate at once.
+    /// Opens the database at `path`, and makes or migrates it if needed. The caller holds the state directory's
+    /// lock, so that two processes never migrate at once.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         Unmigrated::open(path).await?.migrate(None).await
     }
@@ -217,8 +218,8 @@ mod tests {
         Right, TrailStore as _, Verifier, fold,
     };
 
-    /// A process of the version before goes on beside this one: until its last session has ended, or for good where
-    /// this one fails. 0001 to 0007 are of before that was possible.
+    /// A process of the previous version continues beside this one: until its last session has ended, or for good
+    /// if this process fails. Migrations 0001 to 0007 are from before that was possible.
     #[test]
     fn migrations_leave_what_the_version_before_uses() {
         for (number, name, sql) in MIGRATIONS.iter().filter(|(number, ..)| *number > 7) {
@@ -234,13 +235,13 @@ mod tests {
         let store = Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap();
         for _ in 0..2 * CONNECTIONS {
             let mut transaction = store.write().await.unwrap();
-            // As SQLite does by itself on SQLITE_FULL.
+            // SQLite does the same on SQLITE_FULL.
             sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         }
         store.write().await.unwrap().commit().await.unwrap();
     }
 
-    /// Gives the disk of a store that is open room for so many pages.
+    /// Gives an open store's disk room for so many more pages.
     async fn give_room(store: &Sqlite, pages: u32) {
         let pool = store.pool().unwrap();
         let options = (*pool.connect_options()).clone();

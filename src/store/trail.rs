@@ -1,27 +1,27 @@
-//! What was done to an installation, by whom: the audit trail. It names accounts, passwords and people, and holds no
-//! secret.
+//! The audit trail: changes to an installation, and who made them. It names accounts, passwords and people, and
+//! holds no secret.
 
 use time::OffsetDateTime;
 
-/// Something that was done, or that people were told. What changes the store takes one, and writes both or neither.
+/// A change, or a message to people. Methods that change the store take one, and write both or neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// One word, of a list that docs/operations.md has.
+    /// One word from the list in docs/operations.md.
     pub deed: String,
-    /// The names of the accounts that it is about.
+    /// The names of the accounts concerned.
     pub accounts: Vec<String>,
-    /// What of them: the name of a password, an alias, a file.
+    /// The detail: the name of a password, an alias, a file.
     pub about: Option<String>,
-    /// Who did it.
+    /// The person or process that did it.
     pub actor: Actor,
-    /// When.
+    /// When it was done.
     pub at: OffsetDateTime,
 }
 
-/// Who did something.
+/// The person or process that did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Where it was asked for: `cli`, `signal`, or `serve` for what the proxy does by itself.
+    /// The interface: `cli`, `signal`, or `serve` for the proxy itself.
     pub surface: String,
     /// The operating system's name for the user.
     pub user: Option<String>,
@@ -32,13 +32,13 @@ pub struct Actor {
 /// An act in the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailEntry {
-    /// Its place: later ones have higher numbers.
+    /// Its number: later entries have higher numbers.
     pub number: i64,
-    /// What was done.
+    /// The act.
     pub act: Act,
 }
 
-/// What a test does that does not look at the trail.
+/// An act for tests that do not check the trail.
 #[cfg(test)]
 pub(crate) fn any_act() -> Act {
     let actor = Actor { surface: "cli".to_owned(), user: None, uid: None };

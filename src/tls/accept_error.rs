@@ -1,7 +1,7 @@
-//! Why a mail program's handshake failed, in the words that the log should use.
+//! Why a mail program's handshake failed, in words for the log.
 //!
-//! Most of these are a setting in somebody's mail program, so each says which. None of them holds
-//! text that the client chose.
+//! Most causes are a setting of a mail program, so each message names the setting. No message contains text that
+//! the client chose.
 
 use std::io;
 
@@ -10,23 +10,23 @@ use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 /// How a handshake with a mail program ended. The connection is closed already.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// The client's setting: no encryption, or STARTTLS.
+    /// The client's setting is wrong: no encryption, or STARTTLS.
     #[error(
         "the client spoke cleartext on a TLS port; set its connection security to SSL/TLS, or give it a starttls listener"
     )]
     PlaintextClient,
-    /// A browser, or a monitoring probe.
+    /// A browser or a monitoring probe connected.
     #[error("the client spoke HTTP; this is a mail port, to be entered in a mail program")]
     HttpClient,
-    /// A load balancer's setting, or ours.
+    /// The settings of a load balancer and the listener do not match.
     #[error("the connection begins with a PROXY protocol header")]
     ProxyHeader,
-    /// The client's age.
+    /// The client is too old.
     #[error(
         "the client knows no TLS newer than 1.1; update it, or give it a listener with security = \"none\" on a loopback address"
     )]
     OldTls,
-    /// The client's age, too: only suites that nobody should use any more.
+    /// The client is too old: it has only suites that are no longer safe.
     #[error(
         "the client and this server have no cipher suite in common; update the client, or give it a listener with security = \"none\" on a loopback address"
     )]
@@ -42,7 +42,7 @@ pub enum AcceptError {
         alert_text(*.0)
     )]
     UntrustedByClient(AlertDescription),
-    /// The client's clock, or a certificate of the user's own that has ended.
+    /// The client's clock is wrong, or the user's own certificate has ended.
     #[error(
         "the client says that the certificate has ended; set the client's clock, or renew [tls] certificate"
     )]
@@ -50,37 +50,37 @@ pub enum AcceptError {
     /// Another alert.
     #[error("the client ended the handshake ({}); it may not trust the certificate, or be too old", alert_text(*.0))]
     RefusedByClient(AlertDescription),
-    /// Closed before the first byte: a port scan or a health check. Not worth a line by default.
+    /// The client closed before the first byte: a port scan or a health check, not logged by default.
     #[error("the client closed the connection without a word")]
     Probe,
-    /// Closed in the middle.
+    /// The client closed within the handshake.
     #[error(
         "the client vanished during the handshake; if it does so each time, it does not trust the certificate"
     )]
     Vanished,
-    /// Not a byte until the deadline: cleartext clients wait for a greeting.
+    /// The client sent no byte before the deadline: cleartext clients wait for a greeting.
     #[error(
-        "the client said nothing; if it waits for a greeting, set its connection security to SSL/TLS, or give it a starttls listener"
+        "the client sent nothing; if it waits for a greeting, set its connection security to SSL/TLS, or give it a starttls listener"
     )]
     Silent,
-    /// Some bytes, but no end until the deadline.
+    /// The client sent some bytes, but the handshake did not finish before the deadline.
     #[error("the client did not finish the handshake in time; its network may be too slow")]
     Slow,
-    /// Not TLS after all, or broken.
+    /// The client does not speak TLS, or its TLS is broken.
     #[error("the client broke the TLS protocol: {0}")]
     Malformed(Error),
-    /// The connection itself.
+    /// The connection failed.
     #[error("the connection to the client failed: {0}")]
     Io(#[source] io::Error),
 }
 
 impl AcceptError {
-    /// Whether it is everyday noise that no person needs to see.
+    /// Whether this is ordinary and needs no person's attention.
     pub fn is_noise(&self) -> bool {
         matches!(self, Self::Probe)
     }
 
-    /// Whether the client may need the CA's certificate: then the message ends with that, and the log names the
+    /// Whether the client may need the CA's certificate: the message then ends with that, and the log names the
     /// command that exports it.
     pub fn wants_ca(&self) -> bool {
         matches!(self, Self::UntrustedByClient(_) | Self::Vanished)
@@ -104,7 +104,7 @@ impl From<io::Error> for AcceptError {
 impl From<Error> for AcceptError {
     fn from(error: Error) -> Self {
         match error {
-            // The last one is missed before the version is looked at, and came with TLS 1.2.
+            // This extension, which came with TLS 1.2, is checked before the version.
             Error::PeerIncompatible(
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
@@ -126,7 +126,7 @@ impl From<AlertDescription> for AcceptError {
             | AlertDescription::BadCertificate
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnsupportedCertificate
-            // What a client sends that trusts another CA of the same name.
+            // A client sends this if it trusts another CA of the same name.
             | AlertDescription::DecryptError
             | AlertDescription::AccessDenied => Self::UntrustedByClient(alert),
             AlertDescription::CertificateExpired => Self::ExpiredForClient,
@@ -137,7 +137,7 @@ impl From<AlertDescription> for AcceptError {
     }
 }
 
-/// The alert as RFC 8446 §6 spells it: `unknown_ca`, so that it can be searched for.
+/// The alert's name in RFC 8446 §6, such as `unknown_ca`, so that a person can search for it.
 pub(super) fn alert_text(alert: AlertDescription) -> String {
     let name = format!("{alert:?}");
     let mut text = String::new();

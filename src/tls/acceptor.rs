@@ -1,14 +1,14 @@
-//! The server side of TLS: one configuration for the listeners of a protocol, one handshake a connection.
+//! The server side of TLS: one configuration for the listeners of a protocol, one handshake for each connection.
 //!
-//! Choices, each for a reason:
+//! Choices and their reasons:
 //! * resumption downstream by stateless tickets (keys rotate every six hours, nothing is kept per
 //!   session) and a cache of 256 session ids for TLS 1.2 clients without tickets; a collector that
 //!   logs in each minute then costs no signature;
-//! * other certificates, other ticket keys and another cache: a resumed session vouches for the
-//!   certificate of its first handshake, so it ends with that certificate (security row 37);
-//! * one TLS 1.3 ticket a connection instead of rustls's two: each costs an encryption and 200
-//!   bytes, and a mail program opens its next connection with one;
-//! * no early data: a replayed LOGIN is a second LOGIN;
+//! * new certificates come with new ticket keys and a new cache: a resumed session relies on the certificate of
+//!   its first handshake, so it must end with that certificate (security row 37);
+//! * one TLS 1.3 ticket for each connection instead of rustls's two: each costs an encryption and 200 bytes, and a
+//!   mail program needs only one for its next connection;
+//! * no early data: a replayed LOGIN would log in a second time;
 //! * ALPN of the listener's own protocol is accepted, no ALPN is accepted, any other is refused (RFC 7301
 //!   §3.2), so that a browser or another mail protocol cannot be made to speak to us (ALPACA);
 //! * our order of cipher suites, which puts the cheapest for AES hardware first.
@@ -26,7 +26,7 @@ use super::identity::{Identity, Shown};
 use super::{AcceptError, Socket, crypto_provider, handshake};
 use crate::text::proxy_header;
 
-/// Old clients that know session ids only; 256 of them are more than one machine has.
+/// For old clients that know only session ids; one machine has fewer than 256 of them.
 const REMEMBERED_SESSIONS: usize = 256;
 
 /// Accepts TLS connections of mail programs. Cheap to clone; clones share sessions.
@@ -37,7 +37,7 @@ pub struct Acceptor {
     current: Arc<ArcSwap<Current>>,
 }
 
-/// What handshakes use as long as the certificates stay the same.
+/// The state of handshakes while the certificates stay the same.
 struct Current {
     shown: Arc<Shown>,
     config: Arc<ServerConfig>,
@@ -54,28 +54,28 @@ impl Current {
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
-        // The keys go to our own records; see `handshake`.
+        // Our own records use the keys; see `handshake`.
         config.enable_secret_extraction = true;
         Ok(Self { shown, config: Arc::new(config) })
     }
 }
 
 impl Acceptor {
-    /// An acceptor for listeners that speak `protocol` (its name in ALPN), which shows whatever `identity` holds
-    /// at each handshake.
+    /// An acceptor for listeners that speak `protocol` (its name in ALPN). Each handshake shows the current
+    /// certificates of `identity`.
     pub fn new(identity: Arc<Identity>, protocol: &'static str) -> Result<Self, rustls::Error> {
         let current = Current::new(identity.shown(), protocol)?;
         Ok(Self { identity, protocol, current: Arc::new(ArcSwap::from_pointee(current)) })
     }
 
-    /// The configuration for the certificates of now.
+    /// The configuration for the current certificates.
     fn config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
         let shown = self.identity.shown();
         let current = self.current.load();
         if Arc::ptr_eq(&current.shown, &shown) {
             return Ok(current.config.clone());
         }
-        // Two handshakes may come here at once; the sessions of one of them are then not resumed.
+        // Two handshakes may do this at once; sessions of one of them then cannot be resumed.
         let fresh = Current::new(shown, self.protocol)?;
         let config = fresh.config.clone();
         self.current.store(Arc::new(fresh));
@@ -84,7 +84,7 @@ impl Acceptor {
 
     /// The handshake on a fresh connection, or after the answer to STARTTLS.
     ///
-    /// At most until `deadline`; a client that does not speak TLS is recognised by its first bytes.
+    /// Runs at most until `deadline`; a client that does not speak TLS is recognised by its first bytes.
     pub async fn accept(&self, mut tcp: TcpStream, deadline: Instant) -> Result<Socket, AcceptError> {
         tcp.set_nodelay(true)?;
         match timeout_at(deadline, FirstBytes::peek(&tcp)).await {
@@ -100,10 +100,10 @@ impl Acceptor {
     }
 }
 
-/// What a peer seems to speak, judged by how it begins.
+/// The protocol that a peer seems to speak, judged by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstBytes {
-    /// It closed the connection without a byte.
+    /// The peer closed the connection without a byte.
     None,
     /// A TLS handshake record.
     Tls,
@@ -111,15 +111,15 @@ pub enum FirstBytes {
     Ssl2,
     /// An HTTP request line.
     Http,
-    /// A load balancer, which tells whom it stands for.
+    /// The PROXY protocol header of a load balancer.
     ProxyHeader,
     /// Anything else: a mail protocol in cleartext, most likely.
     Text,
 }
 
-/// Enough for what a load balancer begins with, and for the longest method that is told apart with its first blank.
+/// Enough bytes for the start of a PROXY protocol header, and for the longest HTTP method with its blank.
 const PEEKED: usize = 12;
-/// So much of it is no empty line of a person who types.
+/// So many bytes of a header cannot be empty lines that a person types.
 const PROXY_HEADER: usize = 5;
 
 impl FirstBytes {
@@ -137,7 +137,7 @@ impl FirstBytes {
         }
     }
 
-    /// Waits for the first bytes of `tcp` and leaves them where they are.
+    /// Waits for the first bytes of `tcp` without taking them.
     pub async fn peek(tcp: &TcpStream) -> std::io::Result<Self> {
         let mut bytes = [0; PEEKED];
         let length = tcp.peek(&mut bytes).await?;

@@ -1,14 +1,13 @@
-//! The local certificate authority: one a machine and user, made once, trusted by hand.
+//! The local certificate authority: one for each machine and user, made once, trusted by hand.
 //!
-//! People teach their mail programs to trust `ca.pem`, so it never changes unless somebody asks
-//! for it with `certs renew-ca`. What does not fit is an error that says so: a lost or foreign
-//! key, a damaged file, a hostname that the CA may not sign. `ca.key` (mode 0600) holds the key
-//! and the certificate that belongs to it, so that the pair is replaced in one step; `ca.pem` is
-//! the copy that is handed out, and is written again from `ca.key` where it is missing.
+//! People teach their mail programs to trust `ca.pem`, so it changes only when an administrator runs `certs
+//! renew-ca`. A lost or foreign key, a damaged file, or a hostname that the CA may not sign is an error with its
+//! own message. `ca.key` (mode 0600) holds the key and its certificate, so that the pair is replaced in one step;
+//! `ca.pem` is a copy for clients, and is written again from `ca.key` if it is missing.
 //!
-//! The CA may sign its own names only: critical name constraints, path length 0. Everything that
-//! reads mail today enforces or at least understands them; without them a copied key could
-//! impersonate any site to everyone who trusts this CA. No revocation URLs: Windows waits for them.
+//! The CA may sign only its own names: critical name constraints, path length 0. Today's mail programs enforce or
+//! at least understand the constraints; without them a copied key could impersonate any site to every client that
+//! trusts this CA. No revocation URLs: Windows would wait for their servers.
 
 mod error;
 
@@ -32,10 +31,10 @@ use super::{TlsSettings, metadata};
 use crate::files;
 use crate::secret::random_bytes;
 
-/// Ten years, as mkcert does: longer than the machine, and renewing means a visit to every client.
+/// Ten years, as mkcert does: longer than the life of a machine, because a new CA means work at every client.
 const LIFETIME: Duration = Duration::days(3652);
 
-/// Clients' clocks run behind now and then.
+/// Clients' clocks may run behind.
 pub(super) const CLOCK_SKEW: Duration = Duration::days(1);
 
 /// The local CA, opened: it can sign leaves.
@@ -46,7 +45,7 @@ pub struct Authority {
     facts: Facts,
 }
 
-/// What the certificate says of itself.
+/// Fields of the certificate.
 struct Facts {
     subject: String,
     key_id: Vec<u8>,
@@ -54,9 +53,9 @@ struct Facts {
 }
 
 impl Authority {
-    /// Opens the CA of `settings.state_directory`, or makes it where there is none.
+    /// Opens the CA of `settings.state_directory`, or makes one if there is none.
     ///
-    /// Blocks on files, and on another process that is making it at this moment.
+    /// Blocks on files, and on another process that makes the CA at this moment.
     pub fn open(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
         let directory = &settings.state_directory;
@@ -75,26 +74,26 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Whether there is one in `directory`, as far as this user may see.
+    /// Whether `directory` has a CA, as far as this user can see.
     pub fn is_there(directory: &Path) -> bool {
         [certificate_path(directory), key_path(directory)].iter().any(|path| path.exists())
     }
 
-    /// Makes a new CA in the place of the old one, whatever state that is in (`certs renew-ca`).
+    /// Makes a new CA in place of the old one, whatever the old one's state (`certs renew-ca`).
     ///
-    /// Every client must be taught to trust the new `ca.pem`. A running `serve` notices.
+    /// Every client must be taught to trust the new `ca.pem`. A running `serve` starts to use it.
     pub fn renew(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
         let _lock = lock(&settings.state_directory)?;
         Self::create(&settings.state_directory, &names, now)
     }
 
-    /// The file that clients are taught to trust.
+    /// The file that clients must trust.
     pub fn ca_file(&self) -> PathBuf {
         certificate_path(&self.directory)
     }
 
-    /// The certificate in PEM, what `certs export` writes.
+    /// The certificate in PEM, as `certs export` writes it.
     pub fn pem(&self) -> String {
         pem_of(&self.certificate)
     }
@@ -104,7 +103,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// The name under which clients list it: `imap-oauth-proxy CA user@host`.
+    /// The CA's name in clients' lists: `imap-oauth-proxy CA user@host`.
     pub fn subject(&self) -> &str {
         &self.facts.subject
     }
@@ -116,12 +115,12 @@ impl Authority {
         Ok(super::names::permitted(&parsed))
     }
 
-    /// When it ends; leaves end no later.
+    /// The CA's last moment; leaves end no later.
     pub fn not_after(&self) -> OffsetDateTime {
         self.facts.not_after
     }
 
-    /// SHA-256 of the certificate as clients show it: `AB:CD:…`.
+    /// SHA-256 of the certificate in the form that clients show: `AB:CD:…`.
     pub fn fingerprint(&self) -> String {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.certificate);
         digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
@@ -131,7 +130,7 @@ impl Authority {
         &self.issuer
     }
 
-    /// What the authority key identifier of its leaves says.
+    /// The key id for the authority key identifier of leaves.
     pub(super) fn key_id(&self) -> &[u8] {
         &self.facts.key_id
     }
@@ -161,7 +160,7 @@ impl Authority {
         }
         let public = CertificateDer::from_pem_slice(read_text(&public_path)?.as_bytes())
             .map_err(|_| AuthorityError::Damaged(public_path.clone()))?;
-        // A key without a certificate beside it, or with another one, is not this CA's.
+        // A key without its own certificate beside it does not belong to this CA.
         if certificate.ok().as_ref() != Some(&public) {
             return Err(AuthorityError::Mismatch { certificate: public_path, key: path });
         }
@@ -198,13 +197,12 @@ impl Authority {
     }
 }
 
-/// What a CA certificate is made of (RFC 5280 §4.2.1).
+/// The fields of a CA certificate (RFC 5280 §4.2.1).
 fn parameters(names: &HostNames, now: OffsetDateTime) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name()));
-    // Sets a renewed CA apart from its predecessor, for people and for clients that know issuers by
-    // their name alone.
+    // Distinguishes a renewed CA from the old one, for people and for clients that find issuers only by name.
     let made = format!("made {} {:02}:{:02}:{:02} UTC", now.date(), now.hour(), now.minute(), now.second());
     parameters.distinguished_name.push(DnType::OrganizationalUnitName, made);
     parameters.serial_number = Some(serial_number());
@@ -216,13 +214,13 @@ fn parameters(names: &HostNames, now: OffsetDateTime) -> CertificateParams {
     parameters
 }
 
-/// Says whose CA it is, for the person who finds it in a list of authorities one day.
+/// Names the CA's owner, for a person who finds it in a list of authorities later.
 fn common_name() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("uid-{}", rustix::process::getuid().as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = format!("imap-oauth-proxy CA {user}@{host}");
-    // At most 64 characters (RFC 5280 appendix A.1), and none that a terminal would obey.
+    // At most 64 characters (RFC 5280 appendix A.1), and no control characters.
     name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect()
 }
 
@@ -233,7 +231,7 @@ pub(super) fn serial_number() -> SerialNumber {
     SerialNumber::from_slice(&bytes)
 }
 
-/// Reads what matters of a CA certificate, and its public key; `None` where it is no CA certificate.
+/// Reads the needed fields of a CA certificate, and its public key; `None` if it is no CA certificate.
 fn facts(certificate: &CertificateDer<'_>) -> Option<(Facts, Vec<u8>)> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let key_id = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {

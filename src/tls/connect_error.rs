@@ -1,7 +1,7 @@
-//! Why the TLS handshake with a provider failed, by what somebody can do about it.
+//! Why the TLS handshake with a provider failed, divided by the possible cure.
 //!
-//! In every case nothing but a ClientHello was sent: no line of IMAP, no token. Text that a server
-//! chose (the names in its certificate) is escaped.
+//! Only a ClientHello was sent: no line of the mail protocol, no token. Text that a server chose (the names in its
+//! certificate) is escaped.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use super::accept_error::alert_text;
 /// How a handshake with a provider ended. The connection is closed already.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Somebody else's server, or a wrong host in the configuration.
+    /// The server belongs to another host, or the configured host is wrong.
     #[error(
         "the certificate of {host} is for {presented} and not for that name; check the host in the configuration, and whether something intercepts the connection"
     )]
@@ -22,7 +22,7 @@ pub enum ConnectError {
         /// The names that the certificate has, escaped.
         presented: String,
     },
-    /// The provider's neglect, or our clock.
+    /// The provider did not renew the certificate, or this machine's clock is wrong.
     #[error(
         "the certificate of {host} has ended; if this machine's clock is right, the provider must renew it"
     )]
@@ -30,21 +30,21 @@ pub enum ConnectError {
         /// The host as configured.
         host: String,
     },
-    /// Our clock, nearly always.
+    /// This machine's clock is nearly always the cause.
     #[error("the certificate of {host} is not valid yet; set this machine's clock")]
     NotYetValid {
         /// The host as configured.
         host: String,
     },
-    /// A private CA, or an interception.
+    /// The server uses a private CA, or the connection is intercepted.
     #[error(
-        "the certificate of {host} was signed by an authority that this machine does not trust; where it is a private one, name its CA file in the provider's extra_ca"
+        "the certificate of {host} was signed by an authority that this machine does not trust; if it is a private CA, name its file in the provider's extra_ca"
     )]
     UnknownIssuer {
         /// The host as configured.
         host: String,
     },
-    /// A certificate that signed itself, marked as a CA: it vouches for nobody.
+    /// The certificate signed itself and is marked as a CA: no trusted CA signed it.
     #[error(
         "{host} shows a CA certificate as its own; give that server a certificate signed by a CA, and name the CA file in the provider's extra_ca"
     )]
@@ -52,7 +52,7 @@ pub enum ConnectError {
         /// The host as configured.
         host: String,
     },
-    /// Nothing to verify with.
+    /// This machine has no CA certificates to verify with.
     #[error(
         "the certificate of {host} cannot be verified because this machine has no CA certificates; install them (the package ca-certificates), or name a CA file in the provider's extra_ca"
     )]
@@ -60,15 +60,15 @@ pub enum ConnectError {
         /// The host as configured.
         host: String,
     },
-    /// Any other fault of the certificate.
+    /// The certificate has another fault.
     #[error("the certificate of {host} is not acceptable: {reason}")]
     BadCertificate {
         /// The host as configured.
         host: String,
-        /// What is wrong with it, escaped.
+        /// The fault, escaped.
         reason: String,
     },
-    /// A server that is too old, or a box in between.
+    /// The server is too old, or a device in between interferes.
     #[error(
         "{host} and this program have no TLS version and cipher in common; it must offer TLS 1.2 or newer"
     )]
@@ -84,7 +84,7 @@ pub enum ConnectError {
         /// The host as configured.
         host: String,
     },
-    /// The server ended it.
+    /// The server ended the handshake.
     #[error("{host} refused the TLS handshake ({alert}); check host and port in the configuration")]
     Refused {
         /// The host as configured.
@@ -92,7 +92,7 @@ pub enum ConnectError {
         /// The alert as RFC 8446 §6 spells it.
         alert: String,
     },
-    /// Worth another try.
+    /// The server closed the connection; try again.
     #[error("{host} closed the connection during the TLS handshake; it may be overloaded")]
     Vanished {
         /// The host as configured.
@@ -106,22 +106,22 @@ pub enum ConnectError {
     Malformed {
         /// The host as configured.
         host: String,
-        /// What rustls says.
+        /// The message of rustls.
         reason: String,
     },
-    /// The connection itself; worth another try.
+    /// The connection failed; try again.
     #[error("the connection to {host} failed: {error}")]
     Io {
         /// The host as configured.
         host: String,
-        /// The operating system's word.
+        /// The operating system's error.
         #[source]
         error: io::Error,
     },
 }
 
 impl ConnectError {
-    /// Whether trying again later may help without anybody doing anything.
+    /// Whether a later attempt may succeed without any change.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Vanished { .. } | Self::Io { .. })
     }
@@ -168,9 +168,9 @@ impl ConnectError {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Self::NotYetValid { host }
             }
-            // A bad signature is what a CA gives that only bears the name of a trusted one.
+            // A bad signature comes from a CA that only has the same name as a trusted one.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer { host },
-            // webpki has no name of its own for it in rustls's enum.
+            // rustls's enum has no variant for this error of webpki.
             other if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::SelfSigned { host },
             other => Self::BadCertificate { host, reason: escaped(other) },
         }

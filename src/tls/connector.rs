@@ -1,8 +1,8 @@
 //! The client side of TLS: connections to providers, always verified.
 //!
-//! * Trust is the machine's (rustls-platform-verifier) and, beside it, the roots of `extra_ca`. On
-//!   a machine without a CA bundle a provider with `extra_ca` works; any other fails at its first
-//!   connection, with a sentence that says what is missing.
+//! * Trusted are the machine's roots (rustls-platform-verifier) and the roots of `extra_ca`. On a machine without
+//!   a CA bundle a provider with `extra_ca` works; any other fails at its first connection, with a message that
+//!   names the missing bundle.
 //! * The name that is checked and sent as SNI is the configured host, never one learnt on the way
 //!   (RFC 9525 §6.1).
 //! * One connector a provider, so that its connections share session tickets: a login then costs
@@ -52,14 +52,14 @@ impl Connector {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.resumption = Resumption::store(Arc::new(Resumable::new()));
-        // The keys go to our own records; see `handshake`.
+        // Our own records use the keys; see `handshake`.
         config.enable_secret_extraction = true;
         Ok(Self { config: Arc::new(config) })
     }
 
     /// The handshake with `host` (a name or an IP address, without port) on a fresh connection.
     ///
-    /// Has no deadline of its own. Until it has succeeded nothing but TLS messages is sent.
+    /// Sets no deadline. Sends only TLS messages until it has succeeded.
     pub async fn connect(&self, host: &str, mut tcp: TcpStream) -> Result<Socket, ConnectError> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| ConnectError::NotAHost(host.to_owned()))?;
@@ -75,7 +75,7 @@ impl Connector {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.enable_secret_extraction = false;
-        // Not shared: a ticket of a mail host means nothing to a token endpoint.
+        // Not shared: a mail host's ticket is useless to a token endpoint.
         config.resumption = Resumption::store(Arc::new(Resumable::new()));
         config
     }
@@ -87,8 +87,8 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Where an issuer is unknown because the machine trusts nobody, that is the better message. Asked
-/// only now, so that a machine without a CA bundle is no trouble as long as `extra_ca` suffices.
+/// If an issuer is unknown because the machine has no roots, says that instead. Checked only after a failure, so
+/// that a machine without a CA bundle works as long as `extra_ca` suffices.
 fn with_missing_roots(error: ConnectError) -> ConnectError {
     match error {
         ConnectError::UnknownIssuer { host } if Verifier::new(crypto_provider()).is_err() => {
@@ -109,7 +109,7 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectorErro
     Ok(roots)
 }
 
-/// Stands in where there is no root at all, and trusts nobody.
+/// The verifier for a machine without any root; it trusts no certificate.
 #[derive(Debug)]
 struct NoRoots(WebPkiSupportedAlgorithms);
 

@@ -1,10 +1,9 @@
-//! The handshake: rustls decides, this carries its messages to and fro.
+//! The handshake: rustls decides, this file transports its messages.
 //!
-//! rustls's unbuffered connections are used because they can be taken apart when the handshake is done:
-//! into the keys, which go to our own records, and the little that is needed to change them later.
-//! Invariants: rustls is shown one record after the other and none behind the handshake, so that what
-//! came in the same segment is opened once and by one hand; a handshake that fails has its alert sent, as
-//! far as the socket takes it at once.
+//! rustls's unbuffered connections are used because they can be taken apart after the handshake: into the keys,
+//! which our own records use, and the small state that is needed to change keys later. Invariants: rustls gets one
+//! record at a time and none behind the handshake, so that bytes in the same segment are opened once, by our
+//! records; when a handshake fails, its alert is sent as far as the socket takes it at once.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,55 +28,55 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::record::{HEADER, MAX_RECORD, Record};
 use super::session::{Established, Keys, Session};
 
-/// Handshake messages come to a few KiB; a certificate chain to a dozen.
+/// Handshake messages have a few KiB; a certificate chain has about a dozen.
 const READ_SIZE: usize = 4096;
-/// More than this is no handshake of a server: rustls's own bound for one message, a certificate chain,
-/// and a record around it.
+/// A server's handshake is never longer: rustls's own limit for one message, a certificate chain, and a record
+/// around it.
 const FROM_SERVER: usize = 96 * 1024;
-/// More than this is none of a client, whose hello is its longest message: under 2 KiB, and with the
-/// largest post-quantum key shares and an encrypted inner hello under 5. Clients are strangers, so
-/// this is all that is kept of one (security row 38).
+/// A client's handshake is never longer: its longest message, the hello, has less than 2 KiB, or less than 5 with
+/// the largest post-quantum key shares and an encrypted inner hello. Clients are strangers, so no more is kept of
+/// one (security row 38).
 const FROM_CLIENT: usize = 8 * 1024;
-/// What a client is told whose messages are longer, before anything is encrypted: illegal_parameter.
+/// The alert to a client with longer messages, before anything is encrypted: illegal_parameter.
 const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];
 
-/// What a handshake goes over: a TCP connection, and a pipe in tests.
+/// The transport of a handshake: a TCP connection, or a pipe in tests.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<W: AsyncRead + AsyncWrite + Unpin> Duplex for W {}
 
-/// Shakes hands with a client. The deadline is the caller's.
+/// Performs the handshake with a client. The caller sets a deadline.
 pub(super) async fn server(config: Arc<ServerConfig>, tcp: &mut impl Duplex) -> io::Result<Session> {
     let session = run(UnbufferedServerConnection::new(config).map_err(broken)?, tcp).await?;
     match session.version() {
-        // Nobody waits for the ticket. It goes out with what is said first, a greeting.
+        // The client does not wait for the ticket, which is sent with the first data, a greeting.
         ProtocolVersion::TLSv1_3 => Ok(session),
         _ => finish(session, tcp).await,
     }
 }
 
-/// Shakes hands with the server called `name`.
+/// Performs the handshake with the server called `name`.
 pub(super) async fn client(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     tcp: &mut impl Duplex,
 ) -> io::Result<Session> {
     let session = run(UnbufferedClientConnection::new(config, name).map_err(broken)?, tcp).await?;
-    // A server speaks first, and not before it has this.
+    // The server speaks first, but only after it has this message.
     finish(session, tcp).await
 }
 
-/// Sends the last message of the handshake, which is still in `session`.
+/// Sends the last message of the handshake, which `session` still holds.
 async fn finish(mut session: Session, tcp: &mut impl Duplex) -> io::Result<Session> {
     tcp.write_all(session.unsent()).await?;
     session.sent(session.unsent().len());
     Ok(session)
 }
 
-/// What both sides' connections have in common; rustls has no trait for it.
+/// The common interface of both sides' connections; rustls has no trait for it.
 trait Side: Sized {
     type Data;
-    /// The most that is kept of the peer's messages.
+    /// The most bytes that are kept of the peer's messages.
     const MAX_INCOMING: usize;
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
     fn common(&self) -> &CommonState;
@@ -109,19 +108,19 @@ macro_rules! side {
 side!(UnbufferedServerConnection, rustls::server::ServerConnectionData, Keys::Server, FROM_CLIENT);
 side!(UnbufferedClientConnection, rustls::client::ClientConnectionData, Keys::Client, FROM_SERVER);
 
-/// What rustls wants next.
+/// The next step that rustls asks for.
 enum Next {
     Encoded,
     Send,
     More,
-    /// A close_notify in the middle.
+    /// A close_notify within the handshake.
     Closed,
     Fail(Error),
 }
 
 async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session> {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
-    // So much of `incoming` rustls has been shown, and whether anything was sent.
+    // The bytes of `incoming` that rustls has seen, and whether anything was sent.
     let (mut shown, mut spoken) = (0, false);
     while side.common().is_handshaking() || side.common().wants_write() {
         let (next, discard) = step(&mut side, incoming.get_mut(..shown).unwrap_or_default(), &mut outgoing);
@@ -130,9 +129,9 @@ async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session>
         shown -= discard;
         match next {
             Next::Encoded => {}
-            // It waits for what else there is to say: a client's change_cipher_spec goes along with its Finished.
+            // Waits for more messages: a client's change_cipher_spec is sent together with its Finished.
             Next::Send => spoken = true,
-            // The last record may have been the end of it.
+            // The last record may have ended the handshake.
             Next::More if !side.common().is_handshaking() => {}
             Next::More => match first_record(incoming.get(shown..).unwrap_or_default()) {
                 Some(length) => shown += length,
@@ -164,8 +163,8 @@ async fn run<S: Side>(mut side: S, tcp: &mut impl Duplex) -> io::Result<Session>
     Session::new(Established { version, suite, resumed, secrets, keys, received, unsent }).map_err(broken)
 }
 
-/// The length of the record at the start of `bytes`, if it is whole. What is no record is shown to
-/// rustls as it is, which knows what to say to it.
+/// The length of the record at the start of `bytes`, if it is whole. Bytes that are no record go to rustls, which
+/// finds the right alert.
 fn first_record(bytes: &[u8]) -> Option<usize> {
     let &[typ, _, _, high, low, ..] = bytes else { return None };
     let length = HEADER + usize::from(u16::from_be_bytes([high, low]));
@@ -175,13 +174,13 @@ fn first_record(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the record that begins behind what was `shown` would be more than `most` in all.
+/// Whether the record behind the first `shown` bytes exceeds `most` bytes in all.
 fn is_too_long(incoming: &[u8], shown: usize, most: usize) -> bool {
     let announced = Record::announced(incoming.get(shown..).unwrap_or_default());
     shown + announced.unwrap_or(HEADER) > most
 }
 
-/// Drops the first `count` bytes, and the memory where nothing is left: a client may now be silent for long.
+/// Drops the first `count` bytes, and the memory if nothing is left: a client may now be silent for long.
 fn discard_first(bytes: &mut Vec<u8>, count: usize) {
     bytes.drain(..count);
     if bytes.is_empty() {
@@ -202,7 +201,7 @@ fn step<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) -> (
         }
         Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Next::More,
         Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Next::Closed,
-        // Data cannot come, since none is shown to it.
+        // Impossible, because rustls is shown no data.
         Ok(_) => Next::Fail(Error::HandshakeNotComplete),
         Err(error) => Next::Fail(error),
     };
@@ -227,7 +226,7 @@ fn encode<D>(message: &mut EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Resu
     }
 }
 
-/// Reads on, up to `most` bytes in all.
+/// Reads more, up to `most` bytes in all.
 async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Duplex) -> io::Result<()> {
     let room = most.saturating_sub(incoming.len()).min(READ_SIZE);
     incoming.reserve_exact(room);
@@ -237,14 +236,14 @@ async fn read_more(incoming: &mut Vec<u8>, most: usize, tcp: &mut impl Duplex) -
     }
 }
 
-/// Adds the alert that rustls has made of its error.
+/// Appends rustls's alert for its error.
 fn why<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
     while side.common().wants_write() {
         let (Next::Encoded, _) = step(side, incoming, outgoing) else { break };
     }
 }
 
-/// Writes as much as goes at once, because a peer that does not read is not waited for.
+/// Writes what the socket takes at once, without waiting for a peer that does not read.
 async fn write_at_once(tcp: &mut impl Duplex, bytes: &[u8]) {
     poll_fn(|context| {
         let _ = Pin::new(&mut *tcp).poll_write(context, bytes);

@@ -1,10 +1,10 @@
-//! Who we are to mail programs: the certificates that listeners show, kept fresh.
+//! The certificates that listeners show to mail programs, kept fresh.
 //!
-//! An [`Identity`] is loaded before anything is bound, so that a mistake in the files stops the
-//! program with one sentence. Afterwards nothing stops it: [`Identity::changed`] looks at the
-//! files and the wall clock every few seconds (never one long sleep: machines suspend), and while
-//! something cannot be loaded, the certificates in use stay. That one mechanism covers the
-//! renewal of leaves, `certs renew-ca` in another process, and new files of the user's own.
+//! An [`Identity`] is loaded before any address is bound, so that a mistake in the files stops the program with
+//! one sentence. Later errors do not stop it: [`Identity::changed`] checks the files and the wall clock every few
+//! seconds (never one long sleep, because machines suspend), and the current certificates stay while new ones
+//! cannot be loaded. This covers the renewal of leaves, `certs renew-ca` in another process, and new files of the
+//! user.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ use super::metadata::Stamp;
 use super::names::HostNames;
 use super::own::{self, OwnCertificateError};
 
-/// So long a running proxy may show what `certs renew-ca` has replaced, and resume sessions from before;
-/// a look costs four `stat` calls.
+/// After this time a running proxy shows no certificate that `certs renew-ca` has replaced, and resumes no older
+/// session; a check costs four `stat` calls.
 const LOOK_EVERY: StdDuration = StdDuration::from_secs(5);
 
-/// Renewing the CA means a visit to every client: say so two months ahead.
+/// A new CA means work at every client, so the warning comes two months ahead.
 const CA_EXPIRES_SOON: Duration = Duration::days(60);
 
 /// The certificates in use; shared by all listeners.
@@ -37,7 +37,7 @@ pub struct Identity {
     state: Mutex<State>,
 }
 
-/// The certificates of one time, in order of preference.
+/// The certificates of one load, in order of preference.
 pub(super) struct Shown(Vec<Arc<CertifiedKey>>);
 
 struct State {
@@ -47,7 +47,7 @@ struct State {
 }
 
 impl Identity {
-    /// Loads the user's own certificate, or the local CA's leaves, which are made where there are none.
+    /// Loads the user's own certificate, or the local CA's leaves, which are made if there are none.
     ///
     /// Blocks: on files, and for up to a second when an RSA key is made for the first time.
     pub fn load(settings: TlsSettings, now: OffsetDateTime) -> Result<Self, IdentityError> {
@@ -63,25 +63,25 @@ impl Identity {
         })
     }
 
-    /// What mail programs are taught to trust; `None` with a certificate of the user's own.
+    /// The CA file that mail programs must trust; `None` with the user's own certificate.
     pub fn ca_file(&self) -> Option<PathBuf> {
         self.settings.certificate.is_none().then(|| self.settings.state_directory.join("ca.pem"))
     }
 
-    /// When the first of the certificates that are shown ends.
+    /// The end of the first certificate to end.
     pub fn ends_at(&self) -> Option<OffsetDateTime> {
         self.shown().0.iter().filter_map(|key| own::not_after(&key.cert)).min()
     }
 
-    /// What the administrator should know: an exposed key, an end that is near.
+    /// Warnings for the administrator: an exposed key, a certificate that ends soon.
     pub fn warnings(&self) -> Vec<IdentityWarning> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()
     }
 
-    /// Loads again where files changed or the time has come; says whether it did. Blocks.
+    /// Loads again if files changed or a renewal is due; returns whether it did. Blocks.
     ///
-    /// After an error the certificates in use stay, and the same files are not tried again before
-    /// they change, or ten minutes later.
+    /// After an error the current certificates stay. The same files are tried again only after a change, or after
+    /// ten minutes.
     pub fn refresh(&self, now: OffsetDateTime) -> Result<bool, IdentityError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.settings);
@@ -102,7 +102,7 @@ impl Identity {
         }
     }
 
-    /// What handshakes that begin now show. The same object as long as the certificates are the same.
+    /// The certificates for new handshakes. The same object as long as the certificates are the same.
     pub(super) fn shown(&self) -> Arc<Shown> {
         self.shown.load_full()
     }
@@ -113,7 +113,7 @@ impl Identity {
         }
     }
 
-    /// Refreshes until that loads other certificates, or fails.
+    /// Refreshes until other certificates are loaded, or loading fails.
     pub async fn changed(self: &Arc<Self>) -> Result<(), IdentityError> {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -129,7 +129,7 @@ impl Identity {
 }
 
 impl Shown {
-    /// A certificate names its key, so the same chains mean the same keys.
+    /// A certificate contains its public key, so equal chains have equal keys.
     fn is_same(&self, other: &Self) -> bool {
         self.0.iter().map(|key| &key.cert).eq(other.0.iter().map(|key| &key.cert))
     }
@@ -140,7 +140,7 @@ impl Shown {
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        // Where none suits, rustls finds out by itself and says so in an alert.
+        // If none suits, rustls sends the right alert.
         self.0.iter().find(suits).or(self.0.first()).cloned()
     }
 }
@@ -160,12 +160,12 @@ impl fmt::Debug for Identity {
 struct Loaded {
     keys: Vec<Arc<CertifiedKey>>,
     warnings: Vec<IdentityWarning>,
-    /// When to load again although no file changed.
+    /// When to load again even if no file changed.
     look_again_at: OffsetDateTime,
 }
 
-/// Loads until the files are the same before and after: made by ourselves the first time, or
-/// caught while somebody else writes them.
+/// Loads until the files are the same before and after. They change when this process makes them, or while another
+/// one writes them.
 fn load_steadily(settings: &TlsSettings, now: OffsetDateTime) -> Result<(Loaded, Vec<Stamp>), IdentityError> {
     let mut before = stamps(settings);
     for _ in 0..2 {
@@ -222,31 +222,31 @@ fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
     }
 }
 
-/// Why there is no certificate to show; before the first load nothing is bound then.
+/// Why there is no certificate to show. At the first load, no address is bound then.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The local CA's files, or `[tls] hostnames`.
+    /// The local CA's files or `[tls] hostnames` are wrong.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// The files of `[tls] certificate` and `key`.
+    /// The files of `[tls] certificate` and `key` are wrong.
     #[error(transparent)]
     Own(#[from] OwnCertificateError),
 }
 
 impl IdentityError {
-    /// Whether a new CA mends it, if nothing else does.
+    /// Whether only a new CA helps.
     pub fn needs_new_ca(&self) -> bool {
         matches!(self, Self::Authority(error) if error.needs_new_ca())
     }
 }
 
-/// What the administrator should know of certificates that are in use.
+/// A warning about certificates in use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityWarning {
-    /// The user's own pair can be read by others, or ends soon.
+    /// Other users can read the user's own key, or the certificate ends soon.
     #[error("{0}")]
     Own(String),
-    /// Two months are left to visit every mail program.
+    /// The CA ends within two months, and every mail program needs the new one.
     #[error(
         "the CA certificate {} ends on {}; make a new one in time, which every mail program must then be taught to trust",
         .0.display(),
@@ -256,7 +256,7 @@ pub enum IdentityWarning {
 }
 
 impl IdentityWarning {
-    /// Whether a new CA mends it.
+    /// Whether a new CA helps.
     pub fn needs_new_ca(&self) -> bool {
         matches!(self, Self::AuthorityEnds(..))
     }

@@ -1,10 +1,9 @@
 //! Leaves: the short-lived certificates that listeners show, signed by the local CA.
 //!
-//! Two of them, because no single one suits every old mail program: ECDSA P-256 (Windows 7 can do
-//! nothing modern with RSA) and RSA-2048. Each lies in one file, key and certificate together
-//! (mode 0600), so that a restart finds a pair or nothing. A leaf that is near its end, names
-//! something else, was signed by an earlier CA or can be read by others is replaced; nobody is
-//! taught to trust a leaf.
+//! There are two leaves, because no single one suits every old mail program: ECDSA P-256 (Windows 7 can do nothing
+//! modern with RSA) and RSA-2048. One file holds key and certificate (mode 0600), so that a restart finds a pair
+//! or nothing. A leaf is replaced if it ends soon, names other hosts, was signed by an earlier CA or can be read
+//! by others; clients trust the CA, not a leaf.
 
 use std::fs;
 use std::io;
@@ -26,7 +25,7 @@ use super::names::HostNames;
 use super::{crypto_provider, metadata};
 use crate::files;
 
-/// From the day before it is made; the strictest limit that any client knows is 398 days.
+/// Counted from the day before it is made; the strictest client accepts 398 days.
 const LIFETIME: Duration = Duration::days(397);
 
 /// The kind of key of a leaf.
@@ -62,18 +61,17 @@ impl KeyKind {
     }
 }
 
-/// A leaf, ready to be shown.
+/// A leaf that can be shown.
 #[derive(Debug)]
 pub(super) struct Leaf {
     pub(super) key: Arc<CertifiedKey>,
-    /// When a third of its life is left; `None` where a new one would end at the same time,
-    /// with the CA.
+    /// When a third of its life is left; `None` if a new leaf would end at the same time, with the CA.
     pub(super) renew_at: Option<OffsetDateTime>,
 }
 
-/// The leaf of `directory` where it is good at `now`, else a new one in its place.
+/// The leaf of `directory` if it is valid at `now`, else a new one in its place.
 ///
-/// Blocks: on files, on another process that is at it, and for making an RSA key (up to a second).
+/// Blocks: on files, on another process that makes a leaf, and for making an RSA key (up to a second).
 pub(super) fn ensure(
     directory: &Path,
     authority: &Authority,
@@ -111,7 +109,7 @@ fn parameters(
     parameters.not_before = now.saturating_sub(CLOCK_SKEW);
     parameters.not_after = parameters.not_before.saturating_add(LIFETIME).min(authority.not_after());
     parameters.subject_alt_names = names.alternative_names()?;
-    // Explicitly no CA: that is what makes rcgen write a subject key identifier too.
+    // Explicitly no CA: only then does rcgen also write a subject key identifier.
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = algorithm.key_usages();
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -119,7 +117,7 @@ fn parameters(
     Ok(parameters)
 }
 
-/// The leaf in `path`, where there is one that is still the right one.
+/// The leaf in `path`, if there is one that is still right.
 fn read(
     path: &Path,
     authority: &Authority,

@@ -1,9 +1,8 @@
-//! The names that the own certificate is good for, and those that the local CA may sign.
+//! The names in the proxy's own certificate, and the names that the local CA may sign.
 //!
-//! A certificate always names `localhost`, `127.0.0.1` and `::1`; `[tls] hostnames` adds to them.
-//! The CA is constrained to the same set when it is made (RFC 5280 §4.2.1.10), so that a stolen
-//! CA key is worthless against any other name. A CA that constrains DNS must constrain IP
-//! addresses too, or those stay free.
+//! A certificate always names `localhost`, `127.0.0.1` and `::1`; `[tls] hostnames` adds to them. The CA is
+//! constrained to the same set when it is made (RFC 5280 §4.2.1.10), so that a stolen CA key is worthless for any
+//! other name. A CA that constrains DNS names must constrain IP addresses too, or it could sign any address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -38,7 +37,7 @@ pub(super) fn permitted(ca: &X509Certificate<'_>) -> Vec<String> {
 }
 
 impl HostNames {
-    /// The loopback names and `hostnames`; the error is the entry that is no name.
+    /// The loopback names and `hostnames`; the error is the entry that is not a name.
     pub(super) fn new(hostnames: &[String]) -> Result<Self, String> {
         let mut names = Self {
             dns: vec!["localhost".to_owned()],
@@ -65,14 +64,14 @@ impl HostNames {
         Some(())
     }
 
-    /// As the subject alternative names of a leaf (RFC 5280 §4.2.1.6).
+    /// The subject alternative names of a leaf (RFC 5280 §4.2.1.6).
     pub(super) fn alternative_names(&self) -> Result<Vec<SanType>, rcgen::Error> {
         let dns = self.dns.iter().map(|name| Ok(SanType::DnsName(name.as_str().try_into()?)));
         let addresses = self.addresses.iter().map(|address| Ok(SanType::IpAddress(*address)));
         dns.chain(addresses).collect()
     }
 
-    /// As the constraints of a CA: these names, what is below them, and nothing else.
+    /// The constraints of a CA: these names, names below them, and no others.
     pub(super) fn constraints(&self) -> NameConstraints {
         let dns = self.dns.iter().map(|name| GeneralSubtree::DnsName(base(name).to_owned()));
         let addresses = self.addresses.iter().map(|address| {
@@ -82,7 +81,7 @@ impl HostNames {
         NameConstraints { permitted_subtrees: dns.chain(addresses).collect(), excluded_subtrees: vec![] }
     }
 
-    /// The first of these names that a CA with `permitted` subtrees may not sign.
+    /// The first of these names that a CA with the `permitted` subtrees may not sign.
     pub(super) fn first_not_permitted(&self, permitted: &[GeneralName<'_>]) -> Option<String> {
         let dns = self.dns.iter().find(|name| !permitted.iter().any(|subtree| permits_dns(subtree, name)));
         let address = || {
@@ -92,7 +91,7 @@ impl HostNames {
         dns.cloned().or_else(|| address().map(ToString::to_string))
     }
 
-    /// Whether `names` of a certificate are exactly these.
+    /// Whether the `names` of a certificate are exactly these.
     pub(super) fn are(&self, names: &[GeneralName<'_>]) -> bool {
         let same = |name: &GeneralName<'_>| match name {
             GeneralName::DNSName(name) => self.dns.iter().any(|own| own == name),
@@ -102,13 +101,13 @@ impl HostNames {
         names.len() == self.dns.len() + self.addresses.len() && names.iter().all(same)
     }
 
-    /// The name that goes into the subject, for the few clients that still look there.
+    /// The name for the subject, for the few clients that still read it.
     pub(super) fn first(&self) -> &str {
         self.dns.get(1).or(self.dns.first()).map_or("localhost", String::as_str)
     }
 }
 
-/// A wildcard stands for what is below its base.
+/// The base of a wildcard, which stands for all names below it.
 fn base(name: &str) -> &str {
     name.strip_prefix("*.").unwrap_or(name)
 }
@@ -119,7 +118,7 @@ fn permits_dns(subtree: &GeneralName<'_>, name: &str) -> bool {
     below.is_empty() || below.ends_with('.')
 }
 
-/// A subtree of addresses is an address and a mask of the same length.
+/// A subtree of addresses is an address followed by a mask of the same length.
 fn permits_address(subtree: &GeneralName<'_>, address: IpAddr) -> bool {
     let GeneralName::IPAddress(subtree) = subtree else { return false };
     let octets = octets_of(address);

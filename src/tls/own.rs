@@ -1,8 +1,8 @@
-//! The user's own certificate: a chain and a key in PEM files that another program looks after.
+//! The user's own certificate: a chain and a key in PEM files that another program maintains.
 //!
-//! The key may be PKCS#8, PKCS#1 or SEC1. The pair is checked before it is used, so that a renewal
-//! caught half-way (new chain, old key) never reaches a mail program. A key that others can read
-//! is worth a warning and no more: the files are not ours, and group access is a common set-up.
+//! The key may be PKCS#8, PKCS#1 or SEC1. The pair is checked before it is used, so that a renewal caught half-way
+//! (new chain, old key) never reaches a mail program. A key that other users can read gives only a warning: the
+//! files belong to the user, and group access is common.
 
 use std::fs;
 use std::io;
@@ -19,15 +19,15 @@ use zeroize::Zeroizing;
 use super::crypto_provider;
 use crate::secret::FileAccess;
 
-/// Whoever renews certificates by a timer does it weeks earlier, so this late something is wrong.
+/// Programs that renew certificates by a timer do it weeks earlier, so this late the renewal has failed.
 const EXPIRES_SOON: Duration = Duration::days(14);
 
-/// The pair, and what the administrator should know about it.
+/// The pair, and warnings about it for the administrator.
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) warnings: Vec<String>,
-    /// When it is worth looking at again although the files have not changed.
+    /// When to load it again even if the files have not changed.
     pub(super) look_again_at: OffsetDateTime,
 }
 
@@ -88,7 +88,7 @@ fn read_key(
     })
 }
 
-/// When the first certificate of `chain` ends.
+/// The end of the first certificate of `chain`.
 pub(super) fn not_after(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
     let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
     OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()
@@ -106,25 +106,25 @@ pub enum OwnCertificateError {
     /// An operating system's refusal.
     #[error("the TLS file {0} cannot be read: {1}")]
     Unreadable(PathBuf, #[source] io::Error),
-    /// Not a PEM file with certificates.
+    /// The file is not PEM with certificates.
     #[error(
         "{0} holds no certificate in PEM; [tls] certificate must name the full chain, the server's own first"
     )]
     NoCertificate(PathBuf),
-    /// Not a PEM file with a key that TLS can use.
+    /// The file is not PEM with a key for TLS.
     #[error("{0} holds no usable private key in PEM; [tls] key must name an RSA, ECDSA or Ed25519 key")]
     NoKey(PathBuf),
-    /// A key under a passphrase.
+    /// A passphrase protects the key.
     #[error("the key {0} is encrypted; write it without a passphrase: openssl pkey -in {0} -out plain.key")]
     Encrypted(PathBuf),
-    /// Files of two certificates, or a chain in the wrong order.
+    /// The files belong to two certificates, or the chain is in the wrong order.
     #[error(
         "the key {key} does not belong to the first certificate in {certificate}; name the files of one pair, the server's own certificate first"
     )]
     Mismatch {
         /// The chain.
         certificate: PathBuf,
-        /// The key that is not its own.
+        /// The key of another certificate.
         key: PathBuf,
     },
 }

@@ -1,10 +1,10 @@
-//! TLS records after the handshake: their frame and their numbers (RFC 8446 §5, RFC 5246 §6.2).
+//! TLS records after the handshake: their framing and their numbers (RFC 8446 §5, RFC 5246 §6.2).
 //!
-//! Keys come from rustls, which does the handshake, and so does what seals and opens: nonce, padding and
-//! additional data are those of rustls's own `MessageEncrypter` and `MessageDecrypter`, which the negotiated suite
-//! makes. What is here finds a record among what came, copies it where its reader wants the plaintext, and counts.
-//! Invariants: no number comes twice under one key, because it is only ever counted up and a new key begins at its
-//! own; a record that does not authenticate gives no byte to its reader.
+//! The keys come from rustls, which does the handshake. Sealing and opening (nonce, padding, additional data) are
+//! done by rustls's own `MessageEncrypter` and `MessageDecrypter` of the negotiated suite. This file finds a
+//! record in the received bytes, copies it to where its reader wants the plaintext, and counts. Invariants: no
+//! number is used twice under one key, because numbers only count up and a new key begins at its own number; a
+//! record that does not authenticate gives no byte to its reader.
 
 use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundPlainMessage,
@@ -14,21 +14,20 @@ use rustls::{
     SupportedCipherSuite, Tls12CipherSuite,
 };
 
-/// The most plaintext that one record carries.
+/// The most plaintext in one record.
 pub(super) const MAX_PLAINTEXT: usize = 1 << 14;
-/// Type, version, length.
+/// Length of type, version and length field.
 pub(super) const HEADER: usize = 5;
-/// The most that a record is longer than its plaintext when we seal it: header, explicit nonce of
-/// TLS 1.2, tag.
+/// The most bytes that sealing adds to a plaintext: header, explicit nonce of TLS 1.2, tag.
 pub(super) const OVERHEAD: usize = HEADER + 8 + TAG;
 /// The longest record that a peer may send (RFC 5246 §6.2.3; TLS 1.3 allows less).
 pub(super) const MAX_RECORD: usize = HEADER + MAX_PLAINTEXT + 2048;
-/// What authenticates a record.
+/// Length of the authentication tag.
 pub(super) const TAG: usize = 16;
-/// The content type behind the content (RFC 8446 §5.2).
+/// Length of the content type behind the content (RFC 8446 §5.2).
 pub(super) const INNER_TYPE: usize = 1;
 
-/// A whole record as it came.
+/// A whole record, as received.
 pub(super) struct Record<'a> {
     outer: ContentType,
     version: ProtocolVersion,
@@ -36,14 +35,14 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The first record of `bytes`, behind a handshake; `None` where it is not all there yet. What must not
-    /// come is refused at its header.
+    /// The first record of `bytes` after a handshake; `None` if it is incomplete. A forbidden record is refused at
+    /// its header.
     pub(super) fn first(bytes: &'a [u8], version: ProtocolVersion) -> Result<Option<Self>, Error> {
         let is_tls13 = version == ProtocolVersion::TLSv1_3;
         let Some(outer) = bytes.first().copied().map(ContentType::from) else { return Ok(None) };
         match outer {
             ContentType::ApplicationData => {}
-            // What is no data looks like data in TLS 1.3 (RFC 8446 §5.2).
+            // In TLS 1.3 every encrypted record has the type of data (RFC 8446 §5.2).
             ContentType::Alert | ContentType::Handshake if !is_tls13 => {}
             ContentType::ChangeCipherSpec | ContentType::Alert | ContentType::Handshake => {
                 return Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into());
@@ -59,18 +58,18 @@ impl<'a> Record<'a> {
         Ok(rest.get(..length).map(|body| Self { outer, version, body }))
     }
 
-    /// The length of the record at the start of `bytes`, with its header, as far as it is there.
+    /// The announced length of the record at the start of `bytes`, with its header, if the header is there.
     pub(super) fn announced(bytes: &[u8]) -> Option<usize> {
         let &[_, _, _, high, low, ..] = bytes else { return None };
         Some(HEADER + usize::from(u16::from_be_bytes([high, low])))
     }
 
-    /// Its length with its header.
+    /// The record's length with its header.
     pub(super) fn length(&self) -> usize {
         HEADER + self.body.len()
     }
 
-    /// Room that [`RecordOpener::open`] needs: a little more than the content turns out to be.
+    /// Room that [`RecordOpener::open`] needs: a little more than the length of the content.
     pub(super) fn room(&self) -> usize {
         self.body.len()
     }
@@ -79,14 +78,14 @@ impl<'a> Record<'a> {
 /// A key as the handshake gives it, and the number of the next record.
 pub(super) type NumberedSecrets = (u64, ConnectionTrafficSecrets);
 
-/// Opens what the peer sealed.
+/// Opens the peer's records.
 pub(super) struct RecordOpener {
     cipher: Box<dyn MessageDecrypter>,
     number: u64,
 }
 
 impl RecordOpener {
-    /// For the `suite` that the handshake came to.
+    /// An opener for the negotiated `suite`.
     pub(super) fn new(
         (number, secrets): NumberedSecrets,
         suite: SupportedCipherSuite,
@@ -102,7 +101,7 @@ impl RecordOpener {
         Ok(Self { cipher, number })
     }
 
-    /// Opens `record` into `out`, which has at least [`Record::room`]; says what it is and how long.
+    /// Opens `record` into `out`, which has at least [`Record::room`]; returns its type and length.
     pub(super) fn open(
         &mut self,
         record: &Record<'_>,
@@ -117,16 +116,16 @@ impl RecordOpener {
     }
 }
 
-/// Seals what we send.
+/// Seals our records.
 pub(super) struct RecordSealer {
     cipher: Box<dyn MessageEncrypter>,
     number: u64,
-    /// How many records one key may seal.
+    /// The most records that one key may seal.
     limit: u64,
 }
 
 impl RecordSealer {
-    /// For the `suite` that the handshake came to.
+    /// A sealer for the negotiated `suite`.
     pub(super) fn new(
         (number, secrets): NumberedSecrets,
         suite: SupportedCipherSuite,
@@ -142,8 +141,8 @@ impl RecordSealer {
         Ok(Self { cipher, number, limit: confidentiality_limit(suite) })
     }
 
-    /// Whether the key has only a few records left: enough for one more write, and to say that the key
-    /// changes or that we end.
+    /// Whether the key has only a few records left: enough for one more write, and for a key update or a
+    /// close_notify.
     pub(super) fn is_worn(&self) -> bool {
         self.number >= self.limit.saturating_sub(32)
     }
@@ -151,7 +150,7 @@ impl RecordSealer {
     /// Seals at most [`MAX_PLAINTEXT`] of `content` as one record at the start of `out`, which has room
     /// for it and [`OVERHEAD`]; returns the record's length.
     pub(super) fn seal(&mut self, typ: ContentType, content: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        // The version that stands in the header of either (RFC 8446 §5.1).
+        // The version in the header of TLS 1.2 and 1.3 (RFC 8446 §5.1).
         let version = ProtocolVersion::TLSv1_2;
         let plain = OutboundPlainMessage { typ, version, payload: content.into() };
         let sealed = self.cipher.encrypt(plain, self.number)?.encode();
@@ -161,7 +160,7 @@ impl RecordSealer {
     }
 }
 
-/// How many records one key of `suite` may seal (RFC 8446 §5.5).
+/// The number of records that one key of `suite` may seal (RFC 8446 §5.5).
 pub(super) fn confidentiality_limit(suite: SupportedCipherSuite) -> u64 {
     match suite {
         SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
@@ -178,8 +177,8 @@ fn parts(secrets: ConnectionTrafficSecrets) -> Result<(AeadKey, Iv), Error> {
     }
 }
 
-/// TLS 1.2 derives the first part of an AES-GCM IV and begins the second, which it sends, where it likes
-/// (RFC 5288 §3); ChaCha20's is all of the first kind (RFC 7905 §2).
+/// TLS 1.2 derives the first part of an AES-GCM IV, and sends the second part, whose start is free (RFC 5288 §3);
+/// ChaCha20's IV is derived completely (RFC 7905 §2).
 fn split<'a>(iv: &'a Iv, suite: &Tls12CipherSuite) -> Result<(&'a [u8], &'a [u8]), Error> {
     let iv = iv.as_ref().split_at_checked(suite.aead_alg.key_block_shape().fixed_iv_len);
     iv.ok_or_else(|| Error::General("an IV that does not fit its cipher".into()))

@@ -1,5 +1,5 @@
-//! One end of a TLS connection without a socket: what the tests and the fuzz target of records hold
-//! `Session` to. The program uses [`super::Socket`].
+//! One end of a TLS connection without a socket, through which the tests and the fuzz target of records use
+//! `Session`. The program uses [`super::Socket`].
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::handshake;
 use super::session::Session;
 
-/// An end after its handshake.
+/// One end after its handshake.
 #[derive(Debug)]
 pub struct Endpoint {
     session: Session,
@@ -19,7 +19,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Shakes hands over `wire` as the server. `config` allows the extraction of secrets.
+    /// Performs the handshake over `wire` as the server. `config` must allow the extraction of secrets.
     pub async fn server<W>(config: Arc<ServerConfig>, wire: &mut W) -> io::Result<Self>
     where
         W: AsyncRead + AsyncWrite + Unpin,
@@ -27,7 +27,7 @@ impl Endpoint {
         handshake::server(config, wire).await.map(Self::new)
     }
 
-    /// Shakes hands over `wire` as the client of the server called `name`.
+    /// Performs the handshake over `wire` as the client of the server called `name`.
     pub async fn client<W>(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
@@ -43,7 +43,7 @@ impl Endpoint {
         Self { session, room: Vec::new() }
     }
 
-    /// Takes what came over the wire; returns the plaintext of it, read by so many bytes at a time.
+    /// Takes received bytes; returns their plaintext, read `at_most` bytes at a time.
     pub fn receive(&mut self, sealed: &[u8], at_most: usize) -> Vec<u8> {
         let Self { session, room } = self;
         room.resize(at_most.max(1), 0);
@@ -66,14 +66,14 @@ impl Endpoint {
         }
     }
 
-    /// What the peer has to be told.
+    /// The bytes that must be sent to the peer.
     pub fn send(&mut self) -> Vec<u8> {
         let unsent = self.session.unsent().to_vec();
         self.session.sent(unsent.len());
         unsent
     }
 
-    /// Bytes that are kept of what came.
+    /// Number of received bytes that are kept.
     pub fn held(&self) -> usize {
         self.session.held()
     }
@@ -83,7 +83,7 @@ impl Endpoint {
         self.session.peer_closed()
     }
 
-    /// Why nothing more is opened.
+    /// The error after which no record is opened.
     pub fn failure(&self) -> Option<&Error> {
         self.session.failure()
     }

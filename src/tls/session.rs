@@ -1,9 +1,9 @@
-//! TLS after the handshake: the two keys, and what peers say beside data.
+//! TLS after the handshake: the two keys, and the peer's messages other than data.
 //!
-//! No I/O: sealed bytes go in and plain ones come out, or the other way round, and [`Session::unsent`]
-//! is what the peer has to be told. Alerts, key updates and session tickets are taken here; data is not
-//! looked at. Invariants: after an error nothing more is opened, and the peer is told why (RFC 8446
-//! §6.2); after close_notify nothing more is sealed; a silent session holds keys and no buffer.
+//! No I/O: sealed bytes go in and plain bytes come out, or the other way round, and [`Session::unsent`] must be
+//! sent to the peer. Alerts, key updates and session tickets are handled here; data is not read. Invariants: after
+//! an error no record is opened, and the peer gets an alert (RFC 8446 §6.2); after close_notify no record is
+//! sealed; a silent session holds keys and no buffer.
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use self::talk::{FATAL, Talk, WARNING, description_of};
 use super::record::{MAX_PLAINTEXT, OVERHEAD, RecordOpener, RecordSealer};
 
-/// What rustls keeps for changing keys and remembering tickets.
+/// rustls's state for changing keys and remembering tickets.
 pub(super) enum Keys {
     Client(KernelConnection<ClientConnectionData>),
     Server(KernelConnection<ServerConnectionData>),
@@ -45,16 +45,16 @@ impl Keys {
     }
 }
 
-/// What a handshake came to.
+/// The result of a handshake.
 pub(super) struct Established {
     pub(super) version: ProtocolVersion,
     pub(super) suite: SupportedCipherSuite,
     pub(super) resumed: bool,
     pub(super) secrets: ExtractedSecrets,
     pub(super) keys: Keys,
-    /// What came behind the handshake, still sealed.
+    /// Bytes behind the handshake, still sealed.
     pub(super) received: Vec<u8>,
-    /// The end of the handshake, to be sent.
+    /// The last message of the handshake, to be sent.
     pub(super) unsent: Vec<u8>,
 }
 
@@ -65,18 +65,18 @@ pub(super) struct Session {
     resumed: bool,
     opener: RecordOpener,
     sealer: RecordSealer,
-    /// TLS 1.3 alone changes keys and sends tickets after the handshake.
+    /// Only TLS 1.3 changes keys and sends tickets after the handshake.
     keys: Option<Box<Keys>>,
     is_server: bool,
-    /// Sealed, and not opened yet: a part of a record, or what the reader's buffer had no room for.
+    /// Sealed bytes to be opened: a part of a record, or records for which the reader had no room.
     received: Vec<u8>,
-    /// Opened, and not read yet; it may be a password.
+    /// Opened bytes that were not read yet; they may hold a password.
     opened: Zeroizing<Vec<u8>>,
-    /// How much of the two there may be before a read.
+    /// The most bytes of these two before a read.
     may_hold: usize,
     unsent: Vec<u8>,
     sent: usize,
-    /// A change of our key waits among the unsent.
+    /// Whether `unsent` holds a change of our key.
     key_changed: bool,
     talk: Talk,
     peer_closed: bool,
@@ -132,13 +132,13 @@ impl Session {
         self.peer_closed
     }
 
-    /// Why nothing more is opened.
+    /// The error after which no record is opened.
     pub(super) fn failure(&self) -> Option<&Error> {
         self.failure.as_deref()
     }
 
-    /// Changes the key that we seal with, should it be worn. TLS 1.2 has no way to; there the session
-    /// ends, after 256 GiB in one direction.
+    /// Changes our sealing key if it is worn. TLS 1.2 cannot change keys; its session ends after 256 GiB in one
+    /// direction.
     pub(super) fn renew(&mut self) -> Result<(), Error> {
         match self.sealer.is_worn() {
             false => Ok(()),
@@ -147,7 +147,7 @@ impl Session {
         }
     }
 
-    /// RFC 8446 §4.6.3: announced under the old key.
+    /// Announces the change under the old key (RFC 8446 §4.6.3).
     fn change_own_key(&mut self) -> Result<(), Error> {
         const KEY_UPDATE_NOT_REQUESTED: [u8; 5] = [24, 0, 0, 1, 0];
         let Some(mut keys) = self.keys.take() else { return Err(Error::EncryptError) };
@@ -159,7 +159,7 @@ impl Session {
         Ok(())
     }
 
-    /// Seals as much of `plain` as `out` takes: how much that was, and how long it became.
+    /// Seals as much of `plain` as `out` has room for; returns the lengths of plain and sealed bytes.
     pub(super) fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
         let (mut taken, mut sealed) = (0, 0);
         while taken < plain.len() {
@@ -176,11 +176,11 @@ impl Session {
         Ok((taken, sealed))
     }
 
-    /// Ends our direction; nothing may be sealed after it.
+    /// Ends our direction; nothing may be sealed afterwards.
     pub(super) fn close(&mut self) {
         if !self.closed {
             self.closed = true;
-            // Without a key there is nothing to say it with.
+            // Without a usable key, close_notify cannot be sent.
             let _ = self.alert(WARNING, AlertDescription::CloseNotify);
         }
     }
@@ -190,7 +190,7 @@ impl Session {
         self.closed
     }
 
-    /// Sealed, and still to be sent.
+    /// Sealed bytes that must still be sent.
     pub(super) fn unsent(&self) -> &[u8] {
         self.unsent.get(self.sent..).unwrap_or_default()
     }
@@ -209,7 +209,7 @@ impl Session {
         self.unsent.extend_from_slice(sealed);
     }
 
-    /// Strikes the first `count` bytes of [`Session::unsent`].
+    /// Removes the first `count` bytes of [`Session::unsent`].
     pub(super) fn sent(&mut self, count: usize) {
         self.sent += count;
         if self.sent >= self.unsent.len() {

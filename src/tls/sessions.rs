@@ -1,8 +1,8 @@
-//! Sessions with one provider that the next login can resume.
+//! Sessions with one provider that later logins can resume.
 //!
-//! rustls's own memory keeps eight TLS 1.3 tickets a server, and each is good for one connection:
-//! when thousands of programs come back after an outage, all but the first eight logins would pay
-//! for a full handshake. This one keeps enough for a crowd; the rest it leaves to rustls's.
+//! rustls's own store keeps eight TLS 1.3 tickets for each server, and each ticket serves one connection: when
+//! thousands of programs come back after an outage, all but the first eight logins would need a full handshake.
+//! This store keeps more tickets; it leaves everything else to rustls's.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use rustls::client::{
 };
 use rustls::pki_types::ServerName;
 
-/// With the certificate chain that each ticket keeps (5 KiB), a quarter of a MiB a provider.
+/// With each ticket's certificate chain (5 KiB), this takes a quarter of a MiB for each provider.
 const TICKETS: usize = 64;
 
-/// A provider has a handful of names; rustls counts eight for each.
+/// A provider has a few names; rustls counts eight for each.
 const REMEMBERED: usize = 8 * 16;
 
 /// The sessions of one connector, newest last. They hold key material and never leave memory.
@@ -41,7 +41,7 @@ impl ClientSessionStore for Resumable {
         tickets.push_back((server, ticket));
     }
 
-    /// The newest one, which is the last to expire.
+    /// The newest ticket, which expires last.
     fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = tickets.iter().rposition(|(name, _)| name == server)?;

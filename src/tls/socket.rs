@@ -1,12 +1,11 @@
-//! A connection as the rest of the program sees it: bytes, in cleartext or under TLS.
+//! A connection in the form that the rest of the program uses: bytes, in cleartext or under TLS.
 //!
-//! Invariants: TCP_NODELAY is set on every stream (small IMAP answers would wait 40 ms for an
-//! acknowledgement otherwise), and the end of a TLS stream is the end whether or not the peer said
-//! close_notify: a FIN without it reads as end of file, and [`Socket::was_truncated`] tells it apart for
-//! the log (RFC 8446 §6.1).
+//! Invariants: TCP_NODELAY is set on every stream (otherwise small IMAP answers would wait 40 ms for an
+//! acknowledgement). A TLS stream ends with or without close_notify: a FIN without it reads as end of file, and
+//! only [`Socket::was_truncated`] tells the difference, for the log (RFC 8446 §6.1).
 //!
-//! Cost: one system call reads or writes several records, through a scratch buffer of the worker thread. A
-//! session that waits holds no buffer, only what the peer has sent half of, or does not take.
+//! Cost: one system call reads or writes several records, through a scratch buffer of the worker thread. A waiting
+//! session holds no buffer, only an incomplete record or bytes that the peer does not take.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,13 +19,13 @@ use tokio::net::TcpStream;
 use super::record::{HEADER, INNER_TYPE, MAX_PLAINTEXT, MAX_RECORD, OVERHEAD, TAG};
 use super::session::Session;
 
-/// What a reader has to have room for, so that one read of the socket gives it whole records of full size.
+/// The room that a reader needs so that one read of the socket gives it whole records of full size.
 pub const FULL_READ: usize = RECORDS * MAX_PLAINTEXT + INNER_TYPE + TAG;
 const RECORDS: usize = 16;
-/// The same records as they come under TLS 1.3. A read of so many bytes ends where one of them ends, and
-/// nothing has to be kept.
+/// The same records sealed under TLS 1.3. A read of this size ends at the end of a record, so that no part has to
+/// be kept.
 const FULL_SEALED: usize = RECORDS * (HEADER + MAX_PLAINTEXT + INNER_TYPE + TAG);
-/// So much that waits to be sent, the end of a handshake or an alert, goes along with what is written next.
+/// Waiting bytes up to this length, such as the end of a handshake or an alert, are sent with the next write.
 const SHORT: usize = 4096;
 const SCRATCH: usize = RECORDS * (MAX_PLAINTEXT + OVERHEAD);
 
@@ -57,10 +56,9 @@ impl Socket {
         Self { tcp, tls: Some(Box::new(session)), truncated: false }
     }
 
-    /// The connection for a STARTTLS upgrade, or the stream back where it is under TLS already.
+    /// The stream for a STARTTLS upgrade, or the socket back if it is under TLS already.
     ///
-    /// What the caller has read ahead in cleartext is not part of it and must be discarded, never
-    /// interpreted (security row 8).
+    /// Cleartext bytes that the caller has read ahead must be discarded, never interpreted (security row 8).
     pub fn into_plain(self) -> Result<TcpStream, Self> {
         match self.tls {
             None => Ok(self.tcp),
@@ -78,27 +76,27 @@ impl Socket {
         &self.tcp
     }
 
-    /// From the next read on, holds at most so many bytes that came and were not read: a record that
-    /// is longer fails the read with [`io::ErrorKind::OutOfMemory`] at its header, and every one after
-    /// it. No bound by itself.
+    /// From the next read on, keeps at most `bytes` received bytes that were not read. A longer record fails the
+    /// read with [`io::ErrorKind::OutOfMemory`] at its header, and every later read too. There is no limit by
+    /// default.
     pub fn hold_at_most(&mut self, bytes: usize) {
         if let Some(session) = &mut self.tls {
             session.hold_at_most(bytes);
         }
     }
 
-    /// Who is at the other end.
+    /// The peer's address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.peer_addr()
     }
 
-    /// Our own end.
+    /// Our own address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Whether the peer ended a TLS stream without close_notify. What was read until then came
-    /// from the peer; whether more was meant to follow cannot be known.
+    /// Whether the peer ended a TLS stream without close_notify. The bytes before the end came from the peer, but
+    /// more may have been cut off.
     pub fn was_truncated(&self) -> bool {
         self.truncated
     }
@@ -108,7 +106,7 @@ impl Socket {
         self.tls.as_ref().is_some_and(|session| session.was_resumed())
     }
 
-    /// What was negotiated, for the log: `TLSv1_3 TLS13_AES_128_GCM_SHA256`, or `cleartext`.
+    /// The negotiated version and suite, for the log: `TLSv1_3 TLS13_AES_128_GCM_SHA256`, or `cleartext`.
     pub fn describe(&self) -> String {
         self.tls.as_ref().map_or_else(|| "cleartext".to_owned(), |session| session.describe())
     }
@@ -126,7 +124,7 @@ impl AsyncRead for Socket {
         if buffer.remaining() == 0 || session.read_opened(buffer) {
             return Poll::Ready(Ok(()));
         }
-        // What was kept may be whole: it came behind the handshake, or there was no room for it.
+        // Kept bytes may hold whole records, from behind the handshake or from a read without room.
         session.open_received(buffer);
         loop {
             answer(session, tcp, context);
@@ -137,7 +135,7 @@ impl AsyncRead for Socket {
                 return Poll::Ready(Err(broken(failure)));
             }
             if session.is_overfull() {
-                let why = "a TLS record is longer than what may be held before it is read";
+                let why = "a TLS record is longer than the limit of unread bytes";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, why)));
             }
             let read = SEALED.with_borrow_mut(|scratch| read_some(session, tcp, context, scratch, buffer));
@@ -146,7 +144,7 @@ impl AsyncRead for Socket {
     }
 }
 
-/// One read of the socket, opened as far as it is whole; 0 at the end of the connection.
+/// Reads the socket once and opens the whole records; 0 at the end of the connection.
 fn read_some(
     session: &mut Session,
     tcp: &mut TcpStream,
@@ -156,8 +154,8 @@ fn read_some(
 ) -> Poll<io::Result<usize>> {
     let held = session.received().len();
     let (before, free) = scratch.split_at_mut_checked(held).ok_or(io::ErrorKind::InvalidData)?;
-    // No more than the reader has room for, so that nothing whole is left over, and of a small reader's
-    // one record at most.
+    // No more than the reader has room for, so that no whole record is left over; a small reader gets at most one
+    // record.
     let wanted = match buffer.remaining() {
         FULL_READ.. => FULL_SEALED,
         room => room.max(MAX_RECORD).min(session.may_hold()),
@@ -175,13 +173,13 @@ fn read_some(
     Poll::Ready(Ok(fresh))
 }
 
-/// Sends what the peer has to be told, as far as the socket takes it; the rest goes with the next write.
+/// Sends the waiting bytes that the socket takes; the rest is sent with the next write.
 fn answer(session: &mut Session, tcp: &mut TcpStream, context: &mut Context<'_>) {
-    // A connection that cannot be written to is noticed by whoever writes.
+    // A failed connection is noticed at the next write.
     let _ = send(session, tcp, context);
 }
 
-/// Sends everything that is sealed already.
+/// Sends all waiting sealed bytes.
 fn send(session: &mut Session, tcp: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
     while !session.unsent().is_empty() {
         match ready!(Pin::new(&mut *tcp).poll_write(context, session.unsent()))? {

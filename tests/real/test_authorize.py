@@ -74,7 +74,7 @@ class SecretByBasic(ConfidentialClient, BehindAProxy):
 
 
 class Federated(BehindAProxy):
-    """A client without a secret, for which another service signs. Each of its assertions is taken once."""
+    """A client without a secret, for which another service signs. Each of its assertions is accepted once."""
 
     proxy_options = {"client_authentication": "federated"}
 

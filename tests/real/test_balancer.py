@@ -9,12 +9,12 @@ from parts.balancer import Balancer
 from parts.child import DEADLINE
 from world import ALICE, BehindAProxy
 
-# Where the clients are; the balancers are at 127.0.0.1.
+# The clients' address; the balancers are at 127.0.0.1.
 CLIENT = "127.0.0.5"
 
 
 class ImapFrom(imaplib.IMAP4_SSL):
-    """imaplib, from an address of our own choice."""
+    """imaplib, from a chosen address."""
 
     def _create_socket(self, timeout):
         import socket

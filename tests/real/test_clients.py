@@ -13,7 +13,7 @@ from world import ALICE, RealParts, message
 
 
 class Programs:
-    """The programs; the classes below say where they log in."""
+    """The programs; the classes below choose the server for their logins."""
 
     user = ALICE
 

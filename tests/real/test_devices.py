@@ -1,4 +1,4 @@
-"""A scanner that knows nothing, through a real submission server; and a server to read from that knows STARTTLS alone."""
+"""A scanner without TLS or password, through a real submission server; and an IMAP server with only STARTTLS."""
 
 import smtplib
 import socket

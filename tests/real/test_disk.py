@@ -1,4 +1,4 @@
-"""A full disk under the store: a command fails whole and says so, and logins go on."""
+"""A full disk under the store: a command fails with a message and changes nothing, and logins work."""
 
 import os
 import subprocess
@@ -16,11 +16,11 @@ class FullDisk(BehindAProxy):
         self.state.mkdir(mode=0o700)
         options = f"size=4m,mode=0700,uid={os.getuid()},gid={os.getgid()}"
         subprocess.run([*AS_ROOT, "mount", "-t", "tmpfs", "-o", options, "tmpfs", self.state], check=True)
-        # Lazily: the proxy is stopped after this.
+        # Unmounts lazily, because the proxy is stopped after this.
         self.addCleanup(subprocess.run, [*AS_ROOT, "umount", "--lazy", self.state], check=True)
 
     def fill(self):
-        """Leaves no byte of the disk free, and returns the file that takes it all."""
+        """Fills the disk, and returns the file that fills it."""
         filler = self.state / "filler"
         with filler.open("wb", buffering=0) as file, self.assertRaises(OSError):
             while True:
@@ -28,7 +28,7 @@ class FullDisk(BehindAProxy):
         return filler
 
     def created(self):
-        """The app passwords that there are, and those whose making is in the audit trail."""
+        """The existing app passwords, and those whose creation is in the audit trail."""
         passwords = {entry["name"] for entry in self.proxy.json("passwords", "list", ALICE)}
         trail = self.proxy.json("events", "list")
         return passwords, {entry["about"] for entry in trail if entry["event"] == "password_created"}
@@ -37,7 +37,7 @@ class FullDisk(BehindAProxy):
         password = self.authorize_and_serve()
         self.assert_reads_mail(password)
         filler = self.fill()
-        # What SQLite has room for in its log is written first.
+        # First SQLite uses the room in its log.
         for number in range(100):
             done = self.proxy.run("passwords", "create", ALICE, "--name", f"p{number}", check=False)
             if done.returncode != 0:

@@ -1,6 +1,6 @@
-"""Real programs that fetch by POP3: the same sessions straight at Dovecot and through the proxy.
+"""Real programs that fetch by POP3: the same sessions with Dovecot directly and through the proxy.
 
-The first kind is the control group, as in test_clients.
+The direct sessions are the control group, as in test_clients.
 """
 
 import os
@@ -14,7 +14,7 @@ DOTS = ".\r\n..\r\n.a dot first\r\nHello.\r\n"
 
 
 class Programs:
-    """The programs; the classes below say where they log in."""
+    """The programs; the classes below choose the server for their logins."""
 
     user = ALICE
     first = message("first", "Dots:\r\n" + DOTS)
@@ -30,12 +30,12 @@ class Programs:
         self.log_before = mailbox.log_position()
 
     def environment(self, **extra):
-        """A program's whole environment: nobody's own settings, a home of its own."""
+        """A program's whole environment: an empty home, and none of the tester's settings."""
         clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
         return {name: str(value) for name, value in clean.items()}
 
     def subjects(self):
-        """What lies in INBOX."""
+        """The messages in INBOX."""
         lines = [line for _, content in self.mailbox.messages(self.user) for line in content.splitlines()]
         return [line[9:].decode() for line in lines if line.startswith(b"Subject: ")]
 
@@ -58,7 +58,7 @@ class Programs:
 class ProgramsWithTls(Programs):
     security = "tls"
 
-    # It knows no STLS.
+    # getmail has no STLS.
     def test_getmail(self):
         getmail.check(self)
 
@@ -88,7 +88,7 @@ class StraightAtDovecotWithStls(ProgramsWithStls, StraightAtDovecot):
 
 
 class ThroughTheProxy(RealParts):
-    """The same security at either end."""
+    """The same security on both sides."""
 
     @classmethod
     def setUpClass(cls):

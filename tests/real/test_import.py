@@ -1,4 +1,4 @@
-"""Moving over from email-oauth2-proxy: a configuration that the real program made, and the same mail programs before and after."""
+"""Moving from email-oauth2-proxy: a configuration of the real program, and the same mail programs before and after."""
 
 import imaplib
 import json
@@ -27,7 +27,7 @@ class Moving(RealParts):
     def setUp(self):
         super().setUp()
         self.oidc.revoke_grants(ALICE)
-        # email-oauth2-proxy has no word for a prompt.
+        # email-oauth2-proxy has no option for a prompt.
         self.oidc.settings(offlineUnasked=True)
         self.user, self.host = ALICE, "localhost"
         self.password = secrets.token_urlsafe(12)
@@ -39,7 +39,7 @@ class Moving(RealParts):
         self._serve = None
 
     def environment(self, **extra):
-        """A program's whole environment: no settings of the user's own, a home of its own."""
+        """A program's whole environment: an empty home, and none of the tester's settings."""
         clean = {"HOME": self.work, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | extra
         return {name: str(value) for name, value in clean.items()}
 
@@ -64,7 +64,7 @@ class Moving(RealParts):
         return old
 
     def used(self, old):
-        """Its account is authorised, as email-oauth2-proxy does it at the first login."""
+        """Authorises its account at the first login, as email-oauth2-proxy does."""
         old.serve()
         with ThreadPoolExecutor(1) as pool:
             login = pool.submit(self.log_in)
@@ -79,7 +79,7 @@ class Moving(RealParts):
         return client
 
     def the_same_mail_programs(self):
-        """Two that read over TLS, and one that sends in cleartext on this machine."""
+        """Two programs that read over TLS, and one that sends in cleartext on this machine."""
         for check in (curl, mbsync):
             with self.subTest(check.__name__):
                 self.mailbox.empty(ALICE)
@@ -108,7 +108,7 @@ class Moving(RealParts):
         self.assertIn("F", subjects["first"])
 
     def proxy_environment(self):
-        """The CA of the test's mail server is trusted as one of the system's."""
+        """Trusts the CA of the test's mail server like one of the system's."""
         return self.environment(HOME=self.home, SSL_CERT_FILE=self.ca)
 
     def command(self, *arguments, check=True):
@@ -134,7 +134,7 @@ class Moving(RealParts):
         self.assertIn("refresh_token", before)
         self.assertIn("client_secret_encrypted", before)
 
-        # Without --apply nothing is written and nobody is asked.
+        # Without --apply nothing is written and no provider is asked.
         refreshed = self.oidc.refreshed()
         said = self.command("import", "email-oauth2-proxy", old.config, "--passwords", self.passwords()).stdout.decode()
         self.assertIn(f"{ALICE} at at-corp-example: its refresh token opens with its password", said)
@@ -160,7 +160,7 @@ class Moving(RealParts):
         [account] = json.loads(self.command("tokens", "list", "--json").stdout)
         self.assertEqual((account["account"], account["state"]), (ALICE, "ok"))
 
-        # Once more: nothing is overwritten.
+        # A second run overwrites nothing.
         again = self.command("import", "email-oauth2-proxy", old.config, "--passwords", self.passwords(), "--apply")
         self.assertIn(f"{ALICE}: it is here already, and was not touched", again.stdout.decode())
         self.assertTrue((config.parent / "from-email-oauth2-proxy.toml").exists())

@@ -6,7 +6,7 @@ import unittest
 
 from world import ALICE, BehindAProxy, message
 
-# The line of a message that poplib reads at once.
+# The longest line that poplib reads.
 poplib._MAXLINE = 1 << 20
 
 
@@ -55,7 +55,7 @@ class Login(Fetching):
         client.dele(1)
         before = self.dovecot.log_position()
         client.close()
-        # Its last words tell that nothing is deleted where no QUIT came.
+        # Its last messages show that nothing is deleted without QUIT.
         self.dovecot.wait_for_log("del=0/1", since=before)
         self.assertEqual(len(self.dovecot.messages(ALICE)), 1)
 
@@ -162,7 +162,7 @@ class Troubles(Fetching):
         self.oidc.expire_access_tokens(ALICE)
         self.oidc.down()
         self.addCleanup(self.oidc.up)
-        # The access token in memory still looks good, and Dovecot knows better.
+        # The access token in memory still looks valid, but Dovecot refuses it.
         self.assert_fetching_refused(password, "-ERR [SYS/TEMP] ")
 
     def test_a_provider_that_is_down_is_temporary(self):
@@ -181,7 +181,7 @@ class Proofs(Fetching):
         before = self.dovecot.log_position()
         done = self.proxy.run("check", ALICE, "--protocol", "pop3")
         self.assertEqual(done.returncode, 0)
-        # It ends without QUIT.
+        # The session ends without QUIT.
         self.assertIn("del=0/1", self.dovecot.wait_for_log("pop3(", since=before))
         self.assertEqual(len(self.dovecot.messages(ALICE)), 1)
 

@@ -13,7 +13,7 @@ from world import ALICE, RealParts
 
 
 class Programs:
-    """The programs; the classes below say where they log in, and where the letter arrives."""
+    """The programs; the classes below choose the server for their logins, and the destination of the letter."""
 
     user = ALICE
     subject = "a scan"
@@ -111,7 +111,7 @@ class ThroughTheProxy(Programs):
 
 
 class ToDovecotWithTls(ThroughTheProxy, RealParts):
-    """TLS on both legs."""
+    """TLS on both sides."""
 
     security = "tls"
 
@@ -121,7 +121,7 @@ class ToDovecotWithTls(ThroughTheProxy, RealParts):
 
 
 class ToDovecotWithStarttls(ThroughTheProxy, RealParts):
-    """STARTTLS on both legs."""
+    """STARTTLS on both sides."""
 
     security = "starttls"
 

@@ -1,4 +1,4 @@
-"""The files that set mail programs up, read by the programs and parsers that they are for."""
+"""The files that set up mail programs, read by those programs and by real parsers."""
 
 import plistlib
 import smtplib
@@ -21,7 +21,7 @@ class Setup(BehindAProxy):
     def setUp(self):
         super().setUp()
         self.password = self.authorize_and_serve()
-        # `setup` reads the ports from the configuration, where the tests have let the system choose.
+        # `setup` reads the ports from the configuration, in which the tests let the system choose.
         config = self.proxy.config.read_text()
         for listener in self.proxy.ready["listeners"]:
             config = config.replace('"127.0.0.1:0"', f'"{listener["address"]}"', 1)
@@ -31,7 +31,7 @@ class Setup(BehindAProxy):
         return {"HOME": str(self.work), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"} | extra
 
     def file(self, program):
-        """What `setup` makes for that program, on standard output and in a file alike."""
+        """The output of `setup` for that program, the same on standard output and in a file."""
         file = self.work / f"for-{program}"
         self.proxy.run("setup", ALICE, "--for", program, "--output", file)
         shown = self.proxy.run("setup", ALICE, "--for", program).stdout
@@ -70,10 +70,10 @@ class Setup(BehindAProxy):
         self.assertNotIn(self.password, str(profile))
         uuids = {payload["PayloadUUID"] for payload in (profile, ca, mail)}
         self.assertEqual(len(uuids), 3)
-        # Made again it is the same, so that it takes the place of the one that is installed.
+        # A second profile is equal, so that it replaces the installed one.
         self.assertEqual(plistlib.loads(self.file("apple").read_bytes()), profile)
 
-        # What stands in it works.
+        # Its settings work.
         trust = ssl.create_default_context(cadata=ca["PayloadContent"])
         with smtplib.SMTP_SSL(
             mail["OutgoingMailServerHostName"],

@@ -1,4 +1,4 @@
-//! `accounts add`: many accounts at once, from a table, each waiting for its owner's consent.
+//! `accounts add`: makes many accounts from a table, each waiting for its owner's consent.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +12,18 @@ use crate::control::{Error, Installation};
 use crate::store::{GrantState, fold};
 use crate::text::quoted;
 
-/// The name of the passwords that are made, as of those that `authorize` makes.
+/// The name of the new passwords, the same as `authorize` uses.
 const PASSWORD: &str = "default";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// A table with a line for each: account,provider,owner,alias,… All but the account may be empty
+    /// A table with one line for each account: account,provider,owner,alias,… Only the account is required
     #[arg(long, value_name = "FILE")]
     csv: PathBuf,
-    /// Make an app password for each, and write them to this file, which must not be there yet
+    /// Make an app password for each account, and write them to this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     passwords_out: Option<PathBuf>,
-    /// Take aliases that are other addresses than the account's
+    /// Accept aliases that are other addresses than the account's
     #[arg(long)]
     yes: bool,
     /// Print a JSON array
@@ -38,7 +38,7 @@ struct Shown<'a> {
     provider: &'a str,
     owner: &'a str,
     state: &'static str,
-    /// Null where a consent has opened it already.
+    /// Null if a consent has opened the account already.
     authorize: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
         match one(installation, enrolling, passwords.as_mut()).await {
             Ok(enrolled) => made.push(enrolled),
             Err(error) => {
-                // What was made before it stays, and its owner has to know how it goes on.
+                // The accounts made so far stay, and the administrator needs their commands and passwords.
                 tell(&made, arguments.passwords_out.as_deref());
                 return Err(error.into());
             }
@@ -79,7 +79,7 @@ async fn one(
     Ok(enrolled)
 }
 
-/// Says everything that is wrong, each with its line.
+/// Prints every fault with its line.
 fn refused(file: &Path, faults: &[Fault]) -> Failure {
     for Fault { line, error } in faults {
         print::words(&format!("{}:{line}: {error}", file.display()));
@@ -105,7 +105,7 @@ fn shown(enrolled: &Enrolled) -> Shown<'_> {
     }
 }
 
-/// The command that lets its owner consent.
+/// The command that asks the owner for consent.
 fn authorize(enrolled: &Enrolled) -> String {
     let command = command::authorize_person(&enrolled.account, &enrolled.owner);
     match enrolled.provider_is_named {

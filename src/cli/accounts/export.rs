@@ -1,4 +1,4 @@
-//! `accounts export`: an authorisation moves to another installation.
+//! `accounts export`: moves an authorisation to another installation.
 
 use std::path::PathBuf;
 
@@ -12,16 +12,16 @@ use crate::control::transfer::{Export, SealedFor};
 pub(in crate::cli) struct Arguments {
     /// The account
     account: String,
-    /// Seal it for the installation whose `keys recipient` printed this
+    /// Seal it for the installation whose `keys recipient` printed this key
     #[arg(long, value_name = "KEY", conflicts_with = "passphrase_file")]
     recipient: Option<String>,
     /// Read the passphrase from this file's first line; - is standard input
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Where it goes, to be shown in the list
+    /// The new place, to be shown in the list
     #[arg(long, value_name = "NAME")]
     to: Option<String>,
-    /// Go on using it here, too; only where the provider keeps refresh tokens as they are
+    /// Continue to use it here as well; only if the provider's refresh tokens do not rotate
     #[arg(long)]
     copy: bool,
 }

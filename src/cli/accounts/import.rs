@@ -1,4 +1,4 @@
-//! `accounts import`: what another installation exported is stored here, and then tried.
+//! `accounts import`: stores another installation's export, and then tests it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ pub(in crate::cli) struct Arguments {
     /// Read the passphrase from this file's first line
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Take the place of an account or an authorisation that is here already
+    /// Replace an account or an authorisation that exists here
     #[arg(long)]
     replace: bool,
-    /// Take aliases that are other addresses than the account's
+    /// Accept aliases that are other addresses than the account's
     #[arg(long)]
     yes: bool,
 }

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::terminal;
 use crate::secret::Secret;
 
-/// More than a person types.
+/// Longer than any typed passphrase.
 const LONGEST: usize = 1024;
 
 /// The first line of `file`; `-` is standard input.
@@ -25,18 +25,18 @@ pub(super) async fn in_file(file: &Path) -> Result<Secret, Failure> {
     Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }
 
-/// Asks the person at the terminal.
+/// Asks at the terminal.
 pub(super) async fn ask() -> Result<Secret, Failure> {
     terminal::ask("Passphrase of the exported account: ").await.ok_or_else(|| {
         Failure::new("there is no terminal to ask for the passphrase").hint("give --passphrase-file FILE")
     })
 }
 
-/// Asks the person at the terminal for a new one, twice.
+/// Asks at the terminal for a new passphrase, twice.
 pub(super) async fn ask_twice() -> Result<Secret, Failure> {
     let none = || {
         Failure::new("there is no terminal to ask for a passphrase")
-            .hint("give --passphrase-file FILE, or --recipient KEY with what `keys recipient` prints on the other host")
+            .hint("give --passphrase-file FILE, or --recipient KEY with the key that `keys recipient` prints on the other host")
     };
     let first = terminal::ask("Passphrase for the exported account: ").await.ok_or_else(none)?;
     let second = terminal::ask("Once more: ").await.ok_or_else(none)?;

@@ -1,10 +1,10 @@
-//! The link for an administrator, said while the sign-in waits: the page that asks for approval may never send the
-//! browser back, and then nothing else would tell what to do.
+//! The link for an administrator, shown while the sign-in waits: the provider's page that asks for approval may
+//! never send the browser back, so the person would learn nothing else.
 
 use crate::cli::print;
 use crate::control::authorize::Consent;
 
-/// Shows it, where the provider has one. It is words, not data: standard output holds the address to open alone.
+/// Shows the link, if there is one, as a message: standard output holds only the address to open.
 pub(super) fn announce(consent: &Consent) {
     let Some(link) = consent.approval() else { return };
     print::words(

@@ -1,4 +1,4 @@
-//! A browser on this machine, or on one that an ssh forwarding leads from.
+//! A browser on this machine, or on a machine that forwards its port by ssh.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ExitStatus, Stdio};
@@ -11,7 +11,7 @@ use crate::cli::print;
 use crate::control::authorize::Consent;
 use crate::secret::KeySource;
 
-/// `xdg-open` without a desktop has failed by then; one that still runs has handed the address on.
+/// Without a desktop `xdg-open` fails within this time; if it still runs, it has passed the address on.
 const OPENER_FAILS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Shows the address to open.
@@ -24,20 +24,20 @@ pub(super) fn announce(consent: &Consent, url: &Url, redirect_uri: &str, as_json
     }
 }
 
-/// Opens the address, and shows it. `hidden` is the key that a browser does not get to see.
+/// Opens the address, and shows it. The variable of the key `hidden` is removed from the browser's environment.
 pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
     print::words(&format!("A browser opens; sign in as {owner}. If none does, open this address:"));
     print::words(url.as_str());
     if let Err(error) = start(url, hidden) {
         print::words(&format!("No browser could be started: {error}"));
         print::words(
-            "On a machine without one, use --paste or --no-browser, or --device where the provider allows that.",
+            "On a machine without one, use --paste or --no-browser, or --device if the provider allows it.",
         );
     }
 }
 
-/// Starts the first program here that opens an address. A Ctrl-C for us is none for it, and a key in our
-/// environment is not in its.
+/// Starts the first available program that opens an address. Our Ctrl-C does not reach it, and it does not inherit
+/// a key in our environment.
 fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
     let mut failure = std::io::ErrorKind::NotFound.into();
     for mut opener in open::commands(url.as_str()) {
@@ -51,7 +51,7 @@ fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
                     status.code().map_or("was ended".to_owned(), |code| format!("ended with {code}"));
                 failure = std::io::Error::other(format!("{name} {ending}"));
             }
-            // That others are not installed is no news once one has failed.
+            // Report the first failure rather than a program that is not installed.
             Err(error) if failure.kind() == std::io::ErrorKind::NotFound => failure = error,
             Err(_) => {}
         }
@@ -59,7 +59,7 @@ fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
     Err(failure)
 }
 
-/// How a program ended that finds out at once that it cannot do its work.
+/// The exit status of a program that fails at once.
 fn fails_at_once(mut opener: Child) -> std::io::Result<Option<ExitStatus>> {
     let patience = Instant::now() + OPENER_FAILS_WITHIN;
     while Instant::now() < patience {

@@ -32,20 +32,20 @@ pub(super) fn show(device: &Device, consent: &Consent, as_json: bool) {
     }
     let target = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
     if let Ok(code) = QrCode::new(target.as_str()) {
-        // Light on dark is how terminals are; the margin is what cameras need.
+        // For light text on a dark terminal; cameras need the margin.
         let picture =
             code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
         print::block_of_words(&picture);
     }
     if device.verification_uri_complete.is_some() {
-        print::words("Whoever scans it finds the code filled in; compare it with the one above.");
+        print::words("The page of the QR code has the code filled in; compare it with the one above.");
     }
     if !std::io::stderr().is_terminal() {
         print::words(&format!("The code ends in {} s; Ctrl-C stops.", left(device.expires_at)));
     }
 }
 
-/// Waits for the answer, and shows how long the code still lives where a person looks at a terminal.
+/// Waits for the answer, and shows the remaining time of the code if standard error is a terminal.
 pub(super) async fn counting_down(
     end: OffsetDateTime,
     answer: impl Future<Output = Result<Answer, Error>>,
@@ -59,7 +59,7 @@ fn left(end: OffsetDateTime) -> u64 {
     (end - OffsetDateTime::now_utc()).whole_seconds().max(0).unsigned_abs()
 }
 
-/// Counts for ever: the answer, or the end of the patience, ends it.
+/// Counts without end: the answer or the timeout stops it.
 async fn count_down(end: OffsetDateTime) -> Result<Answer, Error> {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -73,7 +73,7 @@ async fn count_down(end: OffsetDateTime) -> Result<Answer, Error> {
     }
 }
 
-/// The line that counts, which is gone when this is dropped.
+/// The line of the countdown, which is removed when this is dropped.
 struct Countdown;
 
 impl Drop for Countdown {

@@ -1,7 +1,7 @@
-//! `--paste`: the browser is anywhere, and the person carries its last address here.
+//! `--paste`: the browser runs on any machine, and the person pastes its last address here.
 //!
-//! What is pasted holds a code that is worth a grant: it is neither echoed nor logged, and no message
-//! quotes it.
+//! The pasted address holds a code that gives a grant, so it is neither echoed nor logged, and no message quotes
+//! it.
 
 use url::Url;
 use zeroize::Zeroizing;
@@ -22,7 +22,7 @@ pub(super) async fn answer(
     as_json: bool,
 ) -> Result<Answer, Failure> {
     let owner = consent.owner();
-    // Before anything is shown: nothing that is pasted in haste is echoed either.
+    // Started before anything is shown, so that an early paste is not echoed.
     let mut lines = Lines::of_stdin();
     print::words(&format!("1. Open this address in any browser, on any machine, and sign in as {owner}:"));
     ToOpen::new(url, consent).show(as_json);
@@ -33,7 +33,7 @@ pub(super) async fn answer(
         false => print::words("3. It is read from standard input."),
     }
     approval::announce(consent);
-    // An address that was copied with line breaks comes as several lines.
+    // An address that was copied with line breaks arrives as several lines.
     let mut gathered = Zeroizing::new(String::new());
     let mut last = None;
     while let Some(line) = lines.next().await {

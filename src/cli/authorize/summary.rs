@@ -1,4 +1,4 @@
-//! What to type into the mail program.
+//! The settings for the mail program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,12 +23,12 @@ pub(super) struct SetUp<'a> {
     port: u16,
     security: Security,
     username: &'a str,
-    /// Null where the account keeps the passwords that it has.
+    /// Null if the account keeps its passwords.
     password: Option<&'a str>,
     ca_file: Option<PathBuf>,
-    /// Where each door that was proven is found.
+    /// The server of each proven door.
     protocols: BTreeMap<&'static str, Server>,
-    /// The same for a person, in the order of the doors, with those that could not be tried.
+    /// The servers to show a person, in the order of the doors, with those that could not be tested.
     #[serde(skip)]
     shown: Vec<(Door, Server)>,
 }
@@ -40,7 +40,7 @@ impl<'a> SetUp<'a> {
         stored: &'a Authorized,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        // Where no listener opens a door that opened, the account is of use to others.
+        // Shown if no listener has one of the opened doors.
         let first = Door::ALL.into_iter().find_map(|door| Some((door, setup::server(config, door)?)));
         let (door, server) = first.ok_or_else(|| Failure::new("no listener is configured"))?;
         let servers = |which: fn(&Proof) -> bool| {
@@ -68,7 +68,7 @@ impl<'a> SetUp<'a> {
         })
     }
 
-    /// For a person: words around, data as they are.
+    /// Prints it for a person: the data within messages.
     pub(super) fn show(&self, proofs: &[(Door, Proof)]) {
         let Self { account, .. } = self;
         let opened: Vec<String> = proofs
@@ -102,7 +102,7 @@ impl<'a> SetUp<'a> {
             self.password.unwrap_or("unchanged (imap-oauth-proxy passwords create makes another)"),
         );
         if let Some(ca_file) = &self.ca_file {
-            print::words("It has to trust the proxy's own CA, which is in:");
+            print::words("It must trust the proxy's own CA, which is in:");
             print::words(&format!("  {}", ca_file.display()));
             print::words(
                 "Thunderbird: Settings > Privacy & Security > Certificates > Manage Certificates > Authorities > Import.",

@@ -1,4 +1,4 @@
-//! What the proof of an authorisation left open.
+//! What the proof of an authorisation did not show.
 
 use crate::cli::print;
 use crate::command;
@@ -6,7 +6,7 @@ use crate::config::Door;
 use crate::control::LeftOut;
 use crate::control::authorize::{Authorized, Proof};
 
-/// Says what was not tried, and which doors are left out for which reason.
+/// Reports doors that were not tested, and doors that were left out, with the reason.
 pub(in crate::cli) fn warn(stored: &Authorized) {
     for (door, proof) in &stored.proofs {
         match proof {

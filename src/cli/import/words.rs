@@ -1,4 +1,4 @@
-//! What an import says: of accounts that move, of what stays behind, of what will be otherwise.
+//! The words of an import: accounts that move, sections that do not, and changes.
 
 use crate::cli::{hints, print};
 use crate::command;
@@ -7,7 +7,7 @@ use crate::control::import::{Awaited, Change, Fate, Left, Moving, Scheme, Token,
 use crate::store::GrantKind;
 use crate::text::quoted;
 
-/// What stays behind, and what has to change.
+/// Prints the sections that do not move, and the changes.
 pub(super) fn leaving(scheme: &Scheme) {
     if !scheme.left.is_empty() {
         print::data("These sections stay behind:");
@@ -23,7 +23,7 @@ pub(super) fn leaving(scheme: &Scheme) {
     }
 }
 
-/// An account that would move. Its password is yet to be asked for where `asks`.
+/// An account that will move. With `asks`, its password will be asked for.
 pub(super) fn moving(moving: &Moving, asks: bool) -> String {
     let what = match &moving.token {
         Token::Awaited(Awaited::NoPassword) if asks => {
@@ -41,7 +41,7 @@ pub(super) fn moving(moving: &Moving, asks: bool) -> String {
     format!("{} at {}: {what}; {}", moving.name, moving.provider, password(moving))
 }
 
-/// An account that moved.
+/// The result of a moved account.
 pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
     let name = &moving.name;
     let what = match fate {
@@ -77,7 +77,7 @@ fn tried(door: Door, outcome: &Result<Option<usize>, crate::control::Unproven>) 
     }
 }
 
-/// The command that authorises it here.
+/// The command that authorises the account here.
 pub(super) fn authorize(moving: &Moving) -> String {
     let command =
         format!("{} --provider {}", command::authorize_account(&moving.name), quoted(&moving.provider));
@@ -131,16 +131,16 @@ fn left(section: &str, why: &Why) -> String {
         }
         Why::Flow { flow } => format!("oauth2_flow {flow:?} is none that email-oauth2-proxy describes"),
         Why::CertificateOfPerson => {
-            "a person's consent with a certificate in the place of a client secret is not supported; give the client a secret, or none".to_owned()
+            "a person's consent with a certificate instead of a client secret is not supported; give the client a secret, or none".to_owned()
         }
         Why::SecretLocked => {
             "its client secret is locked with its password, which was not given or does not fit".to_owned()
         }
         Why::NoServer { candidates } if candidates.is_empty() => {
-            "no server section is its provider's, which is no preset".to_owned()
+            "no server section belongs to its provider, which is not a preset".to_owned()
         }
         Why::NoServer { candidates } => format!(
-            "its provider is no preset, and nothing tells which server is its own: [{}]; import it from a copy with only that one",
+            "its provider is not a preset, and its server is not clear: [{}]; import it from a copy with only that one",
             candidates.join("], [")
         ),
         Why::Configuration { message } => format!("its provider cannot be configured here: {message}"),
@@ -157,7 +157,7 @@ fn changed(change: &Change) -> String {
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
         ),
         Change::CertificateUnreadable { section, path } => format!(
-            "[{section}]: {} cannot be read, so the listener shows a certificate of the proxy's own CA, which mail programs have to trust",
+            "[{section}]: {} cannot be read, so the listener uses a certificate of the proxy's own CA, which mail programs must trust",
             path.display()
         ),
         Change::OtherCertificate { section, path } => format!(
@@ -170,7 +170,7 @@ fn changed(change: &Change) -> String {
     }
 }
 
-/// The port of implicit TLS that the documents use for that door.
+/// The port of implicit TLS for that door in the documents.
 fn usual_port(door: Door) -> u16 {
     match door {
         Door::Imap => 1993,

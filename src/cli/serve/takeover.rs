@@ -1,8 +1,8 @@
-//! An upgrade: the program on disk takes over, and this process lives on for the sessions that it has.
+//! An upgrade: the program on disk takes over, and this process continues to serve its own sessions.
 //!
-//! systemd is told the new main process only once that accepts connections. Should it die while this process is
-//! still there, systemd learns of it from this one, which ends with a failure; it would not notice by itself,
-//! because the new process is not its child.
+//! systemd learns the new main process only once that process accepts connections. If the new process dies while
+//! this one still runs, this one ends with a failure, so that systemd notices: the new process is not systemd's
+//! child.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use crate::control::audit;
 use crate::control::serving::{Serving, StopReason, UpgradeAsked};
 use crate::server::{Sockets, Successor};
 
-/// Who asks for an upgrade.
+/// Requests for an upgrade.
 pub(super) struct Upgrades {
     /// SIGUSR2.
     signal: Signal,
@@ -26,7 +26,7 @@ impl Upgrades {
         Ok(Self { signal: signal(SignalKind::user_defined2())?, asked: None })
     }
 
-    /// The next one, who is told the outcome where it is a command; the log tells it, too.
+    /// The next request. A command gets the outcome; it is also logged.
     pub(super) async fn next(&mut self) -> Option<UpgradeAsked> {
         let command = async {
             match &mut self.asked {
@@ -43,12 +43,12 @@ impl Upgrades {
 
 fn tell(asked: Option<UpgradeAsked>, outcome: Result<u32, String>) {
     if let Some(asked) = asked {
-        // A command that has gone has seen enough.
+        // A command that has ended needs no answer.
         let _ = asked.tell.send(outcome);
     }
 }
 
-/// Starts the program on disk. `None` where that failed and everything is as it was.
+/// Starts the program on disk. `None` if that failed and nothing has changed.
 pub(super) async fn begin(
     serving: &Serving,
     told: &mut Told,
@@ -90,7 +90,7 @@ pub(super) async fn begin(
     }
 }
 
-/// Goes on with the sessions that there are.
+/// Serves the remaining sessions.
 pub(super) async fn outlive(serving: &mut Serving, told: &mut Told, successor: Successor) -> StopReason {
     let Told { stop, hangup, upgrades } = told;
     let running = serving.running.clone();
@@ -112,12 +112,12 @@ pub(super) async fn outlive(serving: &mut Serving, told: &mut Told, successor: S
     serving.outlive(asked).await
 }
 
-/// Ends when the process that took over has died and systemd has to start another. Without systemd no other would
-/// be started: then the sessions go on.
+/// Completes when the successor has died and systemd has to start a new process. Without systemd none would be
+/// started, so the sessions continue.
 async fn lost(mut successor: Successor) {
     let pid = successor.pid;
     let how = match successor.ended().await {
-        // It was told to, or another one has taken over from it.
+        // It was told to stop, or has a successor of its own.
         Ok(status) if status.success() => return std::future::pending().await,
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),

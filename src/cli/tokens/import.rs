@@ -1,4 +1,4 @@
-//! `tokens import`: a refresh token that was got elsewhere proves itself and is stored.
+//! `tokens import`: proves a refresh token from elsewhere and stores it.
 
 use crate::cli::authorize::warn;
 use crate::cli::failure::{Done, Failure};

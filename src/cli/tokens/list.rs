@@ -1,4 +1,4 @@
-//! `tokens list`: each grant's state, and what would end it.
+//! `tokens list`: each grant's state, and its possible ends.
 
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -13,7 +13,7 @@ use crate::forecast::{self, EndCause};
 use crate::store::{self, Grant, GrantKind};
 use crate::trouble;
 
-/// A table is read by eye: longer threats are cut at a word, and stand whole in the JSON.
+/// People read the table: longer clauses are cut between words, and are complete in the JSON.
 const LONGEST_THREAT: usize = 100;
 
 #[derive(Serialize)]
@@ -39,12 +39,12 @@ struct Listed {
     last_error_at: Option<String>,
     cause: Option<trouble::Cause>,
     cure: Option<ListedCure>,
-    /// What the provider refused after a login. It says nothing about the state.
+    /// The provider's last refusal after a login. It does not affect the state.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_refusal: Option<LastRefusal>,
 }
 
-/// Something that the provider refused in a session that was signed in.
+/// A provider's refusal within a session.
 #[derive(Serialize)]
 struct LastRefusal {
     at: Option<String>,
@@ -52,7 +52,7 @@ struct LastRefusal {
     code: String,
     cause: trouble::Cause,
     cure: ListedCure,
-    /// All of it, for the table.
+    /// The whole refusal, for the table.
     #[serde(skip)]
     line: String,
 }
@@ -71,27 +71,27 @@ impl LastRefusal {
     }
 }
 
-/// What mends an account, with the command in it.
+/// The cure of an account's trouble, with its command.
 #[derive(Serialize)]
 struct ListedCure {
     kind: &'static str,
-    /// The key of the configuration, where one is to be set.
+    /// The key of the configuration, if one must be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     /// One clause, as in `last_error`.
     text: String,
-    /// The command, where one mends it.
+    /// The command, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
-    /// The link that an administrator opens, where one mends it.
+    /// The link for an administrator, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
 
-/// One way in which a grant may end.
+/// A possible end of a grant.
 #[derive(Serialize)]
 struct ListedEnd {
-    /// The day, where it is known.
+    /// The day, if it is known.
     at: Option<String>,
     /// One clause.
     text: String,
@@ -140,7 +140,7 @@ impl ListedCure {
     }
 }
 
-/// What ends a grant, in one clause.
+/// The end of a grant, in one clause.
 fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
     let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
     match &end.cause {
@@ -158,7 +158,7 @@ fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
     }
 }
 
-/// Which accounts are listed.
+/// The filter of the list.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) needs_person: bool,
@@ -166,7 +166,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whether any account may be left out.
+    /// Whether the filter can leave accounts out.
     fn is_some(self) -> bool {
         self.needs_person || self.ends_within.is_some()
     }
@@ -180,7 +180,7 @@ impl Wanted {
 pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool) -> Result<Done, Failure> {
     let now = OffsetDateTime::now_utc();
     let (mut done, mut pages, mut summary) = (Done::Well, Pages::default(), Summary::default());
-    // What needs a person stands first, where it is seen.
+    // Accounts that need a person come first, where they are seen.
     let (mut urgent, mut rows) = (Vec::new(), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
     loop {
@@ -189,7 +189,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
             break;
         }
         for overview in page {
-            // Exit 3 tells of all accounts, whichever are listed.
+            // Exit code 3 depends on all accounts, listed or not.
             let needs_person = overview.state.needs_person();
             summary.count(&overview);
             if needs_person
@@ -240,7 +240,7 @@ fn show(listed: &[Listed], with_doors: bool) {
                 grant.state.to_owned(),
                 day(&grant.refreshed_at),
                 day(&grant.last_login_at),
-                // What a person has to do is not cut.
+                // The task of a person is not cut.
                 match (&grant.last_error, &grant.last_refusal) {
                     (Some(error), Some(refusal)) => format!("{error}; {}", refusal.line),
                     (Some(error), None) => error.clone(),

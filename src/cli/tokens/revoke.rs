@@ -1,4 +1,4 @@
-//! `tokens revoke`: what was and was not done is said either way.
+//! `tokens revoke`: reports what was done and what was not.
 
 use crate::cli::failure::{Done, Failure, chain};
 use crate::cli::print;
@@ -23,7 +23,7 @@ pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Do
     Ok(Done::Well)
 }
 
-/// What became of it at the provider, as a sentence.
+/// The result at the provider, as a sentence.
 fn in_words(there: &AtProvider, provider: &Provider, owner: &str) -> String {
     let title = &provider.title;
     let by_hand = || match &provider.revoke_page {

@@ -1,4 +1,4 @@
-//! Who may come to a listener, as written: `from`, `proxy_protocol`, and the devices.
+//! The clients of a listener in the written form: `from`, `proxy_protocol`, and the devices.
 
 use ipnet::IpNet;
 
@@ -7,11 +7,11 @@ use crate::config::{Access, Device, network};
 
 /// Enough for a busy scanner, and little for a spammer.
 const MESSAGES_PER_HOUR: u32 = 120;
-/// A device is one, or stands among its like: never a whole company.
+/// A device has one address, or a small network of similar devices: never a whole company's.
 const WIDEST_V4: u8 = 24;
 const WIDEST_V6: u8 = 64;
 
-/// As written in the listener of that index.
+/// The access of the listener with that index.
 pub(super) fn access(index: &str, protocol: Door, file: &ListenerFile) -> Result<Access, Problem> {
     let at = |key: &'static str| ["listeners", index, key];
     let networks = |key: &'static str, written: &[String]| -> Result<Vec<IpNet>, Problem> {
@@ -77,7 +77,7 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
     let messages_per_hour = file.messages_per_hour.unwrap_or(MESSAGES_PER_HOUR);
     if messages_per_hour == 0 {
         return Err(wrong("messages_per_hour", "must be at least 1".to_owned())
-            .hint("remove the device, where it must not send"));
+            .hint("remove the device if it must not send"));
     }
     Ok(Device { from, account: file.account.clone(), messages_per_hour })
 }
@@ -86,7 +86,7 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
 }
 
-/// A network, or an address that stands for itself.
+/// A network, or a single address.
 fn source(at: [&str; 3], text: &str) -> Result<IpNet, Problem> {
     let [.., key] = at;
     let network = network(text).ok_or_else(|| {

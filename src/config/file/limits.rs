@@ -1,22 +1,22 @@
-//! Bounds.
+//! The limits, in the written form.
 
 use super::{LimitSettings, LimitsFile, Problem};
 
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
 /// connections after 60.
 const LOGIN_SECONDS: u64 = 60;
-/// Less would not leave the provider its part of it.
+/// A shorter time would leave the provider too little of it.
 const LOGIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 5..=3600;
 const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
-/// A person mistypes twice; a program that retries has had its answer.
+/// A person mistypes twice; a program that retries has its answer by then.
 const FAILED_LOGINS: u32 = 4;
-/// A message is on its way within this, mostly; then sessions are ended.
+/// Most messages are sent within this time; then sessions are ended.
 const DRAIN_SECONDS: u64 = 25;
-/// A mail program that runs day and night is away from its server once a day, mostly.
+/// Most mail programs that always run disconnect at least once a day.
 const TAKEOVER_SECONDS: u64 = 24 * 60 * 60;
 const DRAIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=3600;
-/// As written, each within what makes sense.
+/// The limits, each checked against its range.
 pub(super) fn limits(file: &LimitsFile) -> Result<LimitSettings, Problem> {
     let login_seconds = file.login_seconds.unwrap_or(LOGIN_SECONDS);
     if !LOGIN_SECONDS_RANGE.contains(&login_seconds) {

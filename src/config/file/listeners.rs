@@ -1,4 +1,4 @@
-//! Where mail programs connect, and the certificate that they see.
+//! The listeners for mail programs, and their certificate.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile,
 use crate::config::Access;
 use crate::text::is_domain;
 
-/// Without a word in the file.
+/// The listeners of a configuration that names none.
 pub(super) fn default() -> Vec<Listener> {
     let listener = |protocol: Door| {
         let port = protocol.default_port()?;
@@ -25,10 +25,10 @@ pub(super) fn default() -> Vec<Listener> {
     Door::ALL.into_iter().filter_map(listener).collect()
 }
 
-/// As written.
+/// The listeners in the written form.
 pub(super) fn all(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
     if files.is_empty() {
-        return Err(Problem::at(["listeners"], "is empty, so that nobody could connect")
+        return Err(Problem::at(["listeners"], "is empty, so that no client could connect")
             .hint("leave it out for the default: IMAP on port 1993 and submission on port 1465 of localhost, with TLS"));
     }
     files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()
@@ -63,8 +63,8 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
     Ok(Listener { protocol, addresses, security: file.security, access, is_default: false })
 }
 
-/// What cleartext beyond loopback needs: mail and passwords are read by all on the way, so a person has to say that
-/// they know, and whom the listener is for.
+/// The conditions for cleartext beyond loopback: others on the network can read mail and passwords, so the
+/// administrator has to acknowledge that, and to name the clients of the listener.
 fn judge_cleartext(
     index: &str,
     file: &ListenerFile,
@@ -95,7 +95,7 @@ fn judge_cleartext(
     ))
 }
 
-/// The certificate that they show.
+/// The certificate of the listeners.
 pub(super) fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
     let own = match (file.certificate, file.key) {
         (Some(certificate), Some(key)) => Some((base.resolve(certificate), base.resolve(key))),

@@ -1,8 +1,8 @@
-//! Whether the files that hold secrets, this configuration among them, are out of other users' reach.
+//! Checks that other users cannot reach the files with secrets, this configuration included.
 //!
-//! What others can write is refused: they would choose the secret, and with it whom it is shown to. What others
-//! can read works, and is a warning with the command that mends it. Mode 0640 is how a service reads what root
-//! keeps, and passes in silence.
+//! A file that other users can write is refused: they could choose the secret, and where it is sent. A file that
+//! they can read works, with a warning that names the cure. Mode 0640 is accepted in silence, because a service
+//! reads root's files that way.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ struct SecretFile {
     path: PathBuf,
 }
 
-/// What is wrong with the modes and works nevertheless, one sentence each; what must not work is an error.
+/// Warnings about file modes, one sentence each; a mode that must not be used is an error.
 pub(super) fn judge(file: &File, base: &Base, configuration: Option<&Path>) -> Result<Vec<String>, Problem> {
     let mut warnings = Vec::new();
     for SecretFile { key, path } in secret_files(file, base) {
-        // What is missing is said where it is read.
+        // A missing file is reported when it is read.
         let Ok(Some(access)) = FileAccess::of(&path) else { continue };
         let what = if key.last().is_some_and(|key| key.ends_with("key")) { "the key" } else { "the secret" };
         let fault = access.fault(what, &path);
@@ -86,7 +86,7 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
     let is_bare = webhook.path() == "/" && webhook.query().is_none();
     let has_user = !webhook.username().is_empty() || webhook.password().is_some();
-    // Chat services take a path that is hard to guess for a password; an address on this machine is none.
+    // Chat services use a path that is hard to guess as a password; a URL on this machine needs none.
     let is_secret = has_user || !(is_bare || is_loopback(&webhook));
     is_secret.then(|| ["events", "webhook"].map(str::to_owned).to_vec())
 }

@@ -1,5 +1,5 @@
-//! The OAuth client of a provider's table: its secret or its assertion, and what an application signs in with by
-//! itself. A client proves itself in one way alone (RFC 6749 §2.3), so the others beside it are a mistake.
+//! The OAuth client of a provider's table: its secret or its assertion, and an application's own credentials. A
+//! client authenticates in only one way (RFC 6749 §2.3), so a second one is a mistake.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::config::place::Base;
 use crate::config::provider::AppGrant;
 use crate::secret::Secret;
 
-/// The client's secret, written here or in a file of its own; an empty one is none.
+/// The client's secret, from the table or from its own file; an empty one counts as none.
 pub(super) fn secret(field: &Field<'_>, file: &ProviderFile, base: &Base) -> Result<Option<Secret>, Problem> {
     let secret = file.client_secret.clone();
     let Some(path) = file.client_secret_file.clone() else {
@@ -31,8 +31,8 @@ pub(super) fn secret(field: &Field<'_>, file: &ProviderFile, base: &Base) -> Res
     }
 }
 
-/// The file of the assertion that takes the place of a secret. It need not be there yet: what writes it may start
-/// later than the proxy.
+/// The file of the assertion that replaces a secret. It may not exist yet: the program that writes it may start
+/// after the proxy.
 pub(super) fn assertion(
     field: &Field<'_>,
     file: &ProviderFile,
@@ -54,7 +54,7 @@ pub(super) fn assertion(
     }
 }
 
-/// How the application signs in without a person, where it can.
+/// How the application signs in without a person, if configured.
 pub(super) fn application(
     field: &Field<'_>,
     file: &ProviderFile,

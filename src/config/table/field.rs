@@ -1,4 +1,4 @@
-//! The values of one provider's table, read one by one, and what is wrong with them.
+//! The values of one provider's table, read one by one, with their errors.
 
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
@@ -39,7 +39,7 @@ impl Field<'_> {
         text.replace("{tenant}", self.tenant.unwrap_or("common"))
     }
 
-    /// `2027-03-01`, which is the beginning of that day (UTC), or a whole RFC 3339 time.
+    /// `2027-03-01`, which means the beginning of that day (UTC), or a whole RFC 3339 time.
     pub(super) fn date(&self, key: &str, text: &str) -> Result<OffsetDateTime, Problem> {
         let day = || Date::parse(text, &Iso8601::DATE).map(|date| date.midnight().assume_utc());
         OffsetDateTime::parse(text, &Rfc3339).or_else(|_| day()).map_err(|_| {
@@ -48,7 +48,7 @@ impl Field<'_> {
         })
     }
 
-    /// An absolute URL: https, or http on a loopback host, where no network is between.
+    /// An absolute URL: https, or http on a loopback host.
     pub(super) fn url(&self, key: &str, text: &str) -> Result<Url, Problem> {
         let url = Url::parse(&self.with_tenant(text))
             .map_err(|error| self.problem(key, format!("{text:?} is not a URL: {error}")))?;
@@ -62,7 +62,7 @@ impl Field<'_> {
         }
     }
 
-    /// Where the browser is sent back to; on loopback where nothing is written.
+    /// The redirect URI; on loopback by default.
     pub(super) fn redirect_uri(&self, text: Option<&str>) -> Result<Url, Problem> {
         let url = self.url("redirect_uri", text.unwrap_or("http://127.0.0.1/callback"))?;
         match url.fragment() {

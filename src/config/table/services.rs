@@ -7,13 +7,13 @@ use crate::config::service::{Endpoint, Service, UpstreamSecurity};
 use crate::protocol::Door;
 use crate::protocol::sasl::Mechanism;
 
-/// What EHLO may promise where the table says nothing: what nearly every submission server keeps.
+/// The default promises of EHLO: nearly every submission server has these.
 const PROMISES: [&str; 2] = ["PIPELINING", "8BITMIME"];
-/// What CAPA may promise: what both Gmail and Exchange keep.
+/// The promises of CAPA: both Gmail and Exchange have these.
 const CAPABILITIES: [&str; 2] = ["TOP", "UIDL"];
-/// A POP3 session has the mailbox for itself (RFC 1939 §4).
+/// A POP3 session locks the mailbox (RFC 1939 §4).
 const POP3_SESSIONS: u32 = 1;
-/// The port of implicit TLS (RFC 8314 §3.3); on any other a submission server begins in cleartext.
+/// The port of implicit TLS (RFC 8314 §3.3); on other ports a submission server begins in cleartext.
 const SUBMISSIONS: u16 = 465;
 
 /// The mail servers of one provider's table, at least one.
@@ -77,14 +77,14 @@ fn endpoint(field: &Field<'_>, door: Door, text: Option<&str>) -> Result<Option<
     text.map(parse).transpose()
 }
 
-/// What is asked for besides the provider's scopes where this door is used.
+/// Scopes for this door, besides the provider's own.
 fn scopes(field: &Field<'_>, door: Door, written: Option<&[String]>) -> Result<Vec<String>, Problem> {
     let scopes = written.unwrap_or_default().to_vec();
     field.check_scopes(&format!("{}_scopes", door.server_key()), &scopes)?;
     Ok(scopes)
 }
 
-/// Keywords of EHLO with their parameters (RFC 5321 §4.1.1.1), one a string.
+/// Keywords of EHLO with their parameters (RFC 5321 §4.1.1.1), one in each string.
 fn promises(field: &Field<'_>, written: Option<&[String]>) -> Result<Vec<String>, Problem> {
     let Some(written) = written else { return Ok(PROMISES.map(str::to_owned).to_vec()) };
     let key = "submission_ehlo";

@@ -1,7 +1,7 @@
-//! The application itself may open the mailbox; no person consents, and no refresh token comes.
+//! An application opens the mailbox itself: no person consents, and there is no refresh token.
 //!
-//! What guards such a mailbox is the app password alone, so the account and its first password are
-//! stored in one moment, or not at all.
+//! Only the app password guards such a mailbox, so the account and its first password are stored in one
+//! transaction.
 
 use super::doors::{Certainty, Doors};
 use super::plan::{Progress, Tell};
@@ -13,7 +13,7 @@ use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::store::{GrantKind, is_of_domain};
 
-/// An application's right that is to be proven.
+/// An application's right before it is proven.
 pub(super) struct Application {
     /// The mailbox to prove it with.
     probe: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Application {
 }
 
 impl Application {
-    /// Judges whether `provider` can give one.
+    /// Checks that `provider` can give such a right.
     pub(super) fn new(
         provider: &Provider,
         account: &str,
@@ -49,7 +49,7 @@ impl Application {
     ) -> Result<Authorized, Error> {
         let provider = &legs.provider;
         let (probe, per_mailbox) = (self.probe.as_deref(), provider.app_tokens_are_per_mailbox());
-        // A token that opens one mailbox alone needs one to be asked for.
+        // A token for a single mailbox must name that mailbox.
         let subject = probe.or((!per_mailbox).then_some(&seat.account));
         let tokens = match subject {
             None => None,
@@ -72,7 +72,7 @@ impl Application {
             }
             _ => self.doors.untried(),
         };
-        // The row holds a token that opens whatever the account stands for.
+        // The row of a domain account must not hold a token for a single mailbox.
         let is_domain = is_of_domain(&seat.account);
         let tokens = tokens.filter(|_| !(is_domain && per_mailbox));
         store(installation, provider, seat, GrantKind::App, tokens, proofs).await

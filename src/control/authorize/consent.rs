@@ -1,5 +1,5 @@
-//! A person's consent: the authorisation code flow, its answer listened for here, left by a running `serve` or
-//! pasted; or the device flow (RFC 8628).
+//! A person's consent: the authorisation code flow, whose answer comes to a listener here, from a running `serve`,
+//! or by pasting; or the device flow (RFC 8628).
 
 use std::time::Duration;
 
@@ -22,33 +22,33 @@ use crate::oauth::{
     Poll, RedirectError, redirect_text,
 };
 
-/// How often the store is looked at for an answer that a running `serve` left; a person waits for this.
+/// How often the store is checked for an answer that a running `serve` has stored; a person waits for it.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a person has to do.
+/// The step for a person.
 #[derive(Debug)]
 pub(crate) enum Todo<'a> {
-    /// To open that address and sign in. The answer comes by itself.
+    /// Open this URL and sign in. The answer arrives by itself.
     Open { url: &'a Url, redirect_uri: &'a str },
-    /// To open that address, sign in, and bring the address that the browser ends at.
+    /// Open this URL, sign in, and paste the address at which the browser ends.
     Paste { url: &'a Url, redirect_uri: &'a str },
-    /// To open an address on any device and enter a code.
+    /// Open an address on any device and enter a code.
     EnterCode(&'a Device),
 }
 
-/// What a person's doing brought.
+/// The result of the person's step.
 pub(crate) enum Answer {
     Code(AuthorizationCode),
     Tokens(Box<GrantedTokens>),
 }
 
-/// A consent that is waited for.
+/// A consent that is awaited.
 pub(crate) struct Consent {
     seat: Seat,
     doors: Doors,
     legs: Legs,
     flow: Flow,
-    /// The provider, where the request named it.
+    /// The provider, if the request names it.
     named: Option<String>,
     seconds: u64,
 }
@@ -60,16 +60,16 @@ enum Flow {
 
 /// How the answer of an authorisation code flow arrives.
 enum Arrival {
-    /// At an address that is listened on here, once.
+    /// At a listener of this process, once.
     Listened(Option<Callback>),
-    /// At a running `serve`, which leaves it in the store.
+    /// At a running `serve`, which puts the answer into the store.
     Left,
-    /// In a person's hands.
+    /// Pasted by a person.
     Pasted,
 }
 
 impl Consent {
-    /// Asks the provider for what a person needs.
+    /// Asks the provider for the URL or the code that the person needs.
     pub(super) async fn begin(
         installation: &Installation,
         legs: Legs,
@@ -101,7 +101,7 @@ impl Consent {
         Ok(Self { seat, doors, legs, flow, named, seconds })
     }
 
-    /// What a person has to do.
+    /// The step for a person.
     pub(crate) fn todo(&self) -> Todo<'_> {
         match &self.flow {
             Flow::Device(device) => Todo::EnterCode(device),
@@ -125,7 +125,7 @@ impl Consent {
         &self.legs.provider
     }
 
-    /// How long it is worth waiting, in seconds: a code on a device lives as long as its provider says.
+    /// How long to wait, in seconds: a device code is valid as long as its provider says.
     pub(crate) fn seconds(&self) -> u64 {
         match &self.flow {
             Flow::Code(..) => self.seconds,
@@ -136,8 +136,8 @@ impl Consent {
         }
     }
 
-    /// Waits for an answer that comes without the surface's help: to the address that is listened on, or from the
-    /// other device. A pasted one never does.
+    /// Waits for an answer that does not come through the surface: at the listener, or from the other device. A
+    /// pasted answer never comes here.
     pub(crate) async fn wait(&mut self, installation: &Installation) -> Result<Answer, Error> {
         let code = match &mut self.flow {
             Flow::Device(device) => match granted(&self.legs, device).await {
@@ -162,7 +162,7 @@ impl Consent {
         }
     }
 
-    /// The error of an answer that is no, after what it means for the account was kept.
+    /// The error of a refusal, after the account's state was updated.
     pub(crate) async fn refused(
         &self,
         installation: &Installation,
@@ -171,12 +171,12 @@ impl Consent {
         waiting::refused(installation, &self.legs.provider, &self.seat, error).await
     }
 
-    /// The address that an administrator opens once, where the provider may want that before the person can consent.
+    /// The URL for an administrator, if the provider may require approval before the person can consent.
     pub(crate) fn approval(&self) -> Option<Url> {
         let provider = &self.legs.provider;
         match &self.flow {
             Flow::Code(authorization, _) => authorization.approval().cloned(),
-            // The answer comes nowhere, so it needs no `state`.
+            // The device flow receives no redirect, so the link needs no `state`.
             Flow::Device(_) => {
                 let asked = self.doors.scopes(provider);
                 provider.admin_consent(&asked, &redirect_text(&provider.redirect_uri), None)
@@ -184,7 +184,7 @@ impl Consent {
         }
     }
 
-    /// The answer in an address that a person pasted, however it was expected.
+    /// The answer in an address that a person pasted, even if it was expected elsewhere.
     pub(crate) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
         match &self.flow {
             Flow::Code(authorization, _) => authorization.judge_pasted(text).map(Answer::Code),
@@ -192,14 +192,14 @@ impl Consent {
         }
     }
 
-    /// Forgets that the answer is waited for.
+    /// Removes the announcement of the answer.
     pub(crate) async fn withdraw(&self, installation: &Installation) {
         if let Flow::Code(authorization, Arrival::Left) = &self.flow {
             answers::withdraw(&*installation.store, authorization.state()).await;
         }
     }
 
-    /// Judges who consented, proves the grant and stores it.
+    /// Checks the identity of the person, proves the grant and stores it.
     pub(crate) async fn finish(
         self,
         installation: &Installation,
@@ -234,7 +234,7 @@ impl Consent {
     }
 }
 
-/// Listens where the answer goes, or announces it to a running `serve` that does.
+/// Listens at the redirect URI, or announces the sign-in to a running `serve`.
 async fn redirect(
     installation: &Installation,
     legs: &Legs,
@@ -273,7 +273,7 @@ async fn prepare(
     prepared.map_err(|error| Error::provider(&seat.account, error))
 }
 
-/// Asks the provider, as often as it allows, whether the person has signed in.
+/// Polls the provider, as often as it allows, until the person has signed in.
 async fn granted(legs: &Legs, device: &mut Device) -> Result<Answer, AuthorizeError> {
     let mut pause = device.interval;
     loop {

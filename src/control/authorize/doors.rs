@@ -1,8 +1,8 @@
-//! Which doors an authorisation is for, and what came of proving each.
+//! The doors of an authorisation, and the result of proving each.
 //!
-//! Doors that were named are a condition: each opens, or nothing is stored. Without names they are those of the grant
-//! that is renewed, else those that the installation opens and the provider offers; of these one is enough, and the
-//! others are left out with a reason.
+//! Doors that the request names are a condition: each must open, or nothing is stored. Otherwise the doors are
+//! those of the grant that is renewed, or those that the installation listens on and the provider offers. Then one
+//! door that opens is enough, and the others are left out with a reason.
 
 use super::plan::{Progress, Tell};
 
@@ -14,44 +14,44 @@ use crate::control::providers::Legs;
 use crate::secret::Secret;
 use crate::store::Grant;
 
-/// The doors that an authorisation is for.
+/// The doors of an authorisation.
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
-    /// A person is asked for their scopes.
+    /// The doors whose scopes a person is asked for.
     asked: Vec<Door>,
-    /// They are proven.
+    /// The doors to prove.
     proven: Vec<Door>,
-    /// Whether they were named.
+    /// Whether the request named the doors.
     named: bool,
 }
 
-/// What came of a door.
+/// The result for a door.
 #[derive(Debug)]
 pub(crate) enum Proof {
-    /// It opened; the number of folders, where the protocol has such.
+    /// The door opened; with the number of folders if the protocol has folders.
     Opened { folders: Option<usize> },
-    /// It could not be asked, and it is known whose grant it is.
+    /// The server could not be asked, but the identity of the person is known.
     Later(Unproven),
-    /// There was no mailbox to ask it about.
+    /// There was no mailbox to test the door with.
     NoMailbox,
-    /// It did not open, and others did.
+    /// The door did not open, but another did.
     LeftOut(LeftOut),
 }
 
-/// What came of each door that was tried.
+/// The result for each door that was tried.
 pub(crate) type Proofs = Vec<(Door, Proof)>;
 
-/// How much a proof has to prove.
+/// How much the proof must show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certainty {
-    /// The provider said who consented: a mail server that cannot be asked now is no obstacle.
+    /// The provider named the person: a mail server that cannot be asked now is no obstacle.
     Known,
-    /// The provider tells no names: the sign-in has to prove it.
+    /// The provider names no person: the sign-in has to prove the identity.
     Unknown,
 }
 
 impl Doors {
-    /// The doors that were named, besides those that the grant has to go on opening.
+    /// The doors in the request, and those that the grant must continue to open.
     pub(super) fn named(provider: &Provider, named: &[Door], kept: &[Door]) -> Self {
         let asked = provider.doors().filter(|door| named.contains(door) || kept.contains(door)).collect();
         // Each once, however often it was named.
@@ -59,7 +59,7 @@ impl Doors {
         Self { asked, proven, named: true }
     }
 
-    /// The doors that the grant opens already, and those in use where the account `is_new` or the grant opens none.
+    /// The doors that the grant opens already; also those in use if the account `is_new` or the grant opens none.
     pub(super) fn unnamed(config: &Config, provider: &Provider, opened: &[Door], is_new: bool) -> Self {
         let mut asked = opened.to_vec();
         if is_new || opened.is_empty() {
@@ -69,18 +69,18 @@ impl Doors {
         Self { proven: in_use(config, asked.clone()), asked, named: false }
     }
 
-    /// The scopes that a person is asked for.
+    /// The scopes to ask a person for.
     pub(super) fn scopes(&self, provider: &Provider) -> Vec<String> {
         provider.asked_for(&self.asked)
     }
 
-    /// Each door alone, where there are several.
+    /// Each door separately, if there are several.
     pub(super) fn each(&self) -> impl Iterator<Item = Self> {
         let one = |&door: &Door| Self { asked: vec![door], proven: vec![door], named: self.named };
         self.proven.iter().map(one).filter(|_| self.proven.len() > 1)
     }
 
-    /// Whether `grant` opens what has to open.
+    /// Whether `grant` opens the required doors.
     pub(super) fn are_opened_by(&self, provider: &Provider, grant: &Grant) -> bool {
         let opens = |door: &Door| provider.lacking(*door, grant.known_scopes()).is_empty();
         match self.named {
@@ -89,13 +89,13 @@ impl Doors {
         }
     }
 
-    /// All of them, without a mailbox to try.
+    /// Results for all doors without a mailbox to test.
     pub(super) fn untried(&self) -> Proofs {
         self.proven.iter().map(|&door| (door, Proof::NoMailbox)).collect()
     }
 
-    /// Proves each with `token`, which stands for `scopes`. The error is the door that keeps the grant from being
-    /// stored.
+    /// Proves each door with `token`, which has the `scopes`. The error is the door because of which the grant
+    /// must not be stored.
     pub(super) async fn prove(
         &self,
         legs: &Legs,
@@ -124,8 +124,8 @@ impl Doors {
     }
 }
 
-/// Where the request named no doors, one that opens is enough. One that could not be asked can wait, once it is known whose grant it is:
-/// because the provider said so, or because another door opened.
+/// If the request named no doors, one open door is enough. A door that could not be asked may stay unproven once
+/// the identity is known: from the provider, or because another door opened.
 fn judge(
     tried: Vec<(Door, Result<Option<usize>, LeftOut>)>,
     certainty: Certainty,

@@ -1,4 +1,4 @@
-//! What is asked for, and what a surface hears on the way.
+//! The request for an authorisation, and its progress.
 
 use std::sync::Arc;
 
@@ -10,56 +10,56 @@ use crate::control::names::{check_account, check_aliases, check_login_name, chec
 use crate::control::{passwords, providers};
 use crate::store;
 
-/// What is asked for.
+/// The request for an authorisation.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizeRequest {
     /// The mailbox's address; with [`ConsentWay::App`] also `@DOMAIN`.
     pub(crate) account: String,
-    /// The provider's name, where the address does not tell.
+    /// The provider's name, if the address does not determine it.
     pub(crate) provider: Option<String>,
-    /// Who consents, where it is not the account itself.
+    /// The person who consents, if it is not the account itself.
     pub(crate) owner: Option<String>,
     /// Further login names.
     pub(crate) aliases: Vec<String>,
-    /// The doors that it has to open; `None` leaves them to what is stored and configured.
+    /// The doors that must open; `None` chooses them by the store and the configuration.
     pub(crate) protocols: Option<Vec<Door>>,
-    /// How the grant comes.
+    /// The source of the grant.
     pub(crate) way: ConsentWay,
-    /// The name of the app password to make where the account has none; `None` makes none.
+    /// The name of the app password to make if the account has none; `None` makes none.
     pub(crate) password: Option<String>,
     /// How long a person has, in seconds.
     pub(crate) seconds: u64,
 }
 
-/// How a grant comes.
+/// The source of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentWay {
-    /// A browser ends at an address that is listened on.
+    /// A person's browser ends at a listener of this program.
     Redirect,
-    /// A person brings the address that a browser ended at.
+    /// A person pastes the address at which the browser ended.
     Paste,
     /// A person enters a code on another device.
     Device,
-    /// The application has it; no person consents.
+    /// The application's own right; no person consents.
     App { probe: Option<String> },
 }
 
-/// What happens on the way, for a surface that shows it.
+/// A step of the operation, for a surface that shows progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress<'a> {
-    /// The owner has a grant, which is tried with the account.
+    /// The owner has a grant, which is tested with the account.
     TryingOwnersGrant { owner: &'a str, account: &'a str },
-    /// That grant has ended: a new consent is needed.
+    /// The owner's grant has ended: a new consent is needed.
     OwnersGrantEnded { owner: &'a str },
     /// The provider is asked for an application's token.
     SigningIn { title: &'a str },
-    /// The answer is there, and its code is redeemed.
+    /// The answer has arrived, and its code is exchanged for tokens.
     FetchingTokens,
-    /// The mail server of a door is asked for the mailbox.
+    /// The mail server of a door is asked to open the mailbox.
     Proving { door: Door, mailbox: &'a str },
 }
 
-/// A surface that shows progress.
+/// The callback of a surface that shows progress.
 pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
 /// Whether `provider` has a server for `door`.
@@ -71,7 +71,7 @@ pub(super) fn check_door(provider: &Provider, door: Door) -> Result<(), Error> {
     Err(Error::NoServerForDoor { title, name, door })
 }
 
-/// A request that makes sense, and its provider.
+/// A valid request, and its provider.
 #[derive(Debug)]
 pub(crate) struct Plan {
     request: AuthorizeRequest,
@@ -79,7 +79,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Judges names, and finds the provider. Nothing is opened or asked yet.
+    /// Checks names, and finds the provider. Opens nothing and asks nothing.
     pub(crate) fn new(config: &Config, request: AuthorizeRequest) -> Result<Self, Error> {
         let is_app = matches!(request.way, ConsentWay::App { .. });
         let probe = if let ConsentWay::App { probe } = &request.way { probe.as_ref() } else { None };
@@ -112,7 +112,7 @@ impl Plan {
         Ok(Self { request, provider })
     }
 
-    /// Judges the names by what is stored, before a person consents in vain; `yes` where an alias may be another
+    /// Checks the names against the store, before a person consents in vain; `yes` allows an alias that is another
     /// address.
     pub(crate) async fn judge(&self, installation: &Installation, yes: bool) -> Result<Judged, Error> {
         let Self { request, provider } = self;
@@ -130,9 +130,9 @@ impl Plan {
 /// A plan whose names may be stored.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// As it is stored, where it is.
+    /// The account's name, as stored if it exists.
     pub(super) account: String,
     pub(super) request: AuthorizeRequest,
-    /// The account's provider, which has a client.
+    /// The account's provider, for which a client is configured.
     pub(crate) provider: Arc<Provider>,
 }

@@ -1,4 +1,4 @@
-//! A mailbox that its owner opens with the grant that the owner gave already.
+//! A shared mailbox, opened with the existing grant of its owner.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Grant, GrantState, Mailbox};
 use crate::token::{AccessToken, TokenFailure};
 
-/// The owner's grant, and a token of it.
+/// The owner's grant, and an access token of it.
 pub(super) struct Reuse {
     grant: Grant,
     doors: Doors,
     token: Arc<AccessToken>,
 }
 
-/// The grant of the owner, where it is usable; `None` where a new consent is needed.
+/// The owner's grant, if it is usable; `None` if a new consent is needed.
 pub(super) async fn reuse(
     installation: &Installation,
     provider: &Provider,
@@ -40,7 +40,7 @@ pub(super) async fn reuse(
     tell(Progress::TryingOwnersGrant { owner: &seat.owner, account: &seat.account });
     let legs = Legs::of_configured(&installation.config)?;
     let token = {
-        // A provider that rotates may have spent the old token: its answer must reach the disk.
+        // A provider that rotates may have invalidated the old token: its answer must be stored.
         let _refreshing = Uninterrupted::begin();
         installation.tokens(&legs).access(&grant, &Mailbox::Own).await
     };
@@ -59,7 +59,7 @@ pub(super) async fn reuse(
 }
 
 impl Reuse {
-    /// Attaches the account to the grant, once that has opened its mailbox.
+    /// Attaches the account to the grant, after the grant has opened the mailbox.
     pub(super) async fn finish(
         self,
         installation: &Installation,

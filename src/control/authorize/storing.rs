@@ -1,4 +1,4 @@
-//! From a grant that was given to rows in the store.
+//! Stores a new grant.
 
 use time::OffsetDateTime;
 
@@ -21,16 +21,16 @@ use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
 pub(crate) struct Authorized {
     /// The account's name.
     pub(crate) account: String,
-    /// Who consented; the account's name for an application's grant.
+    /// The person who consented; the account's name for an application's grant.
     pub(crate) owner: String,
-    /// What came of each door that was tried.
+    /// The result for each door that was tried.
     pub(crate) proofs: Proofs,
-    /// The app password that was made, where the account had none.
+    /// The new app password, if the account had none.
     pub(crate) password: Option<Secret>,
 }
 
 impl Authorized {
-    /// The doors that were not left out, and `door` beside them: what to ask for to have that, too.
+    /// The doors that were not left out, and `door`: the doors to request in order to add `door`.
     pub(crate) fn doors_with(&self, door: Door) -> Vec<Door> {
         let wanted =
             self.proofs.iter().filter(|(other, proof)| *other == door || !matches!(proof, Proof::LeftOut(_)));
@@ -38,17 +38,17 @@ impl Authorized {
     }
 }
 
-/// An account to be, and what it is called.
+/// A new account and its names.
 pub(super) struct Seat {
     pub(super) account: String,
     pub(super) owner: String,
     pub(super) aliases: Vec<String>,
-    /// The name of its first password, where one is to be made.
+    /// The name of its first password, if one is to be made.
     pub(super) password: Option<String>,
 }
 
-/// Signs in with the new token of a person's grant, then stores it. A provider that cannot be reached right now
-/// costs no consent where it is known who consented.
+/// Signs in with the new token of a person's grant, then stores the grant. If the identity is known, a provider
+/// that cannot be reached now does not cost the consent.
 pub(super) async fn prove_and_store(
     installation: &Installation,
     legs: &Legs,
@@ -72,8 +72,8 @@ pub(super) async fn prove_and_store(
     store(installation, &legs.provider, seat, GrantKind::Person, Some(tokens), proofs).await
 }
 
-/// Stores a grant in the place of the owner's old one. An application's has a token where one opens all that the
-/// account stands for.
+/// Stores a grant in place of the owner's old one. An application's grant keeps a token if one token opens all
+/// mailboxes of the account.
 pub(super) async fn store(
     installation: &Installation,
     provider: &Provider,
@@ -118,7 +118,7 @@ impl Seat {
         Names { account: &self.account, owner: Some(&self.owner), remembered: None }
     }
 
-    /// Lets the account use a grant that is there.
+    /// Lets the account use an existing grant.
     pub(super) async fn attach(
         self,
         installation: &Installation,
@@ -129,7 +129,7 @@ impl Seat {
         self.put(installation, Granted::Existing(grant), proofs).await
     }
 
-    /// Stores the account, its names, its grant and its first password in one moment.
+    /// Stores the account, its names, its grant and its first password in one transaction.
     async fn put(
         self,
         installation: &Installation,

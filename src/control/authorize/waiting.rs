@@ -1,8 +1,8 @@
-//! What is kept of a consent that a person may not give: that an administrator is waited for.
+//! Records that a consent waits for an administrator, because the person may not give it.
 //!
-//! A grant that works is left as it is: its person asked for more, or again. One that does not is put into the state that
-//! says so; and for an account that is not here yet a row is made that opens nothing and has no password, so that
-//! `tokens list` and the events tell who waits. A consent that succeeds takes its place.
+//! A working grant is not changed: its person asked for more scopes, or again. A grant that does not work gets the
+//! state of waiting. A new account gets a row that opens nothing and has no password, so that `tokens list` and
+//! the events show the person who waits. A later consent replaces it.
 
 use time::OffsetDateTime;
 
@@ -15,7 +15,7 @@ use crate::oauth::AuthorizeError;
 use crate::store::{Authorization, Grant, GrantKind, GrantState, Granted, Id, Right, StoreError, fold};
 use crate::trouble::Trouble;
 
-/// The error that a surface says, after what it means for the account was kept.
+/// The error for the surface, after the account's state was updated.
 pub(super) async fn refused(
     installation: &Installation,
     provider: &Provider,
@@ -61,7 +61,7 @@ async fn add(
     seat: &Seat,
     trouble: Trouble,
 ) -> Result<(), Error> {
-    // One that is here has a grant of another owner or provider, which is none of this consent's business.
+    // The existing account has a grant of another owner or provider, which this consent does not concern.
     if installation.known_account(&seat.account).await?.is_some() {
         return Ok(());
     }

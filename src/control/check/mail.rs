@@ -1,4 +1,4 @@
-//! The steps on the way to a mail server: DNS and TCP, or the proxy that does both; TLS, sign-in, and a look at what is behind it.
+//! The steps to a mail server: DNS and TCP, or the proxy that does both; TLS; sign-in; reading the mailbox.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> boo
     steps.done("tls", Some(started), found)
 }
 
-/// Whether the network leads there.
+/// Whether a TCP connection to the server can be made.
 async fn is_reached(steps: &mut Steps<'_>, endpoint: &Endpoint) -> bool {
     let started = Instant::now();
     let (addresses, found) = match look_up(endpoint).await {
@@ -82,7 +82,7 @@ async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Findin
     Err(Error::Unreachable { endpoint: endpoint.clone(), error: last })
 }
 
-/// Whether the mailbox opens, and lists its folders where the protocol has such.
+/// Whether the mailbox opens, and lists its folders if the protocol has folders.
 pub(super) async fn opens(
     steps: &mut Steps<'_>,
     title: &str,

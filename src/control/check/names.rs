@@ -1,4 +1,4 @@
-//! Names that are stored from before they were judged: they go on working, and are told with what takes them away.
+//! Stored names that are no longer allowed: they still work, and are reported with the command that removes them.
 
 use super::step::{Finding, Steps};
 use crate::control::error::Error;
@@ -32,7 +32,7 @@ pub(super) fn look_at(steps: &mut Steps<'_>, account: &Account, grant: Option<&G
     }
 }
 
-/// A name that misleads a reader, or opens what it should not, is for a person; any other fault is worth a word.
+/// A name that misleads a reader, or opens what it should not, needs a person; other faults are only reported.
 fn look(steps: &mut Steps<'_>, account: &str, of: NameOf, name: &str, fault: Option<NameFault>) {
     let Some(fault) = fault else { return };
     let old = OldName { account: account.to_owned(), of, name: name.to_owned(), fault };

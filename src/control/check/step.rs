@@ -1,4 +1,4 @@
-//! A step of a check, and what it found.
+//! A step of a check, and its result.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,28 +9,28 @@ use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
 use crate::store::{Grant, LastRefusal};
 
-/// How long a step is waited for: longer than any takes that works.
+/// The timeout of a step: longer than any step takes that works.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// All is well.
+    /// Every step succeeded.
     Well,
-    /// Everything was tried, and something needs a person.
+    /// Every step was tried, and a person has to act.
     NeedsPerson,
-    /// Something does not work.
+    /// A step failed.
     Failed,
 }
 
-/// What a surface hears of a check.
+/// The report of a check to its surface.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CheckEvent<'a> {
-    /// There is nothing to check in that state directory.
+    /// The state directory has no accounts.
     NoAccounts(&'a Path),
-    /// So many accounts are checked.
+    /// So many accounts will be checked.
     Accounts(usize),
-    /// What follows is about this account.
+    /// The following steps are about this account.
     Account(&'a str),
     /// A step is done.
     CheckStep(&'a CheckStep),
@@ -38,53 +38,53 @@ pub(crate) enum CheckEvent<'a> {
     DomainAccount,
 }
 
-/// A step that is done.
+/// A finished step.
 #[derive(Debug)]
 pub(crate) struct CheckStep {
-    /// The account that it is about.
+    /// The account of the step.
     pub(crate) account: Option<String>,
-    /// The door that it is about.
+    /// The door of the step.
     pub(crate) protocol: Option<Door>,
-    /// What was tried.
+    /// The thing that was tested.
     pub(crate) name: &'static str,
-    /// How long it took, where it took its time.
+    /// Its duration, if it was measured.
     pub(crate) took: Option<Duration>,
-    /// What came of it.
+    /// The result.
     pub(crate) found: Result<Finding, Error>,
 }
 
-/// What a step that went well found.
+/// The result of a successful step.
 #[derive(Debug)]
 pub(crate) enum Finding {
     /// The store opens.
     Store { directory: PathBuf },
     /// The keys open everything.
     Key { source: KeySource, keys: Vec<u32>, values: usize },
-    /// A name that goes on working, and could not be stored today.
+    /// A name that still works, but could not be stored today.
     OldName(OldName),
-    /// An alias that is another address, and opens the account.
+    /// An alias that is another address, and opens this account.
     ForeignAlias { account: String, alias: String },
-    /// The account lets no mail program in, so nothing was tried.
+    /// The account is disabled, so nothing was tried.
     Disabled { account: String },
-    /// What the provider refused in a session. Only a message that it takes says that this is mended.
+    /// The provider's last refusal in a session. Only an accepted message shows that the cause is gone.
     LastRefusal { account: String, grant: Option<Box<Grant>>, refusal: Box<LastRefusal> },
     /// The mail server has addresses.
     Addresses { host: String, count: usize },
-    /// A connection was made.
+    /// The mail server accepted a connection.
     Answers(Endpoint),
-    /// A connection was made by the proxy.
+    /// The network's proxy made a connection to the mail server.
     AnswersThrough { endpoint: Endpoint, proxy: String },
-    /// The mail server's certificate is good.
+    /// The mail server's certificate is valid.
     Certificate { host: String },
-    /// There is an access token; the sign-in service was asked for it just now, or within the last minute.
+    /// There is an access token; `was_asked` is true if it came now or within the last minute.
     Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
-    /// The mail server accepts it.
+    /// The mail server accepted the token.
     SignedIn { title: String, mailbox: String, name: String },
-    /// The mailbox opens.
+    /// The mailbox opened, with so many folders.
     Folders(usize),
-    /// The server was left, and there is nothing else to look at.
+    /// The sign-in was ended; this door has nothing else to test.
     Left,
-    /// The mailbox opened, which has no folders at this door.
+    /// The mailbox opened; this door has no folders.
     Open,
 }
 
@@ -108,12 +108,12 @@ impl<'a> Steps<'a> {
         (self.tell)(event);
     }
 
-    /// What follows is about that door, or about none.
+    /// The following steps are about that door, or about none.
     pub(super) fn at(&mut self, door: Option<Door>) {
         self.protocol = door;
     }
 
-    /// Tells of a step that began at `started`, and whether it went well.
+    /// Reports a step that began at `started`, and whether it succeeded.
     pub(super) fn done(
         &mut self,
         name: &'static str,

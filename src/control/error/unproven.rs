@@ -1,4 +1,4 @@
-//! Why a door of a mailbox did not open, with a token that should have opened it.
+//! Why a door of a mailbox did not open with a token for it.
 
 use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::upstream::DialError;
@@ -21,7 +21,7 @@ pub(crate) enum Unproven {
     Dial(#[from] DialError),
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The mail server accepted the token and showed no folders.
+    /// The mail server accepted the token but did not show the mailbox.
     #[error(transparent)]
     NotListed(#[from] NotListed),
     #[error("{endpoint} did not answer within 45 s; it was asked for {step}")]
@@ -29,7 +29,7 @@ pub(crate) enum Unproven {
 }
 
 impl Unproven {
-    /// Whether it says nothing about the token: the provider could not be asked.
+    /// Whether the failure says nothing about the token: the provider could not be asked.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),

@@ -1,6 +1,6 @@
-//! The one operation that throws a refresh token away.
+//! The one operation that deletes a refresh token.
 //!
-//! Here it always does; at the provider where it can. What was and was not done is told either way.
+//! It always deletes the token here, and revokes it at the provider if possible; the result tells both.
 
 use std::sync::Arc;
 
@@ -17,32 +17,32 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Act, Grant, GrantKind, Id, Right, StoreError};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// A grant that is no longer in force here.
+/// A grant that was ended here.
 pub(crate) struct Revoked {
-    /// Who had consented.
+    /// The person who had consented.
     pub(crate) owner: String,
     /// The other accounts that it opened.
     pub(crate) others: Vec<String>,
-    /// Its provider; an error with the name where the configuration no longer has it.
+    /// Its provider; the error is a name that the configuration no longer has.
     pub(crate) provider: Result<Arc<Provider>, String>,
     kind: GrantKind,
     token: Option<Secret>,
     _revoking: Uninterrupted,
 }
 
-/// What became of a grant at its provider.
+/// The result at the provider.
 pub(crate) enum AtProvider {
-    /// Nothing: it is the application's own right.
+    /// Not revoked: it is the application's own right.
     Application,
-    /// Nothing: the stored token could not be opened.
+    /// Not revoked: the stored token could not be opened.
     NotOpened,
     Revoked,
-    /// The provider has no way for a program; these are its instructions.
+    /// The provider has no revocation endpoint; these are its instructions.
     ByHand(String),
     Failed(Error),
 }
 
-/// Takes the authorisation of the account called `name` back, on this machine.
+/// Ends the authorisation of the account called `name` on this machine.
 pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Revoked, Error> {
     let record = installation.exact_account(name).await?;
     let account = record.account.name;
@@ -60,7 +60,7 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Re
 }
 
 impl Revoked {
-    /// Takes it back at `provider`, which is its own, where that is possible.
+    /// Revokes the token at `provider`, the grant's own, if possible.
     pub(crate) async fn at(&self, config: &Config, provider: &Arc<Provider>) -> AtProvider {
         if self.kind == GrantKind::App {
             return AtProvider::Application;
@@ -78,14 +78,14 @@ impl Revoked {
     }
 }
 
-/// Why a grant without a refresh token has none.
+/// The recorded reason why the grant has no refresh token.
 fn revoked_here() -> Trouble {
     let cure = Cure::authorize_with("run: ", "");
     Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure)
 }
 
-/// Takes the refresh token out of the row, says why there, and writes `act` down with it. `None` where the token does
-/// not open.
+/// Removes the refresh token from the row, with the reason, and records `act`. `None` if the token cannot be
+/// opened.
 pub(in crate::control) async fn take(
     installation: &Installation,
     id: &Id,

@@ -1,7 +1,7 @@
-//! Doing it: the configuration is written, and each account is stored and then tried.
+//! Carries out the plan: writes the configuration, and stores and then tests each account.
 //!
-//! An account is in the store before its refresh token is spent, as everywhere: whatever happens in between, the newest token
-//! is on disk. What a trial comes to is told and undoes nothing, because the old token may be worth nothing any more.
+//! An account is stored before its refresh token is used: so the newest token is on disk whatever happens. A
+//! failed test is reported and undoes nothing, because the old token may be invalid already.
 
 use std::collections::HashMap;
 
@@ -26,32 +26,32 @@ use crate::token::{TokenFailure, Tokens};
 /// The name of the passwords that are kept.
 const PASSWORD: &str = "email-oauth2-proxy";
 
-/// What came of it.
+/// The result.
 pub(crate) struct Applied {
-    /// The accounts in the order of the scheme.
+    /// The accounts in the order of the plan.
     pub(crate) fates: Vec<(String, Fate)>,
-    /// Where grants and passwords are.
+    /// The directory of grants and passwords.
     pub(crate) state_directory: std::path::PathBuf,
-    /// The CA's certificate, where a listener shows one of the proxy's own.
+    /// The CA's certificate, if a listener uses the proxy's own CA.
     pub(crate) ca_file: Option<std::path::PathBuf>,
 }
 
-/// What came of an account.
+/// The result for an account.
 pub(crate) enum Fate {
-    /// It is stored, and this is what each door said.
+    /// Stored; with the result for each door.
     Tried(Vec<(Door, Result<Option<usize>, Unproven>)>),
-    /// It is stored, and no access token came.
+    /// Stored, but no access token came.
     NoToken(Box<(Grant, TokenFailure)>),
-    /// It is stored, and waits for a person.
+    /// Stored, and waits for a person.
     Waits,
-    /// An account of that name is here already, and was not touched.
+    /// An account of that name exists here, and was not changed.
     AlreadyHere,
-    /// It is not stored.
+    /// Not stored.
     Failed(Error),
 }
 
 impl Fate {
-    /// Whether a person has to do something before the account can be used.
+    /// Whether a person has to act before the account can be used.
     pub(crate) fn needs_person(&self) -> bool {
         match self {
             Self::Tried(doors) => doors.iter().any(|(_, outcome)| outcome.is_err()),
@@ -68,7 +68,7 @@ pub(crate) async fn apply(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Applied, Error> {
     let text = scheme.text(&target.carried, Sight::Written);
-    // Before anything is written; a service account's key has no file yet, and is read when it is used.
+    // Checked first; a service account's key file does not exist yet, and is read at its first use.
     Config::parse(&text, Some(&target.file))?;
     target.write(&text)?;
     for table in &scheme.tables {
@@ -102,7 +102,7 @@ async fn one(
     if installation.known_account(&moving.name).await?.is_some() {
         return Ok(Fate::AlreadyHere);
     }
-    // From here on the newest token is this store's alone.
+    // From now on only this store has the newest token.
     let _moving = Uninterrupted::begin();
     let grant = store(installation, moving).await?;
     let Some(own) = legs.get(&moving.provider).filter(|_| grant.is_in_force()) else {
@@ -121,7 +121,7 @@ async fn one(
     Ok(Fate::Tried(tried))
 }
 
-/// Stores the account with what opens it and the password that its mail program sends, in one moment.
+/// Stores the account, its grant and its mail program's password in one transaction.
 async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Error> {
     let _lock = installation.sealing().await?;
     let now = OffsetDateTime::now_utc();
@@ -133,7 +133,7 @@ async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Er
     };
     let known = installation.store.grant_of(&moving.provider, &moving.name, moving.kind).await?;
     if known.is_some() {
-        // Another account's, which its owner has authorised here: nothing of it is overwritten.
+        // The owner has authorised another account here, which must not be overwritten.
         return Err(Error::AlreadyHere { account: moving.name.clone() });
     }
     let mut grant = match right {

@@ -1,20 +1,20 @@
 //! The files of Python's ConfigParser, as email-oauth2-proxy reads and writes them.
 //!
-//! Without interpolation, and strict: a repeated section or option is an error there, so it is one here. Names of
-//! options are lower-cased, names of sections are not. A line that is indented deeper than its option goes on with that
-//! option's value, an empty line within a value belongs to it, and a line that begins with `#` or `;` is a comment wherever it
-//! stands. What `[DEFAULT]` says holds in every section.
+//! Without interpolation, and strict: a repeated section or option is an error, as in email-oauth2-proxy. Names of
+//! options are lower-cased, names of sections are not. A line that is indented deeper than its option continues
+//! the option's value, an empty line within a value belongs to it, and a line that begins with `#` or `;` is
+//! always a comment. Options in `[DEFAULT]` apply to every section.
 //!
-//! Values are [`Secret`]s, since some are: nothing here can print one. An error names the line and never quotes it.
+//! Values are [`Secret`]s, because some are secret. An error names the line and never quotes it.
 
 use std::collections::HashMap;
 
 use crate::secret::Secret;
 
-/// The section whose options hold in all the others.
+/// The section whose options apply to all others.
 const DEFAULT: &str = "DEFAULT";
 
-/// Why a text is no such file.
+/// Why a text cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IniFault {
     #[error("line {line} stands before the first [section]")]
@@ -27,7 +27,7 @@ pub(crate) enum IniFault {
     NoOption { line: usize },
 }
 
-/// A file that was read.
+/// A parsed file.
 pub(super) struct Ini {
     sections: Vec<Section>,
     defaults: HashMap<String, Value>,
@@ -41,7 +41,7 @@ pub(super) struct Section {
     options: HashMap<String, Value>,
 }
 
-/// What an option says.
+/// The value of an option.
 #[derive(Clone)]
 pub(super) struct Value {
     pub(super) text: Secret,
@@ -49,7 +49,7 @@ pub(super) struct Value {
     pub(super) line: usize,
 }
 
-/// The option whose value the next lines may go on with.
+/// The option that the next lines may continue.
 struct Open {
     name: String,
     lines: Vec<String>,
@@ -68,7 +68,7 @@ impl Ini {
         Ok(reader.ini)
     }
 
-    /// One without a section.
+    /// A file without sections.
     pub(super) fn empty() -> Self {
         Self { sections: Vec::new(), defaults: HashMap::new() }
     }
@@ -83,12 +83,12 @@ impl Ini {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// What `option` says in `section`, or in all of them.
+    /// The value of `option` in `section`, or in `[DEFAULT]`.
     pub(super) fn value<'a>(&'a self, section: &'a Section, option: &str) -> Option<&'a Value> {
         section.options.get(option).or_else(|| self.defaults.get(option))
     }
 
-    /// Lets `option` say `text` in the section of that name, which is made where it is missing.
+    /// Sets `option` to `text` in the section of that name, which is made if it is missing.
     pub(super) fn set(&mut self, section: &str, option: &str, text: Secret) {
         let found = self.sections.iter().position(|known| known.name == section);
         let index = found.unwrap_or_else(|| {
@@ -103,7 +103,7 @@ impl Ini {
     }
 }
 
-/// Where options go.
+/// The target of options.
 #[derive(Clone, Copy)]
 enum Place {
     Defaults,
@@ -169,7 +169,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Puts the option that was being read in its place.
+    /// Stores the option that was read.
     fn close(&mut self) {
         let Some(Open { name, lines, line, .. }) = self.open.take() else { return };
         let text = Secret::new(lines.join("\n").trim_end());
@@ -186,14 +186,14 @@ impl Reader {
     }
 }
 
-/// The name in the head of a section: all between the first `[` and the last `]`.
+/// The name in the head of a section: the text between the first `[` and the last `]`.
 fn head(text: &str) -> Option<&str> {
     let name = text.strip_prefix('[')?;
     let name = name.get(..name.rfind(']')?)?;
     (!name.is_empty()).then_some(name)
 }
 
-/// The lines of a text, whatever ends them.
+/// The lines of a text, with any line ends.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
@@ -218,7 +218,7 @@ mod tests {
         let names: Vec<(&str, usize)> = ini.sections().map(|each| (each.name.as_str(), each.line)).collect();
         assert_eq!(names, [("Server setup", 2), ("IMAP-1993", 8), ("a@b.example", 11), ("x", 16)]);
         assert_eq!(said(&ini, "Server setup", "documentation").unwrap(), "first\nsecond = 2\n\nthird");
-        // Deeper than the option above, so it goes on with its value, as in Python.
+        // A line that is indented deeper than the option continues its value, as in Python.
         assert_eq!(
             said(&ini, "IMAP-1993", "server_address").unwrap(),
             "outlook.office365.com\nserver_port=993"

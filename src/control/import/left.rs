@@ -1,4 +1,4 @@
-//! What does not move, and what moves otherwise than it was.
+//! Sections that are not moved, and changes in those that are.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::Door;
 use crate::control::names::shape::NameFault;
 
-/// A section that stays behind.
+/// A section that is not moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) section: String,
@@ -14,47 +14,47 @@ pub(crate) struct Left {
     pub(crate) why: Why,
 }
 
-/// Why a section stays behind.
+/// Why a section is not moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The name of the section names no port.
+    /// The name of the section contains no port.
     Port,
-    /// An option is missing or cannot be right.
+    /// An option is missing or invalid.
     Option { option: &'static str, line: usize },
-    /// The address is no IP address.
+    /// The local address is not an IP address.
     LocalAddress { address: String },
-    /// An option still says what the sample says.
+    /// An option still has the sample's placeholder.
     Placeholder { option: &'static str },
-    /// A whole domain, or all of them. An account for the domain is made by the application's own sign-in at `provider`.
+    /// A whole domain, or all. An application's sign-in at `provider` can make an account for the domain.
     CatchAll { provider: Option<String> },
-    /// Two names that are one when case does not count.
+    /// Two names differ only in case.
     SameName { other: String },
-    /// It cannot be the name of an account.
+    /// The name cannot be an account's.
     Name(NameFault),
-    /// It gives the mail password itself to the provider.
+    /// The account's flow sends the mail password itself to the provider.
     PasswordFlow,
-    /// A flow of this name is not known.
+    /// The flow is unknown.
     Flow { flow: String },
-    /// A person's consent with a certificate in the place of a secret.
+    /// A person's consent with a certificate instead of a client secret.
     CertificateOfPerson,
-    /// The client's secret is locked with a password that is not known.
+    /// The client's secret is encrypted with an unknown password.
     SecretLocked,
-    /// No server section, or more than one, may be its provider's.
+    /// No server section belongs to its provider, or more than one may.
     NoServer { candidates: Vec<String> },
-    /// What comes of it would be no configuration.
+    /// The resulting configuration would be invalid.
     Configuration { message: String },
 }
 
-/// Something that a person has to know, because it will not be as it was.
+/// A change that a person must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A port in cleartext that other machines reached is only this machine's now.
+    /// A cleartext port that other machines could reach is now open to this machine only.
     ThisMachineOnly { section: String, port: u16, door: Door },
-    /// A port in cleartext speaks TLS now.
+    /// A cleartext port now uses TLS.
     NowTls { section: String, address: SocketAddr },
-    /// The certificate that a port showed cannot be read, so ports show the proxy's own.
+    /// The port's certificate cannot be read, so ports use the proxy's own.
     CertificateUnreadable { section: String, path: PathBuf },
-    /// A second certificate; all ports show the first.
+    /// A second certificate; all ports use the first.
     OtherCertificate { section: String, path: PathBuf },
     /// The redirect URI cannot be kept.
     RedirectUri { account: String, uri: String },

@@ -1,4 +1,4 @@
-//! The ports that stay, and what becomes of their security.
+//! The ports that are moved, and their security.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use super::left::{Change, Left, Why};
 use super::source::{Kind, Server};
 use crate::config::{Door, Security};
 
-/// A listener to be.
+/// A new listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listening {
-    /// The section that it comes from.
+    /// Its section in the old configuration.
     pub(crate) section: String,
     pub(crate) door: Door,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) security: Security,
 }
 
-/// All listeners, and the certificate that they show.
+/// All listeners, and their certificate.
 #[derive(Default)]
 pub(super) struct Ports {
     pub(super) listeners: Vec<Listening>,
@@ -36,7 +36,7 @@ pub(super) fn door(kind: Kind) -> Door {
 }
 
 impl Ports {
-    /// From the `servers` of a configuration.
+    /// The listeners for the `servers` of a configuration.
     pub(super) fn of(servers: &[Server]) -> Self {
         let mut ports = Self::default();
         for server in servers {
@@ -79,7 +79,7 @@ impl Ports {
         Ok(Listening { section, door, addresses, security })
     }
 
-    /// Takes over the certificate of a section: there is one for all listeners.
+    /// Takes the certificate of a section: all listeners share one.
     fn show(&mut self, section: &str, (certificate, key): &(PathBuf, PathBuf)) {
         let section = section.to_owned();
         let unreadable = [certificate, key].into_iter().find(|path| std::fs::File::open(path).is_err());
@@ -96,7 +96,7 @@ impl Ports {
     }
 }
 
-/// Where a port is.
+/// The reach of a port.
 #[derive(Clone, Copy)]
 enum Place {
     Anywhere,

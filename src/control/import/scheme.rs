@@ -1,4 +1,4 @@
-//! What will be: listeners, providers and accounts, and what stays behind. Nothing is written or asked for.
+//! The plan: listeners, providers, accounts, and sections that are not moved. Writes and asks nothing.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::control::passwords::{LONGEST_CHOSEN, SHORTEST_CHOSEN};
 use crate::secret::Secret;
 use crate::store::{GrantKind, fold};
 
-/// What will be.
+/// The plan.
 #[derive(Default)]
 pub(crate) struct Scheme {
     pub(crate) listeners: Vec<Listening>,
@@ -25,57 +25,57 @@ pub(crate) struct Scheme {
     pub(crate) left: Vec<Left>,
 }
 
-/// An account that moves.
+/// An account that is moved.
 pub(crate) struct Moving {
     pub(crate) name: String,
     /// The name of its provider's table.
     pub(crate) provider: String,
     pub(crate) kind: GrantKind,
     pub(crate) scopes: Vec<String>,
-    /// What opens its mailbox.
+    /// The source of its tokens.
     pub(crate) token: Token,
-    /// The password that its mail program goes on sending.
+    /// The password that its mail program continues to send.
     pub(crate) password: Option<Kept>,
 }
 
-/// What opens a mailbox that moves.
+/// The source of a moved account's tokens.
 pub(crate) enum Token {
     /// A refresh token.
     Refresh(Secret),
     /// The application's own right.
     Application,
-    /// Nothing yet: a person has to authorise the account.
+    /// None yet: a person has to authorise the account.
     Awaited(Awaited),
 }
 
-/// Why a person has to authorise an account that moves.
+/// Why a person has to authorise a moved account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
     /// There was no refresh token.
     NoToken,
-    /// Its password was not given.
+    /// The account's password was not given.
     NoPassword,
-    /// The password that was given does not open it.
+    /// The given password does not open the refresh token.
     WrongPassword,
 }
 
-/// A password that mail programs go on sending.
+/// A password that mail programs continue to send.
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub(super) secret: Secret,
     /// Whether it is too short for logins from other machines.
     pub(crate) is_short: bool,
-    /// Whether something that it had locked has opened.
+    /// Whether the password has opened an encrypted value.
     pub(crate) is_proven: bool,
 }
 
-/// The mail passwords of accounts, by their names as they are compared.
+/// The mail passwords of accounts, by folded name.
 pub(crate) type Passwords = HashMap<String, Secret>;
 
-/// What a password did to what is locked of an account.
+/// The result of a password for an account's encrypted values.
 enum Opened {
     Nothing(Awaited),
-    /// The client's secret and the refresh token, where there were such.
+    /// The client's secret and the refresh token, if the account has them.
     All {
         secret: Option<Secret>,
         refresh_token: Option<Secret>,
@@ -84,7 +84,7 @@ enum Opened {
 }
 
 impl Scheme {
-    /// From a configuration of email-oauth2-proxy, and the passwords that are known.
+    /// The plan for a configuration of email-oauth2-proxy and the known passwords.
     pub(super) fn of(source: &Source, passwords: &Passwords) -> Self {
         let Ports { listeners, certificate, changes, left } = Ports::of(&source.servers);
         let left = source.left.iter().cloned().chain(left).collect();
@@ -134,7 +134,7 @@ impl Scheme {
         Self::judge(&table)?;
         let provider = tables::put(&mut self.tables, table);
         let (kind, token) = match way {
-            // The password is all that guards such a mailbox.
+            // Only the password guards such a mailbox.
             Way::Application if kept.is_some() => (GrantKind::App, Token::Application),
             Way::Application => (GrantKind::App, Token::Awaited(token.awaited())),
             Way::Person { .. } => (GrantKind::Person, token),
@@ -144,7 +144,7 @@ impl Scheme {
         Ok(())
     }
 
-    /// Why a catch-all stays. One for an application has the table that an account for its domain needs.
+    /// Why a catch-all is not moved. An application's gets the table that an account for its domain needs.
     fn catch_all(&mut self, source: &Source, account: &Account) -> Why {
         if tables::way(account) != Ok(Way::Application) || account.name.len() == 1 {
             return Why::CatchAll { provider: None };
@@ -157,12 +157,12 @@ impl Scheme {
         }
     }
 
-    /// Whether the table alone makes a configuration.
+    /// Checks that the table alone makes a valid configuration.
     fn judge(table: &Table) -> Result<(), Why> {
         let mut tables = Vec::new();
         tables::put(&mut tables, table.clone());
         let alone = Parts { tables: &tables, ..Parts::default() };
-        // The file of a service account's key is read when it is used.
+        // The key file of a service account is read at its first use.
         let text = text(alone, "state_directory = \"/\"\n", Sight::Written);
         match Config::parse(&text, None) {
             Ok(_) => Ok(()),
@@ -170,13 +170,13 @@ impl Scheme {
         }
     }
 
-    /// Whether a listener shows a certificate of the proxy's own CA.
+    /// Whether a listener uses the proxy's own CA.
     pub(crate) fn shows_certificates(&self) -> bool {
         self.certificate.is_none()
             && self.listeners.iter().any(|listener| listener.security != Security::None)
     }
 
-    /// The configuration as a file. `carried` are lines of one that is there already.
+    /// The configuration as a file. `carried` are lines of an existing configuration.
     pub(crate) fn text(&self, carried: &str, sight: Sight) -> String {
         let Self { listeners, certificate, tables, .. } = self;
         text(Parts { listeners, certificate: certificate.as_ref(), tables }, carried, sight)
@@ -196,16 +196,16 @@ fn needs_locked_secret(account: &Account) -> bool {
     account.client_secret.is_none() && account.client_secret_encrypted.is_some()
 }
 
-/// What of an account is locked with its password.
+/// The values of an account that its password encrypts.
 pub(super) fn locked(account: &Account) -> impl Iterator<Item = &str> {
     let secret = account.client_secret_encrypted.as_deref().filter(|_| needs_locked_secret(account));
     let refresh_token = account.refresh_token.as_deref();
-    // It is of no use, and shows whether a password is right.
+    // The access token is not moved, but it shows whether a password is right.
     let access_token = account.access_token.as_deref().filter(|_| secret.or(refresh_token).is_none());
     [secret, refresh_token, access_token].into_iter().flatten()
 }
 
-/// Opens what is locked of `account`.
+/// Opens the encrypted values of `account`.
 fn open(account: &Account, password: Option<&Secret>) -> Opened {
     let values: Vec<&str> = locked(account).collect();
     let Some(password) = password else { return Opened::Nothing(Awaited::NoPassword) };
@@ -214,7 +214,7 @@ fn open(account: &Account, password: Option<&Secret>) -> Opened {
             Some(opened) => opened.into_iter(),
             None => return Opened::Nothing(Awaited::WrongPassword),
         },
-        // Without a salt what is locked has no key any more.
+        // Without a salt the values cannot be opened.
         _ => Vec::new().into_iter(),
     };
     let is_proven = opened.len() > 0;
@@ -224,7 +224,7 @@ fn open(account: &Account, password: Option<&Secret>) -> Opened {
     Opened::All { secret, refresh_token, kept: kept(password, is_proven) }
 }
 
-/// The password as an app password, where mail programs can send it here.
+/// The password as an app password, if mail programs can send it here.
 fn kept(password: &Secret, is_proven: bool) -> Option<Kept> {
     let text = password.expose();
     let can_be_sent = !text.is_empty() && text.len() <= LONGEST_CHOSEN && !text.contains(['\r', '\n', '\0']);

@@ -1,8 +1,8 @@
-//! A configuration of email-oauth2-proxy in its own nouns: servers, accounts, what holds for all.
+//! A configuration of email-oauth2-proxy in its own terms: servers, accounts, and global options.
 //!
-//! Nothing is judged here but the form of values: what can be read is read, and what cannot is left behind with its reason,
-//! so that one bad section does not keep the others from moving. An account's options may come from the catch-all of its
-//! domain, `[@domain]`, or from `[@]`, where the configuration allows that; its tokens never do.
+//! Only the form of values is checked here: an invalid section is left out with its reason, so that it does not
+//! keep the others from moving. An account's options may come from the catch-all of its domain, `[@domain]`, or
+//! from `[@]`, if the configuration allows that; its tokens never do.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,9 @@ use super::left::{Left, Why};
 use super::vault::Lock;
 use crate::secret::Secret;
 
-/// The section of what holds for all.
+/// The section of global options.
 const GLOBAL: &str = "emailproxy";
-/// What the sample has where a value is to be filled in.
+/// The sample's placeholder for a value.
 const PLACEHOLDER: &str = "*** your";
 
 /// A local port, and the mail server behind it.
@@ -31,7 +31,7 @@ pub(super) struct Server {
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// What a server speaks.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Imap,
@@ -39,11 +39,11 @@ pub(super) enum Kind {
     Smtp,
 }
 
-/// An account, as far as its section and the catch-alls tell.
+/// An account, with options from its section and the catch-alls.
 #[derive(Clone)]
 pub(super) struct Account {
     pub(super) name: String,
-    /// What relative paths in it are relative to.
+    /// The base of its relative paths.
     pub(super) directory: PathBuf,
     pub(super) line: usize,
     pub(super) permission_url: Option<String>,
@@ -58,7 +58,7 @@ pub(super) struct Account {
     pub(super) lock: Option<Lock>,
     pub(super) refresh_token: Option<String>,
     pub(super) access_token: Option<String>,
-    /// The first option that still says what the sample says.
+    /// The first option that still has the sample's placeholder.
     pub(super) placeholder: Option<&'static str>,
 }
 
@@ -102,7 +102,7 @@ impl Reader<'_> {
         self.yes(section, option).unwrap_or(false)
     }
 
-    /// A yes or a no; `None` where it is neither, which is written down.
+    /// A yes or a no; `None` if it is neither, which is noted.
     fn yes(&mut self, section: &Section, option: &'static str) -> Option<bool> {
         let Some(Value { text, line }) = self.ini.value(section, option) else { return Some(false) };
         match text.expose().to_lowercase().as_str() {
@@ -161,7 +161,7 @@ impl Reader<'_> {
         None
     }
 
-    /// Two options that name files, and mean something together only.
+    /// Two options that name files, and must come together.
     fn pair(&self, section: &Section, one: &str, other: &str) -> Option<(PathBuf, PathBuf)> {
         let path = |option| {
             let text = self.option(section, option)?;
@@ -170,7 +170,7 @@ impl Reader<'_> {
         Some((path(one)?, path(other)?))
     }
 
-    /// An option that says something: of the section, else of the catch-alls that it may be lent from.
+    /// The option of the section, or of the catch-alls that the section may use.
     fn option<'b>(&'b self, section: &'b Section, option: &str) -> Option<&'b Value> {
         let domain = section.name.rsplit_once('@').map(|(_, domain)| format!("@{domain}"));
         let lenders = [domain.as_deref(), Some("@")].into_iter().flatten();
@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 }
 
-/// What a section of that name listens for, and on which port; the port is `None` where it is none.
+/// The protocol and the port of a section of that name; the port is `None` if it is invalid.
 fn listening(section: &str) -> Option<(Kind, Option<u16>)> {
     let (kind, port) = section.split_once('-')?;
     let kind = match kind {

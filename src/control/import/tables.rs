@@ -1,8 +1,8 @@
-//! From accounts to providers' tables.
+//! Makes providers' tables from accounts.
 //!
-//! Accounts of one client at one provider share a table. A token endpoint that is a preset's tells preset and tenant;
-//! anything else becomes a provider of its own, whose mail servers are those of the server sections. Scopes are written
-//! as they were granted: the grants that move hold these and no other.
+//! Accounts of one client at one provider share a table. The token endpoint of a preset determines preset and
+//! tenant; any other endpoint becomes a separate provider, whose mail servers come from the server sections.
+//! Scopes are written as they were granted, because the moved grants hold only these.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use super::source::{Account, Kind, Server};
 use crate::config::{Door, preset_at, preset_domains, preset_hosts};
 use crate::secret::Secret;
 
-/// Where Google's tokens come from, by its newer name and by older ones.
+/// Google's token endpoint, with its current name and older ones.
 const GOOGLE: &str = "https://oauth2.googleapis.com/token";
 const GOOGLE_BEFORE: [&str; 3] = [
     "https://accounts.google.com/o/oauth2/token",
     "https://www.googleapis.com/oauth2/v4/token",
     "https://www.googleapis.com/oauth2/v3/token",
 ];
-/// The port of implicit TLS, which is what a table says by that port alone.
+/// The port of implicit TLS, for which the table need not name the security.
 const SUBMISSIONS: u16 = 465;
 
-/// A provider's table to be.
+/// A new provider's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) name: String,
@@ -38,23 +38,23 @@ pub(crate) struct Table {
     pub(super) domains: Vec<String>,
 }
 
-/// What the table stands on.
+/// The base of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Base {
     Preset { preset: String, tenant: Option<String> },
     Own { authorize_url: String, token_url: String, device_url: Option<String>, servers: Vec<MailServer> },
 }
 
-/// A mail server of a provider that is no preset.
+/// A mail server of a provider that is not a preset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MailServer {
     pub(super) door: Door,
     pub(super) endpoint: String,
-    /// Written where the port does not say it.
+    /// Written if the port does not imply it.
     pub(super) security: Option<&'static str>,
 }
 
-/// How the application signs in by itself.
+/// The application's own credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Application {
     Secret,
@@ -63,19 +63,19 @@ pub(super) enum Application {
         key: PathBuf,
     },
     KeyFile(PathBuf),
-    /// The key itself, which gets a file.
+    /// The key itself, which is written to a file.
     Key(Secret),
 }
 
-/// How an account gets its tokens.
+/// The source of an account's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Person { device: bool },
     Application,
 }
 
-/// How `account` gets its tokens, as email-oauth2-proxy decides it: where there is an address to ask for permission,
-/// it is a person's.
+/// The source of `account`'s tokens, decided as email-oauth2-proxy does: an account with a permission URL needs a
+/// person.
 pub(super) fn way(account: &Account) -> Result<Way, Why> {
     let flow = account.flow.as_deref();
     match (flow, account.permission_url.is_some() || account.refresh_token.is_some()) {
@@ -135,7 +135,7 @@ pub(super) fn table(
     })
 }
 
-/// Whether a browser may be sent back there: https, or this machine.
+/// Whether the redirect URI can be kept: https, or this machine.
 fn can_be_kept(uri: &str) -> bool {
     let Ok(url) = Url::parse(uri) else { return false };
     url.fragment().is_none() && (url.scheme() == "https" || crate::config::is_loopback(&url))
@@ -159,11 +159,11 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
     }
 }
 
-/// What a provider that is no preset stands on.
+/// The base of a provider that is not a preset.
 fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Result<Base, Why> {
     let permission_url = account.permission_url.clone();
     let device_url = permission_url.clone().filter(|_| way == (Way::Person { device: true }));
-    // An application needs no such address, and a table has to have one.
+    // An application needs no such URL, but a table must have one.
     let authorize_url = permission_url.unwrap_or_else(|| token_url.clone());
     let mut found = Vec::new();
     let mut candidates = Vec::new();
@@ -190,8 +190,8 @@ fn mail_server(door: Door, server: &Server) -> MailServer {
     MailServer { door, endpoint: format!("{host}:{}", server.host_port), security }
 }
 
-/// The server of that kind which is the account's provider's: the only one that is no preset's, else the one whose name is
-/// nearest. The error is those among which nothing chooses.
+/// The server of that kind for the account's provider: the only one that belongs to no preset, else the one with
+/// the nearest name. The error lists the candidates if the choice is not clear.
 fn server_of<'a>(
     account: &Account,
     kind: Kind,
@@ -219,13 +219,12 @@ fn server_of<'a>(
     }
 }
 
-/// How many labels two names have in common at their ends.
+/// Number of labels at the ends of two names that are equal.
 fn common(one: &str, other: &str) -> usize {
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
-/// is such.
+/// Adds `table` under a new name, or merges it into one that differs only in its domains; returns the name.
 pub(super) fn put(tables: &mut Vec<Table>, table: Table) -> String {
     let same = |known: &&mut Table| {
         let domains = known.domains.clone();
@@ -250,8 +249,8 @@ pub(super) fn put(tables: &mut Vec<Table>, table: Table) -> String {
     name
 }
 
-/// Leaves each domain to one table: a person's before an application's, which is always named, then the first. A
-/// preset keeps the domains that it has.
+/// Gives each domain to one table: a person's before an application's, which commands always name, then the first.
+/// A preset keeps its domains.
 pub(super) fn settle_domains(tables: &mut [Table]) {
     let mut taken = HashSet::new();
     for of_persons in [true, false] {
@@ -270,7 +269,7 @@ pub(super) fn settle_domains(tables: &mut [Table]) {
     }
 }
 
-/// A name that needs no quotes in TOML, and is no preset's.
+/// A name that needs no quotes in TOML, and belongs to no preset.
 fn slug(domain: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     format!("at-{}", domain.chars().map(letter).collect::<String>())

@@ -1,7 +1,7 @@
-//! Where the new configuration goes: a file that is not there yet.
+//! The file for the new configuration, which must not exist yet.
 //!
-//! Where a configuration is there already, it stays as it is, and the new file lies beside it: with the same state
-//! directory and the same keys, since the accounts go into the store that is in use.
+//! An existing configuration stays unchanged, and the new file lies beside it, with the same state directory and
+//! keys, because the accounts go into the store in use.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,24 @@ use super::error::ImportError;
 use crate::config::default_files;
 use crate::control::error::Error;
 
-/// The new file's name beside a configuration that is there.
+/// The new file's name beside an existing configuration.
 const BESIDE: &str = "from-email-oauth2-proxy.toml";
 
-/// Where the new configuration goes.
+/// The place of the new configuration.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// The new file.
     pub(crate) file: PathBuf,
-    /// The configuration that is there already, and stays as it is.
+    /// The existing configuration, which stays unchanged.
     pub(crate) beside: Option<PathBuf>,
-    /// Whether commands find the new file by themselves.
+    /// Whether commands find the new file without `--config`.
     pub(crate) is_default: bool,
-    /// Lines that are carried over from the configuration that is there.
+    /// Lines that are copied from the existing configuration.
     pub(crate) carried: String,
 }
 
 impl Target {
-    /// By the file that `--config` names, else by the default.
+    /// The file that `--config` names, else the default.
     pub(crate) fn choose(named: Option<&Path>) -> Result<Self, Error> {
         let found = default_files().into_iter().find(|file| file.exists());
         let wanted = named.map(Path::to_owned).or(found.clone());
@@ -46,7 +46,7 @@ impl Target {
         Ok(Self { file, beside: Some(wanted), is_default: false, carried })
     }
 
-    /// Writes `text` there; nothing is overwritten, whatever has come there since.
+    /// Writes `text` to it; an existing file is never overwritten.
     pub(super) fn write(&self, text: &str) -> Result<(), Error> {
         if let Some(directory) = self.file.parent() {
             std::fs::create_dir_all(directory)?;
@@ -55,7 +55,7 @@ impl Target {
     }
 }
 
-/// Writes a file that holds secrets, where there is none.
+/// Writes a file with secrets, which must not exist.
 pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
     crate::files::write_new(file, text.as_bytes()).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),
@@ -63,7 +63,7 @@ pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
-/// The lines of `file` that say where the store is, and what opens it.
+/// The lines of `file` that name the store and its keys.
 fn carried(file: &Path) -> Result<String, Error> {
     let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;

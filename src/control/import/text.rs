@@ -1,4 +1,4 @@
-//! The new configuration as text: only what differs from the defaults, so that a person reads it in a minute.
+//! The new configuration as text: only values that differ from the defaults, so that it is quickly read.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use super::listeners::Listening;
 use super::tables::{Application, Base, Table};
 use crate::secret::Secret;
 
-/// What stands in the place of a secret that is only shown.
+/// Shown in place of a secret.
 const HIDDEN: &str = "(kept)";
 
-/// Whether secrets are written or only hinted at.
+/// Whether secrets are written or hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// For a terminal.
@@ -19,12 +19,12 @@ pub(crate) enum Sight {
     Written,
 }
 
-/// The name of the file that a service account's key gets, beside the configuration.
+/// The file for a service account's key, beside the configuration.
 pub(super) fn key_file(table: &Table) -> String {
     format!("{}-service-account.json", table.name)
 }
 
-/// What a configuration is made of.
+/// The parts of a configuration.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Parts<'a> {
     pub(super) listeners: &'a [Listening],
@@ -32,7 +32,7 @@ pub(super) struct Parts<'a> {
     pub(super) tables: &'a [Table],
 }
 
-/// The configuration. `carried` are lines of one that is there already.
+/// The configuration. `carried` are lines of an existing configuration.
 pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
     let mut out = String::from("# Made from a configuration of email-oauth2-proxy.\n");
     out.push_str(carried);
@@ -75,7 +75,7 @@ fn provider(out: &mut String, table: &Table, sight: Sight) {
     match &table.application {
         None => {
             out.push_str(
-                "# As they were granted; without this line, what the provider is asked for otherwise.\n",
+                "# The granted scopes; without this line the provider is asked for its default scopes.\n",
             );
             line(out, "scopes", &scopes);
         }
@@ -98,7 +98,7 @@ fn provider(out: &mut String, table: &Table, sight: Sight) {
     if let Some(uri) = &table.redirect_uri {
         line(out, "redirect_uri", &quoted(uri));
     }
-    // A preset of that name has domains of its own.
+    // A preset with this name has its own domains.
     let is_preset = matches!(&table.base, Base::Preset { preset, .. } if *preset == table.name);
     if !(is_preset && table.domains.is_empty()) {
         line(out, "domains", &list(&table.domains));
@@ -128,7 +128,7 @@ fn base(out: &mut String, table: &Table) {
             if let Some(device_url) = device_url {
                 line(out, "device_url", &quoted(device_url));
             }
-            // A table of one's own needs a client, and a service account is none.
+            // A table without a preset needs a client, which a service account is not.
             if table.client_id.is_none() {
                 line(out, "client_id", &quoted("service-account"));
             }
@@ -140,7 +140,7 @@ fn line(out: &mut String, key: &str, value: &str) {
     let _ = writeln!(out, "{key} = {value}");
 }
 
-/// A string as TOML writes it.
+/// A string in TOML.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }

@@ -1,9 +1,10 @@
-//! What email-oauth2-proxy keeps of an account, locked with the password that the account's mail program sends.
+//! The values that email-oauth2-proxy encrypts with the password of an account's mail program.
 //!
-//! PBKDF2-HMAC-SHA256 makes a key of the password and the account's salt; the key opens a Fernet token: version, time, IV,
-//! AES-128-CBC with PKCS#7, and an HMAC-SHA256 over all of it. The HMAC is compared before anything is decrypted, in
-//! constant time, so what opens was locked with that password. The number of iterations has grown over the years, and what was
-//! locked with fewer stays so until its account is used; as email-oauth2-proxy does, the numbers are tried from the largest on.
+//! PBKDF2-HMAC-SHA256 derives a key from the password and the account's salt; the key opens a Fernet token:
+//! version, time, IV, AES-128-CBC with PKCS#7, and an HMAC-SHA256 over all of it. The HMAC is compared in constant
+//! time before anything is decrypted, so only the right password opens a token. Later versions use more
+//! iterations, and old values keep their number until their account is used; as email-oauth2-proxy does, the
+//! numbers are tried in descending order.
 
 use std::num::NonZeroU32;
 
@@ -16,36 +17,36 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// Since March 2025.
+/// The number since March 2025.
 const NEWEST: u32 = 1_200_000;
-/// Before October 2023, when the number was not written down.
+/// The number before October 2023, which was not stored.
 const OLDEST: u32 = 100_000;
-/// More would hold the command up for minutes, and no version has written so many.
+/// More would take minutes, and no version has used so many.
 const MOST: u32 = 10_000_000;
 
 const KEY: usize = 32;
 const TAG: usize = 32;
 const IV: usize = 16;
-/// Version and time.
+/// Length of version and time.
 const HEAD: usize = 1 + 8;
 const VERSION: u8 = 0x80;
 
-/// Python writes padding, and people who copy by hand lose it.
+/// Python writes padding, which is easily lost when copying by hand.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// What an account's values are locked with, but for the password.
+/// The parameters of an account's encryption, without the password.
 #[derive(Clone, Debug)]
 pub(super) struct Lock {
     salt: Vec<u8>,
-    /// From the largest on, each once.
+    /// In descending order, each once.
     iterations: Vec<NonZeroU32>,
 }
 
 impl Lock {
-    /// From `token_salt` and `token_iterations`. The error is the name of the option that cannot be right.
+    /// From `token_salt` and `token_iterations`. The error is the name of the invalid option.
     pub(super) fn new(salt: &str, iterations: Option<&str>) -> Result<Self, &'static str> {
         let salt = STANDARD.decode(salt.trim()).map_err(|_| "token_salt")?;
         let written =
@@ -58,7 +59,7 @@ impl Lock {
         Ok(Self { salt, iterations })
     }
 
-    /// What is in each of the `locked` values; `None` where `password` does not open all of them. Takes about a second.
+    /// The contents of the `locked` values; `None` if `password` does not open all of them. Takes about a second.
     pub(super) fn open(&self, password: &Secret, locked: &[&str]) -> Option<Vec<Secret>> {
         let mut opened: Vec<Option<Secret>> = locked.iter().map(|_| None).collect();
         for iterations in &self.iterations {
@@ -80,7 +81,7 @@ fn derive(password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Zeroizing<[
     key
 }
 
-/// The text in a Fernet token, where `key` has locked it.
+/// The text in a Fernet token, if `key` opens it.
 fn unlock(key: &[u8; KEY], token: &str) -> Option<Secret> {
     let bytes = URL_SAFE.decode(token.trim()).ok()?;
     let (signed, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;

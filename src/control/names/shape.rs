@@ -1,47 +1,47 @@
-//! How a name must be shaped to be a new one.
+//! The form of new names.
 
 use crate::store::{fold, is_of_domain};
 use crate::text::is_shown;
 
 /// RFC 3696 (erratum 1690) allows 254 octets; login names with a domain in front are longer.
 const LONGEST: usize = 320;
-/// What a shell takes for more than a letter, where an address has no use for it. Names are quoted wherever a
-/// command shows them; these would make a person wonder.
+/// Characters with a meaning in a shell that no address needs. Commands quote names, but these characters would
+/// confuse a person.
 const NO_ADDRESS: &str = ";|<>()$`\"";
 
-/// What keeps a name from being a new one: a clause that follows the name.
+/// Why a name cannot be new: a clause that follows the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameFault {
-    /// Nothing, or more than any name needs.
+    /// Empty, or too long.
     #[error("must have 1 to 320 characters")]
     Length,
-    /// Blanks where they are not seen.
+    /// Blanks at the ends, which are not visible.
     #[error("must have no blanks at its ends")]
     BlankEnds,
-    /// Characters that are not seen.
+    /// Invisible characters.
     #[error("must have no control characters and no invisible ones")]
     Invisible,
-    /// Commands would take it for an option.
+    /// A command would take the name for an option.
     #[error("must not begin with -, like an option of a command")]
     Dash,
-    /// An alias that is a domain.
+    /// A domain as an alias.
     #[error("must not begin with @: only `authorize --app` makes an account for a whole domain")]
     Domain,
     /// Characters that no address has.
     #[error("must have no blanks and none of ; | < > ( ) $ ` \"")]
     NoAddress,
-    /// A domain alone.
+    /// A domain without a local part.
     #[error("must have a name before its @")]
     NoLocalPart,
     /// More than one @, or no domain behind it.
     #[error("must have one @, and a domain behind it")]
     NoDomain,
-    /// A domain account without a domain.
+    /// The account of a domain, without the domain.
     #[error("must have a domain behind its @")]
     DomainWithoutOne,
 }
 
-/// A name that is stored from before, and could not be stored today.
+/// An old name that could not be stored today.
 #[derive(Debug, thiserror::Error)]
 #[error("the {of} {name:?} {fault}")]
 pub(crate) struct OldName {
@@ -51,7 +51,7 @@ pub(crate) struct OldName {
     pub(crate) fault: NameFault,
 }
 
-/// What a name is in an account.
+/// The use of a name in an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameOf {
     #[error("account")]
@@ -62,12 +62,12 @@ pub(crate) enum NameOf {
     Alias,
 }
 
-/// Whether `name` can stand in a login and in the sign-in at a provider.
+/// Whether `name` can be used for logins and for the sign-in at a provider.
 pub(in crate::control) fn is_login_name(name: &str) -> bool {
     name.trim() == name && !name.is_empty() && name.len() <= LONGEST && !name.chars().any(char::is_control)
 }
 
-/// What keeps `name` from being a new login name.
+/// Why `name` cannot be a new login name.
 fn fault_of_login_name(name: &str) -> Option<NameFault> {
     if name.is_empty() || name.len() > LONGEST {
         return Some(NameFault::Length);
@@ -81,7 +81,7 @@ fn fault_of_login_name(name: &str) -> Option<NameFault> {
     name.starts_with('-').then_some(NameFault::Dash)
 }
 
-/// What keeps `name` from being an alias.
+/// Why `name` cannot be an alias.
 pub(in crate::control) fn fault_of_alias(name: &str) -> Option<NameFault> {
     match is_of_domain(name) {
         true => Some(NameFault::Domain),
@@ -89,7 +89,7 @@ pub(in crate::control) fn fault_of_alias(name: &str) -> Option<NameFault> {
     }
 }
 
-/// What keeps `name` from being an account or an owner: an address, or a user name of the provider.
+/// Why `name` cannot be an account or an owner: an address, or a user name of the provider.
 pub(in crate::control) fn fault_of_address(name: &str) -> Option<NameFault> {
     if let Some(fault) = fault_of_login_name(name) {
         return Some(fault);
@@ -105,7 +105,7 @@ pub(in crate::control) fn fault_of_address(name: &str) -> Option<NameFault> {
     }
 }
 
-/// As [`fault_of_address`], for an account that an application opens: it may stand for a domain.
+/// Like [`fault_of_address`], for an application's account, which may stand for a domain.
 pub(super) fn fault_of_app_account(name: &str) -> Option<NameFault> {
     match name.strip_prefix('@') {
         Some(domain) => (!is_domain(domain)).then_some(NameFault::DomainWithoutOne),
@@ -113,7 +113,7 @@ pub(super) fn fault_of_app_account(name: &str) -> Option<NameFault> {
     }
 }
 
-/// Labels of letters, digits, hyphens and underscores; letters of any script.
+/// Labels of letters (of any script), digits, hyphens and underscores.
 fn is_domain(domain: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
@@ -124,7 +124,7 @@ fn is_domain(domain: &str) -> bool {
     domain.split('.').all(label)
 }
 
-/// Whether `alias` is the address of another mailbox, as far as can be told.
+/// Whether `alias` seems to be the address of another mailbox.
 pub(in crate::control) fn is_foreign(account: &str, alias: &str) -> bool {
     alias.contains('@') && fold(alias) != fold(account)
 }

@@ -1,11 +1,11 @@
-//! What is wrong with devices, said when a configuration is taken: a device has no person before it who would see it.
+//! Warnings about devices, logged when a configuration is applied: no person watches a device.
 
 use tracing::warn;
 
 use crate::account::Accounts;
 use crate::connection::{Proxy, device_trouble};
 
-/// Says which devices of `proxy` cannot send as the account that the configuration gives them.
+/// Logs which devices of `proxy` cannot send as their configured accounts.
 pub(super) async fn warn_of_closed(proxy: &Proxy, accounts: &Accounts) {
     for device in proxy.access.iter().flat_map(|access| &access.devices) {
         match accounts.device_bar(&device.account).await {

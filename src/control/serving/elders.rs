@@ -1,9 +1,9 @@
-//! The sessions that a process of before holds, for the gates of one that began later.
+//! The sessions of an older process, for the gates of a newer one.
 //!
-//! After an upgrade the old process keeps its sessions, and the provider counts them. So a process that begins asks every
-//! process that it finds on the state directory how many sessions each account has there, before it says that it is
-//! ready, and is told each change for as long as the other lives. Nothing is written down: with the connection
-//! between the two goes the count, however the other process ended. A third process asks the first one itself.
+//! After an upgrade the old process keeps its sessions, and the provider counts them. So a new process asks every
+//! process on the state directory for its sessions of each account, before it reports that it is ready, and then
+//! receives each change until the other process ends. Nothing is stored: the counts disappear with the connection
+//! between the two, however the other process ends. A third process asks the first one directly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::running::Running;
 use crate::connection::Live;
 use crate::protocol::Door;
 
-/// Changes are gathered so long: with thousands of sessions each costs a look at all of them.
+/// Changes are collected for so long: with thousands of sessions, each message costs a pass over all of them.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How many sessions one account has.
+/// The number of sessions of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     /// Its name, folded.
@@ -27,16 +27,16 @@ pub(crate) struct Held {
     pub(crate) sessions: usize,
 }
 
-/// What this process holds, told to one that began later.
+/// The sessions of this process, reported to a newer one.
 pub(crate) struct Holding {
     live: Arc<Live>,
     changes: watch::Receiver<()>,
-    /// `None` before the first time.
+    /// `None` before the first report.
     told: Option<BTreeMap<(String, Door), usize>>,
 }
 
 impl Holding {
-    /// All that is held, at first; then what has changed, once something has.
+    /// First all sessions; then the changes, as they occur.
     pub(crate) async fn next(&mut self) -> Vec<Held> {
         loop {
             if self.told.is_some() {
@@ -65,18 +65,18 @@ fn changed(before: &BTreeMap<(String, Door), usize>, now: &BTreeMap<(String, Doo
 }
 
 impl Running {
-    /// What is held here.
+    /// The sessions of this process.
     pub(crate) fn holding(&self) -> Holding {
         let live = self.kept.live.clone();
         Holding { changes: live.changes(), live, told: None }
     }
 
-    /// Counts what `process` holds among the sessions of this one.
+    /// Counts the sessions of `process` together with those of this one.
     pub(crate) fn held_elsewhere(&self, process: &str, held: &Held) {
         self.kept.gates.held_elsewhere(process, &held.account, held.door, held.sessions);
     }
 
-    /// Forgets what `process` held.
+    /// Stops counting the sessions of `process`.
     pub(crate) fn ended_elsewhere(&self, process: &str) {
         self.kept.gates.ended_elsewhere(process);
     }

@@ -1,5 +1,5 @@
-//! What a configuration comes to: everything in it that can be wrong is made here, before any of it is used. So a
-//! reload applies all of a file, or nothing.
+//! Makes all parts of a configuration that can fail, before any is used, so that a reload applies the whole file
+//! or nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::store::Store;
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
 use crate::token::Tokens;
 
-/// What lives as long as the process, whatever is configured.
+/// The parts that last as long as the process, under any configuration.
 pub(super) struct Kept {
     pub(super) accounts: Arc<Accounts>,
     pub(super) tokens: Arc<Tokens>,
@@ -51,14 +51,14 @@ impl Kept {
     }
 }
 
-/// What a configuration comes to beside the certificates, which are loaded last.
+/// The parts of a configuration except the certificates, which are loaded last.
 pub(super) struct Parts {
     legs: HashMap<String, Legs>,
     webhook: Option<Webhook>,
 }
 
 impl Parts {
-    /// Everything of it that can be wrong.
+    /// Makes all parts that can fail.
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let legs = Legs::of_configured(config)?;
         if legs.is_empty() {
@@ -70,7 +70,7 @@ impl Parts {
         Ok(Self { legs, webhook: webhook(config)? })
     }
 
-    /// What delivers events, where events are configured.
+    /// The sender of events, if events are configured.
     pub(super) fn teller(
         &mut self,
         config: &Config,
@@ -91,7 +91,7 @@ impl Parts {
         self.legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect()
     }
 
-    /// What connections need, with the part of it that is `kept`. `access` is that of the listeners.
+    /// The parts for connections, with those that are `kept`. `access` belongs to the listeners.
     pub(super) fn proxy(
         self,
         config: &Config,
@@ -123,7 +123,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// What was loaded at the start.
+    /// The certificates loaded at the start.
     pub(super) fn first(
         config: &Config,
         identity: Option<Arc<Identity>>,
@@ -132,7 +132,7 @@ impl Shown {
         Self { settings: certs::settings(config), identity, acceptors }
     }
 
-    /// The certificates of `config`. The same files keep their sessions, and are read again where they changed.
+    /// The certificates of `config`. The same files keep their TLS sessions, and are read again if they changed.
     pub(super) fn of(config: &Config, before: &Self) -> Result<Self, Error> {
         let settings = certs::settings(config);
         let Some(identity) = &before.identity else {
@@ -149,18 +149,18 @@ impl Shown {
     }
 }
 
-/// The certificates of the listeners; `None` where none of them speaks TLS.
+/// The certificates of the listeners; `None` if no listener uses TLS.
 pub(super) fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
     if config.listeners.iter().all(|listener| listener.security == Security::None) {
         return Ok(None);
     }
     let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
-    // The modes of the files are judged with the configuration, too.
+    // The configuration has already reported the modes of the files.
     certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
     Ok(Some(Arc::new(identity)))
 }
 
-/// One identity, and for each door the protocol that TLS clients may ask for.
+/// Acceptors with one identity, and for each door the protocol name for ALPN.
 pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
     let acceptor = |door: Door| {
         let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
@@ -169,7 +169,7 @@ pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Accept
     Door::ALL.into_iter().map(acceptor).collect()
 }
 
-/// What every provider that has a client keeps, for each door: which one a client is at shows when it logs in.
+/// The capabilities that all usable providers have, for each door: a client's provider is known only at its login.
 fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
     let of = |door: Door| {
         let usable = config.usable_providers();
@@ -179,7 +179,7 @@ fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
     Door::ALL.into_iter().map(of).collect()
 }
 
-/// The way to the address that events are posted to, where there is one.
+/// The way to the webhook, if there is one.
 fn webhook(config: &Config) -> Result<Option<Webhook>, Error> {
     let Some(url) = config.events.webhook.as_ref().filter(|_| config.events.is_on()) else { return Ok(None) };
     let proxy = config.network_proxy.as_ref();

@@ -1,8 +1,8 @@
-//! A new configuration for a running proxy.
+//! Applies a new configuration to the running proxy.
 //!
-//! The file is read as at the start, and everything that it says is made before any of it is used: a mistake changes
-//! nothing. Connections that come then take the new [`Proxy`]; sessions keep the one that they began with. What the
-//! process holds from its start on (addresses, the store) only a restart changes; such keys are named.
+//! The file is read as at the start, and all its parts are made before any is used: a mistake changes nothing. New
+//! connections use the new [`Proxy`]; sessions keep theirs. Keys that only a restart can change (addresses, the
+//! store) are reported.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,17 +22,17 @@ use crate::logging;
 use crate::store::Actor;
 use crate::tls::Identity;
 
-/// What came of a reload that succeeded.
+/// The result of a successful reload.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reloaded {
-    /// The keys whose new values hold only after a restart.
+    /// The keys whose new values need a restart.
     pub(crate) needs_restart: Vec<String>,
-    /// What works and should be mended, one sentence each.
+    /// Settings that work but should be changed, one sentence each.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Running {
-    /// Reads the configuration again and applies it. Blocks for a moment where certificates are made.
+    /// Reads and applies the configuration again. Blocks for a moment if certificates are made.
     pub(crate) async fn reload(self: &Arc<Self>, by: Actor) -> Result<Reloaded, Error> {
         if self.is_stopping() {
             return Err(Error::Stopping);
@@ -55,7 +55,7 @@ impl Running {
             }
             Err(error) => {
                 error!("the configuration was not loaded again, and nothing has changed: {error}");
-                // Without the error, which may quote the file: the trail holds no secret.
+                // Without the error, which may quote the file, because the trail holds no secret.
                 audit::record(&*self.store, Deed::ReloadRefused, Vec::new(), None, by).await;
             }
         }
@@ -63,12 +63,12 @@ impl Running {
     }
 
     fn reload_now(&self) -> Result<Reloaded, Error> {
-        // One at a time; a second one finds what the first one left.
+        // One reload at a time; a second one builds on the first.
         let mut shown = self.shown();
         let read = Config::load(self.command_line.config.as_deref())?;
         let needs_restart = needs_restart(&self.started, &read);
         let access = access(&self.started.listeners, &read.listeners, &self.proxy.load().access);
-        // What holds until a restart is what the rest is made with.
+        // Keys that need a restart keep their old values for the other parts.
         let config = Config {
             state_directory: self.started.state_directory.clone(),
             store: self.started.store.clone(),
@@ -80,7 +80,7 @@ impl Running {
         let mut parts = Parts::new(&config)?;
         let new = Shown::of(&config, &shown)?;
 
-        // From here on nothing fails.
+        // From here on nothing can fail.
         log.apply();
         self.kept.tokens.replace_clients(parts.clients());
         self.kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
@@ -99,7 +99,7 @@ impl Running {
 
     fn replace(&self, proxy: Proxy, identity: Option<Arc<Identity>>, teller: Option<Arc<Teller>>) {
         self.proxy.store(Arc::new(proxy));
-        // After an upgrade only the new process tells.
+        // After an upgrade only the new process tells people.
         self.teller.send_modify(|current| *current = teller.filter(|_| !self.is_stopping()));
         self.identity.send_if_modified(|current| {
             let is_same = match (&*current, &identity) {
@@ -112,7 +112,7 @@ impl Running {
     }
 }
 
-/// The keys in which `new` differs from what only a start sets.
+/// The keys whose values differ between `new` and the start, and that only a start applies.
 fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
     let mut differs = |key: &str, differs: bool| {
@@ -124,7 +124,7 @@ fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
     let is_same = started.listeners.len() == new.listeners.len()
         && started.listeners.iter().zip(&new.listeners).all(|(one, other)| is_same_door(one, other));
     differs("listeners", !is_same);
-    // A default key file moves with the state directory, which is named already.
+    // A default key file moves with the state directory, which is already in the list.
     differs("store", started.state_directory == new.state_directory && started.store.key != new.store.key);
     differs("callback.address", started.callback != new.callback);
     differs("metrics.address", started.metrics.address != new.metrics.address);
@@ -135,8 +135,8 @@ fn is_same_door(one: &Listener, other: &Listener) -> bool {
     one.protocol == other.protocol && one.security == other.security && one.addresses == other.addresses
 }
 
-/// For each listener of the start, who may come from now on, and as whom. One that the new file does not have goes on as it
-/// was until the restart.
+/// The access of each listener of the start, from the new file. A listener that the new file lacks keeps its
+/// access until the restart.
 fn access(started: &[Listener], new: &[Listener], current: &[Arc<Access>]) -> Vec<Arc<Access>> {
     let of = |(number, listener): (usize, &Listener)| {
         let in_place = new.get(number).filter(|other| is_same_door(listener, other));

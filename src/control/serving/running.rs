@@ -1,4 +1,4 @@
-//! The running proxy, as those see it who ask it something: the control socket, a signal, a watcher over HTTP.
+//! The interface of the running proxy for the control socket, signals and the HTTP page of the metrics.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store, StoreError, fold};
 use crate::tls::Identity;
 
-/// A store that takes longer to answer helps no login.
+/// A slower answer of the store is useless for a login.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the configuration is read from, and what the command line says instead of it.
+/// The configuration file, and the settings of the command line that replace it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CommandLine {
     /// `--config`.
@@ -35,55 +35,55 @@ pub(crate) struct CommandLine {
     pub(crate) log: Option<String>,
 }
 
-/// A proxy that accepts connections. It is shared by all that ask it.
+/// A proxy that accepts connections, shared by all that ask it.
 pub(crate) struct Running {
-    /// What is kept running, counted for all to see.
+    /// The supervised tasks.
     pub(crate) supervisor: Arc<Supervisor>,
     pub(super) store: Arc<dyn Store>,
     pub(super) command_line: CommandLine,
-    /// What only a start sets.
+    /// The configuration at the start, for keys that only a start applies.
     pub(super) started: Config,
     pub(super) kept: Arc<Kept>,
-    /// What connections that come now get.
+    /// The parts for new connections.
     pub(super) proxy: Arc<ArcSwap<Proxy>>,
     pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
     pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
     pub(super) receiver: Option<Arc<Receiver>>,
     pub(super) shown: Mutex<Shown>,
-    /// Seconds; sessions keep the limits that they began with.
+    /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,
     pub(super) stopping: AtomicBool,
     pub(super) upgrades: mpsc::Sender<UpgradeAsked>,
-    /// Each answer under way holds a receiver.
+    /// Each running answer holds a receiver.
     pub(super) answers: watch::Sender<()>,
     pub(super) watcher: Watcher,
-    /// As read last, with what only a start sets.
+    /// The last configuration that was read, with the restart-only keys of the start.
     pub(super) config: ArcSwap<Config>,
-    /// Of the listeners that show a certificate.
+    /// The listeners that show a certificate.
     pub(super) tls_addresses: Vec<SocketAddr>,
 }
 
-/// A command that asks for an upgrade.
+/// A command's request for an upgrade.
 pub(crate) struct UpgradeAsked {
-    /// Whose it is.
+    /// The user of the command.
     pub(crate) by: Actor,
-    /// Where it is told the new process's id, or why there is none.
+    /// Gets the new process's id, or the reason for the failure.
     pub(crate) tell: oneshot::Sender<Result<u32, String>>,
 }
 
 /// Why no other process has taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotUpgraded {
-    /// This one is on its way to its end.
+    /// This process is stopping.
     Stopping,
-    /// Everything is as it was, for this reason.
+    /// The upgrade failed for this reason, and nothing has changed.
     Failed(String),
 }
 
-/// Why the proxy takes no login just now.
+/// Why the proxy takes no login now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unready {
-    #[error("it is stopping: sessions end at their next pause, and no new ones are taken")]
+    #[error("it is stopping: sessions end at their next pause, and no new ones are accepted")]
     Stopping,
     #[error("its store does not answer: {0}")]
     Store(String),
@@ -98,7 +98,7 @@ impl Running {
         if let Some(absence) = self.store.absence() {
             return Err(Unready::Store(format!("{}; {}", absence.cause, absence.cure)));
         }
-        // As a login does, under a name that no account has.
+        // The same read as a login's, under a name that no account has.
         let nobody = fold("");
         match tokio::time::timeout(STORE_PATIENCE, self.store.find(&nobody)).await {
             Ok(Ok(_)) => Ok(()),
@@ -107,12 +107,12 @@ impl Running {
         }
     }
 
-    /// The sessions that are logged in here, the oldest first.
+    /// The sessions after their login, the oldest first.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.kept.live.list()
     }
 
-    /// Has the session of that id end, or all of the account of that name; how many these are.
+    /// Ends the session with that id, or all sessions of the account with that name; returns their number.
     pub(crate) async fn close(&self, of: &str, by: Actor) -> usize {
         let session = self.kept.live.list().into_iter().find(|session| session.id == of);
         let closed = self.kept.live.close(of);
@@ -125,17 +125,17 @@ impl Running {
         closed
     }
 
-    /// To be held while a command is answered: the end of the process waits for that.
+    /// Held while a command is answered: the process does not end before the answer.
     pub(crate) fn answering(&self) -> watch::Receiver<()> {
         self.answers.subscribe()
     }
 
-    /// Ends when no command is being answered.
+    /// Completes when no command is being answered.
     pub(crate) async fn all_answered(&self) {
         self.answers.closed().await;
     }
 
-    /// Has the program on disk take over; its process id.
+    /// Starts an upgrade to the program on disk; returns the new process id.
     pub(crate) async fn upgrade(&self, by: Actor) -> Result<u32, NotUpgraded> {
         if self.is_stopping() {
             return Err(NotUpgraded::Stopping);
@@ -145,7 +145,7 @@ impl Running {
         told.await.map_err(|_| NotUpgraded::Stopping)?.map_err(NotUpgraded::Failed)
     }
 
-    /// Writes down that process `pid` has taken over, and who asked for that.
+    /// Records that process `pid` has taken over, and who asked for it.
     pub(crate) async fn record_upgrade(&self, pid: u32, by: Actor) {
         let about = Some(format!("process {pid}"));
         audit::record(&*self.store, Deed::Upgraded, Vec::new(), about, by).await;
@@ -156,17 +156,17 @@ impl Running {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// The name of this process among those that use the store.
+    /// The name of this process as a user of the store.
     pub(crate) async fn holder(&self) -> Result<String, StoreError> {
         self.store.holder().await
     }
 
-    /// Where the process keeps what it has to.
+    /// The state directory.
     pub(crate) fn state_directory(&self) -> &Path {
         &self.started.state_directory
     }
 
-    /// Everything that is counted, as text for Prometheus.
+    /// All metrics, as text for Prometheus.
     pub(crate) async fn metrics(&self) -> String {
         let config = self.config.load_full();
         self.watcher.text(&config, self.certificates()).await

@@ -1,6 +1,6 @@
-//! A trace of one account's sessions: for a limited time, written down in the audit trail, masked by the data plane.
+//! A trace of one account's sessions: for a limited time, recorded in the audit trail, and masked by `connection`.
 //!
-//! It ends at its time, when the account is gone, when the person who reads it has gone, or with the process.
+//! It ends when its time is over, the account is removed, the reader disconnects, or the process ends.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::connection::{MOST_TRACES, Trace, TraceLine};
 use crate::control::audit::{self, Deed};
 use crate::store::{Actor, Store, StoreError};
 
-/// The longest trace: a person reads it as it comes.
+/// The longest trace; a person who needs more is there to start another.
 pub(crate) const LONGEST_TRACE: Duration = Duration::from_secs(60 * 60);
-/// How often it is looked whether the account is still there.
+/// How often to check that the account still exists.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A trace under way.
+/// A running trace.
 pub(crate) struct Tracing {
     account: String,
     trace: Trace,
@@ -29,19 +29,19 @@ pub(crate) struct Tracing {
     looks: Interval,
 }
 
-/// What comes of a trace next.
+/// The next event of a trace.
 #[derive(Debug)]
 pub(crate) enum Traced {
-    /// So many lines were lost, because they were read too slowly.
+    /// So many lines were lost, because the reader was too slow.
     Lost(u64),
     Line(TraceLine),
-    /// Its time is over.
+    /// The time of the trace is over.
     Over,
     /// The account was removed.
     AccountGone,
 }
 
-/// Why there is no trace.
+/// Why a trace cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTraced {
     #[error("there is no account {0:?}; imap-oauth-proxy accounts list shows all")]
@@ -55,7 +55,7 @@ pub(crate) enum NotTraced {
 }
 
 impl Running {
-    /// Traces the sessions of the account called `name` for so long.
+    /// Traces the sessions of the account called `name` for this time.
     pub(crate) async fn trace(&self, name: &str, time: Duration, by: Actor) -> Result<Tracing, NotTraced> {
         if time.is_zero() || time > LONGEST_TRACE {
             return Err(NotTraced::TooLong);
@@ -86,7 +86,7 @@ impl Running {
 }
 
 impl Tracing {
-    /// What comes next. After [`Traced::Over`] and [`Traced::AccountGone`] comes nothing.
+    /// The next event. [`Traced::Over`] and [`Traced::AccountGone`] are the last.
     pub(crate) async fn next(&mut self) -> Traced {
         let Self { account, trace, until, store, looks } = self;
         match trace.lost() {
@@ -96,7 +96,7 @@ impl Tracing {
         let gone = pin!(async {
             loop {
                 looks.tick().await;
-                // A store that does not answer has not removed the account.
+                // A failure of the store does not mean that the account was removed.
                 if matches!(account::find(&**store, account).await, Ok(None)) {
                     return;
                 }

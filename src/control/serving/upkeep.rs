@@ -1,5 +1,5 @@
-//! What runs beside the connections until the stop begins, each under the supervisor. After an upgrade the new process
-//! alone renews tokens and tells of grants: the configuration of this one is an old one.
+//! The tasks beside the connections until the stop, each under the supervisor. After an upgrade only the new
+//! process renews tokens and tells people about grants, because this process's configuration is old.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::secret::Sealer;
 use crate::shutdown::Supervisor;
 use crate::tls::Identity;
 
-/// What a reload replaces under the tasks that use it.
+/// Values that a reload replaces while tasks use them.
 pub(super) struct Replaced {
     pub(super) identity: watch::Receiver<Option<Arc<Identity>>>,
     pub(super) teller: watch::Receiver<Option<Arc<Teller>>>,
@@ -34,7 +34,7 @@ pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced,
     supervisor.start("events", move || tell(teller.clone()));
 }
 
-/// Renews tokens ahead of time for as long as `supervised_doors` are open. A refresh under way goes on.
+/// Renews tokens ahead of time while `supervised_doors` are open. A running refresh may finish.
 pub(super) fn renew_tokens(kept: &Arc<Kept>, supervised_doors: &Supervisor) {
     let renewal = with(kept, |kept| async move {
         kept.tokens.upkeep(|| kept.accounts.sessions().grants()).await;
@@ -42,13 +42,13 @@ pub(super) fn renew_tokens(kept: &Arc<Kept>, supervised_doors: &Supervisor) {
     supervised_doors.start("token renewal", renewal);
 }
 
-/// Makes a task of what many share, as often as it is asked.
+/// Makes a task from a shared value, as often as the supervisor needs one.
 pub(super) fn with<T, F>(shared: &Arc<T>, task: fn(Arc<T>) -> F) -> impl FnMut() -> F + use<T, F> {
     let shared = shared.clone();
     move || task(shared.clone())
 }
 
-/// Keeps the certificates in use fresh, whichever these are.
+/// Keeps the current certificates fresh, also after a reload.
 async fn renew_certificates(mut identities: watch::Receiver<Option<Arc<Identity>>>) {
     loop {
         let identity = identities.borrow_and_update().clone();
@@ -65,7 +65,7 @@ async fn renew_certificates(mut identities: watch::Receiver<Option<Arc<Identity>
     }
 }
 
-/// Delivers events as configured, whatever that is.
+/// Delivers events with the current configuration.
 async fn tell(mut tellers: watch::Receiver<Option<Arc<Teller>>>) {
     loop {
         let teller = tellers.borrow_and_update().clone();
@@ -76,7 +76,7 @@ async fn tell(mut tellers: watch::Receiver<Option<Arc<Teller>>>) {
     }
 }
 
-/// Ends when another value has taken the place; never, where none will.
+/// Completes when another value has replaced this one; never, if the sender is gone.
 async fn replaced<T>(values: &mut watch::Receiver<T>) {
     if values.changed().await.is_err() {
         pending::<()>().await;

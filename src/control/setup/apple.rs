@@ -1,7 +1,7 @@
-//! A configuration profile for Apple's Mail: the account, and the CA that it has to trust.
+//! A configuration profile for Apple's Mail: the account, and the CA that the device must trust.
 //!
-//! A profile that is installed again takes the place of the one with the same identifier, so identifiers and UUIDs are made of
-//! the account's address and the CA alone. It holds no secret; the device asks for the password.
+//! A profile replaces an installed one with the same identifier, so identifiers and UUIDs are derived from the
+//! account's address and the CA only. A profile holds no secret; the device asks for the password.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -13,10 +13,10 @@ use crate::config::{Door, Security};
 use crate::control::error::Error;
 
 const HEAD: &str = "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n";
-/// Before the identifiers of everything that is in a profile.
+/// Prefix of all identifiers in a profile.
 const PREFIX: &str = "imap-oauth-proxy";
 
-/// The profile of an account. A profile has a server to read from and one to send through.
+/// The profile of an account, which needs a server for reading and one for sending.
 pub(crate) fn mobileconfig(sheet: &Sheet) -> Result<String, Error> {
     let reading = sheet.servers.iter().find(|(door, _)| *door != Door::Submission);
     let (door, incoming) = reading.ok_or(Error::ProfileNeedsDoor { door: Door::Imap })?;
@@ -55,7 +55,7 @@ impl Plist {
         self.0.empty(if value { "true" } else { "false" });
     }
 
-    /// Identifier, UUID and name of a payload; `what` tells it from all others.
+    /// Identifier, UUID and name of a payload; `what` is unique for each payload.
     fn names(&mut self, what: &str, shown: &str) {
         let uuid = uuid(what);
         self.string("PayloadIdentifier", &format!("{PREFIX}.{uuid}"));
@@ -93,14 +93,14 @@ impl Plist {
     fn server(&mut self, which: &str, server: &Server, user_name: &str) {
         self.string(&format!("{which}HostName"), &server.host);
         self.integer(&format!("{which}PortNumber"), server.port);
-        // The device finds out whether TLS is there from the first byte.
+        // The device finds out by itself whether TLS begins at once or by STARTTLS.
         self.flag(&format!("{which}UseSSL"), server.security != Security::None);
         self.string(&format!("{which}Username"), user_name);
         self.string(&format!("{which}Authentication"), "EmailAuthPassword");
     }
 }
 
-/// A UUID (RFC 9562, version 8) that is always the same for `what`.
+/// The UUID (RFC 9562, version 8) for `what`, always the same.
 fn uuid(what: &str) -> String {
     let hash = digest(&SHA256, format!("{PREFIX}/{what}").as_bytes());
     let mut bytes: [u8; 16] = std::array::from_fn(|at| hash.as_ref().get(at).copied().unwrap_or_default());

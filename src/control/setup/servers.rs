@@ -1,4 +1,4 @@
-//! Where mail programs are told to connect.
+//! The servers that mail programs connect to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::config::{Config, Door, Listener, Security};
 
-/// Where a mail program is told to connect.
+/// A server that a mail program connects to.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Server {
-    /// A name that is in the certificate, or an address.
+    /// A name in the certificate, or an address.
     pub(crate) host: String,
     /// The listener's port.
     pub(crate) port: u16,
@@ -17,7 +17,7 @@ pub(crate) struct Server {
     pub(crate) security: Security,
 }
 
-/// What speaks `door`: its first TLS listener, else the first STARTTLS one, else the first.
+/// The listener for `door`: the first with TLS, else the first with STARTTLS, else the first.
 pub(crate) fn server(config: &Config, door: Door) -> Option<Server> {
     let of_door = || config.listeners.iter().filter(|listener| listener.protocol == door);
     let first = |security| of_door().find(|listener| listener.security == security);
@@ -26,7 +26,7 @@ pub(crate) fn server(config: &Config, door: Door) -> Option<Server> {
     Some(Server { host: host(config, listener, *address), port: address.port(), security: listener.security })
 }
 
-/// A name that is in the certificate and leads to the listener.
+/// A name in the certificate that leads to the listener.
 fn host(config: &Config, listener: &Listener, address: SocketAddr) -> String {
     let ip = address.ip();
     if !ip.is_loopback()

@@ -1,4 +1,4 @@
-//! An account's sheet: what its mail program has to know, for programs that read files and for people.
+//! An account's settings for its mail program, for programs that read files and for people.
 
 use super::servers::{Server, server};
 use crate::account::Found;
@@ -9,21 +9,21 @@ use crate::control::installation::Installation;
 use crate::control::{certs, names};
 use crate::store::Grant;
 
-/// What a mail program has to know of an account.
+/// The settings of an account for its mail program.
 #[derive(Clone, Debug)]
 pub(crate) struct Sheet {
     /// Its address, which is its user name.
     pub(crate) address: String,
-    /// Where it connects, for each door that its grant opens and a listener has.
+    /// A server for each door that the account's grant opens and a listener has.
     pub(crate) servers: Vec<(Door, Server)>,
-    /// The CA that it has to trust; none with a certificate of the user's own.
+    /// The CA that the mail program must trust; `None` with the user's own certificate.
     pub(crate) ca: Option<Ca>,
 }
 
 /// The proxy's own CA.
 #[derive(Clone, Debug)]
 pub(crate) struct Ca {
-    /// What it is called.
+    /// The CA's name.
     pub(crate) subject: String,
     /// Its certificate.
     pub(crate) der: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Ca {
 }
 
 impl Sheet {
-    /// Of the account called `name`, or of a mailbox that the account of its domain opens.
+    /// For the account called `name`, or for a mailbox that the account of its domain opens.
     pub(crate) async fn of(installation: &Installation, name: &str) -> Result<Self, Error> {
         let Found { record, .. } = installation.account(name).await?;
         if crate::store::is_of_domain(name) {
@@ -56,13 +56,13 @@ impl Sheet {
         self.servers.iter().find(|(other, _)| *other == door).map(|(_, server)| server)
     }
 
-    /// The domain of the address; the whole of it where it has none.
+    /// The domain of the address; the whole address if it has none.
     pub(crate) fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or(&self.address, |(_, domain)| domain)
     }
 }
 
-/// The doors that a grant opens; without one, all of them.
+/// The doors that a grant opens; all doors without a grant.
 fn opened(config: &Config, grant: Option<&Grant>) -> Vec<Door> {
     let provider = grant.and_then(|grant| Some((grant, config.providers.get(&grant.provider)?)));
     match provider {

@@ -1,7 +1,7 @@
 //! Thunderbird's configuration of a domain's accounts, in the form of its autoconfig.
 //!
-//! User names are written as `%EMAILADDRESS%`, which Thunderbird replaces, so that one file serves every account of the domain. It
-//! holds no secret; Thunderbird asks for the password.
+//! User names are written as `%EMAILADDRESS%`, which Thunderbird replaces, so that one file serves every account
+//! of the domain. The file holds no secret; Thunderbird asks for the password.
 
 use super::sheet::Sheet;
 use super::xml::Xml;
@@ -20,7 +20,7 @@ pub(crate) fn autoconfig(sheet: &Sheet) -> String {
     for (door, server) in &sheet.servers {
         let (element, kind) = match door {
             Door::Submission => ("outgoingServer", "smtp"),
-            // Its names are those of the doors.
+            // Thunderbird's names are those of the doors.
             reading => ("incomingServer", reading.name()),
         };
         xml.begin(element, &[("type", kind)]);

@@ -1,15 +1,15 @@
-//! Just enough XML to write it: elements with text, every character of which is data.
+//! A minimal XML writer: elements with text, in which every character is data.
 
 use std::fmt::Write as _;
 
-/// A document that is being written, an element a line.
+/// An unfinished document, with one element on each line.
 pub(super) struct Xml {
     text: String,
     open: Vec<&'static str>,
 }
 
 impl Xml {
-    /// Begins with `head`, which is written as it is.
+    /// Begins with `head`, without changes to it.
     pub(super) fn new(head: &str) -> Self {
         Self { text: format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{head}"), open: Vec::new() }
     }
@@ -25,7 +25,7 @@ impl Xml {
         self.open.push(name);
     }
 
-    /// Ends the element that was begun last.
+    /// Ends the last element that was begun.
     pub(super) fn end(&mut self) {
         if let Some(name) = self.open.pop() {
             self.indent();
@@ -33,19 +33,19 @@ impl Xml {
         }
     }
 
-    /// An element that holds text alone.
+    /// An element with only text.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.indent();
         let _ = writeln!(self.text, "<{name}>{}</{name}>", escaped(text));
     }
 
-    /// An element that holds nothing.
+    /// An empty element.
     pub(super) fn empty(&mut self, name: &str) {
         self.indent();
         let _ = writeln!(self.text, "<{name}/>");
     }
 
-    /// The document; what is still open is ended.
+    /// The document; open elements are ended.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
             self.end();
@@ -58,7 +58,7 @@ impl Xml {
     }
 }
 
-/// Text as XML has it; a character that XML 1.0 cannot hold is shown as one that could not be read.
+/// Text escaped for XML; a character that XML 1.0 cannot hold becomes U+FFFD.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

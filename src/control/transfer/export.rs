@@ -1,5 +1,5 @@
-//! The way out: the bundle is written first, and then the token is taken from the row, all under the grant's
-//! lease, so that no refresh comes between.
+//! The export: first the bundle is written, then the token is removed from the row, all under the grant's lease,
+//! so that no refresh runs in between.
 
 use std::sync::Arc;
 
@@ -18,27 +18,27 @@ use crate::store::{Account, Grant, LoginRecord, Right};
 use crate::text::one_line;
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// Longer than it takes to seal and write a bundle: a passphrase is asked for before.
+/// Longer than it takes to seal and write a bundle; the passphrase is asked for before.
 const LEASE: time::Duration = time::Duration::seconds(60);
-/// What is shorter is guessed; the bundle may fall into any hands.
+/// A shorter passphrase can be guessed, and anyone may get the bundle.
 const SHORTEST_PASSPHRASE: usize = 12;
 
-/// What a bundle is sealed with.
+/// The key that seals a bundle.
 pub(crate) enum SealedFor {
-    /// The key of the installation that may open it.
+    /// The public key of the installation that may open it.
     Recipient(String),
     /// A passphrase.
     Passphrase(Secret),
 }
 
 impl SealedFor {
-    /// The installation with that key. It is judged before anything is touched.
+    /// For the installation with that key. The key is checked before anything is changed.
     pub(crate) fn recipient(key: &str) -> Result<Self, Error> {
         bundle::seal_for_recipient(b"", key)?;
         Ok(Self::Recipient(key.to_owned()))
     }
 
-    /// A passphrase that is not guessed.
+    /// With a passphrase that is long enough.
     pub(crate) fn passphrase(passphrase: Secret) -> Result<Self, Error> {
         match passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
             true => Err(Error::ShortPassphrase { least: SHORTEST_PASSPHRASE }),
@@ -62,17 +62,17 @@ pub(crate) struct Export {
     keeps: bool,
 }
 
-/// An account that is written out.
+/// An account that was exported.
 #[derive(Debug)]
 pub(crate) struct Exported {
     /// Its name.
     pub(crate) account: String,
-    /// Other accounts that its grant opened, and which have none now; `None` for a copy.
+    /// Other accounts that used its grant, and now have none; `None` for a copy.
     pub(crate) closed: Option<Vec<String>>,
 }
 
 impl Export {
-    /// Judges whether the account called `name` can move, or be copied.
+    /// Checks whether the account called `name` can be moved, or copied.
     pub(crate) async fn new(installation: &Installation, name: &str, copy: bool) -> Result<Self, Error> {
         let LoginRecord { account, grant, .. } = installation.exact_account(name).await?;
         let Some(grant) = grant.filter(Grant::is_in_force) else {
@@ -90,8 +90,8 @@ impl Export {
         }
     }
 
-    /// Hands the bundle to `write` and, unless it is a copy, gives the grant up here. `to` says where it goes, for
-    /// the list.
+    /// Gives the bundle to `write` and, unless it is a copy, deletes the token here. `to` names the target, for
+    /// the list of grants.
     pub(crate) async fn send(
         self,
         installation: &Installation,
@@ -114,7 +114,7 @@ impl Export {
             let text = text.map_err(Error::Io)?;
             let text = sealed_for.seal(&text)?;
             if self.keeps {
-                // Before: nothing leaves that is not written down.
+                // Recorded before the bundle is written, so that no copy exists without a record.
                 installation.store.record(&installation.act(Deed::Copied, &[&account], to)).await?;
             }
             write(&text).map_err(Error::NotWritten)?;
@@ -134,7 +134,7 @@ impl Export {
     }
 }
 
-/// Why the grant has no token any more, for the list.
+/// Why the grant has no token, for the list of grants.
 fn moved_to(sealed_for: &SealedFor, to: Option<&str>) -> Trouble {
     let to = match (to, sealed_for) {
         (Some(to), _) => to.to_owned(),

@@ -1,4 +1,4 @@
-//! The way in: what another installation exported is stored here, and then tried.
+//! The import: stores another installation's export, and then tests it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, fold};
 use crate::token::{AccessToken, TokenFailure};
 
-/// Whether the parcel can be stored here; `replace` lets it take the place of what is here.
+/// Whether the parcel can be stored here; `replace` allows it to replace an existing account.
 pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace: bool) -> Result<(), Error> {
     judge::judge(parcel, OffsetDateTime::now_utc())?;
     let Some(provider) = installation.config.providers.get(&parcel.provider) else {
@@ -36,7 +36,7 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
     }
     let has_account = here.is_some();
     let known = installation.store.grant_of(&parcel.provider, &parcel.owner, GrantKind::Person).await?;
-    // A grant that was withdrawn would open the other accounts that had it, too.
+    // A withdrawn grant would become valid again for its other accounts too.
     let has_grant = match &known {
         Some(grant) if grant.is_in_force() => true,
         Some(grant) => !installation.others_with(&grant.id, &parcel.account).await?.is_empty(),
@@ -48,18 +48,18 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
     }
 }
 
-/// A parcel whose content is in the store.
+/// A parcel that was stored.
 pub(crate) struct Imported {
     parcel: Parcel,
     grant: Grant,
     is_disabled: bool,
 }
 
-/// What a stored parcel is good for. Whatever it is, the account stays.
+/// The test of a stored parcel. The account stays, whatever the result.
 pub(crate) enum Trial {
-    /// The provider has no client here.
+    /// This installation has no client for the provider.
     NoClient,
-    /// There is no access token yet, for that reason.
+    /// There is no access token yet, for this reason.
     NoToken(TokenFailure),
     /// The mailbox did not open.
     Unproven(Unproven),
@@ -89,7 +89,7 @@ impl Imported {
             grant: Granted::New(Box::new(grant)),
             id: Id::random(),
             password: None,
-            // What is disabled here stays so.
+            // An account that is disabled here stays disabled.
             disabled: parcel.disabled,
         };
         let here = installation.known_account(&parcel.account).await?;
@@ -105,17 +105,17 @@ impl Imported {
         &self.parcel.account
     }
 
-    /// Who consented.
+    /// The person who consented.
     pub(crate) fn owner(&self) -> &str {
         &self.parcel.owner
     }
 
-    /// Whether it lets no mail program in.
+    /// Whether the account is disabled.
     pub(crate) fn is_disabled(&self) -> bool {
         self.is_disabled
     }
 
-    /// What was stored.
+    /// The stored grant.
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -130,7 +130,7 @@ impl Imported {
             Err(failure) => return Ok(Trial::NoToken(failure)),
         };
         let names = Names { account: self.account(), owner: self.grant.person(), remembered: None };
-        // One door shows that the mailbox is there; the others are the accounts' business when they log in.
+        // One door shows that the mailbox exists; the other doors are tested by logins.
         let door = doors::of_grant(&installation.config, &own.provider, &self.grant);
         let door = door.first().copied().unwrap_or(Door::Imap);
         Ok(match prove(own, door, names, &token.secret).await {

@@ -1,7 +1,7 @@
-//! Whether what a bundle holds may be stored: it is sealed to a key that is public, so that anyone may have
-//! written it.
+//! Checks whether the content of a bundle may be stored: it is sealed to a public key, so anyone may have written
+//! it.
 //!
-//! The same rules as for what is typed: names, scopes, dates. Each sentence names the field.
+//! The same rules apply as to typed values: names, scopes, dates. Each message names the field.
 
 use time::{Duration, OffsetDateTime};
 
@@ -11,16 +11,16 @@ use crate::control::names::shape::{fault_of_address, fault_of_alias};
 use crate::store::fold;
 use crate::text::is_shown;
 
-/// More than any account has; each is a row.
+/// More than any account has; each alias is a row.
 const MOST_ALIASES: usize = 100;
 /// Consent pages hold a few; Google's longest lists have dozens.
 const MOST_SCOPES: usize = 200;
 const LONGEST_SCOPE: usize = 1024;
-/// As in `tokens import`.
+/// The same limit as in `tokens import`.
 const LONGEST_REFRESH_TOKEN: usize = 16 * 1024;
-/// There was no OAuth before, and there will be other programs after.
+/// OAuth did not exist before this range.
 const YEARS: std::ops::Range<i32> = 2000..2200;
-/// The clock of the other installation may be off by a time zone.
+/// The other installation's clock may be wrong by a time zone.
 const CLOCKS_DIFFER: Duration = Duration::days(1);
 
 pub(super) fn judge(parcel: &Parcel, now: OffsetDateTime) -> Result<(), Error> {
@@ -35,7 +35,7 @@ pub(super) fn judge(parcel: &Parcel, now: OffsetDateTime) -> Result<(), Error> {
     check_date("refresh_expires_at", parcel.refresh_expires_at, None)
 }
 
-/// Whether it can be sent as a refresh token.
+/// Whether the text can be sent as a refresh token.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_REFRESH_TOKEN && text.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -79,7 +79,7 @@ fn check_scopes(scopes: &[String]) -> Result<(), Error> {
     }
 }
 
-/// `latest` is now, for what lies in the past.
+/// `latest` is the present time, for dates that must lie in the past.
 fn check_date(
     field: &'static str,
     at: Option<OffsetDateTime>,

@@ -1,4 +1,4 @@
-//! What travels: the text of it exists in memory and in the seal only.
+//! The content of a bundle. It exists only in memory and sealed.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::secret::bundle::{self, BundleKey};
 use crate::store::{Account, Grant};
 
-/// An account and its grant, on their way.
+/// An account and its grant during the transfer.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Parcel {
     /// The account's name.
@@ -22,7 +22,7 @@ pub(crate) struct Parcel {
     pub(super) aliases: Vec<String>,
     pub(super) provider: String,
     pub(super) client_id: Option<String>,
-    /// Who consented.
+    /// The person who consented.
     pub(crate) owner: String,
     pub(super) scopes: Vec<String>,
     pub(super) refresh_token: String,
@@ -32,7 +32,7 @@ pub(crate) struct Parcel {
     pub(super) refreshed_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::timestamp::option")]
     pub(super) refresh_expires_at: Option<OffsetDateTime>,
-    /// Whether it lets no mail program in. Bundles of before have no such key: their accounts are enabled.
+    /// Whether the account is disabled. Older bundles lack this key: their accounts are enabled.
     #[serde(default)]
     pub(super) disabled: bool,
 }
@@ -66,7 +66,7 @@ impl Parcel {
         }
     }
 
-    /// Whether its aliases may be stored here; `yes` where they may be other addresses.
+    /// Whether its aliases may be stored here; `yes` allows other addresses.
     pub(crate) async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), Error> {
         check_aliases(installation, &self.account, &self.aliases, yes).await
     }
@@ -83,7 +83,7 @@ impl Parcel {
     }
 }
 
-/// The parser's own message would quote what it read.
+/// The parser's own message would quote the text.
 fn read(text: &Zeroizing<Vec<u8>>) -> Result<Parcel, Error> {
     serde_json::from_slice(text).map_err(|_| Error::AnotherVersion)
 }

@@ -56,7 +56,7 @@ async fn grants_are_counted_by_state_and_the_next_end_is_that_of_one_that_works(
     assert!(text.contains("\nimap_oauth_proxy_next_secret_end_timestamp_seconds 72"), "{text}");
     assert!(!text.contains("gmail.com"), "{text}");
 
-    // The count of a moment ago is good enough.
+    // A recent count is still valid.
     add(&*store, "d@gmail.com", GrantState::Ok, None).await;
     let text = watcher.text(&config, Vec::new()).await;
     assert!(text.contains("\nimap_oauth_proxy_grants{provider=\"gmail\",state=\"ok\"} 2\n"), "{text}");

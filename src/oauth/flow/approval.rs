@@ -1,4 +1,4 @@
-//! Puts the administrator's link into the cure of a refusal for want of a consent.
+//! Puts the administrator's link into the cure of a refusal that is due to a missing consent.
 //!
 //! The table of errors knows what such a refusal means, and not at which tenant, for which client and scopes: that is
 //! the provider's, so the link is added where both are at hand.
@@ -8,7 +8,7 @@ use url::Url;
 use crate::oauth::{Client, ProviderRefusal, TokenError, redirect_text};
 use crate::trouble::Cure;
 
-/// Nobody has consented: the person can, in many tenants, and else an administrator.
+/// The consent is missing: in many tenants the person can give it, otherwise an administrator.
 const NOT_CONSENTED: &str = "AADSTS65001";
 
 impl Client {
@@ -33,7 +33,7 @@ fn wants_link(refusal: &ProviderRefusal) -> bool {
     matches!(refusal.cure, Cure::AdminConsent { .. }) || refusal.code == NOT_CONSENTED
 }
 
-/// Puts `link` into the cure, where it belongs there.
+/// Puts `link` into the cure, if the cure needs it.
 pub(in crate::oauth) fn add_link(refusal: &mut ProviderRefusal, link: Option<&Url>) {
     let Some(link) = link.filter(|_| wants_link(refusal)) else { return };
     match &mut refusal.cure {

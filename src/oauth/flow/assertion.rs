@@ -76,7 +76,7 @@ fn unusable(path: &Path, why: &str) -> TokenError {
         format!("the client assertion file {name} {why}"),
         Cure::configure(
             KEY,
-            "see that what writes it runs and is up to date, or correct client_assertion_file",
+            "check that the program that writes the file runs, or correct client_assertion_file",
         ),
     )
 }

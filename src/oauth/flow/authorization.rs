@@ -46,7 +46,7 @@ impl AuthorizationRequest {
     }
 
     /// The address that an administrator opens once where the person may not consent (Microsoft). Its answer comes to
-    /// the same place, and the sign-in goes on.
+    /// the same place, and the sign-in continues.
     pub fn approval(&self) -> Option<&Url> {
         self.expected.approval.as_ref()
     }

@@ -35,7 +35,7 @@ pub(in crate::oauth) struct Expected {
     pub(in crate::oauth) issuer: Option<String>,
     /// The issuer is known to send `iss`, so an answer without `iss` comes from another one.
     pub(in crate::oauth) sends_iss: bool,
-    /// What an administrator opens where the person may not consent.
+    /// The link for an administrator, if the person may not consent.
     pub(in crate::oauth) approval: Option<Url>,
 }
 
@@ -51,8 +51,8 @@ pub enum RedirectError {
     /// The provider or the person refused. The flow is over.
     #[error("{0}")]
     Refused(Box<ProviderRefusal>),
-    /// An administrator's answer to the request for the whole tenant (Microsoft): no answer to this one, for which the
-    /// person still signs in. Go on waiting.
+    /// An administrator's answer to the consent request for the whole tenant (Microsoft). It does not answer this
+    /// sign-in, which the person still has to complete: continue to wait.
     #[error("{}", AdminConsent::words(*.0))]
     AdminConsent(AdminConsent),
     /// The redirect is not one that a provider sends.
@@ -60,12 +60,12 @@ pub enum RedirectError {
     Malformed(&'static str),
 }
 
-/// What an administrator answered.
+/// An administrator's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminConsent {
-    /// People of the tenant can sign in now.
+    /// Users of the tenant can now sign in.
     Given,
-    /// They cannot.
+    /// Users of the tenant cannot sign in.
     Refused,
 }
 

@@ -184,7 +184,7 @@ fn number_in(description: &str) -> Option<u64> {
 fn passing_status(reply: &Reply) -> TokenError {
     let meaning = match reply.status {
         300..400 => {
-            "the provider answered with a redirect, which is not followed; a network sign-in page may be in the way, or the endpoint's address is wrong"
+            "the provider answered with a redirect, which is not followed; a network sign-in page may have answered, or the endpoint's address is wrong"
         }
         408 | 425 => "the provider did not take the request in time",
         429 => "the provider asks for fewer requests",

@@ -50,7 +50,7 @@ impl TokenError {
         refusal.trouble(kind)
     }
 
-    /// Whether it is that an administrator has to consent before a person can.
+    /// Whether an administrator has to consent before a person can.
     pub fn awaits_consent(&self) -> bool {
         matches!(self.refusal().cure, Cure::AdminConsent { .. })
     }

@@ -1,10 +1,10 @@
 //! Receives the redirect at the end of a sign-in, on a loopback address (RFC 8252 §7.3).
 //!
-//! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or
-//! until it is dropped. Anything on this machine can send it requests, and so can a web page that
-//! rebinds its name to 127.0.0.1: therefore the Host must be ours, the method GET, the path the
-//! redirect's, and whatever has the wrong `state` gets a page and uses nothing up. Neither does an administrator's
-//! answer, which comes to the same address: the person's is still to come.
+//! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or until it is
+//! dropped. Anything on this machine can send it requests, and so can a web page that rebinds its name to
+//! 127.0.0.1: therefore the Host must be ours, the method GET, the path the redirect's, and a request with the
+//! wrong `state` gets a page and does not end the wait. Nor does an administrator's answer, which comes to the
+//! same address before the person's.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

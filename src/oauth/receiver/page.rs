@@ -88,7 +88,7 @@ pub(super) fn of_administrator(answer: AdminConsent) -> Page {
     }
 }
 
-/// The cure, without the account: the page does not tell whose sign-in it is.
+/// The cure, without the account, which the page must not reveal.
 fn cure(refusal: &ProviderRefusal) -> Option<String> {
     let cure = refusal.cure.words(&command::authorize_account("ACCOUNT"));
     (!cure.is_empty()).then_some(cure)

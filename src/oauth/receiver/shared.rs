@@ -52,7 +52,7 @@ impl SharedCallback {
                 return page::not_found();
             }
             let query = uri.query().unwrap_or_default();
-            // No sign-in ends with it, so none is looked for.
+            // An administrator's answer ends no sign-in, so no sign-in is looked up.
             if let Some(answer) = AdminConsent::of(query) {
                 return page::of_administrator(answer);
             }

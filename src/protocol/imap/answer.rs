@@ -1,8 +1,8 @@
 //! The lines that we write to mail programs, as values of imap-codec.
 //!
-//! A text, a tag or a code that could end a line has no such value: what a [`Denial`] quotes is made harmless
-//! on its way into [`text`], and a tag that is none gets its answer untagged. Only the list of capabilities is
-//! written as it stands in [`capabilities`]: imap-codec says IMAP4REV1, and old programs look for IMAP4rev1.
+//! imap-codec has no value for a text, tag or code that could end a line: [`text`] makes the text of a [`Denial`]
+//! harmless, and an invalid tag gets an untagged answer. Only [`capabilities`] is written without imap-codec,
+//! which says IMAP4REV1, while old programs look for IMAP4rev1.
 
 use imap_codec::encode::Encoder as _;
 use imap_codec::imap_types::core::{IString, NString, Tag, Text};
@@ -16,7 +16,7 @@ use crate::protocol::denial::plain_text;
 use crate::protocol::{Channel, Code, Denial};
 use crate::wire::Buffer;
 
-/// What a command is answered.
+/// The status, code and text of one answer.
 pub(super) type Answer = StatusBody<'static>;
 
 pub(super) fn ok(said: &str) -> Answer {
@@ -31,7 +31,7 @@ pub(super) fn no(code: &'static str, said: &str) -> Answer {
     StatusBody { kind: StatusKind::No, code: Some(code_of(code)), text: text(said) }
 }
 
-/// Writes `answer` under `tag`, or untagged where that is no tag.
+/// Writes `answer` under `tag`, or untagged if `tag` is not valid.
 pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
     let status = match Tag::try_from(tag) {
         Ok(tag) => Status::Tagged(Tagged { tag, body: answer }),
@@ -40,10 +40,10 @@ pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
     push(outbox, &Response::Status(status));
 }
 
-/// `tag NO [CODE] text`, and the untagged alert before it where the person must see it.
+/// `tag NO [CODE] text`, and the untagged alert before it if the user must see it.
 ///
-/// `alerted` is the alert that this connection has had last: the same is not said again. Thunderbird
-/// opens a box for each, and tries one password by PLAIN, by LOGIN and by the LOGIN command.
+/// `alerted` is the last alert on this connection, which is not repeated: Thunderbird opens a window for each
+/// alert, and tries one password by PLAIN, by LOGIN and by the LOGIN command.
 pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, alerted: &mut Option<String>) {
     if denial.alert && alerted.as_ref() != Some(&denial.text) {
         let alert = StatusBody { code: Some(ResponseCode::Alert), ..no("ALERT", &denial.text) };
@@ -53,7 +53,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, ale
     write(outbox, tag, no(response_code(denial.code), &denial.text));
 }
 
-/// `* BYE [CODE] text`, the answer to everything that ends a connection.
+/// `* BYE [CODE] text`, which ends a connection.
 pub(super) fn write_bye(outbox: &mut Buffer, code: Option<Code>, said: &str) {
     outbox.push(&bye(code, said));
 }
@@ -76,18 +76,18 @@ pub(super) fn write_capabilities(outbox: &mut Buffer, channel: Channel) {
     }
 }
 
-/// RFC 2971 §5: a proxy shows itself.
+/// A proxy between client and server identifies itself (RFC 2971 §5).
 pub(super) fn write_id(outbox: &mut Buffer) {
     let name = IString::try_from("name").and_then(|name| Ok((name, NString::try_from("imap-oauth-proxy")?)));
     push(outbox, &Response::Data(Data::Id { parameters: name.ok().map(|pair| vec![pair]) }));
 }
 
-/// `said` as it may stand in a line: printable ASCII, bounded, never empty.
+/// `said` in the form for a line: printable ASCII, bounded, never empty.
 pub(super) fn text(said: &str) -> Text<'static> {
     Text::try_from(plain_text(said)).unwrap_or_else(|_| Text::unvalidated("No reason given"))
 }
 
-/// The response code as it stands between the brackets (RFC 5530 §3).
+/// The response code between the brackets (RFC 5530 §3).
 pub fn response_code(code: Code) -> &'static str {
     match code {
         Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
@@ -105,8 +105,8 @@ fn code_of(code: &'static str) -> ResponseCode<'static> {
     ResponseCode::Other(CodeOther::unvalidated(code.as_bytes()))
 }
 
-/// What is true on `channel` before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because
-/// old programs know only the former; that a literal is too long may be said with either.
+/// The capabilities on `channel` before login (RFC 3501 §7.2.1). `LITERAL+` and not `LITERAL-`, because old
+/// programs know only `LITERAL+`; a server may refuse a literal that is too long with either.
 fn capabilities(channel: Channel) -> &'static str {
     match channel {
         Channel::Tls | Channel::Cleartext => "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN",

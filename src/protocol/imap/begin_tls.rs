@@ -1,9 +1,9 @@
-//! The cleartext before TLS on a port of STARTTLS: greeting -> capabilities where the greeting has none -> STARTTLS ->
-//! the tagged OK (RFC 3501 §6.2.1).
+//! The cleartext before TLS on a port of STARTTLS: greeting -> capabilities if the greeting lists none -> STARTTLS
+//! -> the tagged OK (RFC 3501 §6.2.1).
 //!
-//! Nothing that is said here is used afterwards: the sign-in asks for the capabilities again under TLS, and what came
-//! behind the OK is dropped unread with the wire's buffers. PREAUTH is refused, because a session that is signed in
-//! cannot begin TLS, so an attacker on the line would need no more than that word.
+//! Nothing of this is used afterwards: the sign-in asks for the capabilities again under TLS, and bytes behind the
+//! OK are dropped unread with the wire's buffers. PREAUTH is refused: a session that is signed in cannot begin
+//! TLS, so with this one word an attacker on the line could prevent TLS.
 
 use super::framer::Framer;
 use super::meaning::{Heard, turned_away, violation};
@@ -15,7 +15,7 @@ use crate::wire::Buffer;
 const LINE_LIMIT: usize = 16_384;
 const LINES_LIMIT: u32 = 50;
 
-/// Asks a server in cleartext to go on in TLS.
+/// Asks a server in cleartext to begin TLS.
 pub struct BeginTls {
     state: State,
     framer: Framer,
@@ -29,14 +29,14 @@ enum State {
 }
 
 impl BeginTls {
-    /// At its very beginning.
+    /// A dialogue before the greeting.
     pub fn new() -> Self {
         Self { state: State::Greeting, framer: Framer::default(), lines: 0 }
     }
 
-    /// Works through the inbox; true once the server waits for the handshake.
+    /// Processes the inbox; true once the server waits for the handshake.
     pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        // No literal is expected in any of this: a line is a line.
+        // No literal is expected here, so each line is complete.
         while let Some(end) = self.framer.next_line(inbox) {
             self.lines += 1;
             if end > LINE_LIMIT || self.lines > LINES_LIMIT {
@@ -81,7 +81,7 @@ impl BeginTls {
             (State::Capability { offer }, Response::Capability(offered)) => *offer = Some(offered),
             (State::Capability { offer }, Response::Tagged(Status::Ok, words)) => {
                 let offer = offer.take().or_else(|| words.offer());
-                let offer = offer.ok_or_else(|| violation("it does not say what it offers"))?;
+                let offer = offer.ok_or_else(|| violation("it does not list its capabilities"))?;
                 self.start_tls(&offer, outbox)?;
             }
             (State::StartTls, Response::Tagged(Status::Ok, _)) => return Ok(true),

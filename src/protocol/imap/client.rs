@@ -1,10 +1,10 @@
 //! The dialogue with a mail program, from the greeting to its login: bytes in, events out.
 //!
-//! RFC 3501 and 9051 in the not-authenticated state, with RFC 2971 (ID), 4959 (SASL-IR), 7888
-//! (LITERAL+) and 5530 (response codes). The machine takes complete commands from the inbox, writes
-//! answers to the outbox and returns when it needs more bytes, or a decision. Behind a login
-//! it stands still: what the client pipelined stays in the inbox, uninterpreted, until the login is denied
-//! (then it goes on here) or accepted (then it is the relay's).
+//! RFC 3501 and 9051 in the not-authenticated state, with RFC 2971 (ID), 4959 (SASL-IR), 7888 (LITERAL+) and 5530
+//! (response codes). The machine takes complete commands from the inbox, writes answers to the outbox and returns
+//! when it needs more bytes, or a decision. After a login the machine waits: bytes that the client pipelined stay
+//! in the inbox, uninterpreted, until the login is denied (then the machine reads them) or accepted (then the
+//! relay gets them).
 //!
 //! Everything is bounded by [`Limits`]. Bytes of a command are wiped as soon as it is answered.
 
@@ -29,27 +29,27 @@ pub struct Dialogue {
     meter: Meter,
     state: State,
     framer: Framer,
-    /// The last alert, which the person has read.
+    /// The last alert, which the user has read.
     alerted: Option<String>,
-    /// What the client calls itself.
+    /// The name that the client has given itself.
     called: Option<String>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Nothing was said yet.
+    /// The greeting was not sent yet.
     New,
     /// Between commands, or within one.
     Command,
-    /// Dropping so many bytes of an unwelcome literal and the rest of its command, then answering.
+    /// Drops so many bytes of a refused literal and the rest of its command, then answers.
     Discard { left: u64, answer: OwedAnswer },
-    /// In an AUTHENTICATE exchange that waits for a line.
+    /// An AUTHENTICATE exchange waits for a line.
     Sasl { tag: Vec<u8>, expects: Expects },
-    /// A login was handed out.
+    /// A login waits for the proxy's decision.
     Login { tag: Vec<u8> },
-    /// STARTTLS was handed out.
+    /// The client was told to begin TLS.
     StartTls,
-    /// Over.
+    /// The dialogue has ended.
     End,
 }
 
@@ -75,7 +75,7 @@ impl ClientDialogue for Dialogue {
                 State::Command => self.command(inbox, outbox),
                 State::Discard { .. } => self.discard(inbox, outbox),
                 State::Sasl { .. } => self.sasl(inbox, outbox),
-                // The caller did not answer the login: the client still gets an answer.
+                // The caller did not answer the login, so the client gets this answer.
                 State::Login { .. } => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
@@ -140,7 +140,7 @@ impl ClientDialogue for Dialogue {
 }
 
 impl Dialogue {
-    /// The tag of the login that waits, for the provider.
+    /// The tag of the waiting login, for the sign-in at the provider.
     pub fn login_tag(&self) -> Option<&[u8]> {
         match &self.state {
             State::Login { tag } => Some(tag),
@@ -153,7 +153,7 @@ impl Dialogue {
         self.state = State::Command;
     }
 
-    /// One command, or as much of it as there is.
+    /// Reads one command, or waits for the rest of it.
     fn command(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return self.end(DialogueEnd::TlsHello);
@@ -173,17 +173,17 @@ impl Dialogue {
         }
     }
 
-    /// Another read, unless even one more byte would be too many.
+    /// Asks for another read, unless even one more byte would be too many.
     fn more(&mut self, inbox: &Buffer, outbox: &mut Buffer) -> Option<Event> {
         self.check(inbox.len() + 1, outbox).or(Some(Event::More))
     }
 
-    /// The end, where `size` bytes of one command are too many.
+    /// Ends the dialogue if `size` bytes of one command are too many.
     fn check(&mut self, size: usize, outbox: &mut Buffer) -> Option<Event> {
         self.meter.check(size).err().and_then(|what| self.limit(what, outbox))
     }
 
-    /// A whole command lies in the inbox.
+    /// Handles a whole command.
     fn complete(&mut self, end: usize, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         let command = inbox.get(..end).unwrap_or_default();
         if is_http(command) {
@@ -192,7 +192,7 @@ impl Dialogue {
         }
         let event = self.count_command(outbox).or_else(|| self.answer(command, outbox));
         self.take(end, inbox);
-        // Only known once the command itself is taken.
+        // The number of bytes behind STARTTLS is known only after the command is taken.
         match event {
             Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
             other => other,
@@ -274,7 +274,7 @@ impl Dialogue {
         Some(Event::Login(login))
     }
 
-    /// Takes `count` bytes from the inbox for good; the next command begins behind them.
+    /// Removes `count` bytes from the inbox; the next command begins behind them.
     fn take(&mut self, count: usize, inbox: &mut Buffer) {
         self.meter.take(count);
         self.framer = Framer::default();

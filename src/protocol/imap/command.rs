@@ -1,22 +1,22 @@
 //! Reads one framed command of a mail program that has not logged in.
 //!
-//! Strict where strictness protects (arguments, blanks between them, escapes), lenient where old
-//! programs are sloppy and the meaning is plain: blanks at the end, bare LF, 8-bit text in quoted strings
-//! and atoms, `CORP\alice` without quotes. What imap-codec accepts reads the same here; a property
-//! test and a fuzz target hold that. It is not used itself, because a password that passes
-//! through it leaves copies that cannot be wiped (base64 and escapes decoded into plain `Vec`s).
+//! Strict where that protects (arguments, blanks between them, escapes). Lenient where old programs are careless
+//! and the meaning is plain: blanks at the end, bare LF, 8-bit text in quoted strings and atoms, `CORP\alice`
+//! without quotes. Commands that imap-codec accepts have the same meaning here; a property test and a fuzz target
+//! hold that. imap-codec itself is not used, because it leaves copies of a password that cannot be wiped (base64
+//! and escapes decoded into plain `Vec`s).
 
 use crate::protocol::called::called;
 use crate::protocol::line::trim_end;
 use zeroize::Zeroizing;
 
-/// What may be asked before login, and what it holds.
+/// A command that is allowed before login, with its arguments.
 pub(super) enum Command<'a> {
     Capability,
     Noop,
     Logout,
     StartTls,
-    /// What the client calls itself, where it says so.
+    /// The name that the client gives itself, if it gives one.
     Id {
         called: Option<String>,
     },
@@ -30,7 +30,7 @@ pub(super) enum Command<'a> {
     },
 }
 
-/// An argument, borrowed where it stands in the command as it is meant.
+/// An argument, borrowed from the command if its bytes stand there without escapes.
 pub(super) enum Text<'a> {
     Plain(&'a [u8]),
     Unescaped(Zeroizing<Vec<u8>>),
@@ -45,7 +45,7 @@ impl Text<'_> {
     }
 }
 
-/// What a command is about, as far as its first line tells.
+/// The kind of a command, as far as its first line tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Capability,
@@ -55,19 +55,19 @@ pub(super) enum Verb {
     Id,
     Login,
     Authenticate,
-    /// Anything else, all of which is only for those who are logged in, or nonsense.
+    /// Any other command, which needs a login or does not exist.
     Other,
 }
 
 impl Verb {
-    /// Whether an argument of it may be a literal.
+    /// Whether an argument of the command may be a literal.
     pub(super) fn takes_literals(self) -> bool {
         matches!(self, Self::Login | Self::Id)
     }
 }
 
-/// Longest tag. RFC 3501 sets no limit, clients use under 20 bytes, and ours goes upstream in front of
-/// a token, where Exchange takes 10,240 bytes in all.
+/// Longest tag. RFC 3501 sets no limit, clients use under 20 bytes, and the tag goes upstream in front of a token,
+/// where Exchange takes 10,240 bytes in all.
 const TAG_LIMIT: usize = 1024;
 
 /// RFC 2971 §3.3.
@@ -75,7 +75,7 @@ const ID_PAIRS: usize = 30;
 const ID_FIELD_LIMIT: usize = 30;
 const ID_VALUE_LIMIT: usize = 1024;
 
-/// The tag as the client wrote it (RFC 3501 §9: any ASTRING-CHAR but `+`) and the verb; `None` where there is no valid tag.
+/// The tag (RFC 3501 §9: any ASTRING-CHAR but `+`) and the verb; `None` if the tag is not valid.
 pub(super) fn head(input: &[u8]) -> Option<(&[u8], Verb)> {
     let mut reader = Reader { rest: input };
     let tag = reader.tag()?;
@@ -157,14 +157,14 @@ impl<'a> Reader<'a> {
         matches!(self.rest.first()?, b'"' | b'{').then(|| self.astring())?
     }
 
-    /// Only `\"` and `\\` are escapes; no line end and no NUL is inside.
+    /// Only `\"` and `\\` are escapes; the string holds no line end and no NUL.
     fn quoted(&mut self) -> Option<Text<'a>> {
         self.byte(b'"')?;
         let plain = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'\r' | b'\n' | 0));
         if self.byte(b'"').is_some() {
             return Some(Text::Plain(plain));
         }
-        // As much room as it can ever need, because growing would leave a copy behind.
+        // Enough capacity for every case, because a growing vector would leave a copy behind.
         let mut text = Zeroizing::new(Vec::with_capacity(plain.len() + self.rest.len()));
         text.extend_from_slice(plain);
         loop {
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
         (!literal.contains(&0)).then_some(literal)
     }
 
-    /// `NIL`, or pairs of a field and a value (RFC 2971 §3.3); the name and the version among them.
+    /// `NIL`, or pairs of a field and a value (RFC 2971 §3.3). Returns the name and the version.
     fn id_list(&mut self) -> Option<Option<String>> {
         if self.nil().is_some() {
             return Some(None);
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
         while self.byte(b')').is_none() {
             if !fields.is_empty() {
                 self.space()?;
-                // One blank before the bracket is common.
+                // Clients often write a blank before the bracket.
                 if self.byte(b')').is_some() {
                     break;
                 }
@@ -238,12 +238,12 @@ impl<'a> Reader<'a> {
         word.eq_ignore_ascii_case(b"NIL").then(|| self.rest = rest)
     }
 
-    /// What stands between here and the next blank or line end.
+    /// The bytes up to the next blank or line end.
     fn word(&mut self) -> &'a [u8] {
         self.take_while(|byte| byte > b' ' && byte != 0x7f)
     }
 
-    /// A blank and a word, where there is more than blanks (RFC 4959 §3).
+    /// A blank and a word, or nothing but blanks (RFC 4959 §3).
     fn initial_response(&mut self) -> Option<&'a [u8]> {
         let (b' ', rest) = self.rest.split_first()? else { return None };
         let mut ahead = Self { rest };

@@ -1,20 +1,19 @@
-//! Where a command or a response ends: lines, and the literals that continue them.
+//! Finds the end of a command or a response: lines, and the literals that continue them.
 //!
-//! IMAP's unit is a line, except that a line that ends in `{n}` goes on behind the next n bytes
-//! (RFC 3501 §4.3). The framer finds these ends in a buffer that grows, never looks at a byte twice, and
-//! decides nothing: whether a literal is welcome is its caller's business. A bare LF ends a line as
-//! well, because some mail programs send nothing else.
+//! A line that ends in `{n}` continues behind the next n bytes (RFC 3501 §4.3). The framer finds these ends in a
+//! growing buffer and looks at each byte once. The caller decides whether a literal is welcome. A bare LF ends a
+//! line too, because some mail programs send nothing else.
 
 use std::ops::Range;
 
-/// What the bytes seen so far amount to.
+/// The result for the bytes seen so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Framed {
     /// Part of a line or of a literal.
     More,
-    /// A line that ends in the announcement of a literal.
+    /// A line that announces a literal at its end.
     Literal(Literal),
-    /// Everything up to here, line end included.
+    /// A whole command or response of this length, line end included.
     Complete(usize),
 }
 
@@ -25,21 +24,21 @@ pub(super) struct Literal {
     pub(super) size: u64,
     /// Whether the client waits for a `+` before it sends them (`{n}`), or not (`{n+}`, RFC 7888).
     pub(super) waits: bool,
-    /// Where the announcing line ends and the literal begins.
+    /// Offset of the literal, behind the announcing line.
     pub(super) start: usize,
 }
 
 /// The state of the search. Offsets count from the start of the command.
 #[derive(Debug, Default)]
 pub(super) struct Framer {
-    /// Where the piece of text began that the search is in.
+    /// Offset of the line that is searched.
     line: usize,
-    /// Where to go on searching.
+    /// Offset at which the search continues.
     searched: usize,
 }
 
 impl Framer {
-    /// Looks on in `input`, which begins with the command and has grown since the last time.
+    /// Continues the search in `input`, which begins with the command and has grown since the last call.
     pub(super) fn next(&mut self, input: &[u8]) -> Framed {
         let Some((line, end)) = self.find_line(input) else { return Framed::More };
         match literal_at_end(input.get(line).unwrap_or_default()) {
@@ -48,12 +47,12 @@ impl Framer {
         }
     }
 
-    /// The end of the line that `input` begins with, whatever the line looks like.
+    /// The end of the first line of `input`, without regard to literals.
     pub(super) fn next_line(&mut self, input: &[u8]) -> Option<usize> {
         self.find_line(input).map(|(_, end)| end)
     }
 
-    /// Goes on behind a literal that [`Framer::next`] found.
+    /// Continues behind a literal that [`Framer::next`] found.
     pub(super) fn skip(&mut self, literal: &Literal) {
         let size = usize::try_from(literal.size).unwrap_or(usize::MAX);
         self.line = literal.start.saturating_add(size);

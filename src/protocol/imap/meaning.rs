@@ -1,8 +1,8 @@
-//! What a provider's words mean: its refusals before a login, and what it says in a session.
+//! The meaning of a provider's answers: its refusals before a login, and its messages in a session.
 //!
-//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the cause
-//! and the remedy in plain words. A text that is not in the table is judged by its response code (RFC
-//! 5530), and without one a NO means the token.
+//! Providers answer in prose. [`KNOWN`] lists the texts of Gmail and Exchange with their causes and remedies in
+//! plain words. A text that is not in the table is judged by its response code (RFC 5530); a NO without a code
+//! refuses the token.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::response::{Response, Status, Words, said};
 use crate::protocol::sasl::Challenge;
 use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
-/// What was heard before the verdict that helps to explain it.
+/// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// The step under way.
+    /// The current step.
     pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
     /// The URL of a web login that an untagged line named.
@@ -21,7 +21,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Nothing yet, in the step that this answer ends.
+    /// Nothing heard yet, in the step that waits for `answers`.
     pub(super) fn while_waiting_for(answers: Answers) -> Self {
         Self { answers, ..Self::default() }
     }
@@ -76,7 +76,7 @@ const NOT_CONNECTED: Advice = advice(
     "check the mailbox name and the access to it, that IMAP is enabled for it, and that not too many sessions are open",
 );
 
-/// What the caller does next about a known text.
+/// The caller's next action after a known text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Token,
@@ -85,11 +85,11 @@ enum Kind {
     Disabled,
     WebLogin,
     Unavailable,
-    /// Only seen within a session: it ended as these sessions end.
+    /// Seen only within a session: Exchange or Gmail ended it at its time limit.
     SessionEnd,
 }
 
-/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
+/// Texts of providers, matched anywhere in a line without regard to case; the first match counts.
 const KNOWN: &[(&str, Kind, Advice)] = &[
     ("WEBALERT", Kind::WebLogin, WEB_LOGIN),
     ("Please log in via your web browser", Kind::WebLogin, WEB_LOGIN),
@@ -167,10 +167,10 @@ const KNOWN: &[(&str, Kind, Advice)] = &[
     ),
 ];
 
-/// What a line of a provider means, seen at any time: for the log and an account's last error.
+/// The advice on a line of a provider, before or within a session: for the log and an account's last error.
 ///
-/// `line` may be a whole read of several lines; `None` where nothing known is in it. The relay does
-/// not look at mail, so it asks only about short reads that begin like a refusal or a BYE.
+/// `line` may be a whole read of several lines; `None` if it holds no known text. The relay asks only about short
+/// reads that begin like a refusal or a BYE, because it does not read mail.
 pub fn advice_on(line: &[u8]) -> Option<Advice> {
     known(line).map(|&(_, _, advice)| advice)
 }
@@ -183,7 +183,7 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
-/// What a tagged NO or BAD with these words means.
+/// The refusal that a tagged NO or BAD with these words means.
 pub(super) fn refused(words: &Words<'_>, heard: Heard) -> Refusal {
     let (text, url) = (words.said(), web_alert(words).or(heard.url));
     let (kind, advice) = match known(text.as_bytes()) {
@@ -203,7 +203,7 @@ pub(super) fn refused(words: &Words<'_>, heard: Heard) -> Refusal {
     }
 }
 
-/// What a BYE with these words means, instead of a greeting or a verdict.
+/// The refusal that a BYE with these words means, instead of a greeting or a verdict.
 pub(super) fn turned_away(words: &Words<'_>, heard: Heard) -> Refusal {
     match refused(words, heard) {
         // BYE is about the server or the session; a token is refused with NO.
@@ -212,7 +212,7 @@ pub(super) fn turned_away(words: &Words<'_>, heard: Heard) -> Refusal {
     }
 }
 
-/// RFC 5530 §3 for texts that are not known.
+/// Judges texts that are not known by their code (RFC 5530 §3).
 fn by_code(words: &Words<'_>) -> (Kind, Advice) {
     const CODES: &[(&str, Kind, Advice)] = &[
         ("UNAVAILABLE", Kind::Unavailable, UNAVAILABLE),
@@ -250,7 +250,7 @@ fn web_alert(words: &Words<'_>) -> Option<String> {
     first_url(url)
 }
 
-/// The first https URL in `text`, as it may be shown.
+/// The first https URL in `text`, in printable form.
 fn first_url(text: &[u8]) -> Option<String> {
     let text = said(text);
     let at = text.find("https://")?;

@@ -1,7 +1,7 @@
 //! Proves that a session at the provider opens a mailbox: lists the folders and leaves.
 //!
-//! A sign-in alone does not prove it: Exchange accepts tokens for mailboxes that it then refuses with
-//! the first command ("User is authenticated but not connected").
+//! A sign-in alone does not prove that: Exchange accepts tokens for mailboxes that it then refuses with the first
+//! command ("User is authenticated but not connected").
 
 use super::framer::{Framed, Framer};
 use super::meaning::{Heard, refused, turned_away, violation};
@@ -15,9 +15,9 @@ const RESPONSE_LIMIT: usize = 16_384;
 /// Folders counted; a mailbox with more is proven as well.
 const FOLDERS_LIMIT: usize = 100_000;
 
-/// Counts the folders of a mailbox just signed in to ([`super::sign_in`]), and logs out.
+/// Counts the folders of a mailbox after [`super::sign_in`], and logs out.
 ///
-/// Not for a session that goes on: the wire is spent afterwards.
+/// The wire cannot be used afterwards, so this is not for a session that continues.
 pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, Refusal> {
     let heard = || Heard::while_waiting_for(Answers::Command("LIST"));
     const TAG: &[u8] = b"P3";
@@ -42,7 +42,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
                 }
                 continue;
             }
-            _ => return Err(violation("it sent a response that is too long")),
+            _ => return Err(violation("it sent too long a response")),
         };
         let line = inbox.get(..end).unwrap_or_default();
         match response::parse(line, TAG) {
@@ -56,7 +56,7 @@ pub async fn count_folders<U: Stream>(upstream: &mut Wire<U>) -> Result<usize, R
         upstream.buffers().0.consume(end);
         framer = Framer::default();
     }
-    // A courtesy; its answer is not waited for.
+    // For politeness; the answer is not awaited.
     let _ = upstream.send(b"P4 LOGOUT\r\n").await;
     Ok(folders)
 }

@@ -1,9 +1,9 @@
-//! What a provider's server says, as far as a sign-in and a proof need it.
+//! Reads a provider's responses, as far as a sign-in and a proof need them.
 //!
-//! imap-codec reads it; no secret is in it. Servers decorate and abbreviate their lines (letters of eight bits, a bare
-//! LF, no text behind a code), so what imap-codec refuses is read once more, as shallowly as a status, a response
-//! code (RFC 3501 §7.1), a list of capabilities and LIST allow, and comes out as the same values. A challenge of
-//! SASL is left to its mechanism as it came. After the sign-in nothing is read at all.
+//! imap-codec reads them, because they hold no secret. Servers deviate from the grammar (8-bit letters, a bare LF,
+//! no text behind a code), so `shallow` reads what imap-codec refuses: status, response code (RFC 3501 §7.1),
+//! capability list and LIST, into the same values. A SASL challenge is left to its mechanism. After the sign-in no
+//! response is read.
 
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder as _;
@@ -21,7 +21,7 @@ use crate::protocol::line::trim_end;
 /// One response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Response<'a> {
-    /// `+ …`: the server waits for a line; holds what follows the blank.
+    /// `+ …`: the server waits for a line; holds the text behind the blank.
     Continue(&'a [u8]),
     /// `* OK`, `NO`, `BAD`, `PREAUTH` or `BYE`.
     Untagged(Status, Words<'a>),
@@ -29,11 +29,11 @@ pub(super) enum Response<'a> {
     Capability(Offer),
     /// `* LIST …`: a folder.
     List,
-    /// Ours: how the command ended.
+    /// The tagged answer to our command.
     Tagged(Status, Words<'a>),
     /// Another untagged response.
     Data,
-    /// Another tag's, or nothing that IMAP knows.
+    /// A response with another tag, or not IMAP at all.
     Foreign,
 }
 
@@ -46,14 +46,14 @@ pub(super) enum Status {
     Bye,
 }
 
-/// What stands behind a status.
+/// The code and the text behind a status.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words<'a> {
     code: Option<Code<'a>>,
     text: Text<'a>,
 }
 
-/// Reads one response, line end included; `tag` is that of the command under way.
+/// Reads one response, line end included; `tag` belongs to the current command.
 pub(super) fn parse<'a>(response: &'a [u8], tag: &[u8]) -> Response<'a> {
     // Some servers omit the blank behind the plus sign.
     if let Some(text) = trim_end(response).strip_prefix(b"+") {
@@ -88,7 +88,7 @@ fn of_typed<'a>(response: Typed<'a>, tag: &[u8]) -> Response<'a> {
     }
 }
 
-/// The same for what imap-codec refuses, or is not complete.
+/// Reads a response that imap-codec refuses or finds incomplete.
 fn shallow<'a>(line: &'a [u8], tag: &[u8]) -> Response<'a> {
     let (first, rest) = split_word(line);
     let (name, text) = split_word(rest);
@@ -106,7 +106,7 @@ fn shallow<'a>(line: &'a [u8], tag: &[u8]) -> Response<'a> {
     }
 }
 
-/// Whether the line is free text to its end, so that `{5}` at its end announces no literal.
+/// Whether the line ends in free text, where `{5}` announces no literal.
 pub(super) fn is_text(line: &[u8], tag: &[u8]) -> bool {
     !matches!(parse(line, tag), Response::Capability(_) | Response::List | Response::Data)
 }
@@ -145,7 +145,7 @@ impl<'a> Words<'a> {
         Self { code, text: answer::text(&String::from_utf8_lossy(text)) }
     }
 
-    /// Code and text as they may be logged and quoted.
+    /// Code and text in the form for logs and quotes.
     pub(super) fn said(&self) -> String {
         let code = self.code.clone();
         let status = StatusBody { kind: StatusKind::Ok, code, text: self.text.clone() };
@@ -175,7 +175,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// What the server offers before login.
+/// The capabilities that the server offers before login.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Offer {
     /// RFC 4959.
@@ -201,13 +201,13 @@ impl<'a, 'b: 'a> FromIterator<&'a Capability<'b>> for Offer {
     }
 }
 
-/// Reads a list of capability names; what is no name is left out.
+/// Reads a list of capability names; words that are not valid names are left out.
 fn offer(list: &[u8]) -> Offer {
     let names = list.split(|&byte| byte == b' ').filter_map(|name| Capability::try_from(name).ok());
     names.collect::<Vec<_>>().iter().collect()
 }
 
-/// The first word and what follows the blank behind it.
+/// The first word, and the rest behind the blank.
 pub(super) fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b' ', text).and_then(|blank| text.split_at_checked(blank)) {
         Some((word, rest)) => (word, rest.strip_prefix(b" ").unwrap_or(rest)),
@@ -215,13 +215,13 @@ pub(super) fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A provider's text as it may be logged and quoted.
+/// A provider's text in the form for logs and quotes.
 pub(super) fn said(text: &[u8]) -> String {
     plain_text(&String::from_utf8_lossy(text))
 }
 
-/// RFC 8437's name, which must not be offered through us: after it the provider would take another
-/// login, password and all, from a client that we no longer read.
+/// The capability of RFC 8437. It must not be offered through the proxy: after UNAUTHENTICATE the provider would
+/// take another login, with its password, from a client whose commands the proxy no longer reads.
 const UNAUTHENTICATE: &[u8] = b"UNAUTHENTICATE";
 
 /// Appends the `bytes` of `response` to `lines`, byte for byte, except that a capability list loses UNAUTHENTICATE.
@@ -233,14 +233,14 @@ pub(super) fn pass_on(bytes: &[u8], response: &Response<'_>, lines: &mut Vec<u8>
     };
     let mut rest = bytes;
     while lists_capabilities && let Some(at) = find_unauthenticate(rest) {
-        // The blank in front of it goes with it.
+        // The blank in front of the name is removed too.
         lines.extend_from_slice(rest.get(..at - 1).unwrap_or_default());
         rest = rest.get(at + UNAUTHENTICATE.len()..).unwrap_or_default();
     }
     lines.extend_from_slice(rest);
 }
 
-/// Where the name stands as a word of its own behind a blank.
+/// Where UNAUTHENTICATE stands as a whole word behind a blank.
 fn find_unauthenticate(list: &[u8]) -> Option<usize> {
     let length = UNAUTHENTICATE.len();
     list.windows(length + 2)
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn offers_are_read() {
         let gmail = "IMAP4rev1 UNSELECT SASL-IR AUTH=XOAUTH2 auth=plain AUTH=gssapi AUTH=OAUTHBEARER";
-        // As imap-codec reads them, and as they are read behind it.
+        // Once for imap-codec, once for the shallow reader.
         for line in [
             format!("* CAPABILITY {gmail}\r\n"),
             format!("* CAPABILITY  {gmail} \n"),

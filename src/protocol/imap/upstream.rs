@@ -1,14 +1,13 @@
 //! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 //!
-//! greeting, but none after STARTTLS -> capabilities where they are not known -> `TAG AUTHENTICATE XOAUTH2 …` under the
-//! client's own tag -> the tagged answer. With SASL-IR (RFC 4959) the bearer message goes in the command
-//! itself, else behind the server's `+`. A refusing challenge is answered as the mechanism demands, so that
-//! the tagged NO comes; it is never shown to the client. Only our own tag ends the exchange, BAD counts as
-//! NO, and of the greetings only OK is good enough: PREAUTH would be another person's mailbox.
+//! greeting (none after STARTTLS) -> capabilities if unknown -> `TAG AUTHENTICATE XOAUTH2 …` under the client's
+//! own tag -> the tagged answer. With SASL-IR (RFC 4959) the bearer message is part of the command, otherwise it
+//! follows the server's `+`. A challenge that refuses the token is answered as the mechanism demands, so that the
+//! tagged NO follows; the client never sees the challenge. Only our own tag ends the exchange, and BAD counts as
+//! NO. Only the greeting OK is accepted: PREAUTH would be another person's mailbox.
 //!
-//! What the server says behind the AUTHENTICATE is kept and passed on byte for byte, so that Gmail's
-//! untagged CAPABILITY reaches the client and Outlook's silence stays silence. What follows the tagged OK stays
-//! in the inbox for the relay.
+//! The server's lines behind the AUTHENTICATE are passed on byte for byte, such as Gmail's untagged CAPABILITY.
+//! Bytes behind the tagged OK stay in the inbox for the relay.
 
 use zeroize::Zeroizing;
 
@@ -23,21 +22,20 @@ use crate::wire::Buffer;
 /// Bytes of one response. Capability lists and texts with URLs take a few hundred.
 const RESPONSE_LIMIT: usize = 16_384;
 
-/// Bytes and responses of the whole exchange: a dozen lines are common, and there is a bound even for a
-/// server that never stops talking.
+/// Limits of the whole exchange: a dozen lines are common; a server that never stops is cut off.
 const EXCHANGE_LIMIT: usize = 65_536;
 const RESPONSES_LIMIT: u32 = 100;
 
-/// Challenges answered. One is common; a server that goes on after two will never be content.
+/// Challenges answered. One is common; a server that sends more than two will not accept.
 const CHALLENGES_LIMIT: u32 = 2;
 
-/// A sign-in under way.
+/// A sign-in in progress.
 pub struct SignIn<'a> {
     credential: &'a Credential<'a>,
     tag: &'a [u8],
     state: State,
     framer: Framer,
-    /// What may be passed on once the provider accepts.
+    /// Lines to pass on once the provider accepts.
     lines: Vec<u8>,
     heard: Heard,
     bytes: usize,
@@ -47,18 +45,18 @@ pub struct SignIn<'a> {
 
 enum State {
     Greeting,
-    /// CAPABILITY is to be asked, where no greeting comes before it.
+    /// CAPABILITY must be asked for; no greeting comes before it.
     Silent,
-    /// CAPABILITY was asked; the answer may come in either form.
+    /// CAPABILITY was sent; the list may come untagged or as a code.
     Capability {
         offer: Option<Offer>,
     },
-    /// AUTHENTICATE was sent without its message, which waits for a `+`.
+    /// AUTHENTICATE was sent; its message waits for a `+`.
     Prompt {
         mechanism: Mechanism,
         message: Zeroizing<Vec<u8>>,
     },
-    /// The message is out.
+    /// The message was sent.
     Verdict {
         mechanism: Mechanism,
     },
@@ -67,7 +65,7 @@ enum State {
 impl ProviderDialogue for SignIn<'_> {
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
         if let State::Silent = self.state {
-            // What was said before TLS is worth nothing.
+            // Nothing heard before TLS can be trusted.
             self.heard.answers = Answers::SignIn;
             self.ask_capability(outbox);
         }
@@ -88,7 +86,7 @@ impl ProviderDialogue for SignIn<'_> {
 impl<'a> SignIn<'a> {
     /// A sign-in under `tag`, which must be a valid tag.
     pub fn new(tag: &'a [u8], credential: &'a Credential<'a>) -> Result<Self, Refusal> {
-        // Before anything is sent.
+        // Checked before anything is sent.
         sasl::check_bearer(credential.user, credential.token)?;
         Ok(Self {
             credential,
@@ -103,7 +101,7 @@ impl<'a> SignIn<'a> {
         })
     }
 
-    /// Where the first response in the inbox ends, its literals included.
+    /// The end of the first response in the inbox, its literals included.
     fn find_response(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
         if self.responses >= RESPONSES_LIMIT {
             return Err(violation("it sent more than 100 responses without a verdict"));
@@ -126,7 +124,7 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// One response, judged by the state.
+    /// Handles one response, by the state.
     fn response(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
         let response = response::parse(bytes, self.own_tag());
         self.heard.listen(&response);
@@ -146,7 +144,7 @@ impl<'a> SignIn<'a> {
         match response {
             Response::Untagged(Status::Ok, words) => self.greeted(words, outbox),
             Response::Untagged(Status::PreAuth, _) => {
-                Err(violation("it greeted with PREAUTH, so nobody can sign in there"))
+                Err(violation("it greeted with PREAUTH, so no sign-in is possible"))
             }
             _ => Err(violation("it did not greet as an IMAP server does")),
         }
@@ -165,7 +163,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// AUTHENTICATE was sent and its message was not.
+    /// AUTHENTICATE was sent; its message was not.
     fn prompted(
         &mut self,
         bytes: &[u8],
@@ -178,7 +176,7 @@ impl<'a> SignIn<'a> {
                 return Err(violation("it accepted a token that it had not seen"));
             }
             Response::Tagged(_, words) => return Err(self.explain(words, refused)),
-            // Another tag's answer belongs to no command of ours.
+            // An answer with another tag is not to our command.
             Response::Foreign => {}
             _ => response::pass_on(bytes, response, &mut self.lines),
         }
@@ -210,7 +208,7 @@ impl<'a> SignIn<'a> {
         meaning(words, std::mem::take(&mut self.heard))
     }
 
-    /// The greeting was OK: ask what is not known, or sign in at once.
+    /// The greeting was OK: ask for unknown capabilities, or sign in at once.
     fn greeted(&mut self, words: &Words<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
         self.heard.answers = Answers::SignIn;
         let offer = words.offer();
@@ -246,7 +244,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// The preferred mechanism among those offered, or simply the preferred one where that is unknown.
+    /// The most preferred mechanism that is offered, or the first one if the offer is unknown.
     fn choose(&self, offer: Option<&Offer>) -> Result<Mechanism, Refusal> {
         let offered = |mechanism: &Mechanism| {
             offer.is_none_or(|offer| offer.mechanisms.iter().any(|name| name == mechanism.name()))
@@ -264,7 +262,7 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// The token is refused, and the server wants to be told that we heard it.
+    /// The server refused the token and waits for an answer to its challenge.
     fn answer_challenge(
         &mut self,
         challenge: &[u8],
@@ -281,7 +279,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// The tag of the command under way: before AUTHENTICATE one of our own that the client's cannot equal.
+    /// The tag of the current command: before AUTHENTICATE, one that differs from the client's.
     fn own_tag(&self) -> &'a [u8] {
         match self.state {
             State::Prompt { .. } | State::Verdict { .. } => self.tag,

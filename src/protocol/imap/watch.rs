@@ -1,4 +1,4 @@
-//! An IMAP session after the login: what is overheard of it, and its BYE.
+//! Observes an IMAP session after the login: bad news from the provider, and the BYE at the end.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use memchr::memmem;
 use super::{advice_on, answer};
 use crate::protocol::{Advice, LastWord, Overheard, Tail, Watch};
 
-/// What each piece of a compressed session ends with (RFC 4978 §4, the sync flush of RFC 1951).
+/// The end of each piece of a compressed session (RFC 4978 §4, the sync flush of RFC 1951).
 const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
 
-/// What was overheard of one session.
+/// Observations of one session.
 #[derive(Debug, Default)]
 pub struct SessionWatch {
     /// The cause that was told last, which is not told again.
@@ -18,7 +18,7 @@ pub struct SessionWatch {
 }
 
 impl Watch for SessionWatch {
-    /// Words are short; bulk is mail.
+    /// Status lines are short; longer pieces are mail.
     const LISTENS_TO: usize = 1024;
     const QUIET: Duration = Duration::from_millis(300);
 
@@ -29,7 +29,7 @@ impl Watch for SessionWatch {
         }
     }
 
-    /// A BYE fits between two lines. Where the session is compressed, a line of ours would be noise.
+    /// A BYE fits between two lines. In a compressed session the client could not read it.
     fn last_word(&self, tail: Tail, reason: &str) -> LastWord {
         match tail {
             [.., b'\n'] => LastWord::Say(String::from_utf8_lossy(&answer::bye(None, reason)).into_owned()),
@@ -39,9 +39,9 @@ impl Watch for SessionWatch {
     }
 }
 
-/// What a short piece of a provider's talk says about the session as such: Exchange's false success
-/// ("authenticated but not connected"), a BYE with a reason. Looked for only behind the words that
-/// such lines have, which costs next to nothing, and only where a line begins with them: mail may quote them.
+/// Finds a short piece that concerns the session itself: Exchange's false success ("authenticated but not
+/// connected"), or a BYE with a reason. The search starts only at the words of such lines, which costs next to
+/// nothing, and only at the beginning of a line: mail may quote them.
 fn bad_news(piece: &[u8]) -> Option<Advice> {
     let is_bad = |at: usize| !piece.get(..at).unwrap_or_default().iter().any(u8::is_ascii_whitespace);
     let suspicious = piece.starts_with(b"* BYE") || memmem::find(piece, b" BAD User is ").is_some_and(is_bad);

@@ -1,7 +1,7 @@
 //! The lines that we write to clients (RFC 1939 §3, with the response codes of RFC 2449 and RFC 3206).
 //!
-//! Fixed texts, and the text of a [`Denial`], which is made harmless on its way: no byte from anywhere else can get
-//! into a line. A refusal is one line, so what is too long for it is cut between words.
+//! Lines hold fixed texts and the text of a [`Denial`], made harmless; no other bytes. A refusal is one line, so a
+//! text that is too long is cut between words.
 
 use crate::protocol::denial::plain_text;
 use crate::protocol::{Code, Denial};
@@ -22,13 +22,13 @@ pub(super) fn write_list<'a>(outbox: &mut Buffer, text: &str, lines: impl Iterat
     push(outbox, &[".\r\n"]);
 }
 
-/// `-ERR text`: the fault of what the client said, and of nothing else.
+/// `-ERR text`: the client's command was wrong.
 pub(super) fn write_err(outbox: &mut Buffer, text: &str) {
     push(outbox, &["-ERR ", text, "\r\n"]);
 }
 
-/// A refused login, or the end of the connection from our side. Only what another password could mend is `[AUTH]`,
-/// because a client asks for one then (RFC 3206 §4); so is what a person has to mend at the provider.
+/// A refused login, or the end of the connection from our side. The code is `[AUTH]` only if another password
+/// could help, because a client then asks for one (RFC 3206 §4), or if the user has to act at the provider.
 pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     let code = match denial.code {
         Code::AuthenticationFailed | Code::AuthorizationFailed | Code::Expired | Code::WebLogin => "[AUTH] ",
@@ -42,7 +42,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     push(outbox, &["-ERR ", code, cut(&text, room), "\r\n"]);
 }
 
-/// As many whole words of `text`, which is ASCII, as fit into `room`.
+/// The first whole words of `text` (ASCII) that fit into `room`.
 fn cut(text: &str, room: usize) -> &str {
     let Some((most, behind)) = text.split_at_checked(room) else { return text };
     match most.rfind(' ') {

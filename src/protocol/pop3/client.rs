@@ -1,9 +1,9 @@
 //! The dialogue with a client, from the greeting to its login: bytes in, events out.
 //!
-//! POP3's AUTHORIZATION state (RFC 1939 §4) with USER and PASS, CAPA (RFC 2449), AUTH (RFC 5034) and STLS (RFC 2595).
-//! The machine takes whole lines from the inbox, writes answers to the outbox and returns when it needs more bytes, or
-//! a decision. Behind a login it stands still: what the client pipelined stays in the inbox, uninterpreted, until the
-//! login is denied (then it goes on here) or accepted (then it is the relay's).
+//! POP3's AUTHORIZATION state (RFC 1939 §4) with USER and PASS, CAPA (RFC 2449), AUTH (RFC 5034) and STLS (RFC
+//! 2595). The machine takes whole lines from the inbox, writes answers to the outbox and returns when it needs
+//! more bytes, or a decision. After a login the machine waits: bytes that the client pipelined stay in the inbox,
+//! uninterpreted, until the login is denied (then the machine reads them) or accepted (then the relay gets them).
 //!
 //! The greeting holds no `<…>`, so that no client tries APOP, for which the proxy would need the password itself.
 //! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
@@ -23,7 +23,7 @@ use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
-/// What is told of, besides what all providers keep, whoever they are: the codes in our own refusals.
+/// Capabilities of our own refusals, listed besides those that all providers have.
 const CODES: [&str; 2] = ["RESP-CODES", "AUTH-RESP-CODE"];
 const STLS_FIRST: &str = "Say STLS first: passwords are not read in cleartext here";
 
@@ -35,7 +35,7 @@ pub struct Dialogue {
     promises: Arc<Promises>,
     state: State,
     search: LineSearch,
-    /// What USER said, until PASS comes.
+    /// The argument of USER, until PASS comes.
     name: Option<Zeroizing<Vec<u8>>>,
     /// Whether the login's name began with `recent:`.
     recent: bool,
@@ -43,17 +43,17 @@ pub struct Dialogue {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing was said yet.
+    /// The greeting was not sent yet.
     New,
     /// Between commands, or within one.
     Command,
-    /// In an AUTH exchange that waits for a line.
+    /// An AUTH exchange waits for a line.
     Sasl(Expects),
-    /// A login was handed out.
+    /// A login waits for the proxy's decision.
     Login,
-    /// STLS was handed out.
+    /// The client was told to begin TLS.
     StartTls,
-    /// Over.
+    /// The dialogue has ended.
     End,
 }
 
@@ -83,7 +83,7 @@ impl ClientDialogue for Dialogue {
                     None
                 }
                 State::Command | State::Sasl(_) => self.line(inbox, outbox),
-                // The caller did not answer the login: the client still gets an answer.
+                // The caller did not answer the login, so the client gets this answer.
                 State::Login => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
@@ -98,7 +98,7 @@ impl ClientDialogue for Dialogue {
         }
     }
 
-    /// POP3 has no command in which a client says what it is.
+    /// POP3 has no command in which a client names itself.
     fn client_called(&self) -> Option<&str> {
         None
     }
@@ -135,7 +135,7 @@ impl ClientDialogue for Dialogue {
         self.state = State::End;
     }
 
-    /// One line, which answers the login or the line that the client says next: POP3 knows no other.
+    /// Writes one line, which answers the waiting login or the client's next line: POP3 has no other kind.
     fn bye(&mut self, denial: &Denial, outbox: &mut Buffer) {
         if !matches!(std::mem::replace(&mut self.state, State::End), State::End) {
             write_denial(outbox, denial);
@@ -149,12 +149,12 @@ impl Dialogue {
         matches!(self.state, State::Login)
     }
 
-    /// Whether the name of the login began with `recent:`, which is for the provider and not part of the name.
+    /// Whether the name of the login began with `recent:`, a prefix for the provider that is not part of the name.
     pub fn wants_recent(&self) -> bool {
         self.recent
     }
 
-    /// One line, or as much of it as there is.
+    /// Reads one line, or waits for the rest of it.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Some(self.end(DialogueEnd::TlsHello));
@@ -163,7 +163,7 @@ impl Dialogue {
         if found.is_none() && inbox.is_empty() {
             return Some(Event::More);
         }
-        // Another read, unless even one more byte would be too many.
+        // Asks for another read, unless even one more byte would be too many.
         if let Err(what) = self.meter.check(found.unwrap_or(inbox.len() + 1)) {
             return Some(self.limit(what, outbox));
         }
@@ -175,7 +175,7 @@ impl Dialogue {
         };
         self.meter.take(end);
         inbox.consume(end);
-        // Only known once the command itself is taken.
+        // The number of bytes behind STLS is known only after the command is taken.
         match event {
             Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
             other => other,
@@ -210,7 +210,7 @@ impl Dialogue {
         None
     }
 
-    /// What every configured provider supports, because the client's own is not known yet.
+    /// Lists what every configured provider supports, because the client's own provider is not known yet.
     fn list_capabilities(&self, outbox: &mut Buffer) {
         let own: &[&str] = match self.channel {
             Channel::Tls | Channel::Cleartext => &["USER", "SASL PLAIN"],

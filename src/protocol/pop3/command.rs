@@ -2,30 +2,30 @@
 
 use crate::protocol::line::{trim_end, word};
 
-/// One command line, as far as it is understood before a login.
+/// One command linebefore a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Capa,
     User(&'a [u8]),
-    /// The password as it was sent: all behind one blank, other blanks included (RFC 1939 §7).
+    /// The password: all bytes behind one blank, other blanks included (RFC 1939 §7).
     Pass(&'a [u8]),
     Auth {
         mechanism: &'a [u8],
         initial: Option<&'a [u8]>,
     },
-    /// AUTH alone, with which old programs ask for the mechanisms.
+    /// AUTH alone: old programs ask for the mechanisms with it.
     Mechanisms,
     Stls,
     StlsWithMore,
     Quit,
-    /// Mail, and what goes with it: not without a login.
+    /// A command for mail, which needs a login.
     AfterLogin,
     /// A challenge that is never offered.
     Apop,
     Unknown,
 }
 
-/// Verbs that are known, and wait for a login.
+/// Known verbs that need a login.
 const AFTER_LOGIN: [&[u8]; 10] =
     [b"STAT", b"LIST", b"RETR", b"DELE", b"NOOP", b"RSET", b"TOP", b"UIDL", b"LAST", b"XTND"];
 
@@ -60,7 +60,7 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
     }
 }
 
-/// What follows the first blank behind the verb.
+/// The bytes behind the first blank after the verb.
 fn behind_verb(line: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let before = line.iter().take_while(|byte| blank(byte)).count();

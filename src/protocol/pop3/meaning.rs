@@ -1,8 +1,8 @@
-//! What a POP3 server's refusals mean: those of a sign-in, and those that it gives in a session.
+//! The meaning of a POP3 server's refusals, at a sign-in and within a session.
 //!
-//! Providers say it in prose. [`KNOWN`] is what Gmail and Exchange are known to say, each with the cause and the
-//! remedy in plain words. A text that is not in the table is judged by its response code (RFC 2449 §8.1.1, RFC 3206);
-//! without one a refused message means the token.
+//! Providers answer in prose. [`KNOWN`] lists the texts of Gmail and Exchange with their causes and remedies in
+//! plain words. A text that is not in the table is judged by its response code (RFC 2449 §8.1.1, RFC 3206); a
+//! refused message without a code means the token.
 
 use super::response::code;
 use crate::protocol::denial::plain_text;
@@ -59,7 +59,7 @@ const TURNED_AWAY: Advice = Advice::person(
     "try again later; if it stays so, check the provider's `pop3` host and port, and whether this machine's address is blocked",
 );
 
-/// Texts of providers, matched anywhere in a line without regard to case; the first that fits counts.
+/// Texts of providers, matched anywhere in a line without regard to case; the first match counts.
 const KNOWN: &[(&str, Verdict, Advice)] = &[
     ("Web login required", Verdict::WebLogin, WEB_LOGIN),
     ("log in via your web browser", Verdict::WebLogin, WEB_LOGIN),
@@ -132,7 +132,7 @@ fn known(text: &[u8]) -> Option<Judgement> {
     found.map(|&(_, verdict, advice)| (verdict, advice))
 }
 
-/// By the response code. One that is written with more behind it (`SYS/TEMP/x`) means the same (RFC 2449 §8.1.1).
+/// Judges by the response code. A longer code (`SYS/TEMP/x`) means the same as its beginning (RFC 2449 §8.1.1).
 fn by_code(text: &[u8]) -> Option<Judgement> {
     let code = code(text)?;
     let is = |name: &str| {
@@ -143,7 +143,7 @@ fn by_code(text: &[u8]) -> Option<Judgement> {
     CODES.iter().find(|(name, ..)| is(name)).map(|&(_, verdict, advice)| (verdict, advice))
 }
 
-/// What the text of an `-ERR` within a session means for the session as such, where it is known.
+/// The advice on the text of an `-ERR` that concerns the session itself, if the text is known.
 pub(super) fn advice_on(text: &[u8]) -> Option<Advice> {
     known(text).map(|(_, advice)| advice)
 }
@@ -153,12 +153,12 @@ fn judged(text: &[u8], heard: Heard, (verdict, advice): Judgement) -> Refusal {
     verdict.refusal(Said { text, answers: heard.answers, challenge: heard.challenge, advice })
 }
 
-/// What a refused message, or a refused command behind the sign-in, means.
+/// The meaning of a refused message, or of a refused command behind the sign-in.
 pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
     judged(text, heard, known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Token, TOKEN)))
 }
 
-/// The same, where the user name asked for recent mail: it may be that which the provider does not know.
+/// The same for a user name that begins with `recent:`: the provider may not know that prefix.
 pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
     match refused(text, heard) {
         Refusal::Token(said) => Refusal::Token(Said { advice: OF_RECENT, ..said }),
@@ -166,13 +166,13 @@ pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
     }
 }
 
-/// What a refused AUTH means, before the server has seen a token: it cannot be about that.
+/// The meaning of a refused AUTH. The server has not seen a token yet, so the refusal cannot be about the token.
 pub(super) fn not_understood(text: &[u8], heard: Heard) -> Refusal {
     let judgement = known(text).or_else(|| by_code(text)).filter(|(verdict, _)| *verdict != Verdict::Token);
     judged(text, heard, judgement.unwrap_or((Verdict::Disabled, NOT_UNDERSTOOD)))
 }
 
-/// What a refusal means that comes instead of a greeting, or to a command before AUTH.
+/// The meaning of a refusal instead of a greeting, or of a command before AUTH.
 pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
     let judgement = known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Disabled, TURNED_AWAY));
     verdict::turned_away(judged(text, heard, judgement), known(text).is_some(), TURNED_AWAY)

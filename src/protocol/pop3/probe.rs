@@ -6,7 +6,7 @@ use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
 use crate::wire::Buffer;
 
-/// STAT, and its answer.
+/// The command STAT and its answer.
 #[derive(Default)]
 pub(super) struct Stat {
     asked: bool,
@@ -14,7 +14,7 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    /// Works through the inbox until the answer is there.
+    /// Processes the inbox until the answer is there.
     pub(super) fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Option<()>, Refusal> {
         if !self.asked {
             outbox.push(b"STAT\r\n");

@@ -1,5 +1,5 @@
-//! Reads what a provider's POP3 server says, as far as a sign-in needs it: single lines (RFC 1939 §3), challenges
-//! (RFC 5034 §4) and the lines of CAPA's list, within bounds.
+//! Reads the answers of a provider's POP3 server, as far as a sign-in needs them: single lines (RFC 1939 §3),
+//! challenges (RFC 5034 §4) and the lines of CAPA's list, within bounds.
 
 use super::meaning::violation;
 use crate::protocol::Refusal;
@@ -8,7 +8,7 @@ use crate::protocol::line::{LineSearch, trim_end};
 /// Bytes of one line. RFC 2449 §4 bounds it at 512; a challenge may take more.
 const LINE_LIMIT: usize = 8192;
 
-/// Bytes and lines of the whole exchange; there is a bound even for a server that never stops talking.
+/// Limits of the whole exchange; a server that never stops is cut off.
 const EXCHANGE_LIMIT: usize = 65_536;
 const LINES_LIMIT: u32 = 200;
 
@@ -21,7 +21,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Where the line ends that `input` begins with. The caller takes it away then.
+    /// The end of the first line of `input`. The caller must then remove the line.
     pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         let room = LINE_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
         let found = self.search.next(input);
@@ -38,13 +38,13 @@ impl Lines {
     }
 }
 
-/// A line that answers.
+/// The kind of an answer line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Status<'a> {
     Ok,
-    /// With its text.
+    /// The text of the error.
     Err(&'a [u8]),
-    /// It asks for a line of the mechanism; with the message in base64.
+    /// The server asks for a line of the mechanism; holds its message in base64.
     Challenge(&'a [u8]),
 }
 
@@ -65,8 +65,8 @@ impl<'a> Status<'a> {
     }
 }
 
-/// The response code that an answer's text begins with (RFC 2449 §8), without its brackets: `SYS/TEMP`. A bracket
-/// elsewhere is none.
+/// The response code that an answer's text begins with (RFC 2449 §8), without its brackets: `SYS/TEMP`. Brackets
+/// elsewhere are text.
 pub(super) fn code(text: &[u8]) -> Option<&[u8]> {
     let inner = text.strip_prefix(b"[")?;
     let end = memchr::memchr(b']', inner)?;

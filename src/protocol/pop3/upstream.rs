@@ -1,11 +1,11 @@
 //! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 //!
-//! greeting -> CAPA -> `AUTH XOAUTH2` -> `+` -> the message -> `+OK`. **Always in two steps**: a command is bound to
-//! 255 octets (RFC 2449 §4), and Exchange closes the connection over a longer one. A refusing challenge is answered as
-//! the mechanism demands, so that the verdict comes; Exchange sends its verdict at once. What a server says to a
-//! message that holds the token is judged apart from what it says before it has seen one.
+//! greeting -> CAPA -> `AUTH XOAUTH2` -> `+` -> the message -> `+OK`. **Always in two steps**: a command is
+//! limited to 255 octets (RFC 2449 §4), and Exchange closes the connection after a longer one. A challenge that
+//! refuses the token is answered as the mechanism demands, so that the verdict follows; Exchange sends its verdict
+//! at once. A refusal before the server has seen the token is judged apart from a refusal of the token.
 //!
-//! What follows the verdict stays in the inbox for the relay.
+//! Bytes behind the verdict stay in the inbox for the relay.
 
 use zeroize::Zeroizing;
 
@@ -19,10 +19,10 @@ use crate::protocol::verdict::Heard;
 use crate::protocol::{Accepted, Answers, Credential, Refusal};
 use crate::wire::Buffer;
 
-/// Challenges answered. One is common; a server that goes on after two will never be content.
+/// Challenges answered. One is common; a server that sends more than two will not accept.
 const CHALLENGES_LIMIT: u32 = 2;
 
-/// A sign-in under way.
+/// A sign-in in progress.
 pub struct SignIn<'a> {
     credential: &'a Credential<'a>,
     state: State,
@@ -35,18 +35,18 @@ pub struct SignIn<'a> {
 
 enum State {
     Greeting,
-    /// CAPA is to be said, where no greeting comes before it.
+    /// CAPA must be sent; no greeting comes before it.
     Silent,
-    /// CAPA was said.
+    /// CAPA was sent.
     Capa,
-    /// Within its list.
+    /// Within the list of CAPA.
     List,
-    /// AUTH was sent, and its message waits for a `+`.
+    /// AUTH was sent; its message waits for a `+`.
     Prompt {
         mechanism: Mechanism,
         message: Zeroizing<Vec<u8>>,
     },
-    /// The message is out.
+    /// The message was sent.
     Verdict {
         mechanism: Mechanism,
     },
@@ -69,9 +69,9 @@ impl ProviderDialogue for SignIn<'_> {
 }
 
 impl<'a> SignIn<'a> {
-    /// A sign-in at its beginning.
+    /// A sign-in before the greeting.
     pub fn new(credential: &'a Credential<'a>) -> Result<Self, Refusal> {
-        // Before anything is sent.
+        // Checked before anything is sent.
         sasl::check_bearer(credential.user, credential.token)?;
         Ok(Self {
             credential,
@@ -83,7 +83,7 @@ impl<'a> SignIn<'a> {
         })
     }
 
-    /// One line, judged by the state.
+    /// Handles one line, by the state.
     fn line(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
         if let State::List = self.state {
             self.listed(trim_end(line), outbox)?;
@@ -94,7 +94,7 @@ impl<'a> SignIn<'a> {
             (State::Greeting, Status::Ok) => self.say_capa(outbox),
             (State::Greeting, Status::Err(text)) => return Err(turned_away(text, self.heard.take())),
             (State::Capa, Status::Ok) => self.state = State::List,
-            // With a code it is about more than the command.
+            // With a response code, the refusal is not only about the command.
             (State::Capa, Status::Err(text)) if code(text).is_some() => {
                 return Err(turned_away(text, self.heard.take()));
             }
@@ -126,7 +126,7 @@ impl<'a> SignIn<'a> {
         self.state = State::Capa;
     }
 
-    /// A line of CAPA's list; behind the last it signs in with the preferred mechanism among those listed.
+    /// Reads a line of CAPA's list; after the last one, signs in with the most preferred mechanism of the list.
     fn listed(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<(), Refusal> {
         if line != b"." {
             let line = String::from_utf8_lossy(line).to_ascii_uppercase();
@@ -153,7 +153,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// The message goes out, and its copy here is wiped.
+    /// Sends the message, and wipes its copy here.
     fn send_message(&mut self, outbox: &mut Buffer) {
         if let State::Prompt { mechanism, message } = &self.state {
             outbox.reserve(message.len() + 2);
@@ -163,7 +163,7 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// The token is refused, and the server wants to be told that we heard it.
+    /// The server refused the token and waits for an answer to its challenge.
     fn answer_challenge(
         &mut self,
         text: &[u8],
@@ -198,7 +198,7 @@ pub struct BeginTls {
 }
 
 impl BeginTls {
-    /// Works through the inbox; true once the server waits for the handshake.
+    /// Processes the inbox; true once the server waits for the handshake.
     pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
         while let Some(end) = self.lines.next(inbox)? {
             let ready = self.line(inbox.get(..end).unwrap_or_default(), outbox)?;

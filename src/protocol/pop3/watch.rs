@@ -1,25 +1,25 @@
-//! A POP3 session after the login: when it may end, and what the provider says about it as such.
+//! Observes a POP3 session after the login: whether it may end now, and bad news from the provider.
 //!
-//! A line of ours would be taken for the answer to the next command, so nothing is ever said, and never a QUIT. What
-//! matters is the end: not within an answer, and not while mail moves. An answer of several lines ends with a dot that
-//! stands alone, and one line begins with `+` or `-`; so the beginning of the last line tells whether an answer is
-//! under way. Where a line of mail looks like an answer's first, the pause of five seconds stands alone.
+//! The proxy never writes to the client, which would take the line for the answer to its next command, and never
+//! sends QUIT. A session must not end within an answer. An answer of several lines ends with a single dot, and one
+//! of one line begins with `+` or `-`, so the beginning of the last line tells whether an answer is complete. The
+//! pause of five seconds covers a line of mail that looks like an answer.
 
 use std::time::Duration;
 
 use super::meaning::advice_on;
 use crate::protocol::{Advice, LastWord, Overheard, Tail, Watch};
 
-/// What was overheard of one session.
+/// Observations of one session.
 #[derive(Debug, Default)]
 pub struct SessionWatch {
     /// The beginning of the last line.
     begun: [u8; 4],
-    /// How much of that has come, as far as it is kept.
+    /// Number of bytes in `begun`.
     begun_len: usize,
-    /// Whether the last line has come to its end.
+    /// Whether the end of the last line has come.
     is_whole: bool,
-    /// The cause that was told last, which is not told again.
+    /// The last cause that was told; it is not repeated.
     told: Option<&'static str>,
 }
 
@@ -27,10 +27,10 @@ pub struct SessionWatch {
 const LINE_LIMIT: usize = 512;
 
 impl Watch for SessionWatch {
-    /// Of mail nothing but the beginning of its last line is kept.
+    /// Only the beginning of the last line of mail is kept.
     const LISTENS_TO: usize = usize::MAX;
 
-    /// A client that has moved nothing for so long is between two commands.
+    /// After this pause the client is between two commands.
     const QUIET: Duration = Duration::from_secs(5);
 
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
@@ -65,7 +65,7 @@ impl Watch for SessionWatch {
 impl SessionWatch {
     fn is_between_answers(&self) -> bool {
         match self.begun.get(..self.begun_len).unwrap_or_default() {
-            // The login's own answer came before.
+            // The answer to the login came before.
             b"" => true,
             _ if !self.is_whole => false,
             b".\r\n" | b".\n" => true,
@@ -87,7 +87,7 @@ impl SessionWatch {
 mod tests {
     use super::*;
 
-    /// What it would say at the end behind these pieces.
+    /// The last word after these pieces.
     fn end_behind(pieces: &[&[u8]]) -> LastWord {
         let mut watch = SessionWatch::default();
         pieces.iter().for_each(|piece| watch.overhear(piece, &mut |_| {}));

@@ -1,12 +1,12 @@
-//! A client's side of a sign-in with a password, whatever the protocol around it: PLAIN (RFC 4616), and the LOGIN
-//! of old Outlook, each with and without an initial response.
+//! The exchange in which a client logs in with a password, the same for all protocols: PLAIN (RFC 4616), and the
+//! LOGIN of old Outlook, each with and without an initial response.
 
 use zeroize::Zeroizing;
 
 use super::{PlainError, decode_base64, decode_plain, secret_text_of, text_of};
 use crate::protocol::Login;
 
-/// Which line of an exchange comes next.
+/// The next line of an exchange.
 #[derive(Debug)]
 pub enum Expects {
     /// The PLAIN message.
@@ -15,41 +15,41 @@ pub enum Expects {
     LoginName,
     /// The password.
     LoginPassword {
-        /// What came before it.
+        /// The user name that came before.
         name: Zeroizing<Vec<u8>>,
     },
 }
 
-/// What a line of an exchange comes to.
+/// The result of a line.
 #[derive(Debug)]
 pub enum Turn {
-    /// Another line is asked for.
+    /// The exchange needs another line.
     Ask(Expects),
-    /// It is complete.
+    /// The exchange is complete.
     Login(Login),
-    /// It is no login.
+    /// The line cannot be part of a login.
     Wrong(WrongLine),
 }
 
-/// Why a line is no part of a login.
+/// Why a line cannot be part of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongLine {
-    /// The mail program's fault.
+    /// The line is not base64.
     #[error("The line is not valid base64")]
     Base64,
-    /// The mail program's, or an attacker's.
+    /// The user name exceeds `NAME_LIMIT`.
     #[error("The user name is too long")]
     NameTooLong,
-    /// The message of PLAIN.
+    /// The PLAIN message is wrong.
     #[error(transparent)]
     Plain(#[from] PlainError),
 }
 
-/// The longest user name that is kept while the password is asked for; an address has at most 254 bytes.
+/// The longest user name that is kept while the exchange waits for the password; an address has at most 254 bytes.
 pub(crate) const NAME_LIMIT: usize = 1024;
 
 impl Expects {
-    /// What an exchange of this mechanism begins with; `None` where it carries no password.
+    /// The first line of an exchange of this mechanism; `None` if the mechanism carries no password.
     pub fn first_of(mechanism: &[u8]) -> Option<Self> {
         if mechanism.eq_ignore_ascii_case(b"PLAIN") {
             Some(Self::Plain)
@@ -60,17 +60,17 @@ impl Expects {
         }
     }
 
-    /// The challenge that asks for it, in base64.
+    /// The challenge that asks for this line, in base64.
     pub fn challenge(&self) -> &'static str {
         match self {
             Self::Plain => "",
-            // "Username:" and "Password:", by which old programs recognise the step.
+            // "Username:" and "Password:": old programs recognise the step by these texts.
             Self::LoginName => "VXNlcm5hbWU6",
             Self::LoginPassword { .. } => "UGFzc3dvcmQ6",
         }
     }
 
-    /// Takes the line in base64, without its end.
+    /// Reads the line, in base64 and without its end.
     pub fn take(self, line: &[u8]) -> Turn {
         let Some(decoded) = decode_base64(line) else { return Turn::Wrong(WrongLine::Base64) };
         match self {

@@ -1,16 +1,16 @@
 //! The dialogue with a sender, from the greeting to its login: bytes in, events out.
 //!
-//! SMTP (RFC 5321) as far as a submission server (RFC 6409) speaks it before a login, with AUTH (RFC 4954), STARTTLS
-//! (RFC 3207) and enhanced codes (RFC 2034). The machine takes whole lines from the inbox, writes replies to the outbox
-//! and returns when it needs more bytes, or a decision. Behind a login it stands still: what the client pipelined
-//! stays in the inbox, uninterpreted, until the login is denied (then it goes on here) or accepted (then it is the
-//! relay's).
+//! SMTP (RFC 5321) as far as a submission server (RFC 6409) speaks it before a login, with AUTH (RFC 4954),
+//! STARTTLS (RFC 3207) and enhanced codes (RFC 2034). The machine takes whole lines from the inbox, writes replies
+//! to the outbox and returns when it needs more bytes, or a decision. After a login the machine waits: bytes that
+//! the client pipelined stay in the inbox, uninterpreted, until the login is denied (then the machine reads them)
+//! or accepted (then the relay gets them).
 //!
-//! A device, whose address stands for an account, needs no login: its first MAIL is what it asks with. That line stays
-//! in the inbox for the relay, or is answered with a code of the fours and dropped.
+//! A device, whose address stands for an account, needs no login: its first MAIL asks for the session. That line
+//! stays in the inbox for the relay, or is answered with a 4xx code and dropped.
 //!
-//! Old senders are taken as they are: HELO or nothing before AUTH, lower case, a bare LF, `=` for nothing.
-//! Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
+//! The habits of old senders are accepted: HELO or nothing before AUTH, lower case, a bare LF, `=` for an empty
+//! response. Everything is bounded by [`Limits`]. Bytes of a line are wiped as soon as it is answered.
 
 mod answers;
 mod auth;
@@ -33,33 +33,33 @@ pub struct Dialogue {
     channel: Channel,
     meter: Meter,
     promises: Arc<Promises>,
-    /// The client's address stands for an account.
+    /// Whether the client's address stands for an account.
     is_device: bool,
     state: State,
     search: LineSearch,
-    /// What the client calls itself, where that is a name.
+    /// The client's name from EHLO or HELO, if it is a domain or an address literal.
     name: Option<String>,
-    /// The same, whatever it is, for the log.
+    /// The client's name in any form, for the log.
     called: Option<String>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Nothing was said yet.
+    /// The greeting was not sent yet.
     New,
     /// Between commands, or within one.
     Command,
-    /// In an AUTH exchange that waits for a line.
+    /// An AUTH exchange waits for a line.
     Sasl(Expects),
-    /// A login was handed out.
+    /// A login waits for the proxy's decision.
     Login,
-    /// A device's MAIL was handed out; its line is still in the inbox.
+    /// A device's MAIL waits for the proxy's decision; its line is still in the inbox.
     Mail,
-    /// That was refused, and its line is to be dropped.
+    /// The MAIL was refused; its line is still to be dropped.
     Refused,
-    /// STARTTLS was handed out.
+    /// The client was told to begin TLS.
     StartTls,
-    /// Over.
+    /// The dialogue has ended.
     End,
 }
 
@@ -100,7 +100,7 @@ impl ClientDialogue for Dialogue {
                     self.drop_line(inbox);
                     None
                 }
-                // The caller did not answer the login: the client still gets an answer.
+                // The caller did not answer the login, so the client gets this answer.
                 State::Login | State::Mail => {
                     let denial =
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
@@ -170,12 +170,12 @@ impl ClientDialogue for Dialogue {
 }
 
 impl Dialogue {
-    /// What EHLO promised.
+    /// The capabilities that EHLO promised.
     pub fn promises(&self) -> &Promises {
         &self.promises
     }
 
-    /// What the client called itself in EHLO or HELO, where that is a domain or an address literal.
+    /// The client's name from EHLO or HELO, if it is a domain or an address literal.
     pub fn client_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -190,7 +190,7 @@ impl Dialogue {
         matches!(self.state, State::Mail)
     }
 
-    /// The line of a MAIL that was refused is not interpreted a second time.
+    /// Drops the line of a refused MAIL, which must not be read a second time.
     fn drop_line(&mut self, inbox: &mut Buffer) {
         if let Some(end) = self.search.next(inbox) {
             self.meter.take(end);
@@ -199,7 +199,7 @@ impl Dialogue {
         self.state = State::Command;
     }
 
-    /// One line, or as much of it as there is.
+    /// Reads one line, or waits for the rest of it.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Some(self.end(DialogueEnd::TlsHello));
@@ -213,7 +213,7 @@ impl Dialogue {
         if found.is_none() && inbox.is_empty() {
             return Some(Event::More);
         }
-        // Another read, unless even one more byte would be too many.
+        // Asks for another read, unless even one more byte would be too many.
         if let Err(what) = self.meter.check(found.unwrap_or(inbox.len() + 1)) {
             return Some(self.limit(what, outbox));
         }
@@ -228,7 +228,7 @@ impl Dialogue {
         }
         self.meter.take(end);
         inbox.consume(end);
-        // Only known once the command itself is taken.
+        // The number of bytes behind STARTTLS is known only after the command is taken.
         match event {
             Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
             other => other,
@@ -267,7 +267,7 @@ impl Dialogue {
                 write_reply(outbox, "221 2.0.0", "Closing the connection");
                 return Some(self.end(DialogueEnd::Logout));
             }
-            // In cleartext before STARTTLS a device is told to begin TLS, as all clients are.
+            // On a STARTTLS listener a device must begin TLS first, like all clients.
             Command::Mail if self.is_device && self.channel != Channel::StartTls => {
                 self.state = State::Mail;
                 return Some(Event::Send);

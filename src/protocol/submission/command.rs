@@ -3,7 +3,7 @@
 use crate::protocol::line::word;
 use crate::text::is_domain;
 
-/// One command line, as far as it is understood before a login.
+/// One command linebefore a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Ehlo(&'a [u8]),
@@ -18,14 +18,14 @@ pub(super) enum Command<'a> {
     Rset,
     Help,
     Quit,
-    /// The beginning of a message: not without a login, unless by a device.
+    /// The beginning of a message: only after a login, or from a device.
     Mail,
-    /// What goes with it.
+    /// The other commands of a message.
     AfterLogin,
     Unknown,
 }
 
-/// Verbs that are known, and wait for a login.
+/// Known verbs that need a login.
 const AFTER_LOGIN: [&[u8]; 7] = [b"RCPT", b"DATA", b"BDAT", b"BURL", b"VRFY", b"EXPN", b"ETRN"];
 
 /// The longest domain (RFC 5321 §4.5.3.1.2).
@@ -61,7 +61,7 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
     }
 }
 
-/// The argument of EHLO, where it may be said to a provider: a domain, or an address literal (RFC 5321 §4.1.3).
+/// The argument of EHLOif it may be passed to a provider: a domain, or an address literal (RFC 5321 §4.1.3).
 pub(super) fn domain(argument: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(argument).ok()?;
     let literal = || {

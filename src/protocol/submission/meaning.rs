@@ -1,7 +1,7 @@
-//! What a submission server's refusals mean: those of a sign-in, and those that it gives to mail in a session.
+//! The meaning of a submission server's refusals, at a sign-in and of mail within a session.
 //!
-//! What Gmail and Exchange are known to say stands in `config/errors.toml`, each with the cause and the cure in plain
-//! words. A reply that is not there is judged by its code (RFC 4954 §6, RFC 3463).
+//! `config/errors.toml` lists the replies of Gmail and Exchange with their causes and cures in plain words. A
+//! reply that is not in it is judged by its code (RFC 4954 §6, RFC 3463).
 
 use std::sync::LazyLock;
 
@@ -26,18 +26,18 @@ pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
     }
 }
 
-/// A reply that is known.
+/// A known reply.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
     /// Reply codes ("432") and enhanced ones ("5.2.252"), one of which it must have; none where the text tells.
     #[serde(default)]
     codes: Vec<String>,
-    /// What it must hold, without regard to case.
+    /// Text that the reply must contain, without regard to case.
     contains: Option<String>,
     verdict: Verdict,
     meaning: String,
-    /// Who mends it: "administrator", "wait", "advice".
+    /// Who or what applies the cure: "administrator", "wait", "advice".
     cure: Cure,
     remedy: String,
 }
@@ -56,7 +56,7 @@ struct Table {
     reply: Vec<Known>,
 }
 
-/// The file is part of the program, and a test reads it: it cannot be unreadable here.
+/// A test reads this file, which is part of the program, so that it is valid here.
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| toml::from_str(include_str!("../../../config/errors.toml")).unwrap_or_default());
 
@@ -82,7 +82,7 @@ fn known(reply: &Reply<'_>, text: &str) -> Option<&'static Known> {
     TABLE.reply.iter().find(|known| known.fits(reply, text))
 }
 
-/// What a reply of 4xx or 5xx within a session means, where it is known.
+/// The advice on a 4xx or 5xx reply within a session, if the reply is known.
 pub(super) fn advice_on(reply: &Reply<'_>) -> Option<Advice> {
     known(reply, &reply.text()).map(Known::advice)
 }
@@ -109,7 +109,7 @@ const NOT_ALLOWED: Advice = Advice {
     by: MendedBy::Administrator,
 };
 
-/// What a refused AUTH means.
+/// The meaning of a refused AUTH.
 pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
     let text = reply.text();
     let (verdict, advice) = match known(reply, &text) {
@@ -120,8 +120,8 @@ pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
     verdict.refusal(said)
 }
 
-/// What a refusal means that comes instead of a greeting, or before a token was seen: unless the text tells more, it
-/// is about the server or this machine's address, and not about the account.
+/// The meaning of a refusal instead of a greeting, or before the server has seen a token. Unless the text is
+/// known, the refusal is about the server or this machine's address, not about the account.
 pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
     let is_known = known(reply, &reply.text()).is_some();
     verdict::turned_away(refused(reply, heard), is_known, TURNED_AWAY)
@@ -132,7 +132,7 @@ fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
         (432, _) => (Verdict::Connections, CONNECTIONS),
         (400..=499, _) => (Verdict::Unavailable, UNAVAILABLE),
         (534, _) => (Verdict::WebLogin, WEB_LOGIN),
-        // Exchange's words for a message that it cannot read stand there, too.
+        // Exchange also uses these codes for a message that it cannot read.
         (501 | 535, _) | (_, Some("5.7.3" | "5.7.8")) => (Verdict::Token, TOKEN),
         (500 | 502..=504 | 555, _) => (Verdict::Disabled, NOT_UNDERSTOOD),
         _ => (Verdict::Disabled, NOT_ALLOWED),
@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    /// The tails of sending.md §1.2: the code is the same, and what to do is not.
+    /// The texts of sending.md §1.2: the code is the same, but the cure is not.
     #[test]
     fn the_tails_of_exchange_are_told_apart() {
         let tail = |tail: &str| {

@@ -1,20 +1,19 @@
 //! The replies that we write to senders (RFC 5321 §4.2, with the enhanced codes of RFC 3463).
 //!
-//! Fixed texts, and the text of a [`Denial`], which is made harmless on its way: no byte from anywhere else can get
-//! into a line.
+//! Lines hold fixed texts and the text of a [`Denial`], made harmless; no other bytes.
 
 use crate::protocol::denial::plain_text;
 use crate::protocol::{Code, Denial};
 use crate::wire::Buffer;
 
-/// What the proxy calls itself, to clients and to providers. A name of its own (RFC 6761 §6.3): a Postfix that meets
-/// its own name in a greeting takes that for a loop.
+/// The proxy's name for itself, to clients and to providers. No host has this name (RFC 6761 §6.3): Postfix
+/// takes its own name in a greeting for a mail loop.
 pub(super) const NAME: &str = "imap-oauth-proxy.localhost";
 
 /// Bytes of text in one line: with code, enhanced code and line end below the 512 of RFC 5321 §4.5.3.1.5.
 const LINE_TEXT: usize = 480;
 
-/// One reply: `250 2.0.0 text`. A text that is too long for a line goes on in the next, parted between words.
+/// One reply: `250 2.0.0 text`. A text that is too long for one line continues in the next, divided between words.
 pub(super) fn write_reply(outbox: &mut Buffer, status: &str, text: &str) {
     // "535 5.7.8": the enhanced code is repeated in each line (RFC 2034 §4).
     let (code, enhanced) = status.split_once(' ').unwrap_or((status, ""));
@@ -33,7 +32,7 @@ pub(super) fn write_reply(outbox: &mut Buffer, status: &str, text: &str) {
     }
 }
 
-/// As much of `text`, which is ASCII, as fits into a line, and the rest.
+/// The first words of `text` (ASCII) that fit into a line, and the rest.
 fn part(text: &str) -> (&str, &str) {
     let Some((most, _)) = text.split_at_checked(LINE_TEXT) else { return (text, "") };
     let end = most.rfind(' ').filter(|&end| end > 0).unwrap_or(LINE_TEXT);
@@ -41,7 +40,7 @@ fn part(text: &str) -> (&str, &str) {
     (line, rest.trim_start())
 }
 
-/// A refused login. Nothing that time mends gets a code of the fives: a sender would give the message up.
+/// A refused login. A cause that passes with time never gets a 5xx code: a sender would give the message up.
 pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     let status = match denial.code {
         Code::AuthenticationFailed
@@ -55,8 +54,8 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     write_reply(outbox, status, &plain_text(&denial.text));
 }
 
-/// A device's MAIL that is refused. Always a code of the fours: a device has no person before it who would see what is
-/// wrong, so it is to keep the message and try again.
+/// Refuses a device's MAIL, always with a 4xx code: no person watches a device, so it must keep the message and
+/// try again.
 pub(super) fn write_deferral(outbox: &mut Buffer, denial: &Denial) {
     let status = match denial.code {
         Code::Limit => "451 4.7.1",
@@ -65,7 +64,7 @@ pub(super) fn write_deferral(outbox: &mut Buffer, denial: &Denial) {
     write_reply(outbox, status, &plain_text(&denial.text));
 }
 
-/// The end of the connection, from our side, in the place of any reply or of the greeting (RFC 5321 §3.8, §4.2.1).
+/// Ends the connection from our side, instead of any reply or of the greeting (RFC 5321 §3.8, §4.2.1).
 pub(super) fn write_end(outbox: &mut Buffer, denial: &Denial) {
     let status = match denial.code {
         Code::PrivacyRequired => "554 5.7.0",

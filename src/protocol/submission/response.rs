@@ -1,5 +1,5 @@
-//! Reads what a provider's submission server says, as far as a sign-in needs it: replies of one line or more
-//! (RFC 5321 §4.2.1), within bounds.
+//! Reads the replies of a provider's submission server, as far as a sign-in needs them: one line or more (RFC 5321
+//! §4.2.1), within bounds.
 
 use super::meaning::violation;
 use crate::protocol::Refusal;
@@ -8,23 +8,23 @@ use crate::protocol::line::trim_end;
 /// Bytes of one reply. An EHLO takes a few hundred.
 const REPLY_LIMIT: usize = 16_384;
 
-/// Bytes and replies of the whole exchange; there is a bound even for a server that never stops talking.
+/// Limits of the whole exchange; a server that never stops is cut off.
 const EXCHANGE_LIMIT: usize = 65_536;
 const REPLIES_LIMIT: u32 = 50;
 
 /// The search for whole replies in a buffer that grows.
 #[derive(Default)]
 pub(super) struct Replies {
-    /// Where the line begins that the search is in.
+    /// Offset of the line that is searched.
     line: usize,
-    /// Where to go on searching.
+    /// Offset at which the search continues.
     searched: usize,
     bytes: usize,
     count: u32,
 }
 
 impl Replies {
-    /// Where the reply ends that `input` begins with. The caller takes it away then.
+    /// The end of the first reply of `input`. The caller must then remove the reply.
     pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         let room = REPLY_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
         loop {
@@ -81,7 +81,7 @@ pub(super) struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Reads what [`Replies::next`] found.
+    /// Reads a reply that [`Replies::next`] found.
     pub(super) fn read(bytes: &'a [u8]) -> Self {
         let last = bytes.split_inclusive(|&byte| byte == b'\n').next_back().unwrap_or_default();
         Self { code: line_code(last).map_or(0, |(code, _)| code), bytes }
@@ -93,12 +93,12 @@ impl<'a> Reply<'a> {
         lines.map(|line| trim_end(line.get(4..).unwrap_or_default()))
     }
 
-    /// The enhanced code (RFC 3463) of its first line that has one: "5.7.139".
+    /// The enhanced code (RFC 3463) of the first line that has one: "5.7.139".
     pub(super) fn enhanced(&self) -> Option<&'a str> {
         self.lines().find_map(enhanced)
     }
 
-    /// All of it in one line of text: the code, then the lines without repeating the enhanced code.
+    /// The reply as one line of text: the code, then the lines without repeating the enhanced code.
     pub(super) fn text(&self) -> String {
         let mut text = self.code.to_string();
         for (index, line) in self.lines().enumerate() {

@@ -1,12 +1,12 @@
 //! The dialogue with a provider, from its greeting to its verdict on a token: bytes in, verdict out.
 //!
-//! greeting -> EHLO -> `AUTH XOAUTH2` -> `334` -> the message -> `235`. **Always in two steps**: a token of a kilobyte
-//! on the AUTH line is refused by Gmail (RFC 4954 §4 bounds the line at 512 octets). A refusing challenge is answered as
-//! the mechanism demands, so that the verdict comes; Exchange sends its verdict at once. Where the verdict is about the
-//! token and there is another name to try ([`Credential::or_user`]), the same token is tried with that name on the same
-//! connection.
+//! greeting -> EHLO -> `AUTH XOAUTH2` -> `334` -> the message -> `235`. **Always in two steps**: Gmail refuses a
+//! token of a kilobyte on the AUTH line (RFC 4954 §4 limits the line to 512 octets). A challenge that refuses the
+//! token is answered as the mechanism demands, so that the verdict follows; Exchange sends its verdict at once. If
+//! the verdict is about the token and there is another name ([`Credential::or_user`]), the same token is tried
+//! with that name on the same connection.
 //!
-//! What follows the verdict stays in the inbox for the relay.
+//! Bytes behind the verdict stay in the inbox for the relay.
 
 use zeroize::Zeroizing;
 
@@ -20,13 +20,13 @@ use crate::protocol::verdict::Heard;
 use crate::protocol::{Accepted, Answers, Credential, Promises, Refusal};
 use crate::wire::Buffer;
 
-/// Challenges answered. One is common; a server that goes on after two will never be content.
+/// Challenges answered. One is common; a server that sends more than two will not accept.
 const CHALLENGES_LIMIT: u32 = 2;
 
-/// A sign-in under way.
+/// A sign-in in progress.
 pub struct SignIn<'a> {
     credential: &'a Credential<'a>,
-    /// What the proxy calls itself there.
+    /// The proxy's own name in EHLO.
     name: &'a str,
     promises: Option<&'a Promises>,
     state: State,
@@ -34,27 +34,27 @@ pub struct SignIn<'a> {
     offer: Offer,
     heard: Heard,
     challenges: u32,
-    /// The name that is being tried is [`Credential::or_user`].
+    /// Whether [`Credential::or_user`] is being tried.
     by_other_name: bool,
 }
 
 enum State {
     Greeting,
-    /// EHLO is to be said, where no greeting comes before it.
+    /// EHLO must be sent; no greeting comes before it.
     Silent,
     Ehlo,
-    /// AUTH was sent, and its message waits for a `334`.
+    /// AUTH was sent; its message waits for a `334`.
     Prompt {
         mechanism: Mechanism,
         message: Zeroizing<Vec<u8>>,
     },
-    /// The message is out.
+    /// The message was sent.
     Verdict {
         mechanism: Mechanism,
     },
 }
 
-/// What the provider's EHLO said.
+/// The contents of the provider's EHLO.
 #[derive(Default)]
 pub(super) struct Offer {
     /// Names of SASL mechanisms, in capitals.
@@ -80,13 +80,13 @@ impl ProviderDialogue for SignIn<'_> {
 }
 
 impl<'a> SignIn<'a> {
-    /// A sign-in by a client that calls itself `name`, and was promised `promises`.
+    /// A sign-in for a client named `name`, which was promised `promises`.
     pub fn new(
         credential: &'a Credential<'a>,
         name: Option<&'a str>,
         promises: Option<&'a Promises>,
     ) -> Result<Self, Refusal> {
-        // Before anything is sent.
+        // Checked before anything is sent.
         sasl::check_bearer(credential.user, credential.token)?;
         if let Some(user) = credential.or_user {
             sasl::check_bearer(user, credential.token)?;
@@ -104,7 +104,7 @@ impl<'a> SignIn<'a> {
         })
     }
 
-    /// One reply, judged by the state.
+    /// Handles one reply, by the state.
     fn reply(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
         let reply = Reply::read(bytes);
         match &self.state {
@@ -116,7 +116,7 @@ impl<'a> SignIn<'a> {
             State::Silent => {}
             State::Ehlo => match reply.code {
                 250 => self.authenticate(&reply, outbox)?,
-                // It may be the client's name that it does not like.
+                // The server may have refused the client's name.
                 500..=599 if self.name != NAME => {
                     self.name = NAME;
                     self.say_ehlo(outbox);
@@ -143,7 +143,7 @@ impl<'a> SignIn<'a> {
         self.state = State::Ehlo;
     }
 
-    /// The provider has said what it offers: sign in with the preferred mechanism among that.
+    /// The provider's offer is known: sign in with the most preferred mechanism of it.
     fn authenticate(&mut self, ehlo: &Reply<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
         self.offer = Offer::read(ehlo);
         self.heard.answers = Answers::SignIn;
@@ -165,7 +165,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// The message goes out, and its copy here is wiped.
+    /// Sends the message, and wipes its copy here.
     fn send_message(&mut self, outbox: &mut Buffer) {
         if let State::Prompt { mechanism, message } = &self.state {
             outbox.reserve(message.len() + 2);
@@ -203,7 +203,7 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// The token is refused, and the server wants to be told that we heard it.
+    /// The server refused the token and waits for an answer to its challenge.
     fn answer_challenge(
         &mut self,
         reply: &Reply<'_>,
@@ -221,7 +221,7 @@ impl<'a> SignIn<'a> {
         Ok(())
     }
 
-    /// What was promised to the client and is not in this provider's EHLO.
+    /// The promised keywords that this provider's EHLO lacks.
     fn lacking(&self) -> Vec<String> {
         let kept = |promised: &&str| self.offer.keywords.iter().any(|own| own.eq_ignore_ascii_case(promised));
         let promised = self.promises.into_iter().flat_map(Promises::keywords);
@@ -230,7 +230,7 @@ impl<'a> SignIn<'a> {
 }
 
 impl Offer {
-    /// Reads the lines behind the first, which greets. `AUTH=LOGIN PLAIN` is an old way to write `AUTH LOGIN PLAIN`.
+    /// Reads all lines but the first, which greets. `AUTH=LOGIN PLAIN` is an old form of `AUTH LOGIN PLAIN`.
     pub(super) fn read(ehlo: &Reply<'_>) -> Self {
         let mut offer = Self::default();
         for line in ehlo.lines().skip(1) {

@@ -1,8 +1,7 @@
-//! A session after the login: what the provider's replies tell, and the last word.
+//! Observes a session after the login: the provider's replies, and the last word.
 //!
-//! In the provider's direction come replies and nothing else, so mail is never looked at. Three things are kept of
-//! them: whether the client has been told to send its message (`354`), the code of a line that has not come whole,
-//! and what was told last, so that it is told once.
+//! The provider sends only replies, so mail is never read. The watch keeps whether the client was told to send its
+//! message (`354`), the code of an incomplete line, and the last refusal that was told, so that each is told once.
 
 use std::time::Duration;
 
@@ -10,24 +9,24 @@ use super::meaning::advice_on;
 use super::response::{Reply, line_code};
 use crate::protocol::{LastWord, Overheard, Tail, Watch};
 
-/// What was overheard of one session.
+/// Observations of one session.
 #[derive(Debug, Default)]
 pub struct SessionWatch {
-    /// The last reply was `354`: a message is on its way, or its reply is.
+    /// The last reply was `354`: the message or its reply is still to come.
     in_message: bool,
-    /// The beginning of a line that the last piece ended within: enough for its code.
+    /// The beginning of an incomplete line at the end of the last piece: enough for its code.
     torn: [u8; 4],
-    /// How much of that line has come, as far as it is kept; 0 between two lines.
+    /// Number of bytes in `torn`; 0 between two lines.
     torn_len: usize,
-    /// The refusal that was told last, until a message is taken.
+    /// The last refusal that was told, until a message is accepted.
     told: Option<&'static str>,
 }
 
 impl Watch for SessionWatch {
-    /// The replies to a hundred recipients come in one piece, and none may be missed: the last may be `354`.
+    /// The replies to a hundred recipients come in one piece, and each must be read: the last may be `354`.
     const LISTENS_TO: usize = usize::MAX;
 
-    /// A sender that has moved nothing for so long is between two messages, and not within a chunk (RFC 3030).
+    /// After this pause a sender is between two messages, and not within a chunk (RFC 3030).
     const QUIET: Duration = Duration::from_secs(5);
 
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
@@ -50,8 +49,8 @@ impl Watch for SessionWatch {
 }
 
 impl SessionWatch {
-    /// What of `piece` comes behind the line that the piece before it ended within. Of that line the code alone
-    /// counts. `None` where it goes on.
+    /// The part of `piece` behind the line that the last piece left incomplete; of that line only the code counts.
+    /// `None` if the line continues.
     fn mend_torn_line<'a>(&mut self, piece: &'a [u8], tell: &mut dyn FnMut(Overheard)) -> Option<&'a [u8]> {
         if self.torn_len == 0 {
             return Some(piece);
@@ -66,7 +65,7 @@ impl SessionWatch {
         Some(rest)
     }
 
-    /// Keeps as much of a line that has no end yet as its code takes.
+    /// Keeps the bytes of an incomplete line that hold its code.
     fn keep_torn_line(&mut self, begun: &[u8]) {
         for (kept, byte) in self.torn.iter_mut().skip(self.torn_len).zip(begun) {
             *kept = *byte;
@@ -74,7 +73,7 @@ impl SessionWatch {
         }
     }
 
-    /// Whether a message is under way after a reply of `code`, and whether that took one.
+    /// Notes whether a message follows a reply of `code`, and tells whether the reply accepted one.
     fn take_note(&mut self, code: u16, tell: &mut dyn FnMut(Overheard)) {
         let was_in_message = std::mem::replace(&mut self.in_message, code == 354);
         if was_in_message && (200..=299).contains(&code) {
@@ -102,7 +101,7 @@ impl SessionWatch {
     }
 }
 
-/// Where the first whole reply of `bytes` ends; a line that is none ends by itself.
+/// The end of the first whole reply of `bytes`; a line that is no reply ends by itself.
 fn reply_end(bytes: &[u8]) -> Option<usize> {
     let mut end = 0;
     loop {
@@ -122,7 +121,7 @@ mod tests {
     const SEND_AS: &[u8] = b"554 5.2.252 SendAsDenied; a@x not allowed to send as b@x; STOREDRV\r\n";
 
     impl SessionWatch {
-        /// What it tells of these pieces: the code of a refusal, in brackets where it is only counted.
+        /// The news in these pieces: the code of each refusal, in brackets if it is only counted.
         fn hears(&mut self, pieces: &[&[u8]]) -> String {
             let mut told = Vec::new();
             for piece in pieces {
@@ -168,7 +167,7 @@ mod tests {
         assert_eq!(SessionWatch::default().hears(&[limit]), "5.4.5");
     }
 
-    /// Wherever the network cuts: a `354` that is missed would let a stop cut the message behind it.
+    /// At every cut of the network: after a missed `354`, a stop would cut the message off.
     #[test]
     fn of_a_torn_line_the_code_counts() {
         let replies = b"250 2.1.5 OK\r\n354 Go ahead\r\n";

@@ -7,7 +7,7 @@ use super::*;
 const SIGNATURE_BYTES: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const CLIENT: &str = "192.0.2.7:56324";
 
-/// What a header comes to whose bytes come as they are asked for, and what is left behind it.
+/// The result for a header that is read as `next` demands, and the number of bytes left behind it.
 fn played(bytes: &[u8]) -> (String, usize) {
     let mut at = 0;
     loop {

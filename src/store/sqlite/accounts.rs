@@ -178,7 +178,7 @@ async fn put_account(
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
-    // What was told about a grant that goes is over with the new one, and only the new one's row can say so.
+    // The last event about the replaced grant moves to the new one, so that its end can be reported.
     let sql = "UPDATE grants SET told = (SELECT g.told FROM grants g JOIN accounts a ON a.grant_id = g.id \
          JOIN login_names n ON n.account_id = a.id WHERE n.folded = ?1 \
          AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
@@ -192,7 +192,7 @@ async fn put_account(
     find_account(transaction, name).await?.ok_or(StoreError::Conflict)
 }
 
-/// Removes the grant that an account used until now, where no account uses it any more.
+/// Removes an account's former grant if no account uses it any more.
 async fn drop_unused_grant(
     transaction: &mut Transaction<'_, Database>,
     used: Option<&Id>,
@@ -246,7 +246,7 @@ async fn find_account(
     row.as_ref().map(account).transpose()
 }
 
-/// Makes `name` open `account`, and says whether that is new; a name that opens another one is refused.
+/// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
 async fn put_name(
     transaction: &mut Transaction<'_, Database>,
     account: &Id,

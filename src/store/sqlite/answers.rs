@@ -1,4 +1,4 @@
-//! The answers to sign-ins, which one process receives and another one waits for.
+//! The answers to sign-ins, which one process receives and another one awaits.
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::Sqlite;
 use crate::store::{AnswerStore, StoreError};
 
-/// Sign-ins that wait for their answer at one time; far more than people authorise.
+/// The most answers that wait at one time; far more than people need.
 const LEFT_AT_ONCE: i64 = 1000;
 
 #[async_trait]
@@ -18,7 +18,7 @@ impl AnswerStore for Sqlite {
             .bind(OffsetDateTime::now_utc().unix_timestamp())
             .execute(&mut *transaction)
             .await?;
-        // The first answer counts, and many junk ones do not fill the disk.
+        // The first answer counts, and many false ones cannot fill the disk.
         sqlx::query(
             "INSERT INTO left_behind (key, sealed, until) SELECT ?, ?, ? \
              WHERE (SELECT count(*) FROM left_behind) < ? ON CONFLICT (key) DO NOTHING",

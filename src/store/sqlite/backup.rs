@@ -1,8 +1,8 @@
-//! A copy of the store while it is in use, and a copy in the place of the store.
+//! Copies the store while it is in use, and replaces the store by a copy.
 //!
-//! A copy is one moment of the store: SQLite writes it from one read transaction, which keeps no writer waiting. What
-//! takes the place of the store is judged before anything is moved, and only where no process has the store open: a
-//! process that goes on with the replaced file would write what no other one sees.
+//! A copy shows one moment of the store: SQLite writes it from one read transaction, which delays no writer. A
+//! replacement is judged before any file moves, and only if no process has the store open: a process that still
+//! uses the replaced file would write changes that no other process sees.
 
 use std::fs::File;
 use std::io;
@@ -20,13 +20,13 @@ use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
 use crate::store::StoreError;
 
-/// Why a copy did not take the place of the store. Nothing was changed.
+/// Why a copy did not replace the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// A process has the store open.
     #[error("the store {0} is in use")]
     InUse(PathBuf),
-    /// The file is not what it should be.
+    /// The file is not a usable store.
     #[error("{file} cannot take the place of the store: {why}")]
     Unfit {
         /// The file.
@@ -66,10 +66,10 @@ impl Sqlite {
     }
 }
 
-/// Puts a copy of `file` in the place of `database`, once `judge` has looked at what is sealed in it; where the replaced
-/// database lies now. The caller holds the state directory's lock.
+/// Replaces `database` by a copy of `file`, after `judge` has checked its sealed values; returns the new path of
+/// the replaced database. The caller holds the state directory's lock.
 pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Option<PathBuf>, RestoreError> {
-    // Beside the database, so that one rename puts it there; and judged as it lies there.
+    // The copy lies beside the database, so that one rename replaces it, and is judged there.
     let new = with_ending(database, ".restoring");
     let _ = std::fs::remove_file(&new);
     let unusable = |error| RestoreError::Io { path: database.to_owned(), error };
@@ -89,7 +89,7 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     Ok(kept)
 }
 
-/// What may have to wait for a disk, or for keys.
+/// Runs work that may wait for a disk or for keys.
 async fn blocking<T: Send + 'static>(
     file: &Path,
     work: impl FnOnce() -> Result<T, RestoreError> + Send + 'static,
@@ -109,7 +109,7 @@ fn copy(file: &Path, new: &Path) -> Result<(), RestoreError> {
     to.sync_all().map_err(of(new))
 }
 
-/// Moves the database out of the way, with its log where that could not be emptied.
+/// Renames the database, with its log if that could not be emptied.
 async fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let in_use = || RestoreError::InUse(database.to_owned());
     if holder::any_is_alive(database) {
@@ -118,11 +118,11 @@ async fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     if !database.exists() {
         return Ok(None);
     }
-    // Held until the database has moved: a process that comes meanwhile waits, or fails.
+    // Held until the database is renamed: another process waits, or fails.
     let alone = match alone_with(database).await {
         Ok(connection) => Some(connection),
         Err(error) if is_busy(&error) => return Err(in_use()),
-        // A damaged one is what a backup is for.
+        // The database may be damaged, which is a reason to restore a backup.
         Err(_) => None,
     };
     let format = format_description!("[year][month][day]-[hour][minute][second]");
@@ -134,13 +134,13 @@ async fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
         let _ = std::fs::rename(beside(database, ending), beside(&kept, ending));
     }
     if let Some(alone) = alone {
-        // Before another database lies at the path: the end of a connection removes the files beside it.
+        // Closed before the copy lies at the path: closing a connection removes the files beside the database.
         let _ = alone.close().await;
     }
     Ok(Some(kept))
 }
 
-/// A connection beside which there is no other one, its log emptied.
+/// The only connection to the database, with an empty log.
 async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
     let options = options.locking_mode(SqliteLockingMode::Exclusive).disable_statement_logging();
@@ -150,7 +150,7 @@ async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
     Ok(connection)
 }
 
-/// Whether another connection keeps this one waiting: SQLITE_BUSY or SQLITE_LOCKED, in whatever variety.
+/// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))

@@ -1,4 +1,4 @@
-//! What other processes did to the store. This is asked every second, so it reads no token.
+//! Changes by other processes. This is asked every second, so it reads no token.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::Sqlite;
 use super::limits::day_column;
 use crate::store::{Absence, ChangeStore, Id, StoreError};
 
-/// Rows that are read at once.
+/// Number of rows read at once.
 const PAGE: u32 = 2000;
 
 #[async_trait]
 impl ChangeStore for Sqlite {
-    /// SQLite's own counter of what other connections have committed.
+    /// SQLite's counter of other connections' commits.
     async fn changes(&self) -> Result<i64, StoreError> {
         let opened = self.opened()?;
         let mut observer = opened.observer.lock().await;
@@ -28,7 +28,7 @@ impl ChangeStore for Sqlite {
         let Some(connection) = observer.as_mut() else { return Ok(0) };
         let row = sqlx::query("PRAGMA data_version").fetch_one(connection).await?;
         let version: i64 = row.try_get(0)?;
-        // Another database begins to count anew; the counter itself has 32 bits.
+        // Another database starts a new count; the counter itself has 32 bits.
         let epoch = i64::try_from(self.epoch.load(Ordering::SeqCst)).unwrap_or(0);
         Ok(epoch.wrapping_shl(32).wrapping_add(version))
     }
@@ -39,7 +39,7 @@ impl ChangeStore for Sqlite {
              AND (p.last_day IS NULL OR p.last_day >= ?) AND p.id > ? ORDER BY p.id LIMIT ?";
         let (pool, mut in_force, mut last) = (self.pool()?, HashSet::new(), String::new());
         loop {
-            // Page by page: rows take several times the memory of what they hold.
+            // Page by page, because rows in memory take several times their size.
             let rows =
                 sqlx::query(sql).bind(day_column(today)).bind(&last).bind(PAGE).fetch_all(&pool).await?;
             let Some(end) = rows.last() else { return Ok(in_force) };

@@ -16,7 +16,7 @@ impl DeviceStore for Sqlite {
         count: u32,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        // A clock that was set back begins another hour, rather than one that lasts.
+        // If the clock was set back, a new hour begins, so that no hour lasts longer.
         let sql = "INSERT INTO device_messages (account_id, network, since, count) \
              SELECT id, ?, ?, ? FROM accounts WHERE id = ? \
              ON CONFLICT (account_id, network) DO UPDATE SET \

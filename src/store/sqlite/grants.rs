@@ -15,7 +15,7 @@ use crate::store::{
     StoreError, Watch, fold,
 };
 
-/// No look is put off longer than [`LONGEST_LOOK`]. One that is much later was written under a wrong clock.
+/// No check is delayed longer than [`LONGEST_LOOK`]; a much later time was stored under a wrong clock.
 const TOO_LATE: time::Duration = LONGEST_LOOK.saturating_mul(2);
 
 // Macros, because `concat!` takes only literals: statements stay constants, cached by their text.
@@ -189,8 +189,8 @@ impl GrantStore for Sqlite {
     }
 }
 
-/// Writes `grant` where it still has the revision that it was read at, and gives up the lease of `holder`; whether it
-/// had.
+/// Writes `grant` if it still has the revision that was read, and releases the lease of `holder`; returns whether
+/// it was written.
 async fn write_grant(
     connection: impl sqlx::SqliteExecutor<'_>,
     grant: &Grant,
@@ -212,8 +212,8 @@ async fn write_grant(
     Ok(done.rows_affected() == 1)
 }
 
-/// A person's consent wins over whatever a background refresh wrote meanwhile: the row's revision
-/// moves on, and a refresh that began before loses.
+/// A person's consent replaces a concurrent refresh: the row's revision increases, so a refresh that began earlier
+/// fails.
 pub(super) async fn put_grant(
     transaction: &mut Transaction<'_, Database>,
     grant: &Grant,
@@ -233,7 +233,7 @@ pub(super) async fn put_grant(
     Ok(())
 }
 
-/// A person's grant and an application's for the same mailbox are two.
+/// A person's and an application's grant for the same mailbox are two different rows.
 fn folded_owner(owner: &str, kind: GrantKind) -> String {
     let owner = fold(owner);
     match kind {
@@ -244,7 +244,7 @@ fn folded_owner(owner: &str, kind: GrantKind) -> String {
 
 type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::Arguments>;
 
-/// Binds what [`put_grant`] and `update_grant` write, in their common order.
+/// Binds the columns of [`put_grant`] and `update_grant`, in their common order.
 fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
     let cause = grant.trouble.as_ref().map(|trouble| &trouble.cause);
     query

@@ -1,9 +1,8 @@
-//! Who holds a lease, and whether that process still lives.
+//! The holders of leases, and whether their processes still live.
 //!
-//! A process that takes leases keeps a file of its own beside the database, locked for as long as it
-//! lives: the kernel drops the lock whatever ends the process. So another one need not wait for a lease
-//! whose holder was killed, and never takes one from a process that is only slow, which may have the
-//! provider's answer in hand.
+//! A process that takes leases keeps its own file beside the database, locked until it ends; the kernel drops the
+//! lock however it ends. So another process need not wait for the lease of a dead holder, and never takes a lease
+//! from a process that is only slow, which may hold the provider's answer.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::files::{self, is_locked};
 
-/// Made, and not yet under its name.
+/// Ending of a file that does not have its final name yet.
 const UNFINISHED: &str = ".new";
 
 /// The lease holders of one database.
@@ -37,14 +36,14 @@ impl Holders {
         Ok(name)
     }
 
-    /// The same, where this process has taken a lease.
+    /// The name of this process, if it has taken a lease.
     pub(super) fn known(&self) -> Option<String> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(name, _)| name.clone())
     }
 
     /// Whether the process called `name` still lives.
     pub(super) fn is_alive(&self, name: &str) -> bool {
-        // Names are ours, but they come from the database.
+        // The names are our own, but the database may be damaged.
         if name.contains(['/', '.']) {
             return false;
         }
@@ -61,12 +60,12 @@ impl Holders {
         let unfinished = self.directory.join(format!("{name}{UNFINISHED}"));
         let file = files::create(&unfinished)?;
         file.lock()?;
-        // Only now can a sweep find it.
+        // From now on a sweep can find the file.
         std::fs::rename(&unfinished, self.directory.join(&name))?;
         Ok((name, file))
     }
 
-    /// Removes what dead processes left.
+    /// Removes the files of dead processes.
     fn sweep(&self) {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()) {
@@ -87,7 +86,7 @@ impl Drop for Holders {
     }
 }
 
-/// Whether any process lives that has entered itself as a holder at `database`.
+/// Whether a process lives that has held a lease at `database`.
 pub(super) fn any_is_alive(database: &Path) -> bool {
     let entries = std::fs::read_dir(&Holders::new(database).directory).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| File::open(entry.path()).is_ok_and(|file| is_locked(&file)))

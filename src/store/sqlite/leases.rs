@@ -1,4 +1,4 @@
-//! The right to refresh a grant, which one process has at a time.
+//! The lease to refresh a grant, which one process has at a time.
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -31,7 +31,7 @@ impl LeaseStore for Sqlite {
         {
             return Ok(false);
         }
-        // Another holder that is still written there could not write its end.
+        // Another holder in the row died before it stored the end of its refresh.
         let sql = "UPDATE grants SET interrupted_at = \
              CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
              lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";

@@ -1,7 +1,6 @@
 //! The limits of an app password, as columns.
 //!
-//! What cannot be read is an error, and so a login that is refused: a limit must not be lifted because a row is
-//! damaged.
+//! An unreadable limit is an error, which refuses the login: damage to a row must not remove a limit.
 
 use ipnet::IpNet;
 use sqlx::Row as _;
@@ -32,9 +31,9 @@ impl From<&Limits> for LimitColumns {
     }
 }
 
-/// A day, as a text that sorts like days.
+/// A day as text that sorts like days.
 pub(super) fn day_column(day: Date) -> String {
-    // A four-digit year, which is all that limits are made with, always has this form.
+    // Limits have four-digit years, which always have this form.
     day.format(&DAY).unwrap_or_else(|_| day.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! What a login reads and writes down.
+//! The reads and writes of a login.
 
 use async_trait::async_trait;
 
@@ -40,7 +40,7 @@ impl LoginStore for Sqlite {
         door: &str,
         trouble: Option<&MailboxTrouble>,
     ) -> Result<(), StoreError> {
-        // In the database, so that what another login writes about another door is not lost.
+        // Merged in the database, so that the entries of other doors, written by other logins, are kept.
         let json = trouble.map(serde_json::to_string).transpose();
         let json = json.map_err(|error| StoreError::Failed(error.into()))?;
         let sql = match json {

@@ -1,8 +1,8 @@
-//! The look that every login takes.
+//! The read of the store that every login makes.
 //!
-//! One statement finds all that a login needs, on a connection that nothing else uses: no write keeps it, and no pool
-//! has to be asked for it. SQLite runs on that connection's own thread, so a disk that sleeps holds no thread of the
-//! runtime. What the two wake-ups cost a login is in docs/decisions/sqlite-drivers.md.
+//! One statement reads all data for a login, on a connection of its own: no write delays it, and it needs no
+//! connection from the pool. SQLite runs on that connection's own thread, so a slow disk blocks no thread of the
+//! runtime. docs/decisions/sqlite-drivers.md has the cost of the two wake-ups for each login.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::BUSY_TIMEOUT;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
 use crate::store::{Folded, LoginRecord, StoreError};
 
-/// A connection that only reads. Looks take turns: each takes some microseconds.
+/// A connection that only reads. Reads take turns: each takes some microseconds.
 pub(super) struct Looks {
     options: SqliteConnectOptions,
     connection: Mutex<Option<SqliteConnection>>,
@@ -22,7 +22,7 @@ pub(super) struct Looks {
 
 impl Looks {
     pub(super) fn new(database: &Path) -> Self {
-        // It writes nothing, but may have to make the file of the WAL's index.
+        // Not read-only, because it may have to make the file of the WAL's index.
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(false)
@@ -31,10 +31,10 @@ impl Looks {
         Self { options, connection: Mutex::new(None) }
     }
 
-    /// Lets go of the database, once the look that is under way has finished.
+    /// Closes the database after the current read.
     pub(super) async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
-            // It only read.
+            // The connection only read, so an error loses nothing.
             let _ = connection.close().await;
         }
     }
@@ -48,7 +48,7 @@ impl Looks {
         };
         let found = read(connection, name).await;
         if found.is_err() {
-            // The next look begins with a new one.
+            // The next read opens a new connection.
             *kept = None;
         }
         found
@@ -98,7 +98,7 @@ mod tests {
         tokio::select! {
             biased;
             _ = &mut found => unreachable!("it is taken"),
-            // This runtime has one thread, which goes on.
+            // The runtime of this test has one thread, which continues with other tasks.
             () = tokio::task::yield_now() => {}
         }
         taker.close().await.unwrap();

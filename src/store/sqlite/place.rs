@@ -1,9 +1,8 @@
-//! Whether the database at its path is still the one that is open.
+//! Checks whether the database at its path is still the one that is open.
 //!
-//! Files are open by what they are, not by their names: a database that is replaced, removed or on a disk
-//! that is gone would otherwise be read and written for as long as the process lives, and what the commands
-//! do to the one that is seen at the path would hold nowhere. So every use compares first. Only
-//! [`Sqlite::follow`] opens what has taken the place, once it has been judged.
+//! An open file stays the same file under any name: a process could continue to use a database that was replaced,
+//! removed, or lost with its disk, and would not see what commands change at the path. So every use compares
+//! first. Only [`Sqlite::follow`] opens the database that has replaced it, after judging it.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,17 +16,17 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use super::{BUSY_TIMEOUT, Opened, Sqlite, migrator};
 use crate::store::{Absence, SealedSetting, StoreError};
 
-/// What is under way on a database that is gone has ended by then, or is waited for another time.
+/// How long to wait for the end of work on a replaced database; then it is tried again.
 const LET_GO: Duration = Duration::from_secs(5);
 
-/// What SQLite calls its write-ahead log, and the index of it that processes share.
+/// SQLite's endings for its write-ahead log, and for the shared index of the log.
 pub(super) const LOG: &str = "-wal";
 pub(super) const LOG_INDEX: &str = "-shm";
 
-/// Says why the sealed values of a database that has taken the place of ours are not to be used.
+/// Checks the sealed values of a database that has replaced ours; the error is why they cannot be used.
 pub type Judge = Box<dyn Fn(&[SealedSetting]) -> Result<(), String> + Send + Sync>;
 
-/// A file, whatever its name.
+/// The identity of a file, without regard to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     device: u64,
@@ -41,7 +40,7 @@ impl Place {
     }
 }
 
-/// Why the database cannot be used, and what helps.
+/// Why the database cannot be used, and the cure.
 pub(super) struct Fault {
     cause: String,
     cure: &'static str,
@@ -54,7 +53,7 @@ impl From<Fault> for StoreError {
 }
 
 impl Sqlite {
-    /// The open database, as long as it is the one at the path.
+    /// The open database, if it is still the one at the path.
     pub(super) fn opened(&self) -> Result<Arc<Opened>, StoreError> {
         let opened = self.opened.load_full();
         if self.found()? == opened.place && !opened.pool.is_closed() {
@@ -63,13 +62,13 @@ impl Sqlite {
         let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = match &*known {
             Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
-            None => self.trouble("was replaced by another one", "that is opened in a moment"),
+            None => self.trouble("was replaced by another one", "it is opened in a moment"),
         };
         Err(trouble.into())
     }
 
-    /// Opens the database that has taken the place of ours, where one has, and keeps account of how long
-    /// there is none that can be used.
+    /// Opens the database that has replaced ours, if there is one, and notes since when there is no usable
+    /// database.
     pub(super) async fn follow(&self) -> Result<(), StoreError> {
         let followed = self.try_to_follow().await;
         let mut absence = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +102,8 @@ impl Sqlite {
         if opened.place != found {
             return Err(unusable("it was replaced once more".to_owned()));
         }
-        // Before anything can be read from it: what is remembered of the other one ends now.
+        // Changed before anything is read from the new database, so that remembered rows of the old one become
+        // invalid.
         self.epoch.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.opened.store(Arc::new(opened));
         tracing::warn!(
@@ -126,27 +126,27 @@ impl Sqlite {
         Fault { cause: format!("the database {} {what}", self.path.display()), cure }
     }
 
-    /// Looks at what is at the path without changing it.
+    /// Checks the database at the path without changing it.
     async fn judge(&self) -> Result<(), String> {
         let settings = settings_of(&self.path, Release::This).await?;
         let Some(judge) = self.judge.clone() else { return Ok(()) };
-        // It may have to read keys.
+        // The judge may have to read keys.
         let judging = tokio::task::spawn_blocking(move || judge(&settings));
         judging.await.map_err(|error| error.to_string())?
     }
 }
 
 impl Opened {
-    /// Notes which file SQLite writes ahead to, which has no name of its own once the database is moved.
+    /// Notes the file of SQLite's write-ahead log, whose path changes when the database is moved.
     pub(super) fn remember_log(&self, database: &Path) {
         let log = Place::of(&beside(database, LOG)).ok();
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
     }
 
-    /// Closes it. Where its log still lies at the path, that is emptied into the file that it belongs to, and
-    /// removed: beside another database it would be taken for that one's.
+    /// Closes the database. If its log still lies at the path, the log is emptied into its database and removed:
+    /// SQLite would take it for the log of the new database there.
     async fn let_go(&self, database: &Path) -> Result<(), String> {
-        // A pool that is closed may still have a transaction under way, which is waited for once more below.
+        // A pool that is closed may still have a transaction under way, for which the code below waits again.
         if !self.pool.is_closed() && self.log_lies_at(database) {
             tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
             if self.log_lies_at(database) {
@@ -178,30 +178,30 @@ fn in_use() -> String {
     "the one that was there is still in use".to_owned()
 }
 
-/// SQLite's file of this ending beside a database.
+/// SQLite's file with this ending beside a database.
 pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Whose tables a database may have.
+/// The versions whose tables a database may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
-    /// Exactly ours.
+    /// This version only.
     This,
-    /// Those of before, too, which the next start changes.
+    /// This version or an earlier one, which the next start migrates.
     ThisOrEarlier,
 }
 
-/// What tells whether a database is one of ours.
+/// The values that show whether a database is one of ours.
 struct Sealed {
     whole: String,
     made: Vec<(i64, Vec<u8>)>,
     settings: Vec<SealedSetting>,
 }
 
-/// Reads it from a database that nothing else of this process has open.
+/// Reads them from a database that this process has not opened otherwise.
 async fn read_alone(path: &Path) -> Result<Sealed, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
     let mut connection = options.disable_statement_logging().connect().await?;
@@ -214,7 +214,7 @@ async fn read_alone(path: &Path) -> Result<Sealed, sqlx::Error> {
     Ok(Sealed { whole, made, settings })
 }
 
-/// The sealed settings of a database that is whole and has our tables.
+/// The sealed settings of an undamaged database with our tables.
 pub(super) async fn settings_of(path: &Path, release: Release) -> Result<Vec<SealedSetting>, String> {
     let read = read_alone(path).await;
     let Sealed { whole, made, settings } =

@@ -43,12 +43,12 @@ macro_rules! PASSWORD_COLUMNS {
 }
 pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS};
 
-/// A column of names, as JSON: a name that is stored from before may hold anything, line feeds included.
+/// A column of names, as JSON: an old name may hold any character, line feeds included.
 pub(super) fn names(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
-/// The account of a row; its aliases are not in it.
+/// The account of a row, without its aliases.
 pub(super) fn account(row: &SqliteRow) -> Result<Account, StoreError> {
     Ok(Account {
         id: Id(row.try_get("a_id")?),
@@ -79,7 +79,7 @@ fn refusal(row: &SqliteRow) -> Result<Option<LastRefusal>, StoreError> {
     Ok(Some(LastRefusal { at, protocol, code, trouble }))
 }
 
-/// A cause that a newer version wrote may be of a kind that this one does not know.
+/// A newer version may have stored a kind of cause that this one does not know.
 fn refusal_cause(json: &str) -> Cause {
     serde_json::from_str(json).unwrap_or_else(|_| {
         let cause: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
@@ -88,7 +88,7 @@ fn refusal_cause(json: &str) -> Cause {
     })
 }
 
-/// One by one, so that what a newer version wrote, and this one cannot read, hides nothing else.
+/// Reads each trouble separately, so that one of a newer version, which this one cannot read, hides no other.
 fn troubles(row: &SqliteRow) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
     let json: String = row.try_get("a_troubles")?;
     let all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).unwrap_or_default();
@@ -97,7 +97,7 @@ fn troubles(row: &SqliteRow) -> Result<BTreeMap<String, MailboxTrouble>, StoreEr
     Ok(known.collect())
 }
 
-/// The grant of a row, where an outer join found one.
+/// The grant of a row, if an outer join found one.
 pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
     let Some(id) = row.try_get::<Option<String>, _>("g_id")? else { return Ok(None) };
     let state: String = row.try_get("g_state")?;
@@ -124,7 +124,7 @@ pub(super) fn grant(row: &SqliteRow) -> Result<Option<Grant>, StoreError> {
     }))
 }
 
-/// What is wrong with a grant, in columns that begin with `prefix`.
+/// The trouble of a grant, from columns whose names begin with `prefix`.
 pub(super) fn grant_trouble(row: &SqliteRow, prefix: &str) -> Result<Option<Trouble>, StoreError> {
     let column = |name: &str| row.try_get::<Option<String>, _>(&*format!("{prefix}{name}"));
     let Some(text) = column("last_error")? else { return Ok(None) };
@@ -133,12 +133,12 @@ pub(super) fn grant_trouble(row: &SqliteRow, prefix: &str) -> Result<Option<Trou
     Ok(Some(Trouble { cause, cure: cure(column("cure")?) }))
 }
 
-/// A cure that a newer version wrote may be of a kind that this one does not know.
+/// A newer version may have stored a kind of cure that this one does not know.
 fn cure(json: Option<String>) -> Cure {
     json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or(Cure::Unknown)
 }
 
-/// How a cure is written.
+/// A cure in the form of its column.
 pub(super) fn cure_column(trouble: Option<&Trouble>) -> Option<String> {
     trouble.and_then(|trouble| serde_json::to_string(&trouble.cure).ok())
 }
@@ -159,7 +159,7 @@ pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<GrantKind, StoreErro
     })
 }
 
-/// The app password of a row, where an outer join found one.
+/// The app password of a row, if an outer join found one.
 pub(super) fn password(row: &SqliteRow) -> Result<Option<AppPassword>, StoreError> {
     let Some(id) = row.try_get::<Option<String>, _>("p_id")? else { return Ok(None) };
     let generated: Option<Vec<u8>> = row.try_get("p_generated")?;

@@ -1,4 +1,4 @@
-//! Sealed values that are no grant's.
+//! Sealed values outside of grants.
 
 use async_trait::async_trait;
 use sqlx::Row as _;

@@ -1,4 +1,4 @@
-//! The audit trail, which is bounded: by days where it is long, and by rows should something write without end.
+//! The audit trail. It is limited by days, and by rows in case a fault writes without end.
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
@@ -9,11 +9,11 @@ use super::Sqlite;
 use super::rows::{names, time_of};
 use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
-/// Long enough for the yearly question who did it.
+/// Long enough for a yearly review.
 const LONGEST: Duration = Duration::days(400);
-/// So many are kept whatever their age: a clock that is wrong for a moment must not empty the trail.
+/// At least so many entries are kept at any age: a wrong clock must not empty the trail.
 const FEWEST: i64 = 1000;
-/// Some 20 MiB.
+/// About 20 MiB.
 const MOST: i64 = 100_000;
 
 #[async_trait]
@@ -38,7 +38,7 @@ impl TrailStore for Sqlite {
     }
 }
 
-/// Writes `act` down in the transaction of what it tells of, and forgets what is too old.
+/// Writes `act` in the transaction of its change, and removes entries that are too old.
 pub(super) async fn put_act(
     transaction: &mut Transaction<'_, Database>,
     act: &Act,
@@ -66,7 +66,7 @@ pub(super) async fn put_act(
     Ok(())
 }
 
-/// Commits a change with what it tells of, where there was one to make; whether there was.
+/// Commits a change with its act, if there was a change; returns whether there was.
 pub(super) async fn commit_with(
     mut transaction: Transaction<'_, Database>,
     changed: bool,

@@ -1,43 +1,43 @@
-//! Why there is no CA to sign with, and whether a new one mends it.
+//! Why no CA can sign, and whether a new CA would help.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no CA to sign with. Each is for the administrator; nothing was changed. Where a new CA mends it
-/// ([`AuthorityError::needs_new_ca`]), the message ends with that, and a surface names the command.
+/// Why no CA can sign. Each message is for the administrator; nothing was changed. If a new CA helps
+/// ([`AuthorityError::needs_new_ca`]), the message ends with that, and `cli` or `admin` names the command.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// Others can read the key, so it may be known.
+    /// Other users can read the key, so it may be known.
     #[error(
-        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if anybody may have copied it, make a new CA"
+        "the CA key {0} can be read by others (mode {1:03o}); run: chmod 600 {0}; if another user may have copied it, make a new CA"
     )]
     Exposed(PathBuf, u32),
-    /// Clients may trust this CA, and nothing can be signed with it any more.
+    /// Clients may trust this CA, but without its key it can sign nothing.
     #[error(
         "the CA certificate {certificate} is there but its key {key} is missing; restore the key from a backup, or make a new CA, which every mail program must then be taught to trust"
     )]
     KeyMissing {
         /// The CA's certificate.
         certificate: PathBuf,
-        /// Where its key should be.
+        /// The expected path of its key.
         key: PathBuf,
     },
-    /// A file of another CA, or a renewal that was interrupted.
+    /// A file belongs to another CA, or a renewal was interrupted.
     #[error(
         "the CA key {key} does not belong to the CA certificate {certificate}; restore both from one backup, or make a new CA, which every mail program must then be taught to trust"
     )]
     Mismatch {
         /// The CA's certificate.
         certificate: PathBuf,
-        /// The key that is not its own.
+        /// The key of another CA.
         key: PathBuf,
     },
-    /// Not what we wrote.
+    /// The file does not have this program's format.
     #[error(
         "the CA file {0} is damaged; restore it from a backup, or make a new CA, which every mail program must then be taught to trust"
     )]
     Damaged(PathBuf),
-    /// Its ten years are over, or the clock is wrong.
+    /// The CA has ended after ten years, or the clock is wrong.
     #[error(
         "the CA certificate {0} ended on {1}; if this machine's clock is right, make a new CA, which every mail program must then be taught to trust"
     )]
@@ -69,7 +69,7 @@ pub enum AuthorityError {
 }
 
 impl AuthorityError {
-    /// Whether a new CA mends it, if nothing else does.
+    /// Whether only a new CA helps.
     pub fn needs_new_ca(&self) -> bool {
         match self {
             Self::Exposed(..) | Self::KeyMissing { .. } | Self::Mismatch { .. } => true,

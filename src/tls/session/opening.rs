@@ -1,4 +1,4 @@
-//! What comes: sealed bytes that wait, and the records that are opened of them.
+//! Received bytes: those that wait, and the records that are opened.
 
 use rustls::{ContentType, Error};
 use tokio::io::ReadBuf;
@@ -8,7 +8,7 @@ use super::Session;
 use crate::tls::record::Record;
 
 impl Session {
-    /// Bytes that are kept of what came.
+    /// Number of received bytes that are kept.
     pub(in crate::tls) fn held(&self) -> usize {
         self.received.capacity() + self.opened.capacity() + self.talk.held()
     }
@@ -18,12 +18,12 @@ impl Session {
         &self.received
     }
 
-    /// The same, to be opened or kept again.
+    /// Takes the sealed bytes, to be opened or kept again.
     pub(in crate::tls) fn take_received(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.received)
     }
 
-    /// Bounds what waits here for a reader that takes little at a time.
+    /// Limits the bytes that wait for a reader of small pieces.
     pub(in crate::tls) fn hold_at_most(&mut self, bytes: usize) {
         self.may_hold = bytes;
     }
@@ -33,48 +33,48 @@ impl Session {
         self.may_hold
     }
 
-    /// Whether the record that has begun is longer than what may be held.
+    /// Whether the first record is longer than the limit.
     pub(in crate::tls) fn is_overfull(&self) -> bool {
         Record::announced(&self.received).is_some_and(|length| length > self.may_hold)
     }
 
     /// Keeps `rest` for the next [`Session::open`].
     pub(in crate::tls) fn keep(&mut self, rest: &[u8]) {
-        // A new one each time: what is kept is a part of one record and gone with the next read.
+        // A new vector each time: it holds a part of one record, which the next read takes.
         self.received = rest.to_vec();
     }
 
-    /// Opens what was kept, as far as it is whole and `out` has room.
+    /// Opens the kept records that are whole, while `out` has room.
     pub(in crate::tls) fn open_received(&mut self, out: &mut ReadBuf<'_>) {
         let received = self.take_received();
         let opened = self.open(&received, out);
         self.keep(received.get(opened..).unwrap_or_default());
     }
 
-    /// Gives out what was opened before and had no room then; false where there is none.
+    /// Gives the reader bytes that were opened before without room for them; false if there are none.
     pub(in crate::tls) fn read_opened(&mut self, out: &mut ReadBuf<'_>) -> bool {
         if self.opened.is_empty() {
             return false;
         }
         let (now, later) = self.opened.split_at(self.opened.len().min(out.remaining()));
         out.put_slice(now);
-        // A smaller one each time: what was read is held by its reader.
+        // A smaller vector each time: the reader holds the other bytes.
         self.opened = Zeroizing::new(later.to_vec());
         true
     }
 
-    /// Opens the whole records at the start of `sealed` into `out` while it has room; returns how much of
-    /// `sealed` that was. An error is kept in [`Session::failure`], behind the data before it.
+    /// Opens the whole records at the start of `sealed` into `out` while it has room; returns the number of bytes
+    /// taken from `sealed`. An error is kept in [`Session::failure`]; data before it is still given.
     pub(in crate::tls) fn open(&mut self, sealed: &[u8], out: &mut ReadBuf<'_>) -> usize {
         let mut done = 0;
-        // What the caller read before, as `read_exact` does, is not what this call gives.
+        // Bytes from earlier reads, as with `read_exact`, do not come from this call.
         let before = out.filled().len();
         while !self.peer_closed && self.failure.is_none() {
             let rest = sealed.get(done..).unwrap_or_default();
             match Record::first(rest, self.version) {
                 Ok(None) => return done,
                 Ok(Some(record)) => {
-                    // Room in whole records, or none: a small reader gets one at a time.
+                    // Opens directly if a whole record fits; a small reader gets one record at a time.
                     if record.room() > out.remaining() && out.filled().len() > before {
                         return done;
                     }
@@ -89,7 +89,7 @@ impl Session {
                 Err(error) => self.fail(error),
             }
         }
-        // Nothing that comes after the end is looked at.
+        // Bytes behind the end are ignored.
         sealed.len()
     }
 

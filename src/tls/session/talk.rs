@@ -1,8 +1,8 @@
-//! What a peer says beside data, after the handshake: alerts, key updates, tickets, and what it must not.
+//! The peer's messages other than data, after the handshake: alerts, key updates, tickets, and forbidden messages.
 //!
-//! A handshake message is judged by type and length as soon as its header is there; only a key update and,
-//! from a server, a ticket are put together, so that nothing else is ever kept. Where the RFCs leave a
-//! choice, rustls's own connection is the measure; a test holds both to the same bytes.
+//! A handshake message is judged by type and length as soon as its header is there. Only a key update and a
+//! server's ticket are assembled; no other message is kept. If the RFCs leave a choice, rustls's own connection is
+//! the model; a test compares both on the same bytes.
 
 use rustls::{
     AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerMisbehaved, ProtocolVersion,
@@ -10,34 +10,34 @@ use rustls::{
 
 use super::{Keys, RecordOpener, Session};
 
-/// A peer may say so many things in a row that are not data, and then it is only wasting our time.
+/// The most messages in a row without data; a peer that sends more only wastes our time.
 const MAX_TALK: u8 = 32;
-/// Warnings in one connection, as many as rustls takes.
+/// The most warnings in one connection, as in rustls.
 const MAX_WARNINGS: u8 = 4;
-/// rustls's bound for one handshake message; a ticket has a few hundred bytes.
+/// rustls's limit for one handshake message; a ticket has a few hundred bytes.
 const MAX_MESSAGE: usize = 0xffff;
 
 pub(super) const WARNING: u8 = 1;
 pub(super) const FATAL: u8 = 2;
 
-/// How much a peer has said that is not data.
+/// The peer's messages so far.
 #[derive(Default)]
 pub(super) struct Talk {
     in_a_row: u8,
     warnings: u8,
-    /// Whether it has asked for renegotiation.
+    /// Whether the peer has asked for renegotiation.
     renegotiation: bool,
-    /// The handshake message that goes on in the next record.
+    /// The handshake message that continues in the next record.
     message: Message,
 }
 
-/// A handshake message as its parts come.
+/// A handshake message while its parts arrive.
 #[derive(Default)]
 struct Message {
     header: [u8; 4],
-    /// How much of the header is there.
+    /// Number of header bytes that have come.
     known: usize,
-    /// How much of the body is missing.
+    /// Number of body bytes still missing.
     missing: usize,
     is_kept: bool,
     body: Vec<u8>,
@@ -55,7 +55,7 @@ impl Message {
         typ.into()
     }
 
-    /// Takes what is missing of the header; true where this completes it.
+    /// Takes missing bytes of the header; true if the header is now complete.
     fn read_header(&mut self, rest: &mut &[u8]) -> bool {
         let room = self.header.get_mut(self.known..).unwrap_or_default();
         if room.is_empty() {
@@ -70,7 +70,7 @@ impl Message {
         self.known == self.header.len()
     }
 
-    /// Takes what is missing of the body, to keep it or not.
+    /// Takes missing bytes of the body, and keeps or drops them.
     fn read_body(&mut self, rest: &mut &[u8]) {
         let (now, later) = rest.split_at(self.missing.min(rest.len()));
         if self.is_kept {
@@ -86,7 +86,7 @@ impl Message {
 }
 
 impl Talk {
-    /// Bytes that are kept of a message.
+    /// Number of bytes kept of a message.
     pub(super) fn held(&self) -> usize {
         self.message.body.capacity()
     }
@@ -98,7 +98,7 @@ impl Session {
         if self.talk.message.has_begun() {
             return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
         }
-        // An empty record is traffic padding at best.
+        // An empty record is at best padding.
         match length {
             0 => self.count_talk(),
             _ => {
@@ -116,11 +116,11 @@ impl Session {
         }
     }
 
-    /// Takes a record that is not data.
+    /// Handles a record that is not data.
     pub(super) fn take_talk(&mut self, typ: ContentType, content: &[u8]) -> Result<(), Error> {
         self.count_talk()?;
         match typ {
-            // RFC 8446 §5.4, and nothing that TLS 1.2 allows either.
+            // Forbidden by RFC 8446 §5.4, and by TLS 1.2.
             ContentType::Handshake | ContentType::Alert if content.is_empty() => {
                 Err(InvalidMessage::InvalidEmptyPayload.into())
             }
@@ -156,7 +156,7 @@ impl Session {
                 false => Ok(()),
             };
         }
-        // The peer has given up; an alert in answer would be talk.
+        // The peer has given up, so no alert is sent in answer.
         self.closed = true;
         Err(Error::AlertReceived(description))
     }
@@ -177,7 +177,7 @@ impl Session {
         Ok(())
     }
 
-    /// Judges a message by its header: whether it is kept, or only let pass.
+    /// Judges a message by its header; returns whether it is kept or skipped.
     fn judge(&mut self) -> Result<bool, Error> {
         let (typ, length) = (self.talk.message.typ(), self.talk.message.missing);
         if length > MAX_MESSAGE {
@@ -200,12 +200,12 @@ impl Session {
         }
     }
 
-    /// TLS 1.2 renegotiation, which we do not do (RFC 5246 §7.2.2): a warning, and the second time the end.
+    /// Answers TLS 1.2 renegotiation (RFC 5246 §7.2.2) with a warning; the second request ends the connection.
     fn refuse_renegotiation(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.talk.renegotiation, true) {
             return Err(PeerMisbehaved::TooManyRenegotiationRequests.into());
         }
-        // Behind our end nothing is said.
+        // After our close_notify nothing is sent.
         match self.closed {
             true => Ok(()),
             false => self.alert(WARNING, AlertDescription::NoRenegotiation),
@@ -222,8 +222,8 @@ impl Session {
                     return Err(InvalidMessage::InvalidKeyUpdate.into());
                 };
                 self.opener = RecordOpener::new(keys.next_peers()?, self.suite)?;
-                // One answer is enough for all who asked before it could be sent. Data that waits does not
-                // stand in for it, and behind our end nothing is said.
+                // One key update answers all requests before it is sent. Waiting data is no answer, and after our
+                // close_notify nothing is sent.
                 match asks == 1 && !self.key_changed && !self.closed {
                     true => self.change_own_key(),
                     false => Ok(()),
@@ -232,12 +232,12 @@ impl Session {
             (HandshakeType::NewSessionTicket, Some(Keys::Client(kernel))) => {
                 kernel.handle_new_session_ticket(&message.body)
             }
-            // All else was refused when its header came.
+            // Every other type was refused at its header.
             _ => self.refuse_renegotiation(),
         }
     }
 
-    /// Tells the peer `why`, where the error alone would not say it.
+    /// Sends the alert `why`, if the error alone would give another one.
     fn refuse(&mut self, why: AlertDescription, error: Error) -> Error {
         if !self.closed {
             let _ = self.alert(FATAL, why);
@@ -247,12 +247,12 @@ impl Session {
     }
 }
 
-/// What the peer is told (RFC 8446 §6.2).
+/// The alert for an error (RFC 8446 §6.2).
 pub(super) fn description_of(error: &Error) -> AlertDescription {
     match error {
         Error::DecryptError => AlertDescription::BadRecordMac,
         Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
-        // §4.6.3, and §5 and §5.4 for what a record is and what it must hold.
+        // §4.6.3; §5 and §5.4 for the form and the content of records.
         Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate) => AlertDescription::IllegalParameter,
         Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::InvalidEmptyPayload) => {
             AlertDescription::UnexpectedMessage

@@ -1,4 +1,4 @@
-//! Sessions whose keys do not last, with rustls at the other end, and records that rustls does not make.
+//! Sessions with short-lived keys, with rustls at the other end, and records that rustls does not make.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -24,9 +24,9 @@ use super::super::record::{HEADER, confidentiality_limit};
 use super::super::{FULL_READ, Socket, crypto_provider, handshake};
 use super::*;
 
-/// A KeyUpdate under TLS 1.3 is 5 bytes, and longer by its type and tag.
+/// Length of a KeyUpdate in TLS 1.3: 5 bytes, type and tag.
 const KEY_UPDATE: usize = 5 + 1 + 16;
-/// The life of a key here, in records. 2^23 of them are too many for a test.
+/// The life of a key in these tests, in records; the real 2^23 are too many.
 const LIMIT: u64 = 64;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -46,7 +46,7 @@ fn of_aws_lc(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     *aws_lc_rs::ALL_CIPHER_SUITES.iter().find(same).unwrap()
 }
 
-/// `suite`, whose keys seal [`LIMIT`] records.
+/// `suite` with keys that seal [`LIMIT`] records.
 fn short_lived(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     let common = |common: &CipherSuiteCommon| CipherSuiteCommon {
         suite: common.suite,
@@ -65,7 +65,7 @@ fn short_lived(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     }
 }
 
-/// Configurations that agree on a suite, each with its own idea of it.
+/// Configurations that agree on a suite, each with its own implementation.
 fn configurations(
     client: SupportedCipherSuite,
     server: SupportedCipherSuite,
@@ -110,8 +110,8 @@ async fn wire() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Our server, whose keys do not last, and a client of rustls's own, whose keys do. That has aws-lc's ciphers,
-/// where ours are ring's.
+/// Our server with short-lived keys, and rustls's own client without a limit. The client uses aws-lc's ciphers,
+/// our server ring's.
 async fn our_server(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::client::TlsStream<TcpStream>) {
     let (client, server) = configurations(of_aws_lc(suite), short_lived(suite));
     let (near, mut far) = wire().await;
@@ -122,7 +122,7 @@ async fn our_server(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::clien
     (Socket::tls(far, session.unwrap()), peer.unwrap())
 }
 
-/// The same with the client as ours.
+/// The same with our client.
 async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::server::TlsStream<TcpStream>) {
     let (client, server) = configurations(short_lived(suite), of_aws_lc(suite));
     let (mut near, far) = wire().await;
@@ -135,7 +135,7 @@ async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::serve
 
 // The handshake before it.
 
-/// A pipe, and how often it was written to.
+/// A pipe that counts writes.
 struct Counted(DuplexStream, usize);
 
 impl AsyncRead for Counted {
@@ -198,7 +198,7 @@ fn no_key_of_aes_seals_more_than_its_cipher_bears() {
     }
 }
 
-/// Reads `length` bytes, and counts the records under each of the keys that they came under.
+/// Reads `length` bytes, and counts the records under each key.
 async fn read_counting<D: SideData>(
     tcp: &mut TcpStream,
     tls: &mut ConnectionCommon<D>,
@@ -227,7 +227,7 @@ async fn read_counting<D: SideData>(
     (came, records)
 }
 
-/// What we write comes out at the peer's, under as many keys as it takes, and there is an answer.
+/// Our writes arrive at the peer under as many keys as they need, and the peer's answer comes back.
 async fn outlives_its_keys<D: SideData>(
     mut ours: Socket,
     tcp: &mut TcpStream,
@@ -277,7 +277,7 @@ async fn tls_1_2_ends_before_its_key_is_worn_out_and_what_was_written_arrives() 
                     Err(error) => break error,
                 }
             };
-            // Whoever writes hears it each time, and the end can be said all the same.
+            // Every write reports it, and close_notify can still be sent.
             assert!(ours.write_all(b"more").await.is_err());
             ours.shutdown().await.unwrap();
             (sent, error)
@@ -341,7 +341,7 @@ async fn with_every_suite_that_is_offered_data_moves_both_ways_and_goes_on_under
 
 // Records of all sizes.
 
-/// Seals `content` as one record; in TLS 1.3 with so much padding (RFC 8446 §5.4).
+/// Seals `content` as one record; in TLS 1.3 with `padding` bytes (RFC 8446 §5.4).
 fn seal(session: &mut Session, content: &[u8], padding: usize, sealed: &mut Vec<u8>) {
     let start = sealed.len();
     sealed.resize(start + MAX_PLAINTEXT + OVERHEAD, 0);
@@ -349,7 +349,7 @@ fn seal(session: &mut Session, content: &[u8], padding: usize, sealed: &mut Vec<
     let length = match session.version == ProtocolVersion::TLSv1_3 && padding > 0 {
         false => session.sealer.seal(data, content, &mut sealed[start..]),
         true => {
-            // The type, and zeros in the place of one and before.
+            // The inner type and zeros, one of them in place of the sealer's own type.
             let padded = [content, &[data.into()], &vec![0; padding - 1]].concat();
             session.sealer.seal(ContentType::from(0), &padded, &mut sealed[start..])
         }

@@ -1,4 +1,4 @@
-"""curl: one command a connection, `AUTHENTICATE PLAIN` with and without an initial response."""
+"""curl: one command in each connection, `AUTHENTICATE PLAIN` with and without an initial response."""
 
 from parts.child import run
 

@@ -1,4 +1,4 @@
-"""Thunderbird without a window: the account made and used by the calls behind its menus.
+"""Thunderbird without a window: the account is made and used by the functions behind its menus.
 
 Thunderbird signs in with AUTHENTICATE PLAIN on several connections, compresses if the
 server offers that, and then waits in IDLE. It shows new mail from IDLE at once.

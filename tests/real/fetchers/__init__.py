@@ -1,4 +1,4 @@
-"""Real programs that fetch by POP3, one file each: `check(test)` fetches what waits in INBOX.
+"""Real programs that fetch by POP3, one file each: `check(test)` fetches the mail in INBOX.
 
 `test` is a case of `test_fetching`: it says where the program logs in (`host`, `port`,
 `security`, `user`, `password`, `ca`), gives it a directory (`work`), and looks at the

@@ -14,7 +14,7 @@ poll {test.host} service {test.port} protocol pop3 auth password
 def check(test):
     collected = test.work / "collected"
     config = test.work / "fetchmailrc"
-    # Without `ssl` it begins in cleartext, and `sslproto` makes it insist on STLS.
+    # Without `ssl` fetchmail begins in cleartext, and `sslproto` makes it require STLS.
     tls = "ssl" if test.security == "tls" else 'sslproto "TLS1.2+"'
     config.write_text(CONFIG.format(test=test, collected=collected, tls=tls))
     config.chmod(0o600)

@@ -1,4 +1,4 @@
-"""getmail: fetches both messages into a Maildir and deletes them on the server. It knows TLS, and no STLS.
+"""getmail: fetches both messages into a Maildir and deletes them on the server. It has TLS, but no STLS.
 
 It now and then misses the end of the child that delivers, as `clients/getmail.py` says, and is run again.
 """
@@ -35,7 +35,7 @@ def check(test):
     mail = test.work / "mail"
     for part in (mail, mail / "cur", mail / "new", mail / "tmp"):
         part.mkdir()
-        # It refuses to deliver as root.
+        # getmail refuses to deliver as root.
         shutil.chown(part, test.mailbox.owner)
     config = test.work / "getmailrc"
     config.write_text(CONFIG.format(test=test, mail=mail, owner=test.mailbox.owner))

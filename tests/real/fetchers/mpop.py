@@ -1,4 +1,4 @@
-"""mpop: fetches into an mbox with each way to log in that it knows, pipelined where the server says so."""
+"""mpop: fetches into an mbox with each of its login methods, pipelined if the server allows it."""
 
 from parts.child import run
 

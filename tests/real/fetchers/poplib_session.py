@@ -1,4 +1,4 @@
-"""Python's poplib: USER and PASS, and each command that it knows."""
+"""Python's poplib: USER and PASS, and each of its commands."""
 
 
 def check(test):

@@ -1,4 +1,4 @@
-"""HAProxy and nginx before the proxy, on free ports."""
+"""HAProxy and nginx in front of the proxy, on free ports."""
 
 import socket
 import time
@@ -40,13 +40,13 @@ stream {{
 
 
 class Balancer:
-    """`host` and `port` are for clients; what they say goes to the port that it stands before."""
+    """`host` and `port` are for clients; their bytes go to the proxy's port."""
 
     host = "localhost"
 
     @classmethod
     def haproxy(cls, root: Path, behind, options):
-        """`options` are those of its `server` line, such as `send-proxy-v2`."""
+        """`options` of the `server` line, such as `send-proxy-v2`."""
         config = root / "haproxy.cfg"
         return cls(lambda port: _write(config, HAPROXY, port=port, behind=behind, options=options), ["haproxy", "-db", "-f", config])
 
@@ -63,7 +63,7 @@ class Balancer:
         end = time.monotonic() + DEADLINE
         while True:
             try:
-                # What is asked here goes on to the proxy, as any probe does.
+                # The probe goes on to the proxy, as every connection does.
                 socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE).close()
                 return
             except OSError:

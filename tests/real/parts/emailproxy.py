@@ -1,4 +1,4 @@
-"""email-oauth2-proxy, from PyPI: the program that an installation moves over from."""
+"""email-oauth2-proxy, from PyPI: the program from which an installation moves."""
 
 import os
 import re
@@ -53,7 +53,7 @@ class EmailProxy:
         self.config = root / "emailproxy.config"
         self.config.write_text(CONFIG.format(authority=authority, app=APP, **values))
         self._argv = [PROGRAM, "--no-gui", "--local-server-auth", "--config-file", self.config, *arguments]
-        # Else it would write to the system's log.
+        # Otherwise it would write to the system's log.
         self._argv += ["--log-file", root / "emailproxy.log"]
         self._env = {
             "PATH": os.environ["PATH"],
@@ -64,12 +64,12 @@ class EmailProxy:
         self._child = None
 
     def serve(self):
-        """Starts it, and waits until it listens on all of its ports."""
+        """Starts the program, and waits until it listens on all its ports."""
         self._child = Child(self._argv, env=self._env)
         self._child.out.wait_for(lambda line: "Initialised" in line)
 
     def consent_of(self, account):
-        """Waits until it asks for a consent, and gives that as `account`."""
+        """Waits until the program asks for a consent, and gives the consent of `account`."""
         line = self._child.out.wait_for(lambda line: re.search(r"https?://\S+client_id=", line))
         consent(re.search(r"https?://\S+client_id=\S+", line)[0], account)
 
@@ -77,7 +77,7 @@ class EmailProxy:
         return self._child.out.text()
 
     def stop(self):
-        """Ends it; what it keeps of its accounts is in its file then."""
+        """Ends the program, which then has written its accounts to its file."""
         if self._child is not None:
             self._child.stop()
             self._child = None

@@ -61,7 +61,7 @@ class Oidc:
         return self._ask("counters")["refreshed"]
 
     def down(self):
-        """Takes the server off the net: connections are refused, and its state is kept."""
+        """Stops the server: connections are refused, and its state is kept."""
         self._ask("down")
 
     def up(self):
@@ -73,7 +73,7 @@ class Oidc:
             return json.load(answer)
 
     def assertion(self, client_id, seconds=300):
-        """What another service signs for a client, and renews in a file; each is taken once (`jti`)."""
+        """An assertion that another service signs for a client and renews in a file; each is accepted once (`jti`)."""
 
         def part(value):
             return base64.urlsafe_b64encode(value).decode().rstrip("=")
@@ -152,5 +152,5 @@ def consent(url, login, decision="allow", stop_at=None):
     except urllib.error.HTTPError as page:
         if stop.landed:
             return stop.landed
-        # The proxy's own page for a refusal may have a status of its own.
+        # The proxy's own page for a refusal may have another status.
         return page.read().decode("utf-8", "replace")

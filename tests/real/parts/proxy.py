@@ -53,7 +53,7 @@ security = "starttls"
 {listener}
 """
 
-# Where the tests fetch by POP3.
+# The listeners for fetching by POP3.
 FETCHING_LISTENERS = """
 [[listeners]]
 protocol = "pop3"
@@ -142,7 +142,7 @@ class Proxy:
         self.logs = []
 
     def write_assertion(self, text):
-        """What the service that vouches for the client would write, in the place of a secret."""
+        """The assertion that another service writes for the client, instead of a secret."""
         path = self._root / "assertion.jwt"
         path.write_text(text)
         path.chmod(0o600)
@@ -211,7 +211,7 @@ class Proxy:
         return self._serve.err.text()
 
     def kill(self):
-        """kill -9, as the out-of-memory killer would."""
+        """kill -9, as by the out-of-memory killer."""
         os.kill(self._serve.pid, signal.SIGKILL)
         self._serve.wait()
         self._end()

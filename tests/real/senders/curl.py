@@ -1,4 +1,4 @@
-"""curl: one command a connection; its own choice, AUTH PLAIN with and without an initial response, and AUTH LOGIN."""
+"""curl: one command in each connection; its default, AUTH PLAIN with and without an initial response, AUTH LOGIN."""
 
 from letter import RECIPIENTS, SENDER, letter
 from parts.child import run

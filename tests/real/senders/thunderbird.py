@@ -1,4 +1,4 @@
-"""Thunderbird without a window: a message written and sent by the calls behind its menus."""
+"""Thunderbird without a window: a message is written and sent by the functions behind its menus."""
 
 from pathlib import Path
 

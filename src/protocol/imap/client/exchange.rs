@@ -22,7 +22,7 @@ impl Dialogue {
         };
         let tag = tag.to_vec();
         match (expects, initial_response) {
-            // No account has an empty name, so `=` gets the question.
+            // No account has an empty name, so `=` gets the challenge too.
             (Expects::LoginName, None | Some(b"=")) => self.ask(tag, Expects::LoginName, outbox),
             (expects, None) => self.ask(tag, expects, outbox),
             (expects, Some(b"=")) => self.response(tag, expects, b"", outbox),
@@ -39,7 +39,7 @@ impl Dialogue {
         None
     }
 
-    /// A line of an AUTHENTICATE exchange.
+    /// Reads a line of an AUTHENTICATE exchange.
     pub(super) fn sasl(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         let Some(end) = self.framer.next_line(inbox) else { return self.more(inbox, outbox) };
         if let Some(end) = self.check(end, outbox) {

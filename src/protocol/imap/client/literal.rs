@@ -1,5 +1,5 @@
-//! Literals (RFC 3501 §4.3, 7888): welcome ones are asked for, the rest is refused before its bytes are
-//! sent, or dropped where the client does not wait, and the stream stays in step.
+//! Literals (RFC 3501 §4.3, 7888). The dialogue asks for a welcome literal. It refuses another one before its
+//! bytes are sent, or drops the bytes if the client does not wait, so that it finds the next command.
 
 use super::{Dialogue, Event, State};
 use imap_codec::imap_types::response::Code;
@@ -10,14 +10,14 @@ use crate::protocol::imap::command::{self, Verb};
 use crate::protocol::imap::framer::{Framed, Literal};
 use crate::wire::Buffer;
 
-/// A tagged answer that waits for the end of its command.
+/// A tagged answer for which the end of the command must come first.
 #[derive(Debug)]
 pub(super) struct OwedAnswer {
     pub(super) tag: Vec<u8>,
     pub(super) refusal: Refused,
 }
 
-/// Why a command is refused where its end has not come yet.
+/// Why a command is refused before its end has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refused {
     Tag,
@@ -40,7 +40,7 @@ impl Refused {
 }
 
 impl Dialogue {
-    /// A literal is announced: asked for, or refused before its bytes are (RFC 3501 §4.3, 7888 §4).
+    /// Asks for an announced literal, or refuses it before its bytes are sent (RFC 3501 §4.3, 7888 §4).
     pub(super) fn literal(
         &mut self,
         literal: &Literal,
@@ -74,7 +74,7 @@ impl Dialogue {
         (literal.size > room as u64).then_some(Refused::TooBig)
     }
 
-    /// Answers at once where the client waits, and behind the literal where it does not.
+    /// Answers at once if the client waits, otherwise after the literal.
     fn refuse(&mut self, literal: &Literal, answer: OwedAnswer, outbox: &mut Buffer) -> Option<Event> {
         if literal.waits {
             answer::write(outbox, &answer.tag, answer.refusal.answer());
@@ -89,7 +89,7 @@ impl Dialogue {
         None
     }
 
-    /// Drops an unwelcome literal as it comes, and then the rest of its command, further literals included.
+    /// Drops a refused literal as it arrives, then the rest of its command, further literals included.
     pub(super) fn discard(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         let State::Discard { left, .. } = &mut self.state else { return None };
         if *left > 0 {

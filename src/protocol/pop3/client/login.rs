@@ -1,7 +1,7 @@
 //! The ways in which a client logs in: USER and PASS (RFC 1939 §7), and AUTH (RFC 5034).
 //!
-//! Each ends in a [`Login`], which the caller decides. None is answered by what the proxy knows of accounts: USER and
-//! AUTH look at the form alone.
+//! Each ends in a [`Login`], which the caller decides. No earlier answer depends on the accounts that exist: USER
+//! and AUTH check only the form.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use crate::protocol::{Channel, Login};
 use crate::wire::Buffer;
 
 impl Dialogue {
-    /// Answered alike whether there is such an account or not.
+    /// The answer is the same whether the account exists or not.
     pub(super) fn user(&mut self, name: &[u8], outbox: &mut Buffer) {
         self.name = None;
         if self.channel == Channel::StartTls {
@@ -59,7 +59,7 @@ impl Dialogue {
             return None;
         };
         match initial {
-            // An empty initial response says nothing that could be a login, so it gets the question.
+            // An empty initial response cannot be a login, so the challenge follows.
             None | Some(b"=") => self.ask(expects, outbox),
             Some(response) => self.response(expects, response, outbox),
         }
@@ -74,7 +74,7 @@ impl Dialogue {
         None
     }
 
-    /// A line of an AUTH exchange.
+    /// Reads a line of an AUTH exchange.
     pub(super) fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
         match line {
             b"*" => {
@@ -97,7 +97,7 @@ impl Dialogue {
         }
     }
 
-    /// Hands a login out. What stands before the name for the provider is no part of it.
+    /// Hands a login out. The prefix for the provider is removed from the name.
     fn login(&mut self, mut login: Login) -> Event {
         let begins = login.name.get(..RECENT.len());
         self.recent = begins.is_some_and(|begin| begin.eq_ignore_ascii_case(RECENT));

@@ -1,4 +1,4 @@
-//! What depends on the channel: the list of EHLO, STARTTLS, and what is said to mail without a login.
+//! Replies that depend on the channel: EHLO's list, STARTTLS, and the refusal of mail without a login.
 
 use super::{Dialogue, State};
 use crate::protocol::Channel;
@@ -7,7 +7,7 @@ use crate::protocol::submission::reply::{NAME, write_reply};
 use crate::wire::Buffer;
 
 impl Dialogue {
-    /// The reply to EHLO: what every configured provider supports, because the client's own is not known yet.
+    /// The reply to EHLO: what every configured provider supports, because the client's is not known yet.
     pub(super) fn greet(&self, outbox: &mut Buffer) {
         let own = match self.channel {
             Channel::Tls | Channel::Cleartext => "AUTH PLAIN LOGIN",

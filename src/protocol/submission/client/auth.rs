@@ -24,7 +24,7 @@ impl Dialogue {
             return None;
         };
         match initial {
-            // An empty initial response says nothing that could be a login, so it gets the question.
+            // An empty initial response cannot be a login, so the challenge follows.
             None | Some(b"=") => self.ask(expects, outbox),
             Some(response) => self.response(expects, response, outbox),
         }
@@ -39,7 +39,7 @@ impl Dialogue {
         None
     }
 
-    /// A line of an AUTH exchange.
+    /// Reads a line of an AUTH exchange.
     pub(super) fn sasl(&mut self, expects: Expects, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
         match line {
             b"*" => {
