@@ -24,7 +24,11 @@ pub struct Vocabulary {
     pub commands: &'static [&'static str],
     /// Those whose next lines are of a sign-in.
     pub exchanges: &'static [&'static str],
-    /// Kinds of replies; three digits need no name.
+    /// Whether replies begin with three digits, which need no name.
+    pub codes: bool,
+    /// Whether a server's line that is no reply begins a text, up to a line with a dot: it may be mail.
+    pub texts: bool,
+    /// Kinds of replies.
     pub replies: &'static [&'static str],
     /// What asks for the next line of an exchange, or for the message.
     pub prompts: &'static [&'static str],
@@ -34,8 +38,16 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Of a protocol whose lines are only counted.
-    pub const NONE: Self =
-        Self { tagged: false, commands: &[], exchanges: &[], replies: &[], prompts: &[], message: None };
+    pub const NONE: Self = Self {
+        tagged: false,
+        commands: &[],
+        exchanges: &[],
+        codes: false,
+        texts: false,
+        replies: &[],
+        prompts: &[],
+        message: None,
+    };
 }
 
 /// Bytes of a line that are kept to see what it is.
@@ -57,6 +69,8 @@ pub struct Scribe {
     /// The last command is followed by a message, once the server wants it.
     message_is_next: bool,
     in_message: bool,
+    /// The server's lines are of a text.
+    in_text: bool,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +97,7 @@ impl Scribe {
             exchange: false,
             message_is_next: false,
             in_message: false,
+            in_text: false,
         }
     }
 
@@ -125,12 +140,7 @@ impl Scribe {
 
     fn command(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) {
         if self.in_message {
-            // Counted until its end.
-            self.client.literal += length;
-            if line == b".\r\n" || line == b".\n" {
-                self.in_message = false;
-                tell(format!("<{} bytes>", std::mem::take(&mut self.client.literal)));
-            }
+            self.in_message = self.client.goes_on_to_the_dot(line, length, tell);
             return;
         }
         let goes_on = std::mem::take(&mut self.client.goes_on);
@@ -155,14 +165,18 @@ impl Scribe {
     }
 
     fn reply(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) {
+        if self.in_text {
+            self.in_text = self.server.goes_on_to_the_dot(line, length, tell);
+            return;
+        }
         if std::mem::take(&mut self.server.goes_on) {
             self.find_literal(line, Speaker::Server);
             return tell(format!("<{length} bytes>"));
         }
         let text = trim(line);
         let (first, argument) = word(text);
-        let code = first.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit));
-        let prompt = known(self.words.prompts, if self.words.tagged { first } else { code.unwrap_or(first) });
+        let code = first.get(..3).filter(|code| self.words.codes && code.iter().all(u8::is_ascii_digit));
+        let prompt = known(self.words.prompts, code.unwrap_or(first));
         if let Some(prompt) = prompt {
             self.in_message = std::mem::take(&mut self.message_is_next);
             return tell(format!("{prompt}{}", count(argument, 0)));
@@ -176,11 +190,15 @@ impl Scribe {
             true => (format!("{} ", String::from_utf8_lossy(kind)), word(argument).0, word(argument).1),
             false => (String::new(), kind, argument),
         };
-        let shown = match code.filter(|_| !self.words.tagged) {
+        let shown = match code {
             Some(code) => Some(String::from_utf8_lossy(code).into_owned()),
             None => known(self.words.replies, kind).map(str::to_owned),
         };
         let Some(shown) = shown else {
+            if self.words.texts {
+                self.in_text = self.server.goes_on_to_the_dot(line, length, tell);
+                return;
+            }
             self.find_literal(line, Speaker::Server);
             return tell(format!("<{length} bytes>"));
         };
@@ -243,6 +261,16 @@ impl Lines {
     fn take(&mut self) -> (Vec<u8>, u64) {
         (std::mem::take(&mut self.line), std::mem::take(&mut self.length))
     }
+
+    /// Counts a line of a message or a text, up to the dot at its end; whether that is still to come.
+    fn goes_on_to_the_dot(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) -> bool {
+        self.literal += length;
+        let goes_on = line != b".\r\n" && line != b".\n";
+        if !goes_on {
+            tell(format!("<{} bytes>", std::mem::take(&mut self.literal)));
+        }
+        goes_on
+    }
 }
 
 /// How much of an argument there is, with what was `lost` of it.
@@ -282,6 +310,7 @@ mod tests {
     use super::*;
     use crate::protocol::Protocol as _;
     use crate::protocol::imap::Imap;
+    use crate::protocol::pop3::Pop3;
     use crate::protocol::submission::Submission;
 
     /// What is shown of a conversation: lines with `C` are the client's, with `S` the server's.
@@ -349,6 +378,25 @@ mod tests {
             let scribe = Scribe::of_session(Submission::WORDS, true);
             assert_eq!(shown(scribe, &talk, size), expected, "{size}");
         }
+    }
+
+    #[test]
+    fn security_row_13_of_mail_in_pop3_only_the_bytes_are_shown_whatever_its_lines_begin_with() {
+        let talk = [
+            "CRETR 1\r\n",
+            "S+OK 320 octets\r\nSubject: x\r\n\r\n",
+            "S250 thousand\r\n354\r\n+OK secret\r\n-ERR secret\r\n..\r\n.\r\n",
+            "CSTAT\r\n",
+            "S+OK 2 320\r\n",
+        ];
+        let expected = ["RETR <1 bytes>", "+OK <10 bytes>", "<65 bytes>", "STAT", "+OK <5 bytes>"];
+        for size in 1..40 {
+            assert_eq!(shown(Scribe::of_session(Pop3::WORDS, true), &talk, size), expected, "{size}");
+        }
+        // Joined within a message.
+        let within = ["S123456 is the code\r\n.\r\n+OK\r\n"];
+        assert_eq!(shown(Scribe::of_session(Pop3::WORDS, false), &within, 9), ["<23 bytes>", "+OK"]);
+        assert_eq!(shown(Scribe::new(&Vocabulary::NONE), &["S123 secret\r\n"], 9), ["<12 bytes>"]);
     }
 
     #[test]
