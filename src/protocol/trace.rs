@@ -6,6 +6,10 @@
 //! likewise, and so is everything that is not of the list, such as a message. Where the scribe has lost its place, which
 //! happens in a session that it joins later, it shows no tags either.
 
+mod lines;
+
+use lines::Lines;
+
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
@@ -50,10 +54,10 @@ impl Vocabulary {
     };
 }
 
-/// Bytes of a line that are kept to see what it is.
-const LINE: usize = 8192;
 /// Bytes of a server's line that are shown before the login.
 const SHOWN: usize = 400;
+/// Bytes of a word of such a line: a longer one may be a token that the provider repeats.
+const WORD: usize = 64;
 
 /// Reads one conversation.
 #[derive(Debug)]
@@ -71,18 +75,6 @@ pub struct Scribe {
     in_message: bool,
     /// The server's lines are of a text.
     in_text: bool,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    line: Vec<u8>,
-    /// Of the line, those included that were not kept.
-    length: u64,
-    /// Of a literal, still to come.
-    skip: u64,
-    literal: u64,
-    /// The line goes on behind a literal.
-    goes_on: bool,
 }
 
 impl Scribe {
@@ -251,28 +243,6 @@ impl Scribe {
     }
 }
 
-impl Lines {
-    fn push(&mut self, piece: &[u8]) {
-        let room = LINE.saturating_sub(self.line.len()).min(piece.len());
-        self.line.extend_from_slice(piece.get(..room).unwrap_or_default());
-        self.length += piece.len() as u64;
-    }
-
-    fn take(&mut self) -> (Vec<u8>, u64) {
-        (std::mem::take(&mut self.line), std::mem::take(&mut self.length))
-    }
-
-    /// Counts a line of a message or a text, up to the dot at its end; whether that is still to come.
-    fn goes_on_to_the_dot(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) -> bool {
-        self.literal += length;
-        let goes_on = line != b".\r\n" && line != b".\n";
-        if !goes_on {
-            tell(format!("<{} bytes>", std::mem::take(&mut self.literal)));
-        }
-        goes_on
-    }
-}
-
 /// How much of an argument there is, with what was `lost` of it.
 fn count(argument: &[u8], lost: u64) -> String {
     match argument.len() as u64 + lost {
@@ -281,11 +251,15 @@ fn count(argument: &[u8], lost: u64) -> String {
     }
 }
 
-/// A server's line before a login, without a link: that of a sign-in opens the account.
+/// A server's line before a login, without a link or a long word: that of a sign-in opens the account.
 fn in_full(text: &[u8]) -> String {
     let text = super::plain_text(&String::from_utf8_lossy(text));
-    let words: Vec<&str> =
-        text.split(' ').map(|word| if word.contains("://") { "<link>" } else { word }).collect();
+    let shown = |word: &str| match word {
+        _ if word.contains("://") => "<link>".to_owned(),
+        _ if word.len() > WORD => format!("<{} bytes>", word.len()),
+        _ => word.to_owned(),
+    };
+    let words: Vec<String> = text.split(' ').map(shown).collect();
     words.join(" ").chars().take(SHOWN).collect()
 }
 
@@ -307,6 +281,7 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::lines::LINE;
     use super::*;
     use crate::protocol::Protocol as _;
     use crate::protocol::imap::Imap;
@@ -397,6 +372,15 @@ mod tests {
         let within = ["S123456 is the code\r\n.\r\n+OK\r\n"];
         assert_eq!(shown(Scribe::of_session(Pop3::WORDS, false), &within, 9), ["<23 bytes>", "+OK"]);
         assert_eq!(shown(Scribe::new(&Vocabulary::NONE), &["S123 secret\r\n"], 9), ["<12 bytes>"]);
+    }
+
+    #[test]
+    fn security_row_13_a_token_that_a_provider_repeats_is_counted() {
+        let echo = format!("S500 unknown: AUTH XOAUTH2 {}\r\n", "dXNlcj".repeat(20));
+        assert_eq!(
+            shown(Scribe::new(Submission::WORDS), &[&echo], 30),
+            ["500 unknown: AUTH XOAUTH2 <120 bytes>"]
+        );
     }
 
     #[test]
