@@ -66,6 +66,8 @@ pub struct Scribe {
     /// After the login, a server's texts are not shown.
     is_relayed: bool,
     in_step: bool,
+    /// Of the client's last command.
+    tag: Vec<u8>,
     client: Lines,
     server: Lines,
     /// The client's lines are of a sign-in.
@@ -84,6 +86,7 @@ impl Scribe {
             words,
             is_relayed: false,
             in_step: true,
+            tag: Vec::new(),
             client: Lines::default(),
             server: Lines::default(),
             exchange: false,
@@ -105,6 +108,7 @@ impl Scribe {
                 Speaker::Client => &mut self.client,
                 Speaker::Server => &mut self.server,
             };
+            lines.waits = false;
             if lines.skip > 0 {
                 let taken = usize::try_from(lines.skip).unwrap_or(usize::MAX).min(bytes.len());
                 lines.skip -= taken as u64;
@@ -136,6 +140,9 @@ impl Scribe {
             return;
         }
         let goes_on = std::mem::take(&mut self.client.goes_on);
+        if self.words.tagged && !goes_on {
+            self.tag = word(trim(line)).0.to_vec();
+        }
         self.find_literal(line, Speaker::Client);
         if self.exchange || goes_on {
             return tell(format!("<{length} bytes>"));
@@ -195,8 +202,9 @@ impl Scribe {
             return tell(format!("<{length} bytes>"));
         };
         let is_status = ["OK", "NO", "BAD", "BYE", "PREAUTH"].contains(&shown.as_str());
-        if !is_status {
-            self.find_literal(line, Speaker::Server);
+        match is_status {
+            true => self.refuse_literal(first),
+            false => self.find_literal(line, Speaker::Server),
         }
         self.exchange &= is_untagged;
         match self.is_relayed {
@@ -231,6 +239,7 @@ impl Scribe {
             return;
         }
         let Some(inner) = trim(line).strip_suffix(b"}") else { return };
+        let announced = inner;
         let inner = inner.strip_suffix(b"+").unwrap_or(inner);
         let Some(open) = memchr::memrchr(b'{', inner) else { return };
         let digits = std::str::from_utf8(inner.get(open + 1..).unwrap_or_default()).unwrap_or_default();
@@ -240,6 +249,16 @@ impl Scribe {
             Speaker::Server => &mut self.server,
         };
         (lines.skip, lines.literal, lines.goes_on) = (size, size, true);
+        lines.waits = speaker == Speaker::Client && announced == inner;
+    }
+
+    /// The command of this tag has ended: if its literal has not begun, it was refused, and commands come next. A
+    /// client that sends it all the same is not followed.
+    fn refuse_literal(&mut self, tag: &[u8]) {
+        if self.client.waits && self.tag == tag {
+            (self.client.skip, self.client.goes_on, self.client.waits) = (0, false, false);
+            self.in_step = false;
+        }
     }
 }
 
@@ -381,6 +400,33 @@ mod tests {
             shown(Scribe::new(Submission::WORDS), &[&echo], 30),
             ["500 unknown: AUTH XOAUTH2 <120 bytes>"]
         );
+    }
+
+    #[test]
+    fn security_row_13_behind_a_refused_literal_no_word_of_mail_is_taken_for_a_tag() {
+        let talk = [
+            "Ca NOOP\r\nb APPEND Sent {50}\r\n",
+            "Sa OK still waiting\r\n",
+            "Sb NO too large\r\n",
+            "Cc APPEND Sent {26}\r\n",
+            "S+ go on\r\n",
+            "CDear\r\nsecret FETCH alice\r\n\r\n",
+            "Sc OK done\r\n",
+        ];
+        let expected = [
+            "a NOOP",
+            "b APPEND <9 bytes>",
+            "a OK <13 bytes>",
+            "b NO <9 bytes>",
+            "? APPEND <9 bytes>",
+            "+ <5 bytes>",
+            "<26 bytes>",
+            "<2 bytes>",
+            "? OK <4 bytes>",
+        ];
+        for size in 1..40 {
+            assert_eq!(shown(Scribe::of_session(Imap::WORDS, true), &talk, size), expected, "{size}");
+        }
     }
 
     #[test]

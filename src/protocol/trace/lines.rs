@@ -17,6 +17,8 @@ pub(super) struct Lines {
     pub(super) literal: u64,
     /// The line goes on behind a literal.
     pub(super) goes_on: bool,
+    /// The literal has not begun, and waits for the server's word.
+    pub(super) waits: bool,
 }
 
 impl Lines {
@@ -31,7 +33,12 @@ impl Lines {
     }
 
     /// Counts a line of a message or a text, up to the dot at its end; whether that is still to come.
-    pub(super) fn goes_on_to_the_dot(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) -> bool {
+    pub(super) fn goes_on_to_the_dot(
+        &mut self,
+        line: &[u8],
+        length: u64,
+        tell: &mut dyn FnMut(String),
+    ) -> bool {
         self.literal += length;
         let goes_on = line != b".\r\n" && line != b".\n";
         if !goes_on {
