@@ -17,6 +17,10 @@ pub trait Watch: Default + Send {
     /// So long without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
+    /// Whether a session does not end between what the client said last and the first byte of its answer, because no
+    /// word of ours can stand for that.
+    const AWAITS_ANSWERS: bool = false;
+
     /// Shown each piece of what the provider sends that is not too long, before it is passed on. What it says about
     /// the session as such goes to `tell`, once. It runs within the relay's read, so it must cost next to nothing.
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard));

@@ -36,6 +36,9 @@ impl Watch for SessionWatch {
     /// A client that has moved nothing for so long is between two commands.
     const QUIET: Duration = Duration::from_secs(5);
 
+    /// A QUIT is what deletes, and a provider may take its time with it.
+    const AWAITS_ANSWERS: bool = true;
+
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
         if piece.len() <= LINE_LIMIT && piece.starts_with(b"-ERR ") && self.is_between_answers() {
             self.hear(piece, tell);
