@@ -123,6 +123,8 @@ pub struct Relay<C, U, W, F> {
     traffic: Arc<Traffic>,
     up: Direction,
     down: Direction,
+    /// The client was the last to say something.
+    is_asked: bool,
     /// The side that closed first.
     first_end: Option<End>,
     half_closed_idle: Option<Pin<Box<Sleep>>>,
@@ -143,6 +145,7 @@ where
         traffic.down.fetch_add(down.bytes, Ordering::Relaxed);
         traffic.tap.hear(true, &up.pending);
         traffic.tap.hear(false, &down.pending);
+        let is_asked = !up.pending.is_empty();
         Self {
             client: session.client,
             upstream: session.upstream,
@@ -151,6 +154,7 @@ where
             traffic,
             up,
             down,
+            is_asked,
             first_end: None,
             half_closed_idle: None,
         }
@@ -171,6 +175,7 @@ where
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let before = self.moved();
+        let (said, answered) = (self.up.bytes, self.down.bytes);
         let traffic = &*self.traffic;
         let overhear = &mut |piece: &[u8]| traffic.tap.hear(true, piece);
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, overhear);
@@ -205,6 +210,7 @@ where
             Poll::Ready(Err(Failure::Writer(error))) => return Poll::Ready(End::ClientFailed(error.kind())),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
+        self.is_asked = self.up.bytes != said || (self.is_asked && self.down.bytes == answered);
         if self.down.has_ended() {
             self.first_end.get_or_insert(End::Upstream);
         }
@@ -262,6 +268,7 @@ where
         match pending.iter().all(|bytes| bytes.is_empty()) {
             // The provider has closed: nothing more will come.
             true if self.down.is_closed() => LastWord::Silence,
+            true if W::AWAITS_ANSWERS && self.is_asked => LastWord::NotYet,
             true if is_still => self.watch.last_word(self.down.tail, reason),
             _ => LastWord::NotYet,
         }

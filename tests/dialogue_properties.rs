@@ -227,10 +227,12 @@ fn security_row_44_every_split_of_a_proxy_header_gives_the_same() {
         for mode in [0, 1, 2, 0x20] {
             imap::client_at_every_cut(mode, header);
             submission::client_at_every_cut(mode, header);
+            pop3::client_at_every_cut(mode, header);
         }
     }
     imap::client_at_every_cut(0, b"\r\n\r\na NOOP\r\n");
     submission::client_at_every_cut(0, b"\r\n\r\nNOOP\r\n");
+    pop3::client_at_every_cut(0, b"\r\n\r\nCAPA\r\n");
 }
 
 /// Successful and refused sign-ins, in the words of Gmail and of Exchange.

@@ -6,6 +6,7 @@
 //! given back as they end there. A process that has died holds none.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ type Key = (Folded, Door);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Mutex<Counted>);
+pub struct Gates(Arc<Mutex<Counted>>);
 
 #[derive(Default)]
 struct Counted {
@@ -35,11 +36,16 @@ struct Gate {
     withheld: usize,
 }
 
-/// The right to one connection to the provider. Dropping it admits the next waiting login.
-#[derive(Debug)]
-pub struct UpstreamPermit(
-    #[allow(dead_code, reason = "it counts for as long as it lives")] Option<OwnedSemaphorePermit>,
-);
+/// The right to one connection to the provider. Dropping it admits the next waiting login, unless sessions elsewhere
+/// take its place.
+pub struct UpstreamPermit(#[allow(dead_code, reason = "it counts for as long as it lives")] Option<Held>);
+
+struct Held {
+    /// Always there until the drop.
+    permit: Option<OwnedSemaphorePermit>,
+    key: Key,
+    counted: Arc<Mutex<Counted>>,
+}
 
 impl Gates {
     /// One of the `limit` connections of `account` at `door`; `None` if none became free within `patience`.
@@ -53,13 +59,14 @@ impl Gates {
     ) -> Option<UpstreamPermit> {
         let Some(limit) = limit else { return Some(UpstreamPermit(None)) };
         let limit = usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS);
-        let permits = self.lock().gate(&(fold(&account.name), door), limit);
+        let key = (fold(&account.name), door);
+        let permits = self.lock().gate(&key, limit);
         let permit = match patience {
             Some(patience) => tokio::time::timeout(patience, permits.acquire_owned()).await.ok()?,
             None => permits.acquire_owned().await,
         };
-        let permit = permit.ok()?;
-        Some(UpstreamPermit(Some(permit)))
+        let permit = Some(permit.ok()?);
+        Some(UpstreamPermit(Some(Held { permit, key, counted: self.0.clone() })))
     }
 
     /// Sets the number of sessions that `process` holds of the account of that name.
@@ -82,7 +89,30 @@ impl Gates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
+    }
+}
+
+fn lock(counted: &Mutex<Counted>) -> MutexGuard<'_, Counted> {
+    counted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut counted = lock(&self.counted);
+        if counted.is_owed(&self.key) {
+            // Not given back first: a login that waits would get it.
+            if let (Some(permit), Some(gate)) = (self.permit.take(), counted.gates.get_mut(&self.key)) {
+                permit.forget();
+                gate.withheld += 1;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for UpstreamPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the right to one connection to the provider")
     }
 }
 
@@ -96,10 +126,21 @@ impl Counted {
         permits
     }
 
-    /// Withholds as many permits as there are sessions elsewhere. Where fewer are free, the next login withholds more.
+    fn elsewhere(&self, key: &Key) -> usize {
+        self.elsewhere.values().filter_map(|held| held.get(key)).sum()
+    }
+
+    /// Whether fewer permits are withheld than there are sessions elsewhere.
+    fn is_owed(&self, key: &Key) -> bool {
+        let elsewhere = self.elsewhere(key);
+        self.gates.get(key).is_some_and(|gate| gate.withheld < elsewhere.min(gate.limit))
+    }
+
+    /// Withholds as many permits as there are sessions elsewhere. Where fewer are free, each session here that ends
+    /// gives its own.
     fn withhold(&mut self, key: &Key) {
+        let elsewhere = self.elsewhere(key);
         let Some(gate) = self.gates.get_mut(key) else { return };
-        let elsewhere: usize = self.elsewhere.values().filter_map(|held| held.get(key)).sum();
         let wanted = elsewhere.min(gate.limit);
         match wanted.checked_sub(gate.withheld) {
             Some(more) => gate.withheld += gate.permits.forget_permits(more),
@@ -151,6 +192,22 @@ mod tests {
         gates.ended_elsewhere("first");
         let (one, two) = (enter(&gates).await, enter(&gates).await);
         assert!(one.is_some() && two.is_some() && enter(&gates).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_permit_that_is_owed_to_another_process_goes_to_no_login_that_waits() {
+        let gates = Gates::default();
+        let (one, two) = (enter(&gates).await, enter(&gates).await);
+        assert!(one.is_some() && two.is_some());
+        let account = alice();
+        let waiting = gates.enter(&account, DOOR, Some(2), None);
+        tokio::pin!(waiting);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err());
+        gates.held_elsewhere("first", "alice@example.com", DOOR, 1);
+        drop(one);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err(), "it is held elsewhere");
+        drop(two);
+        assert!(waiting.await.is_some());
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ impl Accounts {
     ) -> Result<(), PasswordError> {
         // Read this flag before the store: a session that enters later is checked at the next look.
         let entered = self.sessions.has_new();
+        let looked_at = self.sessions.opened();
         // Taken, so that after a failure the next look checks everything.
         let before = seen.take();
         self.store.reopen().await?;
@@ -57,13 +58,13 @@ impl Accounts {
         }
         // Without sessions nothing needs checking, and with many accounts the query is long. A later session
         // sets the flag.
-        if self.sessions.is_empty() {
+        if looked_at.is_empty() {
             *seen = Some(now);
             return Ok(());
         }
         let mut in_force = self.store.passwords_in_force(today).await?;
         in_force.extend(self.devices_in_force().await?);
-        let ended = self.sessions.keep_only(&in_force);
+        let ended = self.sessions.end_others(&looked_at, &in_force);
         if ended > 0 {
             tracing::info!(
                 "the sessions of {ended} app passwords or devices end: revoked, disabled or expired"

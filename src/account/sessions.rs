@@ -79,25 +79,21 @@ impl Sessions {
         devices.collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.by_password).is_empty()
+    /// What opened the sessions there are.
+    pub(super) fn opened(&self) -> HashSet<Id> {
+        lock(&self.by_password).keys().cloned().collect()
     }
 
     pub(super) fn has_new(&self) -> bool {
         self.entered.swap(false, Ordering::AcqRel)
     }
 
-    /// Ends all sessions whose password is not `in_force`; returns the number of those passwords.
-    pub(super) fn keep_only(&self, in_force: &HashSet<Id>) -> usize {
+    /// Ends all sessions of those passwords of `looked_at` that are not `in_force`; returns the number of those
+    /// passwords. What came after the look began is judged by the next: the store was read too early for it.
+    pub(super) fn end_others(&self, looked_at: &HashSet<Id>, in_force: &HashSet<Id>) -> usize {
         let mut by_password = lock(&self.by_password);
-        let revoked: Vec<Id> =
-            by_password.keys().filter(|password| !in_force.contains(password)).cloned().collect();
-        for password in &revoked {
-            if let Some(opened) = by_password.remove(password) {
-                let _ = opened.in_force.send(false);
-            }
-        }
-        revoked.len()
+        let revoked = looked_at.difference(in_force).filter_map(|password| by_password.remove(password));
+        revoked.map(|opened| opened.in_force.send(false)).count()
     }
 }
 
@@ -151,11 +147,26 @@ mod tests {
         let leaves = sessions.enter(&kept, None);
         assert!(sessions.has_new() && !sessions.has_new());
         drop(leaves);
-        assert_eq!(sessions.keep_only(&HashSet::from([kept])), 1);
+        assert_eq!(sessions.end_others(&sessions.opened(), &HashSet::from([kept])), 1);
         ends.revoked().await;
         let still = tokio::time::timeout(std::time::Duration::from_millis(20), stays.revoked()).await;
         assert!(still.is_err());
         drop((stays, ends));
         assert!(sessions.grants().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_begins_during_a_look_is_not_ended_by_it() {
+        let sessions = Sessions::default();
+        let (earlier, later) = (Id("earlier".into()), Id("later".into()));
+        let ends = sessions.enter(&earlier, None);
+        assert!(sessions.has_new());
+        let looked_at = sessions.opened();
+        let stays = sessions.enter_device(&later, None, &crate::store::fold("scan@example.com"));
+        assert_eq!(sessions.end_others(&looked_at, &HashSet::new()), 1);
+        ends.revoked().await;
+        let still = tokio::time::timeout(std::time::Duration::from_millis(20), stays.revoked()).await;
+        assert!(still.is_err());
+        assert!(sessions.has_new(), "the next look judges it");
     }
 }

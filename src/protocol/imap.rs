@@ -40,6 +40,8 @@ const WORDS: Vocabulary = Vocabulary {
         "COMPRESS", "GETQUOTA", "GETQUOTAROOT", "GETACL", "MYRIGHTS", "GETMETADATA", "SETMETADATA", "NOTIFY",
     ],
     exchanges: &["AUTHENTICATE"],
+    codes: false,
+    texts: false,
     #[rustfmt::skip]
     replies: &[
         "OK", "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY", "ID", "ENABLED", "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH",

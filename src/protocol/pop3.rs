@@ -33,6 +33,8 @@ const WORDS: Vocabulary = Vocabulary {
         "UTF8", "LANG",
     ],
     exchanges: &["AUTH"],
+    codes: false,
+    texts: true,
     replies: &["+OK", "-ERR"],
     prompts: &["+"],
     message: None,

@@ -17,6 +17,10 @@ pub trait Watch: Default + Send {
     /// After this time without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
+    /// Whether a session does not end between what the client said last and the first byte of its answer, because no
+    /// word of ours can stand for that.
+    const AWAITS_ANSWERS: bool = false;
+
     /// Gets each piece from the provider that is not too long, before the client gets it. News about the session
     /// goes to `tell`, each once. This runs within the relay's read, so it must cost next to nothing.
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard));

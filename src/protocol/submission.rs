@@ -36,6 +36,8 @@ const WORDS: Vocabulary = Vocabulary {
         "HELP", "QUIT",
     ],
     exchanges: &["AUTH"],
+    codes: true,
+    texts: false,
     replies: &[],
     prompts: &["334", "354"],
     message: Some("DATA"),

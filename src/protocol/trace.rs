@@ -6,6 +6,10 @@
 //! list, such as a message, are only counted. If the scribe does not know whether a line is a command, as in a
 //! session that it joined later, it shows no tags either.
 
+mod lines;
+
+use lines::Lines;
+
 /// The side that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
@@ -24,7 +28,11 @@ pub struct Vocabulary {
     pub commands: &'static [&'static str],
     /// Commands whose next lines belong to a sign-in.
     pub exchanges: &'static [&'static str],
-    /// Kinds of replies; three digits need no name.
+    /// Whether replies begin with three digits, which need no name.
+    pub codes: bool,
+    /// Whether a server's line that is no reply begins a text, up to a line with a dot: it may be mail.
+    pub texts: bool,
+    /// Kinds of replies.
     pub replies: &'static [&'static str],
     /// Words that ask for the next line of an exchange, or for the message.
     pub prompts: &'static [&'static str],
@@ -34,14 +42,22 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// The vocabulary of a protocol whose lines are only counted.
-    pub const NONE: Self =
-        Self { tagged: false, commands: &[], exchanges: &[], replies: &[], prompts: &[], message: None };
+    pub const NONE: Self = Self {
+        tagged: false,
+        commands: &[],
+        exchanges: &[],
+        codes: false,
+        texts: false,
+        replies: &[],
+        prompts: &[],
+        message: None,
+    };
 }
 
-/// Bytes of a line that are kept to recognise it.
-const LINE: usize = 8192;
 /// Bytes of a server's line that are shown before the login.
 const SHOWN: usize = 400;
+/// Bytes of a word of such a line: a longer one may be a token that the provider repeats.
+const WORD: usize = 64;
 
 /// Reads one conversation.
 #[derive(Debug)]
@@ -50,6 +66,8 @@ pub struct Scribe {
     /// After the login: a server's texts are not shown.
     is_relayed: bool,
     in_step: bool,
+    /// Of the client's last command.
+    tag: Vec<u8>,
     client: Lines,
     server: Lines,
     /// The client's lines belong to a sign-in.
@@ -57,18 +75,8 @@ pub struct Scribe {
     /// A message follows the last command, once the server asks for it.
     message_is_next: bool,
     in_message: bool,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    line: Vec<u8>,
-    /// Length of the line, with the bytes that were not kept.
-    length: u64,
-    /// Bytes of a literal still to come.
-    skip: u64,
-    literal: u64,
-    /// The line continues behind a literal.
-    goes_on: bool,
+    /// The server's lines are of a text.
+    in_text: bool,
 }
 
 impl Scribe {
@@ -78,11 +86,13 @@ impl Scribe {
             words,
             is_relayed: false,
             in_step: true,
+            tag: Vec::new(),
             client: Lines::default(),
             server: Lines::default(),
             exchange: false,
             message_is_next: false,
             in_message: false,
+            in_text: false,
         }
     }
 
@@ -98,6 +108,7 @@ impl Scribe {
                 Speaker::Client => &mut self.client,
                 Speaker::Server => &mut self.server,
             };
+            lines.waits = false;
             if lines.skip > 0 {
                 let taken = usize::try_from(lines.skip).unwrap_or(usize::MAX).min(bytes.len());
                 lines.skip -= taken as u64;
@@ -125,15 +136,13 @@ impl Scribe {
 
     fn command(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) {
         if self.in_message {
-            // A message is counted until its end.
-            self.client.literal += length;
-            if line == b".\r\n" || line == b".\n" {
-                self.in_message = false;
-                tell(format!("<{} bytes>", std::mem::take(&mut self.client.literal)));
-            }
+            self.in_message = self.client.goes_on_to_the_dot(line, length, tell);
             return;
         }
         let goes_on = std::mem::take(&mut self.client.goes_on);
+        if self.words.tagged && !goes_on {
+            self.tag = word(trim(line)).0.to_vec();
+        }
         self.find_literal(line, Speaker::Client);
         if self.exchange || goes_on {
             return tell(format!("<{length} bytes>"));
@@ -155,14 +164,18 @@ impl Scribe {
     }
 
     fn reply(&mut self, line: &[u8], length: u64, tell: &mut dyn FnMut(String)) {
+        if self.in_text {
+            self.in_text = self.server.goes_on_to_the_dot(line, length, tell);
+            return;
+        }
         if std::mem::take(&mut self.server.goes_on) {
             self.find_literal(line, Speaker::Server);
             return tell(format!("<{length} bytes>"));
         }
         let text = trim(line);
         let (first, argument) = word(text);
-        let code = first.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit));
-        let prompt = known(self.words.prompts, if self.words.tagged { first } else { code.unwrap_or(first) });
+        let code = first.get(..3).filter(|code| self.words.codes && code.iter().all(u8::is_ascii_digit));
+        let prompt = known(self.words.prompts, code.unwrap_or(first));
         if let Some(prompt) = prompt {
             self.in_message = std::mem::take(&mut self.message_is_next);
             return tell(format!("{prompt}{}", count(argument, 0)));
@@ -176,17 +189,22 @@ impl Scribe {
             true => (format!("{} ", String::from_utf8_lossy(kind)), word(argument).0, word(argument).1),
             false => (String::new(), kind, argument),
         };
-        let shown = match code.filter(|_| !self.words.tagged) {
+        let shown = match code {
             Some(code) => Some(String::from_utf8_lossy(code).into_owned()),
             None => known(self.words.replies, kind).map(str::to_owned),
         };
         let Some(shown) = shown else {
+            if self.words.texts {
+                self.in_text = self.server.goes_on_to_the_dot(line, length, tell);
+                return;
+            }
             self.find_literal(line, Speaker::Server);
             return tell(format!("<{length} bytes>"));
         };
         let is_status = ["OK", "NO", "BAD", "BYE", "PREAUTH"].contains(&shown.as_str());
-        if !is_status {
-            self.find_literal(line, Speaker::Server);
+        match is_status {
+            true => self.refuse_literal(first),
+            false => self.find_literal(line, Speaker::Server),
         }
         self.exchange &= is_untagged;
         match self.is_relayed {
@@ -221,6 +239,7 @@ impl Scribe {
             return;
         }
         let Some(inner) = trim(line).strip_suffix(b"}") else { return };
+        let announced = inner;
         let inner = inner.strip_suffix(b"+").unwrap_or(inner);
         let Some(open) = memchr::memrchr(b'{', inner) else { return };
         let digits = std::str::from_utf8(inner.get(open + 1..).unwrap_or_default()).unwrap_or_default();
@@ -230,18 +249,16 @@ impl Scribe {
             Speaker::Server => &mut self.server,
         };
         (lines.skip, lines.literal, lines.goes_on) = (size, size, true);
-    }
-}
-
-impl Lines {
-    fn push(&mut self, piece: &[u8]) {
-        let room = LINE.saturating_sub(self.line.len()).min(piece.len());
-        self.line.extend_from_slice(piece.get(..room).unwrap_or_default());
-        self.length += piece.len() as u64;
+        lines.waits = speaker == Speaker::Client && announced == inner;
     }
 
-    fn take(&mut self) -> (Vec<u8>, u64) {
-        (std::mem::take(&mut self.line), std::mem::take(&mut self.length))
+    /// The command of this tag has ended: if its literal has not begun, it was refused, and commands come next. A
+    /// client that sends it all the same is not followed.
+    fn refuse_literal(&mut self, tag: &[u8]) {
+        if self.client.waits && self.tag == tag {
+            (self.client.skip, self.client.goes_on, self.client.waits) = (0, false, false);
+            self.in_step = false;
+        }
     }
 }
 
@@ -253,11 +270,15 @@ fn count(argument: &[u8], lost: u64) -> String {
     }
 }
 
-/// A server's line before a login, without links: the link of a sign-in could open the account.
+/// A server's line before a login, without a link or a long word: that of a sign-in opens the account.
 fn in_full(text: &[u8]) -> String {
     let text = super::plain_text(&String::from_utf8_lossy(text));
-    let words: Vec<&str> =
-        text.split(' ').map(|word| if word.contains("://") { "<link>" } else { word }).collect();
+    let shown = |word: &str| match word {
+        _ if word.contains("://") => "<link>".to_owned(),
+        _ if word.len() > WORD => format!("<{} bytes>", word.len()),
+        _ => word.to_owned(),
+    };
+    let words: Vec<String> = text.split(' ').map(shown).collect();
     words.join(" ").chars().take(SHOWN).collect()
 }
 
@@ -279,9 +300,11 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::lines::LINE;
     use super::*;
     use crate::protocol::Protocol as _;
     use crate::protocol::imap::Imap;
+    use crate::protocol::pop3::Pop3;
     use crate::protocol::submission::Submission;
 
     /// The lines of a trace of a conversation: `C` for the client's, `S` for the server's.
@@ -348,6 +371,61 @@ mod tests {
         for size in 1..40 {
             let scribe = Scribe::of_session(Submission::WORDS, true);
             assert_eq!(shown(scribe, &talk, size), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn security_row_13_of_mail_in_pop3_only_the_bytes_are_shown_whatever_its_lines_begin_with() {
+        let talk = [
+            "CRETR 1\r\n",
+            "S+OK 320 octets\r\nSubject: x\r\n\r\n",
+            "S250 thousand\r\n354\r\n+OK secret\r\n-ERR secret\r\n..\r\n.\r\n",
+            "CSTAT\r\n",
+            "S+OK 2 320\r\n",
+        ];
+        let expected = ["RETR <1 bytes>", "+OK <10 bytes>", "<65 bytes>", "STAT", "+OK <5 bytes>"];
+        for size in 1..40 {
+            assert_eq!(shown(Scribe::of_session(Pop3::WORDS, true), &talk, size), expected, "{size}");
+        }
+        // Joined within a message.
+        let within = ["S123456 is the code\r\n.\r\n+OK\r\n"];
+        assert_eq!(shown(Scribe::of_session(Pop3::WORDS, false), &within, 9), ["<23 bytes>", "+OK"]);
+        assert_eq!(shown(Scribe::new(&Vocabulary::NONE), &["S123 secret\r\n"], 9), ["<12 bytes>"]);
+    }
+
+    #[test]
+    fn security_row_13_a_token_that_a_provider_repeats_is_counted() {
+        let echo = format!("S500 unknown: AUTH XOAUTH2 {}\r\n", "dXNlcj".repeat(20));
+        assert_eq!(
+            shown(Scribe::new(Submission::WORDS), &[&echo], 30),
+            ["500 unknown: AUTH XOAUTH2 <120 bytes>"]
+        );
+    }
+
+    #[test]
+    fn security_row_13_behind_a_refused_literal_no_word_of_mail_is_taken_for_a_tag() {
+        let talk = [
+            "Ca NOOP\r\nb APPEND Sent {50}\r\n",
+            "Sa OK still waiting\r\n",
+            "Sb NO too large\r\n",
+            "Cc APPEND Sent {26}\r\n",
+            "S+ go on\r\n",
+            "CDear\r\nsecret FETCH alice\r\n\r\n",
+            "Sc OK done\r\n",
+        ];
+        let expected = [
+            "a NOOP",
+            "b APPEND <9 bytes>",
+            "a OK <13 bytes>",
+            "b NO <9 bytes>",
+            "? APPEND <9 bytes>",
+            "+ <5 bytes>",
+            "<26 bytes>",
+            "<2 bytes>",
+            "? OK <4 bytes>",
+        ];
+        for size in 1..40 {
+            assert_eq!(shown(Scribe::of_session(Imap::WORDS, true), &talk, size), expected, "{size}");
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) fn access(index: &str, protocol: Door, file: &ListenerFile) -> Result
     };
     let from = networks("from", &file.from)?;
     let proxy_protocol = networks("proxy_protocol", &file.proxy_protocol)?;
-    if proxy_protocol.iter().any(|network| network.prefix_len() == 0) {
+    if has_all(&proxy_protocol) {
         let message = "would believe every client that writes a header of its own";
         return Err(Problem::at(at("proxy_protocol"), message)
             .hint("write the addresses of the load balancers: proxy_protocol = [\"10.0.0.5/32\"]"));
@@ -34,6 +34,11 @@ pub(super) fn access(index: &str, protocol: Door, file: &ListenerFile) -> Result
         access.devices.push(device);
     }
     Ok(access)
+}
+
+/// Whether the networks together are all addresses of IPv4 or of IPv6.
+pub(super) fn has_all(networks: &Vec<IpNet>) -> bool {
+    IpNet::aggregate(networks).iter().any(|network| network.prefix_len() == 0)
 }
 
 fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, Problem> {

@@ -72,7 +72,7 @@ fn judge_cleartext(
     access: &Access,
     address: SocketAddr,
 ) -> Result<(), Problem> {
-    let is_open = access.from.iter().any(|network| network.prefix_len() == 0);
+    let is_open = access::has_all(&access.from);
     let lacking: Vec<&str> = [
         (protocol != Door::Submission, "protocol = \"submission\""),
         (access.from.is_empty() || is_open, "from = [\"192.168.7.0/24\"]"),

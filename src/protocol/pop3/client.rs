@@ -159,6 +159,11 @@ impl Dialogue {
         if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Some(self.end(DialogueEnd::TlsHello));
         }
+        match self.meter.proxy_header(inbox) {
+            Some(true) => return Some(self.end(DialogueEnd::ProxyHeader)),
+            Some(false) => return Some(Event::More),
+            None => {}
+        }
         let found = self.search.next(inbox);
         if found.is_none() && inbox.is_empty() {
             return Some(Event::More);

@@ -1,9 +1,10 @@
 //! Observes a POP3 session after the login: whether it may end now, and bad news from the provider.
 //!
-//! The proxy never writes to the client, which would take the line for the answer to its next command, and never
-//! sends QUIT. A session must not end within an answer. An answer of several lines ends with a single dot, and one
-//! of one line begins with `+` or `-`, so the beginning of the last line tells whether an answer is complete. The
-//! pause of five seconds covers a line of mail that looks like an answer.
+//! A line of ours would be taken for the answer to the next command, so nothing is ever said, and never a QUIT. What
+//! matters is the end: not within an answer, and not while mail moves. An answer of several lines ends with a dot that
+//! stands alone, and one line begins with `+` or `-`; any other line is of a text, which a dot alone ends. So a line of mail
+//! that looks like an answer is none. Only between an answer's first line and its text the pause of five seconds
+//! stands alone.
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct SessionWatch {
     begun_len: usize,
     /// Whether the end of the last line has come.
     is_whole: bool,
+    /// The whole lines so far end within a text, which may be mail.
+    in_text: bool,
     /// The last cause that was told; it is not repeated.
     told: Option<&'static str>,
 }
@@ -27,34 +30,34 @@ pub struct SessionWatch {
 const LINE_LIMIT: usize = 512;
 
 impl Watch for SessionWatch {
-    /// Only the beginning of the last line of mail is kept.
+    /// Of mail nothing but the beginning of its last line is kept, and that it has not ended.
     const LISTENS_TO: usize = usize::MAX;
 
     /// After this pause the client is between two commands.
     const QUIET: Duration = Duration::from_secs(5);
 
+    /// A QUIT is what deletes, and a provider may take its time with it.
+    const AWAITS_ANSWERS: bool = true;
+
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
         if piece.len() <= LINE_LIMIT && piece.starts_with(b"-ERR ") && self.is_between_answers() {
             self.hear(piece, tell);
         }
-        let body = piece.strip_suffix(b"\n").unwrap_or(piece);
-        let last = match memchr::memrchr(b'\n', body) {
-            Some(at) => {
-                self.begun_len = 0;
-                piece.get(at + 1..).unwrap_or_default()
-            }
-            None => {
-                if std::mem::take(&mut self.is_whole) {
-                    self.begun_len = 0;
-                }
-                piece
-            }
-        };
-        self.is_whole = piece.ends_with(b"\n");
-        for (kept, byte) in self.begun.iter_mut().skip(self.begun_len).zip(last) {
-            *kept = *byte;
-            self.begun_len += 1;
+        // First the line that the last piece ended within.
+        let first_end = memchr::memchr(b'\n', piece).map_or(piece.len(), |at| at + 1);
+        let (first, rest) = piece.split_at_checked(first_end).unwrap_or((piece, b""));
+        self.keep(first);
+        if rest.is_empty() {
+            return;
         }
+        let whole = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+        let (lines, begun) = rest.split_at_checked(whole).unwrap_or((rest, b""));
+        self.in_text = is_text_behind(lines).unwrap_or(self.in_text);
+        let last = lines.strip_suffix(b"\n").and_then(|lines| memchr::memrchr(b'\n', lines));
+        self.keep(match begun {
+            b"" => lines.get(last.map_or(0, |at| at + 1)..).unwrap_or_default(),
+            _ => begun,
+        });
     }
 
     fn last_word(&self, _: Tail, _: &str) -> LastWord {
@@ -67,9 +70,23 @@ impl SessionWatch {
         match self.begun.get(..self.begun_len).unwrap_or_default() {
             // The answer to the login came before.
             b"" => true,
-            _ if !self.is_whole => false,
-            b".\r\n" | b".\n" => true,
-            line => line.starts_with(b"+OK") || line.starts_with(b"-ERR") || line.starts_with(b"+ "),
+            _ => self.is_whole && !self.in_text,
+        }
+    }
+
+    /// Keeps the beginning of a line, or of one that goes on.
+    fn keep(&mut self, line: &[u8]) {
+        if std::mem::take(&mut self.is_whole) {
+            self.begun_len = 0;
+        }
+        for (kept, byte) in self.begun.iter_mut().skip(self.begun_len).zip(line) {
+            *kept = *byte;
+            self.begun_len += 1;
+        }
+        self.is_whole = line.ends_with(b"\n");
+        if self.is_whole {
+            let line = self.begun.get(..self.begun_len).unwrap_or_default();
+            self.in_text = is_text_behind_line(line).unwrap_or(self.in_text);
         }
     }
 
@@ -80,6 +97,28 @@ impl SessionWatch {
             self.told = Some(news.cause);
             tell(Overheard::Trouble(news));
         }
+    }
+}
+
+/// Whether whole lines end within a text; `None` where all look like answers, which a text can hold too.
+fn is_text_behind(mut lines: &[u8]) -> Option<bool> {
+    while let Some(others) = lines.strip_suffix(b"\n") {
+        let begun = memchr::memrchr(b'\n', others).map_or(0, |at| at + 1);
+        let (before, line) = lines.split_at_checked(begun)?;
+        if let Some(is_text) = is_text_behind_line(line) {
+            return Some(is_text);
+        }
+        lines = before;
+    }
+    None
+}
+
+/// The same of one line, of which the beginning is enough.
+fn is_text_behind_line(line: &[u8]) -> Option<bool> {
+    let is_answer = line.starts_with(b"+OK") || line.starts_with(b"-ERR") || line.starts_with(b"+ ");
+    match line {
+        b".\r\n" | b".\n" => Some(false),
+        _ => (!is_answer).then_some(true),
     }
 }
 
@@ -115,6 +154,9 @@ mod tests {
             b"+OK message follows\r\nSubject: x\r\n\r\nHello\r\n.",
             b"+OK message follows\r\nSubject: x\r\n\r\n..\r\n",
             b"+OK message follows\r\nSubject: x\r\n\r\n",
+            b"+OK message follows\r\nSubject: x\r\n\r\n+OK\r\n",
+            b"+OK message follows\r\nSubject: x\r\n\r\n+OK\r\n-ERR\r\n+ \r\n",
+            b"+OK\r\n.\r\n+OK message follows\r\nSubject: x\r\n",
         ] {
             assert_eq!(end_behind(&[begun]), LastWord::NotYet, "{}", begun.escape_ascii());
             let pieces: Vec<&[u8]> = begun.chunks(1).collect();
@@ -137,5 +179,21 @@ mod tests {
             (0, 0)
         );
         assert_eq!((hears(b".\r\n"), hears(b"-ERR no such message\r\n")), (0, 0));
+    }
+
+    #[test]
+    fn security_row_13_mail_cannot_write_a_trouble_into_an_account() {
+        let answer = b"+OK message follows\r\nReceived: x\r\n\r\n+OK\r\n";
+        let forged = b"-ERR [AUTH] Account exceeded pop command or bandwidth limits (Failure)\r\n";
+        for size in 1..=answer.len() {
+            let mut watch = SessionWatch::default();
+            let mut told = 0;
+            for piece in answer.chunks(size).chain([&forged[..], b"\r\n.\r\n"]) {
+                watch.overhear(piece, &mut |_| told += 1);
+            }
+            assert_eq!(told, 0, "in pieces of {size}");
+            watch.overhear(forged, &mut |_| told += 1);
+            assert_eq!(told, 1, "the provider itself says so, behind pieces of {size}");
+        }
     }
 }
