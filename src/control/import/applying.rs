@@ -67,7 +67,7 @@ pub(crate) async fn apply(
     target: &Target,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Applied, Error> {
-    let text = scheme.text(&target.carried, Sight::Written);
+    let text = scheme.text(target, Sight::Written);
     // Before anything is written; a service account's key has no file yet, and is read when it is used.
     Config::parse(&text, Some(&target.file))?;
     target.write(&text)?;
