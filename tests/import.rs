@@ -203,6 +203,45 @@ fn a_configuration_that_is_there_is_never_edited() {
 }
 
 #[test]
+fn grants_that_are_here_keep_their_client_where_both_are_at_one_provider() {
+    let home = Home::with(WIDE);
+    let mine = "state_directory = \"state\"\n[providers.microsoft365]\nclient_id = \"mine\"\nclient_secret = \"m1ne\"\n\
+                domains = [\"corp.example\"]\n[network]\nproxy = \"http://u:pr0xy@127.0.0.1:1\"\n[limits]\nfailed_logins = 7\n";
+    std::fs::write(home.path("mine.toml"), mine).unwrap();
+    let words = ["--config", "mine.toml", "--passwords", "passwords"];
+    let ran = home.import(&words);
+    assert!(ran.out.contains("# and [providers.\"microsoft365\"] as it is there\n"), "{ran:?}");
+    assert!(!ran.out.contains("m1ne") && !ran.out.contains("pr0xy"), "{ran:?}");
+    assert!(ran.out.contains("  a@corp.example at microsoft365-2: its refresh token opens"), "{ran:?}");
+
+    std::fs::write(home.path("emailproxy.config"), UNREACHABLE.replace("corp.example", "mine.example"))
+        .unwrap();
+    let mine = mine.replace("microsoft365", "at-mine-example").replace("corp", "mine");
+    let own = "imap = \"127.0.0.1:1\"\nauthorize_url = \"http://127.0.0.1:1/a\"\ntoken_url = \"http://127.0.0.1:1/t\"\nscopes = [\"x\"]\n";
+    std::fs::write(home.path("mine.toml"), mine.replace("[network]", &format!("{own}[network]"))).unwrap();
+    let ran = home.import(&[&words[..], &["--apply"]].concat());
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let config = Config::load(Some(&home.path("from-email-oauth2-proxy.toml"))).unwrap();
+    let client = |name: &str| config.providers[name].client_id.clone();
+    assert_eq!(client("at-mine-example").as_deref(), Some("mine"));
+    assert_eq!(client("at-mine-example-2").as_deref(), Some("x"));
+    assert_eq!(config.provider_of("x@mine.example").unwrap().name, "at-mine-example");
+    assert!(config.network_proxy.is_some());
+    let listed = home.run(&["--config", "mine.toml", "tokens", "list", "--json"]).out;
+    assert!(listed.contains("at-mine-example-2") && !listed.contains("\"at-mine-example\""), "{listed}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_looked_at_is_not_passed_by() {
+    let home = Home::with(UNREACHABLE);
+    std::fs::create_dir_all(home.path(".config")).unwrap();
+    std::fs::write(home.path(".config/imap-oauth-proxy"), "a file in the place of the directory").unwrap();
+    let inside = home.path(".config/imap-oauth-proxy/config.toml");
+    let ran = home.import(&["--config", inside.to_str().unwrap()]);
+    assert!(ran.code == 1 && ran.err.contains("cannot be read"), "{ran:?}");
+}
+
+#[test]
 fn what_is_no_such_file_gets_one_sentence_with_its_line() {
     for (config, words, said) in [
         ("a = 1", &[][..], "emailproxy.config: line 1 stands before the first [section]"),

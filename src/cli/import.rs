@@ -42,9 +42,9 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let Command::EmailOauth2Proxy(arguments) = command;
-    crate::logging::start(false, options.log.as_deref())?;
+    crate::logging::start(false, options.log_filter())?;
     let target = Target::choose(options.config.as_deref())?;
-    let old = Old::read(&arguments.file, arguments.cache_store.as_deref())?;
+    let old = Old::read(&arguments.file, arguments.cache_store.as_deref(), &target)?;
     let passwords = match &arguments.passwords {
         Some(file) => {
             // A file that cannot be examined cannot be read either, which is reported later.
@@ -96,7 +96,7 @@ fn propose(scheme: &Scheme, target: &Target, asks: bool) {
     let file = target.file.display();
     print::data(&format!("This would be the new configuration, {file}, without what is secret:"));
     print::data("");
-    print::block_of_data(&scheme.text(&target.carried, Sight::Hidden));
+    print::block_of_data(&scheme.text(target, Sight::Hidden));
     print::data("These accounts would move:");
     for account in &scheme.accounts {
         print::data(&format!("  {}", words::moving(account, asks)));
@@ -110,7 +110,7 @@ fn propose(scheme: &Scheme, target: &Target, asks: bool) {
 fn beside(target: &Target) {
     if let Some(there) = &target.beside {
         print::words(&format!(
-            "{} is there already and stays as it is; the new file has its state directory and its keys, and none of its providers and listeners.",
+            "{} is there already and stays as it is; the new file has its state directory, its keys and its providers, and none of its listeners.",
             there.display()
         ));
     }

@@ -54,14 +54,14 @@ pub(crate) struct Old {
 }
 
 impl Old {
-    /// Reads the configuration from `file`, and tokens that are cached elsewhere from `cache`.
-    pub(crate) fn read(file: &Path, cache: Option<&Path>) -> Result<Self, Error> {
+    /// Reads it from `file`, and what is cached elsewhere from `cache`, to be moved to `target`.
+    pub(crate) fn read(file: &Path, cache: Option<&Path>, target: &Target) -> Result<Self, Error> {
         let mut ini = parse(file, &read(file)?)?;
         if let Some(cache) = cache {
             lay_over(&mut ini, cache)?;
         }
         let directory = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
-        let source = Source::read(&ini, &directory);
+        let source = Source::read(&ini, &directory, target.existing().clone());
         match source.servers.is_empty() && source.accounts.is_empty() && source.left.is_empty() {
             true => Err(ImportError::NotEmailOauth2Proxy { file: file.to_owned() }.into()),
             false => Ok(Self { source }),

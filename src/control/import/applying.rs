@@ -67,7 +67,7 @@ pub(crate) async fn apply(
     target: &Target,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Applied, Error> {
-    let text = scheme.text(&target.carried, Sight::Written);
+    let text = scheme.text(target, Sight::Written);
     // Checked first; a service account's key file does not exist yet, and is read at its first use.
     Config::parse(&text, Some(&target.file))?;
     target.write(&text)?;

@@ -7,6 +7,7 @@ use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
 use super::source::{Account, Source};
 use super::tables::{self, Table, Way};
+use super::target::{Existing, Target};
 use super::text::{Parts, Sight, text};
 use crate::config::{Config, Security};
 use crate::control::names::shape::fault_of_address;
@@ -94,7 +95,7 @@ impl Scheme {
                 scheme.left.push(Left { section: account.name.clone(), line: account.line, why });
             }
         }
-        tables::settle_domains(&mut scheme.tables);
+        tables::settle_domains(&mut scheme.tables, &source.existing);
         scheme
     }
 
@@ -132,7 +133,7 @@ impl Scheme {
         };
         let table = tables::table(account, way, secret, &source.servers, &mut self.changes)?;
         Self::judge(&table)?;
-        let provider = tables::put(&mut self.tables, table);
+        let provider = tables::put(&mut self.tables, table, &source.existing);
         let (kind, token) = match way {
             // Only the password guards such a mailbox.
             Way::Application if kept.is_some() => (GrantKind::App, Token::Application),
@@ -152,7 +153,9 @@ impl Scheme {
         let secret = account.client_secret.clone();
         let table = tables::table(account, Way::Application, secret, &source.servers, &mut self.changes);
         match table.and_then(|table| Self::judge(&table).map(|()| table)) {
-            Ok(table) => Why::CatchAll { provider: Some(tables::put(&mut self.tables, table)) },
+            Ok(table) => {
+                Why::CatchAll { provider: Some(tables::put(&mut self.tables, table, &source.existing)) }
+            }
             Err(why) => why,
         }
     }
@@ -160,7 +163,7 @@ impl Scheme {
     /// Checks that the table alone makes a valid configuration.
     fn judge(table: &Table) -> Result<(), Why> {
         let mut tables = Vec::new();
-        tables::put(&mut tables, table.clone());
+        tables::put(&mut tables, table.clone(), &Existing::default());
         let alone = Parts { tables: &tables, ..Parts::default() };
         // The key file of a service account is read at its first use.
         let text = text(alone, "state_directory = \"/\"\n", Sight::Written);
@@ -176,10 +179,10 @@ impl Scheme {
             && self.listeners.iter().any(|listener| listener.security != Security::None)
     }
 
-    /// The configuration as a file. `carried` are lines of an existing configuration.
-    pub(crate) fn text(&self, carried: &str, sight: Sight) -> String {
+    /// The configuration as a file, with what `target` carries over from one that is there already.
+    pub(crate) fn text(&self, target: &Target, sight: Sight) -> String {
         let Self { listeners, certificate, tables, .. } = self;
-        text(Parts { listeners, certificate: certificate.as_ref(), tables }, carried, sight)
+        text(Parts { listeners, certificate: certificate.as_ref(), tables }, target.carried(sight), sight)
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::ini::{Ini, Section, Value};
 use super::left::{Left, Why};
+use super::target::Existing;
 use super::vault::Lock;
 use crate::secret::Secret;
 
@@ -69,11 +70,13 @@ pub(super) struct Source {
     /// Whether an application's client secret is the password that its mail program sends.
     pub(super) password_is_secret: bool,
     pub(super) left: Vec<Left>,
+    /// What is taken where it moves to.
+    pub(super) existing: Existing,
 }
 
 impl Source {
     /// Reads `ini`; relative paths in it are relative to `directory`.
-    pub(super) fn read(ini: &Ini, directory: &Path) -> Self {
+    pub(super) fn read(ini: &Ini, directory: &Path, existing: Existing) -> Self {
         let mut reader = Reader { ini, directory, catch_all: false, left: Vec::new() };
         reader.catch_all = reader.global("allow_catch_all_accounts");
         let password_is_secret = reader.global("use_login_password_as_client_credentials_secret");
@@ -85,7 +88,7 @@ impl Source {
                 accounts.extend(reader.account(section));
             }
         }
-        Self { servers, accounts, password_is_secret, left: reader.left }
+        Self { servers, accounts, password_is_secret, left: reader.left, existing }
     }
 }
 

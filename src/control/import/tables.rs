@@ -12,6 +12,7 @@ use url::Url;
 use super::left::{Change, Why};
 use super::listeners::door;
 use super::source::{Account, Kind, Server};
+use super::target::Existing;
 use crate::config::{Door, preset_at, preset_domains, preset_hosts};
 use crate::secret::Secret;
 
@@ -36,6 +37,8 @@ pub(crate) struct Table {
     pub(super) application: Option<Application>,
     pub(super) redirect_uri: Option<String>,
     pub(super) domains: Vec<String>,
+    /// Whether it keeps its preset's domains, and names none.
+    pub(super) has_domains_of_preset: bool,
 }
 
 /// The base of the table.
@@ -132,6 +135,7 @@ pub(super) fn table(
         scopes: account.scopes.clone(),
         application,
         domains: domain.into_iter().filter(|domain| !domain.is_empty()).collect(),
+        has_domains_of_preset: false,
     })
 }
 
@@ -224,8 +228,9 @@ fn common(one: &str, other: &str) -> usize {
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// Adds `table` under a new name, or merges it into one that differs only in its domains; returns the name.
-pub(super) fn put(tables: &mut Vec<Table>, table: Table) -> String {
+/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
+/// is such. A name that is taken where the tables go is another client's, whatever its table says.
+pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) -> String {
     let same = |known: &&mut Table| {
         let domains = known.domains.clone();
         Table { name: known.name.clone(), domains, ..table.clone() } == **known
@@ -242,17 +247,18 @@ pub(super) fn put(tables: &mut Vec<Table>, table: Table) -> String {
         Base::Preset { preset, .. } => preset.clone(),
         Base::Own { .. } => table.domains.first().map_or("imported".to_owned(), |domain| slug(domain)),
     };
-    let is_free = |name: &String| !tables.iter().any(|known| &known.name == name);
+    let is_free =
+        |name: &String| !existing.names.contains(name) && !tables.iter().any(|known| &known.name == name);
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     let name = std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base);
     tables.push(Table { name: name.clone(), ..table });
     name
 }
 
-/// Gives each domain to one table: a person's before an application's, which commands always name, then the first.
-/// A preset keeps its domains.
-pub(super) fn settle_domains(tables: &mut [Table]) {
-    let mut taken = HashSet::new();
+/// Leaves each domain to one table: a person's before an application's, which is always named, then the first. A
+/// preset keeps the domains that it has, but for those that another table claims; what is there already keeps its own.
+pub(super) fn settle_domains(tables: &mut [Table], existing: &Existing) {
+    let mut taken = existing.domains.clone();
     for of_persons in [true, false] {
         for table in tables.iter_mut().filter(|table| table.application.is_none() == of_persons) {
             table.domains.retain(|domain| taken.insert(domain.clone()));
@@ -260,11 +266,18 @@ pub(super) fn settle_domains(tables: &mut [Table]) {
     }
     for table in tables {
         let Base::Preset { preset, .. } = &table.base else { continue };
+        if *preset != table.name {
+            continue;
+        }
         let of_preset = preset_domains(preset);
-        match table.domains.iter().all(|domain| of_preset.contains(domain)) {
-            true if *preset == table.name => table.domains.clear(),
-            _ if *preset == table.name => table.domains.extend(of_preset),
-            _ => {}
+        let is_free = |domain: &String| table.domains.contains(domain) || !taken.contains(domain);
+        let (free, claimed): (Vec<String>, Vec<String>) = of_preset.iter().cloned().partition(is_free);
+        match claimed.is_empty() && table.domains.iter().all(|domain| of_preset.contains(domain)) {
+            true => table.has_domains_of_preset = true,
+            false => {
+                let own = table.domains.clone();
+                table.domains.extend(free.into_iter().filter(|domain| !own.contains(domain)));
+            }
         }
     }
 }

@@ -1,16 +1,23 @@
 //! The file for the new configuration, which must not exist yet.
 //!
-//! An existing configuration stays unchanged, and the new file lies beside it, with the same state directory and
-//! keys, because the accounts go into the store in use.
+//! Where a configuration is there already, it stays as it is, and the new file lies beside it: with the same state
+//! directory and the same keys, since the accounts go into the store that is in use; and with its providers, since the
+//! grants in that store name a provider's table and nothing else of the client that they were given to.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::error::ImportError;
-use crate::config::default_files;
+use super::text::Sight;
+use crate::config::{Config, default_file, default_files};
 use crate::control::error::Error;
 
 /// The new file's name beside an existing configuration.
 const BESIDE: &str = "from-email-oauth2-proxy.toml";
+/// Tables that hold no secret and are carried over: where the store is, what opens it, how much is let in.
+const SHOWN: [&str; 2] = ["store", "limits"];
+/// Tables that are carried over and may hold secrets, so that a dry run only names them.
+const NAMED: [&str; 2] = ["network", "providers"];
 
 /// The place of the new configuration.
 #[derive(Debug)]
@@ -21,29 +28,67 @@ pub(crate) struct Target {
     pub(crate) beside: Option<PathBuf>,
     /// Whether commands find the new file without `--config`.
     pub(crate) is_default: bool,
-    /// Lines that are copied from the existing configuration.
-    pub(crate) carried: String,
+    /// What is carried over from the configuration that is there.
+    carried: Carried,
+}
+
+/// What the new file has of a configuration that is there.
+#[derive(Debug, Default)]
+struct Carried {
+    /// Lines for the file.
+    written: String,
+    /// The same for a terminal, without what may be secret.
+    shown: String,
+    existing: Existing,
+}
+
+/// What the provider tables of a configuration that is there have taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Existing {
+    /// Their names: grants are kept under them.
+    pub(super) names: HashSet<String>,
+    /// The domains that tell them.
+    pub(super) domains: HashSet<String>,
 }
 
 impl Target {
     /// The file that `--config` names, else the default.
     pub(crate) fn choose(named: Option<&Path>) -> Result<Self, Error> {
-        let found = default_files().into_iter().find(|file| file.exists());
-        let wanted = named.map(Path::to_owned).or(found.clone());
+        // One that cannot be looked at is an error: its store would be passed by.
+        let wanted = match named {
+            Some(named) => Some(named.to_owned()),
+            None => default_file()?,
+        };
         let Some(wanted) = wanted.or_else(|| default_files().into_iter().next()) else {
             return Err(ImportError::NoPlaceForConfiguration.into());
         };
         let wanted = std::path::absolute(&wanted)?;
-        if !wanted.exists() {
+        let is_there = |file: &Path| {
+            file.try_exists().map_err(|error| Error::Unreadable { file: file.to_owned(), error })
+        };
+        if !is_there(&wanted)? {
             let is_default = named.is_none() || default_files().first() == Some(&wanted);
-            return Ok(Self { file: wanted, beside: None, is_default, carried: String::new() });
+            return Ok(Self { file: wanted, beside: None, is_default, carried: Carried::default() });
         }
         let file = wanted.with_file_name(BESIDE);
-        if file.exists() {
+        if is_there(&file)? {
             return Err(ImportError::ConfigurationThere { file }.into());
         }
-        let carried = carried(&wanted)?;
+        let carried = Carried::from(&wanted)?;
         Ok(Self { file, beside: Some(wanted), is_default: false, carried })
+    }
+
+    /// The lines that are carried over.
+    pub(super) fn carried(&self, sight: Sight) -> &str {
+        match sight {
+            Sight::Written => &self.carried.written,
+            Sight::Hidden => &self.carried.shown,
+        }
+    }
+
+    /// What is taken by the configuration that is there.
+    pub(super) fn existing(&self) -> &Existing {
+        &self.carried.existing
     }
 
     /// Writes `text` to it; an existing file is never overwritten.
@@ -63,16 +108,31 @@ pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
-/// The lines of `file` that name the store and its keys.
-fn carried(file: &Path) -> Result<String, Error> {
-    let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let config = crate::config::Config::parse(&text, Some(file))?;
-    let mut kept = toml::Table::new();
-    let state = config.state_directory.to_string_lossy().into_owned();
-    kept.insert("state_directory".to_owned(), state.into());
-    if let Some(store) = text.parse::<toml::Table>().ok().and_then(|mut table| table.remove("store")) {
-        kept.insert("store".to_owned(), store);
+impl Carried {
+    fn from(file: &Path) -> Result<Self, Error> {
+        let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let config = Config::parse(&text, Some(file))?;
+        let mut there = text.parse::<toml::Table>().unwrap_or_default();
+        let mut kept = toml::Table::new();
+        let state = config.state_directory.to_string_lossy().into_owned();
+        kept.insert("state_directory".to_owned(), state.into());
+        kept.extend(SHOWN.into_iter().filter_map(|name| there.remove_entry(name)));
+        let mut shown = kept.to_string();
+        let named: toml::Table = NAMED.into_iter().filter_map(|name| there.remove_entry(name)).collect();
+        let mut existing = Existing::default();
+        for name in
+            named.get("providers").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys)
+        {
+            let domains = config.providers.get(name).into_iter().flat_map(|provider| &provider.domains);
+            existing.domains.extend(domains.cloned());
+            existing.names.insert(name.clone());
+            shown.push_str(&format!("# and [providers.{name:?}] as it is there\n"));
+        }
+        if named.contains_key("network") {
+            shown.push_str("# and [network] as it is there\n");
+        }
+        kept.extend(named);
+        Ok(Self { written: kept.to_string(), shown, existing })
     }
-    Ok(kept.to_string())
 }

@@ -98,9 +98,7 @@ fn provider(out: &mut String, table: &Table, sight: Sight) {
     if let Some(uri) = &table.redirect_uri {
         line(out, "redirect_uri", &quoted(uri));
     }
-    // A preset with this name has its own domains.
-    let is_preset = matches!(&table.base, Base::Preset { preset, .. } if *preset == table.name);
-    if !(is_preset && table.domains.is_empty()) {
+    if !table.has_domains_of_preset {
         line(out, "domains", &list(&table.domains));
     }
 }
