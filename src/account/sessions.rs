@@ -92,8 +92,14 @@ impl Sessions {
     /// passwords. What came after the look began is judged by the next: the store was read too early for it.
     pub(super) fn end_others(&self, looked_at: &HashSet<Id>, in_force: &HashSet<Id>) -> usize {
         let mut by_password = lock(&self.by_password);
-        let revoked = looked_at.difference(in_force).filter_map(|password| by_password.remove(password));
-        revoked.inspect(|opened| drop(opened.in_force.send(false))).count()
+        let mut ended = 0;
+        for password in looked_at.difference(in_force) {
+            if let Some(opened) = by_password.remove(password) {
+                opened.in_force.send_replace(false);
+                ended += 1;
+            }
+        }
+        ended
     }
 }
 
