@@ -281,3 +281,24 @@ async fn starttls_at_a_provider_says_no_more_than_it_must() {
     drop(upstream);
     assert_eq!(provider.hears_rest().await, "EHLO imap-oauth-proxy.localhost\r\nSTARTTLS\r\n");
 }
+
+/// A code of the fives would make the device drop its message.
+#[tokio::test]
+async fn security_row_43_what_a_device_pipelines_behind_a_refused_mail_is_deferred_too() {
+    let (mut device, mut client) = Peer::new();
+    device
+        .say("HELO scanner\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\nRSET\r\nRCPT TO:<b@x>\r\nQUIT\r\n")
+        .await;
+    let mut submission = dialogue();
+    submission.admit_device();
+    assert!(matches!(submission.next(&mut client).await.unwrap(), Request::Send));
+    submission.deny(&mut client, &Denial::new(Code::Unavailable, "Later")).await.unwrap();
+    assert!(matches!(submission.next(&mut client).await, Err(DialogueEnd::Logout)));
+    device.hears(GREETING).await;
+    device.hears("250 imap-oauth-proxy.localhost\r\n").await;
+    device.hears("451 4.7.0 Later\r\n").await;
+    device.hears("451 4.7.0 MAIL was refused; try again later\r\n").await;
+    device.hears("451 4.7.0 MAIL was refused; try again later\r\n").await;
+    device.hears("250 2.0.0 Flushed\r\n").await;
+    device.hears("503 5.5.1 Say MAIL first\r\n").await;
+}

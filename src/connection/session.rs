@@ -54,6 +54,9 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     proxy.live.listen_to(&live.session, true);
+    // The session itself counts as its first message: the provider is not asked for one that comes with BDAT.
+    device.iter().for_each(|device| super::admit::count_message(proxy, &account, device));
+    let mut is_first = true;
     let mut relay = Relay::new(Session {
         client,
         upstream,
@@ -62,7 +65,9 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         watch: P::Watch::default(),
         tell: |overheard| {
             count(proxy, &live.session, &overheard);
-            if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device) {
+            if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device)
+                && !std::mem::take(&mut is_first)
+            {
                 super::admit::count_message(proxy, &account, device);
             }
             write_down(proxy, &account, P::DOOR, overheard);

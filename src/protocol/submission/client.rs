@@ -35,6 +35,8 @@ pub struct Dialogue {
     promises: Arc<Promises>,
     /// Whether the client's address stands for an account.
     is_device: bool,
+    /// Its last MAIL was refused: what it pipelined behind that is refused in the same way.
+    mail_refused: bool,
     state: State,
     search: LineSearch,
     /// The client's name from EHLO or HELO, if it is a domain or an address literal.
@@ -70,6 +72,7 @@ impl ClientDialogue for Dialogue {
             meter: Meter::new(limits),
             promises: Arc::default(),
             is_device: false,
+            mail_refused: false,
             state: State::New,
             search: LineSearch::default(),
             name: None,
@@ -132,6 +135,7 @@ impl ClientDialogue for Dialogue {
             State::Mail => {
                 write_deferral(outbox, denial);
                 self.state = State::Refused;
+                self.mail_refused = true;
                 return None;
             }
             State::Login => write_denial(outbox, denial),
@@ -238,6 +242,7 @@ impl Dialogue {
     fn named(&mut self, argument: &[u8]) {
         self.name = command::domain(argument);
         self.called = called(&[argument]);
+        self.mail_refused = false;
     }
 
     fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
@@ -261,7 +266,7 @@ impl Dialogue {
             Command::StartTls => return self.start_tls(outbox),
             Command::StartTlsWithMore => write_reply(outbox, "501 5.5.4", "STARTTLS takes no parameter"),
             Command::Noop => write_reply(outbox, "250 2.0.0", "OK"),
-            Command::Rset => write_reply(outbox, "250 2.0.0", "Flushed"),
+            Command::Rset => self.reset(outbox),
             Command::Help => write_reply(outbox, "214 2.0.0", "Log in with AUTH PLAIN or AUTH LOGIN"),
             Command::Quit => {
                 write_reply(outbox, "221 2.0.0", "Closing the connection");
@@ -273,7 +278,7 @@ impl Dialogue {
                 return Some(Event::Send);
             }
             Command::AfterLogin if self.is_device && self.channel != Channel::StartTls => {
-                write_reply(outbox, "503 5.5.1", "Say MAIL first");
+                self.refuse_recipient(outbox);
             }
             Command::Mail | Command::AfterLogin => self.refuse_mail(outbox),
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
