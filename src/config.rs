@@ -33,6 +33,7 @@ pub use files::{default_file, default_files};
 pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network};
+pub(crate) use preset::{at as preset_at, domains as preset_domains, hosts as preset_hosts};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 
@@ -274,21 +275,6 @@ impl Config {
         let domain = domain_of(account)?;
         self.unsupported.iter().find(|entry| specificity(&entry.domains, &domain).is_some())
     }
-}
-
-/// The preset whose token endpoint is `token_url` for accounts like `account`, and the tenant in the URL.
-pub(crate) fn preset_at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
-    preset::at(token_url, account)
-}
-
-/// The domains that the preset of that name serves.
-pub(crate) fn preset_domains(name: &str) -> Vec<String> {
-    preset::domains(name)
-}
-
-/// The hosts of the mail servers of all presets.
-pub(crate) fn preset_hosts() -> Vec<String> {
-    preset::hosts()
 }
 
 /// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a

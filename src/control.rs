@@ -34,3 +34,4 @@ pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};
 pub(crate) use names::shape::{NameOf, OldName};
+pub(crate) use setup::error::SetupError;

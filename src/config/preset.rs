@@ -65,7 +65,7 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
 
 /// The preset whose token endpoint is `token_url`, and the tenant in that URL if it is not the preset's own. Among
 /// several, the one with that tenant, then the one that serves the domain of `account`.
-pub(super) fn at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
+pub(crate) fn at(token_url: &str, account: &str) -> Option<(String, Option<String>)> {
     let domain = super::domain_of(account).unwrap_or_default();
     let candidates =
         presets().unwrap_or_default().into_iter().filter(|(_, preset)| preset.unsupported.is_none());
@@ -90,12 +90,12 @@ fn tenant_in<'a>(url: &'a str, template: &str) -> Option<Option<&'a str>> {
 }
 
 /// The domains that the preset of that name serves.
-pub(super) fn domains(name: &str) -> Vec<String> {
+pub(crate) fn domains(name: &str) -> Vec<String> {
     presets().ok().and_then(|mut presets| presets.remove(name)?.domains).unwrap_or_default()
 }
 
 /// The hosts of the mail servers of all presets.
-pub(super) fn hosts() -> Vec<String> {
+pub(crate) fn hosts() -> Vec<String> {
     let presets = presets().unwrap_or_default();
     let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
     servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()

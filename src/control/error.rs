@@ -1,20 +1,23 @@
 //! Why an operation failed. A message gives the cause; the surface adds the cure. There is one enum for all
 //! operations, so that a surface renders them in one place.
 
+mod kind;
 mod unproven;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use kind::{unknown_domain, why};
 pub(crate) use unproven::{LeftOut, Unproven};
 
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
+use super::setup::error::SetupError;
 use crate::account::PasswordError;
 use crate::config::{ConfigError, Door, Endpoint};
 use crate::logging::LogFilterError;
 use crate::oauth::{AuthorizeError, CallbackError, TokenError};
-use crate::protocol::{MendedBy, NotListed, Refusal};
+use crate::protocol::{NotListed, Refusal};
 use crate::secret::bundle::BundleError;
 use crate::secret::{KeyError, KeySource, SealError};
 use crate::server::BindError;
@@ -207,13 +210,8 @@ pub(crate) enum Error {
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
 
-    // Setting up mail programs.
-    #[error("{domain} stands for a whole domain, and a mail program has one mailbox")]
-    MailboxOfDomain { domain: String },
-    #[error("no listener opens a door that this account has")]
-    NoListener,
-    #[error("a configuration profile needs a listener for {}, and this account has none", door.title())]
-    ProfileNeedsDoor { door: Door },
+    #[error(transparent)]
+    Setup(#[from] SetupError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]
@@ -298,42 +296,4 @@ pub(crate) enum Error {
     Connector(#[from] ConnectorError),
     #[error(transparent)]
     Client(#[from] TokenError),
-}
-
-impl Error {
-    /// A provider's answer about `account`.
-    pub(crate) fn provider(account: &str, error: impl Into<AuthorizeError>) -> Self {
-        Self::Provider { account: account.to_owned(), error: error.into() }
-    }
-
-    /// Whether another program already uses the port.
-    pub(crate) fn is_taken_port(&self) -> bool {
-        matches!(self, Self::Bind(error) if error.error.kind() == std::io::ErrorKind::AddrInUse)
-    }
-
-    /// Whether a step with this error waits for a person; otherwise it passes, or the administrator acts.
-    pub(crate) fn needs_person(&self) -> bool {
-        match self {
-            Self::OldName(_) | Self::DomainOfPerson { .. } => true,
-            Self::NoAppPassword { .. } | Self::AppPasswordsOver { .. } => true,
-            Self::NoGrant { .. } | Self::NoProviderWithClient { .. } | Self::DoorClosed { .. } => true,
-            Self::Dial(DialError::NoServer { .. }) => true,
-            Self::NoToken { failure, .. } => failure.needs_person(),
-            Self::Refused(refusal) | Self::NotListed(NotListed(refusal)) => {
-                refusal.mended_by() == MendedBy::Person
-            }
-            _ => false,
-        }
-    }
-}
-
-fn unknown_domain(account: &str) -> String {
-    match account.contains('@') {
-        true => format!("no provider is known for the domain of {account}"),
-        false => format!("{account} is no address, so no domain tells its provider"),
-    }
-}
-
-fn why(error: Option<&std::io::Error>) -> String {
-    error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
 }

@@ -8,6 +8,7 @@
 
 mod applying;
 pub(super) mod error;
+mod existing;
 pub(super) mod ini;
 mod left;
 mod listeners;

@@ -1,7 +1,7 @@
 //! What cures an error of moving accounts: between installations, from another program, from a table; and of their keys.
 
 use crate::command;
-use crate::control::{Error, ImportError};
+use crate::control::{Error, ImportError, SetupError};
 use crate::secret::bundle::BundleError;
 use crate::text::quoted;
 
@@ -69,13 +69,13 @@ pub(super) fn of_import(error: &Error) -> Vec<String> {
 
 pub(super) fn of_many(error: &Error) -> Vec<String> {
     match error {
-        Error::MailboxOfDomain { domain } => {
+        Error::Setup(SetupError::MailboxOfDomain { domain }) => {
             vec![format!("name one: imap-oauth-proxy setup {} --for …", quoted(&format!("NAME{domain}")))]
         }
-        Error::NoListener => {
+        Error::Setup(SetupError::NoListener) => {
             vec!["add [[listeners]] for it, or remove those that there are for the default".to_owned()]
         }
-        Error::ProfileNeedsDoor { door } => {
+        Error::Setup(SetupError::ProfileNeedsDoor { door }) => {
             vec![format!(
                 "add [[listeners]] with protocol = {:?}, and authorise the account for it",
                 door.name()

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::existing::Existing;
 use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
 use super::source::{Account, Source};
 use super::tables::{self, Table, Way};
-use super::target::{Existing, Target};
+use super::target::Target;
 use super::text::{Parts, Sight, text};
 use crate::config::{Config, Security};
 use crate::control::names::shape::fault_of_address;

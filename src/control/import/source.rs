@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Left, Why};
-use super::target::Existing;
 use super::vault::Lock;
 use crate::secret::Secret;
 

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::existing::Existing;
 use super::left::{Change, Why};
 use super::listeners::door;
 use super::source::{Account, Kind, Server};
-use super::target::Existing;
 use crate::config::{Door, preset_at, preset_domains, preset_hosts};
 use crate::secret::Secret;
 

@@ -4,10 +4,10 @@
 //! directory and the same keys, since the accounts go into the store that is in use; and with its providers, since the
 //! grants in that store name a provider's table and nothing else of the client that they were given to.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::error::ImportError;
+use super::existing::Existing;
 use super::text::Sight;
 use crate::config::{Config, default_file, default_files};
 use crate::control::error::Error;
@@ -40,15 +40,6 @@ struct Carried {
     /// The same for a terminal, without what may be secret.
     shown: String,
     existing: Existing,
-}
-
-/// What the provider tables of a configuration that is there have taken.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Existing {
-    /// Their names: grants are kept under them.
-    pub(super) names: HashSet<String>,
-    /// The domains that tell them.
-    pub(super) domains: HashSet<String>,
 }
 
 impl Target {

@@ -6,6 +6,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 
+use super::error::SetupError;
 use super::servers::Server;
 use super::sheet::{Ca, Sheet};
 use super::xml::Xml;
@@ -19,9 +20,9 @@ const PREFIX: &str = "imap-oauth-proxy";
 /// The profile of an account, which needs a server for reading and one for sending.
 pub(crate) fn mobileconfig(sheet: &Sheet) -> Result<String, Error> {
     let reading = sheet.servers.iter().find(|(door, _)| *door != Door::Submission);
-    let (door, incoming) = reading.ok_or(Error::ProfileNeedsDoor { door: Door::Imap })?;
+    let (door, incoming) = reading.ok_or(SetupError::ProfileNeedsDoor { door: Door::Imap })?;
     let outgoing =
-        sheet.server(Door::Submission).ok_or(Error::ProfileNeedsDoor { door: Door::Submission })?;
+        sheet.server(Door::Submission).ok_or(SetupError::ProfileNeedsDoor { door: Door::Submission })?;
     let mut plist = Plist(Xml::new(HEAD));
     plist.0.begin("plist", &[("version", "1.0")]);
     plist.0.begin("dict", &[]);

@@ -1,5 +1,6 @@
 //! An account's settings for its mail program, for programs that read files and for people.
 
+use super::error::SetupError;
 use super::servers::{Server, server};
 use crate::account::Found;
 use crate::config::{Config, Door};
@@ -35,7 +36,7 @@ impl Sheet {
     pub(crate) async fn of(installation: &Installation, name: &str) -> Result<Self, Error> {
         let Found { record, .. } = installation.account(name).await?;
         if crate::store::is_of_domain(name) {
-            return Err(Error::MailboxOfDomain { domain: name.to_owned() });
+            return Err(SetupError::MailboxOfDomain { domain: name.to_owned() }.into());
         }
         names::check_login_name(name)?;
         let config = &installation.config;
@@ -44,7 +45,7 @@ impl Sheet {
             .filter_map(|door| Some((door, server(config, door)?)))
             .collect();
         if servers.is_empty() {
-            return Err(Error::NoListener);
+            return Err(SetupError::NoListener.into());
         }
         let is_own = crate::store::fold(&record.account.name) == crate::store::fold(name);
         let address = if is_own { record.account.name } else { name.to_owned() };
