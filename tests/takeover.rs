@@ -497,7 +497,8 @@ async fn a_socket_that_no_listener_names_is_closed_and_said() {
     let mut serving = activated(&installed, vec![passed], "$$").await;
     let said = serving.said("was passed to serve").await;
     assert!(said.contains(&address.to_string()), "{said}");
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    let closed = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
+    tokio::time::timeout(sandbox::PATIENCE, closed).await.expect("the socket is closed");
     installed.log_in(&serving).await;
     serving.stop().await;
 }

@@ -3,12 +3,13 @@
 
 mod kind;
 mod unproven;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use kind::{unknown_domain, why};
 pub(crate) use unproven::{LeftOut, Unproven};
+use words::{unknown_domain, why};
 
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
