@@ -498,7 +498,7 @@ async fn a_socket_that_no_listener_names_is_closed_and_said() {
     let said = serving.said("was passed to serve").await;
     assert!(said.contains(&address.to_string()), "{said}");
     let closed = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
-    tokio::time::timeout(sandbox::PATIENCE, closed).await.expect("the socket is closed");
+    tokio::time::timeout(PATIENCE, closed).await.expect("the socket is closed");
     installed.log_in(&serving).await;
     serving.stop().await;
 }

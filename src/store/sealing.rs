@@ -9,7 +9,7 @@ pub struct SealedSetting {
     pub value: Vec<u8>,
 }
 
-/// Held by a command that seals; see [`SettingStore::lock_sealing`].
+/// Held by a command that seals; see [`SettingStore::lock_sealing`](super::SettingStore::lock_sealing).
 pub struct SealingLock(
     #[allow(dead_code, reason = "it lasts as long as what is in it")] Box<dyn Send + Sync>,
 );
