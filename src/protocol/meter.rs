@@ -1,6 +1,7 @@
 //! Counts what a client has used before its login, against its [`Limits`].
 
-use super::{DialogueEnd, Limits};
+use super::line::LineSearch;
+use super::{Channel, DialogueEnd, Limits};
 use crate::text::proxy_header;
 
 /// CR and LF, which no limit counts.
@@ -13,6 +14,16 @@ pub(super) struct Meter {
     bytes: usize,
     commands: u32,
     failures: u32,
+}
+
+/// What a client's bytes are, by their beginning.
+pub(super) enum Begins {
+    /// Of the door's protocol.
+    Ours,
+    /// More bytes are needed to know.
+    Unclear,
+    /// Of another protocol.
+    Foreign(DialogueEnd),
 }
 
 impl Meter {
@@ -46,11 +57,29 @@ impl Meter {
         self.bytes += count;
     }
 
-    /// Whether the connection begins with a PROXY protocol header (security row 44), by the untaken bytes in
-    /// `inbox`. Such a header can begin with empty lines, so empty lines wait until this is known.
-    pub(super) fn proxy_header(&self, inbox: &[u8]) -> Option<bool> {
+    /// Judges the beginning of `inbox`, before it is read as a command. A PROXY protocol header (security row 44) is
+    /// recognised at the beginning of the connection alone. It can begin with empty lines, so empty lines wait until
+    /// this is known.
+    pub(super) fn begins(&self, channel: Channel, inbox: &[u8]) -> Begins {
+        if channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
+            return Begins::Foreign(DialogueEnd::TlsHello);
+        }
         let nothing_taken = self.bytes == 0 && !inbox.is_empty();
-        nothing_taken.then(|| proxy_header(inbox)).flatten()
+        match nothing_taken.then(|| proxy_header(inbox)).flatten() {
+            Some(true) => Begins::Foreign(DialogueEnd::ProxyHeader),
+            Some(false) => Begins::Unclear,
+            None => Begins::Ours,
+        }
+    }
+
+    /// The end of the client's next line, or none while more of it must be read. An error is the reason to end the
+    /// connection: the line is too long, or cannot become short enough.
+    pub(super) fn line(&self, search: &mut LineSearch, inbox: &[u8]) -> Result<Option<usize>, &'static str> {
+        match search.next(inbox) {
+            None if inbox.is_empty() => Ok(None),
+            // Another read brings at least one more byte.
+            found => self.check(found.unwrap_or(inbox.len() + 1)).map(|()| found),
+        }
     }
 
     /// Counts a command.

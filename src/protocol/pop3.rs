@@ -5,6 +5,7 @@
 //! marked (RFC 1939 §6), so a session that breaks off loses nothing.
 
 mod answer;
+pub mod begin_tls;
 pub mod client;
 mod command;
 mod meaning;
@@ -18,9 +19,10 @@ use std::time::Duration;
 use super::dialogue::{self, ClientDialogue as _};
 use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal, Vocabulary};
 use crate::wire::{Buffer, Stream, Wire};
+use begin_tls::BeginTls;
 use client::Dialogue;
 use probe::Stat;
-use upstream::{BeginTls, SignIn};
+use upstream::SignIn;
 
 pub use watch::SessionWatch;
 

@@ -6,14 +6,22 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::sasl::Challenge;
-use super::{Advice, Answers, Refusal, Said};
+use super::denial::plain_text;
+use super::sasl::{self, Challenge, Mechanism};
+use super::{Advice, Answers, Door, Refusal, Said};
+use crate::wire::Buffer;
 
 pub(super) const UNAVAILABLE: Advice = Advice::person("The mail provider is busy or down", "try again later");
 pub(super) const WEB_LOGIN: Advice = Advice::person(
     "The mail provider wants you to sign in with a browser first",
     "sign in there and try again",
 );
+
+/// Challenges answered. One is common; a server that sends more than two will not accept.
+const CHALLENGES_LIMIT: u32 = 2;
+
+/// Mechanisms that carry a password.
+const OF_PASSWORDS: [&str; 6] = ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "PLAIN-CLIENTTOKEN"];
 
 /// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
@@ -33,6 +41,34 @@ impl Heard {
     pub(super) fn take(&mut self) -> Self {
         Self { answers: self.answers, challenge: self.challenge.take() }
     }
+}
+
+/// None of the configured mechanisms is among those that a server of this protocol has `offered`.
+pub(super) fn no_mechanism(door: Door, offered: &[String]) -> Refusal {
+    match offered.iter().all(|name| OF_PASSWORDS.contains(&name.as_str())) {
+        true => Refusal::PasswordsOnly(door),
+        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
+    }
+}
+
+/// Answers the challenge with which a server refuses the token, so that the verdict follows. `challenges` counts
+/// those of this attempt; `heard` keeps the first.
+pub(super) fn answer_challenge(
+    door: Door,
+    text: &[u8],
+    mechanism: Mechanism,
+    challenges: &mut u32,
+    heard: &mut Option<Box<Challenge>>,
+    outbox: &mut Buffer,
+) -> Result<(), Refusal> {
+    *challenges += 1;
+    if *challenges > CHALLENGES_LIMIT {
+        return Err(Refusal::Violation { door, what: "it asks for more than the mechanism holds" });
+    }
+    heard.get_or_insert_with(|| Box::new(Challenge::decode(text)));
+    outbox.push(sasl::dummy_answer(mechanism));
+    outbox.push(b"\r\n");
+    Ok(())
 }
 
 /// The caller's next action after a refusal.

@@ -149,8 +149,11 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
     let key = || secret.cloned().ok_or_else(|| missing(account, "client_secret"));
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
-            Some("file") => Ok(Application::KeyFile(account.directory.join(key()?.expose()))),
-            Some("key") => Ok(Application::Key(key()?)),
+            // A key that stands in the place of its file's path is a key: a path would be shown.
+            Some("file") if !is_json(key()?.expose()) => {
+                Ok(Application::KeyFile(account.directory.join(key()?.expose())))
+            }
+            Some("file" | "key") => Ok(Application::Key(key()?)),
             _ => Err(missing(account, "client_id")),
         };
     }
@@ -161,6 +164,10 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
         }
         (None, None) => Err(missing(account, "client_secret")),
     }
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
 }
 
 /// The base of a provider that is not a preset.

@@ -16,7 +16,7 @@ use super::command::{self, Command, Verb};
 use super::framer::{Framed, Framer};
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::is_http;
-use crate::protocol::meter::Meter;
+use crate::protocol::meter::{Begins, Meter};
 use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
@@ -155,13 +155,10 @@ impl Dialogue {
 
     /// Reads one command, or waits for the rest of it.
     fn command(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
-            return self.end(DialogueEnd::TlsHello);
-        }
-        match self.meter.proxy_header(inbox) {
-            Some(true) => return self.end(DialogueEnd::ProxyHeader),
-            Some(false) => return Some(Event::More),
-            None => {}
+        match self.meter.begins(self.channel, inbox) {
+            Begins::Foreign(end) => return self.end(end),
+            Begins::Unclear => return Some(Event::More),
+            Begins::Ours => {}
         }
         match self.framer.next(inbox) {
             Framed::More if inbox.is_empty() => Some(Event::More),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::response::{Response, Status, Words, said};
 use crate::protocol::sasl::Challenge;
+use crate::protocol::verdict::{UNAVAILABLE, WEB_LOGIN};
 use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
 /// Lines before the verdict that help to explain it.
@@ -38,14 +39,6 @@ pub(super) fn violation(what: &'static str) -> Refusal {
     Refusal::Violation { door: Door::Imap, what }
 }
 
-/// None of the configured mechanisms is among those that are `offered`.
-pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
-    match offered.iter().all(|name| matches!(name.as_str(), "PLAIN" | "LOGIN")) {
-        true => Refusal::PasswordsOnly(Door::Imap),
-        false => Refusal::NoCommonMechanism(offered.join(", ")),
-    }
-}
-
 const fn advice(cause: &'static str, remedy: &'static str) -> Advice {
     Advice::person(cause, remedy)
 }
@@ -54,7 +47,6 @@ const TOKEN: Advice = advice(
     "The mail provider did not accept the stored authorisation",
     "authorise the account again, and check that the mailbox is the one that was authorised",
 );
-const UNAVAILABLE: Advice = advice("The mail provider is busy or down", "try again later");
 const CONNECTIONS: Advice = advice(
     "The mail provider allows no more simultaneous connections for this account",
     "close other mail programs, or set max_connections_per_account lower",
@@ -63,8 +55,6 @@ const THROTTLED: Advice = advice(
     "The mail provider slows this account down after too many requests",
     "let it rest and check mail less often",
 );
-const WEB_LOGIN: Advice =
-    advice("The mail provider wants you to sign in with a browser first", "sign in there and try again");
 const AUTHORIZATION: Advice = advice(
     "The mail provider accepted the authorisation, but not for this mailbox",
     "check the mailbox name, and that the person who authorised has full access to it",

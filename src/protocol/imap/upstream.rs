@@ -12,11 +12,12 @@
 use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
-use super::meaning::{Heard, no_mechanism, refused, turned_away, violation};
+use super::meaning::{Heard, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status, Words};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
-use crate::protocol::sasl::{self, Challenge, Mechanism};
-use crate::protocol::{Accepted, Answers, Credential, Refusal};
+use crate::protocol::sasl::{self, Mechanism};
+use crate::protocol::verdict::{answer_challenge, no_mechanism};
+use crate::protocol::{Accepted, Answers, Credential, Door, Refusal};
 use crate::wire::Buffer;
 
 /// Bytes of one response. Capability lists and texts with URLs take a few hundred.
@@ -25,9 +26,6 @@ const RESPONSE_LIMIT: usize = 16_384;
 /// Limits of the whole exchange: a dozen lines are common; a server that never stops is cut off.
 const EXCHANGE_LIMIT: usize = 65_536;
 const RESPONSES_LIMIT: u32 = 100;
-
-/// Challenges answered. One is common; a server that sends more than two will not accept.
-const CHALLENGES_LIMIT: u32 = 2;
 
 /// A sign-in in progress.
 pub struct SignIn<'a> {
@@ -192,7 +190,14 @@ impl<'a> SignIn<'a> {
         outbox: &mut Buffer,
     ) -> Result<Option<Accepted>, Refusal> {
         match response {
-            Response::Continue(challenge) => self.answer_challenge(challenge, mechanism, outbox)?,
+            Response::Continue(challenge) => answer_challenge(
+                Door::Imap,
+                challenge,
+                mechanism,
+                &mut self.challenges,
+                &mut self.heard.challenge,
+                outbox,
+            )?,
             Response::Tagged(Status::Ok, _) => {
                 response::pass_on(bytes, response, &mut self.lines);
                 return Ok(Some(Accepted::new(std::mem::take(&mut self.lines))));
@@ -250,7 +255,9 @@ impl<'a> SignIn<'a> {
             offer.is_none_or(|offer| offer.mechanisms.iter().any(|name| name == mechanism.name()))
         };
         let chosen = self.credential.mechanisms.iter().copied().find(offered);
-        chosen.ok_or_else(|| no_mechanism(offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default()))
+        chosen.ok_or_else(|| {
+            no_mechanism(Door::Imap, offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default())
+        })
     }
 
     /// The message goes out, and its copy here is wiped.
@@ -260,23 +267,6 @@ impl<'a> SignIn<'a> {
             outbox.push(b"\r\n");
             self.state = State::Verdict { mechanism: *mechanism };
         }
-    }
-
-    /// The server refused the token and waits for an answer to its challenge.
-    fn answer_challenge(
-        &mut self,
-        challenge: &[u8],
-        mechanism: Mechanism,
-        outbox: &mut Buffer,
-    ) -> Result<(), Refusal> {
-        self.challenges += 1;
-        if self.challenges > CHALLENGES_LIMIT {
-            return Err(violation("it asks for more than the mechanism holds"));
-        }
-        self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(challenge)));
-        outbox.push(sasl::dummy_answer(mechanism));
-        outbox.push(b"\r\n");
-        Ok(())
     }
 
     /// The tag of the current command: before AUTHENTICATE, one that differs from the client's.

@@ -18,7 +18,7 @@ use super::answer::{write_denial, write_err, write_list, write_ok};
 use super::command::{self, Command};
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end, without_end};
-use crate::protocol::meter::Meter;
+use crate::protocol::meter::{Begins, Meter};
 use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
@@ -156,23 +156,16 @@ impl Dialogue {
 
     /// Reads one line, or waits for the rest of it.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        if self.channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
-            return Some(self.end(DialogueEnd::TlsHello));
+        match self.meter.begins(self.channel, inbox) {
+            Begins::Foreign(end) => return Some(self.end(end)),
+            Begins::Unclear => return Some(Event::More),
+            Begins::Ours => {}
         }
-        match self.meter.proxy_header(inbox) {
-            Some(true) => return Some(self.end(DialogueEnd::ProxyHeader)),
-            Some(false) => return Some(Event::More),
-            None => {}
-        }
-        let found = self.search.next(inbox);
-        if found.is_none() && inbox.is_empty() {
-            return Some(Event::More);
-        }
-        // Asks for another read, unless even one more byte would be too many.
-        if let Err(what) = self.meter.check(found.unwrap_or(inbox.len() + 1)) {
-            return Some(self.limit(what, outbox));
-        }
-        let Some(end) = found else { return Some(Event::More) };
+        let end = match self.meter.line(&mut self.search, inbox) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Some(Event::More),
+            Err(what) => return Some(self.limit(what, outbox)),
+        };
         let line = without_end(inbox.get(..end).unwrap_or_default());
         let event = match std::mem::replace(&mut self.state, State::Command) {
             State::Sasl(expects) => self.sasl(expects, trim_end(line), outbox),

@@ -14,17 +14,6 @@ pub(super) fn violation(what: &'static str) -> Refusal {
     Refusal::Violation { door: Door::Pop3, what }
 }
 
-/// None of the configured mechanisms is among those that are `offered`.
-pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
-    let is_for_passwords = |name: &String| {
-        matches!(name.as_str(), "PLAIN" | "LOGIN" | "CRAM-MD5" | "DIGEST-MD5" | "NTLM" | "PLAIN-CLIENTTOKEN")
-    };
-    match offered.iter().all(is_for_passwords) {
-        true => Refusal::PasswordsOnly(Door::Pop3),
-        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
-    }
-}
-
 const TOKEN: Advice = Advice::person(
     "The mail provider did not accept the stored authorisation for POP3",
     "authorise the account again, and check that the mailbox is the one that was authorised",

@@ -10,17 +10,14 @@
 use zeroize::Zeroizing;
 
 use super::RECENT;
-use super::meaning::{no_mechanism, not_understood, refused, refused_recent, turned_away, violation};
+use super::meaning::{not_understood, refused, refused_recent, turned_away, violation};
 use super::response::{Lines, Status, code};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::line::trim_end;
-use crate::protocol::sasl::{self, Challenge, Mechanism};
-use crate::protocol::verdict::Heard;
-use crate::protocol::{Accepted, Answers, Credential, Refusal};
+use crate::protocol::sasl::{self, Mechanism};
+use crate::protocol::verdict::{Heard, answer_challenge, no_mechanism};
+use crate::protocol::{Accepted, Answers, Credential, Door, Refusal};
 use crate::wire::Buffer;
-
-/// Challenges answered. One is common; a server that sends more than two will not accept.
-const CHALLENGES_LIMIT: u32 = 2;
 
 /// A sign-in in progress.
 pub struct SignIn<'a> {
@@ -109,7 +106,14 @@ impl<'a> SignIn<'a> {
             (State::Verdict { .. }, Status::Ok) => return Ok(Some(Accepted::new(line.to_vec()))),
             (State::Verdict { mechanism }, Status::Challenge(text)) => {
                 let mechanism = *mechanism;
-                self.answer_challenge(text, mechanism, outbox)?;
+                answer_challenge(
+                    Door::Pop3,
+                    text,
+                    mechanism,
+                    &mut self.challenges,
+                    &mut self.heard.challenge,
+                    outbox,
+                )?;
             }
             (State::Verdict { .. }, Status::Err(text)) => return Err(self.refused(text)),
             (State::Capa, _) => return Err(violation("it did not answer CAPA as a POP3 server does")),
@@ -143,7 +147,7 @@ impl<'a> SignIn<'a> {
 
     fn say_auth(&mut self, chosen: Option<Mechanism>, outbox: &mut Buffer) -> Result<(), Refusal> {
         let Credential { user, token, host, port, .. } = *self.credential;
-        let mechanism = chosen.ok_or_else(|| no_mechanism(&self.offered))?;
+        let mechanism = chosen.ok_or_else(|| no_mechanism(Door::Pop3, &self.offered))?;
         let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
         for part in ["AUTH ", mechanism.name(), "\r\n"] {
             outbox.push(part.as_bytes());
@@ -163,65 +167,11 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// The server refused the token and waits for an answer to its challenge.
-    fn answer_challenge(
-        &mut self,
-        text: &[u8],
-        mechanism: Mechanism,
-        outbox: &mut Buffer,
-    ) -> Result<(), Refusal> {
-        self.challenges += 1;
-        if self.challenges > CHALLENGES_LIMIT {
-            return Err(violation("it asks for more than the mechanism holds"));
-        }
-        self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(text)));
-        outbox.push(sasl::dummy_answer(mechanism));
-        outbox.push(b"\r\n");
-        Ok(())
-    }
-
     fn refused(&mut self, text: &[u8]) -> Refusal {
         let heard = self.heard.take();
         match self.credential.user.starts_with(RECENT) {
             true => refused_recent(text, heard),
             false => refused(text, heard),
-        }
-    }
-}
-
-/// The cleartext before TLS on a port of STLS: greeting -> STLS -> `+OK`.
-#[derive(Default)]
-pub struct BeginTls {
-    /// Whether STLS was said.
-    asked: bool,
-    lines: Lines,
-}
-
-impl BeginTls {
-    /// Processes the inbox; true once the server waits for the handshake.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        while let Some(end) = self.lines.next(inbox)? {
-            let ready = self.line(inbox.get(..end).unwrap_or_default(), outbox)?;
-            inbox.consume(end);
-            if ready {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn line(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<bool, Refusal> {
-        let answers = if self.asked { Answers::Command("STLS") } else { Answers::Connection };
-        match Status::read(line)? {
-            Status::Ok if self.asked => Ok(true),
-            Status::Ok => {
-                outbox.push(b"STLS\r\n");
-                self.asked = true;
-                Ok(false)
-            }
-            Status::Err(text) if self.asked && code(text).is_none() => Err(violation("it offers no STLS")),
-            Status::Err(text) => Err(turned_away(text, Heard::while_waiting_for(answers))),
-            Status::Challenge(_) => Err(violation("it did not greet as a POP3 server does")),
         }
     }
 }

@@ -17,15 +17,6 @@ pub(super) fn violation(what: &'static str) -> Refusal {
     Refusal::Violation { door: Door::Submission, what }
 }
 
-/// None of the configured mechanisms is among those that are `offered`.
-pub(super) fn no_mechanism(offered: &[String]) -> Refusal {
-    let is_for_passwords = |name: &String| matches!(name.as_str(), "PLAIN" | "LOGIN" | "CRAM-MD5" | "NTLM");
-    match offered.iter().all(is_for_passwords) {
-        true => Refusal::PasswordsOnly(Door::Submission),
-        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
-    }
-}
-
 /// A known reply.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,18 +10,15 @@
 
 use zeroize::Zeroizing;
 
-use super::meaning::{no_mechanism, refused, turned_away, violation};
+use super::meaning::{refused, turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::promises::keyword;
-use crate::protocol::sasl::{self, Challenge, Mechanism};
-use crate::protocol::verdict::Heard;
-use crate::protocol::{Accepted, Answers, Credential, Promises, Refusal};
+use crate::protocol::sasl::{self, Mechanism};
+use crate::protocol::verdict::{Heard, answer_challenge, no_mechanism};
+use crate::protocol::{Accepted, Answers, Credential, Door, Promises, Refusal};
 use crate::wire::Buffer;
-
-/// Challenges answered. One is common; a server that sends more than two will not accept.
-const CHALLENGES_LIMIT: u32 = 2;
 
 /// A sign-in in progress.
 pub struct SignIn<'a> {
@@ -155,7 +152,7 @@ impl<'a> SignIn<'a> {
         let offered =
             |mechanism: &Mechanism| self.offer.mechanisms.iter().any(|name| name == mechanism.name());
         let chosen = mechanisms.iter().copied().find(offered);
-        let mechanism = chosen.ok_or_else(|| no_mechanism(&self.offer.mechanisms))?;
+        let mechanism = chosen.ok_or_else(|| no_mechanism(Door::Submission, &self.offer.mechanisms))?;
         let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
         for part in ["AUTH ", mechanism.name(), "\r\n"] {
             outbox.push(part.as_bytes());
@@ -192,7 +189,18 @@ impl<'a> SignIn<'a> {
                 };
                 Ok(Some(accepted))
             }
-            334 => self.answer_challenge(reply, mechanism, outbox).map(|()| None),
+            334 => {
+                let text = reply.lines().next().unwrap_or_default();
+                answer_challenge(
+                    Door::Submission,
+                    text,
+                    mechanism,
+                    &mut self.challenges,
+                    &mut self.heard.challenge,
+                    outbox,
+                )?;
+                Ok(None)
+            }
             _ => match (refused(reply, self.heard.take()), self.credential.or_user) {
                 (Refusal::Token(_), Some(user)) if !self.by_other_name => {
                     self.by_other_name = true;
@@ -201,24 +209,6 @@ impl<'a> SignIn<'a> {
                 (refusal, _) => Err(refusal),
             },
         }
-    }
-
-    /// The server refused the token and waits for an answer to its challenge.
-    fn answer_challenge(
-        &mut self,
-        reply: &Reply<'_>,
-        mechanism: Mechanism,
-        outbox: &mut Buffer,
-    ) -> Result<(), Refusal> {
-        self.challenges += 1;
-        if self.challenges > CHALLENGES_LIMIT {
-            return Err(violation("it asks for more than the mechanism holds"));
-        }
-        let text = reply.lines().next().unwrap_or_default();
-        self.heard.challenge.get_or_insert_with(|| Box::new(Challenge::decode(text)));
-        outbox.push(sasl::dummy_answer(mechanism));
-        outbox.push(b"\r\n");
-        Ok(())
     }
 
     /// The promised keywords that this provider's EHLO lacks.
