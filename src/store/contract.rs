@@ -11,7 +11,7 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
-    GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
+    GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
     SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
@@ -26,6 +26,7 @@ pub trait Store:
     + ChangeStore
     + CountStore
     + DeviceStore
+    + LinkStore
     + TrailStore
 {
 }
@@ -40,6 +41,7 @@ impl<T> Store for T where
         + ChangeStore
         + CountStore
         + DeviceStore
+        + LinkStore
         + TrailStore
 {
 }

@@ -14,6 +14,7 @@ mod grants;
 mod holder;
 mod leases;
 mod limits;
+mod links;
 mod logins;
 mod look;
 mod place;
@@ -52,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
+    (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.
