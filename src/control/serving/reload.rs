@@ -126,6 +126,7 @@ fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
     differs("listeners", !is_same);
     // A default key file moves with the state directory, which is already in the list.
     differs("store", started.state_directory == new.state_directory && started.store.key != new.store.key);
+    differs("admin.address", started.admin.address != new.admin.address);
     differs("callback.address", started.callback != new.callback);
     differs("metrics.address", started.metrics.address != new.metrics.address);
     keys
@@ -163,6 +164,8 @@ mod tests {
             ("[limits]\nconnections = 5\n[log]\nfilter = \"debug\"\n[events]\nwarn_days = 3", vec![]),
             ("[metrics]\naddress = \"127.0.0.1:0\"", vec!["metrics.address"]),
             ("[metrics]\nper_account = true", vec![]),
+            ("[admin]\naddress = \"off\"", vec!["admin.address"]),
+            ("[admin]\naddress = \"127.0.0.1:8993\"\nurl = \"https://x.example\"", vec![]),
             ("[callback]\naddress = \"127.0.0.1:1\"", vec!["callback.address"]),
             ("[store]\nkey_env = \"KEY\"", vec!["store"]),
             ("[[listeners]]\naddresses = [\"127.0.0.1:1\"]", vec!["listeners"]),
