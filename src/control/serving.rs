@@ -115,9 +115,9 @@ impl Prepared {
     ) -> Result<Serving, Error> {
         let Self { bound, metrics, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
-        let kept = Arc::new(Kept::new(installation).await?);
+        let kept = Arc::new(Kept::new(installation, None).await?);
         kept.tokens.replace_clients(parts.clients());
-        let (teller, tellers) = watch::channel(parts.teller(config, &installation.store, &kept.metrics));
+        let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
         let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
