@@ -71,11 +71,11 @@ impl Deed {
 }
 
 impl Installation {
-    /// The act of this command on the accounts of these names, which the store records with the change; `about`
+    /// The act of the installation's actor on the accounts of these names, which the store records with the change; `about`
     /// names the detail.
     pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
-        act(deed, accounts, about.map(str::to_owned), command_line())
+        act(deed, accounts, about.map(str::to_owned), self.actor.clone())
     }
 
     /// The acts of a command that makes or changes one account, and perhaps its app password.
@@ -91,9 +91,9 @@ impl Installation {
         acts
     }
 
-    /// Records an act of this command outside of the store.
+    /// Records an act of the installation's actor outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
-        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), command_line()).await;
+        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), self.actor.clone()).await;
     }
 }
 
@@ -118,6 +118,12 @@ pub(super) async fn record(
 /// The user whose command asked a running `serve`.
 pub(crate) fn asker(uid: u32) -> Actor {
     Actor { surface: "cli".to_owned(), user: Some(crate::secret::user_name(uid)), uid: Some(uid) }
+}
+
+/// A person on the page: the user whose command opened it, and the session.
+pub(crate) fn on_the_page(opened_by: &Actor, session: &str) -> Actor {
+    let user = opened_by.user.as_deref().unwrap_or("unknown");
+    Actor { surface: "page".to_owned(), user: Some(format!("{user}, session {session}")), uid: opened_by.uid }
 }
 
 /// A signal; its sender is not known.

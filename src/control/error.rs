@@ -265,6 +265,8 @@ pub(crate) enum Error {
     // This machine, and the parts below the operations.
     #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
     OwnCertificate(PathBuf),
+    #[error("admin.address {address} cannot be listened on: {error}")]
+    PageAddress { address: String, error: std::io::Error },
     #[error("callback.address {address} cannot be listened on: {error}")]
     CallbackAddress { address: SocketAddr, error: std::io::Error },
     #[error("metrics.address {address} cannot be listened on: {error}")]

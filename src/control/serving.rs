@@ -2,6 +2,7 @@
 
 mod devices;
 mod elders;
+mod page;
 mod parts;
 mod reload;
 mod running;
@@ -39,6 +40,7 @@ use crate::token::Tokens;
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
 pub(crate) use elders::Held;
+pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
 pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
 
@@ -61,6 +63,8 @@ pub(crate) struct Prepared {
     pub(crate) bound: Vec<Bound>,
     /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
+    /// The listener of the page.
+    page: Option<PageListener>,
     identity: Option<Arc<Identity>>,
     acceptors: HashMap<Door, Acceptor>,
     callback: Option<SharedCallback>,
@@ -73,6 +77,8 @@ pub(crate) struct Serving {
     pub(crate) running: Arc<Running>,
     /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
+    /// The listener of the page.
+    pub(crate) page: Option<PageListener>,
     /// Requests for upgrades, for the task that performs them.
     pub(crate) upgrades: Option<mpsc::Receiver<UpgradeAsked>>,
     trigger: Trigger,
@@ -90,6 +96,7 @@ impl Prepared {
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
             metrics,
+            page: page::listen(&config.admin, sockets)?,
             acceptors: identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default(),
             identity,
             callback: answers::listen(config, sockets)?,
@@ -107,13 +114,18 @@ impl Prepared {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// The beginning of the page's addresses, with its real port; `None` without a page.
+    pub(crate) fn page_url(&self, config: &Config) -> Option<String> {
+        self.page.as_ref().map(|listener| config.admin.base_url(listener.address()))
+    }
+
     /// Accepts connections, and starts the tasks beside them.
     pub(crate) async fn start(
         self,
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, identity, acceptors, callback, mut parts } = self;
+        let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
         let kept = Arc::new(Kept::new(installation, None).await?);
         kept.tokens.replace_clients(parts.clients());
@@ -149,10 +161,12 @@ impl Prepared {
                 installation.store.clone(),
                 supervisor.clone(),
             ),
-            config: ArcSwap::from_pointee(config.clone()),
+            config: ArcSwap::new(config.clone()),
             tls_addresses: tls.map(|(address, _)| *address).collect(),
             supervisor,
             store: installation.store.clone(),
+            sealer: installation.sealer.clone(),
+            page: page.as_ref().map(PageListener::address),
             command_line,
             started: config.clone(),
             kept,
@@ -166,7 +180,7 @@ impl Prepared {
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving { running, metrics, upgrades: Some(upgrades_asked), trigger, doors, accepting })
+        Ok(Serving { running, metrics, page, upgrades: Some(upgrades_asked), trigger, doors, accepting })
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::devices;
 use super::parts::{Parts, Shown};
 use super::running::Running;
-use crate::config::{Access, Config, Listener, LogFormat};
+use crate::config::{Access, Admin, Config, Listener, LogFormat};
 use crate::connection::Proxy;
 use crate::control::audit::{self, Deed};
 use crate::control::error::Error;
@@ -73,6 +73,11 @@ impl Running {
             state_directory: self.started.state_directory.clone(),
             store: self.started.store.clone(),
             listeners: self.started.listeners.clone(),
+            admin: Admin {
+                address: self.started.admin.address.clone(),
+                is_default: self.started.admin.is_default,
+                url: read.admin.url.clone(),
+            },
             ..read
         };
         let filter = self.command_line.log.as_deref().or(config.log_filter.as_deref());
