@@ -127,7 +127,7 @@ impl Prepared {
     ) -> Result<Serving, Error> {
         let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
-        let kept = Arc::new(Kept::new(installation, None).await?);
+        let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
