@@ -11,6 +11,7 @@ pub(crate) mod authorize;
 pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod consents;
 mod doors;
 pub(crate) mod enrol;
 mod error;

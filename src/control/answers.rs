@@ -9,10 +9,11 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
+use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Config;
-use crate::oauth::SharedCallback;
+use crate::oauth::{Received, SharedCallback};
 use crate::secret::{Sealer, Secret};
 use crate::server::Sockets;
 use crate::store::{Store, answer_key};
@@ -57,11 +58,18 @@ fn paths(config: &Config) -> Vec<String> {
     paths
 }
 
-/// Receives answers while the proxy runs.
-pub(super) struct Receiver {
-    callback: SharedCallback,
+/// Keeps the answers that commands wait for.
+#[derive(Clone)]
+pub(super) struct Keeper {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+}
+
+/// Receives answers while the proxy runs, at an address of their own.
+pub(super) struct Receiver {
+    callback: SharedCallback,
+    keeper: Keeper,
+    consents: Arc<Consents>,
 }
 
 /// Listens for answers, if configured.
@@ -80,9 +88,9 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
 }
 
 impl Receiver {
-    /// Keeps answers that come to `callback`.
-    pub(super) fn new(callback: SharedCallback, installation: &Installation) -> Self {
-        Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }
+    /// Keeps answers that come to `callback`, or sends them on to the page of one of the `consents`.
+    pub(super) fn new(callback: SharedCallback, installation: &Installation, consents: Arc<Consents>) -> Self {
+        Self { callback, keeper: Keeper::new(installation), consents }
     }
 
     /// Receives answers at the redirect URIs of `config`.
@@ -95,12 +103,27 @@ impl Receiver {
         let receiver = self.clone();
         let keep = move |state: String, query: String| {
             let (receiver, query) = (receiver.clone(), Secret::new(query));
-            async move { receiver.keep(&state, &query).await }
+            async move { receiver.keeper.receive(&receiver.consents, &state, &query).await }
         };
         self.callback.serve(keep).await;
     }
+}
 
-    /// Keeps the answer if a sign-in waits for it; returns whether one does.
+impl Keeper {
+    pub(super) fn new(installation: &Installation) -> Self {
+        Self { store: installation.store.clone(), sealer: installation.sealer.clone() }
+    }
+
+    /// Finds the sign-in that waits for the answer in `query`, among the `consents` or the commands.
+    pub(super) async fn receive(&self, consents: &Consents, state: &str, query: &Secret) -> Received {
+        match consents.place_of(state) {
+            Some(place) => Received::Onwards(place),
+            None if self.keep(state, query).await => Received::Kept,
+            None => Received::NotExpected,
+        }
+    }
+
+    /// Keeps the answer if a command waits for it; returns whether one does.
     pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {

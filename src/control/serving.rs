@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
+use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
@@ -147,7 +148,8 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation)));
+        let consents = Arc::<Consents>::default();
+        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation, consents.clone())));
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
@@ -174,6 +176,8 @@ impl Prepared {
             identity: current_identity,
             teller,
             receiver,
+            keeper: answers::Keeper::new(installation),
+            consents,
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),

@@ -11,7 +11,7 @@ use super::plan::{ConsentWay, Progress, Tell};
 use super::storing::{Authorized, Seat, prove_and_store};
 use super::waiting;
 
-use crate::config::Provider;
+use crate::config::{Admin, AdminAddress, Config, Provider};
 use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -21,6 +21,7 @@ use crate::oauth::{
     AuthorizationCode, AuthorizationRequest, AuthorizeError, Callback, CallbackError, Device, GrantedTokens,
     Poll, RedirectError, redirect_text,
 };
+use crate::secret::Secret;
 
 /// How often the store is checked for an answer that a running `serve` has stored; a person waits for it.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -64,8 +65,8 @@ enum Arrival {
     Listened(Option<Callback>),
     /// At a running `serve`, which puts the answer into the store.
     Left,
-    /// Pasted by a person.
-    Pasted,
+    /// Brought by the surface, as a person pasted it or a browser sent it.
+    Brought,
 }
 
 impl Consent {
@@ -92,7 +93,11 @@ impl Consent {
             ConsentWay::Paste => {
                 let authorization =
                     prepare(&legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
-                Flow::Code(authorization, Arrival::Pasted)
+                Flow::Code(authorization, Arrival::Brought)
+            }
+            ConsentWay::Brought { redirect_uri, .. } => {
+                let authorization = prepare(&legs, &seat, redirect_uri, &asked).await?;
+                Flow::Code(authorization, Arrival::Brought)
             }
             ConsentWay::Redirect | ConsentWay::App { .. } => {
                 redirect(installation, &legs, &seat, &asked, seconds).await?
@@ -108,11 +113,24 @@ impl Consent {
             Flow::Code(authorization, arrival) => {
                 let (url, redirect_uri) = (authorization.url(), authorization.redirect_uri());
                 match arrival {
-                    Arrival::Pasted => Todo::Paste { url, redirect_uri },
+                    Arrival::Brought => Todo::Paste { url, redirect_uri },
                     Arrival::Listened(_) | Arrival::Left => Todo::Open { url, redirect_uri },
                 }
             }
         }
+    }
+
+    /// The `state` of the answer, where it comes in a redirect.
+    pub(crate) fn state(&self) -> Option<&Secret> {
+        match &self.flow {
+            Flow::Code(authorization, _) => Some(authorization.state()),
+            Flow::Device(_) => None,
+        }
+    }
+
+    /// The account.
+    pub(crate) fn account(&self) -> &str {
+        &self.seat.account
     }
 
     /// The person who has to consent.
@@ -154,7 +172,7 @@ impl Consent {
                 Some(callback) => callback.wait(authorization).await,
                 None => std::future::pending().await,
             },
-            Flow::Code(_, Arrival::Pasted) => std::future::pending().await,
+            Flow::Code(_, Arrival::Brought) => std::future::pending().await,
         };
         match code {
             Ok(code) => Ok(Answer::Code(code)),
@@ -188,6 +206,14 @@ impl Consent {
     pub(crate) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
         match &self.flow {
             Flow::Code(authorization, _) => authorization.judge_pasted(text).map(Answer::Code),
+            Flow::Device(_) => Err(RedirectError::WrongState),
+        }
+    }
+
+    /// The answer in the query of a redirect that a browser brought.
+    pub(crate) fn brought(&self, query: &str) -> Result<Answer, RedirectError> {
+        match &self.flow {
+            Flow::Code(authorization, _) => authorization.judge(query).map(Answer::Code),
             Flow::Device(_) => Err(RedirectError::WrongState),
         }
     }
@@ -250,7 +276,7 @@ async fn redirect(
         }
         Err(CallbackError::NotLoopback(_)) => {
             let authorization = prepare(legs, seat, &redirect_text(configured), asked).await?;
-            if installation.config.callback.is_none() {
+            if !is_received(&installation.config) {
                 return Err(Error::RedirectElsewhere {
                     redirect_uri: authorization.redirect_uri().to_owned(),
                     account: seat.account.clone(),
@@ -261,6 +287,14 @@ async fn redirect(
         }
         Err(error) => Err(Error::Callback(error)),
     }
+}
+
+/// Whether a running `serve` receives redirects that come through the user's web server: at the page, if that was set
+/// up, or at the older address.
+fn is_received(config: &Config) -> bool {
+    let Admin { address, url, is_default } = &config.admin;
+    let is_set_up = *address != AdminAddress::Off && (!is_default || url.is_some());
+    is_set_up || config.callback.is_some()
 }
 
 async fn prepare(
