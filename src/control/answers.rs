@@ -58,6 +58,11 @@ fn paths(config: &Config) -> Vec<String> {
     paths
 }
 
+/// Whether a provider of `config` may send a browser to this `path` of the page.
+pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
+    config.providers.values().any(|provider| provider.redirect_uri.path() == path)
+}
+
 /// Keeps the answers that commands wait for.
 #[derive(Clone)]
 pub(super) struct Keeper {

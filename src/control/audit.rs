@@ -126,6 +126,11 @@ pub(crate) fn on_the_page(opened_by: &Actor, session: &str) -> Actor {
     Actor { surface: "page".to_owned(), user: Some(format!("{user}, session {session}")), uid: opened_by.uid }
 }
 
+/// A person who opened a sign-in link. Who that is, the provider says: the account's owner, or nothing is stored.
+pub(crate) fn by_link() -> Actor {
+    Actor { surface: "link".to_owned(), user: None, uid: None }
+}
+
 /// A signal; its sender is not known.
 pub(crate) fn signal() -> Actor {
     Actor { surface: "signal".to_owned(), user: None, uid: None }

@@ -1,5 +1,6 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
+mod consents;
 mod devices;
 mod elders;
 mod page;
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::consents::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
@@ -40,6 +42,7 @@ use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
+pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
@@ -178,6 +181,7 @@ impl Prepared {
             receiver,
             keeper: answers::Keeper::new(installation),
             consents,
+            misses: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),

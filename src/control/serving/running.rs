@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
+use super::consents::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::Config;
 pub(crate) use crate::connection::LiveSession as Session;
@@ -56,6 +57,7 @@ pub(crate) struct Running {
     pub(super) keeper: Keeper,
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
+    pub(super) misses: Misses,
     pub(super) shown: Mutex<Shown>,
     /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,
