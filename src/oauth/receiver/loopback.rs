@@ -19,7 +19,7 @@ use url::{Host, Url};
 
 use super::page;
 use crate::config::is_loopback;
-use crate::http;
+use crate::http::{self, Bounds};
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text};
 
@@ -89,7 +89,8 @@ impl Callback {
         let asked = desk.clone();
         let answer =
             async move |method: Method, uri: Uri, headers: HeaderMap| asked.answer(&method, &uri, &headers);
-        http::serve(&self.listeners, &Router::new().fallback(answer), || desk.take()).await
+        http::serve(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST, || desk.take())
+            .await
     }
 }
 

@@ -15,7 +15,7 @@ use axum::http::{Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::page::{self, Page};
-use crate::http;
+use crate::http::{self, Bounds};
 use crate::oauth::{AdminConsent, state_of};
 
 /// A listener for the redirects of all sign-ins.
@@ -65,7 +65,7 @@ impl SharedCallback {
             };
             received(kept)
         });
-        http::serve_always(std::slice::from_ref(&self.listener), &router).await;
+        http::serve_always(std::slice::from_ref(&self.listener), &router, Bounds::ONE_REQUEST).await;
     }
 }
 
