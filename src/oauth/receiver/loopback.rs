@@ -19,7 +19,7 @@ use url::{Host, Url};
 
 use super::page;
 use crate::config::is_loopback;
-use crate::http;
+use crate::http::{self, Bounds};
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text, state_of};
 
@@ -88,7 +88,8 @@ impl Callback {
         let asked = desk.clone();
         let answer =
             async move |method: Method, uri: Uri, headers: HeaderMap| asked.answer(&method, &uri, &headers);
-        http::serve(&self.listeners, &Router::new().fallback(answer), || desk.take()).await
+        http::serve(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST, || desk.take())
+            .await
     }
 }
 
@@ -108,7 +109,7 @@ impl Callback {
                 None => page::not_expected().into_response(),
             }
         };
-        http::serve_always(&self.listeners, &Router::new().fallback(answer)).await;
+        http::serve_always(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST).await;
     }
 }
 

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 
 use super::page;
-use crate::http;
+use crate::http::{self, Bounds};
 use crate::oauth::{AdminConsent, state_of};
 
 /// A listener for the redirects of all sign-ins.
@@ -55,7 +55,7 @@ impl SharedCallback {
             let query = uri.query().unwrap_or_default();
             receive(query, &*keep).await.reply(query)
         });
-        http::serve_always(std::slice::from_ref(&self.listener), &router).await;
+        http::serve_always(std::slice::from_ref(&self.listener), &router, Bounds::ONE_REQUEST).await;
     }
 }
 
