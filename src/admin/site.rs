@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tracing::warn;
 
 use super::visitors::{Visitor, Visitors};
-use super::{entrance, guard, page, socket, watch};
+use super::{again, consent, entrance, guard, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::audit;
@@ -93,14 +93,21 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
         .merge(page::routes())
         .route_layer(from_fn_with_state(site.clone(), guard::judge))
         .with_state(site.clone());
+    let by_link = Router::new()
+        .merge(again::routes())
+        .merge(consent::routes())
+        .route_layer(from_fn_with_state(site.clone(), guard::judge_link))
+        .with_state(site.clone());
     let metrics =
         watch::metrics_route(&site.running).route_layer(from_fn_with_state(site.clone(), guard::only_local));
     Router::new()
         .merge(guarded)
+        .merge(by_link)
         .merge(metrics)
         .merge(watch::health_routes(&site.running))
         .fallback(nothing)
         .layer(map_response(guard::headers))
+        .layer(from_fn_with_state(site.clone(), consent::take_redirects))
 }
 
 async fn nothing() -> Response {

@@ -76,6 +76,8 @@ pub(crate) struct Visitor {
 pub(crate) struct Begun {
     /// Its name in addresses.
     pub(crate) id: String,
+    /// Scheme, host and port of the page where it began.
+    pub(crate) origin: String,
     /// What the browser has to show later, from a cookie.
     pub(crate) key: Secret,
     /// The provider's address, if the browser goes there now; otherwise the consent's page says what comes next.
@@ -196,7 +198,7 @@ impl Consents {
             id: id.clone(),
             key: key.clone(),
             state: Secret::new(random_text::<32>()),
-            origin: visitor.origin,
+            origin: visitor.origin.clone(),
             account: String::new(),
             owner: String::new(),
             provider,
@@ -211,7 +213,7 @@ impl Consents {
                 (entry.account, entry.owner) = (ready.account().to_owned(), ready.owner().to_owned());
                 self.add(entry);
                 self.work(&id, async move { ready.finish(&installation, &mut |_| ()).await });
-                return Ok(Begun { id, key, url: None });
+                return Ok(Begun { id, key, origin: visitor.origin, url: None });
             }
         };
         let (Todo::Open { url, .. } | Todo::Paste { url, .. }) = consent.todo() else {
@@ -223,7 +225,7 @@ impl Consents {
         entry.stage = Stage::Waiting { url: url.clone(), pastes };
         entry.waiting = Some(Waiting { consent, installation, _listener: listener });
         self.add(entry);
-        Ok(Begun { id, key, url: (!pastes).then_some(url) })
+        Ok(Begun { id, key, origin: visitor.origin, url: (!pastes).then_some(url) })
     }
 
     /// Where a browser takes the answer with this `state`: an address on the page where its consent began.

@@ -124,6 +124,16 @@ impl Running {
         answers::is_redirected_to(&self.config.load(), path)
     }
 
+    /// Whether a provider sends browsers to this `path` of `host`, which may have a port.
+    pub(crate) fn is_redirected_at(&self, host: &str, path: &str) -> bool {
+        let config = self.config.load();
+        let mut uris = config.providers.values().map(|provider| &provider.redirect_uri);
+        uris.any(|uri| {
+            let authority = &uri[url::Position::BeforeHost..url::Position::AfterPort];
+            uri.scheme() == "https" && uri.path() == path && host.eq_ignore_ascii_case(authority)
+        })
+    }
+
     /// What becomes of the answer in the query of a redirect.
     pub(crate) async fn receive(&self, query: &str) -> Received {
         let (consents, keeper) = (self.consents.clone(), self.keeper.clone());
