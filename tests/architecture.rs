@@ -46,8 +46,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "connection",
         &[
-            "account", "command", "config", "forecast", "links", "metrics", "protocol", "relay", "secret", "tls",
-            "token", "upstream", "wire",
+            "account", "command", "config", "forecast", "links", "metrics", "protocol", "relay", "secret",
+            "tls", "token", "upstream", "wire",
         ],
     ),
     ("wire", &["tls"]),

@@ -90,7 +90,10 @@ impl Accounts {
     pub async fn may_alert(&self, account: &Account, now: OffsetDateTime) -> bool {
         let day_ago = now.saturating_sub(time::Duration::DAY);
         self.store.claim_alert(&account.id, now, day_ago).await.unwrap_or_else(|error| {
-            tracing::warn!(account = account.name, "its user is not told of its end, because the store failed: {error}");
+            tracing::warn!(
+                account = account.name,
+                "its user is not told of its end, because the store failed: {error}"
+            );
             false
         })
     }

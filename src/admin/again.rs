@@ -15,8 +15,7 @@ use super::consent;
 use super::guard;
 use super::page;
 use super::site::Site;
-use crate::control::serving::{NoConsent, OfLink};
-use crate::links::Dead;
+use crate::control::serving::{Dead, NoConsent, OfLink};
 use crate::secret::Secret;
 use crate::text::one_line;
 

@@ -52,18 +52,18 @@ pub(super) fn lead_on(begun: &Begun) -> Response {
 /// The page for a consent that cannot begin.
 pub(super) fn failed_to_begin(error: &Error) -> Response {
     again::log(error);
-    page::plain(StatusCode::BAD_GATEWAY, "The sign-in cannot begin", &html! {
-        p { (one_line(&error.to_string())) "." }
-        p { "Nothing was changed. Try again later, or ask the administrator of the mail proxy." }
-    })
+    page::plain(
+        StatusCode::BAD_GATEWAY,
+        "The sign-in cannot begin",
+        &html! {
+            p { (one_line(&error.to_string())) "." }
+            p { "Nothing was changed. Try again later, or ask the administrator of the mail proxy." }
+        },
+    )
 }
 
 /// Takes the redirects of providers, whichever page of this server has the same path: a redirect has a `state`.
-pub(super) async fn take_redirects(
-    State(site): State<Arc<Site>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn take_redirects(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let has_state = url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "state");
     let is_redirect = has_state
@@ -79,11 +79,7 @@ pub(super) async fn take_redirects(
     site.running.receive(query).await.reply(query)
 }
 
-async fn answer(
-    State(site): State<Arc<Site>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+async fn answer(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = query.unwrap_or_default();
     match site.running.consents.arrived(&query, |id| key(&headers, id)) {
         // The address with the code leaves the browser's history.
@@ -139,11 +135,17 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
             ([(REFRESH, "1".to_owned())], page::plain(StatusCode::OK, "One moment", &content)).into_response()
         }
         Stage::Done(outcome) => match &**outcome {
-            Ok(_) => page::plain(StatusCode::OK, "Signed in", &html! {
-                p { "Signed in as " strong { (owner) } "." }
-                p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
-            }),
-            Err(error) => page::plain(StatusCode::OK, "Not signed in", &failed(error, provider, back.as_ref())),
+            Ok(_) => page::plain(
+                StatusCode::OK,
+                "Signed in",
+                &html! {
+                    p { "Signed in as " strong { (owner) } "." }
+                    p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
+                },
+            ),
+            Err(error) => {
+                page::plain(StatusCode::OK, "Not signed in", &failed(error, provider, back.as_ref()))
+            }
         },
     }
 }
@@ -169,7 +171,9 @@ fn paste_form(id: &str, provider: &str, owner: &str, url: &str, fault: Option<&N
 /// Why it failed, in words for the person in front of the browser.
 fn failed(error: &Error, provider: &str, back: Option<&Secret>) -> Markup {
     let link = match error {
-        Error::Provider { error, .. } => error.awaited_consent().and_then(|why| why.cure.link().map(str::to_owned)),
+        Error::Provider { error, .. } => {
+            error.awaited_consent().and_then(|why| why.cure.link().map(str::to_owned))
+        }
         _ => None,
     };
     html! {

@@ -136,7 +136,8 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
 pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_from_no_page = !headers.contains_key(ORIGIN) && !headers.contains_key(FETCH_SITE);
-    let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host)) {
+    let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host))
+    {
         true => {
             let _answering = site.running.answering();
             next.run(request).await

@@ -73,7 +73,10 @@ impl<P: Protocol> Connection<P> {
         match timeout(PATIENCE, self.proxy.links.for_client(&account.id, from)).await {
             Ok(link) => link,
             Err(_) => {
-                warn!(account = account.name, "there is no sign-in link, because the store did not answer in time");
+                warn!(
+                    account = account.name,
+                    "there is no sign-in link, because the store did not answer in time"
+                );
                 None
             }
         }

@@ -94,7 +94,11 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
 
 impl Receiver {
     /// Keeps answers that come to `callback`, or sends them on to the page of one of the `consents`.
-    pub(super) fn new(callback: SharedCallback, installation: &Installation, consents: Arc<Consents>) -> Self {
+    pub(super) fn new(
+        callback: SharedCallback,
+        installation: &Installation,
+        consents: Arc<Consents>,
+    ) -> Self {
         Self { callback, keeper: Keeper::new(installation), consents }
     }
 

@@ -42,6 +42,7 @@ use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
+pub(crate) use crate::links::Dead;
 pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
@@ -152,7 +153,8 @@ impl Prepared {
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
         let consents = Arc::<Consents>::default();
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation, consents.clone())));
+        let receiver = callback
+            .map(|callback| Arc::new(answers::Receiver::new(callback, installation, consents.clone())));
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }

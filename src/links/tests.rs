@@ -12,8 +12,7 @@ struct Site {
 
 async fn site() -> Site {
     let directory = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> =
-        Arc::new(Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap());
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap());
     let sealer = Arc::new(Sealer::new([(1, Key::new([7; 32]))]).unwrap());
     let account = authorize(&*store).await;
     let admin = Admin::default();

@@ -11,8 +11,8 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
-    GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
-    SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord, MailboxTrouble, NextLook,
+    SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.

@@ -59,12 +59,7 @@ pub trait LinkStore: Send + Sync {
 
     /// Counts a consent that begins with the link of this hash, if fewer than `most` were begun with it, and it was
     /// made after `since`; false otherwise.
-    async fn begin_by_link(
-        &self,
-        hash: &[u8],
-        most: u32,
-        since: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool, StoreError>;
 
     /// All sealed tokens of links, with their accounts.
     async fn sealed_links(&self) -> Result<Vec<(Id, Vec<u8>)>, StoreError>;

@@ -9,7 +9,8 @@ use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
     CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore,
     Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
+    MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, SignInLink, Store,
+    StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;

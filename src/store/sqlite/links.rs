@@ -54,12 +54,7 @@ impl LinkStore for Sqlite {
         }))
     }
 
-    async fn begin_by_link(
-        &self,
-        hash: &[u8],
-        most: u32,
-        since: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool, StoreError> {
         let newest = "UPDATE accounts SET link_begun = link_begun + 1 \
              WHERE link_hash = ? AND link_begun < ? AND link_made_at > ?";
         let before = "UPDATE accounts SET link_before_begun = link_before_begun + 1 \
