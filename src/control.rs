@@ -5,6 +5,7 @@
 //! its surface. The surface chooses the words.
 
 pub(crate) mod accounts;
+mod actors;
 pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod authorize;

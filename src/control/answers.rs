@@ -73,7 +73,7 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
             "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
         );
     }
-    let failed = |error| Error::CallbackAddress { address, error };
+    let failed = |error| Error::Address { key: "callback.address", address: address.to_string(), error };
     let callback = SharedCallback::new(sockets.listen(address).map_err(failed)?, paths);
     info!("sign-ins are received on {}", callback.address()?);
     Ok(Some(callback))

@@ -185,7 +185,11 @@ impl Prepared {
 }
 
 fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::MetricsAddress { address, error })
+    sockets.listen(address).map_err(|error| Error::Address {
+        key: "metrics.address",
+        address: address.to_string(),
+        error,
+    })
 }
 
 /// Why the proxy stops.
