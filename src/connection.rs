@@ -34,7 +34,6 @@ use tracing::{Instrument as _, error_span, info};
 
 use self::admit::Asked;
 use self::denied::Denied;
-use self::live::{LiveGuard, Newcomer};
 use self::login_line::LoginLine;
 use self::session::{HalfJoined, Joined};
 use self::trace::Record;
@@ -283,21 +282,6 @@ impl<P: Protocol> Connection<P> {
         drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
-    }
-
-    /// Adds the session to the registry.
-    fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
-        let Admitted { account, grant, password_name, .. } = admitted;
-        self.proxy.live.enter(Newcomer {
-            id: self.id.clone(),
-            account: &account.name,
-            door: P::DOOR,
-            provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
-            from: self.peer.ip(),
-            password: password_name.clone(),
-            client: client.map(str::to_owned),
-            words: P::WORDS,
-        })
     }
 
     /// The login line of a new attempt.

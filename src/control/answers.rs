@@ -9,7 +9,6 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
-use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Config;
@@ -63,18 +62,21 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
     config.providers.values().any(|provider| provider.redirect_uri.path() == path)
 }
 
-/// Keeps the answers that commands wait for.
+/// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
+pub(super) type Onwards = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Finds what waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]
 pub(super) struct Keeper {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    onwards: Onwards,
 }
 
 /// Receives answers while the proxy runs, at an address of their own.
 pub(super) struct Receiver {
     callback: SharedCallback,
     keeper: Keeper,
-    consents: Arc<Consents>,
 }
 
 /// Listens for answers, if configured.
@@ -86,20 +88,16 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
             "callback.address is set, but no provider has an https redirect_uri, so nothing will come there"
         );
     }
-    let failed = |error| Error::CallbackAddress { address, error };
+    let failed = |error| Error::Address { key: "callback.address", address: address.to_string(), error };
     let callback = SharedCallback::new(sockets.listen(address).map_err(failed)?, paths);
     info!("sign-ins are received on {}", callback.address()?);
     Ok(Some(callback))
 }
 
 impl Receiver {
-    /// Keeps answers that come to `callback`, or sends them on to the page of one of the `consents`.
-    pub(super) fn new(
-        callback: SharedCallback,
-        installation: &Installation,
-        consents: Arc<Consents>,
-    ) -> Self {
-        Self { callback, keeper: Keeper::new(installation), consents }
+    /// Gives answers that come to `callback` to the `keeper`.
+    pub(super) fn new(callback: SharedCallback, keeper: Keeper) -> Self {
+        Self { callback, keeper }
     }
 
     /// Receives answers at the redirect URIs of `config`.
@@ -112,20 +110,21 @@ impl Receiver {
         let receiver = self.clone();
         let keep = move |state: String, query: String| {
             let (receiver, query) = (receiver.clone(), Secret::new(query));
-            async move { receiver.keeper.receive(&receiver.consents, &state, &query).await }
+            async move { receiver.keeper.receive(&state, &query).await }
         };
         self.callback.serve(keep).await;
     }
 }
 
 impl Keeper {
-    pub(super) fn new(installation: &Installation) -> Self {
-        Self { store: installation.store.clone(), sealer: installation.sealer.clone() }
+    pub(super) fn new(installation: &Installation, onwards: Onwards) -> Self {
+        let Installation { store, sealer, .. } = installation;
+        Self { store: store.clone(), sealer: sealer.clone(), onwards }
     }
 
-    /// Finds the sign-in that waits for the answer in `query`, among the `consents` or the commands.
-    pub(super) async fn receive(&self, consents: &Consents, state: &str, query: &Secret) -> Received {
-        match consents.place_of(state) {
+    /// Finds the sign-in that waits for the answer in `query`, on the page or in a command.
+    pub(super) async fn receive(&self, state: &str, query: &Secret) -> Received {
+        match (self.onwards)(state) {
             Some(place) => Received::Onwards(place),
             None if self.keep(state, query).await => Received::Kept,
             None => Received::NotExpected,

@@ -11,6 +11,7 @@
 mod application;
 mod consent;
 mod doors;
+mod flow;
 mod plan;
 mod reuse;
 mod storing;
@@ -250,7 +251,7 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process stores the answer, and `wait` collects it.
-        let receiver = answers::Keeper::new(&installation);
+        let receiver = answers::Keeper::new(&installation, Arc::new(|_| None));
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
         assert!(receiver.keep(&state(&one), &query(&one)).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));

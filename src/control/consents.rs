@@ -10,34 +10,31 @@
 //! The consents are in memory, bounded in number and time: a restart ends them, and the person begins again.
 
 mod redirect;
+mod table;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{info, warn};
 use url::Url;
 
 use self::redirect::{Listener, Way, way};
-use super::authorize::{
-    self, Answer, AuthorizeRequest, Authorized, Consent, ConsentWay, Pending, Plan, Todo,
-};
+use self::table::{Entry, Waiting};
+use super::authorize::{self, Answer, AuthorizeRequest, Authorized, ConsentWay, Pending, Plan, Todo};
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Door;
 use crate::oauth::{RedirectError, state_of};
-use crate::secret::{Secret, random_text, same_bytes};
+use crate::secret::{Secret, random_text};
 
-/// The path on the page that takes a browser's answer, with the query of the redirect.
-pub(crate) const ANSWER: &str = "/answer";
+pub(crate) use self::redirect::Visitor;
+pub(crate) use self::table::{ANSWER, Consents, NotTaken, Stage, View};
+
 /// The path of the pages of consents, before a slash and the id.
 pub(crate) const CONSENT: &str = "/consent";
 /// How long a person has, and how long the outcome is kept. Providers' codes are valid for ten minutes.
 const LIFE: Duration = Duration::from_secs(600);
-/// The most consents at one time; far more than people give. The oldest goes first.
-const MOST: usize = 200;
 
 /// The request for a consent.
 #[derive(Clone, Debug, Default)]
@@ -62,15 +59,6 @@ pub(crate) struct Asked {
     pub(crate) back: Option<Secret>,
 }
 
-/// The browser in which a consent begins.
-#[derive(Clone, Debug)]
-pub(crate) struct Visitor {
-    /// Scheme, host and port of the page as the browser sees them, without a slash at the end.
-    pub(crate) origin: String,
-    /// Whether the browser runs on this machine.
-    pub(crate) is_local: bool,
-}
-
 /// A consent that has begun.
 #[derive(Debug)]
 pub(crate) struct Begun {
@@ -82,79 +70,6 @@ pub(crate) struct Begun {
     pub(crate) key: Secret,
     /// The provider's address, if the browser goes there now; otherwise the consent's page says what comes next.
     pub(crate) url: Option<Url>,
-}
-
-/// A consent as its page shows it.
-pub(crate) struct View {
-    /// The account's name.
-    pub(crate) account: String,
-    /// The person who consents.
-    pub(crate) owner: String,
-    /// The provider's title.
-    pub(crate) provider: String,
-    /// Where the person begins again.
-    pub(crate) back: Option<Secret>,
-    /// How far it is.
-    pub(crate) stage: Stage,
-}
-
-/// How far a consent is.
-#[derive(Clone)]
-pub(crate) enum Stage {
-    /// The person signs in at `url`, and pastes the address at which the browser ends if `pastes`.
-    Waiting { url: Url, pastes: bool },
-    /// The answer is checked and the mailbox is tried.
-    Working,
-    /// It is over.
-    Done(Arc<Result<Authorized, Error>>),
-}
-
-/// Why an answer was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotTaken {
-    /// No consent waits for it: it is over, or it was answered.
-    #[error("no sign-in waits for this answer: it took too long, or it was answered already")]
-    Unknown,
-    /// It came in another browser than the one that began the consent. Nothing has changed.
-    #[error("this sign-in began in another browser, and only that one can finish it; nothing was changed")]
-    OtherBrowser,
-    /// The text that the person pasted is no answer; the consent goes on waiting.
-    #[error("{0}")]
-    Pasted(RedirectError),
-}
-
-/// The consents under way.
-pub(crate) struct Consents {
-    entries: Mutex<Vec<Entry>>,
-    changed: watch::Sender<()>,
-}
-
-struct Entry {
-    id: String,
-    key: Secret,
-    /// The `state` of the answer.
-    state: Secret,
-    origin: String,
-    account: String,
-    owner: String,
-    provider: String,
-    back: Option<Secret>,
-    until: Instant,
-    stage: Stage,
-    waiting: Option<Waiting>,
-}
-
-/// What the answer needs.
-struct Waiting {
-    consent: Box<Consent>,
-    installation: Arc<Installation>,
-    _listener: Option<Arc<Listener>>,
-}
-
-impl Default for Consents {
-    fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
-    }
 }
 
 impl Consents {
@@ -223,16 +138,9 @@ impl Consents {
         entry.state = consent.state().cloned().unwrap_or(entry.state);
         (entry.account, entry.owner) = (consent.account().to_owned(), consent.owner().to_owned());
         entry.stage = Stage::Waiting { url: url.clone(), pastes };
-        entry.waiting = Some(Waiting { consent, installation, _listener: listener });
+        entry.waiting = Some(Waiting { consent, installation, listener });
         self.add(entry);
         Ok(Begun { id, key, origin: visitor.origin, url: (!pastes).then_some(url) })
-    }
-
-    /// Where a browser takes the answer with this `state`: an address on the page where its consent began.
-    pub(crate) fn place_of(&self, state: &str) -> Option<String> {
-        let entries = self.entries();
-        let entry = entries.iter().find(|entry| entry.has_state(state) && entry.waiting.is_some())?;
-        Some(format!("{}{ANSWER}", entry.origin))
     }
 
     /// Takes the answer that a browser brings in `query`; `key_of` gives the browser's key for the consent with that
@@ -301,25 +209,12 @@ impl Consents {
         }
     }
 
-    fn look(&self, id: &str, key: Option<&Secret>) -> Option<View> {
-        let entries = self.entries();
-        let entry = entries.iter().find(|entry| entry.id == id)?;
-        entry.judge(key).ok()?;
-        Some(View {
-            account: entry.account.clone(),
-            owner: entry.owner.clone(),
-            provider: entry.provider.clone(),
-            back: entry.back.clone(),
-            stage: entry.stage.clone(),
-        })
-    }
-
     /// A listener for answers at `configured`: that of another consent, if that address has a port of its own.
     async fn listener(self: &Arc<Self>, configured: &Url) -> Result<Arc<Listener>, Error> {
         let redirect_uri = crate::oauth::redirect_text(configured);
         let known = {
             let entries = self.entries();
-            let mut listeners = entries.iter().filter_map(|entry| entry.waiting.as_ref()?._listener.clone());
+            let mut listeners = entries.iter().filter_map(|entry| entry.waiting.as_ref()?.listener.clone());
             listeners.find(|listener| listener.redirect_uri == redirect_uri)
         };
         if let Some(known) = known {
@@ -348,43 +243,7 @@ impl Consents {
     ) {
         let (consents, id) = (self.clone(), id.to_owned());
         tokio::spawn(async move {
-            let result = job.await;
-            let mut entries = consents.entries();
-            let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) else { return };
-            match &result {
-                Ok(authorized) => info!(account = authorized.account, "a person consented in the browser"),
-                Err(error) => warn!(account = entry.account, "a consent in the browser failed: {error}"),
-            }
-            entry.stage = Stage::Done(Arc::new(result));
-            drop(entries);
-            consents.changed.send_replace(());
+            consents.done(&id, job.await);
         });
-    }
-
-    fn add(&self, entry: Entry) {
-        let mut entries = self.entries();
-        if entries.len() >= MOST {
-            entries.remove(0);
-        }
-        entries.push(entry);
-    }
-
-    /// The consents whose time is not over.
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        entries.retain(|entry| now < entry.until);
-        entries
-    }
-}
-
-impl Entry {
-    fn has_state(&self, state: &str) -> bool {
-        same_bytes(self.state.expose().as_bytes(), state.as_bytes())
-    }
-
-    /// Whether `key` is that of the browser that began the consent.
-    fn judge(&self, key: Option<&Secret>) -> Result<(), NotTaken> {
-        if key.is_some_and(|key| *key == self.key) { Ok(()) } else { Err(NotTaken::OtherBrowser) }
     }
 }

@@ -5,7 +5,6 @@ mod kind;
 mod unproven;
 mod words;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use unproven::{LeftOut, Unproven};
@@ -265,12 +264,8 @@ pub(crate) enum Error {
     // This machine, and the parts below the operations.
     #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
     OwnCertificate(PathBuf),
-    #[error("admin.address {address} cannot be listened on: {error}")]
-    PageAddress { address: String, error: std::io::Error },
-    #[error("callback.address {address} cannot be listened on: {error}")]
-    CallbackAddress { address: SocketAddr, error: std::io::Error },
-    #[error("metrics.address {address} cannot be listened on: {error}")]
-    MetricsAddress { address: SocketAddr, error: std::io::Error },
+    #[error("{key} {address} cannot be listened on: {error}")]
+    Address { key: &'static str, address: String, error: std::io::Error },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]

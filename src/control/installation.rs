@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::audit;
+use super::actors;
 use super::certs;
 use super::error::Error;
 use super::providers::Legs;
@@ -58,7 +58,7 @@ impl Installation {
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
-        Ok(Self { config: Arc::new(config), store, sealer, actor: audit::command_line(), tokens: None })
+        Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
 
     /// Opens an existing installation for an operation that only reads; `None` if there is none. Makes nothing.

@@ -3,6 +3,7 @@
 mod consents;
 mod devices;
 mod elders;
+mod misses;
 mod page;
 mod parts;
 mod reload;
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use self::consents::Misses;
+use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
@@ -153,8 +154,8 @@ impl Prepared {
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
         let consents = Arc::<Consents>::default();
-        let receiver = callback
-            .map(|callback| Arc::new(answers::Receiver::new(callback, installation, consents.clone())));
+        let keeper = answers::Keeper::new(installation, consents.clone().onwards());
+        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, keeper.clone())));
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
@@ -181,7 +182,7 @@ impl Prepared {
             identity: current_identity,
             teller,
             receiver,
-            keeper: answers::Keeper::new(installation),
+            keeper,
             consents,
             misses: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
@@ -195,7 +196,11 @@ impl Prepared {
 }
 
 fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::MetricsAddress { address, error })
+    sockets.listen(address).map_err(|error| Error::Address {
+        key: "metrics.address",
+        address: address.to_string(),
+        error,
+    })
 }
 
 /// Why the proxy stops.

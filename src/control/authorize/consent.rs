@@ -7,19 +7,19 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::doors::{Certainty, Doors};
+use super::flow::{Arrival, Flow, prepare, redirect};
 use super::plan::{ConsentWay, Progress, Tell};
 use super::storing::{Authorized, Seat, prove_and_store};
 use super::waiting;
 
-use crate::config::{Admin, AdminAddress, Config, Provider};
+use crate::config::Provider;
 use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationRequest, AuthorizeError, Callback, CallbackError, Device, GrantedTokens,
-    Poll, RedirectError, redirect_text,
+    AuthorizationCode, AuthorizeError, Device, GrantedTokens, Poll, RedirectError, redirect_text,
 };
 use crate::secret::Secret;
 
@@ -52,21 +52,6 @@ pub(crate) struct Consent {
     /// The provider, if the request names it.
     named: Option<String>,
     seconds: u64,
-}
-
-enum Flow {
-    Code(AuthorizationRequest, Arrival),
-    Device(Device),
-}
-
-/// How the answer of an authorisation code flow arrives.
-enum Arrival {
-    /// At a listener of this process, once.
-    Listened(Option<Callback>),
-    /// At a running `serve`, which puts the answer into the store.
-    Left,
-    /// Brought by the surface, as a person pasted it or a browser sent it.
-    Brought,
 }
 
 impl Consent {
@@ -258,53 +243,6 @@ impl Consent {
         };
         prove_and_store(installation, &legs, seat, &doors, tokens, certainty, tell).await
     }
-}
-
-/// Listens at the redirect URI, or announces the sign-in to a running `serve`.
-async fn redirect(
-    installation: &Installation,
-    legs: &Legs,
-    seat: &Seat,
-    asked: &[String],
-    seconds: u64,
-) -> Result<Flow, Error> {
-    let configured = &legs.provider.redirect_uri;
-    match Callback::bind(configured).await {
-        Ok(callback) => {
-            let authorization = prepare(legs, seat, &callback.redirect_uri(), asked).await?;
-            Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
-        }
-        Err(CallbackError::NotLoopback(_)) => {
-            let authorization = prepare(legs, seat, &redirect_text(configured), asked).await?;
-            if !is_received(&installation.config) {
-                return Err(Error::RedirectElsewhere {
-                    redirect_uri: authorization.redirect_uri().to_owned(),
-                    account: seat.account.clone(),
-                });
-            }
-            answers::announce(installation, authorization.state(), seconds).await?;
-            Ok(Flow::Code(authorization, Arrival::Left))
-        }
-        Err(error) => Err(Error::Callback(error)),
-    }
-}
-
-/// Whether a running `serve` receives redirects that come through the user's web server: at the page, if that was set
-/// up, or at the older address.
-fn is_received(config: &Config) -> bool {
-    let Admin { address, url, is_default } = &config.admin;
-    let is_set_up = *address != AdminAddress::Off && (!is_default || url.is_some());
-    is_set_up || config.callback.is_some()
-}
-
-async fn prepare(
-    legs: &Legs,
-    seat: &Seat,
-    redirect_uri: &str,
-    asked: &[String],
-) -> Result<AuthorizationRequest, Error> {
-    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner), asked).await;
-    prepared.map_err(|error| Error::provider(&seat.account, error))
 }
 
 /// Polls the provider, as often as it allows, until the person has signed in.

@@ -9,9 +9,17 @@ use std::net::{IpAddr, SocketAddr};
 use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
-use super::Visitor;
 use crate::control::error::Error;
 use crate::oauth::{Callback, redirect_text};
+
+/// The browser in which a consent begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    /// Scheme, host and port of the page as the browser sees them, without a slash at the end.
+    pub(crate) origin: String,
+    /// Whether the browser runs on this machine.
+    pub(crate) is_local: bool,
+}
 
 /// The way of an answer, with the redirect URI that it comes to.
 pub(super) enum Way {

@@ -1,24 +1,16 @@
 //! Consents in the browser, as the page's HTTP server asks the running proxy for them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::running::Running;
+use crate::control::actors;
 use crate::control::answers;
-use crate::control::audit;
 use crate::control::consents::{Asked, Begun, Visitor};
 use crate::control::error::Error;
 use crate::links::{self, Dead};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
 use crate::store::{Actor, GrantKind, LoginRecord, fold, is_of_domain};
-
-/// How many unknown links are looked up at once, and then one in each interval.
-const BURST: u64 = 20;
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The account of a sign-in link.
 #[derive(Debug)]
@@ -50,36 +42,6 @@ impl<E: Into<Error>> From<E> for NoConsent {
     }
 }
 
-/// Limits the search for unknown links: a count that falls with time.
-pub(crate) struct Misses {
-    began: Instant,
-    /// When the count is back at zero, in milliseconds since `began`.
-    empty_at: AtomicU64,
-}
-
-impl Default for Misses {
-    fn default() -> Self {
-        Self { began: Instant::now(), empty_at: AtomicU64::new(0) }
-    }
-}
-
-impl Misses {
-    /// Counts an unknown link; returns whether there were too many.
-    fn count(&self) -> bool {
-        self.count_at(self.began.elapsed())
-    }
-
-    fn count_at(&self, now: Duration) -> bool {
-        let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let after = |empty_at: u64| {
-            let empty_at = empty_at.max(now);
-            (empty_at - now < BURST * interval).then(|| empty_at.saturating_add(interval))
-        };
-        self.empty_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_err()
-    }
-}
-
 impl Running {
     /// The account of the link with this token. Changes nothing.
     pub(crate) async fn of_link(&self, token: &str) -> Result<OfLink, NoConsent> {
@@ -105,7 +67,7 @@ impl Running {
         let owner = (fold(&owner) != fold(&account)).then_some(owner);
         let back = Some(back);
         let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
-        Ok(self.begin_consent(audit::by_link(), asked, visitor).await?)
+        Ok(self.begin_consent(actors::by_link(), asked, visitor).await?)
     }
 
     /// Begins a consent for `actor` in the browser of `visitor`.
@@ -136,10 +98,9 @@ impl Running {
 
     /// What becomes of the answer in the query of a redirect.
     pub(crate) async fn receive(&self, query: &str) -> Received {
-        let (consents, keeper) = (self.consents.clone(), self.keeper.clone());
-        let keep = move |state: String, query: String| {
-            let (consents, keeper, query) = (consents.clone(), keeper.clone(), Secret::new(query));
-            async move { keeper.receive(&consents, &state, &query).await }
+        let keep = |state: String, query: String| {
+            let (keeper, query) = (self.keeper.clone(), Secret::new(query));
+            async move { keeper.receive(&state, &query).await }
         };
         receive(query, keep).await
     }
@@ -172,20 +133,5 @@ impl Running {
         let owner = grant.map_or_else(|| account.name.clone(), |grant| grant.owner);
         let of_link = OfLink { account: account.name, owner, provider: provider.title.clone() };
         Ok((of_link, name))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_links_are_counted_and_forgotten_with_time() {
-        let misses = Misses::default();
-        let now = Duration::from_secs(5);
-        assert!((0..BURST).all(|_| !misses.count_at(now)));
-        assert!(misses.count_at(now));
-        assert!(!misses.count_at(now + INTERVAL));
-        assert!(misses.count_at(now + INTERVAL));
     }
 }

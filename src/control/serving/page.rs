@@ -46,6 +46,6 @@ pub(super) fn listen(admin: &Admin, sockets: &Sockets) -> Result<Option<PageList
             );
             Ok(None)
         }
-        Err(error) => Err(Error::PageAddress { address: address(), error }),
+        Err(error) => Err(Error::Address { key: "admin.address", address: address(), error }),
     }
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
-use super::consents::Misses;
+use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::Config;
 pub(crate) use crate::connection::LiveSession as Session;

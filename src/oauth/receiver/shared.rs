@@ -45,7 +45,7 @@ impl SharedCallback {
     /// even if the browser hangs up. Runs until the future is dropped.
     pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
     where
-        F: Future<Output = Received> + Send + 'static,
+        F: Future<Output: Into<Received> + Send> + Send + 'static,
     {
         let (paths, keep) = (self.paths.clone(), Arc::new(keep));
         let router = Router::new().fallback(async move |method: Method, uri: Uri| {
@@ -63,7 +63,7 @@ impl SharedCallback {
 /// browser hangs up.
 pub async fn receive<F>(query: &str, keep: impl Fn(String, String) -> F) -> Received
 where
-    F: Future<Output = Received> + Send + 'static,
+    F: Future<Output: Into<Received> + Send> + Send + 'static,
 {
     // An administrator's answer ends no sign-in, so no sign-in is looked up.
     if let Some(answer) = AdminConsent::of(query) {
@@ -71,7 +71,7 @@ where
     }
     let Some(state) = state_of(query) else { return Received::NotExpected };
     let keeping = keep(state.expose().to_owned(), query.to_owned());
-    tokio::spawn(keeping).await.unwrap_or(Received::NotExpected)
+    tokio::spawn(keeping).await.map_or(Received::NotExpected, Into::into)
 }
 
 /// What becomes of an answer.
@@ -85,6 +85,13 @@ pub enum Received {
     Administrator(AdminConsent),
     /// No sign-in waits for it.
     NotExpected,
+}
+
+/// Whether it is kept.
+impl From<bool> for Received {
+    fn from(kept: bool) -> Self {
+        if kept { Self::Kept } else { Self::NotExpected }
+    }
 }
 
 impl Received {
