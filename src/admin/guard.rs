@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::warn;
 use url::Url;
 
 use super::page;
@@ -120,9 +121,17 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
         let text = "This form is not one of this page's, so nothing was done. Open the page itself and use its buttons.";
         return page::notice(StatusCode::FORBIDDEN, "Not from here", text);
     }
-    // A stop waits for what was begun.
-    let _answering = site.running.answering();
-    next.run(request).await
+    // What was begun goes on although the browser hangs up, and a stop waits for it.
+    let answering = site.running.answering();
+    let done = tokio::spawn(async move {
+        let _answering = answering;
+        next.run(request).await
+    });
+    done.await.unwrap_or_else(|error| {
+        warn!("a request to the page has ended by itself: {error}");
+        let text = "Something went wrong here; the log of serve has the reason.";
+        page::notice(StatusCode::INTERNAL_SERVER_ERROR, "Not done", text)
+    })
 }
 
 /// Whether a post comes from a page of ours. A browser with our `Referrer-Policy` sends the origin `null`, and says
