@@ -36,17 +36,29 @@ pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new().route(ANSWER, get(answer)).route(&format!("{CONSENT}/{{id}}"), get(show).post(paste))
 }
 
-/// The answer to the button that began a consent: the browser gets its key, and goes to the provider or to the consent's
-/// page. A provider may send it on to further hosts, which no list knows, so the button's own page lets it go anywhere.
+/// The answer to the button of a sign-in link: the browser gets its key, and goes to the provider or to the consent's
+/// page. A provider may send it on to further hosts, which no list knows, so the button's page lets it go anywhere.
 pub(super) fn lead_on(begun: &Begun) -> Response {
+    match &begun.url {
+        Some(url) => with_key(begun, url.as_str()),
+        None => lead_in(begun),
+    }
+}
+
+/// The answer to a button on another page: the browser gets its key, and goes to the consent's page, which sends it on
+/// to the provider. So that other page needs to let no form leave this server.
+pub(super) fn lead_in(begun: &Begun) -> Response {
+    with_key(begun, &format!("{CONSENT}/{}", begun.id))
+}
+
+fn with_key(begun: &Begun, to: &str) -> Response {
     let secure = if begun.origin.starts_with("https:") { "; Secure" } else { "" };
     let cookie = format!(
         "{}={}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{secure}",
         cookie_name(&begun.id),
         begun.key.expose()
     );
-    let to = begun.url.as_ref().map_or_else(|| format!("{CONSENT}/{}", begun.id), |url| url.to_string());
-    ([(SET_COOKIE, cookie)], Redirect::to(&to)).into_response()
+    ([(SET_COOKIE, cookie)], Redirect::to(to)).into_response()
 }
 
 /// The page for a consent that cannot begin.

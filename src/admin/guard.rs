@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::warn;
 use url::Url;
 
 use super::page;
@@ -126,9 +127,21 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
         let text = "This form is not one of this page's, so nothing was done. Open the page itself and use its buttons.";
         return page::notice(StatusCode::FORBIDDEN, "Not from here", text);
     }
-    // A stop waits for what was begun.
-    let _answering = site.running.answering();
-    next.run(request).await
+    act(&site, request, next).await
+}
+
+/// What is begun here goes on although the browser hangs up, and a stop waits for it.
+async fn act(site: &Site, request: Request, next: Next) -> Response {
+    let answering = site.running.answering();
+    let done = tokio::spawn(async move {
+        let _answering = answering;
+        next.run(request).await
+    });
+    done.await.unwrap_or_else(|error| {
+        warn!("a request to the page has ended by itself: {error}");
+        let text = "Something went wrong here; the log of serve has the reason.";
+        page::notice(StatusCode::INTERNAL_SERVER_ERROR, "Not done", text)
+    })
 }
 
 /// Lets a request through to the page of a sign-in link or of a consent, which needs no session: its address or the
@@ -138,10 +151,7 @@ pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, 
     let is_from_no_page = !headers.contains_key(ORIGIN) && !headers.contains_key(FETCH_SITE);
     let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host))
     {
-        true => {
-            let _answering = site.running.answering();
-            next.run(request).await
-        }
+        true => act(&site, request, next).await,
         false => judge(State(site), request, next).await,
     };
     let policy = HeaderValue::from_static(LINK_POLICY);

@@ -70,6 +70,11 @@ impl Running {
         Ok(self.begin_consent(actors::by_link(), asked, visitor).await?)
     }
 
+    /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
+        self.kept.links(&self.config.load()).for_people(name).await
+    }
+
     /// Begins a consent for `actor` in the browser of `visitor`.
     pub(crate) async fn begin_consent(
         &self,
