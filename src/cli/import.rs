@@ -44,6 +44,9 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let Command::EmailOauth2Proxy(arguments) = command;
     crate::logging::start(false, options.log_filter())?;
     let target = Target::choose(options.config.as_deref())?;
+    if arguments.apply {
+        target.judge()?;
+    }
     let old = Old::read(&arguments.file, arguments.cache_store.as_deref(), &target)?;
     let passwords = match &arguments.passwords {
         Some(file) => {
@@ -63,6 +66,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         words::leaving(&scheme);
         return Err(Failure::new("no account can move, so nothing is written"));
     }
+    scheme.judge_whole(&target)?;
     match arguments.apply {
         true => do_it(&scheme, &target).await,
         false => {

@@ -183,8 +183,8 @@ pub(crate) async fn make(
     let known = installation.store.grant_of(&provider.name, &owner, GrantKind::Person).await?;
     let (grant, state) = match known {
         Some(known) if known.is_in_force() => (Granted::Existing(known.id), known.state),
-        // It waits already, or was withdrawn: its row is written as it is.
-        Some(known) => (Granted::New(Box::new(known)), GrantState::NeedsAuthorization),
+        // It waits already, or was withdrawn; a consent that comes meanwhile is not written over.
+        Some(known) => (Granted::Waiting(known.id), known.state),
         None => {
             let now = OffsetDateTime::now_utc();
             let grant = waiting::grant(Id::random(), &provider.name, &owner, GrantKind::Person, now);

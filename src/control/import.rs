@@ -96,8 +96,9 @@ impl Old {
 /// The mail passwords in a file of `USER:PASSWORD` lines; empty lines and comments with `#` are none.
 pub(crate) fn passwords(file: &Path) -> Result<Passwords, Error> {
     let text = read(file)?;
+    let text = text.expose().strip_prefix('\u{feff}').unwrap_or(text.expose());
     let mut passwords = Passwords::new();
-    for (index, line) in text.expose().lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }

@@ -189,4 +189,6 @@ pub enum Granted {
     New(Box<Grant>),
     /// One that is there, and stays as it is: its owner's, for a shared mailbox.
     Existing(Id),
+    /// One that is there, in force or not, and stays as it is: an account that waits for the same consent.
+    Waiting(Id),
 }

@@ -91,7 +91,7 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
 }
 
 fn waits(enrolled: &Enrolled) -> bool {
-    enrolled.state == GrantState::NeedsAuthorization
+    matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
 }
 
 fn shown(enrolled: &Enrolled) -> Shown<'_> {

@@ -60,6 +60,12 @@ pub(super) fn of_import(error: &Error) -> Vec<String> {
         ImportError::ConfigurationThere { .. } => {
             vec!["name another file: imap-oauth-proxy --config FILE import …".to_owned()]
         }
+        ImportError::DirectoryUnwritable { .. } => {
+            vec![
+                "name a file where it may write: imap-oauth-proxy --config FILE import …; root can put it into its place afterwards"
+                    .to_owned(),
+            ]
+        }
         ImportError::NoPlaceForConfiguration => {
             vec!["name one: imap-oauth-proxy --config FILE import …".to_owned()]
         }

@@ -53,7 +53,7 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
         Fate::Waits => {
             let why = match &moving.token {
                 Token::Awaited(why) => awaited(*why),
-                Token::Refresh(_) | Token::Application => "its provider has no client",
+                Token::Refresh(_) | Token::Application => "its provider has no client".to_owned(),
             };
             format!("it waits to be authorised, because {why}")
         }
@@ -87,12 +87,14 @@ pub(super) fn authorize(moving: &Moving) -> String {
     }
 }
 
-fn awaited(why: Awaited) -> &'static str {
-    match why {
+fn awaited(why: Awaited) -> String {
+    let why = match why {
         Awaited::NoToken => "there is no refresh token of it",
         Awaited::NoPassword => "its password was not given",
         Awaited::WrongPassword => "the password that was given does not open its token",
-    }
+        Awaited::BadLock(option) => return format!("its {option} cannot be right, so its token cannot be opened"),
+    };
+    why.to_owned()
 }
 
 fn password(moving: &Moving) -> String {

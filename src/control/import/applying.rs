@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::scheme::{Kept, Moving, Scheme, Token};
 use super::tables::Application;
-use super::target::{Target, create};
+use super::target::{Target, remove};
 use super::text::{Sight, key_file};
 use crate::config::{Config, Door, Names};
 use crate::control::audit::Deed;
@@ -69,16 +69,23 @@ pub(crate) async fn apply(
 ) -> Result<Applied, Error> {
     let text = scheme.text(target, Sight::Written);
     // Before anything is written; a service account's key has no file yet, and is read when it is used.
-    Config::parse(&text, Some(&target.file))?;
-    target.write(&text)?;
+    let config = Config::parse(&text, Some(&target.file))?;
+    let installation = Installation::open(config).await?;
+    installation.verify_key().await?;
+    let mut files = vec![(target.file.clone(), text.as_str())];
     for table in &scheme.tables {
         if let Some(Application::Key(key)) = &table.application {
-            create(&target.file.with_file_name(key_file(table)), key.expose())?;
+            files.push((target.file.with_file_name(key_file(table)), key.expose()));
         }
     }
-    let installation = Installation::open(Config::load(Some(&target.file))?).await?;
-    installation.verify_key().await?;
-    let legs = Legs::of_configured(&installation.config)?;
+    let made = target.write(&files)?;
+    let legs = match Legs::of_configured(&installation.config) {
+        Ok(legs) => legs,
+        Err(error) => {
+            remove(&made);
+            return Err(error.into());
+        }
+    };
     let tokens = installation.tokens(&legs);
     let mut fates = Vec::new();
     for moving in &scheme.accounts {

@@ -21,6 +21,8 @@ pub(crate) enum ImportError {
     NotEmailOauth2Proxy { file: PathBuf },
     #[error("{} is there already, and nothing is overwritten", file.display())]
     ConfigurationThere { file: PathBuf },
+    #[error("{} may not be written to by the user that runs this command", directory.display())]
+    DirectoryUnwritable { directory: PathBuf },
     #[error("there is no default place for the configuration, because HOME is not set")]
     NoPlaceForConfiguration,
 }

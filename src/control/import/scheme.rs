@@ -10,6 +10,7 @@ use super::tables::{self, Table, Way};
 use super::target::{Existing, Target};
 use super::text::{Parts, Sight, text};
 use crate::config::{Config, Security};
+use crate::control::error::Error;
 use crate::control::names::shape::fault_of_address;
 use crate::control::passwords::{LONGEST_CHOSEN, SHORTEST_CHOSEN};
 use crate::secret::Secret;
@@ -58,6 +59,8 @@ pub(crate) enum Awaited {
     NoPassword,
     /// The password that was given does not open it.
     WrongPassword,
+    /// The value of this option cannot be right, so no password opens it.
+    BadLock(&'static str),
 }
 
 /// A password that mail programs go on sending.
@@ -123,7 +126,9 @@ impl Scheme {
                 return Err(Why::SecretLocked);
             }
             Opened::All { secret, refresh_token, kept } => {
-                let token = refresh_token.map_or(Token::Awaited(Awaited::NoToken), Token::Refresh);
+                let why = account.bad_lock.filter(|_| account.refresh_token.is_some());
+                let why = why.map_or(Awaited::NoToken, Awaited::BadLock);
+                let token = refresh_token.map_or(Token::Awaited(why), Token::Refresh);
                 (account.client_secret.clone().or(secret), token, kept)
             }
         };
@@ -179,6 +184,11 @@ impl Scheme {
             && self.listeners.iter().any(|listener| listener.security != Security::None)
     }
 
+    /// Fails where all of it together is no configuration, such as two listeners on one port.
+    pub(crate) fn judge_whole(&self, target: &Target) -> Result<(), Error> {
+        Config::parse(&self.text(target, Sight::Written), Some(&target.file)).map(drop).map_err(Error::from)
+    }
+
     /// The configuration as a file, with what `target` carries over from one that is there already.
     pub(crate) fn text(&self, target: &Target, sight: Sight) -> String {
         let Self { listeners, certificate, tables, .. } = self;
@@ -211,6 +221,9 @@ pub(super) fn locked(account: &Account) -> impl Iterator<Item = &str> {
 /// Opens what is locked of `account`.
 fn open(account: &Account, password: Option<&Secret>) -> Opened {
     let values: Vec<&str> = locked(account).collect();
+    if let (Some(option), false, None) = (account.bad_lock, values.is_empty(), password) {
+        return Opened::Nothing(Awaited::BadLock(option));
+    }
     let Some(password) = password else { return Opened::Nothing(Awaited::NoPassword) };
     let mut opened = match &account.lock {
         Some(lock) if !values.is_empty() => match lock.open(password, &values) {

@@ -57,6 +57,8 @@ pub(super) struct Account {
     pub(super) client_secret_encrypted: Option<String>,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
     pub(super) lock: Option<Lock>,
+    /// The option for which there is no lock, since its value cannot be right.
+    pub(super) bad_lock: Option<&'static str>,
     pub(super) refresh_token: Option<String>,
     pub(super) access_token: Option<String>,
     /// The first option that still says what the sample says.
@@ -85,7 +87,7 @@ impl Source {
             if let Some((kind, port)) = listening(&section.name) {
                 servers.extend(reader.server(section, kind, port));
             } else if section.name.contains('@') {
-                accounts.extend(reader.account(section));
+                accounts.push(reader.account(section));
             }
         }
         Self { servers, accounts, password_is_secret, left: reader.left, existing }
@@ -182,7 +184,7 @@ impl Reader<'_> {
         found.filter(|value| !value.text.is_empty())
     }
 
-    fn account(&mut self, section: &Section) -> Option<Account> {
+    fn account(&self, section: &Section) -> Account {
         let text = |option| self.option(section, option).map(|value| value.text.expose().to_owned());
         let own = |option| {
             let value = self.ini.value(section, option).map(|value| value.text.expose().to_owned());
@@ -190,18 +192,15 @@ impl Reader<'_> {
         };
         let salt = text("token_salt");
         let lock = salt.map(|salt| Lock::new(&salt, text("token_iterations").as_deref())).transpose();
-        let lock = match lock {
-            Ok(lock) => lock,
-            Err(option) => {
-                let line = self.option(section, option).map_or(section.line, |value| value.line);
-                self.leave(section, Why::Option { option, line });
-                return None;
-            }
+        // The rest of the account is right: it moves, and its token does not.
+        let (lock, bad_lock) = match lock {
+            Ok(lock) => (lock, None),
+            Err(option) => (None, Some(option)),
         };
         let is_placeholder = |option: &&str| {
             self.option(section, option).is_some_and(|value| value.text.expose().contains(PLACEHOLDER))
         };
-        Some(Account {
+        Account {
             name: section.name.clone(),
             directory: self.directory.to_owned(),
             line: section.line,
@@ -215,12 +214,13 @@ impl Reader<'_> {
             client_secret_encrypted: text("client_secret_encrypted"),
             certificate: self.pair(section, "jwt_certificate_path", "jwt_key_path"),
             lock,
+            bad_lock,
             refresh_token: own("refresh_token"),
             access_token: own("access_token"),
             placeholder: ["client_id", "client_secret", "token_url", "permission_url"]
                 .into_iter()
                 .find(is_placeholder),
-        })
+        }
     }
 }
 

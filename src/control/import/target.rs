@@ -10,6 +10,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 use super::error::ImportError;
 use super::text::Sight;
 use crate::config::{Config, default_file, default_files};
@@ -96,21 +98,52 @@ impl Target {
         &self.carried.existing
     }
 
-    /// Writes `text` there; nothing is overwritten, whatever has come there since.
-    pub(super) fn write(&self, text: &str) -> Result<(), Error> {
+    /// Fails where the new file cannot be made because of its directory, before a person has typed anything.
+    pub(crate) fn judge(&self) -> Result<(), Error> {
+        let Some(directory) = self.file.ancestors().skip(1).find(|directory| directory.exists()) else {
+            return Ok(());
+        };
+        let access = rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK);
+        access.map_err(|_| ImportError::DirectoryUnwritable { directory: directory.to_owned() }.into())
+    }
+
+    /// Writes all `files`, the new one and those beside it, or none of them; nothing is overwritten, whatever has come
+    /// there since.
+    pub(super) fn write(&self, files: &[(PathBuf, &str)]) -> Result<Vec<PathBuf>, Error> {
         if let Some(directory) = self.file.parent() {
-            std::fs::create_dir_all(directory)?;
+            let unwritable = |error| Error::Unwritable { file: directory.to_owned(), error };
+            std::fs::create_dir_all(directory).map_err(unwritable)?;
         }
-        create(&self.file, text)
+        let mut made = Vec::new();
+        for (file, text) in files {
+            if let Err(error) = create(file, text) {
+                remove(&made);
+                return Err(error);
+            }
+            made.push(file.clone());
+        }
+        Ok(made)
+    }
+}
+
+/// Removes what was made in vain, so that it does not keep the next try from being made.
+pub(super) fn remove(made: &[PathBuf]) {
+    for file in made {
+        if let Err(error) = std::fs::remove_file(file) {
+            tracing::warn!("{} is left, and can be removed: {error}", file.display());
+        }
     }
 }
 
 /// Writes a file that holds secrets, where there is none.
-pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
+fn create(file: &Path, text: &str) -> Result<(), Error> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
     let written = opened.and_then(|mut opened| {
-        opened.write_all(text.as_bytes())?;
-        opened.sync_all()
+        let written = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
+        if written.is_err() {
+            remove(&[file.to_owned()]);
+        }
+        written
     });
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),

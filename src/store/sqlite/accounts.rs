@@ -73,6 +73,12 @@ impl AccountStore for Sqlite {
                 held.ok_or(StoreError::Conflict)?;
                 id
             }
+            Granted::Waiting(id) => {
+                let there = sqlx::query("SELECT 1 FROM grants WHERE id = ?");
+                let there = there.bind(&id.0).fetch_optional(&mut *transaction).await?;
+                there.ok_or(StoreError::Conflict)?;
+                id
+            }
         };
         let account = put_account(&mut transaction, authorization, grant).await?;
         for alias in &authorization.aliases {
