@@ -91,6 +91,11 @@ pub fn enable(account: &str) -> String {
 /// Lists every account with its login names.
 pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
 
+/// Removes `account` with its grant and passwords.
+pub fn remove_account(account: &str) -> String {
+    format!("imap-oauth-proxy accounts remove {}", quoted(account))
+}
+
 /// Makes an app password for `account`.
 pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))

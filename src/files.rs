@@ -36,8 +36,23 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 
 /// A new file with these contents; an error where there is one of that name, which stays as it is.
 pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
-    written_beside(path, contents, 0o600)?.persist_noclobber(path)?;
-    sync_name(path)
+    draft(path, contents)?.publish(path)
+}
+
+/// A new file that is on the disk, and has no name yet; removed unless it is published.
+pub(crate) struct Draft(NamedTempFile);
+
+/// Writes the contents for a new file beside its place, so that only the name is missing.
+pub(crate) fn draft(path: &Path, contents: &[u8]) -> io::Result<Draft> {
+    written_beside(path, contents, 0o600).map(Draft)
+}
+
+impl Draft {
+    /// Gives the file its name; an error where there is a file of that name, which stays as it is.
+    pub(crate) fn publish(self, path: &Path) -> io::Result<()> {
+        self.0.persist_noclobber(path)?;
+        sync_name(path)
+    }
 }
 
 /// Puts a file of `mode` with these contents in the place of the one at `path`, if there is one.
@@ -99,6 +114,19 @@ mod tests {
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(names_in(directory.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_draft_leaves_nothing_unless_it_is_published() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        drop(draft(&path, b"dropped").unwrap());
+        assert!(names_in(directory.path()).is_empty());
+        draft(&path, b"published").unwrap().publish(&path).unwrap();
+        let refused = draft(&path, b"second").unwrap().publish(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"published");
         assert_eq!(names_in(directory.path()), ["file"]);
     }
 

@@ -13,8 +13,7 @@ use imap_oauth_proxy::config::{Config, Door, Security};
 /// Every kind of section, and one of each kind that cannot move.
 const WIDE: &str = include_str!("configs/emailproxy/wide.config");
 /// The password that opens its encrypted values.
-const PASSWORDS: &str =
-    "# mail programs\na@corp.example:pässwörd 1\n\nc@corp.example:short\nD@gmail.com:long enough: yes\n";
+const PASSWORDS: &str = "\u{feff}# mail programs\na@corp.example:pässwörd 1\n\nc@corp.example:short\nD@gmail.com:long enough: yes\n";
 
 /// A provider that does not exist: nothing listens on that port.
 const UNREACHABLE: &str = include_str!("configs/emailproxy/unreachable.config");
@@ -92,8 +91,8 @@ fn a_dry_run_says_what_will_be_and_what_stays_behind_and_writes_nothing() {
         "  [F@corp.example] in line 76: [f@corp.example] is the same name, since case does not count here; remove one of them, and import again",
         "  [f@corp.example] in line 78: [F@corp.example] is the same name, since case does not count here; remove one of them, and import again",
         "  [g@corp.example] in line 80: oauth2_flow = password gives the mail password to the provider, which this program never does; authorise the account by consent instead",
-        "  [@dom.example] in line 84: an account for a whole domain gets a password of its own, once it serves here: imap-oauth-proxy authorize @dom.example --provider microsoft365-3 --app",
-        "  [h@corp.example] in line 91: token_salt (line 96) is missing or cannot be right",
+        "  [@dom.example] in line 84: an account for a whole domain gets a password of its own, once it serves here: imap-oauth-proxy authorize @dom.example --provider microsoft365-4 --app",
+        "  h@corp.example at microsoft365: its token_salt cannot be right, so its token cannot be opened, so it has to be authorised: imap-oauth-proxy authorize h@corp.example --provider microsoft365; it has no password here yet: imap-oauth-proxy passwords create h@corp.example --name NAME",
         "  [i@corp.example] in line 98: its client secret is locked with its password, which was not given or does not fit",
         "  [j@corp.example] in line 104: its provider cannot be configured here: providers.at-corp-example.token_url: http would send secrets in clear over the network",
     ] {
@@ -229,6 +228,22 @@ fn grants_that_are_here_keep_their_client_where_both_are_at_one_provider() {
     assert!(config.network_proxy.is_some());
     let listed = home.run(&["--config", "mine.toml", "tokens", "list", "--json"]).out;
     assert!(listed.contains("at-mine-example-2") && !listed.contains("\"at-mine-example\""), "{listed}");
+}
+
+#[test]
+fn what_fails_half_way_leaves_nothing_in_the_way_of_the_next_try() {
+    let home = Home::with(UNREACHABLE);
+    let directory = home.path(".config/imap-oauth-proxy");
+    std::fs::create_dir_all(&directory).unwrap();
+    let key = directory.join("at-gmail-com-service-account.json");
+    std::fs::write(&key, "mine").unwrap();
+    let words = ["--passwords", "passwords", "--apply"];
+    let ran = home.import(&words);
+    assert!(ran.code == 1 && ran.err.contains("is there already, and nothing is overwritten"), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), "mine");
+    assert!(!directory.join("config.toml").exists());
+    std::fs::remove_file(&key).unwrap();
+    assert_eq!(home.import(&words).code, 3);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::store::DirectoryError;
 use crate::text::quoted;
 
 use machine::{as_that_user, configuration_file, of_check, of_foreign, of_machine};
+pub(super) use moving::of_table;
 use moving::{of_import, of_keys, of_many, of_moving};
 
 /// The hints for any error of a command.

@@ -254,8 +254,9 @@ pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) ->
         Base::Preset { preset, .. } => preset.clone(),
         Base::Own { .. } => table.domains.first().map_or("imported".to_owned(), |domain| slug(domain)),
     };
-    let is_free =
-        |name: &String| !existing.names.contains(name) && !tables.iter().any(|known| &known.name == name);
+    let is_free = |name: &String| {
+        !existing.tables.contains_key(name) && !tables.iter().any(|known| &known.name == name)
+    };
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     let name = std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base);
     tables.push(Table { name: name.clone(), ..table });

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::Sqlite;
-use super::grants::put_grant;
+use super::grants::{put_grant, put_grant_unless_there};
 use super::limits::LimitColumns;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
@@ -65,16 +65,23 @@ impl AccountStore for Sqlite {
         let grant = match &authorization.grant {
             Granted::New(grant) => {
                 put_grant(&mut transaction, grant).await?;
-                &grant.id
+                grant.id.clone()
             }
             Granted::Existing(id) => {
                 let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND in_force");
                 let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
                 held.ok_or(StoreError::Conflict)?;
-                id
+                id.clone()
+            }
+            Granted::Waiting(grant) => {
+                let name = &authorization.account;
+                if let Some(known) = find_account(&mut transaction, name).await? {
+                    return Err(StoreError::LoginNameTaken { name: name.clone(), account: known.name });
+                }
+                put_grant_unless_there(&mut transaction, grant).await?
             }
         };
-        let account = put_account(&mut transaction, authorization, grant).await?;
+        let account = put_account(&mut transaction, authorization, &grant).await?;
         for alias in &authorization.aliases {
             put_name(&mut transaction, &account.id, alias).await?;
         }
