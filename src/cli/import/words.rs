@@ -181,7 +181,9 @@ fn changed(change: &Change) -> String {
     match change {
         Change::ThisMachineOnly { section, port, door } => format!(
             "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port{}, and have to trust its certificate",
-            Some(usual_port(*door)).filter(|usual| usual != port).map_or(String::new(), |usual| format!(" ({usual} is usual)"))
+            Some(usual_port(*door))
+                .filter(|usual| usual != port)
+                .map_or(String::new(), |usual| format!(" ({usual} is usual)"))
         ),
         Change::NowTls { section, address } => format!(
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"

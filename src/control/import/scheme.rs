@@ -65,6 +65,8 @@ impl Scheme {
                 scheme.left.push(Left { section: account.name.clone(), line: account.line, why });
             }
         }
+        let place = |moving: &Moving| source.accounts.iter().position(|account| account.name == moving.name);
+        scheme.accounts.sort_by_key(place);
         tables::settle_domains(&mut scheme.tables, &source.existing);
         scheme
     }
