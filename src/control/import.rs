@@ -69,7 +69,7 @@ impl Old {
             changes.extend(lay_over(&mut ini, cache)?);
         }
         let directory = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
-        let mut source = Source::read(&ini, &directory, target);
+        let mut source = Source::read(&ini, &directory, target.existing().clone(), &target.directory());
         source.changes = changes;
         match source.servers.is_empty() && source.accounts.is_empty() && source.left.is_empty() {
             true => Err(ImportError::NotEmailOauth2Proxy { file: file.to_owned() }.into()),

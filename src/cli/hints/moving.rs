@@ -31,7 +31,7 @@ pub(super) fn of_moving(error: &Error) -> Vec<String> {
                 .to_owned(),
         ],
         Error::AliasHere { alias, account } => {
-            vec![format!("{} takes that alias away", super::unalias(account, alias))]
+            vec![format!("{} takes that alias away", command::unalias(account, alias))]
         }
         Error::AlreadyHere { .. } => {
             vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
@@ -100,22 +100,6 @@ pub(super) fn of_many(error: &Error) -> Vec<String> {
         Error::FileThere { .. } => vec!["name another one; passwords overwrite nothing".to_owned()],
         Error::ForeignAliases { .. } => vec!["add --yes where that is meant".to_owned()],
         _ => Vec::new(),
-    }
-}
-
-/// The hints for a line of a table of accounts, where a cure may be another column.
-pub(in crate::cli) fn of_table(error: &Error) -> Vec<String> {
-    match error {
-        Error::AlreadyHere { account } => {
-            vec![format!("leave its line out; {} authorises it again", command::authorize_account(account))]
-        }
-        Error::UnknownDomain { known, .. } => {
-            vec![format!("write its provider in the second column: one of {}", known.join(", "))]
-        }
-        Error::NoProvider { known, .. } => {
-            vec![format!("the second column can be one of {}", known.join(", "))]
-        }
-        error => super::cures(error),
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Change, Left, Why};
-use super::target::Target;
 use super::vault::Lock;
 use crate::secret::Secret;
 
@@ -82,7 +81,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Reads `ini`; relative paths in it are relative to `directory`.
-    pub(super) fn read(ini: &Ini, directory: &Path, target: &Target) -> Self {
+    pub(super) fn read(ini: &Ini, directory: &Path, existing: Existing, keys: &Path) -> Self {
         let mut reader = Reader { ini, directory, catch_all: false, left: Vec::new() };
         reader.catch_all = reader.global("allow_catch_all_accounts");
         let password_is_secret = reader.global("use_login_password_as_client_credentials_secret");
@@ -94,8 +93,7 @@ impl Source {
                 accounts.push(reader.account(section));
             }
         }
-        let keys = target.file.parent().map(Path::to_owned).unwrap_or_default();
-        let (left, existing) = (reader.left, target.existing().clone());
+        let (left, keys) = (reader.left, keys.to_owned());
         Self { servers, accounts, password_is_secret, left, changes: Vec::new(), existing, keys }
     }
 }

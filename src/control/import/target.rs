@@ -63,6 +63,11 @@ impl Target {
         Ok(Self { file, beside: there, is_default, carried: carried.unwrap_or_default() })
     }
 
+    /// The directory of the new file.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.file.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
     /// The lines that are carried over.
     pub(super) fn carried(&self, sight: Sight) -> &str {
         match sight {

@@ -7,13 +7,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::Sqlite;
-use super::grants::{put_grant, put_grant_unless_there};
+use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Granted, Id, Limits, StoreError,
-    Verifier, fold,
+    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits,
+    StoreError, Verifier, fold,
 };
 
 #[async_trait]
@@ -171,6 +171,23 @@ impl AccountStore for Sqlite {
         let mut transaction = self.write().await?;
         let done = sqlx::query(sql).bind(disabled).bind(&account.0).execute(&mut *transaction).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await
+    }
+}
+
+/// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
+async fn put_grant_unless_there(
+    transaction: &mut Transaction<'_, Database>,
+    grant: &Grant,
+) -> Result<Id, StoreError> {
+    let owner = folded_owner(&grant.owner, grant.kind());
+    let sql = "SELECT id FROM grants WHERE provider = ? AND owner_folded = ?";
+    let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
+    match known {
+        Some(row) => Ok(Id(row.try_get(0)?)),
+        None => {
+            put_grant(transaction, grant).await?;
+            Ok(grant.id.clone())
+        }
     }
 }
 

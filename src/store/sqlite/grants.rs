@@ -233,25 +233,8 @@ pub(super) async fn put_grant(
     Ok(())
 }
 
-/// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
-pub(super) async fn put_grant_unless_there(
-    transaction: &mut Transaction<'_, Database>,
-    grant: &Grant,
-) -> Result<Id, StoreError> {
-    let owner = folded_owner(&grant.owner, grant.kind());
-    let sql = "SELECT id FROM grants WHERE provider = ? AND owner_folded = ?";
-    let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
-    match known {
-        Some(row) => Ok(Id(row.try_get(0)?)),
-        None => {
-            put_grant(transaction, grant).await?;
-            Ok(grant.id.clone())
-        }
-    }
-}
-
 /// A person's and an application's grant for the same mailbox are two different rows.
-fn folded_owner(owner: &str, kind: GrantKind) -> String {
+pub(super) fn folded_owner(owner: &str, kind: GrantKind) -> String {
     let owner = fold(owner);
     match kind {
         GrantKind::Person => owner.as_str().to_owned(),
