@@ -762,7 +762,7 @@ pub(crate) async fn an_account_that_waits_for_a_consent_replaces_none_that_came_
     let sales = store.authorize(&adding("sales@example.com", &first), &[]).await.unwrap();
     assert_eq!(sales.grant.as_ref(), Some(&first.id));
     let mut consented = store.grant(&first.id).await.unwrap().unwrap();
-    consented.right = Right::Application;
+    consented.right = Right::Person { refresh_token: b"sealed".to_vec() };
     store.update_grant(&consented).await.unwrap();
     let later = waiting(&ALICE.to_uppercase());
     let support = store.authorize(&adding("support@example.com", &later), &[]).await.unwrap();
