@@ -216,6 +216,11 @@ fn changed(change: &Change) -> String {
 fn ignored(why: Ignored) -> String {
     match why {
         Ignored::Unknown => "the option there is none of email-oauth2-proxy's, and is not taken".to_owned(),
+        Ignored::OnlySmtp(option) => format!("{option} counts for SMTP only, and is not taken"),
+        Ignored::Plugins => "plugins are not taken: mail is passed on unchanged here".to_owned(),
+        Ignored::KeyAsPath(option) => {
+            format!("{option} is a key and no path, and is not taken; save the key to a file, and name that")
+        }
         Ignored::HalfOfPair(option) => {
             format!("{option} needs its certificate or key beside it, and is not taken")
         }

@@ -5,7 +5,7 @@
 
 use super::ini::{Ini, Section};
 use super::left::{Change, Ignored};
-use super::source::{GLOBAL, listening};
+use super::source::{GLOBAL, is_key, listening};
 
 /// The options of a server, besides those of SMTP.
 const SERVER: [&str; 5] =
@@ -33,6 +33,8 @@ const ACCOUNT: [&str; 17] = [
 ];
 /// The global options that are taken.
 const TAKEN: [&str; 2] = ["allow_catch_all_accounts", "use_login_password_as_client_credentials_secret"];
+/// The options whose values are paths.
+const PATHS: [&str; 4] = ["local_certificate_path", "local_key_path", "jwt_certificate_path", "jwt_key_path"];
 /// Every section may have it.
 const DOCUMENTATION: &str = "documentation";
 
@@ -67,6 +69,9 @@ fn in_section(ini: &Ini, section: &Section) -> Vec<Change> {
 
 fn of_server(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
     let is_missing = |other| ini.value(section, other).is_none();
+    if let Some(path) = key_as_path(ini, section, option) {
+        return Some(Ignored::KeyAsPath(path));
+    }
     match option {
         "local_certificate_path" if is_missing("local_key_path") => {
             Some(Ignored::HalfOfPair("local_certificate_path"))
@@ -76,12 +81,18 @@ fn of_server(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
         }
         known if SERVER.contains(&known) => None,
         known if section.name.starts_with("SMTP") && SMTP.contains(&known) => None,
-        _ => Some(Ignored::Unknown),
+        "plugins" => Some(Ignored::Plugins),
+        other => {
+            Some(SMTP.into_iter().find(|known| *known == other).map_or(Ignored::Unknown, Ignored::OnlySmtp))
+        }
     }
 }
 
 fn of_account(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
     let is_missing = |other| ini.value(section, other).is_none();
+    if let Some(path) = key_as_path(ini, section, option) {
+        return Some(Ignored::KeyAsPath(path));
+    }
     match option {
         "oauth2_resource" => Some(Ignored::Resource),
         "redirect_listen_address" => Some(Ignored::ListenAddress),
@@ -101,6 +112,12 @@ fn of_all(option: &str, is_yes: bool) -> Option<Ignored> {
         known if TAKEN.contains(&known) => None,
         _ => Some(Ignored::Unknown),
     }
+}
+
+/// The option, if it should be a path and is a key.
+fn key_as_path(ini: &Ini, section: &Section, option: &str) -> Option<&'static str> {
+    let path = PATHS.into_iter().find(|path| *path == option)?;
+    ini.value(section, option).filter(|value| is_key(value.text.expose())).map(|_| path)
 }
 
 fn is_yes(ini: &Ini, section: &Section, option: &str) -> bool {

@@ -52,6 +52,12 @@ pub(crate) enum Why {
 pub(crate) enum Ignored {
     /// email-oauth2-proxy has no such option in that place.
     Unknown,
+    /// An option that email-oauth2-proxy reads for SMTP only.
+    OnlySmtp(&'static str),
+    /// `plugins`, of a branch of email-oauth2-proxy.
+    Plugins,
+    /// The value is a key, in the place of the path of its file.
+    KeyAsPath(&'static str),
     /// One of two options that belong together.
     HalfOfPair(&'static str),
     /// `oauth2_resource`.

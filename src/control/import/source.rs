@@ -173,7 +173,7 @@ impl Reader<'_> {
     /// Two options that name files, and must come together.
     fn pair(&self, section: &Section, one: &str, other: &str) -> Option<(PathBuf, PathBuf)> {
         let path = |option| {
-            let text = self.option(section, option)?;
+            let text = self.option(section, option).filter(|value| !is_key(value.text.expose()))?;
             Some(self.directory.join(text.text.expose()))
         };
         Some((path(one)?, path(other)?))
@@ -220,6 +220,11 @@ impl Reader<'_> {
                 .find(is_placeholder),
         }
     }
+}
+
+/// Whether a text is a key, or a part of one, and no path: a path would be shown.
+pub(super) fn is_key(text: &str) -> bool {
+    text.trim_start().starts_with('{') || text.contains('\n') || text.contains("-----")
 }
 
 /// The lock of an account, and the option that cannot be right. A wrong number of iterations may be a usual one in truth.

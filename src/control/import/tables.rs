@@ -12,7 +12,7 @@ use url::Url;
 use super::existing::Existing;
 use super::left::{Change, Why};
 use super::listeners::door;
-use super::source::{Account, Kind, Server};
+use super::source::{Account, Kind, Server, is_key};
 use crate::config::{Door, preset_at, preset_domains, preset_hosts};
 use crate::secret::Secret;
 
@@ -146,14 +146,17 @@ fn can_be_kept(uri: &str) -> bool {
 }
 
 fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
-    let key = || secret.cloned().ok_or_else(|| missing(account, "client_secret"));
+    let no_key = || missing(account, "client_secret");
+    let key = || secret.cloned().ok_or_else(no_key);
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
-            // A key that stands in the place of its file's path is a key: a path would be shown.
-            Some("file") if !is_json(key()?.expose()) => {
+            // A key that stands in the place of its file's path is a key.
+            Some("file") if !is_key(key()?.expose()) => {
                 Ok(Application::KeyFile(account.directory.join(key()?.expose())))
             }
-            Some("file" | "key") => Ok(Application::Key(key()?)),
+            Some("file" | "key") => {
+                Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
+            }
             _ => Err(missing(account, "client_id")),
         };
     }
@@ -167,7 +170,7 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
 }
 
 fn is_json(text: &str) -> bool {
-    text.trim_start().starts_with('{')
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 /// The base of a provider that is not a preset.
