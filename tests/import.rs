@@ -15,6 +15,9 @@ const WIDE: &str = include_str!("configs/emailproxy/wide.config");
 /// The password that opens its encrypted values.
 const PASSWORDS: &str = "\u{feff}# mail programs\na@corp.example:pässwörd 1\n\nc@corp.example:short\nD@gmail.com:long enough: yes\n";
 
+/// What nobody would write, and Python's ConfigParser reads.
+const STRANGE: &str = include_str!("configs/emailproxy/strange.config");
+
 /// A provider that does not exist: nothing listens on that port.
 const UNREACHABLE: &str = include_str!("configs/emailproxy/unreachable.config");
 
@@ -556,6 +559,86 @@ fn without_a_terminal_and_without_passwords_no_account_loses_its_token_unasked()
     assert_eq!(code, 3, "{err}");
     assert!(home.path(".config/imap-oauth-proxy/config.toml").exists());
     assert_eq!(home.import(&["--without-passwords", "--passwords", "passwords"]).code, 2);
+}
+
+#[test]
+fn strange_sections_are_taken_or_named_with_a_reason_and_no_secret_is_shown() {
+    let ran = Home::with(STRANGE).import(&[]);
+    for secret in ["s3cr", "l3nt", "gAAA", "S3CRET", "MII", "private_key", "interpolated"] {
+        assert!(!format!("{ran:?}").contains(secret), "{secret}\n{ran:?}");
+    }
+    for line in [
+        "client_id = \"%(percent)s\"",
+        "addresses = [\"127.0.0.1:70\", \"[::1]:70\"]",
+        "addresses = [\"[::1]:1995\"]",
+        "addresses = [\"0.0.0.0:1996\", \"[::]:1996\"]",
+        "domains = [\"müller.example\", \"gmail.com\", \"googlemail.com\", \"google.com\"]",
+        "client_id = \"lent\"",
+        "scopes = [\"https://outlook.office365.com/IMAP.AccessAsUser.All\", \"https://outlook.office365.com/POP.AccessAsUser.All\", \"offline_access\"]",
+        "  a%b@corp.example at microsoft365: its mail password will be asked for, and stays",
+        "  Jürgen@müller.example at gmail: its mail password will be asked for, and stays",
+        "  CASE@Corp.Example at microsoft365-2: its mail password will be asked for, and stays",
+        "  one@lent.example at microsoft365-3: its mail password will be asked for, and stays",
+        "  [imap-1993] in line 13: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
+        "  [IMAP-1995] in line 21: plugins are not taken: mail is passed on unchanged here",
+        "  [IMAP-0] in line 22: its name names no port from 1 to 65535",
+        "  [SMTP-1587] in line 31: local_certificate_path needs its certificate or key beside it, and is not taken",
+        "  [POP-1996] in line 35: local_starttls counts for SMTP only, and is not taken",
+        "  [SMTP-2465] in line 38: server_port (line 40) is missing or cannot be right",
+        "  [SMTP-2466] in line 41: server_port (line 43) is missing or cannot be right",
+        "  [IMAP-1994x] in line 44: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
+        "  [a%b@corp.example] in line 57: oauth2_resource is not taken: the scopes name the resource at today's endpoints",
+        "  [a%b@corp.example] in line 59: redirect_listen_address is not taken: address in [callback] does the same",
+        "  [a%b@corp.example] in line 61: the option there is none of email-oauth2-proxy's, and is not taken",
+        "  [@lent.example] in line 73: it lends its options to accounts, which are made one by one here; those with a section move",
+        "  [@] in line 82: it lends its options to accounts, which are made one by one here; those with a section move",
+        "  [key@corp.example] in line 84: client_secret is missing or cannot be right",
+        "  [key@corp.example] in line 90: the option there is none of email-oauth2-proxy's, and is not taken",
+        "  [emailproxy] in line 93: delete_account_token_on_password_error is not taken: a wrong password never deletes a token here",
+        "  [emailproxy] in line 97: the option there is none of email-oauth2-proxy's, and is not taken",
+        "  [SMTP-1588] in line 101: local_certificate_path is a key and no path, and is not taken; save the key to a file, and name that",
+        "  [file@corp.example] in line 107: client_secret is missing or cannot be right",
+        "  [cert@corp.example] in line 115: client_secret is missing or cannot be right",
+        "  [cert@corp.example] in line 121: jwt_key_path is a key and no path, and is not taken; save the key to a file, and name that",
+    ] {
+        assert!(ran.out.lines().any(|said| said == line), "{line}\n{}", ran.out);
+    }
+    assert!(
+        ran.out.contains("  [emailproxy] in line 94: encrypt_client_secret_on_first_use is not taken: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn no_file_makes_it_panic() {
+    for config in [
+        "[@]\n",
+        "[]\na=1\n[a@]\n",
+        "[IMAP-99999999999999999999]\n",
+        "[a@b]\ntoken_url=\n\t\n",
+        "\u{feff}[a@b]",
+        "[DEFAULT]\n[a@b]\n= x",
+        "[emailproxy]\nallow_catch_all_accounts = perhaps\n[a@b]\n",
+        "[a@b]]\n[[c@d]]\n",
+        "[a@b]\ntoken_salt=A\ntoken_iterations=-1\nrefresh_token=\u{0}\n",
+        "[IMAP-1]\nserver_address=\u{0}\nserver_port=1\n",
+        "[a@b.example]\npermission_url=x:\ntoken_url=data:,\noauth2_scope=\u{0}\nclient_id=\u{0}\n",
+        "[a@b.example]\npermission_url=https://[::1/\ntoken_url=https://\noauth2_scope=x\nclient_id=x\n",
+    ] {
+        let home = Home::with(config);
+        let ran = home.import(&[]);
+        assert_eq!(ran.code, 1, "{config:?} {ran:?}");
+        assert!(ran.err.starts_with("error: ") && !ran.err.contains("panicked"), "{config:?} {ran:?}");
+    }
+    let home = Home::with(UNREACHABLE);
+    for cache in
+        ["", "{}", "{\"a@corp.example\": {}}", "[a@corp.example]\n", "[x@corp.example]\nrefresh_token = y\n"]
+    {
+        std::fs::write(home.path("cache"), cache).unwrap();
+        let ran = home.import(&["--cache-store", "cache"]);
+        assert_eq!(ran.code, 0, "{cache} {ran:?}");
+    }
+    assert!(home.import(&["--cache-store", "."]).err.starts_with("error: . cannot be read"));
 }
 
 #[test]

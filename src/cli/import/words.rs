@@ -19,7 +19,7 @@ pub(super) fn leaving(scheme: &Scheme) {
         print::data("This will be otherwise, and has to be known:");
     }
     for change in &scheme.changes {
-        print::data(&format!("  {}", changed(change)));
+        print::data(&format!("  {}", changed(change, scheme)));
     }
 }
 
@@ -177,13 +177,11 @@ fn left(section: &str, why: &Why) -> String {
     }
 }
 
-fn changed(change: &Change) -> String {
+fn changed(change: &Change, scheme: &Scheme) -> String {
     match change {
         Change::ThisMachineOnly { section, port, door } => format!(
             "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port{}, and have to trust its certificate",
-            Some(usual_port(*door))
-                .filter(|usual| usual != port)
-                .map_or(String::new(), |usual| format!(" ({usual} is usual)"))
+            free_port(*door, scheme).map_or(String::new(), |usual| format!(" ({usual} is usual)"))
         ),
         Change::NowTls { section, address } => format!(
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
@@ -237,6 +235,13 @@ fn ignored(why: Ignored) -> String {
             "encrypt_client_secret_on_first_use is not taken: client secrets are in the new file, which only its owner can read; client_secret_file names another place".to_owned()
         }
     }
+}
+
+/// The usual port of the door, if no listener has it.
+fn free_port(door: Door, scheme: &Scheme) -> Option<u16> {
+    let mut addresses = scheme.listeners.iter().flat_map(|listener| &listener.addresses);
+    let usual = usual_port(door);
+    (!addresses.any(|address| address.port() == usual)).then_some(usual)
 }
 
 /// The port of implicit TLS for that door in the documents.

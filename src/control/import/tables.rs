@@ -87,12 +87,12 @@ pub(super) fn way(account: &Account) -> Result<Way, Why> {
         (_, true) | (Some("authorization_code"), _) => Ok(Way::Person { device: false }),
         (Some("client_credentials" | "service_account"), false) => Ok(Way::Application),
         (Some(flow), false) => Err(Why::Flow { flow: flow.to_owned() }),
-        (None, false) => Err(missing(account, "permission_url")),
+        (None, false) => Err(missing("permission_url")),
     }
 }
 
-pub(super) fn missing(account: &Account, option: &'static str) -> Why {
-    Why::Option { option, line: account.line }
+fn missing(option: &'static str) -> Why {
+    Why::Option { option, line: 0 }
 }
 
 /// The table that `account` needs, without a name yet. `secret` is its client's.
@@ -103,17 +103,17 @@ pub(super) fn table(
     servers: &[Server],
     changes: &mut Vec<Change>,
 ) -> Result<Table, Why> {
-    let token_url = account.token_url.as_deref().ok_or_else(|| missing(account, "token_url"))?;
-    let token_url = Url::parse(token_url).map_err(|_| missing(account, "token_url"))?.to_string();
+    let token_url = account.token_url.as_deref().ok_or_else(|| missing("token_url"))?;
+    let token_url = Url::parse(token_url).map_err(|_| missing("token_url"))?.to_string();
     if account.scopes.is_empty() {
-        return Err(missing(account, "oauth2_scope"));
+        return Err(missing("oauth2_scope"));
     }
     let is_service_account = account.flow.as_deref() == Some("service_account") && way == Way::Application;
     let application = (way == Way::Application).then(|| application(account, secret.as_ref())).transpose()?;
     if way != Way::Application && account.certificate.is_some() && secret.is_none() {
         return Err(Why::CertificateOfPerson);
     }
-    let client_id = account.client_id.clone().ok_or_else(|| missing(account, "client_id"))?;
+    let client_id = account.client_id.clone().ok_or_else(|| missing("client_id"))?;
     let google = if GOOGLE_BEFORE.contains(&token_url.as_str()) { GOOGLE } else { &token_url };
     let base = match preset_at(google, &account.name) {
         Some((preset, tenant)) => Base::Preset { preset, tenant },
@@ -146,7 +146,7 @@ fn can_be_kept(uri: &str) -> bool {
 }
 
 fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
-    let no_key = || missing(account, "client_secret");
+    let no_key = || missing("client_secret");
     let key = || secret.cloned().ok_or_else(no_key);
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
@@ -157,7 +157,7 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
             Some("file" | "key") => {
                 Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
             }
-            _ => Err(missing(account, "client_id")),
+            _ => Err(missing("client_id")),
         };
     }
     match (secret, &account.certificate) {
@@ -165,7 +165,7 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
         (None, Some((certificate, key))) => {
             Ok(Application::Certificate { certificate: certificate.clone(), key: key.clone() })
         }
-        (None, None) => Err(missing(account, "client_secret")),
+        (None, None) => Err(missing("client_secret")),
     }
 }
 
