@@ -15,7 +15,7 @@ const WIDE: &str = include_str!("configs/emailproxy/wide.config");
 /// The password that opens its encrypted values.
 const PASSWORDS: &str = "\u{feff}# mail programs\na@corp.example:pässwörd 1\n\nc@corp.example:short\nD@gmail.com:long enough: yes\n";
 
-/// What nobody would write, and Python's ConfigParser reads.
+/// Sections that are hardly ever written, and that Python's ConfigParser reads.
 const STRANGE: &str = include_str!("configs/emailproxy/strange.config");
 
 /// A provider that does not exist: nothing listens on that port.
@@ -324,6 +324,38 @@ async fn a_store_that_fails_half_way_stops_the_run_and_the_next_run_does_the_res
         serde_json::from_str(&home.run(&["passwords", "list", "--json"]).out).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 3, "{listed}");
     assert_eq!(Config::load(Some(&directory.join("config.toml"))).unwrap().listeners.len(), 1);
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_configuration_and_the_next_run_does_the_rest() {
+    let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = provider.local_addr().unwrap().port();
+    let home = Home::with(&UNREACHABLE.replace("127.0.0.1:1/", &format!("127.0.0.1:{port}/")));
+    let mut running = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
+        .args(["import", "email-oauth2-proxy", "emailproxy.config", "--passwords", "passwords", "--apply"])
+        .current_dir(home.directory.path())
+        .env_clear()
+        .env("HOME", home.directory.path())
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The first refresh is under way, and is never answered.
+    let refreshing = provider.accept().unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    drop((refreshing, provider));
+    let directory = home.path(".config/imap-oauth-proxy");
+    assert!(!directory.join("config.toml").exists());
+
+    let ran = home.import(&["--passwords", "passwords", "--apply"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.out.contains("  a@corp.example: it is here already, and was not touched\n"), "{ran:?}");
+    assert!(ran.out.contains("  d@gmail.com at at-gmail-com: it is here"), "{ran:?}");
+    let mut names: Vec<_> =
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["at-gmail-com-service-account.json", "config.toml"]);
 }
 
 #[test]
