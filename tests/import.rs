@@ -359,6 +359,65 @@ fn a_run_that_is_killed_leaves_no_configuration_and_the_next_run_does_the_rest()
 }
 
 #[test]
+fn ctrl_c_waits_for_the_accounts_and_a_second_one_does_not_say_that_nothing_is_stored() {
+    let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = provider.local_addr().unwrap().port();
+    let home = Home::with(&UNREACHABLE.replace("127.0.0.1:1/", &format!("127.0.0.1:{port}/")));
+    let mut running = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
+        .args(["import", "email-oauth2-proxy", "emailproxy.config", "--passwords", "passwords", "--apply"])
+        .current_dir(home.directory.path())
+        .env_clear()
+        .env("HOME", home.directory.path())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let _refreshing = provider.accept().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(running.stderr.take().unwrap()));
+    let mut press_until = |said: &str| {
+        let id = rustix::process::Pid::from_child(&running);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        let is_said = |line: &std::io::Result<String>| line.as_ref().unwrap().starts_with(said);
+        assert!(lines.any(|line| is_said(&line)), "{said}");
+    };
+    press_until("What has begun is finished first; press Ctrl-C once more to end at once.");
+    press_until("error: interrupted; what was finished before is stored");
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert!(std::fs::read_dir(home.path(".config/imap-oauth-proxy")).unwrap().next().is_none());
+}
+
+#[test]
+fn a_consent_that_is_here_is_shared_and_one_that_is_awaited_comes_with_the_import() {
+    for passwords in ["d@gmail.com:long enough\n", PASSWORDS] {
+        let home = Home::with(UNREACHABLE);
+        std::fs::write(home.path("passwords"), passwords).unwrap();
+        let words = ["--passwords", "passwords", "--apply"];
+        assert_eq!(home.import(&words).code, 3);
+        // Another mailbox of that person keeps the grant when the account goes.
+        std::fs::write(home.path("table.csv"), "shared@corp.example,at-corp-example,a@corp.example\n")
+            .unwrap();
+        assert_eq!(home.run(&["accounts", "add", "--csv", "table.csv"]).code, 0);
+        assert_eq!(home.run(&["accounts", "remove", "a@corp.example"]).code, 0);
+
+        std::fs::write(home.path("passwords"), PASSWORDS).unwrap();
+        let ran = home.import(&words);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(
+            ran.out.contains("  a@corp.example at at-corp-example: it is here, and no access token came"),
+            "{ran:?}"
+        );
+        let listed: serde_json::Value =
+            serde_json::from_str(&home.run(&["tokens", "list", "--json"]).out).unwrap();
+        let of_a = listed.as_array().unwrap().iter().filter(|entry| entry["owner"] == "a@corp.example");
+        assert_eq!(
+            of_a.map(|entry| &entry["state"]).collect::<Vec<_>>(),
+            ["retrying", "retrying"],
+            "{listed}"
+        );
+    }
+}
+
+#[test]
 fn a_key_that_a_run_has_left_is_taken_again_and_another_file_never() {
     let home = Home::with(UNREACHABLE);
     let directory = home.path(".config/imap-oauth-proxy");

@@ -169,7 +169,7 @@ fn from_json(file: &Path, text: &str) -> Result<(Ini, Vec<Change>), Error> {
             let text = match value {
                 serde_json::Value::Null => continue,
                 serde_json::Value::String(text) => Secret::new(&text),
-                other => Secret::new(&other.to_string()),
+                other => Secret::new(other.to_string()),
             };
             ini.set(&account, &option, text);
         }

@@ -123,10 +123,7 @@ pub(crate) async fn apply(
 /// Whether the error concerns one account, and others can move.
 fn is_of_account(error: &Error) -> bool {
     match error {
-        Error::AlreadyHere { .. }
-        | Error::RemovedAgain
-        | Error::PasswordLine
-        | Error::PasswordLength { .. } => true,
+        Error::RemovedAgain | Error::PasswordLine | Error::PasswordLength { .. } => true,
         Error::Store(error) => {
             matches!(error, StoreError::LoginNameTaken { .. } | StoreError::Conflict)
         }
@@ -164,26 +161,7 @@ async fn one(
 /// Stores the account, its grant and its mail program's password in one transaction.
 async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Error> {
     let _lock = installation.sealing().await?;
-    let now = OffsetDateTime::now_utc();
-    let id = Id::random();
-    let right = match &moving.token {
-        Token::Refresh(token) => Right::Person { refresh_token: seal(installation, &id, token)? },
-        Token::Application => Right::Application,
-        Token::Awaited(_) => Right::Withdrawn { was: moving.kind },
-    };
-    let (provider, name) = (&moving.provider, &moving.name);
-    let known = installation.store.grant_of(provider, name, moving.kind).await?;
-    let is_awaited = matches!(right, Right::Withdrawn { .. });
-    if known.is_some_and(|known| known.is_in_force()) && !is_awaited {
-        // The owner has authorised another account here, whose grant must not be overwritten.
-        return Err(Error::AlreadyHere { account: name.clone() });
-    }
-    let mut grant = match right {
-        Right::Withdrawn { was } => waiting::grant(id, provider, name, was, now),
-        right => Grant::new(id, provider, name, right, now),
-    };
-    grant.scopes.clone_from(&moving.scopes);
-    let grant = Box::new(grant);
+    let grant = granted(installation, moving).await?;
     let account = Id::random();
     let password = match &moving.password {
         Some(kept) => Some(password(installation, &account, kept).await?),
@@ -194,7 +172,7 @@ async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Er
     let authorization = Authorization {
         account: moving.name.clone(),
         aliases: Vec::new(),
-        grant: if is_awaited { Granted::Waiting(grant) } else { Granted::New(grant) },
+        grant,
         id: account,
         password,
         disabled: false,
@@ -202,6 +180,28 @@ async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Er
     let stored = installation.store.authorize(&authorization, &acts).await?;
     let grant = stored.grant.ok_or(Error::RemovedAgain)?;
     installation.store.grant(&grant).await?.ok_or(Error::RemovedAgain)
+}
+
+/// The grant for the account. One that is in force here is as good, and is never overwritten: the account shares it.
+async fn granted(installation: &Installation, moving: &Moving) -> Result<Granted, Error> {
+    let Moving { name, provider, kind, .. } = moving;
+    let known = installation.store.grant_of(provider, name, *kind).await?;
+    if let Some(known) = known.as_ref().filter(|known| known.is_in_force()) {
+        return Ok(Granted::Existing(known.id.clone()));
+    }
+    let (id, now) = (known.map_or_else(Id::random, |known| known.id), OffsetDateTime::now_utc());
+    let right = match &moving.token {
+        Token::Refresh(token) => Right::Person { refresh_token: seal(installation, &id, token)? },
+        Token::Application => Right::Application,
+        Token::Awaited(_) => {
+            let mut grant = waiting::grant(id, provider, name, *kind, now);
+            grant.scopes.clone_from(&moving.scopes);
+            return Ok(Granted::Waiting(Box::new(grant)));
+        }
+    };
+    let mut grant = Grant::new(id, provider, name, right, now);
+    grant.scopes.clone_from(&moving.scopes);
+    Ok(Granted::New(Box::new(grant)))
 }
 
 fn seal(installation: &Installation, grant: &Id, token: &Secret) -> Result<Vec<u8>, Error> {

@@ -194,7 +194,7 @@ impl Reader<'_> {
             let value = self.ini.value(section, option).map(|value| value.text.expose().to_owned());
             value.filter(|text| !text.is_empty())
         };
-        let (lock, bad_lock) = lock(text("token_salt"), text("token_iterations"));
+        let (lock, bad_lock) = lock(text("token_salt").as_deref(), text("token_iterations").as_deref());
         let is_placeholder = |option: &&str| {
             self.option(section, option).is_some_and(|value| value.text.expose().contains(PLACEHOLDER))
         };
@@ -228,11 +228,11 @@ pub(super) fn is_key(text: &str) -> bool {
 }
 
 /// The lock of an account, and the option that cannot be right. A wrong number of iterations may be a usual one in truth.
-fn lock(salt: Option<String>, iterations: Option<String>) -> (Option<Lock>, Option<&'static str>) {
+fn lock(salt: Option<&str>, iterations: Option<&str>) -> (Option<Lock>, Option<&'static str>) {
     let Some(salt) = salt else { return (None, None) };
-    match Lock::new(&salt, iterations.as_deref()) {
+    match Lock::new(salt, iterations) {
         Ok(lock) => (Some(lock), None),
-        Err(option) => (Lock::new(&salt, None).ok(), Some(option)),
+        Err(option) => (Lock::new(salt, None).ok(), Some(option)),
     }
 }
 
