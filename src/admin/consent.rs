@@ -156,6 +156,9 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
                 &html! {
                     p { "Signed in as " strong { (owner) } "." }
                     p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
+                    @if let Some(page) = back.as_ref().filter(|back| back.expose().starts_with("/accounts/")) {
+                        p { a.button href=(page.expose()) { "To the account" } }
+                    }
                 },
             ),
             Err(error) => {

@@ -10,6 +10,7 @@ mod acts;
 mod add;
 mod checks;
 mod confirm;
+mod consents;
 mod frame;
 mod list;
 mod passwords;
@@ -38,6 +39,9 @@ pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(list::show))
         .route("/accounts/{name}", get(account::show))
+        .route("/accounts/{name}/authorise", post(consents::again))
+        .route("/accounts/{name}/link", post(consents::link))
+        .route("/authorise", post(consents::new))
         .route("/accounts/{name}/check", post(checks::begin))
         .route("/accounts/{name}/password", post(passwords::create))
         .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))

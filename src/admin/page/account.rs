@@ -8,7 +8,9 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text};
-use super::words::{account_path, button, count, doors, encoded, first_upper, state, trouble, when};
+use super::words::{
+    AGAIN, account_path, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
+};
 use super::{activity, passwords, sessions};
 use crate::admin::SessionRow;
 use crate::admin::site::Site;
@@ -55,6 +57,10 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             div { h1 { (text(name)) } }
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
+                @if can_consent(overview) {
+                    (button(visitor, &format!("{path}/authorise"), "", AGAIN))
+                    (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
+                }
                 (disabling(visitor, overview, &path))
             }
         }
@@ -85,18 +91,17 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
 
 /// The state, and what is wrong.
 fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
-    let name = &overview.account.name;
     html! {
         section.card {
             p { (state(overview.state)) }
             @if overview.state == AccountState::Disabled { p { "No mail program gets in, with any password, until the account is enabled again." } }
             @if let Some(known) = &overview.trouble {
-                (trouble(visitor, name, known))
+                (trouble(visitor, overview, known))
                 @if let Some(at) = overview.failed_at() { p.muted.small { "Seen " (when(at, now)) "." } }
             }
             @if let Some(refusal) = &overview.account.refusal {
                 p { "The provider refused something after a login over " (refusal.protocol) ", " (when(refusal.at, now)) ":" }
-                (trouble(visitor, name, &refusal.trouble))
+                (trouble(visitor, overview, &refusal.trouble))
             }
             p.muted.small {
                 @match overview.account.last_login_at {

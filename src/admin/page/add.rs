@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::consents;
 use super::frame::{Frame, text, token};
 use super::remedies::{cures, sentence, whole};
 use super::words::{account_path, count, lead};
@@ -22,8 +23,8 @@ const PASSWORD: &str = "default";
 /// A table that is judged and made within the time of an answer.
 const MOST: usize = 5000;
 
-pub(super) async fn show(visitor: Visitor) -> Response {
-    page(&visitor, &Fields::default(), &[])
+pub(super) async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Response {
+    page(&site, &visitor, &Fields::default(), &[], None)
 }
 
 pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
@@ -34,7 +35,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
             let failure = failure.map(|error| sentence(&whole(&error)));
             lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
         }
-        Err(faults) => page(&visitor, &fields, &faults),
+        Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
 }
 
@@ -55,13 +56,22 @@ async fn made(
     Ok(make_all(installation, judged, password).await)
 }
 
-fn page(visitor: &Visitor, fields: &Fields, faults: &[Fault]) -> Response {
-    let is_new = fields.0.is_empty();
+/// The forms, with what is wrong in the last one that was sent.
+pub(super) fn page(
+    site: &Site,
+    visitor: &Visitor,
+    fields: &Fields,
+    faults: &[Fault],
+    said: Option<Said>,
+) -> Response {
+    let is_new = fields.one("table").is_empty();
     let content = html! {
         p.crumb { a href="/" { "Accounts" } }
         div.head { h1 { "Add accounts" } }
         @if !faults.is_empty() { (refused(faults)) }
+        section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
         section.card {
+            h2 { "Many accounts" }
             form.fields method="post" action="/add" {
                 (token(visitor))
                 label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
@@ -73,7 +83,7 @@ fn page(visitor: &Visitor, fields: &Fields, faults: &[Fault]) -> Response {
             }
         }
     };
-    let frame = Frame { title: "Add accounts", visitor, part: "/add", said: None, reload: None };
+    let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
     frame.around(&content)
 }
 

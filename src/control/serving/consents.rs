@@ -75,6 +75,22 @@ impl Running {
         self.kept.links(&self.config.load()).for_people(name).await
     }
 
+    /// Begins the consent that mends the account called `name`, for `actor` in the browser of `visitor`; `back` is the
+    /// account's page.
+    pub(crate) async fn begin_again(
+        &self,
+        name: &str,
+        actor: Actor,
+        visitor: Visitor,
+        back: Secret,
+    ) -> Result<Begun, NoConsent> {
+        let (OfLink { account, owner, .. }, provider) = self.mended(name.to_owned()).await?;
+        let owner = (fold(&owner) != fold(&account)).then_some(owner);
+        let back = Some(back);
+        let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
+        Ok(self.begin_consent(actor, asked, visitor).await?)
+    }
+
     /// Begins a consent for `actor` in the browser of `visitor`.
     pub(crate) async fn begin_consent(
         &self,
