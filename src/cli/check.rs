@@ -214,7 +214,7 @@ fn detail(found: &Finding) -> String {
             format!("{name}; it goes on working, and this ends it: {}", hints::renaming(name))
         }
         Finding::ForeignAlias { account, alias } => {
-            let ending = hints::unalias(account, alias);
+            let ending = command::unalias(account, alias);
             format!("{alias:?} is another address, and opens this account; {ending} ends that")
         }
         Finding::Disabled { account } => {

@@ -66,6 +66,7 @@ macro_rules! holds_for {
                 authorising_again_replaces_the_grant_and_wins_over_a_refresh,
                 a_login_name_opens_one_account_and_what_is_refused_changes_nothing,
                 a_grant_that_was_withdrawn_is_not_shared,
+                an_account_that_waits_for_a_consent_replaces_none_that_came_meanwhile,
                 a_grant_goes_with_the_last_account_that_uses_it,
                 an_alias_can_be_taken_back_and_the_accounts_own_name_cannot,
                 a_password_has_a_name_of_its_own_in_its_account,
@@ -737,6 +738,43 @@ pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_n
     let (bob, _) = with_account(&store, BOB).await;
     let refused = store.add_alias(&bob.id, &ALICE.to_uppercase(), &act("alias_added")).await.unwrap_err();
     assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == ALICE));
+}
+
+pub(crate) async fn an_account_that_waits_for_a_consent_replaces_none_that_came_meanwhile(
+    on: &impl Database,
+) {
+    let store = on.open().await;
+    let waiting = |owner: &str| {
+        let mut grant = of(owner);
+        grant.withdraw(refused(), now());
+        grant
+    };
+    let adding = |account: &str, grant: &Grant| Authorization {
+        account: account.to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::Waiting(Box::new(grant.clone())),
+        id: Id::random(),
+        password: None,
+        disabled: false,
+    };
+    // The first one waits, and the consent that comes later is kept by the second one.
+    let first = waiting(ALICE);
+    let sales = store.authorize(&adding("sales@example.com", &first), &[]).await.unwrap();
+    assert_eq!(sales.grant.as_ref(), Some(&first.id));
+    let mut consented = store.grant(&first.id).await.unwrap().unwrap();
+    consented.right = Right::Person { refresh_token: b"sealed".to_vec() };
+    store.update_grant(&consented).await.unwrap();
+    let later = waiting(&ALICE.to_uppercase());
+    let support = store.authorize(&adding("support@example.com", &later), &[]).await.unwrap();
+    assert_eq!(support.grant.as_ref(), Some(&first.id));
+    assert!(store.grant(&first.id).await.unwrap().unwrap().is_in_force());
+    assert!(store.grant(&later.id).await.unwrap().is_none());
+    // An account that was authorised meanwhile keeps its grant, whosever that is.
+    let (_, of_bob) = with_account(&store, BOB).await;
+    let refused = store.authorize(&adding(BOB, &waiting("another@example.com")), &[]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == BOB));
+    let record = store.find(&fold(BOB)).await.unwrap().unwrap();
+    assert_eq!(record.grant.map(|grant| grant.id), Some(of_bob.id));
 }
 
 pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database) {

@@ -55,16 +55,21 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
             Ok(enrolled) => made.push(enrolled),
             Err(error) => {
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
-                tell(&made, arguments.passwords_out.as_deref());
+                report(&made, arguments)?;
                 return Err(error.into());
             }
         }
     }
+    report(&made, arguments)?;
+    Ok(Done::Well)
+}
+
+fn report(made: &[Enrolled], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
-        false => tell(&made, arguments.passwords_out.as_deref()),
+        false => tell(made, arguments.passwords_out.as_deref()),
     }
-    Ok(Done::Well)
+    Ok(())
 }
 
 async fn one(
@@ -83,7 +88,7 @@ async fn one(
 fn refused(file: &Path, faults: &[Fault]) -> Failure {
     for Fault { line, error } in faults {
         print::words(&format!("{}:{line}: {error}", file.display()));
-        for cure in hints::cures(error) {
+        for cure in hints::of_table(error) {
             print::block_of_words(&format!("    hint: {cure}"));
         }
     }
@@ -91,7 +96,7 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
 }
 
 fn waits(enrolled: &Enrolled) -> bool {
-    enrolled.state == GrantState::NeedsAuthorization
+    matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
 }
 
 fn shown(enrolled: &Enrolled) -> Shown<'_> {
