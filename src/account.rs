@@ -37,10 +37,10 @@ use self::records::Notes;
 use self::refusals::Refusals;
 use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
-use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
+use crate::store::{AppPassword, LoginNote, LoginRecord, Store};
 
 pub use crate::store::{
-    Account, Folded, Grant, GrantKind, LastRefusal, Mailbox, SignInAs, fold, is_of_domain,
+    Account, Folded, Grant, GrantKind, LastRefusal, Mailbox, SignInAs, StoreError, fold, is_of_domain,
 };
 
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};

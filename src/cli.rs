@@ -31,6 +31,7 @@ mod serve;
 mod sessions;
 mod setup;
 mod span;
+mod store;
 mod terminal;
 mod tokens;
 mod trace;
@@ -110,6 +111,9 @@ enum Command {
     Backup(backup::Arguments),
     /// Replace the store by a backup, while no process uses the store
     Restore(backup::RestoreArguments),
+    /// Move the store into another database
+    #[command(subcommand)]
+    Store(store::Command),
     /// List what was done to this installation, and by whom
     #[command(subcommand)]
     Events(events::Command),
@@ -155,6 +159,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Certs(command) => wait(certs::run(&options, command)),
         Command::Backup(arguments) => wait(backup::backup(&options, arguments)),
         Command::Restore(arguments) => wait(backup::restore(&options, arguments)),
+        Command::Store(command) => wait(store::run(&options, command)),
         Command::Events(command) => wait(events::run(&options, command)),
         Command::Config(command) => config::run(&options, &command),
         Command::Completions(arguments) => manual::completions(Cli::command(), &arguments),

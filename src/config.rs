@@ -21,6 +21,7 @@ mod preset;
 mod provider;
 pub mod scope;
 mod service;
+mod storage;
 mod table;
 
 use std::collections::BTreeMap;
@@ -38,13 +39,13 @@ pub use place::{is_loopback, network, overlap};
 pub(crate) use preset::{at as preset_at, domains as preset_domains, hosts as preset_hosts};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
+pub use storage::{PostgresPlace, StoreSettings};
 
 pub use crate::protocol::Door;
 pub use crate::protocol::sasl::Mechanism;
 
 use self::domain::{domain_of, specificity};
 use self::files::default_state_directory;
-use crate::secret::KeySource;
 
 /// The annotated sample, which is also what `config example` prints.
 pub const EXAMPLE: &str = include_str!("../config/imap-oauth-proxy.toml");
@@ -145,15 +146,6 @@ pub struct Tls {
     pub own: Option<(PathBuf, PathBuf)>,
     /// Extra names and addresses for the proxy's own certificate.
     pub hostnames: Vec<String>,
-}
-
-/// The `[store]` table.
-#[derive(Clone, Debug)]
-pub struct StoreSettings {
-    /// The SQLite database.
-    pub sqlite: PathBuf,
-    /// The source of the keys that seal its values.
-    pub key: KeySource,
 }
 
 /// The `[limits]` table.

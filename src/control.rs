@@ -27,6 +27,7 @@ pub(crate) mod passwords;
 pub(crate) mod preflight;
 mod proof;
 pub(crate) mod providers;
+pub(crate) mod relocate;
 pub(crate) mod serving;
 pub(crate) mod setup;
 pub(crate) mod transfer;

@@ -14,12 +14,13 @@ mod directory;
 mod grant;
 mod limits;
 mod links;
+mod postgres;
 mod sealing;
 mod sqlite;
+pub mod tables;
 mod trail;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
@@ -40,18 +41,53 @@ pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
+pub use postgres::{Postgres, PostgresSettings};
 pub use sealing::{SealedSetting, SealingLock};
-use sqlite::Unmigrated;
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
 #[cfg(test)]
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
 
-/// Opens the store in `database`, or makes it. The caller holds the state directory's lock until this returns, so
-/// that two processes never migrate at once.
-pub async fn open(database: &Path) -> Result<Opening, StoreError> {
-    let store = Unmigrated::open(database).await?;
-    Ok(Opening { is_new: store.is_new(), store })
+/// Where a store is.
+#[derive(Clone)]
+pub enum Place {
+    /// In a file. The caller holds the state directory's lock while it opens the store, so that two processes never
+    /// migrate at once.
+    Sqlite(std::path::PathBuf),
+    /// In a database of a server.
+    Postgres(PostgresSettings),
+}
+
+impl Place {
+    /// Where it is, in words, without a password.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("the database {}", path.display()),
+            Self::Postgres(settings) => format!("the database {}", settings.shown()),
+        }
+    }
+}
+
+/// Opens the store at `place`, or makes it, to read or fill all its tables.
+pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>, StoreError> {
+    Ok(match place {
+        Place::Sqlite(path) => Box::new(Sqlite::open(&path).await?),
+        Place::Postgres(settings) => Box::new(Postgres::open(settings).await?),
+    })
+}
+
+/// Opens the store at `place`, or makes it.
+pub async fn open(place: Place) -> Result<Opening, StoreError> {
+    Ok(match place {
+        Place::Sqlite(path) => {
+            let store = sqlite::Unmigrated::open(&path).await?;
+            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(store) }
+        }
+        Place::Postgres(settings) => {
+            let store = postgres::Unmigrated::open(settings).await?;
+            Opening { is_new: store.is_new(), store: Unmigrated::Postgres(Box::new(store)) }
+        }
+    })
 }
 
 /// An open store that is not migrated yet, because the keys that open its sealed values are not known yet.
@@ -61,11 +97,19 @@ pub struct Opening {
     pub is_new: bool,
 }
 
+enum Unmigrated {
+    Sqlite(sqlite::Unmigrated),
+    Postgres(Box<postgres::Unmigrated>),
+}
+
 impl Opening {
     /// The store, migrated if an earlier version wrote it. Before that, `judge` checks its sealed values, and
     /// later those of a database that replaces this one.
     pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::new(self.store.migrate(Some(judge)).await?))
+        Ok(match self.store {
+            Unmigrated::Sqlite(store) => Arc::new(store.migrate(Some(judge)).await?),
+            Unmigrated::Postgres(store) => Arc::new(store.migrate(Some(judge)).await?),
+        })
     }
 }
 
@@ -86,8 +130,8 @@ impl fmt::Display for Id {
     }
 }
 
-/// SQLite's code if a write finds no room.
-const SQLITE_FULL: &str = "13";
+/// The codes of SQLite and of PostgreSQL if a write finds no room.
+const FULL: [&str; 2] = ["13", "53100"];
 
 /// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -115,16 +159,30 @@ pub enum StoreError {
     /// For the administrator: there is no room for the write.
     #[error("the disk that the store is on is full, and nothing was written; make room there and try again")]
     Full,
+    /// The server of the database does not answer, or not as a server that takes writes; a later call may succeed.
+    #[error("the database is away: {0}")]
+    Away(String),
     /// The database failed: read-only, locked for too long, or a disk error.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// How PostgreSQL's codes begin for: shutting down, a lost connection, a standby, no more connections.
+const AWAY: [&str; 4] = ["57P", "08", "25006", "53300"];
+
+/// Whether the connection failed, and not the statement. SQLite has none.
+fn is_lost(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolTimedOut, Protocol, Tls};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut)
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
-            Some(SQLITE_FULL) => Self::Full,
+            Some(code) if FULL.contains(&code) => Self::Full,
+            Some(code) if AWAY.iter().any(|away| code.starts_with(away)) => Self::Away(error.to_string()),
+            None if is_lost(&error) => Self::Away(error.to_string()),
             _ => Self::Failed(error.into()),
         }
     }

@@ -34,7 +34,10 @@ impl Accounts {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(REVOCATION_POLL).await;
+            tokio::select! {
+                () = tokio::time::sleep(REVOCATION_POLL) => {}
+                () = self.store.news() => {}
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod admin;
 mod limits;
 mod listeners;
 mod secrets;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,7 @@ use super::network::NetworkProxy;
 use super::place::{Base, is_loopback};
 use super::preset;
 use super::table::ProviderFile;
-use super::{
-    Config, Door, Events, LimitSettings, Listener, LogFormat, Metrics, Security, StoreSettings, Tls,
-};
-use crate::secret::KeySource;
+use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Metrics, Security, Tls};
 
 /// Enough time to reach the person who has to consent, weekends included.
 const WARN_DAYS: u32 = 7;
@@ -84,6 +82,9 @@ struct TlsFile {
 #[serde(deny_unknown_fields, default)]
 struct StoreFile {
     url: Option<String>,
+    password_file: Option<PathBuf>,
+    listen_url: Option<String>,
+    stale_seconds: Option<u64>,
     key_file: Option<PathBuf>,
     key_env: Option<String>,
     key_credential: Option<String>,
@@ -142,6 +143,8 @@ struct EventsFile {
     warn_days: Option<u32>,
 }
 
+pub(super) use store::at as store_at;
+
 pub(super) fn parse(text: &str) -> Result<File, Problem> {
     toml::from_str(text).map_err(|error| Problem::from_toml(&error))
 }
@@ -170,7 +173,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
         file: path.map(Path::to_owned),
         listeners: file.listeners.map_or_else(|| Ok(listeners::default()), listeners::all)?,
         tls: listeners::tls(file.tls, &base)?,
-        store: store(file.store, &base, &state_directory)?,
+        store: store::store(file.store, &base, &state_directory)?,
         admin,
         callback,
         network_proxy: file.network.proxy.as_deref().map(NetworkProxy::parse).transpose()?.map(Arc::new),
@@ -201,56 +204,6 @@ pub(super) fn state_directory(text: &str, path: Option<&Path>) -> Result<PathBuf
     let written = table.get_ref().get("state_directory").and_then(|value| value.get_ref().as_str());
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     resolved_state_directory(written.map(PathBuf::from), &base)
-}
-
-fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {
-    match file.url.as_deref() {
-        None | Some("sqlite") => {}
-        Some(other) if other.starts_with("postgres://") || other.starts_with("postgresql://") => {
-            return Err(Problem::at(["store", "url"], "PostgreSQL is not supported by this version")
-                .hint("write url = \"sqlite\": several processes on one machine can share it"));
-        }
-        Some(_) => {
-            return Err(Problem::at(["store", "url"], "is not a store").hint("write url = \"sqlite\""));
-        }
-    }
-    Ok(StoreSettings {
-        sqlite: state_directory.join("store.sqlite"),
-        key: key_source(file, base, state_directory)?,
-    })
-}
-
-/// The one source of keys, or the default.
-fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<KeySource, Problem> {
-    let sources: Vec<(&str, KeySource)> = [
-        file.key_file.map(|path| ("key_file", KeySource::File(base.resolve(path)))),
-        file.key_env.map(|name| ("key_env", KeySource::Environment(name))),
-        file.key_credential.map(|name| ("key_credential", KeySource::Credential(name))),
-        file.key_command.map(|words| ("key_command", KeySource::Command(words))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if let [(first, _), (second, _), ..] = sources.as_slice() {
-        return Err(Problem::at(["store", second], format!("stands beside {first}")).hint("keep one of them"));
-    }
-    let Some((key, source)) = sources.into_iter().next() else {
-        return Ok(KeySource::File(state_directory.join("master.key")));
-    };
-    let problem = |message: &str| Problem::at(["store", key], message);
-    match &source {
-        KeySource::Environment(name) if name.is_empty() || name.contains(['=', '\0']) => {
-            Err(problem("is not the name of an environment variable")
-                .hint("write the name, not the key itself: key_env = \"IMAP_OAUTH_PROXY_KEY\""))
-        }
-        KeySource::Credential(name) if name.is_empty() || name.contains(['/', '\0']) => Err(problem(
-            "is not the name of a credential",
-        )
-        .hint("write the name that stands in LoadCredential=, such as key_credential = \"master-key\"")),
-        KeySource::Command(words) if words.first().is_none_or(String::is_empty) => Err(problem("is empty")
-            .hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]")),
-        _ => Ok(source),
-    }
 }
 
 fn metrics(file: &MetricsFile) -> Result<Metrics, Problem> {

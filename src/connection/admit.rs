@@ -82,7 +82,7 @@ impl<P: Protocol> Connection<P> {
             Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
             Err(error) => {
                 error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed()))
+                Err(Denied::new(Reason::Store, denial::store_failed(&error)))
             }
         }
     }
@@ -119,7 +119,7 @@ impl<P: Protocol> Connection<P> {
             }
             Err(error) => {
                 error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed()))
+                Err(Denied::new(Reason::Store, denial::store_failed(&error)))
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::account::{Bar, Barred, DeviceBar};
+use crate::account::{Bar, Barred, DeviceBar, StoreError};
 use crate::command;
 use crate::config::{Endpoint, Provider};
 use crate::protocol::{Code, Denial, Door};
@@ -92,7 +92,11 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
     Denial::new(Code::ContactAdmin, text)
 }
 
-pub(super) fn store_failed() -> Denial {
+pub(super) fn store_failed(error: &StoreError) -> Denial {
+    if let StoreError::Away(_) = error {
+        let text = "The mail proxy does not reach its database; nothing is lost, try again in a moment";
+        return Denial::new(Code::Unavailable, text);
+    }
     Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why")
 }
 

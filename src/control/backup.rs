@@ -8,7 +8,7 @@ use super::error::Error;
 use super::installation::{Installation, opens_all};
 use crate::config::Config;
 use crate::secret::KeySource;
-use crate::store::{self, StateDirectory};
+use crate::store::{self, StateDirectory, StoreError};
 
 /// The key that opens a backup.
 #[derive(Debug)]
@@ -31,6 +31,10 @@ pub(crate) async fn backup<'a>(installation: &'a Installation, file: &Path) -> R
 
 /// Replaces the store by the backup `file`; returns the new path of the replaced store.
 pub(crate) async fn restore(config: Config, file: &Path) -> Result<Option<PathBuf>, Error> {
+    if config.store.postgres.is_some() {
+        let why = "the store is in PostgreSQL, whose own tools (pg_restore) bring a backup back";
+        return Err(StoreError::Unusable(why.to_owned()).into());
+    }
     let directory = StateDirectory::open(&config.state_directory)?;
     let lock = directory.lock()?;
     // A new key would open nothing in the backup.

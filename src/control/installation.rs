@@ -10,9 +10,10 @@ use super::error::Error;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
-use crate::secret::{KeySource, Sealer};
+use crate::secret::{KeySource, Sealer, Secret};
 use crate::store::{
-    self, Actor, Grant, Id, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store, fold,
+    self, Actor, Grant, Id, LoginRecord, Mailbox, Place, PostgresSettings, SealedSetting, SealingLock,
+    StateDirectory, Store, StoreError, fold,
 };
 use crate::token::Tokens;
 
@@ -47,7 +48,7 @@ impl Installation {
         let directory = StateDirectory::open(&config.state_directory)?;
         // Held until key and database exist and are migrated, so that a second process finds them.
         let lock = directory.lock()?;
-        let opening = store::open(&config.store.sqlite).await?;
+        let opening = store::open(place(&config)?).await?;
         if let (true, KeySource::File(key_file)) = (opening.is_new, &config.store.key)
             && let Some(parent) = key_file.parent()
         {
@@ -64,12 +65,15 @@ impl Installation {
     /// Opens an existing installation for an operation that only reads; `None` if there is none. Makes nothing.
     pub(crate) async fn open_to_read(config: Config) -> Result<Result<Self, Nothing>, Error> {
         let directory = &config.state_directory;
-        if StateDirectory::is_missing(directory)? {
+        // A server's database is there before this instance is.
+        if config.store.postgres.is_none() && StateDirectory::is_missing(directory)? {
             return Ok(Err(Nothing { directory: directory.clone() }));
         }
         // Another user's directory is reported before its contents are searched.
-        StateDirectory::judge(directory)?;
-        match config.store.sqlite.try_exists()? {
+        if !StateDirectory::is_missing(directory)? {
+            StateDirectory::judge(directory)?;
+        }
+        match config.store.postgres.is_some() || config.store.sqlite.try_exists()? {
             true => Ok(Ok(Self::open(config).await?)),
             false => Ok(Err(Nothing { directory: directory.clone() })),
         }
@@ -149,6 +153,26 @@ impl Installation {
             None => Ok(Some(certs::authority(&self.config)?.ca_file())),
         }
     }
+}
+
+/// Where the store of `config` is.
+pub(super) fn place(config: &Config) -> Result<Place, Error> {
+    let Some(postgres) = &config.store.postgres else {
+        return Ok(Place::Sqlite(config.store.sqlite.clone()));
+    };
+    let read = |path: &PathBuf| match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => Err(StoreError::Unusable(format!(
+            "the password of the database cannot be read from {}: {error}",
+            path.display()
+        ))),
+    };
+    Ok(Place::Postgres(PostgresSettings {
+        url: postgres.url.expose().to_owned(),
+        password: postgres.password_file.as_ref().map(read).transpose()?,
+        listen_url: postgres.listen_url.as_ref().map(|url| url.expose().to_owned()),
+        stale: std::time::Duration::from_secs(postgres.stale_seconds),
+    }))
 }
 
 /// Whether an available key opens every sealed value of a store, which may have been restored with another key.

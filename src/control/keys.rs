@@ -2,10 +2,10 @@
 
 use super::audit::Deed;
 use super::error::Error;
-use super::installation::Installation;
+use super::installation::{Installation, place};
 use crate::secret::{Key, KeySource, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Id, SignInLink, StoreError};
+use crate::store::{self, Id, SignInLink, StoreError};
 
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -57,6 +57,7 @@ pub(crate) async fn rotate<'a>(
     done: &mut (dyn FnMut(RotationStep<'_>) + Send),
 ) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
+    refuse_beside_instances(installation).await?;
     // Other commands that seal wait until this is done.
     let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
@@ -84,6 +85,22 @@ pub(crate) async fn rotate<'a>(
     let removed = source.retain(&[current])?;
     installation.record(Deed::KeysRotated, Some(&format!("key {current}"))).await;
     Ok(Rotated { current, retired, source, removed })
+}
+
+/// Instances on other machines would meet values that their keys do not open.
+async fn refuse_beside_instances(installation: &Installation) -> Result<(), Error> {
+    if installation.config.store.postgres.is_none() {
+        return Ok(());
+    }
+    match store::open_whole(place(&installation.config)?).await?.is_in_use().await? {
+        false => Ok(()),
+        true => Err(StoreError::Unusable(
+            "instances use this store, or did until half a minute ago, and each reads the keys of its own machine: stop all of them, \
+             rotate here, copy the keys to every machine, and start them again"
+                .to_owned(),
+        )
+        .into()),
+    }
 }
 
 async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::certs;
 use super::error::Error;
+use super::installation;
 use super::providers::Legs;
 use crate::config::{AdminAddress, AppGrant, Config, ConfigError, Provider};
 use crate::logging;
@@ -76,6 +77,12 @@ impl Obstacles<'_> {
         }
         let (database, source) = (&self.config.store.sqlite, &self.config.store.key);
         match is_database(database) {
+            // The server is not asked: it may be unreachable from where the file is written.
+            _ if self.config.store.postgres.is_some() => {
+                if let Err(error) = installation::place(self.config) {
+                    self.add(&["store", "password_file"], error);
+                }
+            }
             Ok(true) => {}
             // The first command makes both.
             Ok(false) => return,

@@ -252,8 +252,15 @@ pub trait TrailStore: Send + Sync {
 /// Changes that other processes made to the store and its database.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
-    /// A number that changes whenever any process has written. Cheap.
+    /// A number that changes whenever any process has written what sessions depend on: names, passwords, accounts,
+    /// grants in force, settings. Cheap.
     async fn changes(&self) -> Result<i64, StoreError>;
+
+    /// Waits until the database says that another process has written, or that such a notice may be lost; for ever
+    /// where it cannot say so. Only a hint: [`ChangeStore::changes`] decides.
+    async fn news(&self) {
+        std::future::pending().await
+    }
 
     /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
     /// before `today` (UTC).

@@ -3,24 +3,45 @@
 //! WAL lets processes read while one writes. `synchronous=FULL` keeps a commit through a power failure, which a
 //! rotated refresh token needs. A busy timeout queues writers. Read-modify-write runs in `BEGIN IMMEDIATE`
 //! transactions, so that no reader has to become a writer later.
+//!
+//! The files in `store/sql` are compiled for SQLite and for PostgreSQL: a file that is read twice keeps plain sqlx calls,
+//! where generic code would need a page of bounds. What they need of a database is its module `dialect`.
 
+#[path = "sql/accounts.rs"]
 mod accounts;
+#[path = "sql/answers.rs"]
 mod answers;
 mod backup;
 mod changes;
+#[path = "sql/counts.rs"]
 mod counts;
+#[path = "sql/devices.rs"]
 mod devices;
+mod dialect;
+#[path = "sql/grants.rs"]
 mod grants;
 mod holder;
+#[path = "sql/in_force.rs"]
+mod in_force;
 mod leases;
+#[path = "sql/limits.rs"]
 mod limits;
+#[path = "sql/links.rs"]
 mod links;
+#[path = "sql/logins.rs"]
 mod logins;
 mod look;
+#[path = "sql/passwords.rs"]
+mod passwords;
 mod place;
+#[path = "sql/rows.rs"]
 mod rows;
+#[path = "sql/settings.rs"]
 mod settings;
+#[path = "sql/trail.rs"]
 mod trail;
+#[path = "sql/whole.rs"]
+mod whole;
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +60,7 @@ use tokio::sync::Mutex;
 use self::holder::Holders;
 use self::look::Looks;
 use self::place::Place;
-use super::{Absence, SealedSetting, StoreError};
+use super::{Absence, Folded, Lock, LoginRecord, SealedSetting, SealingLock, StoreError};
 
 pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
@@ -145,6 +166,11 @@ impl Unmigrated {
             if sqlx::query_scalar::<_, i64>(tables).fetch_one(&opened.pool).await? < 2 {
                 return Ok((Vec::new(), 0));
             }
+            if let Some(to) = whole::moved_to(&opened.pool).await? {
+                return Err(StoreError::Unusable(format!(
+                    "it was moved to {to}; name that place in store.url"
+                )));
+            }
             let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
             let made: i64 = sqlx::query_scalar(sql).fetch_one(&opened.pool).await?;
             Ok((settings::sealed(&opened.pool).await?, usize::try_from(made).unwrap_or(0)))
@@ -199,6 +225,35 @@ impl Sqlite {
 
     fn pool(&self) -> Result<SqlitePool, StoreError> {
         Ok(self.opened()?.pool.clone())
+    }
+
+    /// The record for a login.
+    async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        self.opened()?.looks.find(name).await
+    }
+
+    #[allow(clippy::unused_async, reason = "PostgreSQL has to be asked")]
+    async fn any_holder_lives(&self) -> Result<bool, StoreError> {
+        Ok(holder::any_is_alive(&self.path))
+    }
+
+    fn shown_place(&self) -> String {
+        format!("the database {}", self.path.display())
+    }
+
+    /// The name of this process as a lease holder, if it has taken a lease.
+    fn known_holder(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.opened()?.holders.known())
+    }
+
+    async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
+        let file = self.path.with_file_name(Lock::FILE);
+        let taking = tokio::task::spawn_blocking(move || Lock::take(&file));
+        match taking.await {
+            Ok(Ok(lock)) => Ok(SealingLock::new(lock)),
+            Ok(Err(error)) => Err(StoreError::Unusable(error.to_string())),
+            Err(error) => Err(StoreError::Failed(error.into())),
+        }
     }
 
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {

@@ -101,7 +101,14 @@ impl TokenFailure {
     }
 
     pub(super) fn store(error: &StoreError) -> Self {
-        Self::local(error.to_string())
+        match error {
+            StoreError::Away(_) => Self::Unavailable(Trouble::new(
+                CauseKind::Local,
+                error.to_string(),
+                Cure::wait("the proxy tries again, and nothing is lost".to_owned()),
+            )),
+            _ => Self::local(error.to_string()),
+        }
     }
 
     pub(super) fn unknown_provider(provider: &str) -> Self {

@@ -194,6 +194,14 @@ impl Site {
         Self::start(command, &ready_file).await
     }
 
+    /// Starts `serve` with another configuration.
+    pub async fn serve_at(&self, config: &Path) -> Serving {
+        let ready_file = self.home.path().join(format!("ready-{}.json", unique()));
+        let mut command = self.command_with_config(config, &["serve", "--ready-file"]);
+        command.arg(&ready_file);
+        Self::start(command, &ready_file).await
+    }
+
     /// Starts `serve` from a program at another path.
     pub async fn serve_from(
         &self,

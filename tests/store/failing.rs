@@ -153,6 +153,10 @@ impl ChangeStore for Failing {
         self.inner.changes().await
     }
 
+    async fn news(&self) {
+        self.inner.news().await;
+    }
+
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
         self.meets("passwords_in_force")?;
         self.inner.passwords_in_force(today).await

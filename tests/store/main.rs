@@ -7,6 +7,9 @@ mod common;
 mod contract;
 mod failing;
 mod outage;
+mod postgres;
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,13 +22,18 @@ use self::failing::Failing;
 /// A database that several processes share.
 trait Database {
     /// An empty one.
-    fn fresh() -> Self;
+    async fn fresh() -> Self;
 
     /// Opens the database as another process does.
     async fn open(&self) -> Arc<dyn Store>;
 
     /// From now on nothing can be written to the audit trail.
     async fn break_trail(&self);
+
+    /// Ends the process that opened `store`, without a word to the others.
+    async fn kill(&self, store: Arc<dyn Store>) {
+        drop(store);
+    }
 }
 
 struct InSqlite(TempDir);
@@ -37,7 +45,7 @@ impl InSqlite {
 }
 
 impl Database for InSqlite {
-    fn fresh() -> Self {
+    async fn fresh() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -57,8 +65,8 @@ impl Database for InSqlite {
 struct BehindFailing(InSqlite);
 
 impl Database for BehindFailing {
-    fn fresh() -> Self {
-        Self(InSqlite::fresh())
+    async fn fresh() -> Self {
+        Self(InSqlite::fresh().await)
     }
 
     async fn open(&self) -> Arc<dyn Store> {
@@ -72,3 +80,4 @@ impl Database for BehindFailing {
 
 contract::holds_for!(sqlite, crate::InSqlite);
 contract::holds_for!(behind_a_failing_store, crate::BehindFailing);
+contract::holds_for!(on_postgres, crate::postgres::InPostgres, #[ignore = "needs PostgreSQL; scripts/test runs it"]);

@@ -65,6 +65,7 @@ fn secret_files(file: &File, base: &Base) -> Vec<SecretFile> {
         }
     };
     add(vec!["tls", "key"], file.tls.key.as_ref());
+    add(vec!["store", "password_file"], file.store.password_file.as_ref());
     for (name, provider) in &file.providers {
         for (key, path) in provider.secret_files() {
             add(vec!["providers", name, key], path);
@@ -82,6 +83,12 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     let proxy = file.network.proxy.as_deref().and_then(|proxy| url::Url::parse(proxy).ok());
     if proxy.is_some_and(|proxy| proxy.password().is_some()) {
         return Some(["network", "proxy"].map(str::to_owned).to_vec());
+    }
+    for (key, url) in [("url", &file.store.url), ("listen_url", &file.store.listen_url)] {
+        let url = url.as_deref().and_then(|url| url::Url::parse(url).ok());
+        if url.is_some_and(|url| url.password().is_some()) {
+            return Some(["store", key].map(str::to_owned).to_vec());
+        }
     }
     let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
     let is_bare = webhook.path() == "/" && webhook.query().is_none();

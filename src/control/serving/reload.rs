@@ -130,7 +130,8 @@ fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
         && started.listeners.iter().zip(&new.listeners).all(|(one, other)| is_same_door(one, other));
     differs("listeners", !is_same);
     // A default key file moves with the state directory, which is already in the list.
-    differs("store", started.state_directory == new.state_directory && started.store.key != new.store.key);
+    let key = started.state_directory == new.state_directory && started.store.key != new.store.key;
+    differs("store", key || started.store.postgres != new.store.postgres);
     differs("admin.address", started.admin.address != new.admin.address);
     differs("callback.address", started.callback != new.callback);
     differs("metrics.address", started.metrics.address != new.metrics.address);

@@ -19,6 +19,7 @@ use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
 use crate::store::StoreError;
+use crate::store::tables::{self, WholeStore};
 
 /// Why a copy did not replace the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,21 +49,46 @@ pub enum RestoreError {
 impl Sqlite {
     /// Writes a copy to `file`, which must not exist.
     pub(super) async fn write_copy(&self, file: &Path) -> Result<(), StoreError> {
-        let failed = |error: io::Error| StoreError::Unusable(format!("{}: {error}", file.display()));
-        files::create(file).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                StoreError::Unusable(format!("{} exists already", file.display()))
-            }
-            _ => failed(error),
-        })?;
-        // Removed again unless it is kept.
-        let unfinished = TempPath::try_from_path(file).map_err(failed)?;
+        let new = NewFile::make(file)?;
         let name = file.to_str().ok_or_else(|| {
             StoreError::Unusable(format!("{} is a name that SQLite cannot write to", file.display()))
         })?;
         sqlx::query("VACUUM INTO ?").bind(name).execute(&self.pool()?).await?;
-        files::sync(file).map_err(failed)?;
-        unfinished.keep().map(drop).map_err(|error| failed(error.error))
+        new.keep()
+    }
+
+    /// Writes a copy of another store to `file`, which must not exist.
+    pub(in crate::store) async fn write_whole(from: &dyn WholeStore, file: &Path) -> Result<(), StoreError> {
+        let new = NewFile::make(file)?;
+        let store = Self::open(file).await?;
+        tables::copy(from, &store).await?;
+        // Closing moves the log into the file.
+        store.pool()?.close().await;
+        new.keep()
+    }
+}
+
+/// A file that is removed again unless it is kept.
+struct NewFile(TempPath);
+
+impl NewFile {
+    fn make(file: &Path) -> Result<Self, StoreError> {
+        files::create(file).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                StoreError::Unusable(format!("{} exists already", file.display()))
+            }
+            _ => Self::failed(file, &error),
+        })?;
+        TempPath::try_from_path(file).map(Self).map_err(|error| Self::failed(file, &error))
+    }
+
+    fn keep(self) -> Result<(), StoreError> {
+        files::sync(&self.0).map_err(|error| Self::failed(&self.0, &error))?;
+        self.0.keep().map(drop).map_err(|error| Self::failed(&error.path, &error.error))
+    }
+
+    fn failed(file: &Path, error: &io::Error) -> StoreError {
+        StoreError::Unusable(format!("{}: {error}", file.display()))
     }
 }
 

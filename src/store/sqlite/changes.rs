@@ -10,11 +10,8 @@ use sqlx::{ConnectOptions as _, Row as _};
 use time::Date;
 
 use super::Sqlite;
-use super::limits::day_column;
+use super::in_force::in_force;
 use crate::store::{Absence, ChangeStore, Id, StoreError};
-
-/// Number of rows read at once.
-const PAGE: u32 = 2000;
 
 #[async_trait]
 impl ChangeStore for Sqlite {
@@ -34,20 +31,7 @@ impl ChangeStore for Sqlite {
     }
 
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
-        let sql = "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \
-             JOIN grants g ON g.id = a.grant_id WHERE g.in_force AND NOT a.disabled \
-             AND (p.last_day IS NULL OR p.last_day >= ?) AND p.id > ? ORDER BY p.id LIMIT ?";
-        let (pool, mut in_force, mut last) = (self.pool()?, HashSet::new(), String::new());
-        loop {
-            // Page by page, because rows in memory take several times their size.
-            let rows =
-                sqlx::query(sql).bind(day_column(today)).bind(&last).bind(PAGE).fetch_all(&pool).await?;
-            let Some(end) = rows.last() else { return Ok(in_force) };
-            last = end.try_get(0)?;
-            for row in &rows {
-                in_force.insert(Id(row.try_get(0)?));
-            }
-        }
+        in_force(&self.pool()?, today).await
     }
 
     async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {

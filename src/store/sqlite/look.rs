@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
 use super::BUSY_TIMEOUT;
-use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, password};
+use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
 use crate::store::{Folded, LoginRecord, StoreError};
 
 /// A connection that only reads. Reads take turns: each takes some microseconds.
@@ -56,24 +56,7 @@ impl Looks {
 }
 
 async fn read(connection: &mut SqliteConnection, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
-    let sql = concat!(
-        "SELECT ",
-        ACCOUNT_COLUMNS!(),
-        ", ",
-        GRANT_COLUMNS!(),
-        ", ",
-        PASSWORD_COLUMNS!(),
-        " FROM login_names n JOIN accounts a ON a.id = n.account_id",
-        " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
-        " WHERE n.folded = ?"
-    );
-    let rows = sqlx::query(sql).bind(name.as_str()).fetch_all(connection).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut record = LoginRecord { account: account(first)?, grant: grant(first)?, passwords: Vec::new() };
-    for row in &rows {
-        record.passwords.extend(password(row)?);
-    }
-    Ok(Some(record))
+    login(&sqlx::query(LOGIN!()).bind(name.as_str()).fetch_all(connection).await?)
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
 
-use super::Sqlite;
+use super::dialect::{Backend, Row};
 use super::rows::{kind, time_of};
 use crate::store::{CountStore, GrantCount, GrantState, StoreError};
 
 #[async_trait]
-impl CountStore for Sqlite {
+impl CountStore for Backend {
     async fn grant_counts(&self) -> Result<Vec<GrantCount>, StoreError> {
         let sql = "SELECT provider, kind, state, count(*) AS grants, min(refresh_expires_at) AS refresh_expires_at, \
              min(coalesce(refreshed_at, authorized_at)) AS renewed_at \
@@ -20,7 +19,7 @@ impl CountStore for Sqlite {
     }
 }
 
-fn count(row: &SqliteRow) -> Result<GrantCount, StoreError> {
+fn count(row: &Row) -> Result<GrantCount, StoreError> {
     let (state, grants): (String, i64) = (row.try_get("state")?, row.try_get("grants")?);
     let state = GrantState::from_name(&state)
         .ok_or_else(|| StoreError::Unusable(format!("grants are in the unknown state {state:?}")))?;

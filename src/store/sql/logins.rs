@@ -2,29 +2,29 @@
 
 use async_trait::async_trait;
 
-use super::Sqlite;
+use super::dialect::{Backend, CLEAR_TROUBLE, SET_TROUBLE};
 use super::rows::cure_column;
 use crate::store::{
     Folded, Id, LastRefusal, LoginNote, LoginRecord, LoginStore, MailboxTrouble, SignInAs, StoreError,
 };
 
 #[async_trait]
-impl LoginStore for Sqlite {
+impl LoginStore for Backend {
     async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
-        self.opened()?.looks.find(name).await
+        self.look(name).await
     }
 
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         for note in notes {
             let at = note.at.unix_timestamp();
-            sqlx::query("UPDATE accounts SET last_login_at = ?, last_login_from = ? WHERE id = ?")
+            sqlx::query("UPDATE accounts SET last_login_at = $1, last_login_from = $2 WHERE id = $3")
                 .bind(at)
                 .bind(&note.from)
                 .bind(&note.account.0)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("UPDATE passwords SET last_used_at = ?, last_used_from = ? WHERE id = ?")
+            sqlx::query("UPDATE passwords SET last_used_at = $1, last_used_from = $2 WHERE id = $3")
                 .bind(at)
                 .bind(&note.from)
                 .bind(&note.password.0)
@@ -44,20 +44,20 @@ impl LoginStore for Sqlite {
         let json = trouble.map(serde_json::to_string).transpose();
         let json = json.map_err(|error| StoreError::Failed(error.into()))?;
         let sql = match json {
-            Some(_) => "UPDATE accounts SET troubles = json_set(troubles, '$.' || ?, json(?)) WHERE id = ?",
-            None => "UPDATE accounts SET troubles = json_remove(troubles, '$.' || ?) WHERE id = ?2",
+            Some(_) => SET_TROUBLE,
+            None => CLEAR_TROUBLE,
         };
-        let query = sqlx::query(sql).bind(door);
+        let query = sqlx::query(sql).bind(door).bind(&account.0);
         let query = match &json {
             Some(json) => query.bind(json),
             None => query,
         };
-        query.bind(&account.0).execute(&self.pool()?).await?;
+        query.execute(&self.pool()?).await?;
         Ok(())
     }
 
     async fn set_refusal(&self, account: &Id, refusal: Option<&LastRefusal>) -> Result<(), StoreError> {
-        let sql = "UPDATE accounts SET refusal_at = ?, refusal_protocol = ?, refusal_code = ?, refusal_cause = ?, refusal_cure = ? WHERE id = ?";
+        let sql = "UPDATE accounts SET refusal_at = $1, refusal_protocol = $2, refusal_code = $3, refusal_cause = $4, refusal_cure = $5 WHERE id = $6";
         sqlx::query(sql)
             .bind(refusal.map(|refusal| refusal.at.unix_timestamp()))
             .bind(refusal.map(|refusal| &refusal.protocol))
@@ -71,7 +71,7 @@ impl LoginStore for Sqlite {
     }
 
     async fn set_sign_in_as(&self, account: &Id, user: Option<SignInAs>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE accounts SET submission_user = ? WHERE id = ?")
+        sqlx::query("UPDATE accounts SET submission_user = $1 WHERE id = $2")
             .bind(user.map(SignInAs::name))
             .bind(&account.0)
             .execute(&self.pool()?)

@@ -1,11 +1,10 @@
 //! The rows of grants.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{Row as _, Transaction};
 use time::OffsetDateTime;
 
-use super::Sqlite;
+use super::dialect::{Backend, Driver, JSON_NAMES, Row};
 use super::rows::{
     GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
 };
@@ -24,9 +23,9 @@ macro_rules! STATUS {
         concat!(
             "SELECT g.id, g.kind, g.provider, g.owner, g.state, g.last_error, g.cause_kind, g.cause_code, g.cure, g.in_force, \
              g.access_expires_at, coalesce(g.refreshed_at, g.authorized_at) AS renewed_at, g.refresh_expires_at, \
-             g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, \
-             json_group_array(a.name) FILTER (WHERE a.name NOT NULL) AS names, ",
-            "g.",
+             g.failed_at, g.retry_at, g.told, max(a.last_login_at) AS last_login_at, ",
+            JSON_NAMES!("a.name"),
+            " AS names, g.",
             $look,
             " AS look FROM grants g LEFT JOIN accounts a ON a.grant_id = g.id AND NOT a.disabled"
         )
@@ -34,7 +33,10 @@ macro_rules! STATUS {
 }
 macro_rules! page_by {
     ($column:literal) => {
-        concat!(STATUS!($column), " WHERE g.id > ? GROUP BY g.id HAVING names <> '[]' ORDER BY g.id LIMIT ?")
+        concat!(
+            STATUS!($column),
+            " WHERE g.id > $1 GROUP BY g.id HAVING count(a.id) > 0 ORDER BY g.id LIMIT $2"
+        )
     };
 }
 macro_rules! due_by {
@@ -43,15 +45,15 @@ macro_rules! due_by {
             STATUS!($column),
             " WHERE g.id IN (SELECT id FROM grants WHERE ",
             $column,
-            " <= ?1 UNION ALL SELECT id FROM grants WHERE ",
+            " <= $1 UNION ALL SELECT id FROM grants WHERE ",
             $column,
-            " > ?2 LIMIT ?3) GROUP BY g.id"
+            " > $2 LIMIT $3) GROUP BY g.id"
         )
     };
 }
 
 #[async_trait]
-impl GrantStore for Sqlite {
+impl GrantStore for Backend {
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g");
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
@@ -59,7 +61,7 @@ impl GrantStore for Sqlite {
     }
 
     async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
-        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = ?");
+        let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = $1");
         let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map_or(Ok(None), grant)
     }
@@ -73,7 +75,7 @@ impl GrantStore for Sqlite {
         let sql = concat!(
             "SELECT ",
             GRANT_COLUMNS!(),
-            " FROM grants g WHERE g.provider = ? AND g.owner_folded = ?"
+            " FROM grants g WHERE g.provider = $1 AND g.owner_folded = $2"
         );
         let row = sqlx::query(sql)
             .bind(provider)
@@ -84,16 +86,15 @@ impl GrantStore for Sqlite {
     }
 
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
-        let opened = self.opened()?;
-        let holder = opened.holders.known();
-        match write_grant(&opened.pool, grant, holder.as_deref()).await? {
+        let holder = self.known_holder()?;
+        match write_grant(&self.pool()?, grant, holder.as_deref()).await? {
             true => Ok(grant.revision + 1),
             false => Err(StoreError::Conflict),
         }
     }
 
     async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError> {
-        let holder = self.opened()?.holders.known();
+        let holder = self.known_holder()?;
         let mut transaction = self.write().await?;
         let written = write_grant(&mut *transaction, grant, holder.as_deref()).await?;
         match commit_with(transaction, written, act).await? {
@@ -113,7 +114,7 @@ impl GrantStore for Sqlite {
             Watch::News => page_by!("news_at"),
         };
         let after = after.map_or("", |id| id.0.as_str());
-        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.pool()?).await?;
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(limit)).fetch_all(&self.pool()?).await?;
         rows.iter().map(status).collect()
     }
 
@@ -130,7 +131,7 @@ impl GrantStore for Sqlite {
         let rows = sqlx::query(sql)
             .bind(now.unix_timestamp())
             .bind(now.saturating_add(TOO_LATE).unix_timestamp())
-            .bind(limit)
+            .bind(i64::from(limit))
             .fetch_all(&self.pool()?)
             .await?;
         rows.iter().map(status).collect()
@@ -141,8 +142,8 @@ impl GrantStore for Sqlite {
             return Ok(());
         }
         let sql = match watch {
-            Watch::Upkeep => "UPDATE grants SET upkeep_at = ? WHERE id = ? AND upkeep_at = ?",
-            Watch::News => "UPDATE grants SET news_at = ? WHERE id = ? AND news_at = ?",
+            Watch::Upkeep => "UPDATE grants SET upkeep_at = $1 WHERE id = $2 AND upkeep_at = $3",
+            Watch::News => "UPDATE grants SET news_at = $1 WHERE id = $2 AND news_at = $3",
         };
         let mut transaction = self.write().await?;
         for NextLook { grant, seen, at } in looks {
@@ -159,8 +160,8 @@ impl GrantStore for Sqlite {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let sql = "UPDATE grants SET telling_until = ? \
-             WHERE id = ? AND told IS ? AND (telling_until IS NULL OR telling_until <= ?)";
+        let sql = "UPDATE grants SET telling_until = $1 \
+             WHERE id = $2 AND told IS NOT DISTINCT FROM $3 AND (telling_until IS NULL OR telling_until <= $4)";
         let done = sqlx::query(sql)
             .bind(until.unix_timestamp())
             .bind(&grant.0)
@@ -177,7 +178,7 @@ impl GrantStore for Sqlite {
         told: Option<&str>,
         act: Option<&Act>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE grants SET told = ?, telling_until = NULL WHERE id = ?";
+        let sql = "UPDATE grants SET told = $1, telling_until = NULL WHERE id = $2";
         let mut transaction = self.write().await?;
         for grant in grants {
             sqlx::query(sql).bind(told).bind(&grant.0).execute(&mut *transaction).await?;
@@ -192,16 +193,16 @@ impl GrantStore for Sqlite {
 /// Writes `grant` if it still has the revision that was read, and releases the lease of `holder`; returns whether
 /// it was written.
 async fn write_grant(
-    connection: impl sqlx::SqliteExecutor<'_>,
+    connection: impl sqlx::Executor<'_, Database = Driver>,
     grant: &Grant,
     holder: Option<&str>,
 ) -> Result<bool, StoreError> {
-    let sql = "UPDATE grants SET revision = revision + 1, provider = ?, owner = ?, owner_folded = ?, kind = ?, app_in_force = ?, scopes = ?, \
-         refresh_token = ?, access_token = ?, access_expires_at = ?, state = ?, last_error = ?, cause_kind = ?, cause_code = ?, cure = ?, failed_at = ?, failures = ?, \
-         retry_at = ?, authorized_at = ?, refreshed_at = ?, refresh_expires_at = ?, interrupted_at = ?, \
-         lease_until = CASE WHEN lease_holder = ? THEN NULL ELSE lease_until END, \
-         lease_holder = CASE WHEN lease_holder = ? THEN NULL ELSE lease_holder END \
-         WHERE id = ? AND revision = ?";
+    let sql = "UPDATE grants SET revision = revision + 1, provider = $1, owner = $2, owner_folded = $3, kind = $4, app_in_force = $5, scopes = $6, \
+         refresh_token = $7, access_token = $8, access_expires_at = $9, state = $10, last_error = $11, cause_kind = $12, cause_code = $13, cure = $14, failed_at = $15, failures = $16, \
+         retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, interrupted_at = $21, \
+         lease_until = CASE WHEN lease_holder = $22 THEN NULL ELSE lease_until END, \
+         lease_holder = CASE WHEN lease_holder = $23 THEN NULL ELSE lease_holder END \
+         WHERE id = $24 AND revision = $25";
     let done = bind_grant(sqlx::query(sql), grant)
         .bind(holder)
         .bind(holder)
@@ -215,12 +216,12 @@ async fn write_grant(
 /// A person's consent replaces a concurrent refresh: the row's revision increases, so a refresh that began earlier
 /// fails.
 pub(super) async fn put_grant(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     grant: &Grant,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
          access_expires_at, state, last_error, cause_kind, cause_code, cure, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
-         interrupted_at, id, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
+         interrupted_at, id, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1) \
          ON CONFLICT (id) DO UPDATE SET revision = grants.revision + 1, provider = excluded.provider, \
          owner = excluded.owner, owner_folded = excluded.owner_folded, kind = excluded.kind, app_in_force = excluded.app_in_force, scopes = excluded.scopes, \
          refresh_token = excluded.refresh_token, access_token = excluded.access_token, \
@@ -242,7 +243,7 @@ pub(super) fn folded_owner(owner: &str, kind: GrantKind) -> String {
     }
 }
 
-type Query<'q> = sqlx::query::Query<'q, Database, <Database as sqlx::Database>::Arguments>;
+type Query<'q> = sqlx::query::Query<'q, Driver, <Driver as sqlx::Database>::Arguments>;
 
 /// Binds the columns of [`put_grant`] and `update_grant`, in their common order.
 fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
@@ -266,7 +267,7 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(cause.and_then(|cause| cause.code.as_deref()))
         .bind(cure_column(grant.trouble.as_ref()))
         .bind(seconds(grant.failed_at))
-        .bind(grant.failures)
+        .bind(i64::from(grant.failures))
         .bind(seconds(grant.retry_at))
         .bind(grant.authorized_at.unix_timestamp())
         .bind(seconds(grant.refreshed_at))
@@ -274,7 +275,7 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(seconds(grant.interrupted_at))
 }
 
-fn status(row: &SqliteRow) -> Result<GrantStatus, StoreError> {
+fn status(row: &Row) -> Result<GrantStatus, StoreError> {
     let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
     Ok(GrantStatus {
         state: GrantState::from_name(&state)

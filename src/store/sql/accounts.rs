@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{Row as _, Transaction};
 
-use super::Sqlite;
+use super::dialect::{Backend, Driver, JSON_NAMES, Row};
 use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
 use super::links::end_links;
+use super::passwords::put_password;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
 use crate::store::{
     Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits,
-    StoreError, Verifier, fold,
+    StoreError, fold,
 };
 
 macro_rules! ROW {
@@ -24,15 +24,16 @@ macro_rules! ROW {
             ACCOUNT_COLUMNS!(),
             ", ",
             GRANT_COLUMNS!(),
-            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
-             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
-             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
+            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, (SELECT ",
+            JSON_NAMES!("named.name"),
+            " FROM (SELECT n.name FROM login_names n \
+             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded) AS named) AS aliases \
              FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id"
         )
     };
 }
 
-fn account_row(row: &SqliteRow) -> Result<AccountRow, StoreError> {
+fn account_row(row: &Row) -> Result<AccountRow, StoreError> {
     let aliases = names(&row.try_get::<String, _>("aliases")?);
     let passwords: i64 = row.try_get("passwords")?;
     Ok(AccountRow {
@@ -43,7 +44,7 @@ fn account_row(row: &SqliteRow) -> Result<AccountRow, StoreError> {
 }
 
 #[async_trait]
-impl AccountStore for Sqlite {
+impl AccountStore for Backend {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let sql = concat!("SELECT ", ACCOUNT_COLUMNS!(), " FROM accounts a ORDER BY a.name");
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
@@ -63,13 +64,17 @@ impl AccountStore for Sqlite {
     }
 
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        let sql = concat!(ROW!(), " WHERE a.name > ? ORDER BY a.name LIMIT ?");
-        let rows = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit).fetch_all(&self.pool()?).await?;
+        let sql = concat!(ROW!(), " WHERE a.name > $1 ORDER BY a.name LIMIT $2");
+        let rows = sqlx::query(sql)
+            .bind(after.unwrap_or(""))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool()?)
+            .await?;
         rows.iter().map(account_row).collect()
     }
 
     async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError> {
-        let sql = concat!(ROW!(), " WHERE a.id = ?");
+        let sql = concat!(ROW!(), " WHERE a.id = $1");
         let row = sqlx::query(sql).bind(&account.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map(account_row).transpose()
     }
@@ -82,7 +87,7 @@ impl AccountStore for Sqlite {
                 grant.id.clone()
             }
             Granted::Existing(id) => {
-                let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND in_force");
+                let held = sqlx::query("SELECT 1 FROM grants WHERE id = $1 AND in_force");
                 let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
                 held.ok_or(StoreError::Conflict)?;
                 id.clone()
@@ -111,10 +116,10 @@ impl AccountStore for Sqlite {
 
     async fn remove_account(&self, account: &Id, act: &Act) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        let sql = "SELECT grant_id FROM accounts WHERE id = ?";
+        let sql = "SELECT grant_id FROM accounts WHERE id = $1";
         let row = sqlx::query(sql).bind(&account.0).fetch_optional(&mut *transaction).await?;
         let used = row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten();
-        let sql = "DELETE FROM accounts WHERE id = ?";
+        let sql = "DELETE FROM accounts WHERE id = $1";
         let done = sqlx::query(sql).bind(&account.0).execute(&mut *transaction).await?;
         drop_unused_grant(&mut transaction, used.map(Id).as_ref()).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await.map(drop)
@@ -127,7 +132,7 @@ impl AccountStore for Sqlite {
     }
 
     async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM login_names WHERE folded = ? AND account_id = ? \
+        let sql = "DELETE FROM login_names WHERE folded = $1 AND account_id = $2 \
              AND name <> (SELECT name FROM accounts WHERE id = account_id)";
         let mut transaction = self.write().await?;
         let query = sqlx::query(sql).bind(fold(alias).as_str().to_owned()).bind(&account.0);
@@ -139,7 +144,7 @@ impl AccountStore for Sqlite {
         let sql = concat!(
             "SELECT ",
             PASSWORD_COLUMNS!(),
-            " FROM passwords p WHERE p.account_id = ? ORDER BY p.name"
+            " FROM passwords p WHERE p.account_id = $1 ORDER BY p.name"
         );
         let rows = sqlx::query(sql).bind(&account.0).fetch_all(&self.pool()?).await?;
         rows.iter().filter_map(|row| password(row).transpose()).collect()
@@ -152,7 +157,7 @@ impl AccountStore for Sqlite {
     }
 
     async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM passwords WHERE account_id = ? AND name = ?";
+        let sql = "DELETE FROM passwords WHERE account_id = $1 AND name = $2";
         let mut transaction = self.write().await?;
         let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&mut *transaction).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await
@@ -166,8 +171,8 @@ impl AccountStore for Sqlite {
         act: &Act,
     ) -> Result<bool, StoreError> {
         let columns = LimitColumns::from(limits);
-        let sql = "UPDATE passwords SET protocols = ?, networks = ?, last_day = ? \
-             WHERE account_id = ? AND name = ?";
+        let sql = "UPDATE passwords SET protocols = $1, networks = $2, last_day = $3 \
+             WHERE account_id = $4 AND name = $5";
         let mut transaction = self.write().await?;
         let done = sqlx::query(sql)
             .bind(columns.protocols)
@@ -181,7 +186,7 @@ impl AccountStore for Sqlite {
     }
 
     async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool, StoreError> {
-        let sql = "UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled <> ?1";
+        let sql = "UPDATE accounts SET disabled = $1 WHERE id = $2 AND disabled <> $1";
         let mut transaction = self.write().await?;
         let done = sqlx::query(sql).bind(disabled).bind(&account.0).execute(&mut *transaction).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await
@@ -190,11 +195,11 @@ impl AccountStore for Sqlite {
 
 /// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
 async fn put_grant_unless_there(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     grant: &Grant,
 ) -> Result<Id, StoreError> {
     let owner = folded_owner(&grant.owner, grant.kind());
-    let sql = "SELECT id FROM grants WHERE provider = ? AND owner_folded = ?";
+    let sql = "SELECT id FROM grants WHERE provider = $1 AND owner_folded = $2";
     let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
     match known {
         Some(row) => Ok(Id(row.try_get(0)?)),
@@ -206,24 +211,24 @@ async fn put_grant_unless_there(
 }
 
 async fn put_account(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     Authorization { account: name, id, disabled, .. }: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
     let known = find_account(transaction, name).await?;
     if known.is_none() {
-        let sql = "INSERT INTO accounts (id, name) VALUES (?, ?)";
+        let sql = "INSERT INTO accounts (id, name) VALUES ($1, $2)";
         sqlx::query(sql).bind(&id.0).bind(name).execute(&mut **transaction).await?;
         put_name(transaction, id, name).await?;
     }
     // The last event about the replaced grant moves to the new one, so that its end can be reported.
     let sql = "UPDATE grants SET told = (SELECT g.told FROM grants g JOIN accounts a ON a.grant_id = g.id \
-         JOIN login_names n ON n.account_id = a.id WHERE n.folded = ?1 \
+         JOIN login_names n ON n.account_id = a.id WHERE n.folded = $1 \
          AND (SELECT count(*) FROM accounts WHERE grant_id = g.id) = 1) \
-         WHERE id = ?2 AND told IS NULL";
+         WHERE id = $2 AND told IS NULL";
     sqlx::query(sql).bind(fold(name).as_str()).bind(&grant.0).execute(&mut **transaction).await?;
-    let sql = "UPDATE accounts SET grant_id = ?, troubles = '{}', submission_user = NULL, disabled = disabled OR ? \
-         WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
+    let sql = "UPDATE accounts SET grant_id = $1, troubles = '{}', submission_user = NULL, disabled = disabled OR $2 \
+         WHERE id = (SELECT account_id FROM login_names WHERE folded = $3)";
     let query = sqlx::query(sql).bind(&grant.0).bind(disabled);
     query.bind(fold(name).as_str()).execute(&mut **transaction).await?;
     end_links(transaction, grant).await?;
@@ -233,53 +238,23 @@ async fn put_account(
 
 /// Removes an account's former grant if no account uses it any more.
 async fn drop_unused_grant(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     used: Option<&Id>,
 ) -> Result<(), StoreError> {
     let Some(id) = used else { return Ok(()) };
-    let sql = "DELETE FROM grants WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = ?1)";
+    let sql = "DELETE FROM grants WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = $1)";
     sqlx::query(sql).bind(&id.0).execute(&mut **transaction).await?;
     Ok(())
 }
 
-async fn put_password(
-    transaction: &mut Transaction<'_, Database>,
-    account: &Id,
-    password: &AppPassword,
-) -> Result<(), StoreError> {
-    let (generated, chosen) = match &password.verifier {
-        Verifier::Generated(hash) => (Some(hash), None),
-        Verifier::Chosen(hash) => (None, Some(hash)),
-    };
-    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at, protocols, networks, last_day) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, name) DO NOTHING";
-    let limits = LimitColumns::from(&password.limits);
-    let done = sqlx::query(sql)
-        .bind(&password.id.0)
-        .bind(&account.0)
-        .bind(&password.name)
-        .bind(generated)
-        .bind(chosen)
-        .bind(password.created_at.unix_timestamp())
-        .bind(limits.protocols)
-        .bind(limits.networks)
-        .bind(limits.last_day)
-        .execute(&mut **transaction)
-        .await?;
-    match done.rows_affected() {
-        0 => Err(StoreError::PasswordNameTaken { name: password.name.clone() }),
-        _ => Ok(()),
-    }
-}
-
 async fn find_account(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     name: &str,
 ) -> Result<Option<Account>, StoreError> {
     let sql = concat!(
         "SELECT ",
         ACCOUNT_COLUMNS!(),
-        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = ?"
+        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = $1"
     );
     let row = sqlx::query(sql).bind(fold(name).as_str()).fetch_optional(&mut **transaction).await?;
     row.as_ref().map(account).transpose()
@@ -287,7 +262,7 @@ async fn find_account(
 
 /// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
 async fn put_name(
-    transaction: &mut Transaction<'_, Database>,
+    transaction: &mut Transaction<'_, Driver>,
     account: &Id,
     name: &str,
 ) -> Result<bool, StoreError> {
@@ -295,7 +270,7 @@ async fn put_name(
         Some(owner) if owner.id == *account => Ok(false),
         Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
         None => {
-            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)")
+            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES ($1, $2, $3)")
                 .bind(fold(name).as_str())
                 .bind(name)
                 .bind(&account.0)

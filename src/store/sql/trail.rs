@@ -1,11 +1,10 @@
 //! The audit trail. It is limited by days, and by rows in case a fault writes without end.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{Row as _, Transaction};
 use time::{Duration, OffsetDateTime};
 
-use super::Sqlite;
+use super::dialect::{Backend, Driver, Row};
 use super::rows::{names, time_of};
 use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
@@ -17,7 +16,7 @@ const FEWEST: i64 = 1000;
 const MOST: i64 = 100_000;
 
 #[async_trait]
-impl TrailStore for Sqlite {
+impl TrailStore for Backend {
     async fn record(&self, act: &Act) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         put_act(&mut transaction, act).await?;
@@ -30,10 +29,11 @@ impl TrailStore for Sqlite {
         after: i64,
         limit: u32,
     ) -> Result<Vec<TrailEntry>, StoreError> {
-        let sql = "SELECT id, at, deed, accounts, about, surface, user, uid FROM trail \
-             WHERE id > ? AND at >= ? ORDER BY id LIMIT ?";
+        let sql = "SELECT id, at, deed, accounts, about, surface, \"user\", uid FROM trail \
+             WHERE id > $1 AND at >= $2 ORDER BY id LIMIT $3";
         let since = since.map_or(i64::MIN, OffsetDateTime::unix_timestamp);
-        let rows = sqlx::query(sql).bind(after).bind(since).bind(limit).fetch_all(&self.pool()?).await?;
+        let rows =
+            sqlx::query(sql).bind(after).bind(since).bind(i64::from(limit)).fetch_all(&self.pool()?).await?;
         rows.iter().map(entry).collect()
     }
 
@@ -46,21 +46,18 @@ impl TrailStore for Sqlite {
         // The names are a JSON array: a name is found with its quotation marks.
         let name = account.map(serde_json::to_string).transpose();
         let name = name.map_err(|error| StoreError::Failed(error.into()))?.unwrap_or_default();
-        let sql = "SELECT id, at, deed, accounts, about, surface, user, uid FROM trail \
-             WHERE id < ? AND instr(accounts, ?) > 0 ORDER BY id DESC LIMIT ?";
+        let sql = "SELECT id, at, deed, accounts, about, surface, \"user\", uid FROM trail \
+             WHERE id < $1 AND ($2 = '' OR replace(accounts, $2, '') <> accounts) ORDER BY id DESC LIMIT $3";
         let before = before.unwrap_or(i64::MAX);
-        let rows = sqlx::query(sql).bind(before).bind(name).bind(limit).fetch_all(&self.pool()?).await?;
+        let rows =
+            sqlx::query(sql).bind(before).bind(name).bind(i64::from(limit)).fetch_all(&self.pool()?).await?;
         rows.iter().map(entry).collect()
     }
 }
 
 /// Writes `act` in the transaction of its change, and removes entries that are too old.
-pub(super) async fn put_act(
-    transaction: &mut Transaction<'_, Database>,
-    act: &Act,
-) -> Result<(), StoreError> {
-    let sql =
-        "INSERT INTO trail (at, deed, accounts, about, surface, user, uid) VALUES (?, ?, ?, ?, ?, ?, ?)";
+pub(super) async fn put_act(transaction: &mut Transaction<'_, Driver>, act: &Act) -> Result<(), StoreError> {
+    let sql = "INSERT INTO trail (at, deed, accounts, about, surface, \"user\", uid) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     sqlx::query(sql)
         .bind(act.at.unix_timestamp())
         .bind(&act.deed)
@@ -68,11 +65,11 @@ pub(super) async fn put_act(
         .bind(&act.about)
         .bind(&act.actor.surface)
         .bind(&act.actor.user)
-        .bind(act.actor.uid)
+        .bind(act.actor.uid.map(i64::from))
         .execute(&mut **transaction)
         .await?;
-    let sql = "DELETE FROM trail WHERE (at < ? AND id <= (SELECT max(id) FROM trail) - ?) \
-         OR id <= (SELECT max(id) FROM trail) - ?";
+    let sql = "DELETE FROM trail WHERE (at < $1 AND id <= (SELECT max(id) FROM trail) - $2) \
+         OR id <= (SELECT max(id) FROM trail) - $3";
     sqlx::query(sql)
         .bind(act.at.saturating_sub(LONGEST).unix_timestamp())
         .bind(FEWEST)
@@ -84,7 +81,7 @@ pub(super) async fn put_act(
 
 /// Commits a change with its act, if there was a change; returns whether there was.
 pub(super) async fn commit_with(
-    mut transaction: Transaction<'_, Database>,
+    mut transaction: Transaction<'_, Driver>,
     changed: bool,
     act: &Act,
 ) -> Result<bool, StoreError> {
@@ -95,10 +92,11 @@ pub(super) async fn commit_with(
     Ok(changed)
 }
 
-fn entry(row: &SqliteRow) -> Result<TrailEntry, StoreError> {
+fn entry(row: &Row) -> Result<TrailEntry, StoreError> {
     let accounts = names(&row.try_get::<String, _>("accounts")?);
-    let actor =
-        Actor { surface: row.try_get("surface")?, user: row.try_get("user")?, uid: row.try_get("uid")? };
+    let uid: Option<i64> = row.try_get("uid")?;
+    let uid = uid.and_then(|uid| u32::try_from(uid).ok());
+    let actor = Actor { surface: row.try_get("surface")?, user: row.try_get("user")?, uid };
     Ok(TrailEntry {
         number: row.try_get("id")?,
         act: Act {

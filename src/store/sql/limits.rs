@@ -4,11 +4,11 @@
 
 use ipnet::IpNet;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use time::Date;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
+use super::dialect::Row;
 use crate::store::{Limits, StoreError};
 
 const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
@@ -38,7 +38,7 @@ pub(super) fn day_column(day: Date) -> String {
 }
 
 /// The limits of an app password's row.
-pub(super) fn limits(row: &SqliteRow) -> Result<Limits, StoreError> {
+pub(super) fn limits(row: &Row) -> Result<Limits, StoreError> {
     let column = |name: &str| row.try_get::<Option<String>, _>(name);
     let unreadable =
         |what: &str| StoreError::Unusable(format!("an app password has the unreadable limit {what:?}"));

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use time::OffsetDateTime;
 
-use super::Sqlite;
+use super::dialect::Backend;
 use crate::store::{DEVICE_HOUR, DeviceMessages, DeviceStore, Id, StoreError};
 
 #[async_trait]
-impl DeviceStore for Sqlite {
+impl DeviceStore for Backend {
     async fn count_messages(
         &self,
         account: &Id,
@@ -18,14 +18,16 @@ impl DeviceStore for Sqlite {
     ) -> Result<(), StoreError> {
         // If the clock was set back, a new hour begins, so that no hour lasts longer.
         let sql = "INSERT INTO device_messages (account_id, network, since, count) \
-             SELECT id, ?, ?, ? FROM accounts WHERE id = ? \
+             SELECT id, $1, $2, $3 FROM accounts WHERE id = $4 \
              ON CONFLICT (account_id, network) DO UPDATE SET \
-             count = excluded.count + CASE WHEN excluded.since - since BETWEEN 0 AND ?5 THEN count ELSE 0 END, \
-             since = CASE WHEN excluded.since - since BETWEEN 0 AND ?5 THEN since ELSE excluded.since END";
+             count = excluded.count + CASE WHEN excluded.since - device_messages.since BETWEEN 0 AND $5 \
+             THEN device_messages.count ELSE 0 END, \
+             since = CASE WHEN excluded.since - device_messages.since BETWEEN 0 AND $5 \
+             THEN device_messages.since ELSE excluded.since END";
         sqlx::query(sql)
             .bind(network)
             .bind(now.unix_timestamp())
-            .bind(count)
+            .bind(i64::from(count))
             .bind(&account.0)
             .bind(DEVICE_HOUR.whole_seconds() - 1)
             .execute(&self.pool()?)
@@ -39,8 +41,8 @@ impl DeviceStore for Sqlite {
         network: &str,
         now: OffsetDateTime,
     ) -> Result<Option<DeviceMessages>, StoreError> {
-        let sql = "SELECT since, count FROM device_messages WHERE account_id = ? AND network = ? \
-             AND ? - since BETWEEN 0 AND ?";
+        let sql = "SELECT since, count FROM device_messages WHERE account_id = $1 AND network = $2 \
+             AND $3 - since BETWEEN 0 AND $4";
         let row = sqlx::query(sql)
             .bind(&account.0)
             .bind(network)

@@ -1,0 +1,226 @@
+//! The store in a PostgreSQL database, shared by several instances of `serve` and the commands.
+//!
+//! Writes that read first take one lock of the database, as SQLite's writers do, so that both stores run the same
+//! statements in the same order; a refresh, which one statement writes, takes no lock but its row's. A lease belongs to
+//! a process that writes a sign of life every few seconds, by the clock of the database. What a login reads is
+//! remembered for a while, because the database may be away for a minute; what fails then is "down", never "there is
+//! no such account".
+
+#[path = "sql/accounts.rs"]
+mod accounts;
+#[path = "sql/answers.rs"]
+mod answers;
+mod changes;
+mod connect;
+#[path = "sql/counts.rs"]
+mod counts;
+#[path = "sql/devices.rs"]
+mod devices;
+mod dialect;
+#[path = "sql/grants.rs"]
+mod grants;
+mod holder;
+#[path = "sql/in_force.rs"]
+mod in_force;
+mod leases;
+#[path = "sql/limits.rs"]
+mod limits;
+#[path = "sql/links.rs"]
+mod links;
+#[path = "sql/logins.rs"]
+mod logins;
+mod look;
+mod news;
+#[path = "sql/passwords.rs"]
+mod passwords;
+mod pulse;
+#[path = "sql/rows.rs"]
+mod rows;
+#[path = "sql/settings.rs"]
+mod settings;
+#[path = "sql/trail.rs"]
+mod trail;
+#[path = "sql/whole.rs"]
+mod whole;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres as Database, Transaction};
+
+use self::holder::Holder;
+use self::news::News;
+use self::pulse::Pulse;
+use super::{Judge, SealedSetting, SealingLock, StoreError};
+use crate::secret::Secret;
+
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
+
+/// The advisory lock of writes that read first.
+const WRITING: i64 = 0x696d_6170_0000_0001;
+/// The advisory lock of commands that seal.
+const SEALING: i64 = 0x696d_6170_0000_0002;
+
+/// Where the database is. Not printable, because a URL may hold the password.
+#[derive(Clone)]
+pub struct PostgresSettings {
+    /// `postgres://user@host/database?sslmode=…`.
+    pub url: String,
+    /// The password, unless the URL has it, or the server asks for none.
+    pub password: Option<Secret>,
+    /// The same database without a pooler that cannot LISTEN; `url` if there is none.
+    pub listen_url: Option<String>,
+    /// How long what was read for a login counts while the database is away.
+    pub stale: Duration,
+}
+
+impl PostgresSettings {
+    /// Where it is, without a password.
+    pub fn shown(&self) -> String {
+        connect::without_password(&self.url)
+    }
+}
+
+/// The store in a PostgreSQL database.
+pub struct Postgres {
+    /// Where it is, without the password.
+    shown: String,
+    pool: PgPool,
+    pulse: Arc<Pulse>,
+    holder: Arc<Holder>,
+    news: News,
+    known: look::Known,
+}
+
+/// An open database that is not migrated yet.
+pub(super) struct Unmigrated {
+    settings: PostgresSettings,
+    pool: PgPool,
+    sealed: Vec<SealedSetting>,
+    /// Number of migrations in it.
+    made: usize,
+}
+
+impl Unmigrated {
+    /// Connects to the database, which must be empty or one of ours.
+    pub(super) async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
+        let pool = connect::pool(&settings).await?;
+        let read = async {
+            connect::judge_server(&pool).await?;
+            let tables =
+                "SELECT to_regclass('settings') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL";
+            if !sqlx::query_scalar::<_, bool>(tables).fetch_one(&pool).await? {
+                return Ok((Vec::new(), 0));
+            }
+            if let Some(to) = whole::moved_to(&pool).await? {
+                return Err(StoreError::Unusable(format!(
+                    "it was moved to {to}; name that place in store.url"
+                )));
+            }
+            let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
+            let made: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await?;
+            Ok((settings::sealed(&pool).await?, usize::try_from(made).unwrap_or(0)))
+        };
+        let (sealed, made) =
+            read.await.map_err(|error: StoreError| connect::unusable(&settings.url, &error))?;
+        Ok(Self { settings, pool, sealed, made })
+    }
+
+    /// Whether it holds no sealed value.
+    pub(super) fn is_new(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
+    /// Migrates the tables to this version; sqlx holds a lock meanwhile, so that of two instances that start one
+    /// migrates and the other one waits. Judges the sealed values first: a process that cannot use the store must not
+    /// change it.
+    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Postgres, StoreError> {
+        let Self { settings, pool, sealed, made } = self;
+        let unusable = |error: &dyn std::fmt::Display| connect::unusable(&settings.url, error);
+        if let Some(judge) = judge.filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
+            // The judge may have to read keys.
+            let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
+            let judged = judged.unwrap_or_else(|error| Err(error.to_string()));
+            judged.map_err(|why| unusable(&format!("{why}, so it was not changed for this version")))?;
+        }
+        // On a connection without deadlines: one that waits for another instance's migration, or makes it.
+        let mut connection = connect::alone(&settings).await?;
+        let migrated = migrator().run(&mut connection).await;
+        migrated.map_err(|error| match error {
+            MigrateError::VersionMissing(_) => {
+                unusable(&"it is of a newer version of this program; install that one")
+            }
+            error => unusable(&error),
+        })?;
+        let listening = connect::listening(&settings, &pool);
+        let news = News::listen(listening, pool.clone()).await;
+        let (holder, known) = (Arc::new(Holder::new(pool.clone())), look::Known::new(settings.stale));
+        let shown = settings.shown();
+        let pulse = Pulse::new((*pool.connect_options()).clone(), shown.clone());
+        Ok(Postgres { shown, pool, pulse, holder, news, known })
+    }
+}
+
+impl Postgres {
+    /// Opens the database, and makes or migrates its tables if needed.
+    pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
+        Unmigrated::open(settings).await?.migrate(None).await
+    }
+
+    /// The connections; an error while the database is away, so that no call waits for it.
+    fn pool(&self) -> Result<PgPool, StoreError> {
+        self.pulse.is_there()?;
+        Ok(self.pool.clone())
+    }
+
+    /// A transaction that no other writer which reads first comes between.
+    async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        let mut transaction = self.pool()?.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITING).execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    async fn any_holder_lives(&self) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM holders WHERE seen > clock_timestamp() - $1 * interval '1 second')";
+        Ok(sqlx::query_scalar(sql).bind(holder::DEAD_AFTER).fetch_one(&self.pool()?).await?)
+    }
+
+    fn shown_place(&self) -> String {
+        format!("the database {}", self.shown)
+    }
+
+    /// The name of this process as a lease holder, if it has taken a lease.
+    #[allow(clippy::unnecessary_wraps, reason = "SQLite's file may be gone")]
+    fn known_holder(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.holder.known())
+    }
+
+    /// The lock is a transaction's, because a session's would stay with the server's end of a pooler.
+    async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
+        let mut transaction = self.pool()?.begin().await?;
+        // A rotation of many grants takes longer than any statement may.
+        for sql in ["SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"] {
+            sqlx::query(sql).execute(&mut *transaction).await?;
+        }
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SEALING).execute(&mut *transaction).await?;
+        Ok(SealingLock::new(Sealing(std::sync::Mutex::new(transaction))))
+    }
+}
+
+/// Keeps others from sealing until it is dropped. The mutex makes it `Sync`; nothing locks it.
+struct Sealing(
+    #[allow(dead_code, reason = "the lock ends with the transaction")]
+    std::sync::Mutex<Transaction<'static, Database>>,
+);
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}

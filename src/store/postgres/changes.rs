@@ -1,0 +1,38 @@
+//! Changes by other processes.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use async_trait::async_trait;
+use time::Date;
+
+use super::Postgres;
+use super::in_force::in_force;
+use crate::store::{ChangeStore, Id, Sqlite, StoreError};
+
+#[async_trait]
+impl ChangeStore for Postgres {
+    /// The commits that changed what sessions depend on.
+    async fn changes(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT sum(count)::bigint FROM changes";
+        let counted = sqlx::query_scalar(sql).fetch_one(&self.pool()?).await.map_err(StoreError::from);
+        if let Err(error) = &counted {
+            // Asked every second, so that also an instance without logins notices it.
+            self.pulse.feel(error).await;
+        }
+        counted
+    }
+
+    async fn news(&self) {
+        self.news.next().await;
+    }
+
+    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
+        in_force(&self.pool()?, today).await
+    }
+
+    /// The copy is a store in SQLite, which moves into PostgreSQL like any other one.
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        Sqlite::write_whole(self, file).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Connections: deadlines, TLS, and what a server must be.
+//!
+//! Every wait has an end, because a login waits behind it. A connection that was idle is asked first whether its server
+//! still takes writes: after a failover the old primary may live on as a standby, which refuses them.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+
+use super::PostgresSettings;
+use crate::store::StoreError;
+
+/// Enough for some hundred logins a second; a database shared by many instances has a limit of its own.
+pub(super) const CONNECTIONS: u32 = 8;
+/// The deadline of the waiting login comes later.
+const CONNECTION_WAIT: Duration = Duration::from_secs(10);
+/// A connection that was used so lately is used without a question.
+const FRESH: Duration = Duration::from_secs(1);
+/// So long connections live, so that those to a name follow it to another server.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// The oldest server with stored generated columns that gets fixes.
+const OLDEST: i32 = 130_000;
+
+/// No statement and no wait for a lock takes longer, in milliseconds.
+const DEADLINES: [&str; 2] =
+    ["SET statement_timeout = 10000", "SET idle_in_transaction_session_timeout = 60000"];
+
+pub(super) async fn pool(settings: &PostgresSettings) -> Result<PgPool, StoreError> {
+    let options = options(&settings.url, settings)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECTION_WAIT)
+        .max_lifetime(LIFETIME)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                for sql in DEADLINES {
+                    sqlx::query(sql).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for < FRESH {
+                    return Ok(true);
+                }
+                let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
+                Ok(matches!(standby, Ok(false)))
+            })
+        })
+        // No connection is made before the first statement, whose error is the one to show.
+        .connect_lazy_with(options);
+    sqlx::Connection::close(alone(settings).await?).await.map_err(|error| unusable(&settings.url, &error))?;
+    Ok(pool)
+}
+
+/// A connection without the pool, which would try again until its own deadline and then only say that it was over.
+pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, StoreError> {
+    let options = options(&settings.url, settings)?;
+    match tokio::time::timeout(CONNECTION_WAIT, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(unusable(&settings.url, &said(&error))),
+        Err(_) => Err(unusable(&settings.url, &"the server does not answer")),
+    }
+}
+
+/// How the listener connects.
+pub(super) fn listening(settings: &PostgresSettings, pool: &PgPool) -> PgConnectOptions {
+    let own = settings.listen_url.as_ref().and_then(|url| options(url, settings).ok());
+    own.unwrap_or_else(|| (*pool.connect_options()).clone())
+}
+
+fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions, StoreError> {
+    let mut options = PgConnectOptions::from_str(url)
+        .map_err(|error| unusable(url, &error))?
+        .application_name("imap-oauth-proxy")
+        // Logged statements would hold names.
+        .disable_statement_logging();
+    if !url.contains("sslmode=") && !is_here(options.get_host()) && options.get_socket().is_none() {
+        options = options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    if let Some(password) = &settings.password {
+        options = options.password(password.expose());
+    }
+    Ok(options)
+}
+
+/// Whether the server is on this machine, which no network can listen to.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Refuses a server that this program cannot use.
+pub(super) async fn judge_server(pool: &PgPool) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()";
+    let (version, encoding, is_standby): (i32, String, bool) = sqlx::query_as(sql).fetch_one(pool).await?;
+    if version < OLDEST {
+        let major = version / 10_000;
+        return Err(StoreError::Unusable(format!(
+            "its version is {major}, and at least 13 is needed; update it"
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Unusable(format!(
+            "its encoding is {encoding}, in which not every name can be written; make a database with ENCODING 'UTF8'"
+        )));
+    }
+    if is_standby {
+        return Err(StoreError::Unusable(
+            "it is a standby, which takes no writes; name the primary".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What went wrong, and what mends it where that is known.
+fn said(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let cure = match code.as_deref() {
+        Some("28P01" | "28000") => "; look at user and password_file in [store]",
+        Some("3D000") => "; make it with createdb, or name another one in store.url",
+        _ => match error {
+            sqlx::Error::Io(_) => "; look whether the server runs at the address in store.url",
+            sqlx::Error::Tls(_) => "; look at sslmode and sslrootcert in store.url",
+            _ => "",
+        },
+    };
+    let text =
+        error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    format!("{text}{cure}")
+}
+
+pub(super) fn unusable(url: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unusable(format!("the database {} cannot be used: {error}", without_password(url)))
+}
+
+/// The URL without its password and options.
+pub(super) fn without_password(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, place))) => {
+            let user = rest.split([':', '@']).next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> PostgresSettings {
+        PostgresSettings { url: url.to_owned(), password: None, listen_url: None, stale: Duration::ZERO }
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for (url, shown) in [
+            ("postgres://me:s3cret@db/mail?password=s3cret", "postgres://me@db/mail"),
+            ("postgres://me:s3@cret@db/mail", "postgres://me@db/mail"),
+            ("postgres://db/mail", "postgres://db/mail"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_server_on_another_machine_must_show_its_certificate_unless_the_url_says_otherwise() {
+        let mode = |url: &str| format!("{:?}", options(url, &settings(url)).unwrap().get_ssl_mode());
+        assert_eq!(mode("postgres://db.corp.example/mail"), "VerifyFull");
+        assert_eq!(mode("postgres://db.corp.example/mail?sslmode=require"), "Require");
+        assert_eq!(mode("postgres://127.0.0.1/mail"), "Prefer");
+        assert_eq!(mode("postgres://localhost/mail"), "Prefer");
+    }
+}

@@ -1,0 +1,41 @@
+//! What the statements in `store/sql` leave to each database, for PostgreSQL.
+
+pub(super) use sqlx::Postgres as Driver;
+pub(super) use sqlx::postgres::{PgPool as Pool, PgRow as Row};
+
+pub(super) use super::Postgres as Backend;
+
+// The values of a column as a JSON array, without NULL.
+macro_rules! JSON_NAMES {
+    ($column:literal) => {
+        concat!("coalesce((json_agg(", $column, ") FILTER (WHERE ", $column, " IS NOT NULL))::text, '[]')")
+    };
+}
+pub(super) use JSON_NAMES;
+
+/// Puts the trouble $3 of door $1 beside those of other doors of account $2.
+pub(super) const SET_TROUBLE: &str = "UPDATE accounts SET troubles = \
+     (troubles::jsonb || jsonb_build_object($1, $3::jsonb))::text WHERE id = $2";
+/// Removes the trouble of door $1 of account $2.
+pub(super) const CLEAR_TROUBLE: &str =
+    "UPDATE accounts SET troubles = (troubles::jsonb - $1)::text WHERE id = $2";
+
+pub(super) type Arguments = sqlx::postgres::PgArguments;
+/// What filling a store from another one needs around it: no notice for each row.
+pub(super) const BEFORE_FILLING: &[&str] = &[
+    "ALTER TABLE settings DISABLE TRIGGER USER",
+    "ALTER TABLE grants DISABLE TRIGGER USER",
+    "ALTER TABLE accounts DISABLE TRIGGER USER",
+    "ALTER TABLE login_names DISABLE TRIGGER USER",
+    "ALTER TABLE passwords DISABLE TRIGGER USER",
+];
+pub(super) const AFTER_FILLING: &[&str] = &[
+    "SELECT setval(pg_get_serial_sequence('trail', 'id'), greatest(max(id), 1)) FROM trail",
+    "ALTER TABLE settings ENABLE TRIGGER USER",
+    "ALTER TABLE grants ENABLE TRIGGER USER",
+    "ALTER TABLE accounts ENABLE TRIGGER USER",
+    "ALTER TABLE login_names ENABLE TRIGGER USER",
+    "ALTER TABLE passwords ENABLE TRIGGER USER",
+];
+/// A transaction that sees one moment.
+pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

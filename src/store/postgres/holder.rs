@@ -1,0 +1,112 @@
+//! This process as a holder of leases: its row, and the signs of life in it.
+//!
+//! A holder whose last sign is older than [`DEAD_AFTER`] counts as dead, by the clock of the database. A process that was
+//! suspended so long discards nothing: it writes with the revision that it read, which fails where another process was
+//! faster.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgPool;
+use tokio::task::AbortHandle;
+
+use crate::store::StoreError;
+
+/// The pause between two signs of life.
+const BEAT: Duration = Duration::from_secs(5);
+/// No lease is taken on an older sign than this, which is far below [`DEAD_AFTER`].
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// Without a sign for so many seconds a holder is dead.
+pub(super) const DEAD_AFTER: i64 = 30;
+/// Rows of the dead are removed after this many seconds.
+const FORGOTTEN_AFTER: i64 = 86_400;
+
+/// The row of this process.
+pub(super) struct Holder {
+    pool: PgPool,
+    own: Mutex<Option<Own>>,
+}
+
+struct Own {
+    name: String,
+    /// The last sign that the database has.
+    beaten: Instant,
+    beating: AbortHandle,
+}
+
+impl Holder {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, own: Mutex::new(None) }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
+        ask(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The name of this process, if it has taken a lease.
+    pub(super) fn known(&self) -> Option<String> {
+        self.with(|own| own.as_ref().map(|own| own.name.clone()))
+    }
+
+    /// The name of this process, which has just given a sign of life.
+    pub(super) async fn own(self: &Arc<Self>) -> Result<String, StoreError> {
+        if let Some(name) = self.with(|own| {
+            own.as_ref().filter(|own| own.beaten.elapsed() < GOOD_FOR).map(|own| own.name.clone())
+        }) {
+            return Ok(name);
+        }
+        let name = self.known().unwrap_or_else(crate::secret::random_text::<12>);
+        self.beat(&name).await?;
+        let weak = Arc::downgrade(self);
+        Ok(self.with(|own| match own {
+            Some(own) => own.name.clone(),
+            None => {
+                let beating = tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(BEAT).await;
+                        let Some(holder) = weak.upgrade() else { return };
+                        let Some(name) = holder.known() else { return };
+                        if let Err(error) = holder.beat(&name).await {
+                            tracing::debug!("no sign of life was stored: {error}");
+                        }
+                    }
+                });
+                let new = Own { name: name.clone(), beaten: Instant::now(), beating: beating.abort_handle() };
+                *own = Some(new);
+                name
+            }
+        }))
+    }
+
+    /// Writes a sign of life, and removes rows of processes that are long dead.
+    async fn beat(&self, name: &str) -> Result<(), StoreError> {
+        // Taken before the statement, so that it is never younger than the database's.
+        let at = Instant::now();
+        let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
+             ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
+        sqlx::query(sql).bind(name).execute(&self.pool).await?;
+        let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
+        sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
+        self.with(|own| {
+            if let Some(own) = own {
+                own.beaten = at;
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(own) = own else { return };
+        own.beating.abort();
+        // What this process held is free at once, where it can still say so.
+        let (pool, name) = (self.pool.clone(), own.name);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = sqlx::query("DELETE FROM holders WHERE name = $1").bind(name).execute(&pool).await;
+            });
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The lease to refresh a grant, which one process has at a time, by the clock of the database.
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::Postgres;
+use super::holder::DEAD_AFTER;
+use crate::store::{Id, LeaseStore, StoreError};
+
+#[async_trait]
+impl LeaseStore for Postgres {
+    async fn take_lease(
+        &self,
+        grant: &Id,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let pool = self.pool()?;
+        let holder = self.holder.own().await?;
+        // Another holder in the row died before it stored the end of its refresh.
+        let sql = "UPDATE grants SET interrupted_at = \
+             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> $1 THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = $1, lease_taken_at = $2, \
+             lease_until = floor(extract(epoch FROM clock_timestamp()))::bigint + $3 \
+             WHERE id = $4 AND (lease_holder IS NULL OR lease_holder = $1 \
+             OR lease_until IS NULL OR lease_until <= extract(epoch FROM clock_timestamp()) \
+             OR NOT EXISTS (SELECT 1 FROM holders WHERE name = lease_holder \
+             AND seen > clock_timestamp() - $5 * interval '1 second'))";
+        let done = sqlx::query(sql)
+            .bind(&holder)
+            .bind(now.unix_timestamp())
+            .bind((until - now).whole_seconds())
+            .bind(&grant.0)
+            .bind(DEAD_AFTER)
+            .execute(&pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn holder(&self) -> Result<String, StoreError> {
+        self.holder.own().await
+    }
+
+    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2";
+        sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.pool()?).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! The read of the store that every login makes, and what it remembers for when the database is away.
+//!
+//! A remembered record counts for `stale_seconds` after it was read, and only when the database cannot be asked: while
+//! it answers, its answer counts, also that an account is gone. So a revocation holds at once on every instance that
+//! reaches the database, and after that time on the others.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Postgres;
+use super::connect::CONNECTIONS;
+use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
+use crate::store::{Folded, LoginRecord, StoreError};
+
+/// The most records that are remembered: some kilobytes each.
+const REMEMBERED: usize = 10_000;
+/// A login waits no longer for the database; after that its deadline would be near.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was read lately.
+pub(super) struct Known {
+    stale: Duration,
+    records: Mutex<HashMap<String, (Instant, LoginRecord)>>,
+}
+
+impl Known {
+    pub(super) fn new(stale: Duration) -> Self {
+        Self { stale, records: Mutex::default() }
+    }
+
+    fn remember(&self, name: &Folded, found: Option<&LoginRecord>, now: Instant) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(record) = found.filter(|_| !self.stale.is_zero()) else {
+            records.remove(name.as_str());
+            return;
+        };
+        if records.len() >= REMEMBERED && !records.contains_key(name.as_str()) {
+            records.retain(|_, (read, _)| now.duration_since(*read) < self.stale);
+            if records.len() >= REMEMBERED {
+                return;
+            }
+        }
+        records.insert(name.as_str().to_owned(), (now, record.clone()));
+    }
+
+    fn recall(&self, name: &Folded, now: Instant) -> Option<LoginRecord> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, record) = records.get(name.as_str())?;
+        (now.duration_since(*read) < self.stale).then(|| record.clone())
+    }
+}
+
+impl Postgres {
+    /// The record for a login.
+    pub(super) async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        // PostgreSQL stores no NUL in a text, so no account has such a name, and asking would be an error.
+        if name.as_str().contains('\0') {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let error = match self.read_again(name).await {
+            Ok(found) => {
+                self.known.remember(name, found.as_ref(), began);
+                return Ok(found);
+            }
+            Err(error) => error,
+        };
+        let Some(record) = self.known.recall(name, Instant::now()) else { return Err(error) };
+        tracing::debug!("a login counts as last known, because the database is away: {error}");
+        Ok(Some(record))
+    }
+
+    /// Reads, on another connection where the one before is dead: after a restart of the server all that were open are.
+    async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        let mut tries = 0;
+        loop {
+            let error = match self.read(name).await {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries > CONNECTIONS || !self.pulse.feel(&error).await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn read(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+        let pool = self.pool()?;
+        let read = sqlx::query(LOGIN!()).bind(name.as_str()).fetch_all(&pool);
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(rows) => login(&rows?),
+            Err(_) => Err(StoreError::Away("nothing came in time".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Whole tables as plain values.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, Transaction};
+
+use super::dialect::{AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row};
+use crate::store::StoreError;
+use crate::store::tables::{Filling, Kind, Reading, TABLES, Table, Value, WholeStore};
+
+/// Number of rows read at once.
+const PAGE: i64 = 1000;
+/// Beyond every version of the tables, so that also a program that knows nothing of moving refuses the store.
+const MOVED: i64 = 9_000_000_000;
+
+type Query<'q> = sqlx::query::Query<'q, Driver, Arguments>;
+
+#[async_trait]
+impl WholeStore for Backend {
+    async fn read(&self) -> Result<Box<dyn Reading>, StoreError> {
+        Ok(Box::new(Open(self.pool()?.begin_with(BEGIN_READING).await?)))
+    }
+
+    async fn fill(&self) -> Result<Box<dyn Filling>, StoreError> {
+        let mut transaction = self.write().await?;
+        for table in TABLES {
+            let sql = format!("SELECT 1 FROM {} LIMIT 1", table.name);
+            let found = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_optional(&mut *transaction).await?;
+            if found.is_some() {
+                return Err(StoreError::Unusable(format!(
+                    "{} is not empty, and a store is moved into an empty one only",
+                    self.place()
+                )));
+            }
+        }
+        for sql in BEFORE_FILLING {
+            sqlx::query(*sql).execute(&mut *transaction).await?;
+        }
+        Ok(Box::new(Open(transaction)))
+    }
+
+    async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES ($1, $2, true, $3, 0)";
+        let query = sqlx::query(sql).bind(MOVED).bind(to).bind(Vec::<u8>::new());
+        query.execute(&self.pool()?).await?;
+        Ok(())
+    }
+
+    async fn is_in_use(&self) -> Result<bool, StoreError> {
+        self.any_holder_lives().await
+    }
+
+    fn place(&self) -> String {
+        self.shown_place()
+    }
+}
+
+/// Where the store was moved to, if it was.
+pub(super) async fn moved_to(
+    executor: impl sqlx::Executor<'_, Database = Driver>,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT description FROM _sqlx_migrations WHERE version = $1";
+    let row = sqlx::query(sql).bind(MOVED).fetch_optional(executor).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// A store that is being read or filled, in one transaction.
+struct Open(Transaction<'static, Driver>);
+
+#[async_trait]
+impl Reading for Open {
+    async fn rows_after(
+        &mut self,
+        table: &Table,
+        last: Option<&[Value]>,
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let (one, two) = (&names[0], &names[1]);
+        let after = match last {
+            Some(_) => format!("WHERE {one} > $1 OR ({one} = $1 AND {two} > $2) "),
+            None => String::new(),
+        };
+        let sql = format!(
+            "SELECT {} FROM {} {after}ORDER BY {one}, {two} LIMIT {PAGE}",
+            names.join(", "),
+            table.name
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for value in last.into_iter().flat_map(|row| row.iter().take(2)) {
+            query = bind(query, value);
+        }
+        let rows = query.fetch_all(&mut *self.0).await?;
+        rows.iter().map(|row| values(table, row)).collect()
+    }
+}
+
+#[async_trait]
+impl Filling for Open {
+    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<(), StoreError> {
+        let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let places: Vec<String> = (1..=names.len()).map(|number| format!("${number}")).collect();
+        let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
+        let query = row.iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), bind);
+        query.execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), StoreError> {
+        let mut transaction = self.0;
+        for sql in AFTER_FILLING {
+            sqlx::query(*sql).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn bind<'q>(query: Query<'q>, value: &Value) -> Query<'q> {
+    match value {
+        Value::Text(text) => query.bind(text.clone()),
+        Value::Number(number) => query.bind(*number),
+        Value::Bytes(bytes) => query.bind(bytes.clone()),
+        Value::Flag(flag) => query.bind(*flag),
+    }
+}
+
+fn values(table: &Table, row: &Row) -> Result<Vec<Value>, StoreError> {
+    let value = |(number, (_, kind)): (usize, &(&str, Kind))| {
+        Ok(match kind {
+            Kind::Text => Value::Text(row.try_get(number)?),
+            Kind::Number => Value::Number(row.try_get(number)?),
+            Kind::Bytes => Value::Bytes(row.try_get(number)?),
+            Kind::Flag => Value::Flag(row.try_get(number)?),
+        })
+    };
+    table.columns.iter().enumerate().map(value).collect()
+}

@@ -1,0 +1,28 @@
+//! What the statements in `store/sql` leave to each database, for SQLite.
+
+pub(super) use sqlx::Sqlite as Driver;
+pub(super) use sqlx::sqlite::{SqlitePool as Pool, SqliteRow as Row};
+
+pub(super) use super::Sqlite as Backend;
+
+// The values of a column as a JSON array, without NULL.
+macro_rules! JSON_NAMES {
+    ($column:literal) => {
+        concat!("json_group_array(", $column, ") FILTER (WHERE ", $column, " IS NOT NULL)")
+    };
+}
+pub(super) use JSON_NAMES;
+
+/// Puts the trouble $3 of door $1 beside those of other doors of account $2.
+pub(super) const SET_TROUBLE: &str =
+    "UPDATE accounts SET troubles = json_set(troubles, '$.' || $1, json($3)) WHERE id = $2";
+/// Removes the trouble of door $1 of account $2.
+pub(super) const CLEAR_TROUBLE: &str =
+    "UPDATE accounts SET troubles = json_remove(troubles, '$.' || $1) WHERE id = $2";
+
+pub(super) type Arguments = sqlx::sqlite::SqliteArguments;
+/// What filling a store from another one needs around it.
+pub(super) const BEFORE_FILLING: &[&str] = &[];
+pub(super) const AFTER_FILLING: &[&str] = &[];
+/// A transaction that sees one moment.
+pub(super) const BEGIN_READING: &str = "BEGIN";

@@ -1,0 +1,244 @@
+//! The tables of a store as plain values, for moving a store into another database. What is sealed stays sealed: no
+//! value is looked into.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+
+/// The type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A number.
+    Number,
+    /// Bytes, most of them sealed.
+    Bytes,
+    /// True or false, which SQLite stores as a number.
+    Flag,
+}
+
+/// A value of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Of a [`Kind::Text`] column.
+    Text(Option<String>),
+    /// Of a [`Kind::Number`] column.
+    Number(Option<i64>),
+    /// Of a [`Kind::Bytes`] column.
+    Bytes(Option<Vec<u8>>),
+    /// Of a [`Kind::Flag`] column.
+    Flag(bool),
+}
+
+/// A table. Its first column, or its first two, are unique.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The columns, without those that the database works out.
+    pub columns: &'static [(&'static str, Kind)],
+}
+
+use Kind::{Bytes, Flag, Number, Text};
+
+/// All tables, those that others refer to first.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "grants",
+        columns: &[
+            ("id", Text),
+            ("revision", Number),
+            ("provider", Text),
+            ("owner", Text),
+            ("owner_folded", Text),
+            ("kind", Text),
+            ("scopes", Text),
+            ("refresh_token", Bytes),
+            ("access_token", Bytes),
+            ("access_expires_at", Number),
+            ("app_in_force", Flag),
+            ("state", Text),
+            ("last_error", Text),
+            ("cause_kind", Text),
+            ("cause_code", Text),
+            ("cure", Text),
+            ("failed_at", Number),
+            ("failures", Number),
+            ("retry_at", Number),
+            ("authorized_at", Number),
+            ("refreshed_at", Number),
+            ("refresh_expires_at", Number),
+            ("interrupted_at", Number),
+            ("lease_holder", Text),
+            ("lease_taken_at", Number),
+            ("lease_until", Number),
+            ("told", Text),
+            ("telling_until", Number),
+            ("upkeep_at", Number),
+            ("news_at", Number),
+        ],
+    },
+    Table {
+        name: "accounts",
+        columns: &[
+            ("id", Text),
+            ("name", Text),
+            ("grant_id", Text),
+            ("last_login_at", Number),
+            ("last_login_from", Text),
+            ("disabled", Flag),
+            ("submission_user", Text),
+            ("troubles", Text),
+            ("refusal_at", Number),
+            ("refusal_protocol", Text),
+            ("refusal_code", Text),
+            ("refusal_cause", Text),
+            ("refusal_cure", Text),
+            ("link_hash", Bytes),
+            ("link_sealed", Bytes),
+            ("link_made_at", Number),
+            ("link_begun", Number),
+            ("link_before_hash", Bytes),
+            ("link_before_made_at", Number),
+            ("link_before_begun", Number),
+            ("alerted_at", Number),
+        ],
+    },
+    Table { name: "login_names", columns: &[("folded", Text), ("name", Text), ("account_id", Text)] },
+    Table {
+        name: "passwords",
+        columns: &[
+            ("id", Text),
+            ("account_id", Text),
+            ("name", Text),
+            ("generated", Bytes),
+            ("chosen", Text),
+            ("created_at", Number),
+            ("last_used_at", Number),
+            ("last_used_from", Text),
+            ("protocols", Text),
+            ("networks", Text),
+            ("last_day", Text),
+        ],
+    },
+    Table { name: "settings", columns: &[("key", Text), ("value", Bytes)] },
+    Table { name: "left_behind", columns: &[("key", Text), ("sealed", Bytes), ("until", Number)] },
+    Table {
+        name: "device_messages",
+        columns: &[("account_id", Text), ("network", Text), ("since", Number), ("count", Number)],
+    },
+    Table {
+        name: "trail",
+        columns: &[
+            ("id", Number),
+            ("at", Number),
+            ("deed", Text),
+            ("accounts", Text),
+            ("about", Text),
+            ("surface", Text),
+            ("user", Text),
+            ("uid", Number),
+        ],
+    },
+];
+
+/// What moves between two stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Accounts.
+    pub accounts: u64,
+    /// Grants.
+    pub grants: u64,
+    /// App passwords.
+    pub passwords: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+}
+
+impl Moved {
+    fn count(&mut self, table: &Table) {
+        match table.name {
+            "accounts" => self.accounts += 1,
+            "grants" => self.grants += 1,
+            "passwords" => self.passwords += 1,
+            _ => {}
+        }
+        self.rows += 1;
+    }
+}
+
+/// Reads and writes whole tables.
+#[async_trait]
+pub trait WholeStore: Send + Sync {
+    /// Begins to read the tables as they are at one moment; other processes continue meanwhile.
+    async fn read(&self) -> Result<Box<dyn Reading>, StoreError>;
+
+    /// Begins to fill a store, which must be empty.
+    async fn fill(&self) -> Result<Box<dyn Filling>, StoreError>;
+
+    /// Makes every version of this program refuse this store from now on, with the name of the place that it was moved
+    /// to.
+    async fn mark_moved(&self, to: &str) -> Result<(), StoreError>;
+
+    /// Whether a process that takes leases lives, such as `serve`.
+    async fn is_in_use(&self) -> Result<bool, StoreError>;
+
+    /// Where it is, without a password.
+    fn place(&self) -> String;
+}
+
+/// The tables at one moment.
+#[async_trait]
+pub trait Reading: Send {
+    /// A number of rows of `table` after the row that is `last`, in the order of its unique columns; empty at the end.
+    async fn rows_after(
+        &mut self,
+        table: &Table,
+        last: Option<&[Value]>,
+    ) -> Result<Vec<Vec<Value>>, StoreError>;
+}
+
+/// A store that is being filled; unless it is finished, it stays empty.
+#[async_trait]
+pub trait Filling: Send {
+    /// Adds a row.
+    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<(), StoreError>;
+
+    /// Keeps what was added.
+    async fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Counts what would be moved out of `from`.
+pub async fn count(from: &dyn WholeStore) -> Result<Moved, StoreError> {
+    go_through(&mut *from.read().await?, None).await
+}
+
+/// Copies everything from one store into another one, which must be empty.
+pub async fn copy(from: &dyn WholeStore, to: &dyn WholeStore) -> Result<Moved, StoreError> {
+    let mut filling = to.fill().await?;
+    let moved = go_through(&mut *from.read().await?, Some(&mut *filling)).await?;
+    filling.finish().await?;
+    Ok(moved)
+}
+
+async fn go_through(from: &mut dyn Reading, mut to: Option<&mut dyn Filling>) -> Result<Moved, StoreError> {
+    let mut moved = Moved::default();
+    for table in TABLES {
+        let mut last: Option<Vec<Value>> = None;
+        loop {
+            let rows = from.rows_after(table, last.as_deref()).await?;
+            for row in &rows {
+                if let Some(filling) = &mut to {
+                    filling.add(table, row).await?;
+                }
+                moved.count(table);
+            }
+            match rows.into_iter().next_back() {
+                Some(row) => last = Some(row),
+                None => break,
+            }
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,246 @@
+//! Several instances on one PostgreSQL database, with real logins. `scripts/test` installs PostgreSQL and runs them.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
+
+mod common;
+mod postgres_server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::client::{Answer, Client};
+use common::{ALICE, BOB, Ran, Serving, Site};
+use postgres_server::Server;
+use sandbox::{Gate, Rotation, Sandbox, TokenFault};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+/// A change on one instance holds on the others within this time.
+const SOON: Duration = Duration::from_secs(5);
+
+/// An installation whose store is in a database, and a second machine's state directory for it.
+struct Machines {
+    site: Site,
+    url: String,
+    other: PathBuf,
+}
+
+impl Machines {
+    async fn on(server: &Server) -> Self {
+        Self::with(server, "").await
+    }
+
+    async fn with(server: &Server, more: &str) -> Self {
+        let url = server.database().await;
+        let provider = Sandbox::builder().user(ALICE).user(BOB);
+        let key = "key_file = \"shared.key\"";
+        let site = Site::with_config(provider, &format!("[store]\nurl = \"{url}\"\n{key}\n{more}")).await;
+        let other = site.home.path().join("other.toml");
+        let text = std::fs::read_to_string(&site.config).unwrap();
+        std::fs::write(&other, text.replace("\"state\"", "\"other\"")).unwrap();
+        common::set_mode(&other, 0o600);
+        Self { site, url, other }
+    }
+
+    /// Runs a command on the second machine.
+    async fn run_on_other(&self, words: &[&str]) -> Ran {
+        self.site.run_at(&self.other, words, "").await
+    }
+
+    async fn serve_both(&self) -> (Serving, Serving) {
+        (self.site.serve().await, self.site.serve_at(&self.other).await)
+    }
+}
+
+async fn try_to_log_in(serving: &Serving, settings: &Value) -> (Client, Answer) {
+    let mut client = Client::connect(serving.address(), &serving.ca_file()).await;
+    let answer = client.command(&common::login(settings)).await;
+    (client, answer)
+}
+
+async fn is_told_goodbye(session: &mut Client) {
+    let bye = tokio::time::timeout(SOON, session.line()).await.expect("a BYE within five seconds");
+    assert!(bye.starts_with("* BYE "), "{bye}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn what_is_authorised_on_one_machine_logs_in_on_both_and_what_is_revoked_on_one_ends_on_both() {
+    let machines = Machines::on(Server::shared()).await;
+    let (one, other) = machines.serve_both().await;
+    let settings = machines.site.authorize(ALICE).await;
+    let (mut here, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let (mut there, answer) = try_to_log_in(&other, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(there.command("SELECT INBOX").await.is_ok());
+
+    let ran = machines.run_on_other(&["keys", "rotate"]).await;
+    assert!(ran.code == 1 && ran.error().contains("stop all of them"), "{ran:?}");
+    let began = std::time::Instant::now();
+    let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    is_told_goodbye(&mut there).await;
+    is_told_goodbye(&mut here).await;
+    assert!(began.elapsed() < SOON);
+    for serving in [&one, &other] {
+        let (_, answer) = try_to_log_in(serving, &settings).await;
+        assert!(answer.refused_with("AUTHENTICATIONFAILED"), "{answer:?}");
+    }
+    machines.site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn two_machines_and_200_logins_at_once_make_one_refresh() {
+    let machines = Machines::on(Server::shared()).await;
+    let controls = machines.site.sandbox.controls();
+    controls.oauth(|switches| switches.rotation = Rotation::Strict);
+    controls.next_token(TokenFault::expires_in(json!(1)));
+    let settings = machines.site.authorize(ALICE).await;
+    let (one, other) = machines.serve_both().await;
+    let gate = Gate::new();
+    controls.next_token(TokenFault::Hold(gate.clone()));
+    let mut crowd = JoinSet::new();
+    for number in 0..200 {
+        let serving = [&one, &other][number % 2];
+        let (address, ca_file, login) = (serving.address(), serving.ca_file(), common::login(&settings));
+        crowd.spawn(async move {
+            let mut client = Client::connect(address, &ca_file).await;
+            let answer = client.command(&login).await;
+            assert!(answer.is_ok(), "{answer:?}");
+        });
+    }
+    gate.arrived(1).await;
+    gate.open();
+    crowd.join_all().await;
+    let stats = controls.stats();
+    assert_eq!((stats.refreshes, stats.refresh_token_reuses), (1, 0));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_database_that_is_away_lets_in_who_was_seen_lately_and_nobody_else() {
+    let server = Server::start();
+    let machines = Machines::on(&server).await;
+    let (alice, bob) = (machines.site.authorize(ALICE).await, machines.site.authorize(BOB).await);
+    let one = machines.site.serve().await;
+    let (mut session, answer) = try_to_log_in(&one, &alice).await;
+    assert!(answer.is_ok(), "{answer:?}");
+
+    server.crash();
+    assert!(session.command("SELECT INBOX").await.is_ok(), "sessions go on");
+    let (_, answer) = try_to_log_in(&one, &alice).await;
+    assert!(answer.is_ok(), "she was seen lately: {answer:?}");
+    let wrong = json!({"username": ALICE, "password": "wrong"});
+    let (_, answer) = try_to_log_in(&one, &wrong).await;
+    assert!(answer.refused_with("AUTHENTICATIONFAILED"), "{answer:?}");
+    let (_, answer) = try_to_log_in(&one, &bob).await;
+    assert!(answer.refused_with("UNAVAILABLE"), "down is not \"no such account\": {answer:?}");
+
+    server.start_again();
+    let (_, answer) = try_to_log_in(&one, &bob).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    is_told_goodbye(&mut session).await;
+    let (_, answer) = try_to_log_in(&one, &alice).await;
+    assert!(
+        answer.refused_with("AUTHENTICATIONFAILED"),
+        "what is remembered ends with an answer: {answer:?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn without_a_memory_a_database_that_is_away_is_unavailable_at_once() {
+    let server = Server::start();
+    let machines = Machines::with(&server, "stale_seconds = 0").await;
+    let settings = machines.site.authorize(ALICE).await;
+    let one = machines.site.serve().await;
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    server.crash();
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.refused_with("UNAVAILABLE"), "{answer:?}");
+    server.start_again();
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_database_that_cannot_be_used_is_one_sentence() {
+    let server = Server::shared();
+    let machines = Machines::on(server).await;
+    machines.site.authorize(ALICE).await;
+    let text = std::fs::read_to_string(&machines.site.config).unwrap();
+    let start_with = async |from: &str, to: &str| {
+        let config = machines.site.home.path().join("wrong.toml");
+        std::fs::write(&config, text.replace(from, to)).unwrap();
+        common::set_mode(&config, 0o600);
+        machines.site.run_at(&config, &["serve"], "").await
+    };
+    let url = machines.url.as_str();
+    for (from, to, code, said) in [
+        (url, "postgres://proxy@127.0.0.1:1/mail", 1, "look whether the server runs"),
+        (url, &*server.url("nothing"), 1, "make it with createdb"),
+        (url, "postgres://127.0.0.1/mail", 2, "names no user"),
+        ("\"shared.key\"", "\"another.key\"", 1, "key"),
+    ] {
+        let ran = start_with(from, to).await;
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.error().contains(said), "{ran:?}");
+    }
+    // Another key than the one that sealed the store.
+    let key = machines.site.home.path().join("shared.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::write(&key, "1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    let ran = start_with("x", "x").await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    std::fs::write(&key, kept).unwrap();
+    assert_eq!(machines.site.tokens().await.1, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses() {
+    let url = Server::shared().database().await;
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let migrate = ["store", "migrate", "--to", &url];
+    let serving = site.serve().await;
+    let ran = site.run(&migrate).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.error().contains("is in use"), "{ran:?}");
+    serving.stop().await;
+
+    let ran = site.run(&migrate).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("would move 1 accounts, 1 grants, 1 app passwords"), "{ran:?}");
+    assert_eq!(site.tokens().await.1, 0, "nothing was changed");
+    let apply = ["store", "migrate", "--to", &url, "--apply"];
+    let ran = site.run(&apply).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = site.run(&["tokens", "list"]).await;
+    assert!(ran.code == 1 && ran.error().contains("it was moved to"), "{ran:?}");
+    let ran = site.run(&apply).await;
+    assert!(ran.code == 1 && ran.error().contains("it was moved to"), "{ran:?}");
+
+    site.configure(&format!("[store]\nurl = \"{url}\""));
+    let serving = site.serve().await;
+    let (mut client, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(client.command("SELECT INBOX").await.is_ok());
+    let events = site.run(&["events", "list", "--json"]).await;
+    assert!(events.out.contains("authorized"), "the trail goes along: {events:?}");
+    site.sandbox.assert_no_violations();
+    serving.stop().await;
+
+    // A store that is not empty takes none.
+    let another = Site::new().await;
+    another.authorize(BOB).await;
+    let ran = another.run(&apply).await;
+    assert!(ran.code == 1 && ran.error().contains("is not empty"), "{ran:?}");
+    assert_eq!(another.tokens().await.1, 0, "the old store stays in force");
+}

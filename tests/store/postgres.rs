@@ -1,0 +1,127 @@
+//! The store in PostgreSQL: the contract, and what is its alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imap_oauth_proxy::store::{Postgres, PostgresSettings, Store, StoreError, fold};
+use time::OffsetDateTime;
+
+use super::postgres_server::Server;
+use super::{Database, contract};
+
+/// A database of the tests' server.
+pub(crate) struct InPostgres {
+    url: String,
+}
+
+pub(crate) fn settings(url: &str) -> PostgresSettings {
+    PostgresSettings { url: url.to_owned(), password: None, listen_url: None, stale: Duration::from_secs(60) }
+}
+
+impl Database for InPostgres {
+    async fn fresh() -> Self {
+        Self { url: Server::shared().database().await }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(Postgres::open(settings(&self.url)).await.unwrap())
+    }
+
+    async fn break_trail(&self) {
+        Server::shared().run(&self.url, "ALTER TABLE trail RENAME TO lost").await;
+    }
+
+    async fn kill(&self, store: Arc<dyn Store>) {
+        let name = store.holder().await.unwrap();
+        drop(store);
+        self.silence(&name).await;
+    }
+}
+
+impl InPostgres {
+    /// From now on the last sign of life of the holder called `name` is half a minute old.
+    async fn silence(&self, name: &str) {
+        let sql =
+            format!("UPDATE holders SET seen = clock_timestamp() - interval '31 s' WHERE name = '{name}'");
+        Server::shared().run(&self.url, &sql).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn instances_that_start_at_once_make_the_tables_once() {
+    let on = InPostgres::fresh().await;
+    let (one, two, three) = tokio::join!(on.open(), on.open(), on.open());
+    one.setting("key", b"value").await.unwrap();
+    for store in [two, three] {
+        assert_eq!(store.setting("key", b"other").await.unwrap(), b"value");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_lease_counts_by_the_clock_of_the_database() {
+    let on = InPostgres::fresh().await;
+    let (one, other) = (on.open().await, on.open().await);
+    let (_, grant) = contract::with_account(&one, "alice@example.com").await;
+    let (now, minute) = (OffsetDateTime::now_utc(), time::Duration::MINUTE);
+    assert!(
+        one.take_lease(&grant.id, now - 10 * minute, now - 9 * minute).await.unwrap(),
+        "its clock is slow"
+    );
+    let fast = now + 10 * minute;
+    assert!(!other.take_lease(&grant.id, fast, fast + minute).await.unwrap(), "its clock is fast");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_holder_that_was_silent_too_long_loses_the_lease_and_overwrites_nothing() {
+    let on = InPostgres::fresh().await;
+    let (silent, other) = (on.open().await, on.open().await);
+    let (_, grant) = contract::with_account(&silent, "alice@example.com").await;
+    let (now, hour) = (OffsetDateTime::now_utc(), time::Duration::HOUR);
+    assert!(silent.take_lease(&grant.id, now, now + hour).await.unwrap());
+    on.silence(&silent.holder().await.unwrap()).await;
+    assert!(other.take_lease(&grant.id, now, now + hour).await.unwrap());
+    let newer = other.grant(&grant.id).await.unwrap().unwrap();
+    other.update_grant(&newer).await.unwrap();
+    assert!(matches!(silent.update_grant(&grant).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_notice_tells_of_a_revocation_at_once() {
+    let on = InPostgres::fresh().await;
+    let (watching, writing) = (on.open().await, on.open().await);
+    let (account, _) = contract::with_account(&writing, "alice@example.com").await;
+    // What came before is told in one or two notices.
+    while tokio::time::timeout(Duration::from_millis(500), watching.news()).await.is_ok() {}
+    let before = watching.changes().await.unwrap();
+    let act = contract::act("disabled");
+    let (told, changed) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(5), watching.news()),
+        writing.set_disabled(&account.id, true, &act)
+    );
+    assert!(told.is_ok() && changed.unwrap());
+    assert_ne!(watching.changes().await.unwrap(), before);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_login_does_not_notice_that_all_its_connections_were_cut() {
+    let on = InPostgres::fresh().await;
+    let store = on.open().await;
+    let (account, _) = contract::with_account(&store, "alice@example.com").await;
+    let name = fold("alice@example.com");
+    let looks: Vec<_> = (0..8).map(|_| store.find(&name)).collect();
+    for look in looks {
+        look.await.unwrap();
+    }
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    Server::shared().run(&on.url, cut).await;
+    // Removed meanwhile, so that what is remembered would be wrong.
+    Server::shared().run(&on.url, "DELETE FROM accounts").await;
+    assert!(store.find(&name).await.unwrap().is_none(), "the answer of the database counts");
+    assert!(store.passwords(&account.id).await.unwrap().is_empty());
+}
