@@ -14,8 +14,10 @@ mod directory;
 mod grant;
 mod limits;
 mod links;
+#[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod postgres;
 mod sealing;
+#[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod sqlite;
 pub mod tables;
 mod trail;

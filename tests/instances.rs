@@ -93,11 +93,8 @@ async fn what_is_authorised_on_one_machine_logs_in_on_both_and_what_is_revoked_o
 #[tokio::test]
 #[ignore = "needs PostgreSQL; scripts/test runs it"]
 async fn two_machines_and_200_logins_at_once_make_one_refresh() {
-    let machines = Machines::on(Server::shared()).await;
+    let (machines, settings) = with_an_ended_token(Server::shared(), Rotation::Strict).await;
     let controls = machines.site.sandbox.controls();
-    controls.oauth(|switches| switches.rotation = Rotation::Strict);
-    controls.next_token(TokenFault::expires_in(json!(1)));
-    let settings = machines.site.authorize(ALICE).await;
     let (one, other) = machines.serve_both().await;
     let gate = Gate::new();
     controls.next_token(TokenFault::Hold(gate.clone()));
@@ -118,13 +115,73 @@ async fn two_machines_and_200_logins_at_once_make_one_refresh() {
     assert_eq!((stats.refreshes, stats.refresh_token_reuses), (1, 0));
 }
 
+/// The machines, and Alice's settings, whose access token has just expired.
+async fn with_an_ended_token(server: &Server, rotation: Rotation) -> (Machines, Value) {
+    let machines = Machines::on(server).await;
+    let controls = machines.site.sandbox.controls();
+    controls.oauth(|switches| switches.rotation = rotation);
+    controls.next_token(TokenFault::expires_in(json!(1)));
+    let settings = machines.site.authorize(ALICE).await;
+    (machines, settings)
+}
+
+/// Sends a LOGIN without waiting for its answer.
+async fn begin_to_log_in(serving: &Serving, settings: &Value) -> Client {
+    let mut client = serving.client().await;
+    client.send(format!("a {}\r\n", common::login(settings))).await;
+    client
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn the_refresh_of_an_instance_that_was_killed_is_made_by_another_one() {
+    let (machines, settings) = with_an_ended_token(Server::shared(), Rotation::Never).await;
+    let (one, other) = machines.serve_both().await;
+    let gate = Gate::new();
+    machines.site.sandbox.controls().next_token(TokenFault::Hold(gate.clone()));
+    let _waiting = begin_to_log_in(&one, &settings).await;
+    gate.arrived(1).await;
+    one.kill().await;
+    // Half a minute passes.
+    let sql =
+        "UPDATE holders SET seen = seen - interval '31 s' WHERE name IN (SELECT lease_holder FROM grants)";
+    assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
+    gate.open();
+    let (_, answer) = try_to_log_in(&other, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(machines.site.sandbox.controls().stats().refreshes, 2, "the first one's answer is lost");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_rotated_token_is_written_when_the_database_is_back() {
+    let server = Server::start();
+    let (machines, settings) = with_an_ended_token(&server, Rotation::Strict).await;
+    let one = machines.site.serve().await;
+    let gate = Gate::new();
+    let controls = machines.site.sandbox.controls();
+    controls.next_token(TokenFault::Hold(gate.clone()));
+    let mut waiting = begin_to_log_in(&one, &settings).await;
+    gate.arrived(1).await;
+    server.crash();
+    gate.open();
+    server.start_again();
+    assert!(waiting.line().await.starts_with("* CAPABILITY "));
+    assert!(waiting.line().await.starts_with("a OK "));
+    // On another machine, so that only what is in the database counts.
+    let ran = machines.run_on_other(&["tokens", "refresh", ALICE]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let stats = controls.stats();
+    assert_eq!((stats.refreshes, stats.refresh_token_reuses), (2, 0));
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL; scripts/test runs it"]
 async fn security_row_49_a_database_that_is_away_lets_in_who_was_seen_lately_and_nobody_else() {
     let server = Server::start();
     let machines = Machines::on(&server).await;
     let (alice, bob) = (machines.site.authorize(ALICE).await, machines.site.authorize(BOB).await);
-    let one = machines.site.serve().await;
+    let mut one = machines.site.serve().await;
     let (mut session, answer) = try_to_log_in(&one, &alice).await;
     assert!(answer.is_ok(), "{answer:?}");
 
@@ -139,6 +196,7 @@ async fn security_row_49_a_database_that_is_away_lets_in_who_was_seen_lately_and
     assert!(answer.refused_with("UNAVAILABLE"), "down is not \"no such account\": {answer:?}");
 
     server.start_again();
+    one.logs("answers again").await;
     let (_, answer) = try_to_log_in(&one, &bob).await;
     assert!(answer.is_ok(), "{answer:?}");
     let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
@@ -157,13 +215,14 @@ async fn without_a_memory_a_database_that_is_away_is_unavailable_at_once() {
     let server = Server::start();
     let machines = Machines::with(&server, "stale_seconds = 0").await;
     let settings = machines.site.authorize(ALICE).await;
-    let one = machines.site.serve().await;
+    let mut one = machines.site.serve().await;
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
     server.crash();
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.refused_with("UNAVAILABLE"), "{answer:?}");
     server.start_again();
+    one.logs("answers again").await;
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
 }
