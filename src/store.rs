@@ -83,7 +83,7 @@ pub async fn open(place: Place) -> Result<Opening, StoreError> {
     Ok(match place {
         Place::Sqlite(path) => {
             let store = sqlite::Unmigrated::open(&path).await?;
-            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(store) }
+            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(Box::new(store)) }
         }
         Place::Postgres(settings) => {
             let store = postgres::Unmigrated::open(settings).await?;
@@ -100,7 +100,7 @@ pub struct Opening {
 }
 
 enum Unmigrated {
-    Sqlite(sqlite::Unmigrated),
+    Sqlite(Box<sqlite::Unmigrated>),
     Postgres(Box<postgres::Unmigrated>),
 }
 

@@ -271,7 +271,7 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     let serving = site.serve().await;
     let ran = site.run(&migrate).await;
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.error().contains("is in use"), "{ran:?}");
+    assert!(ran.error().contains("is held by a serve"), "{ran:?}");
     serving.stop().await;
 
     let ran = site.run(&migrate).await;

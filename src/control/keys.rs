@@ -95,7 +95,7 @@ async fn refuse_beside_instances(installation: &Installation) -> Result<(), Erro
     match store::open_whole(place(&installation.config)?).await?.is_in_use().await? {
         false => Ok(()),
         true => Err(StoreError::Unusable(
-            "instances use this store, or did until half a minute ago, and each reads the keys of its own machine: stop all of them, \
+            "this store is held by instances, or was until half a minute ago, and each of them reads the keys of its own machine: stop all of them, \
              rotate here, copy the keys to every machine, and start them again"
                 .to_owned(),
         )

@@ -55,7 +55,7 @@ async fn in_use(source: &dyn WholeStore) -> Result<(), Error> {
     match source.is_in_use().await? {
         false => Ok(()),
         true => Err(StoreError::Unusable(format!(
-            "{} is in use by a serve, or was until half a minute ago; stop it first",
+            "{} is held by a serve, or was until half a minute ago; stop it first",
             source.place()
         ))
         .into()),

@@ -259,7 +259,7 @@ pub trait ChangeStore: Send + Sync {
     /// Waits until the database says that another process has written, or that such a notice may be lost; for ever
     /// where it cannot say so. Only a hint: [`ChangeStore::changes`] decides.
     async fn news(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
