@@ -293,6 +293,7 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     assert!(client.command("SELECT INBOX").await.is_ok());
     let events = site.run(&["events", "list", "--json"]).await;
     assert!(events.out.contains("authorized"), "the trail goes along: {events:?}");
+    assert!(events.out.contains("store_moved"), "{events:?}");
     site.sandbox.assert_no_violations();
     serving.stop().await;
 

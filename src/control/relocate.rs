@@ -1,5 +1,6 @@
 //! Moves the store into another database. What is sealed stays sealed: the key stays where it is.
 
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::{Installation, place};
 use crate::config::Config;
@@ -25,7 +26,7 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     let state_directory = installation.config.state_directory.clone();
     drop(installation);
     // No process of this machine opens the store meanwhile.
-    let _lock = StateDirectory::open(&state_directory)?.lock()?;
+    let lock = StateDirectory::open(&state_directory)?.lock()?;
     let source = store::open_whole(source).await?;
     if !store::open(target.clone()).await?.is_new {
         return Err(StoreError::Unusable(format!(
@@ -48,6 +49,9 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
         return Err(StoreError::Unusable(why.to_owned()).into());
     }
     source.mark_moved(&target.place()).await?;
+    drop((lock, source, target));
+    let installation = Installation::open(to.clone()).await?;
+    installation.record(Deed::StoreMoved, Some(&from)).await;
     Ok(Relocation { from, moved })
 }
 

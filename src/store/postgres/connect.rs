@@ -47,8 +47,10 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<PgPool, StoreErr
                 if state.idle_for < FRESH {
                     return Ok(true);
                 }
-                let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
-                Ok(matches!(standby, Ok(false)))
+                let asked = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection);
+                // A server that vanished says nothing at all.
+                let standby = tokio::time::timeout(FRESH, asked).await;
+                Ok(matches!(standby, Ok(Ok(false))))
             })
         })
         // No connection is made before the first statement, whose error is the one to show.
