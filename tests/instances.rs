@@ -13,6 +13,8 @@ use common::{ALICE, BOB, Ran, Serving, Site};
 use postgres_server::Server;
 use sandbox::{Gate, Rotation, Sandbox, TokenFault};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
 
 /// A change on one instance holds on the others within this time.
@@ -122,6 +124,9 @@ async fn with_an_ended_token(server: &Server, rotation: Rotation) -> (Machines, 
     controls.oauth(|switches| switches.rotation = rotation);
     controls.next_token(TokenFault::expires_in(json!(1)));
     let settings = machines.site.authorize(ALICE).await;
+    let ends = machines.site.tokens().await.0[0]["access_expires_at"].as_str().unwrap().to_owned();
+    let left = OffsetDateTime::parse(&ends, &Rfc3339).unwrap() - OffsetDateTime::now_utc();
+    tokio::time::sleep(left.max(time::Duration::ZERO).unsigned_abs()).await;
     (machines, settings)
 }
 
@@ -169,8 +174,10 @@ async fn security_row_49_a_rotated_token_is_written_when_the_database_is_back() 
     assert!(waiting.line().await.starts_with("* CAPABILITY "));
     assert!(waiting.line().await.starts_with("a OK "));
     // On another machine, so that only what is in the database counts.
-    let ran = machines.run_on_other(&["tokens", "refresh", ALICE]).await;
-    assert_eq!(ran.code, 0, "{ran:?}");
+    controls.revoke_access_tokens();
+    let other = machines.site.serve_at(&machines.other).await;
+    let (_, answer) = try_to_log_in(&other, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
     let stats = controls.stats();
     assert_eq!((stats.refreshes, stats.refresh_token_reuses), (2, 0));
 }
@@ -207,6 +214,29 @@ async fn security_row_49_a_database_that_is_away_lets_in_who_was_seen_lately_and
         answer.refused_with("AUTHENTICATIONFAILED"),
         "what is remembered ends with an answer: {answer:?}"
     );
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_database_that_hangs_delays_one_login_and_no_later_one() {
+    let server = Server::start();
+    let machines = Machines::on(&server).await;
+    let settings = machines.site.authorize(ALICE).await;
+    let mut one = machines.site.serve().await;
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    server.freeze();
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "as last known: {answer:?}");
+    let began = std::time::Instant::now();
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok() && began.elapsed() < Duration::from_secs(5), "{:?} {answer:?}", began.elapsed());
+    server.thaw();
+    one.logs("answers again").await;
+    let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.refused_with("AUTHENTICATIONFAILED"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ while read -r word; do
     case $word in
         start) start "$1" ;;
         stop) pg_ctl -D "$1/data" -w -s -m immediate stop ;;
+        STOP | CONT) main=$(head -n 1 "$1/data/postmaster.pid"); kill -"$word" "$main" $(pgrep -P "$main") ;;
     esac
     echo "done"
 done
@@ -84,6 +85,16 @@ impl Server {
     /// Starts it again, which recovers what was committed.
     pub(crate) fn start_again(&self) {
         self.tell("start");
+    }
+
+    /// From now on it answers nothing, and closes nothing.
+    pub(crate) fn freeze(&self) {
+        self.tell("STOP");
+    }
+
+    /// It goes on where it was.
+    pub(crate) fn thaw(&self) {
+        self.tell("CONT");
     }
 
     /// The URL of one of its databases.
