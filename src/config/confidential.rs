@@ -88,8 +88,22 @@ const COMMANDS: &[(&str, &str)] = &[("store", "key_command"), ("events", "comman
 
 /// Parts of words with which people name secrets.
 const SECRET_WORDS: &[&str] = &[
-    "secret", "password", "passwort", "kennwort", "passwd", "passphrase", "pwd", "token", "key", "credential",
-    "auth", "bearer", "webhook", "cookie", "jwt", "sig",
+    "secret",
+    "password",
+    "passwort",
+    "kennwort",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "token",
+    "key",
+    "credential",
+    "auth",
+    "bearer",
+    "webhook",
+    "cookie",
+    "jwt",
+    "sig",
 ];
 
 /// The longest name of an environment variable or credential that is surely not a key: 32 bytes in base64 are 43.
