@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn filters_are_levels_and_targets_and_never_open_a_dependency_that_prints_secrets() {
-        for good in ["debug", "trace,", " imap_oauth_proxy = debug , warn", "off", "", "hyper=trace,sqlx=trace"] {
+        for good in
+            ["debug", "trace,", " imap_oauth_proxy = debug , warn", "off", "", "hyper=trace,sqlx=trace"]
+        {
             let Ok(Settings { filter, .. }) = Settings::new(false, Some(good)) else { panic!("{good}") };
             for talkative in ["hyper::proto", "sqlx::query", "reqwest::connect"] {
                 assert!(!filter.would_enable(talkative, &tracing::Level::DEBUG), "{good}: {talkative}");

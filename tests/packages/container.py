@@ -69,7 +69,8 @@ class Container:
     def on_its_network(self, *words):
         """Starts a program of this machine on the container's network."""
         inside = ["nsenter", "--target", self.leader, "--net"]
-        return subprocess.Popen([*inside, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*inside, *words], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
 
     def path(self, name):
         return self.root / name.lstrip("/")

@@ -1,6 +1,5 @@
 """The Debian package under a real systemd: installed, started, reloaded, upgraded, removed and purged."""
 
-import pathlib
 import re
 import shutil
 import subprocess
@@ -23,7 +22,9 @@ class Session:
     """A connection of a mail program that has read the greeting."""
 
     def __init__(self, container, port=1993):
-        words = ["openssl", "s_client", "-quiet", "-verify_quiet", "-connect", f"127.0.0.1:{port}"]
+        ca = container.path(f"{STATE}/ca.pem")
+        words = ["openssl", "s_client", "-quiet", "-verify_quiet", "-verify_return_error", "-CAfile", ca]
+        words += ["-servername", "localhost", "-connect", f"127.0.0.1:{port}"]
         self.child = container.on_its_network(*words)
         self.greeting = self.child.stdout.readline()
 
@@ -83,9 +84,9 @@ class UnderSystemd(unittest.TestCase):
         # Type=notify: it is active once it accepts.
         self.assertTrue(self.is_active())
         self.assertEqual(self.run_in("systemctl", "is-enabled", SERVICE).stdout.strip(), "enabled")
-        user = self.run_in("ps", "-o", "user:20=", "-p", self.show("MainPID"), check=False).stdout.strip()
-        owner = self.container.path(f"/proc/{self.show('MainPID')}")
-        self.assertIn(USER, user or self.run_in("stat", "--format", "%U", f"/proc/{self.show('MainPID')}").stdout, owner)
+        # The process is not dumpable, so that only its status tells its user.
+        status = self.run_in("grep", "^Uid:", f"/proc/{self.show('MainPID')}/status").stdout.split()
+        self.assertEqual(status[1], self.run_in("id", "--user", USER).stdout.strip())
         self.assertTrue(self.session().greeting.startswith("* OK"))
         self.assertTrue(self.session(1465).greeting.startswith("220"))
         self.assertEqual(self.mode(CONFIG), f"640 root:{USER}")
@@ -93,7 +94,11 @@ class UnderSystemd(unittest.TestCase):
         self.assertEqual(self.mode(STATE), f"700 {USER}:{USER}")
         self.assertEqual(self.as_service("config", "path").stdout.strip(), CONFIG)
         self.as_service("health")
-        self.assertIn("no account yet", self.as_service("backup", "/tmp/x", check=False).stderr + "no account yet")
+        self.assertIn("no account", self.as_service("tokens", "list").stderr)
+        # As another user the commands say so, and make nothing.
+        as_root = self.run_in("imap-oauth-proxy", "tokens", "list", check=False)
+        self.assertNotEqual(as_root.returncode, 0)
+        self.assertIn(f"sudo -u {USER}", as_root.stderr)
         for path in [
             "/usr/share/man/man1/imap-oauth-proxy.1.gz",
             "/usr/share/bash-completion/completions/imap-oauth-proxy",
