@@ -11,12 +11,12 @@ WORKDIR /src
 COPY . .
 RUN CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_STRIP=symbols \
     cargo build --release --locked --bin imap-oauth-proxy \
-    && install -d -m 0700 /state
+    && install -d -m 0700 /state/imap-oauth-proxy
 
 FROM ${BASE}
 COPY --from=build /src/target/release/imap-oauth-proxy /usr/bin/imap-oauth-proxy
 # The directory of a new volume takes owner and mode from the image.
-COPY --from=build --chown=65532:65532 /state /var/lib/imap-oauth-proxy
+COPY --from=build --chown=65532:65532 /state /var/lib
 ENV STATE_DIRECTORY=/var/lib/imap-oauth-proxy
 USER 65532:65532
 VOLUME /var/lib/imap-oauth-proxy

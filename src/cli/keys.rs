@@ -30,7 +30,7 @@ pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Fa
     match command {
         Command::Rotate => finished(&keys::rotate(&installation, &mut progress).await?),
         Command::Recipient { .. } => {
-            print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?)
+            print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?);
         }
     }
     Ok(Done::Well)
