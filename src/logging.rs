@@ -111,7 +111,8 @@ pub fn flush() {
 /// trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
     const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx"];
-    let parts = filter.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let close = |part: &str| part.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    let parts = filter.split(',').map(close).filter(|part| !part.is_empty());
     let mut filter = parts.collect::<Vec<_>>().join(",");
     for name in TALKATIVE {
         filter.push_str(&format!(",{name}=warn"));
