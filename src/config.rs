@@ -7,6 +7,7 @@
 
 mod access;
 mod belongs;
+mod confidential;
 mod domain;
 mod entra;
 mod error;

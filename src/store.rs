@@ -113,7 +113,14 @@ pub enum StoreError {
     /// For the administrator: there is no room for the write.
     #[error("the disk that the store is on is full, and nothing was written; make room there and try again")]
     Full,
-    /// The database failed: read-only, locked for too long, or a disk error.
+    /// For the administrator: another process has held the lock for longer than any change of ours takes.
+    #[error(
+        "another process has kept the store locked for ten seconds, so nothing was done; try again, and if that does not \
+         help, end that process: a command that was suspended, a copying or backup program, or sqlite3 (fuser -v store.sqlite \
+         names it)"
+    )]
+    Locked,
+    /// The database failed: read-only, or a disk error.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -123,9 +130,16 @@ impl From<sqlx::Error> for StoreError {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
             Some(SQLITE_FULL) => Self::Full,
+            _ if is_busy(&error) => Self::Locked,
             _ => Self::Failed(error.into()),
         }
     }
+}
+
+/// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.

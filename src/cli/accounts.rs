@@ -76,7 +76,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             Err(nothing) => nothing_listed(&nothing, json),
         };
     }
-    let installation = options.open().await?;
+    let installation = match &command {
+        Command::Add(_) | Command::Import(_) => options.open().await?,
+        _ => options.open_existing().await?,
+    };
     match command {
         // Handled above.
         Command::List { .. } => {}

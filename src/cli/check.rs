@@ -144,28 +144,27 @@ impl Report {
         // A failure is worse than a step that needs a person.
         let worst = steps.iter().filter(|line| !line.ok).min_by_key(|line| line.needs_person);
         let (count, line) = match worst {
-            None => (&mut self.totals.well, format!("ok   {name}")),
+            None => (&mut self.totals.well, name.to_owned()),
             Some(line) => {
                 let count = match line.needs_person {
                     true => &mut self.totals.need_person,
                     false => &mut self.totals.failed,
                 };
                 let cure = line.cure.as_ref().map(|cure| format!("; cure: {cure}")).unwrap_or_default();
-                (count, format!("FAIL {name}: {}: {}{cure}", line.step, line.detail))
+                (count, format!("{name}: {}: {}{cure}", line.step, line.detail))
             }
         };
         *count += 1;
-        print::data(&line);
+        print::marked("", worst.is_none(), &line);
     }
 
     fn push(&mut self, line: Line) {
         let is_summed_up = self.brief && line.account.is_some();
         if !self.json && !is_summed_up {
             let indent = if line.account.is_some() { "  " } else { "" };
-            let mark = if line.ok { "ok  " } else { "FAIL" };
             let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));
             let door = line.protocol.map(|door| format!(" ({door})")).unwrap_or_default();
-            print::data(&format!("{indent}{mark} {}{door}: {}{time}", line.step, line.detail));
+            print::marked(indent, line.ok, &format!("{}{door}: {}{time}", line.step, line.detail));
             if let Some(cure) = &line.cure {
                 print::data(&format!("{indent}     cure: {cure}"));
             }

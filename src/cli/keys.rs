@@ -11,15 +11,27 @@ pub(super) enum Command {
     /// Seal everything with a new key, while `serve` runs
     Rotate,
     /// Print the public key with which accounts can be exported to this installation only
-    Recipient,
+    Recipient {
+        /// Make the installation if there is none yet, to move the first account to it
+        #[arg(long)]
+        new: bool,
+    },
 }
 
 pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
-    let installation = options.open().await?;
+    let installation = match command {
+        Command::Recipient { new: true } => options.open().await?,
+        Command::Recipient { new: false } => options.open_existing().await.map_err(|failure| {
+            failure.hint("where this is the new installation, imap-oauth-proxy keys recipient --new makes it")
+        })?,
+        Command::Rotate => options.open_existing().await?,
+    };
     installation.verify_key().await?;
     match command {
         Command::Rotate => finished(&keys::rotate(&installation, &mut progress).await?),
-        Command::Recipient => print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?),
+        Command::Recipient { .. } => {
+            print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?);
+        }
     }
     Ok(Done::Well)
 }

@@ -102,7 +102,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             Err(nothing) => nothing_listed(&nothing, json),
         };
     }
-    let installation = options.open().await?;
+    let installation = options.open_existing().await?;
     match command {
         // Handled above.
         Command::List { .. } => {}

@@ -4,7 +4,7 @@
 //! outside loses its control characters and line breaks before it reaches a terminal: a stored name cannot begin a
 //! new line.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +18,20 @@ use crate::text::{is_shown, one_line, plain};
 /// One line of data.
 pub(super) fn data(line: &str) {
     block_of_data(&one_line(line));
+}
+
+/// One line of data behind a mark for well or ill, which a terminal shows in green or red.
+pub(super) fn marked(indent: &str, is_well: bool, line: &str) {
+    let (mark, colour) = if is_well { ("ok  ", 32) } else { ("FAIL", 31) };
+    let mut out = std::io::stdout().lock();
+    // NO_COLOR is the convention of no-color.org.
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let mark = match out.is_terminal() && !is_dumb && !is_set("NO_COLOR") {
+        true => format!("\x1b[{colour}m{mark}\x1b[0m"),
+        false => mark.to_owned(),
+    };
+    let _ = writeln!(out, "{indent}{mark} {}", plain(&one_line(line))).and_then(|()| out.flush());
 }
 
 /// Several lines of data made by this program, such as a certificate.

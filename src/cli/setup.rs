@@ -7,7 +7,6 @@ use super::options::Options;
 use super::print;
 use crate::command;
 use crate::config::{Door, Security};
-use crate::control::Installation;
 use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig};
 
 /// The programs for which there are files or steps.
@@ -36,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let installation: Installation = options.open().await?;
+    let installation = options.open_existing().await?;
     let sheet = Sheet::of(&installation, &arguments.account).await?;
     let text = match arguments.program {
         Program::Thunderbird => autoconfig(&sheet),

@@ -52,9 +52,9 @@ impl SharedCallback {
                 return page::not_found();
             }
             let query = uri.query().unwrap_or_default();
-            // An administrator's answer ends no sign-in, so no sign-in is looked up.
+            // An administrator's answer ends no sign-in, so no sign-in is looked up, and the answer may be made up.
             if let Some(answer) = AdminConsent::of(query) {
-                return page::of_administrator(answer);
+                return page::of_unasked_administrator(answer);
             }
             let kept = match state_of(query) {
                 Some(state) => {
