@@ -444,3 +444,30 @@ async fn keys_rotate_with_links_and_a_bundle_carries_none() {
     let mut person = Person::default();
     assert_eq!(person.look(&url).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_account_that_waits_for_its_first_consent_has_a_link_from_the_beginning() {
+    let url = "url = \"https://mail.corp.example\"";
+    let site = Site::with_config(both(), &format!("{ON}{url}\n")).await;
+    let (table, passwords) = (site.home.path().join("table.csv"), site.home.path().join("passwords.csv"));
+    std::fs::write(&table, format!("{ALICE}\n{BOB}\n")).unwrap();
+    let words =
+        ["accounts", "add", "--csv", table.to_str().unwrap(), "--passwords-out", passwords.to_str().unwrap()];
+    let ran = site.run(&words).await;
+    assert_eq!(ran.out, format!("imap-oauth-proxy authorize {ALICE}\nimap-oauth-proxy authorize {BOB}\n"));
+    let told = ran.err.lines().find(|line| line.contains(&format!("{ALICE}: "))).expect("a line");
+    let told = link(told);
+    let passwords = std::fs::read_to_string(&passwords).unwrap();
+    let line = passwords.lines().find(|line| line.starts_with(ALICE)).unwrap();
+    let password = line.split_once(',').unwrap().1;
+    let settings = serde_json::json!({ "username": ALICE, "password": password });
+    let serving = site.serve().await;
+    assert_eq!(link_of(&serving, &settings).await, told);
+
+    let third = site.home.path().join("third.csv");
+    std::fs::write(&third, "carol@example.com\n").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", third.to_str().unwrap(), "--json"]).await;
+    link(ran.json()[0]["sign_in_url"].as_str().unwrap());
+    let ran = site.run(&["accounts", "export", ALICE, "--recipient", "x"]).await;
+    assert!(!format!("{ran:?}").contains(told.rsplit_once('/').unwrap().1));
+}
