@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text};
 use super::words::{
-    AGAIN, account_path, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
+    account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
 };
 use super::{activity, passwords, sessions};
 use crate::admin::SessionRow;
@@ -58,7 +58,7 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
                 @if can_consent(overview) {
-                    (button(visitor, &format!("{path}/authorise"), "", AGAIN))
+                    (button(visitor, &format!("{path}/authorise"), "", authorise(overview)))
                     (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
                 }
                 (disabling(visitor, overview, &path))
