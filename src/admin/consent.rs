@@ -1,5 +1,8 @@
 //! The pages of a consent in the browser: the way to the provider, the answer, and what became of it.
 //!
+//! A button begins one with `Running::begin_consent` (or `begin_by_link`) for the browser that [`guard::visitor`] finds,
+//! and answers with [`lead_in`] (or [`lead_on`]).
+//!
 //! Every page but the first needs the key of the browser that began the consent, which is in a cookie of its own. That
 //! cookie is SameSite=Lax, because the browser comes back from the provider.
 
