@@ -1,14 +1,23 @@
-//! Requests to a running `serve`: commands through its control socket, and monitoring over HTTP.
+//! Requests to a running `serve`: commands through its control socket; the page and monitoring over HTTP.
 //!
 //! A surface like `cli`: it passes a request to `control` and puts the result into words; it decides nothing.
 //! Invariants: no request reads a stored secret; a peer that is slow, sends too much or sends garbage gets an
 //! error, and delays no other peer.
 
+mod again;
 pub(crate) mod ask;
+mod consent;
 mod desk;
+mod entrance;
 mod follow;
+mod guard;
+mod page;
+mod said;
+mod site;
 mod socket;
 mod talk;
+mod visit;
+mod visitors;
 mod watch;
 
 pub(crate) use desk::Desk;

@@ -5,6 +5,7 @@
 //! command line or the configuration; 3: done, but a person has to act.
 
 mod accounts;
+mod admin;
 mod aliases;
 mod authorize;
 mod backup;
@@ -77,6 +78,8 @@ enum Command {
     Upgrade,
     /// Report whether logins can succeed at the running serve
     Health,
+    /// Open the page on which accounts are seen and mended, and print its one-time address
+    Admin(admin::Arguments),
     /// Show the lines of an account's sessions, masked, for a limited time
     Trace(trace::Arguments),
     /// Let a person authorise an account at its provider
@@ -139,6 +142,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Reload => wait(reload::run(&options)),
         Command::Upgrade => wait(upgrade::run(&options)),
         Command::Health => wait(health::run(&options)),
+        Command::Admin(arguments) => wait(admin::run(&options, arguments)),
         Command::Trace(arguments) => wait(trace::run(&options, arguments)),
         Command::Authorize(arguments) => wait(authorize::run(&options, arguments)),
         Command::Tokens(command) => wait(tokens::run(&options, command)),

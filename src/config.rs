@@ -6,6 +6,7 @@
 //! because a misspelt one would silently have no effect.
 
 mod access;
+mod admin;
 mod belongs;
 mod confidential;
 mod domain;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use access::{Access, Device};
+pub use admin::{Admin, AdminAddress};
 pub use error::{ConfigError, ConfigHint};
 pub use files::{default_file, default_files};
 pub use mask::masked;
@@ -61,7 +63,10 @@ pub struct Config {
     pub tls: Tls,
     /// The store of grants.
     pub store: StoreSettings,
-    /// The address at which `serve` receives the answers of sign-ins with a redirect URI on another host.
+    /// The page.
+    pub admin: Admin,
+    /// An older, separate address at which `serve` receives the answers of sign-ins with a redirect URI on another
+    /// host.
     pub callback: Option<SocketAddr>,
     /// The proxy for connections to other machines; connections to this machine never use it.
     pub network_proxy: Option<Arc<NetworkProxy>>,

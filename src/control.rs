@@ -5,12 +5,14 @@
 //! its surface. The surface chooses the words.
 
 pub(crate) mod accounts;
+mod actors;
 pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod authorize;
 pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod consents;
 mod doors;
 pub(crate) mod enrol;
 mod error;
@@ -20,6 +22,7 @@ mod installation;
 pub(crate) mod keys;
 pub(crate) mod limits;
 mod names;
+pub(crate) mod overviews;
 pub(crate) mod passwords;
 pub(crate) mod preflight;
 mod proof;

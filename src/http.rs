@@ -1,6 +1,7 @@
-//! The HTTP server for OAuth redirects and for monitoring requests. Any local program or network peer may
-//! reach it. So a connection serves one request with a small header, lasts ten seconds at most, and is closed
-//! after the answer. When all connections are taken, a new one displaces the oldest that has sent no request.
+//! The HTTP server for OAuth redirects, monitoring and the page. Any local program or network peer may reach it. So
+//! a connection serves one request with a small header and a small body, which must arrive within ten seconds; the
+//! connection is closed after the answer, which has [`Bounds::answer`]. When all connections are taken, a new one
+//! displaces the oldest that has not sent its request yet.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -8,47 +9,83 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::middleware::map_request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// A sign-in or a scrape is one request, so a few connections suffice.
-const CONNECTIONS: usize = 32;
 /// Room for a code of 2 KiB and a browser's cookies for localhost, which can be many.
 const LONGEST_HEADER: usize = 32 * 1024;
 const HEADERS: usize = 100;
 /// A browser or a local reverse proxy sends its request much sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a server grants.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Connections at a time.
+    pub(crate) connections: usize,
+    /// The bytes of a request's body.
+    pub(crate) body: usize,
+    /// How long the answer may take.
+    pub(crate) answer: Duration,
+}
+
+impl Bounds {
+    /// A sign-in or a scrape is one request, so a few connections suffice, and the answer comes at once.
+    pub(crate) const ONE_REQUEST: Self = Self { connections: 32, body: 16 * 1024, answer: PATIENCE };
+}
+
+/// A listener.
+pub(crate) trait Accept {
+    /// Its connections.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        Self::poll_accept(self, context).map_ok(|(stream, _)| stream)
+    }
+}
+
 /// Answers requests with `router` until `outcome`, called after each connection, returns a value. Dropping
 /// the future closes the open connections.
 pub(crate) async fn serve<T>(
-    listeners: &[TcpListener],
+    listeners: &[impl Accept],
     router: &Router,
+    bounds: Bounds,
     outcome: impl Fn() -> Option<T>,
 ) -> T {
     let mut connections = JoinSet::new();
     let mut silent = Silent::default();
     loop {
         // While all connections are being answered, the next one waits in the listen backlog; not for long.
-        let has_room = connections.len() < CONNECTIONS || silent.is_any();
+        let has_room = connections.len() < bounds.connections || silent.is_any();
         tokio::select! {
             accepted = accept(listeners), if has_room => match accepted {
                 Ok(stream) => {
-                    if connections.len() >= CONNECTIONS {
+                    if connections.len() >= bounds.connections {
                         silent.close_oldest();
                     }
                     let has_asked = Arc::<AtomicBool>::default();
-                    let task = connections.spawn(answer(stream, router.clone(), has_asked.clone()));
+                    let task = connections.spawn(answer(stream, router.clone(), bounds, has_asked.clone()));
                     silent.add(task, has_asked);
                 }
                 // Out of file descriptors: retry after a pause, not in a busy loop.
@@ -64,11 +101,11 @@ pub(crate) async fn serve<T>(
 }
 
 /// Like [`serve`], until the future is dropped.
-pub(crate) async fn serve_always(listeners: &[TcpListener], router: &Router) {
-    match serve(listeners, router, || None::<Infallible>).await {}
+pub(crate) async fn serve_always(listeners: &[impl Accept], router: &Router, bounds: Bounds) {
+    match serve(listeners, router, bounds, || None::<Infallible>).await {}
 }
 
-/// The connections without a request yet, the oldest first.
+/// The connections without a whole request yet, the oldest first.
 #[derive(Default)]
 struct Silent {
     connections: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
@@ -98,12 +135,15 @@ impl Silent {
     }
 }
 
-/// Serves one request. Sets `has_asked` when the request's header has arrived.
-async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
-    let router = router.layer(map_request(move |request: Request| {
-        has_asked.store(true, Ordering::Relaxed);
-        std::future::ready(request)
-    }));
+/// Serves one request. Sets `has_asked` when the whole request has arrived.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    bounds: Bounds,
+    has_asked: Arc<AtomicBool>,
+) {
+    let router = router
+        .layer(from_fn(move |request: Request, next: Next| whole(request, next, bounds, has_asked.clone())));
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
     server
         .http1()
@@ -113,15 +153,32 @@ async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>) {
         .max_buf_size(LONGEST_HEADER)
         .keep_alive(false);
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // A browser that hangs up before it gets the page has still delivered its request.
-    let _ = timeout(PATIENCE, connection).await;
+    // A browser that hangs up before it gets the page has still delivered its request. The time of the request and
+    // that of the answer are bounded on their own; this bounds a peer that does not read.
+    let _ = timeout(PATIENCE + bounds.answer, connection).await;
 }
 
-async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
+/// Reads the body before the request is answered, so that no answer waits for a slow sender.
+async fn whole(request: Request, next: Next, bounds: Bounds, has_asked: Arc<AtomicBool>) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match timeout(PATIENCE, to_bytes(body, bounds.body)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    has_asked.store(true, Ordering::Relaxed);
+    let request = Request::from_parts(head, Body::from(body));
+    match timeout(bounds.answer, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+    }
+}
+
+async fn accept<A: Accept>(listeners: &[A]) -> io::Result<A::Stream> {
     poll_fn(|context| {
         for listener in listeners {
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                return Poll::Ready(accepted.map(|(stream, _)| stream));
+                return Poll::Ready(accepted);
             }
         }
         Poll::Pending

@@ -1,4 +1,4 @@
-//! The control socket and the HTTP address of a running `serve`, until its last session has ended.
+//! The control socket and the HTTP addresses of a running `serve`, until its last session has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,34 +8,49 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::follow;
+use super::site::{self, Site};
 use super::socket::ControlSocket;
 use super::watch;
-use crate::control::serving::Running;
+use crate::control::serving::{PageListener, Running};
 use crate::shutdown::{self, Shutdown, Trigger};
 
 /// A command that still runs reads its answer at once.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Both stay open while this is held, also after the stop has begun: sessions continue for a while, and can be
+/// All stay open while this is held, also after the stop has begun: sessions continue for a while, and can be
 /// listed and closed.
 pub(crate) struct Desk {
     running: Arc<Running>,
     trigger: Trigger,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    /// Ends only the HTTP address.
-    metrics: Option<(Trigger, tokio::task::JoinHandle<()>)>,
+    /// Ends only the HTTP addresses.
+    http: Vec<(Trigger, tokio::task::JoinHandle<()>)>,
+    site: Option<(Arc<Site>, Arc<site::Listener>)>,
     /// Count the sessions of older processes.
     _elders: JoinSet<()>,
 }
 
 impl Desk {
-    /// Opens both. A control socket that cannot be opened is only a warning: mail does not depend on it.
-    pub(crate) async fn open(running: &Arc<Running>, metrics: Option<TcpListener>) -> Self {
+    /// Opens all. A control socket that cannot be opened is only a warning: mail does not depend on it.
+    pub(crate) async fn open(
+        running: &Arc<Running>,
+        metrics: Option<TcpListener>,
+        page: Option<PageListener>,
+    ) -> Self {
         let (trigger, shutdown) = shutdown::channel();
         // Before this process has a socket of its own, and before it reports that it is ready.
         let elders = follow::count_elders(running, running.state_directory()).await;
-        let mut desk =
-            Self { running: running.clone(), trigger, tasks: Vec::new(), metrics: None, _elders: elders };
+        let mut desk = Self {
+            running: running.clone(),
+            trigger,
+            tasks: Vec::new(),
+            http: Vec::new(),
+            site: None,
+            _elders: elders,
+        };
+        if let Some(listener) = page {
+            desk.show_page(listener);
+        }
         desk.listen_for_commands(running, &shutdown).await;
         if let Some(listener) = metrics {
             let (listener, running, router) = (Arc::new(listener), running.clone(), watch::router(running));
@@ -47,9 +62,27 @@ impl Desk {
                 .supervisor
                 .until(&shutdown)
                 .start("metrics", move || watch::serve(listener.clone(), router.clone()));
-            desk.metrics = Some((trigger, task));
+            desk.http.push((trigger, task));
         }
         desk
+    }
+
+    fn show_page(&mut self, listener: PageListener) {
+        let site = Site::new(&self.running, &listener);
+        let (listener, router) =
+            (Arc::new(site::Listener::new(listener, &self.running)), site::router(&site));
+        if let Some(base) = self.running.page_url() {
+            info!("the page is at {base}/; `imap-oauth-proxy admin` opens it");
+        }
+        let (trigger, shutdown) = shutdown::channel();
+        let serving = listener.clone();
+        let task = self
+            .running
+            .supervisor
+            .until(&shutdown)
+            .start("page", move || site::serve(serving.clone(), router.clone()));
+        self.http.push((trigger, task));
+        self.site = Some((site, listener));
     }
 
     async fn listen_for_commands(&mut self, running: &Arc<Running>, shutdown: &Shutdown) {
@@ -59,11 +92,12 @@ impl Desk {
         };
         match socket {
             Ok(socket) => {
+                let site = self.site.as_ref().map(|(site, _)| site.clone());
                 let (socket, asked) = (Arc::new(socket), running.clone());
                 let task = running
                     .supervisor
                     .until(shutdown)
-                    .start("control socket", move || socket.clone().serve(asked.clone()));
+                    .start("control socket", move || socket.clone().serve(asked.clone(), site.clone()));
                 self.tasks.push(task);
             }
             Err(error) => warn!(
@@ -72,17 +106,27 @@ impl Desk {
         }
     }
 
-    /// Closes the HTTP address, which the successor then opens.
-    pub(crate) async fn leave_metrics(&mut self) {
-        if let Some((trigger, task)) = self.metrics.take() {
+    /// Closes the HTTP addresses, which the successor has.
+    pub(crate) async fn leave_http(&mut self) {
+        if let Some((site, _)) = self.site.take() {
+            site.leave();
+        }
+        self.close_http().await;
+    }
+
+    async fn close_http(&mut self) {
+        for (trigger, task) in self.http.drain(..) {
             trigger.begin();
             let _ = task.await;
         }
     }
 
-    /// Closes both.
+    /// Closes all.
     pub(crate) async fn close(mut self) {
-        self.leave_metrics().await;
+        self.close_http().await;
+        if let Some((_, listener)) = self.site.take() {
+            listener.remove();
+        }
         // For example the answer to the command that asked for the upgrade.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.running.all_answered()).await;
         self.trigger.begin();

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::follow;
+use super::site::Site;
 use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
 use crate::control::serving::{NotUpgraded, Running, Session, Unready};
 use crate::control::{Error, audit};
@@ -60,12 +61,14 @@ impl ControlSocket {
     }
 
     /// Answers until the future is dropped.
-    pub(super) async fn serve(self: Arc<Self>, running: Arc<Running>) {
+    pub(super) async fn serve(self: Arc<Self>, running: Arc<Running>, site: Option<Arc<Site>>) {
         let mut conversations = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if conversations.len() < AT_ONCE => match accepted {
-                    Ok((stream, _)) => drop(conversations.spawn(converse(stream, running.clone()))),
+                    Ok((stream, _)) => {
+                        conversations.spawn(converse(stream, running.clone(), site.clone()));
+                    }
                     // For example no free descriptors: try again, but not in a tight loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
@@ -113,7 +116,7 @@ fn sweep(state_directory: &Path) {
 }
 
 /// One request and its answer.
-async fn converse(stream: UnixStream, running: Arc<Running>) {
+async fn converse(stream: UnixStream, running: Arc<Running>, site: Option<Arc<Site>>) {
     let owner = rustix::process::geteuid().as_raw();
     let uid = match stream.peer_cred() {
         Ok(peer) if is_trusted(peer.uid(), owner) => peer.uid(),
@@ -140,6 +143,10 @@ async fn converse(stream: UnixStream, running: Arc<Running>) {
             let asked = follow::Asked { account, seconds, by: audit::asker(uid) };
             return follow::trace(&running, asked, &mut input, &mut output).await;
         }
+        Some(Ok(Request::Entrance)) => {
+            let entrance = site.and_then(|site| site.entrance(audit::asker(uid)));
+            vec![entrance.map_or(Reply::NoPage {}, Reply::Entrance)]
+        }
         Some(Ok(request)) => answer(&running, request, uid).await,
         Some(Err(fault)) => vec![Reply::Failed(fault)],
         None => return,
@@ -163,7 +170,7 @@ async fn request(input: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<Reque
     }
 }
 
-fn is_trusted(peer: u32, owner: u32) -> bool {
+pub(super) fn is_trusted(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
 
@@ -181,8 +188,8 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(NotUpgraded::Stopping) => Reply::Stopping {},
             Err(NotUpgraded::Failed(failure)) => Reply::Failed(failure),
         }],
-        // These are answered elsewhere, while the other side listens.
-        Request::Holding | Request::Trace { .. } => Vec::new(),
+        // These are answered elsewhere.
+        Request::Holding | Request::Trace { .. } | Request::Entrance => Vec::new(),
         Request::Health => vec![match running.readiness().await {
             Ok(()) => Reply::Ready {},
             Err(Unready::Stopping) => Reply::Stopping {},
@@ -191,7 +198,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
     }
 }
 
-fn row(session: &Session) -> SessionRow {
+pub(super) fn row(session: &Session) -> SessionRow {
     let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
     SessionRow {
         id: session.id.clone(),

@@ -26,6 +26,8 @@ pub(crate) enum Request {
     Reload,
     /// Let the program on disk take over: [`Reply::TakenOver`].
     Upgrade,
+    /// Make a one-time address of the page: [`Reply::Entrance`].
+    Entrance,
     /// Report whether a login can succeed: [`Reply::Ready`].
     Health,
     /// Report the number of sessions of each account: a [`Reply::Held`] for each, then [`Reply::Ready`]; and again
@@ -63,6 +65,10 @@ pub(crate) enum Reply {
     Reloaded(Reloaded),
     /// The process with this id has taken over.
     TakenOver(u32),
+    /// The one-time address of the page.
+    Entrance(String),
+    /// This process has no page.
+    NoPage {},
     /// Logins can succeed.
     Ready {},
     /// Not ready: this process is stopping.

@@ -11,20 +11,29 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::control::serving::Running;
-use crate::http;
+use crate::http::{self, Bounds};
 use crate::metrics::CONTENT_TYPE;
 
 pub(super) fn router(running: &Arc<Running>) -> Router {
+    health_routes(running).merge(metrics_route(running))
+}
+
+/// `/healthz` and `/readyz`.
+pub(super) fn health_routes(running: &Arc<Running>) -> Router {
     Router::new()
         .route("/healthz", get(async || plain(StatusCode::OK, "the process is up")))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .with_state(running.clone())
+}
+
+/// `/metrics`.
+pub(super) fn metrics_route(running: &Arc<Running>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(running.clone())
 }
 
 /// Answers until the future is dropped.
 pub(super) async fn serve(listener: Arc<TcpListener>, router: Router) {
-    http::serve_always(std::slice::from_ref(&*listener), &router).await;
+    http::serve_always(std::slice::from_ref(&*listener), &router, Bounds::ONE_REQUEST).await;
 }
 
 async fn metrics(State(running): State<Arc<Running>>) -> Response {

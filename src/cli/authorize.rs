@@ -3,7 +3,7 @@
 //! Ctrl-C leaves nothing behind until something is stored.
 
 mod approval;
-mod browser;
+pub(super) mod browser;
 mod device;
 mod paste;
 mod summary;

@@ -72,12 +72,12 @@ async fn serve(
         }
     })?;
     let installation = Installation::open(config).await?;
-    let ready = ReadyFile::new(&prepared);
+    let ready = ReadyFile::new(&prepared, &installation.config);
     let mut serving = prepared.start(&installation, command_line).await?;
     sockets.close_unused();
     // A program that waits for the ready file may send a command at once.
     told.upgrades.asked = serving.upgrades.take();
-    let mut desk = Desk::open(&serving.running, serving.metrics.take()).await;
+    let mut desk = Desk::open(&serving.running, serving.metrics.take(), serving.page.take()).await;
     if let Some(file) = &arguments.ready_file {
         match ready.write(file) {
             // The process accepts connections by now, and they must not be lost with it.
@@ -97,7 +97,7 @@ async fn serve(
         Next::Stop(reason) => reason,
         Next::Outlive(successor) => {
             sockets.let_go();
-            desk.leave_metrics().await;
+            desk.leave_http().await;
             takeover::outlive(&mut serving, &mut told, successor).await
         }
     };
@@ -217,7 +217,7 @@ struct ReadyListener {
 }
 
 impl ReadyFile {
-    fn new(prepared: &Prepared) -> Self {
+    fn new(prepared: &Prepared, config: &Config) -> Self {
         let listener = |bound: &Bound| ReadyListener {
             protocol: bound.protocol.name(),
             address: bound.address.to_string(),
@@ -226,7 +226,7 @@ impl ReadyFile {
         Self {
             pid: std::process::id(),
             listeners: prepared.bound.iter().map(listener).collect(),
-            admin: None,
+            admin: prepared.page_url(config),
             metrics: prepared.metrics_address().map(|address| format!("http://{address}")),
             ca_file: prepared.ca_file(),
         }

@@ -1,12 +1,12 @@
 //! The configuration file in its written form, and its conversion into a [`Config`].
 
 mod access;
+mod admin;
 mod limits;
 mod listeners;
 mod secrets;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ pub(super) struct File {
     listeners: Option<Vec<ListenerFile>>,
     tls: TlsFile,
     store: StoreFile,
+    admin: AdminFile,
     callback: CallbackFile,
     network: NetworkFile,
     limits: LimitsFile,
@@ -87,6 +88,13 @@ struct StoreFile {
     key_env: Option<String>,
     key_credential: Option<String>,
     key_command: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AdminFile {
+    address: Option<String>,
+    url: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -154,12 +162,17 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     warnings.extend(providers.values().filter_map(super::provider::Provider::prompts_in_vain));
+    let (admin, unreachable) = admin::admin(&file.admin, &base)?;
+    warnings.extend(unreachable);
+    let (callback, old) = admin::callback(file.callback)?.unzip();
+    warnings.extend(old);
     Ok(Config {
         file: path.map(Path::to_owned),
         listeners: file.listeners.map_or_else(|| Ok(listeners::default()), listeners::all)?,
         tls: listeners::tls(file.tls, &base)?,
         store: store(file.store, &base, &state_directory)?,
-        callback: callback(file.callback)?,
+        admin,
+        callback,
         network_proxy: file.network.proxy.as_deref().map(NetworkProxy::parse).transpose()?.map(Arc::new),
         limits: limits::limits(&file.limits)?,
         metrics: metrics(&file.metrics)?,
@@ -237,21 +250,6 @@ fn key_source(file: StoreFile, base: &Base, state_directory: &Path) -> Result<Ke
         KeySource::Command(words) if words.first().is_none_or(String::is_empty) => Err(problem("is empty")
             .hint("write the program and its arguments: key_command = [\"pass\", \"show\", \"mail-proxy\"]")),
         _ => Ok(source),
-    }
-}
-
-fn callback(file: CallbackFile) -> Result<Option<SocketAddr>, Problem> {
-    let Some(text) = file.address else { return Ok(None) };
-    let problem = |message: String| {
-        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
-    };
-    let address: SocketAddr =
-        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
-    match address.ip().is_loopback() {
-        true => Ok(Some(address)),
-        false => {
-            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use time::OffsetDateTime;
 
+pub(crate) use super::actors::{asker, on_the_page, signal};
 use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Act, Actor, AppPassword, Store, TrailEntry};
@@ -71,11 +72,11 @@ impl Deed {
 }
 
 impl Installation {
-    /// The act of this command on the accounts of these names, which the store records with the change; `about`
+    /// The act of the installation's actor on the accounts of these names, which the store records with the change; `about`
     /// names the detail.
     pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
         let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
-        act(deed, accounts, about.map(str::to_owned), command_line())
+        act(deed, accounts, about.map(str::to_owned), self.actor.clone())
     }
 
     /// The acts of a command that makes or changes one account, and perhaps its app password.
@@ -91,9 +92,9 @@ impl Installation {
         acts
     }
 
-    /// Records an act of this command outside of the store.
+    /// Records an act of the installation's actor outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
-        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), command_line()).await;
+        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), self.actor.clone()).await;
     }
 }
 
@@ -113,27 +114,6 @@ pub(super) async fn record(
     if let Err(error) = store.record(&act).await {
         tracing::warn!("that this was done ({}) cannot be written to the audit trail: {error}", act.deed);
     }
-}
-
-/// The user whose command asked a running `serve`.
-pub(crate) fn asker(uid: u32) -> Actor {
-    Actor { surface: "cli".to_owned(), user: Some(crate::secret::user_name(uid)), uid: Some(uid) }
-}
-
-/// A signal; its sender is not known.
-pub(crate) fn signal() -> Actor {
-    Actor { surface: "signal".to_owned(), user: None, uid: None }
-}
-
-/// The user who runs this command. Under `sudo`, also the user who called it, if the environment names that user.
-pub(crate) fn command_line() -> Actor {
-    let uid = rustix::process::getuid().as_raw();
-    let user = crate::secret::user_name(uid);
-    let user = match std::env::var("SUDO_USER") {
-        Ok(caller) if !caller.is_empty() && caller != user => format!("{user}, for {caller}"),
-        _ => user,
-    };
-    Actor { surface: "cli".to_owned(), user: Some(user), uid: Some(uid) }
 }
 
 /// Reads the trail from `since` on, in order, page by page.

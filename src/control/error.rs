@@ -5,7 +5,6 @@ mod kind;
 mod unproven;
 mod words;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use unproven::{LeftOut, Unproven};
@@ -206,6 +205,8 @@ pub(crate) enum Error {
     TableLine,
     #[error("the table has no account")]
     TableEmpty,
+    #[error("the table is longer than {most} accounts; add the rest in a second one")]
+    TableTooLong { most: usize },
     #[error("{name:?} is a login name in line {first} already")]
     NameTwice { name: String, first: u64 },
     #[error("{} is there already", file.display())]
@@ -265,10 +266,8 @@ pub(crate) enum Error {
     // This machine, and the parts below the operations.
     #[error("the listeners show your own certificate, {}; there is no CA of the proxy's own", .0.display())]
     OwnCertificate(PathBuf),
-    #[error("callback.address {address} cannot be listened on: {error}")]
-    CallbackAddress { address: SocketAddr, error: std::io::Error },
-    #[error("metrics.address {address} cannot be listened on: {error}")]
-    MetricsAddress { address: SocketAddr, error: std::io::Error },
+    #[error("{key} {address} cannot be listened on: {error}")]
+    Address { key: &'static str, address: String, error: std::io::Error },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::actors;
 use super::certs;
 use super::error::Error;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
-use crate::secret::{KeySource, Sealer};
+use crate::links::{Base, Links};
+use crate::secret::{KeySource, Sealer, Secret};
 use crate::store::{
-    self, Grant, Id, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store, fold,
+    self, Actor, Grant, Id, LoginRecord, Mailbox, SealedSetting, SealingLock, StateDirectory, Store, fold,
 };
 use crate::token::Tokens;
 
@@ -21,11 +23,16 @@ const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// An opened installation.
 pub(crate) struct Installation {
     /// Its configuration.
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// Its store.
     pub(crate) store: Arc<dyn Store>,
     /// Its keys.
     pub(crate) sealer: Arc<Sealer>,
+    /// Who asks for its operations: the audit trail names the person with each change.
+    pub(crate) actor: Actor,
+    /// The access tokens of the running proxy, if this is a part of it. A process has one cache, because a refresh
+    /// that two caches begin at the same time would ask a provider twice for one grant.
+    pub(super) tokens: Option<Arc<Tokens>>,
 }
 
 /// The place of an installation that does not exist yet.
@@ -52,7 +59,7 @@ impl Installation {
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
-        Ok(Self { config, store, sealer })
+        Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
 
     /// Opens an existing installation for an operation that only reads; `None` if there is none. Makes nothing.
@@ -83,9 +90,18 @@ impl Installation {
     }
 
     /// Access tokens of this installation's grants, fetched through the clients of all providers.
-    pub(crate) fn tokens(&self, legs: &HashMap<String, Legs>) -> Tokens {
+    pub(crate) fn tokens(&self, legs: &HashMap<String, Legs>) -> Arc<Tokens> {
+        if let Some(tokens) = &self.tokens {
+            return tokens.clone();
+        }
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
-        Tokens::new(self.store.clone(), self.sealer.clone(), clients)
+        Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients))
+    }
+
+    /// The sign-in link of the account called `name`, for its person; `None` where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
+        let base = Base::configured(&self.config.admin);
+        Links::new(self.store.clone(), self.sealer.clone(), base).for_people(name).await
     }
 
     /// Makes and verifies app passwords.

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::certs;
 use super::error::Error;
 use super::providers::Legs;
-use crate::config::{AppGrant, Config, ConfigError, Provider};
+use crate::config::{AdminAddress, AppGrant, Config, ConfigError, Provider};
 use crate::logging;
 use crate::secret::KeySource;
 use crate::server;
@@ -117,7 +117,13 @@ impl Obstacles<'_> {
                 self.look_at_address(&["listeners", &number.to_string(), "addresses"], address, is_running);
             }
         }
-        for (section, address) in [("callback", config.callback), ("metrics", config.metrics.address)] {
+        let admin = match config.admin.address {
+            AdminAddress::Tcp(address) if !config.admin.is_default => Some(address),
+            _ => None,
+        };
+        for (section, address) in
+            [("admin", admin), ("callback", config.callback), ("metrics", config.metrics.address)]
+        {
             if let Some(address) = address {
                 self.look_at_address(&[section, "address"], address, is_running);
             }

@@ -1,7 +1,10 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
+mod consents;
 mod devices;
 mod elders;
+mod misses;
+mod page;
 mod parts;
 mod reload;
 mod running;
@@ -22,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
@@ -34,11 +38,13 @@ use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, StateDirectory, Store};
 use crate::tls::{Acceptor, Identity};
-use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
+pub(crate) use crate::links::Dead;
+pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
+pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
 pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
 
@@ -61,6 +67,8 @@ pub(crate) struct Prepared {
     pub(crate) bound: Vec<Bound>,
     /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
+    /// The listener of the page.
+    page: Option<PageListener>,
     identity: Option<Arc<Identity>>,
     acceptors: HashMap<Door, Acceptor>,
     callback: Option<SharedCallback>,
@@ -73,6 +81,8 @@ pub(crate) struct Serving {
     pub(crate) running: Arc<Running>,
     /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
+    /// The listener of the page.
+    pub(crate) page: Option<PageListener>,
     /// Requests for upgrades, for the task that performs them.
     pub(crate) upgrades: Option<mpsc::Receiver<UpgradeAsked>>,
     trigger: Trigger,
@@ -90,6 +100,7 @@ impl Prepared {
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
             metrics,
+            page: page::listen(&config.admin, sockets)?,
             acceptors: identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default(),
             identity,
             callback: answers::listen(config, sockets)?,
@@ -107,17 +118,22 @@ impl Prepared {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// The beginning of the page's addresses, with its real port; `None` without a page.
+    pub(crate) fn page_url(&self, config: &Config) -> Option<String> {
+        self.page.as_ref().map(|listener| config.admin.base_url(listener.address()))
+    }
+
     /// Accepts connections, and starts the tasks beside them.
     pub(crate) async fn start(
         self,
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, identity, acceptors, callback, mut parts } = self;
+        let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
-        let kept = Arc::new(Kept::new(installation).await?);
+        let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
-        let (teller, tellers) = watch::channel(parts.teller(config, &installation.store, &kept.metrics));
+        let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
         let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
@@ -135,7 +151,8 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation)));
+        let (consents, keeper) = consents::none_yet(installation);
+        let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
@@ -149,10 +166,12 @@ impl Prepared {
                 installation.store.clone(),
                 supervisor.clone(),
             ),
-            config: ArcSwap::from_pointee(config.clone()),
+            config: ArcSwap::new(config.clone()),
             tls_addresses: tls.map(|(address, _)| *address).collect(),
             supervisor,
             store: installation.store.clone(),
+            sealer: installation.sealer.clone(),
+            page: page.as_ref().map(PageListener::address),
             command_line,
             started: config.clone(),
             kept,
@@ -160,18 +179,25 @@ impl Prepared {
             identity: current_identity,
             teller,
             receiver,
+            keeper,
+            consents,
+            misses: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving { running, metrics, upgrades: Some(upgrades_asked), trigger, doors, accepting })
+        Ok(Serving { running, metrics, page, upgrades: Some(upgrades_asked), trigger, doors, accepting })
     }
 }
 
 fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::MetricsAddress { address, error })
+    sockets.listen(address).map_err(|error| Error::Address {
+        key: "metrics.address",
+        address: address.to_string(),
+        error,
+    })
 }
 
 /// Why the proxy stops.
@@ -235,7 +261,7 @@ impl Serving {
         if !self.accepting.is_finished() {
             let _ = self.accepting.await;
         }
-        settle(&self.running.kept.tokens).await;
+        settle(&self.running).await;
         self.running.kept.accounts.flush().await;
     }
 }
@@ -259,11 +285,12 @@ async fn without_store(store: &dyn Store) {
     }
 }
 
-/// Waits for running refreshes, which may bring a refresh token that replaces the stored one.
-async fn settle(tokens: &Tokens) {
-    if tokio::time::timeout(SETTLE, tokens.settle()).await.is_err() {
+/// Waits for running refreshes and consents, which may bring a refresh token that the store does not have yet.
+async fn settle(running: &Running) {
+    let settled = async { tokio::join!(running.kept.tokens.settle(), running.consents.settled()) };
+    if tokio::time::timeout(SETTLE, settled).await.is_err() {
         warn!(
-            "a refresh had not ended after {} s and is cut; its account may need to be authorised again",
+            "a refresh or a consent had not ended after {} s and is cut; its account may need to be authorised again",
             SETTLE.as_secs()
         );
     }

@@ -4,12 +4,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixListener as StdUnixListener, UnixStream};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use listenfd::ListenFd;
 use socket2::SockRef;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
 
 use super::socket;
@@ -26,6 +28,9 @@ pub struct Sockets {
     passed: Mutex<Vec<StdListener>>,
     /// Copies of the sockets that are in use.
     in_use: Mutex<Vec<StdListener>>,
+    /// Likewise, Unix sockets.
+    passed_paths: Mutex<Vec<StdUnixListener>>,
+    paths_in_use: Mutex<Vec<StdUnixListener>>,
     predecessor: Option<UnixDatagram>,
 }
 
@@ -42,10 +47,13 @@ impl Sockets {
                 }
                 listener.set_nonblocking(true)?;
                 lock(&sockets.passed).push(listener);
+            } else if let Ok(Some(listener)) = passed.take_unix_listener(index) {
+                listener.set_nonblocking(true)?;
+                lock(&sockets.passed_paths).push(listener);
             } else if let Ok(Some(predecessor)) = passed.take_unix_datagram(index) {
                 sockets.predecessor = Some(predecessor);
             } else {
-                return Err(io::Error::other("serve was passed something that is not a TCP socket"));
+                return Err(io::Error::other("serve was passed something that is not a listening socket"));
             }
         }
         Ok(sockets)
@@ -59,6 +67,21 @@ impl Sockets {
         };
         lock(&self.in_use).push(listener.try_clone()?);
         TcpListener::from_std(listener)
+    }
+
+    /// Listens on a Unix socket at `path`, with the passed socket if there is one. The members of the socket's group
+    /// may connect. A socket that a killed process has left is replaced.
+    pub fn listen_on_path(&self, path: &Path) -> io::Result<UnixListener> {
+        let mut passed = lock(&self.passed_paths);
+        let is_it = |listener: &StdUnixListener| {
+            listener.local_addr().is_ok_and(|bound| bound.as_pathname() == Some(path))
+        };
+        let listener = match passed.iter().position(is_it) {
+            Some(index) => passed.remove(index),
+            None => bind_path(path)?,
+        };
+        lock(&self.paths_in_use).push(listener.try_clone()?);
+        UnixListener::from_std(listener)
     }
 
     /// For port 0 the first passed socket with that address is used, in the
@@ -84,6 +107,14 @@ impl Sockets {
                 );
             }
         }
+        for listener in lock(&self.passed_paths).drain(..) {
+            if let Some(path) = listener.local_addr().ok().as_ref().and_then(|bound| bound.as_pathname()) {
+                warn!(
+                    "a socket at {} was passed to serve, but admin.address is another one; it is closed",
+                    path.display()
+                );
+            }
+        }
     }
 
     /// Whether this process takes over from a predecessor.
@@ -102,12 +133,16 @@ impl Sockets {
 
     /// A copy of each socket, to be passed to a successor.
     pub(super) fn copies(&self) -> io::Result<Vec<OwnedFd>> {
-        lock(&self.in_use).iter().map(|listener| Ok(listener.try_clone()?.into())).collect()
+        let tcp = lock(&self.in_use);
+        let paths = lock(&self.paths_in_use);
+        let tcp = tcp.iter().map(|listener| Ok(listener.try_clone()?.into()));
+        tcp.chain(paths.iter().map(|listener| Ok(listener.try_clone()?.into()))).collect()
     }
 
     /// Drops the copies, because the successor has its own.
     pub fn let_go(&self) {
         lock(&self.in_use).clear();
+        lock(&self.paths_in_use).clear();
     }
 }
 
@@ -115,6 +150,24 @@ fn bind(address: SocketAddr) -> io::Result<StdListener> {
     let socket = socket(address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// For the owner and the group of the socket, which is that of the directory if that has the setgid bit.
+const MODE_OF_A_PATH: u32 = 0o660;
+
+fn bind_path(path: &Path) -> io::Result<StdUnixListener> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    // Connecting without a request costs a living process nothing.
+    let is_left =
+        || UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_socket && is_left() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = StdUnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE_OF_A_PATH))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

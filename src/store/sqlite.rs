@@ -14,8 +14,10 @@ mod grants;
 mod holder;
 mod leases;
 mod limits;
+mod links;
 mod logins;
 mod look;
+mod names;
 mod place;
 mod rows;
 mod settings;
@@ -54,6 +56,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
+    (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.

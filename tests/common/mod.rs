@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 pub mod client;
+pub mod person;
 pub mod plain;
 pub mod pop3;
 pub mod process;
 pub mod smtp;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -69,8 +71,10 @@ impl Site {
                 }
             }
         }
+        // The default port would be the same for all tests.
+        let page = if more.contains("[admin]") { "" } else { "[admin]\naddress = \"off\"\n" };
         let provider = self.sandbox.provider_toml("sandbox");
-        let text = format!("state_directory = \"state\"\n{more}\n{listeners}\n{provider}");
+        let text = format!("state_directory = \"state\"\n{more}\n{page}\n{listeners}\n{provider}");
         std::fs::write(&self.config, text).unwrap();
         // The file holds a client secret.
         set_mode(&self.config, 0o600);

@@ -28,7 +28,7 @@ pub(super) fn announce(consent: &Consent, url: &Url, redirect_uri: &str, as_json
 pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
     print::words(&format!("A browser opens; sign in as {owner}. If none does, open this address:"));
     print::words(url.as_str());
-    if let Err(error) = start(url, hidden) {
+    if let Err(error) = start(url.as_str(), hidden) {
         print::words(&format!("No browser could be started: {error}"));
         print::words(
             "On a machine without one, use --paste or --no-browser, or --device if the provider allows it.",
@@ -38,9 +38,9 @@ pub(super) fn open(url: &Url, owner: &str, hidden: &KeySource) {
 
 /// Starts the first available program that opens an address. Our Ctrl-C does not reach it, and it does not inherit
 /// a key in our environment.
-fn start(url: &Url, hidden: &KeySource) -> std::io::Result<()> {
+pub(in crate::cli) fn start(address: &str, hidden: &KeySource) -> std::io::Result<()> {
     let mut failure = std::io::ErrorKind::NotFound.into();
-    for mut opener in open::commands(url.as_str()) {
+    for mut opener in open::commands(address) {
         hidden.hide_from(&mut opener);
         opener.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match opener.spawn().and_then(fails_at_once) {

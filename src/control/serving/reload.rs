@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::devices;
 use super::parts::{Parts, Shown};
 use super::running::Running;
-use crate::config::{Access, Config, Listener, LogFormat};
+use crate::config::{Access, Admin, Config, Listener, LogFormat};
 use crate::connection::Proxy;
 use crate::control::audit::{self, Deed};
 use crate::control::error::Error;
@@ -73,6 +73,11 @@ impl Running {
             state_directory: self.started.state_directory.clone(),
             store: self.started.store.clone(),
             listeners: self.started.listeners.clone(),
+            admin: Admin {
+                address: self.started.admin.address.clone(),
+                is_default: self.started.admin.is_default,
+                url: read.admin.url.clone(),
+            },
             ..read
         };
         let filter = self.command_line.log.as_deref().or(config.log_filter.as_deref());
@@ -88,7 +93,7 @@ impl Running {
         if let Some(receiver) = &self.receiver {
             receiver.follow(&config);
         }
-        let teller = parts.teller(&config, &self.store, &self.kept.metrics);
+        let teller = parts.teller(&config, &self.kept);
         let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), access);
         self.replace(proxy, new.identity.clone(), teller);
         *shown = new;
@@ -126,6 +131,7 @@ fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
     differs("listeners", !is_same);
     // A default key file moves with the state directory, which is already in the list.
     differs("store", started.state_directory == new.state_directory && started.store.key != new.store.key);
+    differs("admin.address", started.admin.address != new.admin.address);
     differs("callback.address", started.callback != new.callback);
     differs("metrics.address", started.metrics.address != new.metrics.address);
     keys
@@ -163,6 +169,8 @@ mod tests {
             ("[limits]\nconnections = 5\n[log]\nfilter = \"debug\"\n[events]\nwarn_days = 3", vec![]),
             ("[metrics]\naddress = \"127.0.0.1:0\"", vec!["metrics.address"]),
             ("[metrics]\nper_account = true", vec![]),
+            ("[admin]\naddress = \"off\"", vec!["admin.address"]),
+            ("[admin]\naddress = \"127.0.0.1:8993\"\nurl = \"https://x.example\"", vec![]),
             ("[callback]\naddress = \"127.0.0.1:1\"", vec!["callback.address"]),
             ("[store]\nkey_env = \"KEY\"", vec!["store"]),
             ("[[listeners]]\naddresses = [\"127.0.0.1:1\"]", vec!["listeners"]),

@@ -11,14 +11,18 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
+use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::Config;
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
-use crate::control::answers::Receiver;
+use crate::control::answers::{Keeper, Receiver};
 use crate::control::audit::{self, Deed};
+use crate::control::consents::Consents;
+use crate::control::installation::Installation;
 use crate::control::watching::Watcher;
 use crate::events::Teller;
+use crate::secret::Sealer;
 use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store, StoreError, fold};
 use crate::tls::Identity;
@@ -40,15 +44,20 @@ pub(crate) struct Running {
     /// The supervised tasks.
     pub(crate) supervisor: Arc<Supervisor>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) sealer: Arc<Sealer>,
     pub(super) command_line: CommandLine,
     /// The configuration at the start, for keys that only a start applies.
-    pub(super) started: Config,
+    pub(super) started: Arc<Config>,
     pub(super) kept: Arc<Kept>,
     /// The parts for new connections.
     pub(super) proxy: Arc<ArcSwap<Proxy>>,
     pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
     pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
     pub(super) receiver: Option<Arc<Receiver>>,
+    pub(super) keeper: Keeper,
+    /// The consents that began in a browser.
+    pub(crate) consents: Arc<Consents>,
+    pub(super) misses: Misses,
     pub(super) shown: Mutex<Shown>,
     /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,
@@ -59,6 +68,8 @@ pub(crate) struct Running {
     pub(super) watcher: Watcher,
     /// The last configuration that was read, with the restart-only keys of the start.
     pub(super) config: ArcSwap<Config>,
+    /// The address of the page, if there is a page; that of a Unix socket is `None`.
+    pub(super) page: Option<Option<SocketAddr>>,
     /// The listeners that show a certificate.
     pub(super) tls_addresses: Vec<SocketAddr>,
 }
@@ -123,6 +134,27 @@ impl Running {
             audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
         }
         closed
+    }
+
+    /// This installation, for the operations of `actor`.
+    pub(crate) fn installation(&self, actor: Actor) -> Installation {
+        Installation {
+            config: self.config.load_full(),
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            actor,
+            tokens: Some(self.kept.tokens.clone()),
+        }
+    }
+
+    /// The configuration that was read last.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The beginning of the page's addresses, without a slash at the end; `None` without a page.
+    pub(crate) fn page_url(&self) -> Option<String> {
+        self.page.map(|address| self.config.load().admin.base_url(address))
     }
 
     /// Held while a command is answered: the process does not end before the answer.

@@ -9,12 +9,39 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use super::Sqlite;
 use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
+use super::links::end_links;
+use super::names::{find_account, put_name};
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
 use crate::store::{
     Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits,
     StoreError, Verifier, fold,
 };
+
+macro_rules! ROW {
+    () => {
+        concat!(
+            "SELECT ",
+            ACCOUNT_COLUMNS!(),
+            ", ",
+            GRANT_COLUMNS!(),
+            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
+             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
+             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
+             FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id"
+        )
+    };
+}
+
+fn account_row(row: &SqliteRow) -> Result<AccountRow, StoreError> {
+    let aliases = names(&row.try_get::<String, _>("aliases")?);
+    let passwords: i64 = row.try_get("passwords")?;
+    Ok(AccountRow {
+        account: Account { aliases, ..account(row)? },
+        grant: grant(row)?,
+        passwords: usize::try_from(passwords).unwrap_or(0),
+    })
+}
 
 #[async_trait]
 impl AccountStore for Sqlite {
@@ -37,27 +64,15 @@ impl AccountStore for Sqlite {
     }
 
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            ACCOUNT_COLUMNS!(),
-            ", ",
-            GRANT_COLUMNS!(),
-            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
-             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
-             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
-             FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id WHERE a.name > ? ORDER BY a.name LIMIT ?"
-        );
+        let sql = concat!(ROW!(), " WHERE a.name > ? ORDER BY a.name LIMIT ?");
         let rows = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit).fetch_all(&self.pool()?).await?;
-        let read = |row: &SqliteRow| {
-            let aliases = names(&row.try_get::<String, _>("aliases")?);
-            let passwords: i64 = row.try_get("passwords")?;
-            Ok(AccountRow {
-                account: Account { aliases, ..account(row)? },
-                grant: grant(row)?,
-                passwords: usize::try_from(passwords).unwrap_or(0),
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(account_row).collect()
+    }
+
+    async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError> {
+        let sql = concat!(ROW!(), " WHERE a.id = ?");
+        let row = sqlx::query(sql).bind(&account.0).fetch_optional(&self.pool()?).await?;
+        row.as_ref().map(account_row).transpose()
     }
 
     async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError> {
@@ -212,6 +227,7 @@ async fn put_account(
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     let query = sqlx::query(sql).bind(&grant.0).bind(disabled);
     query.bind(fold(name).as_str()).execute(&mut **transaction).await?;
+    end_links(transaction, grant).await?;
     drop_unused_grant(transaction, known.and_then(|account| account.grant).as_ref()).await?;
     find_account(transaction, name).await?.ok_or(StoreError::Conflict)
 }
@@ -254,39 +270,5 @@ async fn put_password(
     match done.rows_affected() {
         0 => Err(StoreError::PasswordNameTaken { name: password.name.clone() }),
         _ => Ok(()),
-    }
-}
-
-async fn find_account(
-    transaction: &mut Transaction<'_, Database>,
-    name: &str,
-) -> Result<Option<Account>, StoreError> {
-    let sql = concat!(
-        "SELECT ",
-        ACCOUNT_COLUMNS!(),
-        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = ?"
-    );
-    let row = sqlx::query(sql).bind(fold(name).as_str()).fetch_optional(&mut **transaction).await?;
-    row.as_ref().map(account).transpose()
-}
-
-/// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
-async fn put_name(
-    transaction: &mut Transaction<'_, Database>,
-    account: &Id,
-    name: &str,
-) -> Result<bool, StoreError> {
-    match find_account(transaction, name).await? {
-        Some(owner) if owner.id == *account => Ok(false),
-        Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
-        None => {
-            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES (?, ?, ?)")
-                .bind(fold(name).as_str())
-                .bind(name)
-                .bind(&account.0)
-                .execute(&mut **transaction)
-                .await?;
-            Ok(true)
-        }
     }
 }

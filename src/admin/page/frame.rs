@@ -1,0 +1,142 @@
+//! What is around every page: head, navigation, the result of the last act, and the pages of one sentence.
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use super::remedies;
+use crate::admin::said::Said;
+use crate::admin::visit::FORM_TOKEN;
+use crate::admin::visitors::Visitor;
+use crate::control::Error;
+use crate::text::one_line;
+
+/// The parts of the page that the navigation names: address and title.
+const PARTS: [(&str, &str); 4] =
+    [("/", "Accounts"), ("/sessions", "Sessions"), ("/activity", "Activity"), ("/add", "Add")];
+
+/// A page of a session.
+pub(super) struct Frame<'a> {
+    /// Of the browser's window.
+    pub(super) title: &'a str,
+    pub(super) visitor: &'a Visitor,
+    /// The address of the part that the page belongs to.
+    pub(super) part: &'a str,
+    pub(super) said: Option<Said>,
+    /// Reloads the page after so many seconds where there is no script.
+    pub(super) reload: Option<u32>,
+}
+
+impl Frame<'_> {
+    /// The whole page.
+    pub(super) fn around(&self, content: &Markup) -> Response {
+        let body = html! {
+            a.skip href="#main" { "Skip to the content" }
+            header {
+                div.bar {
+                    a.name href="/" { "Mail proxy" }
+                    nav aria-label="Parts" {
+                        @for (address, title) in PARTS {
+                            a href=(address) aria-current=[(address == self.part).then_some("page")] { (title) }
+                        }
+                    }
+                    form.leave method="post" action="/leave" {
+                        (token(self.visitor))
+                        span.who title={ "Session " (self.visitor.session) } {
+                            (text(self.visitor.opened_by.user.as_deref().unwrap_or("unknown")))
+                        }
+                        button.quiet type="submit" { "Sign out" }
+                    }
+                }
+            }
+            main id="main" tabindex="-1" {
+                @if let Some(said) = &self.said { (said.shown()) }
+                (content)
+            }
+        };
+        respond(StatusCode::OK, self.title, self.reload, &body)
+    }
+}
+
+/// The page of an act or a look that failed.
+pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
+    let said = Some(remedies::failed(error));
+    let content = html! { p { a.button href="/" { "To the accounts" } } };
+    let status = match error {
+        Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    };
+    let frame = Frame { title: "Not possible", visitor, part: "", said, reload: None };
+    (status, frame.around(&html! { h1 { "Not possible" } (content) })).into_response()
+}
+
+/// The page of an address that a session does not know.
+pub(super) fn nothing_there(visitor: &Visitor, text: &str) -> Response {
+    let content = html! { h1 { "Not found" } p { (text) } p { a.button href="/" { "To the accounts" } } };
+    let frame = Frame { title: "Not found", visitor, part: "", said: None, reload: None };
+    (StatusCode::NOT_FOUND, frame.around(&content)).into_response()
+}
+
+/// The hidden field of each form.
+pub(super) fn token(visitor: &Visitor) -> Markup {
+    html! { input type="hidden" name=(FORM_TOKEN) value=(visitor.form_token); }
+}
+
+/// A text from outside, without characters that hide or reorder others.
+pub(super) fn text(text: &str) -> String {
+    one_line(text)
+}
+
+fn respond(status: StatusCode, title: &str, reload: Option<u32>, body: &Markup) -> Response {
+    let html = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Mail proxy" }
+                link rel="icon" type="image/svg+xml" href="/icon.svg";
+                link rel="stylesheet" href="/style.css";
+                @if let Some(seconds) = reload {
+                    noscript { meta http-equiv="refresh" content=(seconds); }
+                }
+                script src="/live.js" defer {}
+            }
+            body { (body) }
+        }
+    };
+    (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], html.into_string()).into_response()
+}
+
+/// A page without a session.
+pub(in crate::admin) fn plain(status: StatusCode, title: &str, content: &Markup) -> Response {
+    let body = html! {
+        main.alone id="main" {
+            h1 { (title) }
+            (content)
+        }
+    };
+    respond(status, title, None, &body)
+}
+
+/// A page of one sentence.
+pub(in crate::admin) fn notice(status: StatusCode, title: &str, text: &str) -> Response {
+    plain(status, title, &html! { p { (text) } p { a href="/" { "To the page" } } })
+}
+
+/// How a person gets a session.
+pub(in crate::admin) fn how_to_enter() -> Markup {
+    html! {
+        p { "To open the page, run this on the machine of the mail proxy, as the user of its service or as root:" }
+        p { code.command { "imap-oauth-proxy admin" } }
+        p.muted { "The command prints an address that opens the page once, within five minutes." }
+    }
+}
+
+/// The page for a browser without a session.
+pub(in crate::admin) fn no_session(status: StatusCode) -> Response {
+    plain(status, "Mail proxy", &how_to_enter())
+}

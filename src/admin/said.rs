@@ -1,0 +1,79 @@
+//! What the page says on the next answer, once: the result of a visitor's act. Shown after a redirect, so that a
+//! reload neither repeats the act nor the words.
+
+use maud::{Markup, html};
+
+use super::page::Added;
+use crate::secret::Secret;
+
+/// The result of an act.
+pub(super) enum Said {
+    /// It is done, and this is what changed.
+    Done(String),
+    /// It failed, and nothing changed, or what the sentence says; with the cures.
+    Failed {
+        /// One sentence.
+        cause: String,
+        /// One sentence each.
+        cures: Vec<String>,
+    },
+    /// A new app password, which is shown this once.
+    Password {
+        /// The account.
+        account: String,
+        /// The name of the password.
+        name: String,
+        /// The password.
+        password: Secret,
+    },
+    /// The sign-in link of an account.
+    Link {
+        /// The account.
+        account: String,
+        /// The address.
+        link: Secret,
+    },
+    /// New accounts.
+    Added(Box<Added>),
+}
+
+impl Said {
+    /// It is done.
+    pub(super) fn done(what: impl Into<String>) -> Self {
+        Self::Done(what.into())
+    }
+
+    /// It failed.
+    pub(super) fn failed(cause: impl Into<String>, cures: Vec<String>) -> Self {
+        Self::Failed { cause: cause.into(), cures }
+    }
+
+    /// The words, where the page shows them.
+    pub(super) fn shown(&self) -> Markup {
+        match self {
+            Self::Done(what) => html! {
+                div.said.done role="status" { p { span.mark aria-hidden="true" { "✓" } " " (what) } }
+            },
+            Self::Failed { cause, cures } => html! {
+                div.said.failed role="alert" {
+                    p { span.mark aria-hidden="true" { "!" } " " (cause) }
+                    @for cure in cures { p.cure { (cure) } }
+                }
+            },
+            Self::Added(added) => added.shown(),
+            Self::Link { account, link } => html! {
+                div.said.done role="status" {
+                    label { "The sign-in link of " (account) input.mono readonly value=(link.expose()); }
+                    p.cure { "Send it to the account's owner. It begins the consent of this account and nothing else, and ends with the next authorisation." }
+                }
+            },
+            Self::Password { account, name, password } => html! {
+                div.said.done role="status" {
+                    p { span.mark aria-hidden="true" { "✓" } " The app password called " strong { (name) } " for " strong { (account) } ", shown this once:" }
+                    p { code.password tabindex="0" { (password.expose()) } }
+                    p.cure { "Type it into the mail program now. A reload of this page does not show it again." }
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The HTTP server of the page: one address for the page, monitoring and the set-up of mail programs.
+//!
+//! Routes of three kinds: those that anyone on this machine may ask (health, and the same set-up file for every
+//! address), the metrics for this machine alone, and the page, whose every request passes [`super::guard`]. What a
+//! route shows or does to an account needs a [`Visitor`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tracing::warn;
+
+use super::said::Said;
+use super::visit::Fields;
+use super::visitors::{Visitor, Visitors};
+use super::{again, consent, entrance, guard, page, socket, watch};
+use crate::config::AdminAddress;
+use crate::control::Installation;
+use crate::control::audit;
+use crate::control::serving::{PageListener, Running};
+use crate::http::{self, Accept, Bounds};
+use crate::store::Actor;
+
+/// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
+/// accounts at most. A revocation waits for a provider.
+const BOUNDS: Bounds = Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75) };
+
+/// What the routes share.
+pub(super) struct Site {
+    pub(super) running: Arc<Running>,
+    pub(super) visitors: Visitors,
+    pub(super) checks: page::Checks,
+    bound: Option<SocketAddr>,
+    /// Whether a successor has the address.
+    is_left: AtomicBool,
+}
+
+impl Site {
+    pub(super) fn new(running: &Arc<Running>, listener: &PageListener) -> Arc<Self> {
+        Arc::new(Self {
+            running: running.clone(),
+            visitors: Visitors::default(),
+            checks: page::Checks::default(),
+            bound: listener.address(),
+            is_left: AtomicBool::new(false),
+        })
+    }
+
+    /// The one-time address for the person `by`; `None` if another process has the page.
+    pub(super) fn entrance(&self, by: Actor) -> Option<String> {
+        let base = self.running.page_url().filter(|_| !self.is_left.load(Ordering::Relaxed))?;
+        Some(format!("{base}/enter/{}", self.visitors.invite(by, Instant::now())))
+    }
+
+    /// From now on a successor has the address.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    /// The names under which the page answers.
+    pub(super) fn names(&self) -> guard::Names {
+        guard::Names { url: self.running.config().admin.url.clone(), bound: self.bound }
+    }
+
+    /// The installation, for the operations of `visitor`.
+    pub(super) fn installation(&self, visitor: &Visitor) -> Installation {
+        self.running.installation(audit::on_the_page(&visitor.opened_by, &visitor.session))
+    }
+
+    /// What the last act of `visitor` has led to, once, if the address names it.
+    pub(super) fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Said> {
+        let fields = Fields::of_query(query);
+        self.visitors.hear(visitor, fields.one("said"))
+    }
+
+    /// Whether browsers reach the page over https, so that the cookie may be bound to that.
+    pub(super) fn is_https(&self) -> bool {
+        self.running.config().admin.url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// The name of the session's cookie. All ports of one host share their cookies, so the name has the port.
+    pub(super) fn cookie(&self) -> String {
+        match (self.is_https(), self.bound) {
+            (true, _) => "__Host-imap-oauth-proxy".to_owned(),
+            (false, Some(bound)) => format!("imap-oauth-proxy-{}", bound.port()),
+            (false, None) => "imap-oauth-proxy".to_owned(),
+        }
+    }
+}
+
+/// All routes.
+pub(super) fn router(site: &Arc<Site>) -> Router {
+    let guarded = Router::new()
+        .merge(entrance::routes())
+        .merge(page::routes())
+        .route_layer(from_fn_with_state(site.clone(), guard::judge))
+        .with_state(site.clone());
+    let by_link = Router::new()
+        .merge(again::routes())
+        .merge(consent::routes())
+        .route_layer(from_fn_with_state(site.clone(), guard::judge_link))
+        .with_state(site.clone());
+    let metrics =
+        watch::metrics_route(&site.running).route_layer(from_fn_with_state(site.clone(), guard::only_local));
+    Router::new()
+        .merge(guarded)
+        .merge(by_link)
+        .merge(page::routes_for_all().with_state(site.clone()))
+        .merge(metrics)
+        .merge(watch::health_routes(&site.running))
+        .fallback(nothing)
+        .layer(map_response(guard::headers))
+        .layer(from_fn_with_state(site.clone(), consent::take_redirects))
+}
+
+async fn nothing() -> Response {
+    page::notice(StatusCode::NOT_FOUND, "Not found", "There is nothing at this address.")
+}
+
+/// Answers until the future is dropped.
+pub(super) async fn serve(listener: Arc<Listener>, router: Router) {
+    match &*listener {
+        Listener::Tcp(listener) => {
+            http::serve_always(std::slice::from_ref(listener), &router, BOUNDS).await;
+        }
+        Listener::Unix(listener) => {
+            http::serve_always(std::slice::from_ref(listener), &router, BOUNDS).await;
+        }
+    }
+}
+
+/// The page's listener.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(SocketOfPage),
+}
+
+impl Listener {
+    /// The listener, with the path of a socket from the configuration.
+    pub(super) fn new(listener: PageListener, running: &Running) -> Self {
+        let path = match &running.config().admin.address {
+            AdminAddress::Unix(path) => path.clone(),
+            AdminAddress::Tcp(_) | AdminAddress::Off => PathBuf::new(),
+        };
+        match listener {
+            PageListener::Tcp(listener) => Self::Tcp(listener),
+            PageListener::Unix(listener) => Self::Unix(SocketOfPage { listener, path }),
+        }
+    }
+
+    /// Removes the file of a socket, which nothing listens on any more.
+    pub(super) fn remove(&self) {
+        if let Self::Unix(socket) = self {
+            let _ = std::fs::remove_file(&socket.path);
+        }
+    }
+}
+
+/// A Unix socket for the user's own web server. Its connections are those of the owner and of root; where its mode
+/// lets its group connect and others not, also those of the group, which the kernel has judged.
+pub(super) struct SocketOfPage {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl SocketOfPage {
+    fn trusts(&self, stream: &UnixStream) -> bool {
+        let peer = match stream.peer_cred() {
+            Ok(peer) => peer.uid(),
+            Err(error) => {
+                warn!("the user of a connection to the page's socket is not known: {error}");
+                return false;
+            }
+        };
+        let owner = rustix::process::geteuid().as_raw();
+        let is_trusted = socket::is_trusted(peer, owner) || lets_its_group_in(&self.path);
+        if !is_trusted {
+            warn!("the user {peer} may not use the page's socket");
+        }
+        is_trusted
+    }
+}
+
+fn lets_its_group_in(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.permissions().mode() & 0o022 == 0o020)
+}
+
+impl Accept for SocketOfPage {
+    type Stream = UnixStream;
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<std::io::Result<UnixStream>> {
+        loop {
+            let (stream, _) = ready!(self.listener.poll_accept(context))?;
+            if self.trusts(&stream) {
+                return Poll::Ready(Ok(stream));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn security_row_46_a_socket_that_everyone_may_open_lets_no_group_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for (mode, lets_in) in [(0o660, true), (0o600, false), (0o666, false), (0o640, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(lets_its_group_in(&path), lets_in, "{mode:o}");
+        }
+        assert!(!lets_its_group_in(&directory.path().join("gone")));
+    }
+}

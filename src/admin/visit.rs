@@ -1,0 +1,107 @@
+//! Finds the visitor of a request, and reads the form that a visitor sends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
+use axum::http::header::{CONTENT_TYPE, COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::page;
+use super::site::Site;
+use super::visitors::Visitor;
+
+/// The field of each form with the session's token.
+pub(super) const FORM_TOKEN: &str = "form_token";
+/// Set by the page's script, when it brings what is shown up to date by itself.
+const BY_ITSELF: &str = "x-by-itself";
+
+impl FromRequestParts<Arc<Site>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        find(site, &parts.headers).ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))
+    }
+}
+
+/// The visitor whose cookie the request has.
+pub(super) fn find(site: &Site, headers: &HeaderMap) -> Option<Visitor> {
+    let name = site.cookie();
+    let is_of_person = !headers.contains_key(BY_ITSELF);
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    // Another program on this host may have set a cookie of the same name before.
+    let mut named = pairs.filter(|(other, _)| *other == name);
+    named.find_map(|(_, cookie)| site.visitors.find(cookie, is_of_person, Instant::now()))
+}
+
+/// A form that a visitor sent from a page of the session.
+pub(super) struct Posted {
+    pub(super) visitor: Visitor,
+    pub(super) fields: Fields,
+}
+
+/// The fields of a form, in their order.
+#[derive(Default)]
+pub(super) struct Fields(pub(super) Vec<(String, String)>);
+
+impl Fields {
+    /// The fields of an address's query.
+    pub(super) fn of_query(query: Option<&str>) -> Self {
+        let query = query.unwrap_or_default();
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The first field of that name, or an empty text.
+    pub(super) fn one(&self, name: &str) -> &str {
+        self.0.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
+    }
+
+    /// All fields of that name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl FromRequest<Arc<Site>> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
+        let headers = request.headers();
+        let visitor = find(site, headers).ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))?;
+        let fields = fields(request, site).await;
+        match visitor.sent(fields.one(FORM_TOKEN)) {
+            true => Ok(Self { visitor, fields }),
+            false => Err(foreign_form()),
+        }
+    }
+}
+
+/// The fields of a form, which may hold a file. A body of another kind holds none.
+async fn fields(request: Request, site: &Arc<Site>) -> Fields {
+    let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_owned()).unwrap_or_default();
+    if kind.starts_with(b"application/x-www-form-urlencoded") {
+        let body = Bytes::from_request(request, site).await.unwrap_or_default();
+        return Fields(url::form_urlencoded::parse(&body).into_owned().collect());
+    }
+    let mut fields = Vec::new();
+    if kind.starts_with(b"multipart/form-data")
+        && let Ok(mut parts) = Multipart::from_request(request, site).await
+    {
+        while let Ok(Some(part)) = parts.next_field().await {
+            let name = part.name().unwrap_or_default().to_owned();
+            let Ok(content) = part.bytes().await else { break };
+            fields.push((name, String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    Fields(fields)
+}
+
+/// The answer to a form without the session's token.
+pub(super) fn foreign_form() -> Response {
+    let text = "This form belongs to an earlier session, so nothing was done. Go back, reload the page and try again.";
+    page::notice(StatusCode::FORBIDDEN, "Not this session", text)
+}

@@ -1,0 +1,109 @@
+//! The `[admin]` table, and the older `[callback]`, in the written form.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::{AdminFile, Base, CallbackFile, Problem, is_loopback};
+use crate::config::{Admin, AdminAddress};
+
+/// The kernel's limit for the path of a Unix socket, without the final zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// The table, and what should be changed in it.
+pub(super) fn admin(file: &AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
+    let is_default = file.address.is_none();
+    let address = file.address.as_deref().map(|text| address(text, base)).transpose()?;
+    let address = address.unwrap_or_else(|| Admin::default().address);
+    let url = file.url.as_deref().map(url).transpose()?;
+    let is_unreachable = matches!(address, AdminAddress::Unix(_)) && url.is_none();
+    let warning = is_unreachable.then(|| {
+        "admin.address is a Unix socket, which browsers cannot open, and admin.url is not written: set it to \
+         the address of the web server in front of the socket"
+            .to_owned()
+    });
+    Ok((Admin { address, url, is_default }, warning))
+}
+
+fn address(text: &str, base: &Base) -> Result<AdminAddress, Problem> {
+    let problem = |message: String| {
+        Problem::at(["admin", "address"], message)
+            .hint("write address = \"127.0.0.1:8993\", \"unix:/run/imap-oauth-proxy/admin.sock\" or \"off\"")
+    };
+    if text == "off" {
+        return Ok(AdminAddress::Off);
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        let is_file = PathBuf::from(path).file_name().is_some() && !path.ends_with('/');
+        let path = base.resolve(PathBuf::from(path));
+        return match path.as_os_str().len() {
+            _ if !is_file => Err(problem(format!("{text:?} names no file for the socket"))),
+            length if length > LONGEST_SOCKET_PATH => Err(problem(format!(
+                "{} is too long for a socket: {length} bytes, of which {LONGEST_SOCKET_PATH} are possible",
+                path.display()
+            ))),
+            _ => Ok(AdminAddress::Unix(path)),
+        };
+    }
+    let address: SocketAddr = text.parse().map_err(|_| {
+        problem(format!("{text:?} is neither an IP address with a port, nor unix:PATH, nor off"))
+    })?;
+    match address.ip().is_loopback() {
+        true => Ok(AdminAddress::Tcp(address)),
+        false => Err(problem(format!(
+            "{address} is not a loopback address; the page is reached from elsewhere through your own web server \
+             (admin.url)"
+        ))),
+    }
+}
+
+/// Only an origin: the page's paths are fixed, and its cookie is for the whole host.
+fn url(text: &str) -> Result<Url, Problem> {
+    let problem = |message: String| {
+        Problem::at(["admin", "url"], message).hint("write url = \"https://mail-proxy.corp.example\"")
+    };
+    let url = Url::parse(text).map_err(|error| problem(format!("{text:?} is not a URL: {error}")))?;
+    match url.scheme() {
+        "https" if url.has_host() => {}
+        "http" if is_loopback(&url) => {}
+        "http" | "https" => {
+            return Err(problem(
+                "must be https, or http on a loopback host: the session's cookie and new \
+                                passwords pass here"
+                    .to_owned(),
+            ));
+        }
+        scheme => return Err(problem(format!("begins with {scheme}:, and a browser needs https:"))),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(problem("holds a user name or a password; the web server asks for those".to_owned()));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(problem(
+            "has something after the host; the page needs a host name of its own".to_owned(),
+        ));
+    }
+    Ok(url)
+}
+
+/// The old address for redirects, and that it is old.
+pub(super) fn callback(file: CallbackFile) -> Result<Option<(SocketAddr, String)>, Problem> {
+    let Some(text) = file.address else { return Ok(None) };
+    let problem = |message: String| {
+        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
+    };
+    let address: SocketAddr =
+        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
+    match address.ip().is_loopback() {
+        true => Ok(Some((
+            address,
+            "callback.address is an old key, which goes on working: admin.address receives the redirects of \
+             sign-ins as well, so let your web server pass them there, and remove [callback]"
+                .to_owned(),
+        ))),
+        false => {
+            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
+        }
+    }
+}

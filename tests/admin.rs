@@ -1,0 +1,260 @@
+//! The page's address: who gets in, by which name, from where, and what every answer says to the browser.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use common::web::{Browser, ask, entrance};
+use common::{Serving, Site};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
+
+async fn site() -> (Site, Serving) {
+    let site = Site::new().await;
+    site.configure(ON);
+    let serving = site.serve().await;
+    (site, serving)
+}
+
+#[tokio::test]
+async fn security_row_46_the_page_opens_by_the_commands_address_once() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::new(&serving);
+    browser.get("/").await.has("imap-oauth-proxy admin").lacks("Sign out");
+    let path = entrance(&site).await;
+    // A look changes nothing, by whichever program.
+    for method in ["GET", "HEAD", "GET"] {
+        let answer = browser.send(method, &path, "", "").await;
+        assert!(answer.status == 200 && answer.header("set-cookie").is_empty(), "{answer:?}");
+    }
+    let from_here = format!("Origin: http://{}\r\n", browser.address);
+    let answer = browser.send("POST", &path, &from_here, "").await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/"));
+    let cookie = answer.header("set-cookie").to_owned();
+    let port = browser.address.rsplit_once(':').unwrap().1;
+    assert!(cookie.starts_with(&format!("imap-oauth-proxy-{port}=")), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+    let again = browser.send("POST", &path, &from_here, "").await;
+    assert!(again.status == 410 && again.header("set-cookie").is_empty(), "a replayed entrance: {again:?}");
+    browser.send("GET", &path, "", "").await.has("imap-oauth-proxy admin");
+    browser.cookie = cookie.split(';').next().map(str::to_owned);
+    browser.get("/").await.has("Sign out").has("<h1>");
+    // Several people at once, and each leaves alone.
+    let mut other = Browser::enter(&site, &serving).await;
+    assert_eq!(browser.submit("/leave", &[]).await.status, 303);
+    browser.get("/").await.lacks("Sign out");
+    other.get("/").await.has("Sign out");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_what_needs_a_session_is_refused_without_one() {
+    let (_site, serving) = site().await;
+    let browser = Browser::new(&serving);
+    let from_here = format!("Origin: http://{}\r\n", browser.address);
+    for cookie in [None, Some("imap-oauth-proxy=x"), Some("imap-oauth-proxy-0=x; a=b"), Some("=; ;;=")] {
+        let browser = Browser { cookie: cookie.map(str::to_owned), ..browser.clone() };
+        assert_eq!(
+            browser.send("POST", "/leave", &from_here, "form_token=x").await.status,
+            403,
+            "{cookie:?}"
+        );
+    }
+    assert_eq!(browser.send("POST", "/enter/x", &from_here, "").await.status, 410);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_a_name_that_was_rebound_to_this_machine_is_not_served() {
+    let (site, serving) = site().await;
+    let browser = Browser::enter(&site, &serving).await;
+    let cookie = browser.cookie.clone().unwrap();
+    let port = browser.address.rsplit_once(':').unwrap().1;
+    let get = async |hosts: &str| {
+        ask(&browser.address, &format!("GET / HTTP/1.1\r\n{hosts}Cookie: {cookie}\r\n\r\n")).await
+    };
+    for host in
+        ["evil.example".to_owned(), format!("evil.example:{port}"), "localhost".into(), "127.0.0.1:1".into()]
+    {
+        let answer = get(&format!("Host: {host}\r\n")).await;
+        assert_eq!(answer.status, 421, "{host}");
+        answer.has("is not served here").lacks("Sign out");
+    }
+    assert_eq!(get(&format!("Host: localhost:{port}\r\nHost: evil.example\r\n")).await.status, 421);
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        get(&format!("Host: {host}:{port}\r\n")).await.has("Sign out");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_a_post_of_another_page_is_refused() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let here = browser.address.clone();
+    let token = browser.get("/").await.between("name=\"form_token\" value=\"", "\"");
+    let form = format!("form_token={token}");
+    for lines in [
+        "Origin: https://evil.example\r\n".to_owned(),
+        "Origin: null\r\n".to_owned(),
+        String::new(),
+        "Origin: null\r\nSec-Fetch-Site: cross-site\r\n".to_owned(),
+        format!("Origin: http://{here}\r\nSec-Fetch-Site: same-site\r\n"),
+        format!("Origin: http://{}1\r\n", here),
+    ] {
+        let answer = browser.send("POST", "/leave", &lines, &form).await;
+        assert_eq!(answer.status, 403, "{lines}");
+        answer.has("not one of this page");
+    }
+    // The form's token is judged, too, and only in a form.
+    let from_here = format!("Origin: http://{here}\r\n");
+    let text = format!("{from_here}Content-Type: text/plain\r\n");
+    for (lines, form) in [(&from_here, "form_token=x"), (&from_here, "a=b"), (&text, form.as_str())] {
+        browser.send("POST", "/leave", lines, form).await.has("nothing was done");
+    }
+    browser.get("/").await.has("Sign out");
+    // As a browser sends it with our Referrer-Policy.
+    let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
+    assert_eq!(browser.send("POST", "/leave", lines, &form).await.status, 303);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_every_answer_has_the_headers() {
+    let (site, serving) = site().await;
+    let browser = Browser::enter(&site, &serving).await;
+    for path in ["/", "/enter/x", "/nothing", "/style.css", "/live.js", "/healthz", "/metrics"] {
+        let answer = browser.send("GET", path, "", "").await;
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}: {answer:?}");
+        }
+        let policy = answer.header("content-security-policy");
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"]
+        {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        for inline in ["<style", " style=", " onclick=", "javascript:", "<script>"] {
+            assert!(!answer.body.contains(inline), "{path} has {inline}");
+        }
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_23_metrics_are_for_this_machine_and_health_is_for_all() {
+    let (_site, serving) = site().await;
+    let address = Browser::new(&serving).address;
+    let get =
+        async |path: &str, lines: &str| ask(&address, &format!("GET {path} HTTP/1.1\r\n{lines}\r\n")).await;
+    let local = format!("Host: {address}\r\n");
+    get("/metrics", &local).await.has("# EOF");
+    for lines in
+        ["Host: mail-proxy.corp.example\r\n".to_owned(), format!("{local}X-Forwarded-For: 192.0.2.7\r\n")]
+    {
+        let answer = get("/metrics", &lines).await;
+        assert_eq!(answer.status, 403);
+        answer.lacks("imap_oauth_proxy_");
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(path, "Host: watcher\r\n").await.status, 200, "{path}");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn behind_a_web_server_the_cookie_is_bound_to_https_and_to_the_host() {
+    let site = Site::new().await;
+    site.configure(&format!("{ON}url = \"https://mail-proxy.corp.example\"\n"));
+    let mut serving = site.serve().await;
+    assert_eq!(serving.ready["admin"], "https://mail-proxy.corp.example");
+    let bound = serving.said("the page is at").await;
+    assert!(bound.contains("https://mail-proxy.corp.example/"), "{bound}");
+    let ran = site.run(&["admin", "--no-browser"]).await;
+    assert!(ran.out.starts_with("https://mail-proxy.corp.example/enter/"), "{ran:?}");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_a_socket_serves_a_web_server_of_ones_own() {
+    let site = Site::new().await;
+    let socket = site.home.path().join("admin.sock");
+    site.configure(&format!(
+        "[admin]\naddress = \"unix:{}\"\nurl = \"https://mail-proxy.corp.example\"\n",
+        socket.display()
+    ));
+    let serving = site.serve().await;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let path = entrance(&site).await;
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: mail-proxy.corp.example\r\nOrigin: https://mail-proxy.corp.example\r\nContent-Length: 0\r\n\r\n"
+    );
+    let mut stream = UnixStream::connect(&socket).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    assert!(answer.contains("set-cookie: __Host-imap-oauth-proxy="), "{answer}");
+    assert!(answer.contains("; Path=/; HttpOnly; SameSite=Strict; Secure"), "{answer}");
+    // A second process does not take the socket from the first, and a stop removes it.
+    let ran = site.run(&["serve"]).await;
+    assert!(ran.code == 1 && ran.error().contains("admin.address unix:"), "{ran:?}");
+    serving.stop().await;
+    assert!(!socket.exists());
+    // What a killed process has left is no hindrance.
+    site.serve().await.kill().await;
+    assert!(socket.exists());
+    site.serve().await.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_off_or_taken_is_said_in_one_sentence() {
+    let site = Site::new().await;
+    let ran = site.run(&["admin"]).await;
+    assert!(ran.code == 1 && ran.error().contains("no serve is running"), "{ran:?}");
+    let serving = site.serve().await;
+    assert!(serving.ready["admin"].is_null());
+    let ran = site.run(&["admin", "--no-browser"]).await;
+    assert!(ran.code == 1 && ran.error().contains("has no page") && ran.out.is_empty(), "{ran:?}");
+    serving.stop().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    site.configure(&format!("[admin]\naddress = \"{address}\"\n"));
+    let ran = site.run(&["serve"]).await;
+    let said = format!("error: admin.address {address} cannot be listened on: ");
+    assert!(ran.code == 1 && ran.error().contains(&said), "{ran:?}");
+}
+
+#[tokio::test]
+async fn security_row_46_a_request_that_is_too_large_or_never_whole_takes_no_place() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let large = "x".repeat(1024 * 1024 + 1);
+    let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+    let head = format!(
+        "POST /leave HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+        browser.address,
+        large.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let _ = stream.write_all(large.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 2") && !answer.starts_with(b"HTTP/1.1 3"));
+    let mut waiting = Vec::new();
+    for _ in 0..150 {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        stream.write_all(b"POST /leave HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf").await.unwrap();
+        waiting.push(stream);
+    }
+    browser.get("/").await.has("Sign out");
+    serving.stop().await;
+}
