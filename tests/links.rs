@@ -528,3 +528,64 @@ async fn security_row_14_what_a_provider_says_is_escaped_on_the_page_of_a_consen
     page.lacks("<script>alert").has("Nothing was stored");
     assert!(!page.body.contains('\x1b'), "{page:?}");
 }
+
+#[tokio::test]
+async fn security_row_45_a_consent_under_way_undoes_no_act_of_an_administrator() {
+    for act in ["remove", "disable"] {
+        let (site, serving, settings) = expired(both(), "").await;
+        let url = link_of(&serving, &settings).await;
+        let mut person = Person::default();
+        person.look(&url).await;
+        let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
+        let pressed = person.send(&path, &[]).await;
+        let consent = person.follow(pressed).await;
+        let ran = site.run(&["accounts", act, ALICE]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let back = person.approve(&consent, ALICE).await;
+        let end = person.follow(back).await;
+        end.has("Not signed in").has("was removed, disabled or given to an application meanwhile");
+        let accounts = site.run(&["accounts", "list", "--json"]).await.json();
+        let left = accounts.as_array().unwrap();
+        assert_eq!(left.len(), usize::from(act == "disable"), "{accounts}");
+        let trail = site.run(&["events", "list", "--json"]).await.json();
+        let last = trail.as_array().unwrap().last().unwrap().clone();
+        assert_ne!(last["surface"], "link", "{last}");
+    }
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_holds_a_link_an_entrance_a_cookie_or_an_answer() {
+    let (site, serving, settings) = expired(both(), "").await;
+    serving.stop().await;
+    let mut serving = site.serve_with(&["--log", "trace"]).await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    let answer = back.header("location").to_owned();
+    person.follow(back).await.has("Signed in as");
+    let entrance = common::web::entrance(&site).await;
+    person.at = format!("{base}/");
+    let entered = person.send(&entrance, &[]).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    person.look(&format!("{base}/?said=x")).await.has("Sign out");
+    serving.said("opened the page").await;
+    let mut secrets: Vec<String> = person.cookies.iter().map(|(.., value)| value.clone()).collect();
+    let query = url::Url::parse(&answer).unwrap();
+    secrets.extend(
+        query
+            .query_pairs()
+            .filter(|(name, _)| ["code", "state"].contains(&&**name))
+            .map(|(_, value)| value.into_owned()),
+    );
+    secrets.extend([&url, &entrance].map(|path| path.rsplit_once('/').unwrap().1.to_owned()));
+    assert_eq!(secrets.len(), 6, "{secrets:?}");
+    let (_, log) = serving.stop().await;
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret} is in {log}");
+    }
+}

@@ -10,7 +10,7 @@ use crate::control::error::Error;
 use crate::links::{self, Dead};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
-use crate::store::{Actor, GrantKind, LoginRecord, fold, is_of_domain};
+use crate::store::{Actor, LoginRecord, fold, takes_consent};
 
 /// The account of a sign-in link.
 #[derive(Debug)]
@@ -71,8 +71,9 @@ impl Running {
     }
 
     /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
-    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
-        self.kept.links(&self.config.load()).for_people(name).await
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, NoConsent> {
+        let (of_link, _) = self.mended(name.to_owned()).await?;
+        Ok(self.kept.links(&self.config.load()).for_people(&of_link.account).await)
     }
 
     /// Begins the consent that mends the account called `name`, for `actor` in the browser of `visitor`; `back` is the
@@ -141,8 +142,7 @@ impl Running {
         let Some(LoginRecord { account, grant, .. }) = self.store.find(&fold(&account)).await? else {
             return Err(NoConsent::Dead(Dead::Unknown));
         };
-        let is_persons = grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
-        if account.disabled || is_of_domain(&account.name) || !is_persons {
+        if !takes_consent(&account, grant.as_ref()) {
             return Err(NoConsent::NotMended { account: account.name });
         }
         let name = grant.as_ref().map(|grant| grant.provider.clone());
