@@ -115,7 +115,7 @@ async fn security_row_46_a_post_of_another_page_is_refused() {
         browser.send("POST", "/leave", lines, form).await.has("nothing was done");
     }
     browser.get("/").await.has("Sign out");
-    // As a browser sends it with our Referrer-Policy.
+    // As a browser sends it that hides the origin.
     let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
     assert_eq!(browser.send("POST", "/leave", lines, &form).await.status, 303);
     serving.stop().await;
@@ -130,7 +130,7 @@ async fn security_row_46_every_answer_has_the_headers() {
         for (name, value) in [
             ("x-frame-options", "DENY"),
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(answer.header(name), value, "{path}: {answer:?}");
@@ -145,6 +145,11 @@ async fn security_row_46_every_answer_has_the_headers() {
             assert!(!answer.body.contains(inline), "{path} has {inline}");
         }
     }
+    // The refusal of a redirect comes before all routes.
+    let rebound = "GET /callback?state=x HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    let answer = ask(&browser.address, rebound).await;
+    assert_eq!((answer.status, answer.header("x-frame-options")), (421, "DENY"), "{answer:?}");
+    assert!(answer.header("content-security-policy").contains("form-action 'self'"), "{answer:?}");
     serving.stop().await;
 }
 

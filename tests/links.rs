@@ -147,7 +147,7 @@ async fn a_look_changes_nothing_by_whichever_program() {
     for (header, value) in [
         ("x-frame-options", "DENY"),
         ("cache-control", "no-store"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("x-content-type-options", "nosniff"),
     ] {
         assert_eq!(answer.header(header), value);
