@@ -12,6 +12,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -123,7 +124,7 @@ fn host(request: &Request) -> Option<&str> {
 fn host_in<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let mut hosts = headers.get_all(HOST).into_iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
-    let named = uri.authority().map(|authority| authority.as_str());
+    let named = uri.authority().map(Authority::as_str);
     match (hosts.next(), named) {
         (None, None) => host,
         (None, Some(named)) if host.is_none_or(|host| host.eq_ignore_ascii_case(named)) => Some(named),

@@ -43,7 +43,7 @@ async fn made(
     installation: &Installation,
     fields: &Fields,
 ) -> Result<(Vec<Enrolled>, Option<crate::control::Error>), Vec<Fault>> {
-    let rows = read(fields.one("table"))?;
+    let rows = read(table(fields))?;
     if let Some(beyond) = rows.get(MOST) {
         return Err(vec![Fault {
             line: beyond.line,
@@ -56,6 +56,14 @@ async fn made(
     Ok(make_all(installation, judged, password).await)
 }
 
+/// The file, or what was typed.
+fn table(fields: &Fields) -> &str {
+    match fields.one("file") {
+        "" => fields.one("table"),
+        file => file,
+    }
+}
+
 /// The forms, with what is wrong in the last one that was sent.
 pub(super) fn page(
     site: &Site,
@@ -64,25 +72,28 @@ pub(super) fn page(
     faults: &[Fault],
     said: Option<Said>,
 ) -> Response {
-    let is_new = fields.one("table").is_empty();
+    let is_new = table(fields).is_empty();
     let content = html! {
-        p.crumb { a href="/" { "Accounts" } }
-        div.head { h1 { "Add accounts" } }
-        @if !faults.is_empty() { (refused(faults)) }
-        section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
-        section.card {
-            h2 { "Many accounts" }
-            form.fields method="post" action="/add" {
-                (token(visitor))
-                label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
-                p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
-                textarea id="table" name="table" required spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (fields.one("table")) }
-                label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
-                label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
-                div.actions { button.main type="submit" { "Add the accounts" } }
+            p.crumb { a href="/" { "Accounts" } }
+            div.head { h1 { "Add accounts" } }
+            @if !faults.is_empty() { (refused(faults)) }
+            div.cards {
+    section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
+            section.card {
+                h2 { "Many accounts" }
+                form.fields method="post" action="/add" enctype="multipart/form-data" {
+                    (token(visitor))
+                    label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
+                    p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
+                    textarea id="table" name="table" spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (table(fields)) }
+                    label { "Or a file " span.hint { "CSV, as spreadsheets write it" } input type="file" name="file" accept=".csv,text/csv,text/plain"; }
+                    label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
+                    label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
+                    div.actions { button.main type="submit" { "Add the accounts" } }
+                }
             }
-        }
-    };
+            }
+        };
     let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
     frame.around(&content)
 }

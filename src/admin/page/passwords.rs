@@ -41,7 +41,7 @@ fn table(account: &str, passwords: &[AppPassword], now: OffsetDateTime) -> Marku
     html! {
         div.scroll {
             table.tight {
-                thead { tr { th { "Name" } th { "Limits" } th { "Made" } th { "Last used" } th { span.muted { "" } } } }
+                thead { tr { th { "Name" } th { "Limits" } th { "Made" } th { "Last used" } th { span.skip { "Button" } } } }
                 tbody {
                     @for password in passwords {
                         tr {

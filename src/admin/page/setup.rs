@@ -73,7 +73,7 @@ fn page(sheet: &Sheet) -> Markup {
                 p { a.button href={ "/setup/" (name) ".mobileconfig" } download { "Profile" } }
             }
         }
-        section.card { h2 { "Outlook" } ol { @for step in outlook(sheet) { li { (text(&step)) } } } }
+        section.card { h2 { "Outlook" } ol { @for step in outlook(sheet, "the CA, which is above,") { li { (text(&step)) } } } }
     }
 }
 
