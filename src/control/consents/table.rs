@@ -1,8 +1,9 @@
 //! The consents under way, and what is shown of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
@@ -63,6 +64,8 @@ pub(crate) enum NotTaken {
 pub(crate) struct Consents {
     pub(super) entries: Mutex<Vec<Entry>>,
     pub(super) changed: watch::Sender<()>,
+    /// Those of the consents under way, by their redirect URIs.
+    pub(super) listeners: AsyncMutex<HashMap<String, Weak<Listener>>>,
 }
 
 pub(super) struct Entry {
@@ -84,12 +87,13 @@ pub(super) struct Entry {
 pub(super) struct Waiting {
     pub(super) consent: Box<Consent>,
     pub(super) installation: Arc<Installation>,
-    pub(super) listener: Option<Arc<Listener>>,
+    /// Held until the answer is there.
+    pub(super) _listener: Option<Arc<Listener>>,
 }
 
 impl Default for Consents {
     fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { entries: Mutex::default(), changed: watch::Sender::new(()), listeners: AsyncMutex::default() }
     }
 }
 
