@@ -83,6 +83,13 @@ async fn security_row_46_a_name_that_was_rebound_to_this_machine_is_not_served()
         answer.has("is not served here").lacks("Sign out");
     }
     assert_eq!(get(&format!("Host: localhost:{port}\r\nHost: evil.example\r\n")).await.status, 421);
+    let old = ask(&browser.address, &format!("GET / HTTP/1.0\r\nCookie: {cookie}\r\n\r\n")).await;
+    assert_eq!(old.status, 421, "HTTP/1.0 needs no Host, and the page does: {old:?}");
+    let forwarded = format!("Host: evil.example\r\nX-Forwarded-Host: localhost:{port}\r\n");
+    assert_eq!(get(&forwarded).await.status, 421);
+    let whole =
+        format!("GET http://evil.example/ HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookie}\r\n\r\n");
+    assert_eq!(ask(&browser.address, &whole).await.status, 421);
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         get(&format!("Host: {host}:{port}\r\n")).await.has("Sign out");
     }

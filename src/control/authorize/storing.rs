@@ -120,12 +120,13 @@ impl Seat {
         Names { account: &self.account, owner: Some(&self.owner), remembered: None }
     }
 
-    /// The account as it is now. One that is to be mended may have been removed or disabled while its person was at the
-    /// provider, and an administrator's act is not undone by that person.
+    /// The account as it is now. One that is to be mended may have been removed, disabled or given to another owner while
+    /// its person was at the provider, and that person undoes no act of an administrator.
     pub(super) async fn known(&self, installation: &Installation) -> Result<Option<LoginRecord>, Error> {
         let known = installation.known_account(&self.account).await?;
-        let is_there = |known: &LoginRecord| {
-            known.account.name == self.account && takes_consent(&known.account, known.grant.as_ref())
+        let is_there = |LoginRecord { account, grant, .. }: &LoginRecord| {
+            let is_owners = grant.as_ref().is_none_or(|grant| fold(&grant.owner) == fold(&self.owner));
+            account.name == self.account && is_owners && takes_consent(account, grant.as_ref())
         };
         match self.is_mended && !known.as_ref().is_some_and(is_there) {
             true => Err(Error::NotMendedAnyMore { account: self.account.clone() }),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::tracing::warn;
 use time::OffsetDateTime;
 
 use super::running::Running;
@@ -109,8 +110,9 @@ impl Running {
         asked: Asked,
         visitor: Visitor,
     ) -> Result<Begun, Error> {
-        let page = self.page.flatten();
-        self.consents.begin(self.installation(actor), page, asked, visitor).await
+        let (page, account) = (self.page.flatten(), asked.account.clone());
+        let begun = self.consents.begin(self.installation(actor), page, asked, visitor).await;
+        begun.inspect_err(|error| warn!(account, "a consent in the browser could not begin: {error}"))
     }
 
     /// Whether the redirect of a provider may come to this path of the page.
