@@ -270,3 +270,33 @@ async fn security_row_46_a_request_that_is_too_large_or_never_whole_takes_no_pla
     browser.get("/").await.has("Sign out");
     serving.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security_row_46_large_bodies_are_read_a_few_at_a_time() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        let head = "POST /leave HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nhalf";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    // Requests with small bodies, and without any, wait for none of them.
+    for _ in 0..5 {
+        browser.get("/").await.has("Sign out");
+    }
+    let other = browser.clone();
+    let form = format!("form_token=x&more={}", "x".repeat(200_000));
+    let large = tokio::spawn(async move {
+        let from_here = format!("Origin: http://{}\r\n", other.address);
+        other.send("POST", "/leave", &from_here, &form).await
+    });
+    for _ in 0..5 {
+        browser.get("/").await.has("Sign out");
+    }
+    assert!(!large.is_finished());
+    drop(stalled);
+    assert_eq!(large.await.unwrap().status, 403);
+    serving.stop().await;
+}
