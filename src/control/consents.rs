@@ -237,9 +237,65 @@ impl Consents {
         id: &str,
         job: impl Future<Output = Result<Authorized, Error>> + Send + 'static,
     ) {
-        let (consents, id) = (self.clone(), id.to_owned());
+        let (consents, id, busy) = (self.clone(), id.to_owned(), self.busy.subscribe());
         tokio::spawn(async move {
             consents.done(&id, job.await);
+            drop(busy);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::control::actors;
+
+    const ORIGIN: &str = "https://proxy.corp.example";
+
+    async fn installation(directory: &std::path::Path) -> Installation {
+        let text = format!(
+            "state_directory = {directory:?}\n[providers.acme]\nimap = \"imap.acme.example:993\"\n\
+             authorize_url = \"https://acme.example/authorize\"\ntoken_url = \"https://acme.example/token\"\n\
+             client_id = \"x\"\nscopes = [\"mail\"]\ndomains = [\"acme.example\"]\n\
+             redirect_uri = \"https://mail.corp.example/callback\"\n"
+        );
+        Installation::open(Config::parse(&text, None).unwrap()).await.unwrap()
+    }
+
+    async fn begin(consents: &Arc<Consents>, of: &Installation) -> (Begun, String) {
+        let Installation { config, store, sealer, .. } = of;
+        let (config, store, sealer) = (config.clone(), store.clone(), sealer.clone());
+        let installation = Installation { config, store, sealer, actor: actors::by_link(), tokens: None };
+        let asked = Asked { account: "bob@acme.example".to_owned(), anew: true, ..Asked::default() };
+        let visitor = Visitor { origin: ORIGIN.to_owned(), is_local: false };
+        let begun = consents.begin(installation, None, asked, visitor).await.unwrap();
+        let url = begun.url.clone().expect("the answer comes through the web server");
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        (begun, state)
+    }
+
+    #[tokio::test]
+    async fn security_row_45_only_the_browser_that_began_a_consent_can_end_it() {
+        let (consents, directory) = (Arc::<Consents>::default(), tempfile::tempdir().unwrap());
+        let installation = installation(directory.path()).await;
+        let (begun, state) = begin(&consents, &installation).await;
+        let (other, _) = begin(&consents, &installation).await;
+        assert_eq!(consents.place_of(&state), Some(format!("{ORIGIN}{ANSWER}")));
+        assert_eq!(consents.place_of("another"), None);
+        let query = format!("state={state}&error=access_denied");
+        for key in [None, Some(other.key.clone()), Some(Secret::new("x"))] {
+            assert_eq!(consents.arrived(&query, |_| key.clone()), Err(NotTaken::OtherBrowser));
+            assert!(consents.view(&begun.id, key.as_ref(), Duration::ZERO).await.is_none());
+            assert!(consents.pasted(&begun.id, key.as_ref(), &query).is_err());
+        }
+        assert_eq!(consents.arrived("state=x&code=c", |_| Some(begun.key.clone())), Err(NotTaken::Unknown));
+        let key = |id: &str| (id == begun.id).then(|| begun.key.clone());
+        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()));
+        consents.settled().await;
+        let view = consents.view(&begun.id, Some(&begun.key), Duration::ZERO).await.unwrap();
+        assert!(matches!(view.stage, Stage::Done(outcome) if outcome.is_err()));
+        assert_eq!(consents.place_of(&state), None, "an answer is taken once");
+        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()), "a reload shows the outcome");
     }
 }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::spawn;
+use tokio::task::JoinHandle;
 
 use super::error::Error;
 use super::installation::Installation;
@@ -70,15 +72,20 @@ impl State {
 /// All accounts, by name, read page by page, so that memory does not grow with their number.
 #[derive(Default)]
 pub(crate) struct Pages {
-    after: Option<String>,
+    /// The page after the one that was returned last, which is read while the caller uses that.
+    ahead: Option<JoinHandle<Result<Vec<AccountRow>, StoreError>>>,
 }
 
 impl Pages {
     /// The next accounts; none at the end.
     pub(crate) async fn next(&mut self, installation: &Installation) -> Result<Vec<Overview>, Error> {
-        let page = installation.store.account_page(self.after.as_deref(), PAGE).await?;
+        let page = match self.ahead.take() {
+            Some(ahead) => ahead.await.map_err(|error| StoreError::Unusable(error.to_string()))??,
+            None => installation.store.account_page(None, PAGE).await?,
+        };
         if let Some(last) = page.last() {
-            self.after = Some(last.account.name.clone());
+            let (store, after) = (installation.store.clone(), last.account.name.clone());
+            self.ahead = Some(spawn(async move { store.account_page(Some(&after), PAGE).await }));
         }
         Ok(page.into_iter().map(|row| Overview::of(installation, row)).collect())
     }

@@ -38,7 +38,6 @@ use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, StateDirectory, Store};
 use crate::tls::{Acceptor, Identity};
-use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
@@ -262,7 +261,7 @@ impl Serving {
         if !self.accepting.is_finished() {
             let _ = self.accepting.await;
         }
-        settle(&self.running.kept.tokens).await;
+        settle(&self.running).await;
         self.running.kept.accounts.flush().await;
     }
 }
@@ -286,11 +285,12 @@ async fn without_store(store: &dyn Store) {
     }
 }
 
-/// Waits for running refreshes, which may bring a refresh token that replaces the stored one.
-async fn settle(tokens: &Tokens) {
-    if tokio::time::timeout(SETTLE, tokens.settle()).await.is_err() {
+/// Waits for running refreshes and consents, which may bring a refresh token that the store does not have yet.
+async fn settle(running: &Running) {
+    let settled = async { tokio::join!(running.kept.tokens.settle(), running.consents.settled()) };
+    if tokio::time::timeout(SETTLE, settled).await.is_err() {
         warn!(
-            "a refresh had not ended after {} s and is cut; its account may need to be authorised again",
+            "a refresh or a consent had not ended after {} s and is cut; its account may need to be authorised again",
             SETTLE.as_secs()
         );
     }

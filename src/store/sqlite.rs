@@ -98,6 +98,8 @@ impl Opened {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            // A page of a list, so that SQLite's thread and the reader wake each other once a page.
+            .row_buffer_size(500)
             // Logged statements would hold names.
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
