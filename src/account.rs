@@ -39,9 +39,7 @@ use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
-pub use crate::store::{
-    Account, Folded, Grant, GrantKind, LastRefusal, Mailbox, SignInAs, fold, is_of_domain,
-};
+pub use crate::store::{Account, Folded, Grant, LastRefusal, Mailbox, SignInAs, fold, takes_consent};
 
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};
 pub use find::{Found, find};

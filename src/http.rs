@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
@@ -23,6 +23,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -31,6 +32,12 @@ const LONGEST_HEADER: usize = 32 * 1024;
 const HEADERS: usize = 100;
 /// A browser or a local reverse proxy sends its request much sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bytes of a body that any number of connections may send.
+const SMALL: u64 = 64 * 1024;
+/// Larger bodies that are read at the same time: a request is read before its sender is known, and a hundred of them
+/// must not fill the memory.
+const LARGE_AT_ONCE: usize = 4;
 
 /// What a server grants.
 #[derive(Clone, Copy)]
@@ -74,6 +81,7 @@ pub(crate) async fn serve<T>(
     outcome: impl Fn() -> Option<T>,
 ) -> T {
     let mut connections = JoinSet::new();
+    let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
     let mut silent = Silent::default();
     loop {
         // While all connections are being answered, the next one waits in the listen backlog; not for long.
@@ -85,7 +93,7 @@ pub(crate) async fn serve<T>(
                         silent.close_oldest();
                     }
                     let has_asked = Arc::<AtomicBool>::default();
-                    let task = connections.spawn(answer(stream, router.clone(), bounds, has_asked.clone()));
+                    let task = connections.spawn(answer(stream, router.clone(), bounds, large.clone(), has_asked.clone()));
                     silent.add(task, has_asked);
                 }
                 // Out of file descriptors: retry after a pause, not in a busy loop.
@@ -140,10 +148,12 @@ async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     bounds: Bounds,
+    large: Arc<Semaphore>,
     has_asked: Arc<AtomicBool>,
 ) {
-    let router = router
-        .layer(from_fn(move |request: Request, next: Next| whole(request, next, bounds, has_asked.clone())));
+    let router = router.layer(from_fn(move |request: Request, next: Next| {
+        whole(request, next, bounds, large.clone(), has_asked.clone())
+    }));
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
     server
         .http1()
@@ -159,9 +169,20 @@ async fn answer(
 }
 
 /// Reads the body before the request is answered, so that no answer waits for a slow sender.
-async fn whole(request: Request, next: Next, bounds: Bounds, has_asked: Arc<AtomicBool>) -> Response {
+async fn whole(
+    request: Request,
+    next: Next,
+    bounds: Bounds,
+    large: Arc<Semaphore>,
+    has_asked: Arc<AtomicBool>,
+) -> Response {
     let (head, body) = request.into_parts();
-    let body = match timeout(PATIENCE, to_bytes(body, bounds.body)).await {
+    let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
+    let read = async {
+        let _permit = if is_small { None } else { large.acquire().await.ok() };
+        to_bytes(body, bounds.body).await
+    };
+    let body = match timeout(PATIENCE, read).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),

@@ -74,12 +74,16 @@ impl Links {
         Self { store, sealer, base }
     }
 
+    /// Whether a client at `from` can open links.
+    pub fn reach(&self, from: IpAddr) -> bool {
+        self.base.as_ref().is_some_and(|base| !base.is_local || from.to_canonical().is_loopback())
+    }
+
     /// The address of the account's link for a client at `from`; `None` if that client cannot open it.
     pub async fn for_client(&self, account: &Id, from: IpAddr) -> Option<Secret> {
-        let base = self.base.as_ref()?;
-        match base.is_local && !from.to_canonical().is_loopback() {
-            true => None,
-            false => self.address(base, account).await,
+        match self.reach(from) {
+            true => self.address(self.base.as_ref()?, account).await,
+            false => None,
         }
     }
 

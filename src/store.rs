@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use crate::protocol::SignInAs;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
-    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain,
+    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,

@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 
-use super::again;
 use super::guard;
 use super::page;
 use super::site::Site;
@@ -66,7 +65,6 @@ fn with_key(begun: &Begun, to: &str) -> Response {
 
 /// The page for a consent that cannot begin.
 pub(super) fn failed_to_begin(error: &Error) -> Response {
-    again::log(error);
     page::plain(
         StatusCode::BAD_GATEWAY,
         "The sign-in cannot begin",

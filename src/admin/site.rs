@@ -117,8 +117,8 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
         .merge(metrics)
         .merge(watch::health_routes(&site.running))
         .fallback(nothing)
-        .layer(map_response(guard::headers))
         .layer(from_fn_with_state(site.clone(), consent::take_redirects))
+        .layer(map_response(guard::headers))
 }
 
 async fn nothing() -> Response {

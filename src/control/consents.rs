@@ -13,7 +13,7 @@ mod redirect;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use super::authorize::{self, Answer, AuthorizeRequest, Authorized, ConsentWay, P
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Door;
-use crate::oauth::{RedirectError, state_of};
+use crate::oauth::{RedirectError, redirect_text, state_of};
 use crate::secret::{Secret, random_text};
 
 pub(crate) use self::redirect::Visitor;
@@ -135,7 +135,7 @@ impl Consents {
         entry.state = consent.state().cloned().unwrap_or(entry.state);
         (entry.account, entry.owner) = (consent.account().to_owned(), consent.owner().to_owned());
         entry.stage = Stage::Waiting { url: url.clone(), pastes };
-        entry.waiting = Some(Waiting { consent, installation, listener });
+        entry.waiting = Some(Waiting { consent, installation, _listener: listener });
         self.add(entry);
         Ok(Begun { id, key, origin: visitor.origin, url: (!pastes).then_some(url) })
     }
@@ -206,20 +206,19 @@ impl Consents {
         }
     }
 
-    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own.
+    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own. Two
+    /// consents that begin at the same moment, as by a double click, must not both bind it.
     async fn listener(self: &Arc<Self>, configured: &Url) -> Result<Arc<Listener>, Error> {
-        let redirect_uri = crate::oauth::redirect_text(configured);
-        let known = {
-            let entries = self.entries();
-            let mut listeners = entries.iter().filter_map(|entry| entry.waiting.as_ref()?.listener.clone());
-            listeners.find(|listener| listener.redirect_uri == redirect_uri)
-        };
-        if let Some(known) = known {
+        let mut listeners = self.listeners.lock().await;
+        listeners.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = listeners.get(&redirect_text(configured)).and_then(Weak::upgrade) {
             return Ok(known);
         }
         let consents = Arc::downgrade(self);
         let onwards = move |state: &str| consents.upgrade()?.place_of(state);
-        Ok(Arc::new(Listener::begin(configured, onwards).await?))
+        let listener = Arc::new(Listener::begin(configured, onwards).await?);
+        listeners.insert(listener.redirect_uri.clone(), Arc::downgrade(&listener));
+        Ok(listener)
     }
 
     fn finish(self: &Arc<Self>, id: &str, waiting: Waiting, answer: Result<Answer, RedirectError>) {

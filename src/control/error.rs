@@ -122,6 +122,8 @@ pub(crate) enum Error {
     NoRefreshToken,
     #[error("{title} does not accept that refresh token: {error}")]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
+    #[error("{account} was removed, disabled or given to another owner meanwhile; nothing is stored")]
+    NotMendedAnyMore { account: String },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
     AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
     #[error(
@@ -211,7 +213,6 @@ pub(crate) enum Error {
     NameTwice { name: String, first: u64 },
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
-
     #[error(transparent)]
     Setup(#[from] SetupError),
 

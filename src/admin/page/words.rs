@@ -13,7 +13,7 @@ use crate::admin::visitors::Visitor;
 use crate::command;
 use crate::config::Door;
 use crate::control::grants::{Overview, State};
-use crate::store::{GrantKind, GrantState, is_of_domain};
+use crate::store::{GrantState, takes_consent};
 use crate::text::utc;
 use crate::trouble::{CauseKind, Cure, Trouble};
 
@@ -128,8 +128,7 @@ fn is_the_button(cure: &str) -> bool {
 
 /// Whether a person's consent is possible, which the page can begin.
 pub(super) fn can_consent(overview: &Overview) -> bool {
-    let is_persons = overview.grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
-    is_persons && !is_of_domain(&overview.account.name) && overview.state != State::Disabled
+    takes_consent(&overview.account, overview.grant.as_ref())
 }
 
 /// The command that authorises what the page cannot.

@@ -1,8 +1,9 @@
 //! The consents under way, and what is shown of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
@@ -60,11 +61,14 @@ pub(crate) enum NotTaken {
 }
 
 /// The consents under way.
+#[derive(Default)]
 pub(crate) struct Consents {
     pub(super) entries: Mutex<Vec<Entry>>,
     pub(super) changed: watch::Sender<()>,
     /// Each consent that is being finished holds a receiver.
     pub(super) busy: watch::Sender<()>,
+    /// Those of the consents under way, by their redirect URIs.
+    pub(super) listeners: AsyncMutex<HashMap<String, Weak<Listener>>>,
 }
 
 pub(super) struct Entry {
@@ -86,13 +90,8 @@ pub(super) struct Entry {
 pub(super) struct Waiting {
     pub(super) consent: Box<Consent>,
     pub(super) installation: Arc<Installation>,
-    pub(super) listener: Option<Arc<Listener>>,
-}
-
-impl Default for Consents {
-    fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::default(), busy: watch::Sender::default() }
-    }
+    /// Held until the answer is there.
+    pub(super) _listener: Option<Arc<Listener>>,
 }
 
 impl Consents {
