@@ -7,6 +7,7 @@
 pub(crate) mod accounts;
 mod actors;
 pub(crate) mod answers;
+pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod authorize;
 pub(crate) mod backup;

@@ -65,6 +65,12 @@ fn of_account(error: &Error) -> Vec<String> {
         }
         Error::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
         Error::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
+        Error::NoApiToken { .. } | Error::TooManyApiTokens { .. } => {
+            vec![format!("{} shows all tokens", command::API_TOKENS)]
+        }
+        Error::ApiTokenNameTaken { .. } => {
+            vec!["choose another name, or revoke that token first".to_owned()]
+        }
         Error::NoAppPassword { account } => vec![command::create_password(account)],
         _ => Vec::new(),
     }

@@ -13,6 +13,11 @@ pub(crate) fn on_the_page(opened_by: &Actor, session: &str) -> Actor {
     Actor { surface: "page".to_owned(), user: Some(format!("{user}, session {session}")), uid: opened_by.uid }
 }
 
+/// A program with the bearer token of that name.
+pub(crate) fn by_token(name: &str) -> Actor {
+    Actor { surface: "api".to_owned(), user: Some(format!("token {name}")), uid: None }
+}
+
 /// A signal; its sender is not known.
 pub(crate) fn signal() -> Actor {
     Actor { surface: "signal".to_owned(), user: None, uid: None }

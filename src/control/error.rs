@@ -81,6 +81,16 @@ pub(crate) enum Error {
     #[error("the password must have {least} to {most} characters")]
     PasswordLength { least: usize, most: usize },
 
+    // Tokens of the API.
+    #[error("the token's name must have 1 to 100 characters, none of them a control character or invisible")]
+    ApiTokenName,
+    #[error("there is a token called {name:?} already")]
+    ApiTokenNameTaken { name: String },
+    #[error("there is no token called {name:?}")]
+    NoApiToken { name: String },
+    #[error("there are {most} tokens already")]
+    TooManyApiTokens { most: usize },
+
     // Providers.
     #[error("there is no provider {name:?}")]
     NoProvider { name: String, known: Vec<String> },

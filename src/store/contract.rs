@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
+    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
     GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
     SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
@@ -27,6 +27,7 @@ pub trait Store:
     + CountStore
     + DeviceStore
     + TrailStore
+    + ApiTokenStore
 {
 }
 
@@ -41,6 +42,7 @@ impl<T> Store for T where
         + CountStore
         + DeviceStore
         + TrailStore
+        + ApiTokenStore
 {
 }
 

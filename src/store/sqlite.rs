@@ -5,6 +5,7 @@
 //! transactions, so that no reader has to become a writer later.
 
 mod accounts;
+mod api_tokens;
 mod answers;
 mod backup;
 mod changes;
@@ -52,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
+    (13, "api_tokens", include_str!("sqlite/migrations/0013_api_tokens.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.

@@ -1,0 +1,124 @@
+//! `admin token`: bearer tokens for the API. A token is shown once, when it is made.
+
+use serde::Serialize;
+
+use crate::cli::failure::{Done, Failure};
+use crate::cli::options::{Options, nothing_listed};
+use crate::cli::print::{self, rfc3339};
+use crate::control::{Installation, api_tokens};
+use crate::store::ApiToken;
+
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Make a token; it is shown only now
+    Create {
+        /// Its name, such as the program that uses it
+        name: String,
+        /// Let it read, and change nothing
+        #[arg(long)]
+        read_only: bool,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// List tokens by name, with their last use
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token at once
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
+    if let Command::List { json } = command {
+        return match options.open_to_read().await? {
+            Ok(installation) => list(&installation, json).await,
+            Err(nothing) => nothing_listed(&nothing, json),
+        };
+    }
+    let installation = options.open().await?;
+    match command {
+        // Handled above.
+        Command::List { .. } => {}
+        Command::Create { name, read_only, json } => create(&installation, &name, read_only, json).await?,
+        Command::Revoke { name } => {
+            api_tokens::revoke(&installation, &name).await?;
+            print::words(&format!("The token called {name:?} opens nothing any more."));
+        }
+    }
+    Ok(Done::Well)
+}
+
+async fn create(
+    installation: &Installation,
+    name: &str,
+    read_only: bool,
+    json: bool,
+) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Created<'a> {
+        name: &'a str,
+        token: &'a str,
+        read_only: bool,
+    }
+    let token = api_tokens::create(installation, name, read_only).await?;
+    if json {
+        return Ok(print::json(&Created { name, token: token.expose(), read_only })?);
+    }
+    let right = if read_only { "reads through the API" } else { "reads and changes through the API" };
+    print::words(&format!("The token called {name:?} {right} from now on; it is shown only now:"));
+    print::data(token.expose());
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    read_only: bool,
+    created_at: Option<String>,
+    last_used_at: Option<String>,
+    last_used_from: Option<String>,
+}
+
+impl From<ApiToken> for Listed {
+    fn from(token: ApiToken) -> Self {
+        Self {
+            name: token.name,
+            read_only: token.read_only,
+            created_at: rfc3339(Some(token.created_at)),
+            last_used_at: rfc3339(token.last_used_at),
+            last_used_from: token.last_used_from,
+        }
+    }
+}
+
+async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
+    let listed: Vec<Listed> = api_tokens::list(installation).await?.into_iter().map(Listed::from).collect();
+    if json {
+        print::json(&listed)?;
+        return Ok(Done::Well);
+    }
+    if listed.is_empty() {
+        print::words("There is no token for the API; imap-oauth-proxy admin token create NAME makes one.");
+        return Ok(Done::Well);
+    }
+    let rows: Vec<Vec<String>> = listed
+        .into_iter()
+        .map(|token| {
+            vec![
+                token.name,
+                if token.read_only { "reads" } else { "reads and changes" }.to_owned(),
+                print::minute(token.created_at.as_deref()),
+                print::minute(token.last_used_at.as_deref()),
+                token.last_used_from.unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    print::table(&["NAME", "MAY", "CREATED (UTC)", "LAST USED", "FROM"], &rows);
+    Ok(Done::Well)
+}
