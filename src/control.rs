@@ -22,6 +22,7 @@ mod installation;
 pub(crate) mod keys;
 pub(crate) mod limits;
 mod names;
+pub(crate) mod overviews;
 pub(crate) mod passwords;
 pub(crate) mod preflight;
 mod proof;

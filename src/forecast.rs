@@ -38,6 +38,26 @@ pub enum EndCause {
     Stated(String),
 }
 
+impl GrantEnd {
+    /// One clause, with the day.
+    pub fn clause(&self, now: OffsetDateTime) -> String {
+        let day = self.at.map(|at| at.date().to_string()).unwrap_or_default();
+        match &self.cause {
+            EndCause::ClientSecret => {
+                let when = if self.at.is_some_and(|at| at < now) { "ended" } else { "ends" };
+                format!("the client secret {when} on {day}; a new one keeps the grant alive")
+            }
+            EndCause::Granted => format!("ends on {day}: the provider granted it until then"),
+            EndCause::Testing => {
+                format!("ends on {day} if the Google Cloud project's publishing status is Testing")
+            }
+            EndCause::Disuse => format!("ends on {day} if it is not refreshed until then"),
+            EndCause::Withdrawal => "the application's key or its permission is withdrawn".to_owned(),
+            EndCause::Stated(sentence) => sentence.trim_end_matches('.').to_owned(),
+        }
+    }
+}
+
 impl EndCause {
     /// Whether the end comes unless a person acts or the grant is used. A mere condition is not reported.
     pub fn is_certain(&self) -> bool {

@@ -202,24 +202,14 @@ impl Report {
     }
 }
 
-/// The result of a step, in words.
+/// The result of a step, in words, with the command that changes it.
 fn detail(found: &Finding) -> String {
     match found {
-        Finding::Store { directory } => format!("SQLite in {}", directory.display()),
-        Finding::Key { source, keys, values } => {
-            let keys: Vec<String> = keys.iter().map(u32::to_string).collect();
-            format!("{source}, key {}; it opens all {values} sealed values", keys.join(", "))
-        }
-        Finding::OldName(name) => {
-            format!("{name}; it goes on working, and this ends it: {}", hints::renaming(name))
-        }
+        Finding::OldName(name) => format!("{found}; this ends it: {}", hints::renaming(name)),
         Finding::ForeignAlias { account, alias } => {
-            let ending = hints::unalias(account, alias);
-            format!("{alias:?} is another address, and opens this account; {ending} ends that")
+            format!("{found}; {} ends that", hints::unalias(account, alias))
         }
-        Finding::Disabled { account } => {
-            format!("it is disabled, and lets no mail program in; {} ends that", command::enable(account))
-        }
+        Finding::Disabled { account } => format!("{found}; {} ends that", command::enable(account)),
         Finding::LastRefusal { account, grant, refusal } => {
             let authorize = grant.as_ref().map_or_else(
                 || command::authorize_account(account),
@@ -227,31 +217,6 @@ fn detail(found: &Finding) -> String {
             );
             print::refusal(refusal, &authorize)
         }
-        Finding::Addresses { host, count } => format!("{host} has {count} addresses"),
-        Finding::Answers(endpoint) => format!("{endpoint} answers"),
-        Finding::AnswersThrough { endpoint, proxy } => {
-            format!("{endpoint} answers through network.proxy ({proxy})")
-        }
-        Finding::Certificate { host } => format!("the certificate is good for {host}"),
-        Finding::Token { minutes, was_asked, scopes, missing } => {
-            let scopes = match missing.is_empty() {
-                true => format!("scopes {}", scopes.join(" ")),
-                false => format!("the scope {} is missing", missing.join(" ")),
-            };
-            let source = match was_asked {
-                true => "the sign-in service gave a new one",
-                false => "from the cache, the sign-in service was asked less than a minute ago",
-            };
-            format!("good for {minutes} min; {source}; {scopes}")
-        }
-        Finding::SignedIn { title, mailbox, name } if name == mailbox => {
-            format!("{title} accepts the token for {mailbox}")
-        }
-        Finding::SignedIn { title, mailbox, name } => {
-            format!("{title} accepts the token for {mailbox}, with the name of {name}")
-        }
-        Finding::Folders(folders) => format!("the mailbox has {folders}"),
-        Finding::Open => "the mailbox opens; no message was fetched".to_owned(),
-        Finding::Left => "the session is over; no message was sent".to_owned(),
+        _ => found.to_string(),
     }
 }

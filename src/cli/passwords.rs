@@ -1,14 +1,13 @@
 //! `passwords`: the app passwords of mail programs.
 
 use serde::Serialize;
-use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};
 use super::{print, terminal};
-use crate::control::limits::Limiting;
+use crate::control::limits::{Limiting, clauses};
 use crate::control::{Installation, passwords};
-use crate::store::{Limits, Verifier};
+use crate::store::Verifier;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -210,18 +209,6 @@ impl Listed {
             expires: password.limits.last_day.map(|day| day.to_string()),
         }
     }
-}
-
-/// Each limit in a few words.
-fn clauses(limits: &Limits) -> Vec<String> {
-    let Limits { doors, networks, last_day } = limits;
-    let doors = doors.as_ref().map(|doors| format!("{} only", doors.join(" and ")));
-    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-    let networks = (!networks.is_empty()).then(|| format!("from {}", networks.join(" and ")));
-    let is_over = limits.ended(OffsetDateTime::now_utc().date()).is_some();
-    let until = if is_over { "ended on" } else { "until" };
-    let last_day = last_day.map(|day| format!("{until} {day}"));
-    [doors, networks, last_day].into_iter().flatten().collect()
 }
 
 async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<Done, Failure> {

@@ -6,6 +6,7 @@
 mod mail;
 mod names;
 mod step;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,9 +50,30 @@ pub(crate) async fn check(
         steps.tell(CheckEvent::NoAccounts(&installation.config.state_directory));
     }
     steps.tell(CheckEvent::Accounts(accounts.len()));
+    check_all(&mut steps, &installation, &accounts, only).await?;
+    Ok(steps.outcome())
+}
+
+/// Tests the account called `name` of an installation that is open; each step is reported when it is done.
+pub(crate) async fn check_account(
+    installation: &Installation,
+    name: &str,
+    tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
+) -> Result<Outcome, Error> {
+    let mut steps = Steps::new(tell);
+    let found = installation.account(name).await?;
+    check_all(&mut steps, installation, &[found], None).await?;
+    Ok(steps.outcome())
+}
+
+async fn check_all(
+    steps: &mut Steps<'_>,
+    installation: &Installation,
+    accounts: &[Found],
+    only: Option<Door>,
+) -> Result<(), Error> {
     let legs = Legs::of_configured(&installation.config)?;
-    let all_accounts = installation.store.accounts().await?;
-    for found in &accounts {
+    for found in accounts {
         let LoginRecord { account, grant, passwords } = &found.record;
         steps.tell(CheckEvent::Account(&account.name));
         if account.disabled {
@@ -60,22 +82,23 @@ pub(crate) async fn check(
             continue;
         }
         // The account from a look-up has no aliases.
-        let listed = all_accounts.iter().find(|listed| listed.id == account.id);
-        names::look_at(&mut steps, listed.unwrap_or(account), grant.as_ref());
+        let row = installation.store.account_row(&account.id).await?;
+        let listed = row.as_ref().map_or(account, |row| &row.account);
+        names::look_at(steps, listed, grant.as_ref());
         let today = time::OffsetDateTime::now_utc().date();
         if passwords.is_empty() {
             steps.done("app password", None, Err(Error::NoAppPassword { account: account.name.clone() }));
         } else if passwords.iter().all(|password| password.limits.ended(today).is_some()) {
             steps.done("app password", None, Err(Error::AppPasswordsOver { account: account.name.clone() }));
         }
-        account_steps(&mut steps, &installation, found, &legs, only).await;
+        account_steps(steps, installation, found, &legs, only).await;
         if let Some(refusal) = &account.refusal {
             let (account, grant) = (account.name.clone(), grant.clone().map(Box::new));
             let found = Finding::LastRefusal { account, grant, refusal: Box::new(refusal.clone()) };
             steps.done("last refusal", None, Ok(found));
         }
     }
-    Ok(steps.outcome())
+    Ok(())
 }
 
 async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {

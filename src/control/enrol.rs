@@ -212,6 +212,22 @@ pub(crate) async fn make(
     Ok(Enrolled { account, owner, aliases, provider, provider_is_named, state, password })
 }
 
+/// Makes all accounts, until one fails; returns those that were made, and the failure.
+pub(crate) async fn make_all(
+    installation: &Installation,
+    judged: Vec<Enrolling>,
+    password: Option<&str>,
+) -> (Vec<Enrolled>, Option<Error>) {
+    let mut made = Vec::new();
+    for enrolling in judged {
+        match make(installation, enrolling, password).await {
+            Ok(enrolled) => made.push(enrolled),
+            Err(error) => return (made, Some(error)),
+        }
+    }
+    (made, None)
+}
+
 /// A file for the new passwords, made before the first account, with access for its owner only.
 pub(crate) struct PasswordFile(std::fs::File);
 

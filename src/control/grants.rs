@@ -12,7 +12,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::Found;
 use crate::config::{Door, Provider};
-use crate::forecast::{self, GrantEnd};
+use crate::forecast::{self, EndCause, GrantEnd};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, AccountRow, Grant, GrantState, Mailbox, StoreError, is_of_domain};
 use crate::token::{AccessToken, TokenFailure};
@@ -80,16 +80,18 @@ impl Pages {
         if let Some(last) = page.last() {
             self.after = Some(last.account.name.clone());
         }
-        let overview = |AccountRow { account, grant, .. }: AccountRow| {
-            let provider =
-                grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
-            Overview::new(account, grant, provider.map(|provider| &**provider))
-        };
-        Ok(page.into_iter().map(overview).collect())
+        Ok(page.into_iter().map(|row| Overview::of(installation, row)).collect())
     }
 }
 
 impl Overview {
+    /// Of a row of the store.
+    pub(super) fn of(installation: &Installation, row: AccountRow) -> Self {
+        let AccountRow { account, grant, .. } = row;
+        let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
+        Self::new(account, grant, provider.map(|provider| &**provider))
+    }
+
     fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
         let both = grant.as_ref().zip(provider);
         let scopes_missing =
@@ -109,6 +111,12 @@ impl Overview {
     /// Whether the grant certainly ends by then.
     pub(crate) fn ends_by(&self, at: OffsetDateTime) -> bool {
         self.ends.iter().any(|end| end.cause.is_certain() && end.at.is_some_and(|day| day <= at))
+    }
+
+    /// Like [`Overview::ends_by`], without the end of a client secret, which is that of all accounts of a provider.
+    pub(super) fn ends_alone_by(&self, at: OffsetDateTime) -> bool {
+        let alone = self.ends.iter().filter(|end| end.cause != EndCause::ClientSecret);
+        alone.filter(|end| end.cause.is_certain()).any(|end| end.at.is_some_and(|day| day <= at))
     }
 
     /// When the recorded trouble occurred last.

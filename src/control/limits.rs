@@ -75,6 +75,18 @@ impl Change {
     }
 }
 
+/// Each limit in a few words; none without limits.
+pub(crate) fn clauses(limits: &Limits) -> Vec<String> {
+    let Limits { doors, networks, last_day } = limits;
+    let doors = doors.as_ref().map(|doors| format!("{} only", doors.join(" and ")));
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    let networks = (!networks.is_empty()).then(|| format!("from {}", networks.join(" and ")));
+    let is_over = limits.ended(OffsetDateTime::now_utc().date()).is_some();
+    let until = if is_over { "ended on" } else { "until" };
+    let last_day = last_day.map(|day| format!("{until} {day}"));
+    [doors, networks, last_day].into_iter().flatten().collect()
+}
+
 /// The networks of clients on this machine.
 pub(super) fn this_machine() -> Vec<IpNet> {
     let [v4, v6] = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];

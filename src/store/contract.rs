@@ -160,6 +160,9 @@ pub trait AccountStore: Send + Sync {
     /// Accounts with their grants and numbers of app passwords, by name: those after `after`, at most `limit`.
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError>;
 
+    /// One account, with its grant and its number of app passwords.
+    async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError>;
+
     /// Stores an authorisation: the grant, and new accounts and aliases. The mailbox's trouble and accepted name
     /// under another grant are cleared. `acts` describe the authorisation.
     async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError>;
@@ -233,6 +236,15 @@ pub trait TrailStore: Send + Sync {
         &self,
         since: Option<OffsetDateTime>,
         after: i64,
+        limit: u32,
+    ) -> Result<Vec<TrailEntry>, StoreError>;
+
+    /// The newest entries before the entry `before`, the newest first, at most `limit`; of those with `account`, if it
+    /// is given.
+    async fn latest(
+        &self,
+        account: Option<&str>,
+        before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<TrailEntry>, StoreError>;
 }

@@ -464,6 +464,9 @@ pub(crate) async fn accounts_are_read_page_by_page_with_all_that_belongs_to_them
     assert_eq!(rest[0].grant.as_ref().map(|grant| &grant.id), Some(&grant.id));
     assert_eq!((first[0].passwords, rest[0].passwords), (1, 1));
     assert!(store.account_page(Some(BOB), 9).await.unwrap().is_empty());
+    let bob = store.account_row(&rest[0].account.id).await.unwrap().unwrap();
+    assert_eq!((bob.account.aliases, bob.passwords), (rest[0].account.aliases.clone(), 1));
+    assert!(store.account_row(&Id::random()).await.unwrap().is_none());
 }
 
 pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &impl Database) {
@@ -479,6 +482,12 @@ pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &imp
     assert_eq!(store.trail(None, 0, 1).await.unwrap(), trail[..1]);
     assert_eq!(store.trail(None, trail[0].number, 9).await.unwrap(), trail[1..]);
     assert_eq!(store.trail(Some(now() + Duration::hours(1)), 0, 9).await.unwrap(), trail[1..]);
+    let newest = [trail[1].clone(), trail[0].clone()];
+    assert_eq!(store.latest(None, None, 9).await.unwrap(), newest);
+    assert_eq!(store.latest(None, Some(newest[0].number), 9).await.unwrap(), newest[1..]);
+    assert_eq!(store.latest(None, None, 1).await.unwrap(), newest[..1]);
+    assert_eq!(store.latest(Some(BOB), None, 9).await.unwrap(), newest[..1]);
+    assert!(store.latest(Some(&BOB[1..]), None, 9).await.unwrap().is_empty(), "the whole name");
     let later = at(act("later"), now() + Duration::days(401));
     store.record(&later).await.unwrap();
     let left = store.trail(None, 0, 9).await.unwrap();

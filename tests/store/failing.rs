@@ -112,6 +112,7 @@ fails! { LeaseStore:
 fails! { AccountStore:
     fn accounts() -> Vec<Account>;
     fn account_page(after: Option<&str>, limit: u32) -> Vec<AccountRow>;
+    fn account_row(account: &Id) -> Option<AccountRow>;
     fn authorize(authorization: &Authorization, acts: &[Act]) -> Account;
     fn remove_account(account: &Id, act: &Act) -> ();
     fn add_alias(account: &Id, alias: &str, act: &Act) -> bool;
@@ -138,6 +139,7 @@ fails! { AnswerStore:
 fails! { TrailStore:
     fn record(act: &Act) -> ();
     fn trail(since: Option<OffsetDateTime>, after: i64, limit: u32) -> Vec<TrailEntry>;
+    fn latest(account: Option<&str>, before: Option<i64>, limit: u32) -> Vec<TrailEntry>;
 }
 
 #[async_trait]

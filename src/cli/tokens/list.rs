@@ -9,7 +9,7 @@ use crate::cli::print::{self, rfc3339};
 use crate::command;
 use crate::control::Installation;
 use crate::control::grants::{Overview, Pages};
-use crate::forecast::{self, EndCause};
+use crate::forecast;
 use crate::store::{self, Grant, GrantKind};
 use crate::trouble;
 
@@ -99,7 +99,7 @@ struct ListedEnd {
 
 impl Listed {
     fn new(overview: Overview, now: OffsetDateTime) -> Self {
-        let end = |end: &forecast::GrantEnd| ListedEnd { at: rfc3339(end.at), text: clause(end, now) };
+        let end = |end: &forecast::GrantEnd| ListedEnd { at: rfc3339(end.at), text: end.clause(now) };
         let ends: Vec<ListedEnd> = overview.ends.iter().map(end).collect();
         let whole: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
         let grant = overview.grant.as_ref();
@@ -137,24 +137,6 @@ impl ListedCure {
     fn new(cure: &trouble::Cure, authorize: &str) -> Self {
         let [key, url] = [cure.key(), cure.link()].map(|part| part.map(str::to_owned));
         Self { kind: cure.kind(), key, text: cure.words(authorize), command: cure.command(authorize), url }
-    }
-}
-
-/// The end of a grant, in one clause.
-fn clause(end: &forecast::GrantEnd, now: OffsetDateTime) -> String {
-    let day = end.at.map(|at| at.date().to_string()).unwrap_or_default();
-    match &end.cause {
-        EndCause::ClientSecret => {
-            let when = if end.at.is_some_and(|at| at < now) { "ended" } else { "ends" };
-            format!("the client secret {when} on {day}; a new one keeps the grant alive")
-        }
-        EndCause::Granted => format!("ends on {day}: the provider granted it until then"),
-        EndCause::Testing => {
-            format!("ends on {day} if the Google Cloud project's publishing status is Testing")
-        }
-        EndCause::Disuse => format!("ends on {day} if it is not refreshed until then"),
-        EndCause::Withdrawal => "the application's key or its permission is withdrawn".to_owned(),
-        EndCause::Stated(sentence) => sentence.trim_end_matches('.').to_owned(),
     }
 }
 

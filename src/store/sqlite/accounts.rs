@@ -16,6 +16,31 @@ use crate::store::{
     Verifier, fold,
 };
 
+macro_rules! ROW {
+    () => {
+        concat!(
+            "SELECT ",
+            ACCOUNT_COLUMNS!(),
+            ", ",
+            GRANT_COLUMNS!(),
+            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
+             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
+             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
+             FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id"
+        )
+    };
+}
+
+fn account_row(row: &SqliteRow) -> Result<AccountRow, StoreError> {
+    let aliases = names(&row.try_get::<String, _>("aliases")?);
+    let passwords: i64 = row.try_get("passwords")?;
+    Ok(AccountRow {
+        account: Account { aliases, ..account(row)? },
+        grant: grant(row)?,
+        passwords: usize::try_from(passwords).unwrap_or(0),
+    })
+}
+
 #[async_trait]
 impl AccountStore for Sqlite {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
@@ -37,27 +62,15 @@ impl AccountStore for Sqlite {
     }
 
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            ACCOUNT_COLUMNS!(),
-            ", ",
-            GRANT_COLUMNS!(),
-            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, \
-             (SELECT json_group_array(name) FROM (SELECT n.name FROM login_names n \
-             WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded)) AS aliases \
-             FROM accounts a LEFT JOIN grants g ON g.id = a.grant_id WHERE a.name > ? ORDER BY a.name LIMIT ?"
-        );
+        let sql = concat!(ROW!(), " WHERE a.name > ? ORDER BY a.name LIMIT ?");
         let rows = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit).fetch_all(&self.pool()?).await?;
-        let read = |row: &SqliteRow| {
-            let aliases = names(&row.try_get::<String, _>("aliases")?);
-            let passwords: i64 = row.try_get("passwords")?;
-            Ok(AccountRow {
-                account: Account { aliases, ..account(row)? },
-                grant: grant(row)?,
-                passwords: usize::try_from(passwords).unwrap_or(0),
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(account_row).collect()
+    }
+
+    async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError> {
+        let sql = concat!(ROW!(), " WHERE a.id = ?");
+        let row = sqlx::query(sql).bind(&account.0).fetch_optional(&self.pool()?).await?;
+        row.as_ref().map(account_row).transpose()
     }
 
     async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError> {

@@ -36,6 +36,22 @@ impl TrailStore for Sqlite {
         let rows = sqlx::query(sql).bind(after).bind(since).bind(limit).fetch_all(&self.pool()?).await?;
         rows.iter().map(entry).collect()
     }
+
+    async fn latest(
+        &self,
+        account: Option<&str>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<TrailEntry>, StoreError> {
+        // The names are a JSON array: a name is found with its quotation marks.
+        let name = account.map(serde_json::to_string).transpose();
+        let name = name.map_err(|error| StoreError::Failed(error.into()))?.unwrap_or_default();
+        let sql = "SELECT id, at, deed, accounts, about, surface, user, uid FROM trail \
+             WHERE id < ? AND instr(accounts, ?) > 0 ORDER BY id DESC LIMIT ?";
+        let before = before.unwrap_or(i64::MAX);
+        let rows = sqlx::query(sql).bind(before).bind(name).bind(limit).fetch_all(&self.pool()?).await?;
+        rows.iter().map(entry).collect()
+    }
 }
 
 /// Writes `act` in the transaction of its change, and removes entries that are too old.

@@ -1,0 +1,217 @@
+//! The list of accounts as an administrator looks at it: what needs a person first, then what ends soon, then the
+//! rest, each by name; searched, filtered and cut into pages.
+//!
+//! One pass reads the accounts page by page and keeps only what may be shown, so that memory does not grow with their
+//! number.
+
+use std::collections::BTreeMap;
+
+use time::{Duration, OffsetDateTime};
+
+use super::error::Error;
+use super::grants::Overview;
+use super::installation::Installation;
+use super::passwords;
+use crate::store::{AppPassword, GrantState};
+
+/// Number of accounts read at once.
+const PAGE: u32 = 500;
+/// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
+pub(crate) const SOON: Duration = Duration::days(14);
+
+/// What a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// A part of the name, an alias or the owner.
+    pub(crate) text: String,
+    pub(crate) kind: Option<Kind>,
+    /// The provider's name.
+    pub(crate) provider: Option<String>,
+}
+
+/// A kind of accounts in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A person has to act.
+    NeedsPerson,
+    /// The grant certainly ends within [`SOON`].
+    EndsSoon,
+    /// The state of this name.
+    State(&'static str),
+}
+
+impl Kind {
+    /// All kinds, with their words in addresses.
+    pub(crate) fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        let states = GrantState::ALL.iter().map(|state| state.name()).chain([DISABLED]);
+        let states = states.map(|name| (name, Self::State(name)));
+        [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(states)
+    }
+
+    /// The kind of that word.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Self::all().find(|(name, _)| *name == word).map(|(_, kind)| kind)
+    }
+}
+
+const DISABLED: &str = "disabled";
+
+/// The urgency of an account, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    NeedsPerson,
+    EndsSoon,
+    None,
+}
+
+impl Urgency {
+    pub(crate) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
+        match () {
+            () if overview.state.needs_person() => Self::NeedsPerson,
+            () if overview.ends_alone_by(now.saturating_add(SOON)) => Self::EndsSoon,
+            () => Self::None,
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The accounts of the page, in the order of the list.
+    pub(crate) shown: Vec<(Urgency, Overview)>,
+    /// How many accounts match.
+    pub(crate) matching: usize,
+    /// How many of all accounts need a person.
+    pub(crate) need_person: usize,
+    /// How many of all accounts end soon.
+    pub(crate) end_soon: usize,
+    /// How many accounts there are, by state.
+    pub(crate) states: BTreeMap<&'static str, usize>,
+    /// How many accounts there are, by provider.
+    pub(crate) providers: BTreeMap<String, usize>,
+}
+
+impl Listing {
+    /// How many accounts there are.
+    pub(crate) fn total(&self) -> usize {
+        self.states.values().sum()
+    }
+}
+
+/// The page number `page`, from 0, of at most `size` accounts.
+pub(crate) async fn search(
+    installation: &Installation,
+    wanted: &Wanted,
+    page: usize,
+    size: usize,
+) -> Result<Listing, Error> {
+    let now = OffsetDateTime::now_utc();
+    let text = wanted.text.trim().to_lowercase();
+    let (from, to) = (page.saturating_mul(size), page.saturating_add(1).saturating_mul(size));
+    let mut listing = Listing::default();
+    // Each kept up to the end of the page: how many come before is known at the end.
+    let mut kept: BTreeMap<Urgency, (usize, Vec<Overview>)> = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let rows = installation.store.account_page(after.as_deref(), PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.account.name.clone());
+        for row in rows {
+            let overview = Overview::of(installation, row);
+            let urgency = Urgency::of(&overview, now);
+            listing.count(&overview, urgency);
+            if !is_wanted(&overview, urgency, wanted, &text) {
+                continue;
+            }
+            let (count, of_urgency) = kept.entry(urgency).or_default();
+            *count += 1;
+            if of_urgency.len() < to {
+                of_urgency.push(overview);
+            }
+        }
+    }
+    let mut before = 0;
+    for (urgency, (count, overviews)) in kept {
+        let (skip, take) = (from.saturating_sub(before), to.saturating_sub(before.max(from)));
+        listing.shown.extend(overviews.into_iter().skip(skip).take(take).map(|overview| (urgency, overview)));
+        before += count;
+    }
+    listing.matching = before;
+    Ok(listing)
+}
+
+impl Listing {
+    fn count(&mut self, overview: &Overview, urgency: Urgency) {
+        *self.states.entry(overview.state.name()).or_default() += 1;
+        self.need_person += usize::from(urgency == Urgency::NeedsPerson);
+        self.end_soon += usize::from(urgency == Urgency::EndsSoon);
+        if let Some(grant) = &overview.grant {
+            match self.providers.get_mut(&grant.provider) {
+                Some(count) => *count += 1,
+                None => drop(self.providers.insert(grant.provider.clone(), 1)),
+            }
+        }
+    }
+}
+
+fn is_wanted(overview: &Overview, urgency: Urgency, wanted: &Wanted, text: &str) -> bool {
+    let is_of_kind = match wanted.kind {
+        None => true,
+        Some(Kind::NeedsPerson) => urgency == Urgency::NeedsPerson,
+        Some(Kind::EndsSoon) => urgency == Urgency::EndsSoon,
+        Some(Kind::State(name)) => overview.state.name() == name,
+    };
+    let grant = overview.grant.as_ref();
+    let is_of_provider = wanted
+        .provider
+        .as_ref()
+        .is_none_or(|provider| grant.is_some_and(|grant| grant.provider == *provider));
+    let has_text = || {
+        let names = std::iter::once(&overview.account.name).chain(&overview.account.aliases);
+        names.chain(grant.map(|grant| &grant.owner)).any(|name| name.to_lowercase().contains(text))
+    };
+    is_of_kind && is_of_provider && (text.is_empty() || has_text())
+}
+
+/// One account with its app passwords.
+pub(crate) struct Single {
+    pub(crate) overview: Overview,
+    pub(crate) passwords: Vec<AppPassword>,
+}
+
+/// The account called `name`.
+pub(crate) async fn one(installation: &Installation, name: &str) -> Result<Single, Error> {
+    let record = installation.exact_account(name).await?;
+    let row = installation.store.account_row(&record.account.id).await?;
+    let row = row.ok_or_else(|| Error::NoAccount { name: name.to_owned() })?;
+    let passwords = passwords::list(installation, Some(&row.account.name)).await?;
+    let passwords = passwords.into_iter().map(|entry| entry.password).collect();
+    Ok(Single { overview: Overview::of(installation, row), passwords })
+}
+
+/// A client secret that ends soon, or has ended: one key of the configuration mends all its accounts.
+pub(crate) struct EndingSecret {
+    /// The provider's name.
+    pub(crate) provider: String,
+    /// Its title.
+    pub(crate) title: String,
+    /// The last day.
+    pub(crate) at: OffsetDateTime,
+}
+
+/// How long before the end of a client secret the list says so: its renewal passes several hands.
+const SECRET_SOON: Duration = Duration::days(30);
+
+/// The client secrets of providers in use that end soon, the nearest first.
+pub(crate) fn ending_secrets(installation: &Installation) -> Vec<EndingSecret> {
+    let by = OffsetDateTime::now_utc().saturating_add(SECRET_SOON);
+    let usable = installation.config.usable_providers();
+    let mut ending: Vec<EndingSecret> = usable
+        .filter_map(|provider| {
+            let at = provider.client_secret_expires.filter(|at| *at <= by)?;
+            Some(EndingSecret { provider: provider.name.clone(), title: provider.title.clone(), at })
+        })
+        .collect();
+    ending.sort_by_key(|secret| secret.at);
+    ending
+}
