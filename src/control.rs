@@ -33,6 +33,7 @@ pub(crate) mod transfer;
 mod waiting;
 pub(crate) mod watching;
 
+pub(crate) use api_tokens::error::ApiTokenError;
 pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};

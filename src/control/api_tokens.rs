@@ -4,9 +4,12 @@
 //! that a token holds and ends at once everywhere. All hashes are compared, each in constant time: how long that takes
 //! says nothing about a token.
 
+pub(super) mod error;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
+use self::error::ApiTokenError;
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
@@ -27,9 +30,9 @@ pub(crate) async fn create(
     name: &str,
     read_only: bool,
 ) -> Result<Secret, Error> {
-    check_name(name).map_err(|_| Error::ApiTokenName)?;
+    check_name(name).map_err(|_| ApiTokenError::Name)?;
     if installation.store.api_tokens().await?.len() >= MOST {
-        return Err(Error::TooManyApiTokens { most: MOST });
+        return Err(ApiTokenError::TooMany { most: MOST }.into());
     }
     let token = Secret::new(format!("{BEGINNING}{}", random_text::<32>()));
     let row = ApiToken {
@@ -43,7 +46,7 @@ pub(crate) async fn create(
     let act = installation.act(Deed::ApiTokenCreated, &[], Some(name));
     match installation.store.add_api_token(&row, &act).await? {
         true => Ok(token),
-        false => Err(Error::ApiTokenNameTaken { name: name.to_owned() }),
+        false => Err(ApiTokenError::Taken { name: name.to_owned() }.into()),
     }
 }
 
@@ -57,7 +60,7 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
     let act = installation.act(Deed::ApiTokenRevoked, &[], Some(name));
     match installation.store.remove_api_token(name, &act).await? {
         true => Ok(()),
-        false => Err(Error::NoApiToken { name: name.to_owned() }),
+        false => Err(ApiTokenError::Unknown { name: name.to_owned() }.into()),
     }
 }
 
@@ -78,7 +81,7 @@ pub(crate) async fn recognise(
         && token.last_used_at.is_none_or(|at| (now - at).abs() >= NOTED_EVERY)
         && let Err(error) = store.note_api_token(&token.name, now, from).await
     {
-        tracing::warn!("the use of the API token {:?} cannot be stored: {error}", token.name);
+        tracing::warn!("that the API token {:?} was used cannot be stored: {error}", token.name);
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
+use super::api_tokens::error::ApiTokenError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -80,16 +81,6 @@ pub(crate) enum Error {
     PasswordLine,
     #[error("the password must have {least} to {most} characters")]
     PasswordLength { least: usize, most: usize },
-
-    // Tokens of the API.
-    #[error("the token's name must have 1 to 100 characters, none of them a control character or invisible")]
-    ApiTokenName,
-    #[error("there is a token called {name:?} already")]
-    ApiTokenNameTaken { name: String },
-    #[error("there is no token called {name:?}")]
-    NoApiToken { name: String },
-    #[error("there are {most} tokens already")]
-    TooManyApiTokens { most: usize },
 
     // Providers.
     #[error("there is no provider {name:?}")]
@@ -222,6 +213,8 @@ pub(crate) enum Error {
 
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error(transparent)]
+    ApiToken(#[from] ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]

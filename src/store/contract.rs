@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
-    GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting,
-    SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
+    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook,
+    SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.

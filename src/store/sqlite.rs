@@ -5,8 +5,8 @@
 //! transactions, so that no reader has to become a writer later.
 
 mod accounts;
-mod api_tokens;
 mod answers;
+mod api_tokens;
 mod backup;
 mod changes;
 mod counts;

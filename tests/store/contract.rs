@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use imap_oauth_proxy::store::{
-    Account, Act, Actor, ApiToken, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal,
-    Limits, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier, Watch, fold,
+    Account, Act, Actor, ApiToken, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id,
+    LastRefusal, Limits, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier,
+    Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};

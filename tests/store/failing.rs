@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword, Authorization, ChangeStore,
-    CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore,
-    Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook,
-    SealedSetting, SealingLock, SettingStore, SignInAs, Store, StoreError, TrailEntry, TrailStore, Watch,
+    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
+    Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
+    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
+    LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
+    StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;

@@ -1,12 +1,10 @@
 //! `admin token`: bearer tokens for the API. A token is shown once, when it is made.
 
-use serde::Serialize;
-
 use crate::cli::failure::{Done, Failure};
 use crate::cli::options::{Options, nothing_listed};
-use crate::cli::print::{self, rfc3339};
+use crate::cli::print;
 use crate::control::{Installation, api_tokens};
-use crate::store::ApiToken;
+use crate::surface::api_tokens::{ApiToken, Created};
 
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Command {
@@ -54,18 +52,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     Ok(Done::Well)
 }
 
-async fn create(
-    installation: &Installation,
-    name: &str,
-    read_only: bool,
-    json: bool,
-) -> Result<(), Failure> {
-    #[derive(Serialize)]
-    struct Created<'a> {
-        name: &'a str,
-        token: &'a str,
-        read_only: bool,
-    }
+async fn create(installation: &Installation, name: &str, read_only: bool, json: bool) -> Result<(), Failure> {
     let token = api_tokens::create(installation, name, read_only).await?;
     if json {
         return Ok(print::json(&Created { name, token: token.expose(), read_only })?);
@@ -76,29 +63,9 @@ async fn create(
     Ok(())
 }
 
-#[derive(Serialize)]
-struct Listed {
-    name: String,
-    read_only: bool,
-    created_at: Option<String>,
-    last_used_at: Option<String>,
-    last_used_from: Option<String>,
-}
-
-impl From<ApiToken> for Listed {
-    fn from(token: ApiToken) -> Self {
-        Self {
-            name: token.name,
-            read_only: token.read_only,
-            created_at: rfc3339(Some(token.created_at)),
-            last_used_at: rfc3339(token.last_used_at),
-            last_used_from: token.last_used_from,
-        }
-    }
-}
-
 async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let listed: Vec<Listed> = api_tokens::list(installation).await?.into_iter().map(Listed::from).collect();
+    let listed: Vec<ApiToken> =
+        api_tokens::list(installation).await?.into_iter().map(ApiToken::from).collect();
     if json {
         print::json(&listed)?;
         return Ok(Done::Well);

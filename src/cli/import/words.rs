@@ -1,10 +1,11 @@
 //! The words of an import: accounts that move, sections that do not, and changes.
 
-use crate::cli::{hints, print};
+use crate::cli::print;
 use crate::command;
 use crate::config::Door;
 use crate::control::import::{Awaited, Change, Fate, Left, Moving, Scheme, Token, Why};
 use crate::store::GrantKind;
+use crate::surface::cures;
 use crate::text::quoted;
 
 /// Prints the sections that do not move, and the changes.
@@ -47,7 +48,7 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
     let what = match fate {
         Fate::AlreadyHere => return format!("{name}: it is here already, and was not touched"),
         Fate::Failed(error) => {
-            let cures = hints::cures(error).join("; ");
+            let cures = cures::cures(error).join("; ");
             return format!("{name}: not moved: {error}{}{cures}", if cures.is_empty() { "" } else { "; " });
         }
         Fate::Waits => {
