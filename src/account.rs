@@ -39,7 +39,9 @@ use crate::protocol::Door;
 use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store, StoreError};
 
-pub use crate::store::{Account, Folded, Grant, LastRefusal, Mailbox, SignInAs, fold};
+pub use crate::store::{
+    Account, Folded, Grant, GrantKind, LastRefusal, Mailbox, SignInAs, fold, is_of_domain,
+};
 
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};
 pub use find::{Found, find};

@@ -4,7 +4,9 @@
 //! Invariants: no request reads a stored secret; a peer that is slow, sends too much or sends garbage gets an
 //! error, and delays no other peer.
 
+mod again;
 pub(crate) mod ask;
+mod consent;
 mod desk;
 mod entrance;
 mod follow;

@@ -11,6 +11,7 @@ mod denied;
 mod doors;
 mod farewell;
 mod handshake;
+mod links;
 mod live;
 mod login_line;
 mod places;
@@ -33,12 +34,12 @@ use tracing::{Instrument as _, error_span, info};
 
 use self::admit::Asked;
 use self::denied::Denied;
-use self::live::{LiveGuard, Newcomer};
 use self::login_line::LoginLine;
 use self::session::{HalfJoined, Joined};
 use self::trace::Record;
 use crate::account::{Accounts, Admitted, Gates};
 use crate::config::{Access, Device, LimitSettings, Security};
+use crate::links::Links;
 use crate::metrics::{Abort, Metrics};
 use crate::protocol::{self, DialogueEnd, Door, Promises, Protocol, Request};
 use crate::secret::random_bytes;
@@ -76,7 +77,9 @@ pub struct Proxy {
     pub acceptors: HashMap<Door, Acceptor>,
     /// Capabilities that each door may promise before the provider is known.
     pub promises: HashMap<Door, Arc<Promises>>,
-    /// The warnings about promises that a provider does not keep.
+    /// The sign-in links of accounts.
+    pub links: Links,
+    /// The warnings that are given once a day.
     pub reminders: Arc<Reminders>,
     /// The sessions that have logged in.
     pub live: Arc<Live>,
@@ -246,12 +249,15 @@ impl<P: Protocol> Connection<P> {
             Asked::Login(login) => self.admit(login, due, deadline, &mut line).await,
             Asked::Send(device) => self.admit_device(device, deadline, &mut line).await,
         };
-        let Denied { denial, reason } = match verdict {
+        let Denied { denial, reason, .. } = match verdict {
             Ok(_) if !permit.keep() => Denied::new(Reason::Displaced, denial::full()),
             Ok(admitted) => {
                 let device = asked.device();
                 match self.sign_in(dialogue, &admitted, came, deadline, record).await {
-                    Ok((accepted, upstream, upstream_permit)) => {
+                    Ok((mut accepted, upstream, upstream_permit)) => {
+                        if device.is_none() {
+                            self.warn_of_end(&admitted, &mut accepted).await;
+                        }
                         dialogue.accept(client, accepted).await?;
                         line.ended(None);
                         let live = self.enter(&admitted, dialogue.client_called());
@@ -265,6 +271,7 @@ impl<P: Protocol> Connection<P> {
                             device,
                         })));
                     }
+                    Err(denied) if device.is_none() => self.with_link(&admitted, denied).await,
                     Err(denied) => denied,
                 }
             }
@@ -275,21 +282,6 @@ impl<P: Protocol> Connection<P> {
         drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
-    }
-
-    /// Adds the session to the registry.
-    fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
-        let Admitted { account, grant, password_name, .. } = admitted;
-        self.proxy.live.enter(Newcomer {
-            id: self.id.clone(),
-            account: &account.name,
-            door: P::DOOR,
-            provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
-            from: self.peer.ip(),
-            password: password_name.clone(),
-            client: client.map(str::to_owned),
-            words: P::WORDS,
-        })
     }
 
     /// The login line of a new attempt.

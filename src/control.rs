@@ -13,6 +13,7 @@ pub(crate) mod authorize;
 pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod consents;
 mod doors;
 pub(crate) mod enrol;
 mod error;

@@ -22,6 +22,7 @@ use self::delivery::Delivery;
 use self::news::{Event, News};
 use crate::config::{Events, Provider};
 use crate::forecast::{self, EndCause};
+use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Store, StoreError, Watch};
@@ -43,6 +44,7 @@ pub struct Teller {
     warn: time::Duration,
     delivery: Delivery,
     providers: BTreeMap<String, Arc<Provider>>,
+    links: Links,
 }
 
 impl Teller {
@@ -52,9 +54,10 @@ impl Teller {
         settings: Events,
         webhook: Option<Webhook>,
         providers: BTreeMap<String, Arc<Provider>>,
+        links: Links,
     ) -> Self {
         let warn = time::Duration::days(settings.warn_days.into());
-        Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers }
+        Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers, links }
     }
 
     /// Counts deliveries in `metrics`.
@@ -201,6 +204,9 @@ impl Teller {
         }
         let Some(Member { grant, news }) = claimed.first() else { return Ok(()) };
         let mut event = Event::new(grant, news, now);
+        if news.is_mended_by_consent(grant) {
+            event.sign_in_at(self.links.for_people(&event.account).await);
+        }
         event.name(claimed.iter().flat_map(|member| member.grant.accounts.iter().cloned()).chain(others));
         tracing::info!(
             account = event.account,

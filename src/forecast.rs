@@ -111,6 +111,12 @@ impl From<&GrantCount> for Life {
     }
 }
 
+/// The day until which the provider has granted access, if it has said so. Unlike an end by disuse, no login puts it
+/// off: only a person's consent does.
+pub fn announced_end(grant: &Grant) -> Option<OffsetDateTime> {
+    (grant.kind() == GrantKind::Person).then_some(grant.refresh_expires_at).flatten()
+}
+
 /// The ends of a grant at `provider` that is in force.
 pub fn ends(life: impl Into<Life>, provider: &Provider, now: OffsetDateTime) -> Vec<GrantEnd> {
     let life = life.into();

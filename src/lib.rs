@@ -25,6 +25,7 @@ pub mod events;
 mod files;
 pub mod forecast;
 mod http;
+pub mod links;
 pub mod logging;
 pub mod metrics;
 pub mod oauth;

@@ -40,4 +40,4 @@ pub use http::webhook::Webhook;
 pub use meaning::error::{ProviderRefusal, TokenError};
 pub use meaning::knowledge;
 pub use receiver::loopback::{Callback, CallbackError};
-pub use receiver::shared::SharedCallback;
+pub use receiver::shared::{Received, SharedCallback, receive};

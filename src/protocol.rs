@@ -133,6 +133,12 @@ impl Accepted {
         Self { lines, ..Self::default() }
     }
 
+    /// Says `line` of the proxy's own to the client before the provider's lines, which stay as they are.
+    pub fn precede_with(&mut self, mut line: Vec<u8>) {
+        line.append(&mut self.lines);
+        self.lines = line;
+    }
+
     /// The provider's lines from the AUTHENTICATE to its acceptance.
     pub fn lines(&self) -> &[u8] {
         &self.lines
@@ -185,6 +191,12 @@ pub trait Protocol: Sized + Send + Sync {
 
     /// The greeting that refuses a connection before any dialogue, with the reason.
     fn turn_away(denial: &Denial) -> Vec<u8>;
+
+    /// The line before the acceptance of a login that makes the mail program show `text` to its user; `None` if this
+    /// protocol has no such line.
+    fn alert(_text: &str) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Greets (once), answers the client's commands, and returns the client's next request.
     fn next<S: Stream>(

@@ -85,6 +85,19 @@ impl Accounts {
         }
     }
 
+    /// Whether this is the first login within a day whose user is told that the grant will end; the call counts as
+    /// telling.
+    pub async fn may_alert(&self, account: &Account, now: OffsetDateTime) -> bool {
+        let day_ago = now.saturating_sub(time::Duration::DAY);
+        self.store.claim_alert(&account.id, now, day_ago).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                account = account.name,
+                "its user is not told of its end, because the store failed: {error}"
+            );
+            false
+        })
+    }
+
     /// Writes last logins until the future is dropped; call [`Accounts::flush`] at the end.
     pub async fn keep_notes(&self) {
         loop {

@@ -15,15 +15,22 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::warn;
 use url::Url;
 
 use super::page;
 use super::site::Site;
+use crate::control::consents::Visitor;
 
 /// Style and script are files of this server. A form may be sent to this server alone, and browsers apply that to
 /// the redirect of its answer as well: the way to a provider is a link.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// For the pages of sign-in links: a provider hands the browser on to the hosts of its organisation, which no list
+/// knows, and some browsers apply this policy to the whole way.
+const LINK_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                           base-uri 'none'; form-action *; frame-ancestors 'none'";
 
 /// A browser says here whether a request comes from a page of the same origin.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -120,9 +127,56 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
         let text = "This form is not one of this page's, so nothing was done. Open the page itself and use its buttons.";
         return page::notice(StatusCode::FORBIDDEN, "Not from here", text);
     }
-    // A stop waits for what was begun.
-    let _answering = site.running.answering();
-    next.run(request).await
+    act(&site, request, next).await
+}
+
+/// What is begun here goes on although the browser hangs up, and a stop waits for it.
+async fn act(site: &Site, request: Request, next: Next) -> Response {
+    let answering = site.running.answering();
+    let done = tokio::spawn(async move {
+        let _answering = answering;
+        next.run(request).await
+    });
+    done.await.unwrap_or_else(|error| {
+        warn!("a request to the page has ended by itself: {error}");
+        let text = "Something went wrong here; the log of serve has the reason.";
+        page::notice(StatusCode::INTERNAL_SERVER_ERROR, "Not done", text)
+    })
+}
+
+/// Lets a request through to the page of a sign-in link or of a consent, which needs no session: its address or the
+/// consent's key is the right to it. So a program without an origin may post as well; a page of another origin may not.
+pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_from_no_page = !headers.contains_key(ORIGIN) && !headers.contains_key(FETCH_SITE);
+    let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host))
+    {
+        true => act(&site, request, next).await,
+        false => judge(State(site), request, next).await,
+    };
+    let policy = HeaderValue::from_static(LINK_POLICY);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// The browser of a request to one of the page's names.
+pub(super) fn visitor(site: &Site, request: &Request) -> Visitor {
+    let (names, host) = (site.names(), host(request).unwrap_or_default());
+    let is_passed_on = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
+    let public = names.url.as_ref().filter(|_| is_passed_on || !names.is_local(host));
+    match public {
+        Some(url) => Visitor {
+            origin: url.origin().ascii_serialization(),
+            is_local: !is_passed_on && url.host_str().is_some_and(|host| loopback(host).is_some()),
+        },
+        None => Visitor { origin: format!("http://{host}"), is_local: !is_passed_on },
+    }
+}
+
+/// Whether a request came to this server's own names, or to a provider's redirect URI.
+pub(super) fn comes_to_redirect(site: &Site, request: &Request) -> bool {
+    let path = request.uri().path();
+    host(request).is_some_and(|host| site.names().has_host(host) || site.running.is_redirected_at(host, path))
 }
 
 /// Whether a post comes from a page of ours. A browser with our `Referrer-Policy` sends the origin `null`, and says
@@ -137,7 +191,7 @@ fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
 }
 
 /// The page for a Host that is not ours.
-fn elsewhere(site: &Site) -> Response {
+pub(super) fn elsewhere(site: &Site) -> Response {
     let base = site.running.page_url().unwrap_or_default();
     let text = format!("This address is not served here. The page is at {base}/.");
     page::notice(StatusCode::MISDIRECTED_REQUEST, "Wrong address", &text)
@@ -168,7 +222,7 @@ pub(super) async fn headers(mut response: Response) -> Response {
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -4,18 +4,31 @@
 //! It is a surface: it asks `control`, and says the outcome as headings, sentences and buttons. Texts from outside
 //! pass maud's escaping, and [`text`] removes what would hide or reorder them.
 
+mod account;
+mod activity;
+mod acts;
+mod add;
+mod checks;
+mod confirm;
 mod frame;
-mod home;
+mod list;
+mod passwords;
+mod remedies;
+mod sessions;
+mod setup;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::site::Site;
 
+pub(super) use add::Added;
+pub(super) use checks::Checks;
 pub(super) use frame::{how_to_enter, no_session, notice, plain};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -23,9 +36,29 @@ const SCRIPT: &str = include_str!("page/live.js");
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
-        .route("/", get(home::show))
+        .route("/", get(list::show))
+        .route("/accounts/{name}", get(account::show))
+        .route("/accounts/{name}/check", post(checks::begin))
+        .route("/accounts/{name}/password", post(passwords::create))
+        .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
+        .route("/accounts/{name}/disable", post(acts::disable))
+        .route("/accounts/{name}/enable", post(acts::enable))
+        .route("/accounts/{name}/revoke", get(acts::confirm_revocation).post(acts::revoke))
+        .route("/accounts/{name}/remove", get(acts::confirm_removal).post(acts::remove))
+        .route("/accounts/{name}/setup", get(setup::show))
+        .route("/setup/{file}", get(setup::file))
+        .route("/checks/{id}", get(checks::show))
+        .route("/sessions", get(sessions::show))
+        .route("/sessions/close", post(sessions::close))
+        .route("/activity", get(activity::show))
+        .route("/add", get(add::show).post(add::add))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))
         .route("/live.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
+}
+
+/// The routes without a session, under every name: the set-up file that is the same for every address.
+pub(super) fn routes_for_all() -> Router<Arc<Site>> {
+    Router::new().route("/.well-known/autoconfig/mail/config-v1.1.xml", get(setup::of_all))
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response {

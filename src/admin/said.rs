@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use super::page::Added;
 use crate::secret::Secret;
 
 /// The result of an act.
@@ -25,6 +26,8 @@ pub(super) enum Said {
         /// The password.
         password: Secret,
     },
+    /// New accounts.
+    Added(Box<Added>),
 }
 
 impl Said {
@@ -50,6 +53,7 @@ impl Said {
                     @for cure in cures { p.cure { (cure) } }
                 }
             },
+            Self::Added(added) => added.shown(),
             Self::Password { account, name, password } => html! {
                 div.said.done role="status" {
                     p { span.mark aria-hidden="true" { "✓" } " The app password called " strong { (name) } " for " strong { (account) } ", shown this once:" }

@@ -18,8 +18,10 @@ use axum::response::Response;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tracing::warn;
 
+use super::said::Said;
+use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
-use super::{entrance, guard, page, socket, watch};
+use super::{again, consent, entrance, guard, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::audit;
@@ -35,6 +37,7 @@ const BOUNDS: Bounds = Bounds { connections: 128, body: 1024 * 1024, answer: Dur
 pub(super) struct Site {
     pub(super) running: Arc<Running>,
     pub(super) visitors: Visitors,
+    pub(super) checks: page::Checks,
     bound: Option<SocketAddr>,
     /// Whether a successor has the address.
     is_left: AtomicBool,
@@ -45,6 +48,7 @@ impl Site {
         Arc::new(Self {
             running: running.clone(),
             visitors: Visitors::default(),
+            checks: page::Checks::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),
         })
@@ -71,6 +75,12 @@ impl Site {
         self.running.installation(audit::on_the_page(&visitor.opened_by, &visitor.session))
     }
 
+    /// What the last act of `visitor` has led to, once, if the address names it.
+    pub(super) fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Said> {
+        let fields = Fields::of_query(query);
+        self.visitors.hear(visitor, fields.one("said"))
+    }
+
     /// Whether browsers reach the page over https, so that the cookie may be bound to that.
     pub(super) fn is_https(&self) -> bool {
         self.running.config().admin.url.as_ref().is_some_and(|url| url.scheme() == "https")
@@ -93,14 +103,22 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
         .merge(page::routes())
         .route_layer(from_fn_with_state(site.clone(), guard::judge))
         .with_state(site.clone());
+    let by_link = Router::new()
+        .merge(again::routes())
+        .merge(consent::routes())
+        .route_layer(from_fn_with_state(site.clone(), guard::judge_link))
+        .with_state(site.clone());
     let metrics =
         watch::metrics_route(&site.running).route_layer(from_fn_with_state(site.clone(), guard::only_local));
     Router::new()
         .merge(guarded)
+        .merge(by_link)
+        .merge(page::routes_for_all().with_state(site.clone()))
         .merge(metrics)
         .merge(watch::health_routes(&site.running))
         .fallback(nothing)
         .layer(map_response(guard::headers))
+        .layer(from_fn_with_state(site.clone(), consent::take_redirects))
 }
 
 async fn nothing() -> Response {

@@ -198,7 +198,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
     }
 }
 
-fn row(session: &Session) -> SessionRow {
+pub(super) fn row(session: &Session) -> SessionRow {
     let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
     SessionRow {
         id: session.id.clone(),

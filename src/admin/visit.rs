@@ -49,6 +49,12 @@ pub(super) struct Posted {
 pub(super) struct Fields(pub(super) Vec<(String, String)>);
 
 impl Fields {
+    /// The fields of an address's query.
+    pub(super) fn of_query(query: Option<&str>) -> Self {
+        let query = query.unwrap_or_default();
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
     /// The first field of that name, or an empty text.
     pub(super) fn one(&self, name: &str) -> &str {
         self.0.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)

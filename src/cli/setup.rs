@@ -6,9 +6,8 @@ use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
 use crate::command;
-use crate::config::{Door, Security};
 use crate::control::Installation;
-use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig};
+use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig, outlook, settings};
 
 /// The programs for which there are files or steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +40,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let text = match arguments.program {
         Program::Thunderbird => autoconfig(&sheet),
         Program::Apple => mobileconfig(&sheet)?,
-        Program::Outlook => outlook(&sheet),
+        Program::Outlook => numbered(&outlook(&sheet)),
         Program::Text => settings(&sheet),
     };
     match &arguments.output {
@@ -94,61 +93,6 @@ fn is_here(server: &Server) -> bool {
     server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The settings for any program.
-fn settings(sheet: &Sheet) -> String {
-    let mut text = String::new();
-    for (door, server) in &sheet.servers {
-        text.push_str(&format!(
-            "{}\n  Server     {}\n  Port       {}\n  Security   {}\n  Sign-in    password (\"normal password\", PLAIN or LOGIN; not OAuth2)\n",
-            door.title(),
-            server.host,
-            server.port,
-            security(server.security)
-        ));
-    }
-    text.push_str(&format!("User name    {}\nPassword     an app password of the proxy\n", sheet.address));
-    if let Some(ca) = &sheet.ca {
-        text.push_str(&format!("CA to trust  {}\n", ca.file.display()));
-    }
-    text
-}
-
-fn security(security: Security) -> &'static str {
-    match security {
-        Security::Tls => "SSL/TLS",
-        Security::Starttls => "STARTTLS",
-        Security::None => "none",
-    }
-}
-
-/// Steps for Outlook, which reads no such file.
-fn outlook(sheet: &Sheet) -> String {
-    let mut steps: Vec<String> = Vec::new();
-    if let Some(ca) = &sheet.ca {
-        steps.push(format!(
-            "Copy {} to the computer as imap-oauth-proxy-ca.crt, open it, and choose Install Certificate > Local Machine > Place all certificates in the following store > Trusted Root Certification Authorities.",
-            ca.file.display()
-        ));
-    }
-    steps.push(format!(
-        "Outlook (classic): File > Add Account > {} > Advanced options > Let me set up my account manually > IMAP or POP. (Mail in the Control Panel does the same.)",
-        sheet.address
-    ));
-    for (door, server) in &sheet.servers {
-        let which = if *door == Door::Submission { "Outgoing mail" } else { "Incoming mail" };
-        let encryption = match server.security {
-            Security::Tls => "SSL/TLS",
-            Security::Starttls => "STARTTLS",
-            Security::None => "None",
-        };
-        steps.push(format!(
-            "{which} ({}): server {}, port {}, encryption method {encryption}; \"Require logon using Secure Password Authentication\" stays off.",
-            door.title(),
-            server.host,
-            server.port
-        ));
-    }
-    steps.push(format!("User name {}, and an app password of the proxy as the password.", sheet.address));
-    let numbered = steps.iter().enumerate().map(|(index, step)| format!("{}. {step}\n", index + 1));
-    numbered.collect()
+fn numbered(steps: &[String]) -> String {
+    steps.iter().enumerate().map(|(index, step)| format!("{}. {step}\n", index + 1)).collect()
 }

@@ -5,20 +5,33 @@ use tracing::warn;
 use super::denial;
 use super::reason::Reason;
 use super::sign_in::Failed;
-use crate::account::{Account, Grant};
+use crate::account::{Account, Grant, GrantKind, is_of_domain};
 use crate::command;
 use crate::protocol::{Denial, MendedBy};
+use crate::token::TokenFailure;
+use crate::trouble::{Cure, Trouble};
 
 /// A login that does not succeed: what the client is told, and what the log says.
 #[derive(Debug)]
 pub(super) struct Denied {
     pub(super) denial: Denial,
     pub(super) reason: Reason,
+    /// Set where only a person's consent mends the account.
+    pub(super) consent: Option<Consent>,
+}
+
+/// A consent that mends an account, for the answer behind a right password.
+#[derive(Debug)]
+pub(super) struct Consent {
+    /// The command that asks for it.
+    pub(super) authorize: String,
+    /// Why it is needed.
+    pub(super) cause: String,
 }
 
 impl Denied {
     pub(super) fn new(reason: Reason, denial: Denial) -> Self {
-        Self { denial, reason }
+        Self { denial, reason, consent: None }
     }
 }
 /// Logs why, and says it to the mail program.
@@ -30,7 +43,9 @@ pub(super) fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) ->
                 |grant| command::authorize(grant, &account.name),
             );
             warn!(account = account.name, "no token: {}", failure.trouble().line(&authorize));
-            Denied::new(Reason::from(failure), denial::no_token(failure, &authorize))
+            let consent = consent(account, grant, failure, &authorize);
+            let denied = Denied::new(Reason::from(failure), denial::no_token(failure, &authorize));
+            Denied { consent, ..denied }
         }
         Failed::Dial(error) => {
             warn!(account = account.name, "{error}");
@@ -45,4 +60,19 @@ pub(super) fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) ->
             Denied::new(Reason::from(refusal), denial)
         }
     }
+}
+
+/// The consent that mends the account: its person's, where the grant is or was a person's, and the browser flow is a
+/// way to give it.
+fn consent(
+    account: &Account,
+    grant: Option<&Grant>,
+    failure: &TokenFailure,
+    authorize: &str,
+) -> Option<Consent> {
+    let TokenFailure::NeedsAuthorization(Trouble { cause, cure }) = failure else { return None };
+    let is_persons = grant.is_none_or(|grant| grant.kind() == GrantKind::Person);
+    let in_browser = !matches!(cure, Cure::Authorize { way: Some(_), .. });
+    (is_persons && in_browser && !is_of_domain(&account.name))
+        .then(|| Consent { authorize: authorize.to_owned(), cause: cause.text.clone() })
 }

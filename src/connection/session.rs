@@ -7,9 +7,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info, warn};
 
-use super::live::{LiveGuard, LiveSession};
-use super::{Proxy, denial};
-use crate::account::{Account, LastRefusal, SessionGuard, UpstreamPermit};
+use super::live::{LiveGuard, LiveSession, Newcomer};
+use super::{Connection, Proxy, denial};
+use crate::account::{Account, Admitted, LastRefusal, SessionGuard, UpstreamPermit};
 use crate::config::Device;
 use crate::metrics::Code;
 use crate::protocol::{Door, Overheard, Protocol};
@@ -44,6 +44,23 @@ impl Joined {
     /// Moves the value out of the box, which frees the box's memory before the session begins.
     fn unboxed(self: Box<Self>) -> Self {
         *self
+    }
+}
+
+impl<P: Protocol> Connection<P> {
+    /// Adds the session to the registry.
+    pub(super) fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
+        let Admitted { account, grant, password_name, .. } = admitted;
+        self.proxy.live.enter(Newcomer {
+            id: self.id.clone(),
+            account: &account.name,
+            door: P::DOOR,
+            provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
+            from: self.peer.ip(),
+            password: password_name.clone(),
+            client: client.map(str::to_owned),
+            words: P::WORDS,
+        })
     }
 }
 

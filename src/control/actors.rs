@@ -18,6 +18,11 @@ pub(crate) fn by_token(name: &str) -> Actor {
     Actor { surface: "api".to_owned(), user: Some(format!("token {name}")), uid: None }
 }
 
+/// A person who opened a sign-in link. Who that is, the provider says: the account's owner, or nothing is stored.
+pub(crate) fn by_link() -> Actor {
+    Actor { surface: "link".to_owned(), user: None, uid: None }
+}
+
 /// A signal; its sender is not known.
 pub(crate) fn signal() -> Actor {
     Actor { surface: "signal".to_owned(), user: None, uid: None }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Config;
-use crate::oauth::SharedCallback;
+use crate::oauth::{Received, SharedCallback};
 use crate::secret::{Sealer, Secret};
 use crate::server::Sockets;
 use crate::store::{Store, answer_key};
@@ -57,11 +57,26 @@ fn paths(config: &Config) -> Vec<String> {
     paths
 }
 
-/// Receives answers while the proxy runs.
-pub(super) struct Receiver {
-    callback: SharedCallback,
+/// Whether a provider of `config` may send a browser to this `path` of the page.
+pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
+    config.providers.values().any(|provider| provider.redirect_uri.path() == path)
+}
+
+/// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
+pub(super) type Onwards = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Finds what waits for an answer, and keeps the answers that commands wait for.
+#[derive(Clone)]
+pub(super) struct Keeper {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    onwards: Onwards,
+}
+
+/// Receives answers while the proxy runs, at an address of their own.
+pub(super) struct Receiver {
+    callback: SharedCallback,
+    keeper: Keeper,
 }
 
 /// Listens for answers, if configured.
@@ -80,9 +95,9 @@ pub(super) fn listen(config: &Config, sockets: &Sockets) -> Result<Option<Shared
 }
 
 impl Receiver {
-    /// Keeps answers that come to `callback`.
-    pub(super) fn new(callback: SharedCallback, installation: &Installation) -> Self {
-        Self { callback, store: installation.store.clone(), sealer: installation.sealer.clone() }
+    /// Gives answers that come to `callback` to the `keeper`.
+    pub(super) fn new(callback: SharedCallback, keeper: Keeper) -> Self {
+        Self { callback, keeper }
     }
 
     /// Receives answers at the redirect URIs of `config`.
@@ -95,12 +110,28 @@ impl Receiver {
         let receiver = self.clone();
         let keep = move |state: String, query: String| {
             let (receiver, query) = (receiver.clone(), Secret::new(query));
-            async move { receiver.keep(&state, &query).await }
+            async move { receiver.keeper.receive(&state, &query).await }
         };
         self.callback.serve(keep).await;
     }
+}
 
-    /// Keeps the answer if a sign-in waits for it; returns whether one does.
+impl Keeper {
+    pub(super) fn new(installation: &Installation, onwards: Onwards) -> Self {
+        let Installation { store, sealer, .. } = installation;
+        Self { store: store.clone(), sealer: sealer.clone(), onwards }
+    }
+
+    /// Finds the sign-in that waits for the answer in `query`, on the page or in a command.
+    pub(super) async fn receive(&self, state: &str, query: &Secret) -> Received {
+        match (self.onwards)(state) {
+            Some(place) => Received::Onwards(place),
+            None if self.keep(state, query).await => Received::Kept,
+            None => Received::NotExpected,
+        }
+    }
+
+    /// Keeps the answer if a command waits for it; returns whether one does.
     pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
         let now = OffsetDateTime::now_utc();
         match self.store.collect(&awaited_key(state), now).await {

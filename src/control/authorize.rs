@@ -11,6 +11,7 @@
 mod application;
 mod consent;
 mod doors;
+mod flow;
 mod plan;
 mod reuse;
 mod storing;
@@ -79,6 +80,7 @@ pub(crate) async fn begin(
             let application = Application::new(&provider, &seat.account, probe.as_deref(), doors.clone())?;
             Some(Origin::Application(application))
         }
+        ConsentWay::Brought { anew: true, .. } => None,
         _ if is_another => {
             let reused = reuse(installation, &provider, &seat, &doors, known, tell).await?;
             reused.map(|reuse| Origin::OfOwner(Box::new(reuse)))
@@ -114,6 +116,16 @@ async fn choose_doors(
 }
 
 impl Ready {
+    /// The account.
+    pub(crate) fn account(&self) -> &str {
+        &self.seat.account
+    }
+
+    /// The person whose grant it is.
+    pub(crate) fn owner(&self) -> &str {
+        &self.seat.owner
+    }
+
     /// Proves the grant and stores it.
     pub(crate) async fn finish(
         self,
@@ -194,7 +206,6 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::control::answers;
-    use crate::server::Sockets;
 
     /// An account at a provider whose answers a running `serve` receives.
     async fn waiting(installation: &Installation) -> Box<Consent> {
@@ -240,8 +251,7 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process stores the answer, and `wait` collects it.
-        let receiver = answers::listen(&installation.config, &Sockets::default()).unwrap().unwrap();
-        let receiver = answers::Receiver::new(receiver, &installation);
+        let receiver = answers::Keeper::new(&installation, Arc::new(|_| None));
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
         assert!(receiver.keep(&state(&one), &query(&one)).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));

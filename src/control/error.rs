@@ -206,6 +206,8 @@ pub(crate) enum Error {
     TableLine,
     #[error("the table has no account")]
     TableEmpty,
+    #[error("the table is longer than {most} accounts; add the rest in a second one")]
+    TableTooLong { most: usize },
     #[error("{name:?} is a login name in line {first} already")]
     NameTwice { name: String, first: u64 },
     #[error("{} is there already", file.display())]

@@ -171,6 +171,14 @@ fn trouble(
     (!scopes_missing.is_empty()).then(|| Trouble::new(CauseKind::ScopeMissing, cause, authorize()))
 }
 
+/// The other accounts that use the grant of an account.
+pub(crate) async fn others(installation: &Installation, overview: &Overview) -> Result<Vec<String>, Error> {
+    match &overview.account.grant {
+        Some(grant) => installation.others_with(grant, &overview.account.name).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Fetches a new access token now, without regard to back-off; returns it with its account.
 pub(crate) async fn refresh(
     installation: &Installation,

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, Sealer, random_bytes};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Id, StoreError};
+use crate::store::{Id, SignInLink, StoreError};
 
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -73,8 +73,9 @@ pub(crate) async fn rotate<'a>(
     }
     let settings = reseal_settings(installation).await?;
     let grants = reseal_grants(installation).await?;
+    let links = reseal_links(installation).await?;
     let current = sealer.current_key();
-    done(RotationStep::Resealed(settings + grants, current));
+    done(RotationStep::Resealed(settings + grants + links, current));
     let old = still_needed(installation).await?;
     if !old.is_empty() {
         return Err(Error::KeysStillNeeded(old));
@@ -93,6 +94,22 @@ async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {
         }
         let value = reseal(&installation.sealer, &setting.key, &setting.value)?;
         if installation.store.replace_setting(&setting.key, &setting.value, &value).await? {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// A link that does not open is left: the login that needs it makes another.
+async fn reseal_links(installation: &Installation) -> Result<usize, Error> {
+    let mut count = 0;
+    for (account, sealed) in installation.store.sealed_links().await? {
+        let context = SignInLink::context(&account);
+        if is_current(&installation.sealer, &sealed) {
+            continue;
+        }
+        let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
+        if installation.store.reseal_link(&account, &sealed, &resealed).await? {
             count += 1;
         }
     }

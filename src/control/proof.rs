@@ -1,7 +1,7 @@
 //! The proof of a token: a sign-in at a mail server of the provider, and a look into the mailbox if the protocol
 //! has one. Nothing is changed there, and no message is sent.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::error::Unproven;
@@ -25,15 +25,18 @@ pub(super) async fn prove(
 ) -> Result<Option<usize>, Unproven> {
     let dialler = legs.upstream.dialler(door)?;
     let service = &dialler.service;
-    let step = Cell::new("a connection");
+    let steps = ["a connection", "the sign-in", door.look_command()];
+    let step = AtomicUsize::new(0);
     let attempt = async {
-        let connected = || step.set("the sign-in");
+        let connected = || step.store(1, Ordering::Relaxed);
         let (mut upstream, _) = sign_in::<Unproven>(dialler, names, token, connected).await?;
-        step.set(door.look_command());
+        step.store(2, Ordering::Relaxed);
         Ok(door.look_in(&mut upstream).await?)
     };
-    let silent = |_| Unproven::Silent { endpoint: service.endpoint.to_string(), step: step.get() };
-    tokio::time::timeout(PATIENCE, attempt).await.map_err(silent)?
+    tokio::time::timeout(PATIENCE, attempt).await.map_err(|_| {
+        let step = steps.get(step.load(Ordering::Relaxed)).copied().unwrap_or_default();
+        Unproven::Silent { endpoint: service.endpoint.to_string(), step }
+    })?
 }
 
 /// Signs in with `token` and one of `names`, as a login does, and returns the accepted name. If a provider hangs
@@ -42,7 +45,7 @@ pub(super) async fn sign_in<E: From<DialError> + From<Refusal>>(
     dialler: &Dialler,
     names: Names<'_>,
     token: &Secret,
-    connected: impl Fn(),
+    connected: impl Fn() + Send,
 ) -> Result<(Wire<Socket>, String), E> {
     let (door, credential) = (dialler.service.door, dialler.service.credential(names, token));
     let mut upstream = Wire::new(dialler.dial().await?);

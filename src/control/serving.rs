@@ -1,7 +1,9 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
+mod consents;
 mod devices;
 mod elders;
+mod misses;
 mod page;
 mod parts;
 mod reload;
@@ -23,9 +25,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
+use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
@@ -39,6 +43,8 @@ use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
+pub(crate) use crate::links::Dead;
+pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
@@ -127,9 +133,9 @@ impl Prepared {
     ) -> Result<Serving, Error> {
         let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
-        let kept = Arc::new(Kept::new(installation).await?);
+        let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
-        let (teller, tellers) = watch::channel(parts.teller(config, &installation.store, &kept.metrics));
+        let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
         let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
@@ -147,7 +153,9 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, installation)));
+        let consents = Arc::<Consents>::default();
+        let keeper = answers::Keeper::new(installation, consents.clone().onwards());
+        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, keeper.clone())));
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
@@ -174,6 +182,9 @@ impl Prepared {
             identity: current_identity,
             teller,
             receiver,
+            keeper,
+            consents,
+            misses: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),

@@ -4,10 +4,12 @@ mod apple;
 pub(super) mod error;
 mod servers;
 mod sheet;
+mod steps;
 mod thunderbird;
 mod xml;
 
 pub(crate) use apple::mobileconfig;
 pub(crate) use servers::{Server, server};
 pub(crate) use sheet::Sheet;
+pub(crate) use steps::{outlook, settings};
 pub(crate) use thunderbird::autoconfig;

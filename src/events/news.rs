@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::command;
 use crate::forecast::EndCause;
-use crate::store::{GrantState, GrantStatus, fold};
-use crate::trouble::{CauseKind, Trouble};
+use crate::secret::Secret;
+use crate::store::{GrantKind, GrantState, GrantStatus, fold};
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The row's mark for a reported approaching end.
 const ABOUT_TO: &str = "about_to_need_person";
@@ -54,6 +55,17 @@ impl News {
         let is_told = news.mark() == told
             || (news == Self::ClientRefused && told == Some(GrantState::Misconfigured.name()));
         (!is_told).then_some(news)
+    }
+
+    /// Whether a consent of the person who gave `grant` ends the trouble.
+    pub(super) fn is_mended_by_consent(&self, grant: &GrantStatus) -> bool {
+        let mended = match self {
+            Self::NeedsPerson(state) => *state == GrantState::NeedsAuthorization,
+            Self::AboutTo(_, cause) => matches!(cause, EndCause::Granted | EndCause::Disuse),
+            Self::ClientRefused | Self::Healed => false,
+        };
+        let in_browser = |trouble: &Trouble| !matches!(trouble.cure, Cure::Authorize { way: Some(_), .. });
+        mended && grant.kind == GrantKind::Person && grant.trouble.as_ref().is_none_or(in_browser)
     }
 
     /// The mark in the row once this is reported.
@@ -105,7 +117,15 @@ pub(super) struct Event {
     state: GrantState,
     pub(super) reason: Option<String>,
     cure: Option<String>,
+    /// Where the account's person consents again, if a consent mends the account.
+    #[serde(serialize_with = "exposed", skip_serializing_if = "Option::is_none")]
+    sign_in_url: Option<Secret>,
     at: Option<String>,
+}
+
+/// The event is for the people who may open the link.
+fn exposed<S: Serializer>(link: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    link.as_ref().map(Secret::expose).serialize(to)
 }
 
 impl Event {
@@ -113,6 +133,11 @@ impl Event {
     pub(super) fn name(&mut self, accounts: impl Iterator<Item = String>) {
         let names: BTreeSet<String> = accounts.collect();
         self.accounts = names.into_iter().collect();
+    }
+
+    /// Adds the sign-in link of [`Event::account`].
+    pub(super) fn sign_in_at(&mut self, link: Option<Secret>) {
+        self.sign_in_url = link;
     }
 
     pub(super) fn new(grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Self {
@@ -153,6 +178,7 @@ impl Event {
             state: grant.state,
             reason,
             cure,
+            sign_in_url: None,
             at: now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).ok(),
         }
     }
@@ -165,8 +191,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Provider};
     use crate::forecast;
-    use crate::store::{GrantKind, Id, any_date};
-    use crate::trouble::Cure;
+    use crate::store::{Id, any_date};
 
     fn grant(state: GrantState, told: Option<&str>) -> GrantStatus {
         let cure = Cure::configure("client_secret", "set client_secret for acme");

@@ -14,12 +14,14 @@ pub struct Denial {
     /// Whether the user must see the text (IMAP's `ALERT`, RFC 3501 §7.1). Mail programs open a window for it, so
     /// set it only for what the user would not find out otherwise.
     pub alert: bool,
+    /// The same in fewer words, each text shorter than the one before, for where the line would get too long.
+    pub shorter: Vec<String>,
 }
 
 impl Denial {
     /// A refusal that the mail program need not show.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), alert: false }
+        Self { code, text: text.into(), alert: false, shorter: Vec::new() }
     }
 
     /// The same refusal, which the mail program must show.
@@ -27,6 +29,14 @@ impl Denial {
     pub fn alert(mut self) -> Self {
         self.alert = true;
         self
+    }
+
+    /// The text for one line that holds `others` bytes besides it, its end included: the longest that fits, or else
+    /// the shortest there is.
+    pub fn text_beside(&self, others: usize) -> &str {
+        let mut texts = std::iter::once(&self.text).chain(&self.shorter);
+        let fits = texts.find(|text| text.len() + others <= LINE_LIMIT);
+        fits.or(self.shorter.last()).unwrap_or(&self.text)
     }
 
     /// Unknown account and wrong password, which must not be told apart.
@@ -61,6 +71,9 @@ pub enum Code {
     /// A fault of the proxy.
     ServerBug,
 }
+
+/// Bytes of a line, its end included, that every client of every protocol takes (RFC 2449 §4 allows two more).
+const LINE_LIMIT: usize = 510;
 
 /// Bytes of text in one line that we write. It fits a sentence and a sign-in URL, and is far below the 8,000 bytes
 /// that every client accepts (RFC 2683 §3.2.1.5).
@@ -98,6 +111,16 @@ mod tests {
     fn line_breaks_and_escape_sequences_do_not_survive() {
         assert_eq!(plain_text("a\r\nb OK\x1b[2J\0 é"), "a b OK?[2J? ?");
         assert_eq!(plain_text("\r\n"), "No reason given");
+    }
+
+    #[test]
+    fn the_longest_text_that_fits_is_taken_and_else_the_shortest() {
+        let mut denial = Denial::new(Code::Expired, "x".repeat(100));
+        assert_eq!(denial.text_beside(500).len(), 100, "there is no other");
+        denial.shorter = vec!["y".repeat(60), "z".repeat(40)];
+        for (others, length) in [(410, 100), (411, 60), (450, 60), (451, 40), (470, 40), (471, 40)] {
+            assert_eq!(denial.text_beside(others).len(), length, "{others}");
+        }
     }
 
     proptest! {

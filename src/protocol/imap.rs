@@ -86,6 +86,10 @@ impl Protocol for Imap {
         answer::bye(Some(denial.code), &denial.text)
     }
 
+    fn alert(text: &str) -> Option<Vec<u8>> {
+        Some(answer::alert(text))
+    }
+
     async fn authenticate<U: Stream>(
         &self,
         upstream: &mut Wire<U>,

@@ -11,8 +11,8 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
-    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LoginNote, LoginRecord, MailboxTrouble, NextLook,
-    SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
+    MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -26,6 +26,7 @@ pub trait Store:
     + ChangeStore
     + CountStore
     + DeviceStore
+    + LinkStore
     + TrailStore
     + ApiTokenStore
 {
@@ -41,6 +42,7 @@ impl<T> Store for T where
         + ChangeStore
         + CountStore
         + DeviceStore
+        + LinkStore
         + TrailStore
         + ApiTokenStore
 {

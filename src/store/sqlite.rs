@@ -15,6 +15,7 @@ mod grants;
 mod holder;
 mod leases;
 mod limits;
+mod links;
 mod logins;
 mod look;
 mod place;
@@ -53,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "doors", include_str!("sqlite/migrations/0006_doors.sql")),
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
+    (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
     (13, "api_tokens", include_str!("sqlite/migrations/0013_api_tokens.sql")),
 ];
 

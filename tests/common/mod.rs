@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 pub mod client;
+pub mod person;
 pub mod plain;
 pub mod pop3;
 pub mod process;

@@ -45,7 +45,18 @@ impl Answer {
 
 /// The whole answer to a request.
 pub async fn ask(address: &str, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    answer_over(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// The same over a Unix socket.
+pub async fn ask_at(socket: &std::path::Path, request: &str) -> Answer {
+    answer_over(tokio::net::UnixStream::connect(socket).await.unwrap(), request).await
+}
+
+async fn answer_over(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    request: &str,
+) -> Answer {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     within("an answer", stream.read_to_end(&mut answer)).await.unwrap();

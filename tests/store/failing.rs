@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
-    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LoginNote, LoginRecord,
-    LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, Store,
-    StoreError, TrailEntry, TrailStore, Watch,
+    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote,
+    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
+    SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -123,6 +123,16 @@ fails! { AccountStore:
     fn remove_password(account: &Id, name: &str, act: &Act) -> bool;
     fn limit_password(account: &Id, name: &str, limits: &Limits, act: &Act) -> bool;
     fn set_disabled(account: &Id, disabled: bool, act: &Act) -> bool;
+}
+
+fails! { LinkStore:
+    fn link(account: &Id) -> Option<SignInLink>;
+    fn renew_link(account: &Id, seen: Option<&[u8]>, new: &SignInLink) -> Option<SignInLink>;
+    fn linked(hash: &[u8]) -> Option<Linked>;
+    fn begin_by_link(hash: &[u8], most: u32, since: OffsetDateTime) -> bool;
+    fn sealed_links() -> Vec<(Id, Vec<u8>)>;
+    fn reseal_link(account: &Id, old: &[u8], new: &[u8]) -> bool;
+    fn claim_alert(account: &Id, now: OffsetDateTime, since: OffsetDateTime) -> bool;
 }
 
 fails! { SettingStore:

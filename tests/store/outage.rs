@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use imap_oauth_proxy::account::{Accounts, Admitted, Asked, Passwords, Verdict};
 use imap_oauth_proxy::config::Config;
 use imap_oauth_proxy::connection::Proxy;
+use imap_oauth_proxy::links::Links;
 use imap_oauth_proxy::protocol::Door;
 use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
@@ -176,6 +177,7 @@ async fn a_login_with_the_store_down_is_told_so_and_succeeds_once_it_is_back() {
         providers: HashMap::new(),
         acceptors: HashMap::new(),
         promises: HashMap::new(),
+        links: Links::new(here.store.clone(), here.sealer.clone(), None),
         reminders: Arc::default(),
         limits: here.config.limits.clone(),
         live: Arc::default(),

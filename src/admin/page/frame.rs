@@ -5,13 +5,16 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::remedies;
 use crate::admin::said::Said;
 use crate::admin::visit::FORM_TOKEN;
 use crate::admin::visitors::Visitor;
+use crate::control::Error;
 use crate::text::one_line;
 
 /// The parts of the page that the navigation names: address and title.
-const PARTS: [(&str, &str); 1] = [("/", "Accounts")];
+const PARTS: [(&str, &str); 4] =
+    [("/", "Accounts"), ("/sessions", "Sessions"), ("/activity", "Activity"), ("/add", "Add")];
 
 /// A page of a session.
 pub(super) struct Frame<'a> {
@@ -54,6 +57,25 @@ impl Frame<'_> {
         };
         respond(StatusCode::OK, self.title, self.reload, &body)
     }
+}
+
+/// The page of an act or a look that failed.
+pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
+    let said = Some(remedies::failed(error));
+    let content = html! { p { a.button href="/" { "To the accounts" } } };
+    let status = match error {
+        Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    };
+    let frame = Frame { title: "Not possible", visitor, part: "", said, reload: None };
+    (status, frame.around(&html! { h1 { "Not possible" } (content) })).into_response()
+}
+
+/// The page of an address that a session does not know.
+pub(super) fn nothing_there(visitor: &Visitor, text: &str) -> Response {
+    let content = html! { h1 { "Not found" } p { (text) } p { a.button href="/" { "To the accounts" } } };
+    let frame = Frame { title: "Not found", visitor, part: "", said: None, reload: None };
+    (StatusCode::NOT_FOUND, frame.around(&content)).into_response()
 }
 
 /// The hidden field of each form.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::doors::{Certainty, Doors};
+use super::flow::{Arrival, Flow, prepare, redirect};
 use super::plan::{ConsentWay, Progress, Tell};
 use super::storing::{Authorized, Seat, prove_and_store};
 use super::waiting;
@@ -18,9 +19,9 @@ use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::oauth::identity::{self, Compared};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationRequest, AuthorizeError, Callback, CallbackError, Device, GrantedTokens,
-    Poll, RedirectError, redirect_text,
+    AuthorizationCode, AuthorizeError, Device, GrantedTokens, Poll, RedirectError, redirect_text,
 };
+use crate::secret::Secret;
 
 /// How often the store is checked for an answer that a running `serve` has stored; a person waits for it.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -53,21 +54,6 @@ pub(crate) struct Consent {
     seconds: u64,
 }
 
-enum Flow {
-    Code(AuthorizationRequest, Arrival),
-    Device(Device),
-}
-
-/// How the answer of an authorisation code flow arrives.
-enum Arrival {
-    /// At a listener of this process, once.
-    Listened(Option<Callback>),
-    /// At a running `serve`, which puts the answer into the store.
-    Left,
-    /// Pasted by a person.
-    Pasted,
-}
-
 impl Consent {
     /// Asks the provider for the URL or the code that the person needs.
     pub(super) async fn begin(
@@ -92,7 +78,11 @@ impl Consent {
             ConsentWay::Paste => {
                 let authorization =
                     prepare(&legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
-                Flow::Code(authorization, Arrival::Pasted)
+                Flow::Code(authorization, Arrival::Brought)
+            }
+            ConsentWay::Brought { redirect_uri, .. } => {
+                let authorization = prepare(&legs, &seat, redirect_uri, &asked).await?;
+                Flow::Code(authorization, Arrival::Brought)
             }
             ConsentWay::Redirect | ConsentWay::App { .. } => {
                 redirect(installation, &legs, &seat, &asked, seconds).await?
@@ -108,11 +98,24 @@ impl Consent {
             Flow::Code(authorization, arrival) => {
                 let (url, redirect_uri) = (authorization.url(), authorization.redirect_uri());
                 match arrival {
-                    Arrival::Pasted => Todo::Paste { url, redirect_uri },
+                    Arrival::Brought => Todo::Paste { url, redirect_uri },
                     Arrival::Listened(_) | Arrival::Left => Todo::Open { url, redirect_uri },
                 }
             }
         }
+    }
+
+    /// The `state` of the answer, where it comes in a redirect.
+    pub(crate) fn state(&self) -> Option<&Secret> {
+        match &self.flow {
+            Flow::Code(authorization, _) => Some(authorization.state()),
+            Flow::Device(_) => None,
+        }
+    }
+
+    /// The account.
+    pub(crate) fn account(&self) -> &str {
+        &self.seat.account
     }
 
     /// The person who has to consent.
@@ -154,7 +157,7 @@ impl Consent {
                 Some(callback) => callback.wait(authorization).await,
                 None => std::future::pending().await,
             },
-            Flow::Code(_, Arrival::Pasted) => std::future::pending().await,
+            Flow::Code(_, Arrival::Brought) => std::future::pending().await,
         };
         match code {
             Ok(code) => Ok(Answer::Code(code)),
@@ -188,6 +191,14 @@ impl Consent {
     pub(crate) fn pasted(&self, text: &str) -> Result<Answer, RedirectError> {
         match &self.flow {
             Flow::Code(authorization, _) => authorization.judge_pasted(text).map(Answer::Code),
+            Flow::Device(_) => Err(RedirectError::WrongState),
+        }
+    }
+
+    /// The answer in the query of a redirect that a browser brought.
+    pub(crate) fn brought(&self, query: &str) -> Result<Answer, RedirectError> {
+        match &self.flow {
+            Flow::Code(authorization, _) => authorization.judge(query).map(Answer::Code),
             Flow::Device(_) => Err(RedirectError::WrongState),
         }
     }
@@ -232,45 +243,6 @@ impl Consent {
         };
         prove_and_store(installation, &legs, seat, &doors, tokens, certainty, tell).await
     }
-}
-
-/// Listens at the redirect URI, or announces the sign-in to a running `serve`.
-async fn redirect(
-    installation: &Installation,
-    legs: &Legs,
-    seat: &Seat,
-    asked: &[String],
-    seconds: u64,
-) -> Result<Flow, Error> {
-    let configured = &legs.provider.redirect_uri;
-    match Callback::bind(configured).await {
-        Ok(callback) => {
-            let authorization = prepare(legs, seat, &callback.redirect_uri(), asked).await?;
-            Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
-        }
-        Err(CallbackError::NotLoopback(_)) => {
-            let authorization = prepare(legs, seat, &redirect_text(configured), asked).await?;
-            if installation.config.callback.is_none() {
-                return Err(Error::RedirectElsewhere {
-                    redirect_uri: authorization.redirect_uri().to_owned(),
-                    account: seat.account.clone(),
-                });
-            }
-            answers::announce(installation, authorization.state(), seconds).await?;
-            Ok(Flow::Code(authorization, Arrival::Left))
-        }
-        Err(error) => Err(Error::Callback(error)),
-    }
-}
-
-async fn prepare(
-    legs: &Legs,
-    seat: &Seat,
-    redirect_uri: &str,
-    asked: &[String],
-) -> Result<AuthorizationRequest, Error> {
-    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner), asked).await;
-    prepared.map_err(|error| Error::provider(&seat.account, error))
 }
 
 /// Polls the provider, as often as it allows, until the person has signed in.

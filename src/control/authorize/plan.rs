@@ -40,6 +40,9 @@ pub(crate) enum ConsentWay {
     Paste,
     /// A person enters a code on another device.
     Device,
+    /// A person's browser ends at this address, and the surface brings the answer. If `anew`, the person is asked even
+    /// if the owner has a grant that works.
+    Brought { redirect_uri: String, anew: bool },
     /// The application's own right; no person consents.
     App { probe: Option<String> },
 }
@@ -135,4 +138,14 @@ pub(crate) struct Judged {
     pub(super) request: AuthorizeRequest,
     /// The account's provider, for which a client is configured.
     pub(crate) provider: Arc<Provider>,
+}
+
+impl Judged {
+    /// The same plan, for [`ConsentWay::Brought`] answers at this redirect URI of its provider.
+    pub(crate) fn brought_to(mut self, address: String) -> Self {
+        if let ConsentWay::Brought { redirect_uri, .. } = &mut self.request.way {
+            *redirect_uri = address;
+        }
+        self
+    }
 }

@@ -2,6 +2,7 @@
 //! or nothing.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -16,9 +17,11 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::events::Teller;
+use crate::links::{Base, Links};
 use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
+use crate::secret::Sealer;
 use crate::store::Store;
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
 use crate::token::Tokens;
@@ -31,10 +34,14 @@ pub(super) struct Kept {
     reminders: Arc<Reminders>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    /// Where the page is served, if it is served on an address.
+    page: Option<SocketAddr>,
 }
 
 impl Kept {
-    pub(super) async fn new(installation: &Installation) -> Result<Self, Error> {
+    pub(super) async fn new(installation: &Installation, page: Option<SocketAddr>) -> Result<Self, Error> {
         let Installation { store, sealer, .. } = installation;
         let metrics =
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IMAP_OAUTH_PROXY_REVISION")));
@@ -47,7 +54,15 @@ impl Kept {
             reminders: Arc::default(),
             live: Arc::default(),
             metrics,
+            store: store.clone(),
+            sealer: sealer.clone(),
+            page,
         })
+    }
+
+    /// The sign-in links, as people reach the page under `config`.
+    pub(super) fn links(&self, config: &Config) -> Links {
+        Links::new(self.store.clone(), self.sealer.clone(), Base::of(&config.admin, self.page))
     }
 }
 
@@ -71,18 +86,14 @@ impl Parts {
     }
 
     /// The sender of events, if events are configured.
-    pub(super) fn teller(
-        &mut self,
-        config: &Config,
-        store: &Arc<dyn Store>,
-        metrics: &Arc<Metrics>,
-    ) -> Option<Arc<Teller>> {
+    pub(super) fn teller(&mut self, config: &Config, kept: &Kept) -> Option<Arc<Teller>> {
         if !config.events.is_on() {
             return None;
         }
         let webhook = self.webhook.take();
-        let mut teller = Teller::new(store.clone(), config.events.clone(), webhook, config.providers.clone());
-        teller.count_in(metrics.clone());
+        let (store, links) = (kept.store.clone(), kept.links(config));
+        let mut teller = Teller::new(store, config.events.clone(), webhook, config.providers.clone(), links);
+        teller.count_in(kept.metrics.clone());
         Some(Arc::new(teller))
     }
 
@@ -106,6 +117,7 @@ impl Parts {
             providers: self.legs.into_iter().map(|(name, legs)| (name, legs.upstream)).collect(),
             acceptors,
             promises: promises(config),
+            links: kept.links(config),
             reminders: kept.reminders.clone(),
             live: kept.live.clone(),
             metrics: kept.metrics.clone(),

@@ -93,7 +93,7 @@ impl Running {
         if let Some(receiver) = &self.receiver {
             receiver.follow(&config);
         }
-        let teller = parts.teller(&config, &self.store, &self.kept.metrics);
+        let teller = parts.teller(&config, &self.kept);
         let proxy = parts.proxy(&config, &self.kept, new.acceptors.clone(), access);
         self.replace(proxy, new.identity.clone(), teller);
         *shown = new;

@@ -11,12 +11,14 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
+use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::Config;
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
-use crate::control::answers::Receiver;
+use crate::control::answers::{Keeper, Receiver};
 use crate::control::audit::{self, Deed};
+use crate::control::consents::Consents;
 use crate::control::installation::Installation;
 use crate::control::watching::Watcher;
 use crate::events::Teller;
@@ -52,6 +54,10 @@ pub(crate) struct Running {
     pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
     pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
     pub(super) receiver: Option<Arc<Receiver>>,
+    pub(super) keeper: Keeper,
+    /// The consents that began in a browser.
+    pub(crate) consents: Arc<Consents>,
+    pub(super) misses: Misses,
     pub(super) shown: Mutex<Shown>,
     /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,

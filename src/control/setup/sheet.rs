@@ -52,6 +52,15 @@ impl Sheet {
         Ok(Self { address, servers, ca: ca(config)? })
     }
 
+    /// For every address, whatever accounts there are: the listeners alone decide. `None` without listeners. The
+    /// address is a placeholder that Thunderbird replaces.
+    pub(crate) fn of_all(config: &Config) -> Option<Self> {
+        let of = |door| Some((door, server(config, door)?));
+        let servers: Vec<(Door, Server)> = Door::ALL.into_iter().filter_map(of).collect();
+        let address = "NAME@%EMAILDOMAIN%".to_owned();
+        (!servers.is_empty()).then_some(Self { address, servers, ca: None })
+    }
+
     /// The server of that door.
     pub(crate) fn server(&self, door: Door) -> Option<&Server> {
         self.servers.iter().find(|(other, _)| *other == door).map(|(_, server)| server)

@@ -21,7 +21,7 @@ use super::page;
 use crate::config::is_loopback;
 use crate::http::{self, Bounds};
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
-use crate::oauth::{AuthorizationRequest, redirect_text};
+use crate::oauth::{AuthorizationRequest, redirect_text, state_of};
 
 /// A free port on 127.0.0.1 may be taken on ::1; after so many tries that is improbable.
 const PORT_TRIES: usize = 16;
@@ -81,8 +81,7 @@ impl Callback {
         authorization: &AuthorizationRequest,
     ) -> Result<AuthorizationCode, RedirectError> {
         let desk = Arc::new(Desk {
-            authority: self.redirect_uri[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
-            path: self.redirect_uri.path().to_owned(),
+            place: Place::of(&self.redirect_uri),
             expected: Arc::clone(&authorization.expected),
             outcome: Mutex::new(None),
         });
@@ -94,11 +93,29 @@ impl Callback {
     }
 }
 
+impl Callback {
+    /// Sends each browser that brings an answer on, to the address that `onwards` gives for the answer's `state`. Runs
+    /// until the future is dropped.
+    pub async fn forward(self, onwards: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        let place = Arc::new(Place::of(&self.redirect_uri));
+        let onwards = Arc::new(onwards);
+        let answer = async move |method: Method, uri: Uri, headers: HeaderMap| {
+            if let Err(refusal) = place.judge(&method, &uri, &headers) {
+                return refusal;
+            }
+            let query = uri.query().unwrap_or_default();
+            match state_of(query).and_then(|state| onwards(state.expose())) {
+                Some(address) => page::onwards(&format!("{address}?{query}")),
+                None => page::not_expected().into_response(),
+            }
+        };
+        http::serve_always(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST).await;
+    }
+}
+
 /// The state shared by the connections.
 struct Desk {
-    /// The Host header of a proper request.
-    authority: String,
-    path: String,
+    place: Place,
     expected: Arc<Expected>,
     /// The first answer with the right `state`.
     outcome: Mutex<Option<Result<AuthorizationCode, RedirectError>>>,
@@ -106,17 +123,8 @@ struct Desk {
 
 impl Desk {
     fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
-        if !self.is_ours(uri, headers) {
-            let text = "This address is not served here.";
-            return page::notice(StatusCode::FORBIDDEN, "Wrong address", text).into_response();
-        }
-        if uri.path() != self.path {
-            return page::not_found().into_response();
-        }
-        if method != Method::GET {
-            let text = "This address takes GET alone.";
-            let page = page::notice(StatusCode::METHOD_NOT_ALLOWED, "Not possible", text);
-            return ([(ALLOW, "GET")], page).into_response();
+        if let Err(refusal) = self.place.judge(method, uri, headers) {
+            return refusal;
         }
         let judged = self.expected.judge(uri.query().unwrap_or_default());
         let page = page::of(&judged);
@@ -126,6 +134,42 @@ impl Desk {
         page.into_response()
     }
 
+    fn take(&self) -> Option<Result<AuthorizationCode, RedirectError>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The place that a redirect comes to.
+struct Place {
+    /// The Host header of a proper request.
+    authority: String,
+    path: String,
+}
+
+impl Place {
+    fn of(redirect_uri: &Url) -> Self {
+        let authority = redirect_uri[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
+        Self { authority, path: redirect_uri.path().to_owned() }
+    }
+
+    /// Refuses a request that no redirect makes.
+    #[allow(clippy::result_large_err, reason = "the refusal is the answer")]
+    fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+        if !self.is_ours(uri, headers) {
+            let text = "This address is not served here.";
+            return Err(page::notice(StatusCode::FORBIDDEN, "Wrong address", text).into_response());
+        }
+        if uri.path() != self.path {
+            return Err(page::not_found().into_response());
+        }
+        if method != Method::GET {
+            let text = "This address takes GET alone.";
+            let page = page::notice(StatusCode::METHOD_NOT_ALLOWED, "Not possible", text);
+            return Err(([(ALLOW, "GET")], page).into_response());
+        }
+        Ok(())
+    }
+
     /// Checks the Host: a page that rebinds its name to a loopback address still sends its own name.
     fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).into_iter();
@@ -133,10 +177,6 @@ impl Desk {
         hosts.next().is_none()
             && host.is_some_and(|host| host.eq_ignore_ascii_case(&self.authority))
             && uri.authority().is_none_or(|named| named.as_str().eq_ignore_ascii_case(&self.authority))
-    }
-
-    fn take(&self) -> Option<Result<AuthorizationCode, RedirectError>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -99,6 +99,25 @@ pub(super) fn not_found() -> Page {
     notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
 }
 
+/// The page for an answer that no sign-in waits for.
+pub(super) fn not_expected() -> Page {
+    notice(
+        StatusCode::BAD_REQUEST,
+        "Not expected",
+        "No sign-in waits for this answer. Start it again where you started it.",
+    )
+}
+
+/// Sends the browser on to `address`, which holds the answer.
+pub(super) fn onwards(address: &str) -> Response {
+    let headers = [
+        (header::LOCATION, address),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
 /// A page of one sentence.
 pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Page {
     page(status, title, &html! { p { (text) } })

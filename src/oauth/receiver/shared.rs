@@ -12,9 +12,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 
-use super::page::{self, Page};
+use super::page;
 use crate::http::{self, Bounds};
 use crate::oauth::{AdminConsent, state_of};
 
@@ -40,46 +41,72 @@ impl SharedCallback {
         self.listener.local_addr()
     }
 
-    /// Passes each answer's `state` and query to `keep`, which returns whether a sign-in waits for it. `keep`
-    /// runs to its end even if the browser hangs up. Runs until the future is dropped.
+    /// Passes each answer's `state` and query to `keep`, which returns what becomes of it. `keep` runs to its end
+    /// even if the browser hangs up. Runs until the future is dropped.
     pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
     where
-        F: Future<Output = bool> + Send + 'static,
+        F: Future<Output: Into<Received> + Send> + Send + 'static,
     {
         let (paths, keep) = (self.paths.clone(), Arc::new(keep));
         let router = Router::new().fallback(async move |method: Method, uri: Uri| {
             if method != Method::GET || !paths.load().iter().any(|path| path == uri.path()) {
-                return page::not_found();
+                return page::not_found().into_response();
             }
             let query = uri.query().unwrap_or_default();
-            // An administrator's answer ends no sign-in, so no sign-in is looked up.
-            if let Some(answer) = AdminConsent::of(query) {
-                return page::of_administrator(answer);
-            }
-            let kept = match state_of(query) {
-                Some(state) => {
-                    let keeping = keep(state.expose().to_owned(), query.to_owned());
-                    tokio::spawn(keeping).await.unwrap_or(false)
-                }
-                None => false,
-            };
-            received(kept)
+            receive(query, &*keep).await.reply(query)
         });
         http::serve_always(std::slice::from_ref(&self.listener), &router, Bounds::ONE_REQUEST).await;
     }
 }
 
-fn received(kept: bool) -> Page {
-    match kept {
-        true => page::notice(
-            StatusCode::OK,
-            "Sign-in received",
-            "You may close this page; the command in the terminal goes on.",
-        ),
-        false => page::notice(
-            StatusCode::BAD_REQUEST,
-            "Not expected",
-            "No sign-in waits for this answer. Start it again in the terminal.",
-        ),
+/// What becomes of the answer in `query`: `keep` gets its `state` and the query, and runs to its end even if the
+/// browser hangs up.
+pub async fn receive<F>(query: &str, keep: impl Fn(String, String) -> F) -> Received
+where
+    F: Future<Output: Into<Received> + Send> + Send + 'static,
+{
+    // An administrator's answer ends no sign-in, so no sign-in is looked up.
+    if let Some(answer) = AdminConsent::of(query) {
+        return Received::Administrator(answer);
+    }
+    let Some(state) = state_of(query) else { return Received::NotExpected };
+    let keeping = keep(state.expose().to_owned(), query.to_owned());
+    tokio::spawn(keeping).await.map_or(Received::NotExpected, Into::into)
+}
+
+/// What becomes of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A command waits for it, and gets it.
+    Kept,
+    /// The sign-in began on the page: the browser takes the answer on to this address.
+    Onwards(String),
+    /// It is an administrator's, who was asked to consent for everyone.
+    Administrator(AdminConsent),
+    /// No sign-in waits for it.
+    NotExpected,
+}
+
+/// Whether it is kept.
+impl From<bool> for Received {
+    fn from(kept: bool) -> Self {
+        if kept { Self::Kept } else { Self::NotExpected }
+    }
+}
+
+impl Received {
+    /// The answer to the browser that brought `query`.
+    pub fn reply(self, query: &str) -> Response {
+        match self {
+            Self::Kept => page::notice(
+                StatusCode::OK,
+                "Sign-in received",
+                "You may close this page; the command in the terminal goes on.",
+            )
+            .into_response(),
+            Self::Onwards(address) => page::onwards(&format!("{address}?{query}")),
+            Self::Administrator(answer) => page::of_administrator(answer).into_response(),
+            Self::NotExpected => page::not_expected().into_response(),
+        }
     }
 }

@@ -45,12 +45,20 @@ pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
 /// `alerted` is the last alert on this connection, which is not repeated: Thunderbird opens a window for each
 /// alert, and tries one password by PLAIN, by LOGIN and by the LOGIN command.
 pub(super) fn write_denial(outbox: &mut Buffer, tag: &[u8], denial: &Denial, alerted: &mut Option<String>) {
-    if denial.alert && alerted.as_ref() != Some(&denial.text) {
-        let alert = StatusBody { code: Some(ResponseCode::Alert), ..no("ALERT", &denial.text) };
+    let code = response_code(denial.code);
+    let said = denial.text_beside(tag.len() + " NO [] \r\n".len() + code.len());
+    if denial.alert && alerted.as_deref() != Some(said) {
+        let alert = StatusBody { code: Some(ResponseCode::Alert), ..no("ALERT", said) };
         push(outbox, &Response::Status(Status::Untagged(alert)));
-        *alerted = Some(denial.text.clone());
+        *alerted = Some(said.to_owned());
     }
-    write(outbox, tag, no(response_code(denial.code), &denial.text));
+    write(outbox, tag, no(code, said));
+}
+
+/// `* OK [ALERT] text`, which a mail program shows to its user.
+pub(super) fn alert(said: &str) -> Vec<u8> {
+    let alert = StatusBody { code: Some(ResponseCode::Alert), ..ok(said) };
+    ResponseCodec::new().encode(&Response::Status(Status::Untagged(alert))).dump()
 }
 
 /// `* BYE [CODE] text`, which ends a connection.

@@ -37,7 +37,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
         Code::Unavailable | Code::Limit | Code::ServerBug => "[SYS/TEMP] ",
         Code::PrivacyRequired => "",
     };
-    let text = plain_text(&denial.text);
+    let text = plain_text(denial.text_beside("-ERR \r\n".len() + code.len()));
     let room = LINE_LIMIT - "-ERR \r\n".len() - code.len();
     push(outbox, &["-ERR ", code, cut(&text, room), "\r\n"]);
 }

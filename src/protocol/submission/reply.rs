@@ -12,6 +12,8 @@ pub(super) const NAME: &str = "imap-oauth-proxy.localhost";
 
 /// Bytes of text in one line: with code, enhanced code and line end below the 512 of RFC 5321 §4.5.3.1.5.
 const LINE_TEXT: usize = 480;
+/// The bytes for the rest of such a line.
+const BESIDE_TEXT: usize = 30;
 
 /// One reply: `250 2.0.0 text`. A text that is too long for one line continues in the next, divided between words.
 pub(super) fn write_reply(outbox: &mut Buffer, status: &str, text: &str) {
@@ -51,7 +53,8 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
         Code::PrivacyRequired => "538 5.7.11",
         _ => "454 4.7.0",
     };
-    write_reply(outbox, status, &plain_text(&denial.text));
+    // A text that can be shorter fits into a single line.
+    write_reply(outbox, status, &plain_text(denial.text_beside(BESIDE_TEXT)));
 }
 
 /// Refuses a device's MAIL, always with a 4xx code: no person watches a device, so it must keep the message and

@@ -9,6 +9,7 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use super::Sqlite;
 use super::grants::put_grant;
 use super::limits::LimitColumns;
+use super::links::end_links;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
 use crate::store::{
@@ -201,6 +202,7 @@ async fn put_account(
          WHERE id = (SELECT account_id FROM login_names WHERE folded = ?)";
     let query = sqlx::query(sql).bind(&grant.0).bind(disabled);
     query.bind(fold(name).as_str()).execute(&mut **transaction).await?;
+    end_links(transaction, grant).await?;
     drop_unused_grant(transaction, known.and_then(|account| account.grant).as_ref()).await?;
     find_account(transaction, name).await?.ok_or(StoreError::Conflict)
 }

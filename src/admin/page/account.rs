@@ -1,0 +1,185 @@
+//! The page of one account: its state and cure, its authorisation and forecast, its passwords, sessions and events.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use time::OffsetDateTime;
+
+use super::frame::{Frame, failure, text};
+use super::words::{account_path, button, count, doors, encoded, first_upper, state, trouble, when};
+use super::{activity, passwords, sessions};
+use crate::admin::SessionRow;
+use crate::admin::site::Site;
+use crate::admin::visitors::Visitor;
+use crate::control::grants::{Overview, State as AccountState};
+use crate::control::overviews::{Single, one};
+use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
+
+/// The newest events of the account.
+const EVENTS: u32 = 12;
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let installation = site.installation(&visitor);
+    let single = match one(&installation, &name).await {
+        Ok(single) => single,
+        Err(error) => return failure(&visitor, &error),
+    };
+    let name = single.overview.account.name.clone();
+    let trail = match installation.store.latest(Some(&name), None, EVENTS).await {
+        Ok(trail) => trail,
+        Err(error) => return failure(&visitor, &error.into()),
+    };
+    let mut live = sessions::live(&site).await;
+    live.retain(|session| fold(&session.account) == fold(&name));
+    let said = site.said(&visitor, query.as_deref());
+    let shown = text(&name);
+    let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };
+    frame.around(&page(&visitor, &single, &live, &trail))
+}
+
+fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailEntry]) -> Markup {
+    let Single { overview, passwords } = single;
+    let name = &overview.account.name;
+    let path = account_path(name);
+    let now = OffsetDateTime::now_utc();
+    html! {
+        p.crumb { a href="/" { "Accounts" } }
+        div.head {
+            div { h1 { (text(name)) } }
+            div.actions {
+                (button(visitor, &format!("{path}/check"), "", "Check"))
+                (disabling(visitor, overview, &path))
+            }
+        }
+        div id="state" data-live="15" { (standing(visitor, overview, now)) }
+        div.cards {
+            section.card { h2 { "Authorisation" } (authorisation(overview, now)) }
+            section.card { h2 { "What may end it" } (forecast(overview, now)) }
+        }
+        section.card { h2 { "App passwords" } (passwords::section(visitor, name, passwords, now)) }
+        section.card id="sessions" data-live="15" {
+            h2 { "Live sessions" @if !live.is_empty() { span.muted { " · " (live.len()) } } }
+            (sessions::table(visitor, live, Some(name), now))
+        }
+        @if !is_of_domain(name) {
+            section.card {
+                h2 { "Set-up of mail programs" }
+                p.muted { "Servers, ports and the certificate. The password is an app password from above." }
+                div.actions {
+                    a.button href={ (path) "/setup" } { "Show the settings" }
+                    a.button href={ "/setup/" (encoded(name)) ".mobileconfig" } { "Profile for iPhone, iPad and Mac" }
+                }
+            }
+        }
+        section.card id="events" data-live="15" { h2 { "Recent events" } (activity::short(trail, now)) }
+        (ending(overview, &path))
+    }
+}
+
+/// The state, and what is wrong.
+fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
+    let name = &overview.account.name;
+    html! {
+        section.card {
+            p { (state(overview.state)) }
+            @if overview.state == AccountState::Disabled { p { "No mail program gets in, with any password, until the account is enabled again." } }
+            @if let Some(known) = &overview.trouble {
+                (trouble(visitor, name, known))
+                @if let Some(at) = overview.failed_at() { p.muted.small { "Seen " (when(at, now)) "." } }
+            }
+            @if let Some(refusal) = &overview.account.refusal {
+                p { "The provider refused something after a login over " (refusal.protocol) ", " (when(refusal.at, now)) ":" }
+                (trouble(visitor, name, &refusal.trouble))
+            }
+            p.muted.small {
+                @match overview.account.last_login_at {
+                    Some(at) => {
+                        "A mail program logged in " (when(at, now))
+                        @if let Some(from) = &overview.account.last_login_from { " from " (text(from)) }
+                        "."
+                    }
+                    None => "No mail program has logged in yet.",
+                }
+            }
+        }
+    }
+}
+
+fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
+    match overview.state {
+        AccountState::Disabled => button(visitor, &format!("{path}/enable"), "main", "Enable"),
+        AccountState::Of(_) => button(visitor, &format!("{path}/disable"), "", "Disable"),
+    }
+}
+
+fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
+    let aliases = &overview.account.aliases;
+    html! {
+        dl {
+            @if let Some(grant) = &overview.grant { (of_grant(grant, now)) }
+            @else { dt { "Authorisation" } dd { "none" } }
+            dt { "Opens" } dd { @if overview.protocols.is_empty() { "nothing" } @else { (doors(&overview.protocols)) } }
+            @if !overview.scopes_missing.is_empty() { dt { "Missing scopes" } dd.mono { (overview.scopes_missing.join(" ")) } }
+            @if !aliases.is_empty() {
+                dt { "Other login names" }
+                dd { (text(&aliases.join(", "))) }
+            }
+        }
+    }
+}
+
+fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
+    html! {
+        dt { "Provider" } dd { (grant.provider) }
+        @match grant.kind() {
+            GrantKind::Person => { dt { "Consent of" } dd { (text(&grant.owner)) } }
+            GrantKind::App => { dt { "Right" } dd { "the application's own" } }
+        }
+        dt { "Authorised" } dd { (when(grant.authorized_at, now)) }
+        @if let Some(at) = grant.refreshed_at { dt { "Last renewed" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.access_expires_at { dt { "Access token ends" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.retry_at.filter(|at| *at > now) { dt { "Next try" } dd { (when(at, now)) } }
+        @if !grant.scopes.is_empty() {
+            dt { "Scopes" }
+            dd { details { summary { (count(grant.scopes.len() as u64, "scope")) } span.mono.small { (text(&grant.scopes.join(" "))) } } }
+        }
+    }
+}
+
+fn forecast(overview: &Overview, now: OffsetDateTime) -> Markup {
+    html! {
+        @if overview.ends.is_empty() { p.muted { "Nothing is known that would end it." } }
+        @else {
+            ul.plain {
+                @for end in &overview.ends {
+                    li {
+                        @if let Some(at) = end.at { strong { (when(at, now)) } ": " }
+                        (text(&first_upper(&end.clause(now)))) "."
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What cannot be taken back, apart from the rest.
+fn ending(overview: &Overview, path: &str) -> Markup {
+    let is_in_force = overview.grant.as_ref().is_some_and(Grant::is_in_force);
+    html! {
+        section.card.danger-zone {
+            h2 { "End" }
+            p.muted { "The next page says what will be lost, before anything is." }
+            div.actions {
+                @if is_in_force { a.button.danger href={ (path) "/revoke" } { "Revoke the authorisation" } }
+                a.button.danger href={ (path) "/remove" } { "Remove the account" }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Adds many accounts from a table, as `accounts add --csv` does: the table is judged as a whole, and a mistake in its
+//! last line makes no account.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::frame::{Frame, text, token};
+use super::remedies::{cures, sentence, whole};
+use super::words::{account_path, count, lead};
+use crate::admin::said::Said;
+use crate::admin::site::Site;
+use crate::admin::visit::{Fields, Posted};
+use crate::admin::visitors::Visitor;
+use crate::control::Installation;
+use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
+
+/// The name of the new passwords, the same as on the command line.
+const PASSWORD: &str = "default";
+/// A table that is judged and made within the time of an answer.
+const MOST: usize = 5000;
+
+pub(super) async fn show(visitor: Visitor) -> Response {
+    page(&visitor, &Fields::default(), &[])
+}
+
+pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
+    let installation = site.installation(&posted.visitor);
+    let Posted { visitor, fields } = posted;
+    match made(&installation, &fields).await {
+        Ok((made, failure)) => {
+            let failure = failure.map(|error| sentence(&whole(&error)));
+            lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
+        }
+        Err(faults) => page(&visitor, &fields, &faults),
+    }
+}
+
+async fn made(
+    installation: &Installation,
+    fields: &Fields,
+) -> Result<(Vec<Enrolled>, Option<crate::control::Error>), Vec<Fault>> {
+    let rows = read(fields.one("table"))?;
+    if let Some(beyond) = rows.get(MOST) {
+        return Err(vec![Fault {
+            line: beyond.line,
+            error: crate::control::Error::TableTooLong { most: MOST },
+        }]);
+    }
+    let is_allowed = !fields.one("foreign").is_empty();
+    let judged = judge(installation, &rows, is_allowed).await?;
+    let password = (!fields.one("passwords").is_empty()).then_some(PASSWORD);
+    Ok(make_all(installation, judged, password).await)
+}
+
+fn page(visitor: &Visitor, fields: &Fields, faults: &[Fault]) -> Response {
+    let is_new = fields.0.is_empty();
+    let content = html! {
+        p.crumb { a href="/" { "Accounts" } }
+        div.head { h1 { "Add accounts" } }
+        @if !faults.is_empty() { (refused(faults)) }
+        section.card {
+            form.fields method="post" action="/add" {
+                (token(visitor))
+                label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
+                p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
+                textarea id="table" name="table" required spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (fields.one("table")) }
+                label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
+                label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
+                div.actions { button.main type="submit" { "Add the accounts" } }
+            }
+        }
+    };
+    let frame = Frame { title: "Add accounts", visitor, part: "/add", said: None, reload: None };
+    frame.around(&content)
+}
+
+fn refused(faults: &[Fault]) -> Markup {
+    html! {
+        div.said.failed role="alert" {
+            p { span.mark aria-hidden="true" { "!" } " No account was made. " (count(faults.len() as u64, "mistake")) " in the table:" }
+            ul {
+                @for Fault { line, error } in faults.iter().take(50) {
+                    li { strong { "Line " (line) ": " } (sentence(&whole(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The accounts that were made, with their passwords, shown once.
+pub(in crate::admin) struct Added {
+    accounts: Vec<(String, Option<crate::secret::Secret>)>,
+    failure: Option<String>,
+}
+
+impl Added {
+    fn new(made: &[Enrolled], failure: Option<String>) -> Self {
+        let account = |enrolled: &Enrolled| (enrolled.account.clone(), enrolled.password.clone());
+        Self { accounts: made.iter().map(account).collect(), failure }
+    }
+
+    /// The accounts, and what comes next.
+    pub(in crate::admin) fn shown(&self) -> Markup {
+        let has_passwords = self.accounts.iter().any(|(_, password)| password.is_some());
+        html! {
+            @if let Some(failure) = &self.failure {
+                div.said.failed role="alert" { p { span.mark aria-hidden="true" { "!" } " " (failure) } p { "The accounts below were made before that, and stay." } }
+            }
+            div.said.done role="status" {
+                p { span.mark aria-hidden="true" { "✓" } " " (count(self.accounts.len() as u64, "account")) " made. Each waits for the consent of its owner: open it and press “Authorise”, or send the owner its sign-in link." }
+                @if has_passwords {
+                    p { strong { "The app passwords are shown this once." } }
+                    div.scroll {
+                        table.tight {
+                            thead { tr { th { "Account" } th { "App password" } } }
+                            tbody {
+                                @for (account, password) in &self.accounts {
+                                    tr { td { a href=(account_path(account)) { (text(account)) } } td { @if let Some(password) = password { code { (password.expose()) } } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

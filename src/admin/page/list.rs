@@ -1,0 +1,260 @@
+//! The list of accounts: what needs a person first, with a count and its cure; searched, filtered and paged.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::{Markup, html};
+use time::OffsetDateTime;
+
+use super::frame::{Frame, failure, no_session, text};
+use super::words::{account_path, count, doors, encoded, state, state_title, trouble, when};
+use crate::admin::site::Site;
+use crate::admin::visit::{self, Fields};
+use crate::admin::visitors::Visitor;
+use crate::control::grants::Overview;
+use crate::control::overviews::{EndingSecret, Kind, Listing, Urgency, Wanted, ending_secrets, search};
+
+/// The accounts of a page.
+const SIZE: usize = 50;
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Some(visitor) = visit::find(&site, &headers) else { return no_session(StatusCode::OK) };
+    let asked = Asked::read(&Fields::of_query(query.as_deref()));
+    let installation = site.installation(&visitor);
+    let listing = match search(&installation, &asked.wanted, asked.page, SIZE).await {
+        Ok(listing) => listing,
+        Err(error) => return failure(&visitor, &error),
+    };
+    let title = match listing.need_person {
+        0 => "Accounts".to_owned(),
+        number => format!("({number}) Accounts"),
+    };
+    let said = site.said(&visitor, query.as_deref());
+    let frame = Frame { title: &title, visitor: &visitor, part: "/", said, reload: None };
+    let secrets = ending_secrets(&installation);
+    frame.around(&page(&visitor, &asked, &listing, &secrets))
+}
+
+/// What the address asks for.
+struct Asked {
+    wanted: Wanted,
+    /// The word of the kind in the address.
+    kind: String,
+    page: usize,
+}
+
+impl Asked {
+    fn read(fields: &Fields) -> Self {
+        let kind = fields.one("kind").to_owned();
+        let provider = Some(fields.one("provider").to_owned()).filter(|provider| !provider.is_empty());
+        let wanted = Wanted { text: fields.one("q").to_owned(), kind: Kind::named(&kind), provider };
+        let page = fields.one("page").parse::<usize>().unwrap_or(1).clamp(1, 1_000_000) - 1;
+        Self { wanted, kind, page }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.wanted != Wanted::default()
+    }
+
+    /// The address of another page of the same list.
+    fn address(&self, page: usize) -> String {
+        let provider = self.wanted.provider.as_deref().unwrap_or_default();
+        let (text, provider) = (encoded(&self.wanted.text), encoded(provider));
+        format!("/?q={text}&kind={}&provider={provider}&page={}", encoded(&self.kind), page + 1)
+    }
+}
+
+fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSecret]) -> Markup {
+    html! {
+        div.head {
+            h1 { "Accounts" }
+            div.actions { a.button.main href="/add" { "Add accounts" } }
+        }
+        @if listing.total() == 0 { (no_account()) } @else {
+            (chips(asked, listing))
+            @for secret in secrets { (ending_secret(secret)) }
+            (filter(asked, listing))
+            div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
+        }
+    }
+}
+
+fn no_account() -> Markup {
+    html! {
+        div.card.empty {
+            h2 { "No account yet" }
+            p { "An account is a mailbox that mail programs reach through this proxy." }
+            p { a.button.main href="/add" { "Add accounts" } }
+        }
+    }
+}
+
+/// The counts over all accounts, each a filter.
+fn chips(asked: &Asked, listing: &Listing) -> Markup {
+    let chip = |kind: &str, class: &str, words: &str| {
+        let address = if kind.is_empty() { "/".to_owned() } else { format!("/?kind={kind}") };
+        let is_current = asked.kind == kind && asked.wanted.text.is_empty();
+        html! { li { a.(class) href=(address) aria-current=[is_current.then_some("true")] { (words) } } }
+    };
+    html! {
+        nav aria-label="Counts" {
+            ul.chips {
+                (chip("", "", &count(listing.total() as u64, "account")))
+                @match listing.need_person {
+                    0 => (chip("needs_person", "", "None needs a person")),
+                    1 => (chip("needs_person", "bad", "1 needs a person")),
+                    number => (chip("needs_person", "bad", &format!("{number} need a person"))),
+                }
+                @if listing.end_soon > 0 {
+                    (chip("ends_soon", "warn", &format!("{} within 14 days", if listing.end_soon == 1 { "1 ends".to_owned() } else { format!("{} end", listing.end_soon) })))
+                }
+            }
+        }
+    }
+}
+
+/// A secret of the configuration, on which many accounts depend.
+fn ending_secret(secret: &EndingSecret) -> Markup {
+    let now = OffsetDateTime::now_utc();
+    html! {
+        div.notice role="note" {
+            p {
+                span.mark aria-hidden="true" { "!" } " The client secret of " strong { (secret.title) }
+                @if secret.at < now { " ended " } @else { " ends " } (when(secret.at, now))
+                ", and with it every account there stops working."
+            }
+            p { "Make a new one at the provider, put it into " code { "[providers." (secret.provider) "]" }
+                " with its new " code { "client_secret_expires" } ", and run " code { "imap-oauth-proxy reload" } "." }
+        }
+    }
+}
+
+fn filter(asked: &Asked, listing: &Listing) -> Markup {
+    html! {
+        form.filter method="get" action="/" role="search" {
+            label { "Search" input type="search" name="q" value=(asked.wanted.text) placeholder="Address, alias or owner" maxlength="320"; }
+            label { "State"
+                select name="kind" {
+                    option value="" { "All" }
+                    @for (word, kind) in Kind::all() {
+                        option value=(word) selected[asked.wanted.kind == Some(kind)] {
+                            (state_title(word))
+                            @if let Kind::State(name) = kind { " (" (listing.states.get(name).copied().unwrap_or(0)) ")" }
+                        }
+                    }
+                }
+            }
+            label { "Provider"
+                select name="provider" {
+                    option value="" { "All" }
+                    @for (provider, count) in &listing.providers {
+                        option value=(provider) selected[asked.wanted.provider.as_ref() == Some(provider)] { (provider) " (" (count) ")" }
+                    }
+                }
+            }
+            button type="submit" { "Show" }
+        }
+    }
+}
+
+fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
+    let of = |urgency: Urgency| -> Vec<&Overview> {
+        listing.shown.iter().filter(|(other, _)| *other == urgency).map(|(_, overview)| overview).collect()
+    };
+    let (urgent, soon, others) = (of(Urgency::NeedsPerson), of(Urgency::EndsSoon), of(Urgency::None));
+    let is_mixed = !urgent.is_empty() || !soon.is_empty();
+    html! {
+        @if listing.shown.is_empty() {
+            div.card.empty {
+                p { "No account is like that." }
+                p { a.button href="/" { "Show all accounts" } }
+            }
+        }
+        (group(visitor, "Needs a person", &urgent))
+        (group(visitor, "Ends soon", &soon))
+        (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &others))
+        (pages(asked, listing))
+    }
+}
+
+fn group(visitor: &Visitor, title: &str, overviews: &[&Overview]) -> Markup {
+    if overviews.is_empty() {
+        return html! {};
+    }
+    let now = OffsetDateTime::now_utc();
+    html! {
+        section {
+            h2 { (title) }
+            div.list {
+                table {
+                    thead { tr { th { "Account" } th { "State" } th { "Opens" } th { "Nearest end" } th { "Last login" } } }
+                    tbody { @for overview in overviews { (row(visitor, overview, now)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
+    let Overview { account, grant, .. } = overview;
+    let owner = grant.as_ref().map(|grant| grant.owner.as_str()).filter(|owner| *owner != account.name);
+    let nearest = overview.ends.iter().find(|end| end.at.is_some());
+    html! {
+        tr {
+            td.account {
+                a href=(account_path(&account.name)) { (text(&account.name)) }
+                div.muted.small {
+                    @if let Some(grant) = grant { (grant.provider) } @else { "no provider yet" }
+                    @if let Some(owner) = owner { " · by " (text(owner)) }
+                }
+            }
+            td {
+                (state(overview.state))
+                @if let Some(known) = &overview.trouble { (trouble(visitor, &account.name, known)) }
+                @if let Some(refusal) = &account.refusal {
+                    p.small { "Refused " (when(refusal.at, now)) ":" }
+                    (trouble(visitor, &account.name, &refusal.trouble))
+                }
+            }
+            td data-label="Opens" { @if overview.protocols.is_empty() { span.muted { "nothing" } } @else { (doors(&overview.protocols)) } }
+            td data-label="Nearest end" {
+                @match nearest {
+                    Some(end) => {
+                        @if let Some(at) = end.at { (when(at, now)) }
+                        @if !end.cause.is_certain() { span.muted.small { " perhaps" } }
+                    }
+                    None => span.muted { "not known" },
+                }
+            }
+            td data-label="Last login" {
+                @match account.last_login_at {
+                    Some(at) => {
+                        (when(at, now))
+                        @if let Some(from) = &account.last_login_from { div.muted.small { "from " (text(from)) } }
+                    }
+                    None => span.muted { "never" },
+                }
+            }
+        }
+    }
+}
+
+fn pages(asked: &Asked, listing: &Listing) -> Markup {
+    let last = listing.matching.div_ceil(SIZE).max(1) - 1;
+    if last == 0 {
+        return html! { @if asked.is_filtered() { p.muted.small { (count(listing.matching as u64, "account")) " shown." } } };
+    }
+    html! {
+        nav.pages aria-label="Pages" {
+            @if asked.page > 0 { a rel="prev" href=(asked.address(asked.page - 1)) { "← Previous" } }
+            span { "Page " (asked.page + 1) " of " (last + 1) " · " (count(listing.matching as u64, "account")) }
+            @if asked.page < last { a rel="next" href=(asked.address(asked.page + 1)) { "Next →" } }
+        }
+    }
+}

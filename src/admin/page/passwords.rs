@@ -1,0 +1,160 @@
+//! The app passwords of an account: a table with limits, a form for a new one, and their revocation.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use time::OffsetDateTime;
+
+use super::frame::{text, token};
+use super::words::{account_path, doors, encoded, lead, when};
+use super::{confirm, remedies};
+use crate::admin::said::Said;
+use crate::admin::site::Site;
+use crate::admin::visit::{Fields, Posted};
+use crate::admin::visitors::Visitor;
+use crate::config::Door;
+use crate::control::limits::{Limiting, clauses};
+use crate::control::{Error, Installation, passwords};
+use crate::secret::Secret;
+use crate::store::{AppPassword, Verifier};
+
+pub(super) fn section(
+    visitor: &Visitor,
+    account: &str,
+    passwords: &[AppPassword],
+    now: OffsetDateTime,
+) -> Markup {
+    html! {
+        @if passwords.is_empty() { p { "None yet, so that no mail program can log in. Make one for each program or device." } }
+        @else { (table(account, passwords, now)) }
+        details open[passwords.is_empty()] {
+            summary { "New app password" }
+            (form(visitor, account))
+        }
+    }
+}
+
+fn table(account: &str, passwords: &[AppPassword], now: OffsetDateTime) -> Markup {
+    let path = account_path(account);
+    html! {
+        div.scroll {
+            table.tight {
+                thead { tr { th { "Name" } th { "Limits" } th { "Made" } th { "Last used" } th { span.muted { "" } } } }
+                tbody {
+                    @for password in passwords {
+                        tr {
+                            td { strong { (text(&password.name)) } @if matches!(password.verifier, Verifier::Chosen(_)) { div.muted.small { "chosen by a person" } } }
+                            td { @let limits = clauses(&password.limits); @if limits.is_empty() { span.muted { "none" } } @else { (limits.join("; ")) } }
+                            td { (when(password.created_at, now)) }
+                            td {
+                                @match password.last_used_at {
+                                    Some(at) => { (when(at, now)) @if let Some(from) = &password.last_used_from { div.muted.small { "from " (text(from)) } } }
+                                    None => span.muted { "never" },
+                                }
+                            }
+                            td.does { a.button.small.danger href={ (path) "/revoke-password?name=" (encoded(&password.name)) } { "Revoke" span.skip { " " (text(&password.name)) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn form(visitor: &Visitor, account: &str) -> Markup {
+    html! {
+        form.fields method="post" action={ (account_path(account)) "/password" } {
+            (token(visitor))
+            label { "Name " span.hint { "the mail program or the device" }
+                input name="name" required maxlength="100" autocomplete="off"; }
+            fieldset {
+                legend { "Opens " span.muted { "all, if none is chosen" } }
+                @for door in Door::ALL {
+                    label.choice { input type="checkbox" name="protocol" value=(door.name()); (doors(&[door])) }
+                }
+            }
+            label { "Only from " span.hint { "networks or addresses, separated by blanks; empty for everywhere" }
+                input name="from" autocomplete="off" placeholder="192.168.7.0/24"; }
+            label { "Last day " span.hint { "UTC; empty for no end" } input type="date" name="expires"; }
+            div.actions { button.main type="submit" { "Make the password" } }
+        }
+    }
+}
+
+pub(super) async fn create(
+    State(site): State<Arc<Site>>,
+    Path(account): Path<String>,
+    posted: Posted,
+) -> Response {
+    let installation = site.installation(&posted.visitor);
+    let name = posted.fields.one("name").trim().to_owned();
+    let said = match make(&installation, &account, &name, &posted.fields).await {
+        Ok((account, password)) => Said::Password { account, name, password },
+        Err(error) => remedies::failed(&error),
+    };
+    lead(&site, &posted.visitor, &account_path(&account), said)
+}
+
+async fn make(
+    installation: &Installation,
+    account: &str,
+    name: &str,
+    fields: &Fields,
+) -> Result<(String, Secret), Error> {
+    let account = installation.exact_account(account).await?.account;
+    passwords::check_name(name)?;
+    let protocols: Vec<&str> = fields.all("protocol").collect();
+    let from = fields.one("from").split([' ', ',', ';', '\n']).map(str::trim).filter(|text| !text.is_empty());
+    let limiting = Limiting {
+        protocols: (!protocols.is_empty()).then(|| protocols.join(",")),
+        from: from.map(str::to_owned).collect(),
+        expires: Some(fields.one("expires").trim().to_owned()).filter(|day| !day.is_empty()),
+    };
+    let password = passwords::create(installation, &account, name, None, limiting.judge()?).await?;
+    Ok((account.name, password))
+}
+
+/// Asks before a password is revoked.
+pub(super) async fn confirm_revocation(
+    visitor: Visitor,
+    Path(account): Path<String>,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+) -> Response {
+    let fields = Fields::of_query(query.as_deref());
+    let name = fields.one("name");
+    confirm::Question {
+        visitor: &visitor,
+        account: &account,
+        act: "revoke-password",
+        title: "Revoke an app password",
+        losses: &[
+            format!("The password called “{}” opens {} no longer.", text(name), text(&account)),
+            "Mail programs that use it are asked for another one, and their sessions end within seconds."
+                .to_owned(),
+            "It cannot be brought back; a new one can be made.".to_owned(),
+        ],
+        button: "Revoke the password",
+        field: Some(("name", name)),
+    }
+    .page()
+}
+
+pub(super) async fn revoke(
+    State(site): State<Arc<Site>>,
+    Path(account): Path<String>,
+    posted: Posted,
+) -> Response {
+    let installation = site.installation(&posted.visitor);
+    let name = posted.fields.one("name");
+    let said = match passwords::revoke(&installation, &account, name).await {
+        Ok(account) => Said::done(format!(
+            "The password called “{}” no longer opens {}.",
+            text(name),
+            text(&account.name)
+        )),
+        Err(error) => remedies::failed(&error),
+    };
+    lead(&site, &posted.visitor, &account_path(&account), said)
+}

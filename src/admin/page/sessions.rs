@@ -1,0 +1,145 @@
+//! The live sessions of mail programs, and the button that ends one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::timeout;
+
+use super::frame::{Frame, text, token};
+use super::words::{account_path, count, doors, lead, when};
+use crate::admin::said::Said;
+use crate::admin::site::Site;
+use crate::admin::socket::row;
+use crate::admin::visit::Posted;
+use crate::admin::visitors::Visitor;
+use crate::admin::{Reply, Request, SessionRow, ask};
+use crate::config::Door;
+use crate::control::audit;
+
+/// The most rows: more do not help a person, who searches for an account instead.
+const MOST: usize = 500;
+/// Another process of this installation answers at once; one that hangs must not hold the page up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The sessions of every process of this installation: after an upgrade the old one keeps its own.
+pub(super) async fn live(site: &Site) -> Vec<SessionRow> {
+    let asked = ask::all_running(site.running.state_directory(), &Request::Sessions);
+    let rows = match timeout(PATIENCE, asked).await {
+        Ok(Ok(answers)) => {
+            let rows = answers.replies.into_iter().filter_map(|reply| match reply {
+                Reply::Session(session) => Some(session),
+                _ => None,
+            });
+            rows.collect()
+        }
+        _ => site.running.sessions().iter().map(|session| row(session)).collect(),
+    };
+    let mut rows: Vec<SessionRow> = rows;
+    rows.sort_by(|one, other| other.since.cmp(&one.since));
+    rows
+}
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let live = live(&site).await;
+    let content = html! {
+        div.head { h1 { "Live sessions" } }
+        section.card id="sessions" data-live="10" {
+            p.muted { (count(live.len() as u64, "session")) @if live.len() > MOST { ", of which the newest " (MOST) " are shown" } "." }
+            (table(&visitor, &live, None, OffsetDateTime::now_utc()))
+        }
+    };
+    let said = site.said(&visitor, query.as_deref());
+    let frame = Frame { title: "Live sessions", visitor: &visitor, part: "/sessions", said, reload: None };
+    frame.around(&content)
+}
+
+/// A table of sessions; those of one `account` without its name.
+pub(super) fn table(
+    visitor: &Visitor,
+    live: &[SessionRow],
+    account: Option<&str>,
+    now: OffsetDateTime,
+) -> Markup {
+    if live.is_empty() {
+        return html! { p.muted { "No mail program is logged in. A session appears here once its login has succeeded." } };
+    }
+    html! {
+        div.scroll {
+            table.tight {
+                thead { tr { @if account.is_none() { th { "Account" } } th { "Over" } th { "From" } th { "Since" } th { "Password" } th { "Moved" } th { span.skip { "Button" } } } }
+                tbody { @for session in live.iter().take(MOST) { (session_row(visitor, session, account, now)) } }
+            }
+        }
+    }
+}
+
+fn session_row(
+    visitor: &Visitor,
+    session: &SessionRow,
+    account: Option<&str>,
+    now: OffsetDateTime,
+) -> Markup {
+    let since = OffsetDateTime::parse(&session.since, &Rfc3339).ok();
+    let door = Door::named(&session.protocol);
+    html! {
+        tr {
+            @if account.is_none() { td { a href=(account_path(&session.account)) { (text(&session.account)) } } }
+            td { @match door { Some(door) => (doors(&[door])), None => (text(&session.protocol)) } }
+            td { (text(&session.from)) @if let Some(client) = &session.client_id { div.muted.small { (text(client)) } } }
+            td { @if let Some(since) = since { (when(since, now)) } }
+            td { @match &session.password { Some(name) => (text(name)), None => span.muted { "none" } } }
+            td { span title={ (session.bytes_up) " bytes up, " (session.bytes_down) " bytes down" } { "↑ " (size(session.bytes_up)) " ↓ " (size(session.bytes_down)) } }
+            td.does {
+                form method="post" action="/sessions/close" {
+                    (token(visitor))
+                    input type="hidden" name="id" value=(session.id);
+                    @if let Some(account) = account { input type="hidden" name="account" value=(account); }
+                    button.small type="submit" { "Close" span.skip { " the session " (session.id) } }
+                }
+            }
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..=1023 => format!("{bytes} B"),
+        1024..=1_048_575 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}
+
+pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Response {
+    let (id, account) = (posted.fields.one("id"), posted.fields.one("account"));
+    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
+    let mut closed = site.running.close(id, by).await;
+    if closed == 0 {
+        closed = close_elsewhere(&site, id).await;
+    }
+    let said = match closed {
+        0 => Said::failed("That session has ended already.", Vec::new()),
+        1 => Said::done("The session is told to end, at its next pause."),
+        more => Said::done(format!("{more} sessions are told to end, each at its next pause.")),
+    };
+    let path = if account.is_empty() { "/sessions".to_owned() } else { account_path(account) };
+    lead(&site, &posted.visitor, &path, said)
+}
+
+/// In a process of before an upgrade.
+async fn close_elsewhere(site: &Site, id: &str) -> usize {
+    let request = Request::Close { of: id.to_owned() };
+    let asked = timeout(PATIENCE, ask::all_running(site.running.state_directory(), &request));
+    let Ok(Ok(answers)) = asked.await else { return 0 };
+    let closed =
+        answers.replies.iter().map(|reply| if let Reply::Closed(count) = reply { *count } else { 0 });
+    closed.sum()
+}

@@ -1,0 +1,197 @@
+//! What the pages say in several places: times, states, doors, and what mends a trouble.
+
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::frame::{text, token};
+use crate::admin::said::Said;
+use crate::admin::site::Site;
+use crate::admin::visitors::Visitor;
+use crate::config::Door;
+use crate::control::grants::State;
+use crate::store::GrantState;
+use crate::text::utc;
+use crate::trouble::{Cure, Trouble};
+
+/// The address of the page of the account called `name`.
+pub(super) fn account_path(name: &str) -> String {
+    format!("/accounts/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+/// A part of an address.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Leads to `path`, which shows `said` once.
+pub(super) fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
+    let name = site.visitors.say(visitor, said);
+    let mark = if path.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{path}{mark}said={name}")).into_response()
+}
+
+/// A time as people say it, with the exact one.
+pub(super) fn when(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
+    let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
+    html! { time datetime=(at.format(&Rfc3339).unwrap_or_default()) title=(utc(at)) { (relative(at, now)) } }
+}
+
+fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let seconds = now.unix_timestamp().saturating_sub(at.unix_timestamp());
+    let (span, is_past) = (seconds.unsigned_abs(), seconds >= 0);
+    let words = match span {
+        0..=59 if is_past => return "just now".to_owned(),
+        0..=3599 => count(span.div_ceil(60), "minute"),
+        3600..=86_399 => count(span / 3600, "hour"),
+        86_400..=5_183_999 => count(span / 86_400, "day"),
+        _ => return at.date().to_string(),
+    };
+    if is_past { format!("{words} ago") } else { format!("in {words}") }
+}
+
+/// "1 account", "2 accounts".
+pub(super) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// A state, as a sign and a word.
+pub(super) fn state(state: State) -> Markup {
+    let (kind, sign, word) = match state {
+        State::Of(GrantState::Ok) => ("good", "✓", "Works"),
+        State::Of(GrantState::NeedsAuthorization) => ("bad", "!", "Needs authorisation"),
+        State::Of(GrantState::Misconfigured) => ("bad", "✕", "Misconfigured"),
+        State::Of(GrantState::WaitingForAdministrator) => ("bad", "…", "Waits for an administrator"),
+        State::Of(GrantState::Retrying) => ("warn", "↻", "Retrying"),
+        State::Disabled => ("", "‖", "Disabled"),
+    };
+    html! { span.state.(kind) { span.mark aria-hidden="true" { (sign) } (word) } }
+}
+
+/// The name of a state in the filter.
+pub(super) fn state_title(name: &str) -> &'static str {
+    match name {
+        "needs_person" => "Needs a person",
+        "ends_soon" => "Ends within 14 days",
+        "ok" => "Works",
+        "needs_authorization" => "Needs authorisation",
+        "misconfigured" => "Misconfigured",
+        "retrying" => "Retrying",
+        "waiting_for_administrator" => "Waits for an administrator",
+        _ => "Disabled",
+    }
+}
+
+/// The doors, in few words.
+pub(super) fn doors(doors: &[Door]) -> String {
+    let titles: Vec<&str> = doors
+        .iter()
+        .map(|door| match door {
+            Door::Imap => "IMAP",
+            Door::Pop3 => "POP3",
+            Door::Submission => "sending",
+        })
+        .collect();
+    titles.join(", ")
+}
+
+/// A button that sends a form without further fields.
+pub(super) fn button(visitor: &Visitor, action: &str, kind: &str, title: &str) -> Markup {
+    html! {
+        form method="post" action=(action) { (token(visitor)) button.(kind) type="submit" { (title) } }
+    }
+}
+
+/// Cause and cure of a trouble: what is wrong, what mends it, and the button for that.
+pub(super) fn trouble(visitor: &Visitor, account: &str, trouble: &Trouble) -> Markup {
+    let cure = cure_words(&trouble.cure);
+    html! {
+        p { (text(&first_upper(&trouble.cause.text))) "." }
+        @if !cure.is_empty() { p.cure.muted { (text(&first_upper(&cure))) "." } }
+        (cure_button(visitor, account, &trouble.cure))
+    }
+}
+
+/// The button that mends, where one does.
+fn cure_button(visitor: &Visitor, account: &str, cure: &Cure) -> Markup {
+    let path = account_path(account);
+    html! {
+        @match cure {
+            Cure::Wait { .. } | Cure::Configure { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
+                div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
+            }
+            Cure::AdminConsent { url: Some(url), .. } if url.starts_with("https://") => {
+                div.actions { a.button.small href=(url) target="_blank" rel="noreferrer noopener" { "Open the administrator's link" } }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The cure in the words of the page: a command that is a button here is named as the button.
+pub(super) fn cure_words(cure: &Cure) -> String {
+    const BUTTON: &str = "Authorise again";
+    let words = match cure {
+        Cure::AdminConsent { text, .. } => text.clone(),
+        _ => cure.words(BUTTON),
+    };
+    let words = words.replace(" --device`", "`").replace(" --paste`", "`");
+    words
+        .replace(&format!("run `{BUTTON}`"), &format!("press “{BUTTON}”"))
+        .replace(&format!("run: {BUTTON}"), &format!("press “{BUTTON}”"))
+}
+
+/// A clause as the beginning of a sentence. A name or an address keeps its form.
+pub(super) fn first_upper(clause: &str) -> String {
+    let word = clause.split(' ').next().unwrap_or_default();
+    let is_word = word.chars().all(|c| c.is_ascii_lowercase() || ",;:'".contains(c));
+    let mut letters = clause.chars();
+    match letters.next() {
+        Some(first) if is_word => first.to_uppercase().chain(letters).collect(),
+        _ => clause.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trouble::Way;
+
+    #[test]
+    fn a_time_is_said_in_the_largest_unit_that_fits() {
+        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        for (seconds, words) in [
+            (0, "just now"),
+            (-30, "just now"),
+            (-61, "2 minutes ago"),
+            (-7200, "2 hours ago"),
+            (-86_400, "1 day ago"),
+            (30, "in 1 minute"),
+            (86_400 * 5 + 60, "in 5 days"),
+            (86_400 * 90, "2027-04-15"),
+        ] {
+            assert_eq!(relative(now + time::Duration::seconds(seconds), now), words);
+        }
+    }
+
+    #[test]
+    fn a_cure_names_the_button_instead_of_the_command() {
+        let by_device = Cure::authorize_by(Some(Way::Device), "set a new password, then ", " and accept");
+        for (cure, words) in [
+            (Cure::authorize(), "press “Authorise again”"),
+            (by_device, "set a new password, then press “Authorise again” and accept"),
+            (Cure::authorize_with("run: ", ""), "press “Authorise again”"),
+            (Cure::wait("it is tried again"), "it is tried again"),
+            (Cure::Unknown, ""),
+        ] {
+            assert_eq!(cure_words(&cure), words);
+        }
+        assert_eq!(first_upper("the grant is over"), "The grant is over");
+        assert_eq!(first_upper("imap.example.com does not answer"), "imap.example.com does not answer");
+    }
+}

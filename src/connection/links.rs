@@ -1,0 +1,84 @@
+//! The sign-in link in the answers to a mail program.
+//!
+//! It stands only behind a right app password: where a login is refused and its person's consent mends the account, and
+//! where a login is accepted whose grant will end soon. A login that needs no link reads and writes nothing for it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::denied::{Consent, Denied};
+use super::{Connection, denial};
+use crate::account::{Account, Admitted, Grant};
+use crate::command;
+use crate::forecast;
+use crate::protocol::{Accepted, Code, Denial, Protocol};
+use crate::secret::Secret;
+
+/// A login does not wait longer for a link: the answer without one is right too.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long before its end a person is told.
+const SOON: time::Duration = time::Duration::days(7);
+
+impl<P: Protocol> Connection<P> {
+    /// Puts the account's link in front of the answer, if a consent mends the account.
+    pub(super) async fn with_link(&self, admitted: &Admitted, denied: Denied) -> Denied {
+        let Admitted { account, grant, .. } = admitted;
+        let Denied { denial, reason, consent: Some(consent) } = denied else { return denied };
+        let denial = match self.link(account, grant.as_ref()).await {
+            Some(link) => {
+                let Consent { authorize, cause } = &consent;
+                denial::sign_in_again(denial, link.expose(), authorize, cause)
+            }
+            None => denial,
+        };
+        Denied::new(reason, denial)
+    }
+
+    /// Tells the user of an accepted login once a day that the grant will end within a week, with the account's link.
+    pub(super) async fn warn_of_end(&self, admitted: &Admitted, accepted: &mut Accepted) {
+        let Admitted { account, grant: Some(grant), .. } = admitted else { return };
+        let now = OffsetDateTime::now_utc();
+        let Some(end) = forecast::announced_end(grant).filter(|end| now < *end && *end - now < SOON) else {
+            return;
+        };
+        // A protocol without such a line, which every text shows.
+        if P::alert("").is_none() || !self.proxy.reminders.is_due(&format!("end of {}", account.id)) {
+            return;
+        }
+        let telling = async {
+            let link = self.link(account, Some(grant)).await?;
+            self.proxy.accounts.may_alert(account, now).await.then_some(link)
+        };
+        let Ok(Some(link)) = timeout(PATIENCE, telling).await else { return };
+        let authorize = command::authorize(grant, &account.name);
+        let cause = format!("access ends on {}, because the provider granted it until then", end.date());
+        let none = Denial::new(Code::Expired, "");
+        let text = denial::sign_in_again(none, link.expose(), &authorize, &cause);
+        if let Some(line) = P::alert(text.text_beside("* OK [ALERT] \r\n".len())) {
+            accepted.precede_with(line);
+        }
+    }
+
+    /// The account's link, if the client can open it and a consent can begin there.
+    async fn link(&self, account: &Account, grant: Option<&Grant>) -> Option<Secret> {
+        let from: IpAddr = self.peer.ip();
+        let provider = grant.map(|grant| self.proxy.providers.get(&grant.provider));
+        if provider.is_some_and(|known| known.is_none_or(|known| known.provider.client_id.is_none())) {
+            return None;
+        }
+        match timeout(PATIENCE, self.proxy.links.for_client(&account.id, from)).await {
+            Ok(link) => link,
+            Err(_) => {
+                warn!(
+                    account = account.name,
+                    "there is no sign-in link, because the store did not answer in time"
+                );
+                None
+            }
+        }
+    }
+}

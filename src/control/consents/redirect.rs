@@ -1,0 +1,114 @@
+//! How the answer to a consent that began in a browser comes back.
+//!
+//! A provider sends the browser to the registered redirect URI only. If that is https, the user's web server passes it
+//! to the page. If it is a loopback address, it reaches this machine only from a browser that runs here; a person at
+//! another machine pastes the address at which the browser ended.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio_util::task::AbortOnDropHandle;
+use url::{Host, Url};
+
+use crate::control::error::Error;
+use crate::oauth::{Callback, redirect_text};
+
+/// The browser in which a consent begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    /// Scheme, host and port of the page as the browser sees them, without a slash at the end.
+    pub(crate) origin: String,
+    /// Whether the browser runs on this machine.
+    pub(crate) is_local: bool,
+}
+
+/// The way of an answer, with the redirect URI that it comes to.
+pub(super) enum Way {
+    /// The page receives it.
+    Page(String),
+    /// A listener at this address, which has a port or a host of its own, or no port.
+    Listener(Url),
+    /// The person pastes it.
+    Pasted(String),
+}
+
+/// The way for the answer to the consent of `visitor`. `page` is the address of the page.
+pub(super) fn way(configured: &Url, visitor: &Visitor, page: Option<SocketAddr>) -> Way {
+    if configured.scheme() != "http" {
+        return Way::Page(redirect_text(configured));
+    }
+    if !visitor.is_local {
+        return Way::Pasted(redirect_text(configured));
+    }
+    let Some(page) = page.filter(|page| reaches(configured, *page)) else {
+        return Way::Listener(configured.clone());
+    };
+    let mut there = configured.clone();
+    // Cannot fail: there is a host.
+    let _ = there.set_port(Some(page.port()));
+    Way::Page(redirect_text(&there))
+}
+
+/// Whether a browser here that is sent to `configured` comes to `page`. A loopback redirect URI without a port may have
+/// any (RFC 8252 §7.3).
+fn reaches(configured: &Url, page: SocketAddr) -> bool {
+    let is_host = match configured.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip) == page.ip(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip) == page.ip(),
+        // A browser tries both addresses that this name stands for.
+        Some(Host::Domain(_)) => ["127.0.0.1", "::1"].contains(&page.ip().to_string().as_str()),
+        None => false,
+    };
+    is_host && configured.port().is_none_or(|port| port == page.port())
+}
+
+/// A listener for the answers that come to one redirect URI; it ends with its last consent.
+pub(super) struct Listener {
+    pub(super) redirect_uri: String,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Listener {
+    /// Listens at `configured`, and sends browsers with answers on to the page of the consent with that `state`.
+    pub(super) async fn begin(
+        configured: &Url,
+        onwards: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let callback = Callback::bind(configured).await.map_err(Error::Callback)?;
+        let redirect_uri = callback.redirect_uri();
+        let task = tokio::spawn(callback.forward(onwards));
+        Ok(Self { redirect_uri, _task: AbortOnDropHandle::new(task) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_comes_to_the_page_where_the_registration_lets_it() {
+        let page = Some("127.0.0.1:8993");
+        let https = "https://mail.corp.example/callback";
+        for (redirect_uri, is_local, page, expected) in [
+            (https, false, page, "page https://mail.corp.example/callback"),
+            (https, true, None, "page https://mail.corp.example/callback"),
+            ("http://127.0.0.1/callback", true, page, "page http://127.0.0.1:8993/callback"),
+            ("http://localhost", true, page, "page http://localhost:8993"),
+            ("http://localhost:8993/x", true, page, "page http://localhost:8993/x"),
+            ("http://127.0.0.1/callback", false, page, "pasted http://127.0.0.1/callback"),
+            ("http://localhost:4711", false, page, "pasted http://localhost:4711"),
+            ("http://127.0.0.1/callback", true, None, "listener http://127.0.0.1/callback"),
+            ("http://127.0.0.1/x", true, Some("127.0.0.2:8993"), "listener http://127.0.0.1/x"),
+            ("http://localhost:4711/", true, page, "listener http://localhost:4711/"),
+            ("http://[::1]/x", true, page, "listener http://[::1]/x"),
+        ] {
+            let page = page.map(|page| page.parse().unwrap());
+            let visitor = Visitor { origin: "http://localhost:8993".to_owned(), is_local };
+            let way = match way(&Url::parse(redirect_uri).unwrap(), &visitor, page) {
+                Way::Page(text) => format!("page {text}"),
+                Way::Listener(url) => format!("listener {url}"),
+                Way::Pasted(text) => format!("pasted {text}"),
+            };
+            assert_eq!(way, expected);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Consents in the browser, as the page's HTTP server asks the running proxy for them.
+
+use time::OffsetDateTime;
+
+use super::running::Running;
+use crate::control::actors;
+use crate::control::answers;
+use crate::control::consents::{Asked, Begun, Visitor};
+use crate::control::error::Error;
+use crate::links::{self, Dead};
+use crate::oauth::{Received, receive};
+use crate::secret::Secret;
+use crate::store::{Actor, GrantKind, LoginRecord, fold, is_of_domain};
+
+/// The account of a sign-in link.
+#[derive(Debug)]
+pub(crate) struct OfLink {
+    /// The account's name.
+    pub(crate) account: String,
+    /// The person who consents.
+    pub(crate) owner: String,
+    /// The provider's title.
+    pub(crate) provider: String,
+}
+
+/// Why a link begins no consent.
+#[derive(Debug)]
+pub(crate) enum NoConsent {
+    /// The link is not good, or not any more.
+    Dead(Dead),
+    /// Unknown links come too fast.
+    TooMany,
+    /// No consent mends the account any more: its state changed since the link was made.
+    NotMended { account: String },
+    /// The operation failed.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for NoConsent {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Running {
+    /// The account of the link with this token. Changes nothing.
+    pub(crate) async fn of_link(&self, token: &str) -> Result<OfLink, NoConsent> {
+        let found = links::find(&*self.store, token, OffsetDateTime::now_utc()).await?;
+        let (of_link, _) = self.mended(self.known(found)?).await?;
+        Ok(of_link)
+    }
+
+    /// Begins the consent of the account of the link with this token, for `visitor`; `back` is the link's own path.
+    pub(crate) async fn begin_by_link(
+        &self,
+        token: &str,
+        visitor: Visitor,
+        back: Secret,
+    ) -> Result<Begun, NoConsent> {
+        let now = OffsetDateTime::now_utc();
+        let found = self.known(links::find(&*self.store, token, now).await?)?;
+        // Judged before it is counted.
+        let (OfLink { account, owner, .. }, provider) = self.mended(found).await?;
+        if let Err(dead) = links::begin(&*self.store, token, now).await? {
+            return Err(NoConsent::Dead(dead));
+        }
+        let owner = (fold(&owner) != fold(&account)).then_some(owner);
+        let back = Some(back);
+        let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
+        Ok(self.begin_consent(actors::by_link(), asked, visitor).await?)
+    }
+
+    /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
+        self.kept.links(&self.config.load()).for_people(name).await
+    }
+
+    /// Begins a consent for `actor` in the browser of `visitor`.
+    pub(crate) async fn begin_consent(
+        &self,
+        actor: Actor,
+        asked: Asked,
+        visitor: Visitor,
+    ) -> Result<Begun, Error> {
+        let page = self.page.flatten();
+        self.consents.begin(self.installation(actor), page, asked, visitor).await
+    }
+
+    /// Whether the redirect of a provider may come to this path of the page.
+    pub(crate) fn is_redirected_to(&self, path: &str) -> bool {
+        answers::is_redirected_to(&self.config.load(), path)
+    }
+
+    /// Whether a provider sends browsers to this `path` of `host`, which may have a port.
+    pub(crate) fn is_redirected_at(&self, host: &str, path: &str) -> bool {
+        let config = self.config.load();
+        let mut uris = config.providers.values().map(|provider| &provider.redirect_uri);
+        uris.any(|uri| {
+            let authority = &uri[url::Position::BeforeHost..url::Position::AfterPort];
+            uri.scheme() == "https" && uri.path() == path && host.eq_ignore_ascii_case(authority)
+        })
+    }
+
+    /// What becomes of the answer in the query of a redirect.
+    pub(crate) async fn receive(&self, query: &str) -> Received {
+        let keep = |state: String, query: String| {
+            let (keeper, query) = (self.keeper.clone(), Secret::new(query));
+            async move { keeper.receive(&state, &query).await }
+        };
+        receive(query, keep).await
+    }
+
+    /// The account of a link that is good.
+    fn known(&self, found: Result<String, Dead>) -> Result<String, NoConsent> {
+        match found {
+            Ok(account) => Ok(account),
+            Err(Dead::Unknown) if self.misses.count() => Err(NoConsent::TooMany),
+            Err(dead) => Err(NoConsent::Dead(dead)),
+        }
+    }
+
+    /// What the consent of this account is about, with the provider's name, if a person's consent can mend it.
+    async fn mended(&self, account: String) -> Result<(OfLink, Option<String>), NoConsent> {
+        let config = self.config.load();
+        let Some(LoginRecord { account, grant, .. }) = self.store.find(&fold(&account)).await? else {
+            return Err(NoConsent::Dead(Dead::Unknown));
+        };
+        let is_persons = grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
+        if account.disabled || is_of_domain(&account.name) || !is_persons {
+            return Err(NoConsent::NotMended { account: account.name });
+        }
+        let name = grant.as_ref().map(|grant| grant.provider.clone());
+        let provider = match &name {
+            Some(name) => config.providers.get(name),
+            None => config.provider_of(&account.name),
+        };
+        let Some(provider) = provider else { return Err(NoConsent::NotMended { account: account.name }) };
+        let owner = grant.map_or_else(|| account.name.clone(), |grant| grant.owner);
+        let of_link = OfLink { account: account.name, owner, provider: provider.title.clone() };
+        Ok((of_link, name))
+    }
+}

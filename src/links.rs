@@ -1,0 +1,182 @@
+//! The sign-in link of an account: an address at which its person consents again, without an administrator.
+//!
+//! An account has one link. It is made when an answer or an event first needs it, and every login and every process
+//! repeats the same text from the account's row for some days. A link is a way to begin a consent and nothing else:
+//! the consent is judged as that of `authorize`. The token has no printable form but the address, and is not logged.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+
+use crate::config::{Admin, AdminAddress};
+use crate::secret::{Sealer, Secret, random_bytes};
+use crate::store::{Id, Linked, SignInLink, Store, StoreError, fold};
+
+/// The letters of a token, which a double click selects as one word: five bits each.
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// 130 random bits.
+const TOKEN_LENGTH: usize = 26;
+/// The path of a link's page, before its token.
+pub const PATH: &str = "/again/";
+/// A link is good for a week after it was made, because mail may be read after a holiday.
+pub const LIFE: Duration = Duration::days(7);
+/// After half of its life a link is renewed, so that each that is shown is good for three days at least. The account
+/// remembers one link before the newest, which is enough for a whole life.
+const SHOWN: Duration = Duration::hours(84);
+/// A link with which too many consents were begun is renewed, but not more often than this.
+const SHORTEST: Duration = Duration::days(1);
+/// The most consents that one link begins.
+pub const MOST_BEGUN: u32 = 10;
+
+/// The beginnings of the addresses of links, as people reach them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Without a slash at its end.
+    url: String,
+    /// Whether it works only on this machine.
+    is_local: bool,
+}
+
+impl Base {
+    /// The base of `admin`, whose page is served at `bound`; `None` if there is no page to reach.
+    pub fn of(admin: &Admin, bound: Option<SocketAddr>) -> Option<Self> {
+        let is_served = match &admin.address {
+            AdminAddress::Off => false,
+            AdminAddress::Tcp(_) => bound.is_some(),
+            AdminAddress::Unix(_) => admin.url.is_some(),
+        };
+        is_served.then(|| Self { url: admin.base_url(bound), is_local: admin.url.is_none() })
+    }
+}
+
+/// Makes and finds links.
+#[derive(Clone)]
+pub struct Links {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    base: Option<Base>,
+}
+
+impl Links {
+    /// Links that begin with `base`; with `None` there are none.
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, base: Option<Base>) -> Self {
+        Self { store, sealer, base }
+    }
+
+    /// The address of the account's link for a client at `from`; `None` if that client cannot open it.
+    pub async fn for_client(&self, account: &Id, from: IpAddr) -> Option<Secret> {
+        let base = self.base.as_ref()?;
+        match base.is_local && !from.to_canonical().is_loopback() {
+            true => None,
+            false => self.address(base, account).await,
+        }
+    }
+
+    /// The address of the link of the account called `name`, for people who are told about that account.
+    pub async fn for_people(&self, name: &str) -> Option<Secret> {
+        let base = self.base.as_ref()?;
+        let account = match self.store.find(&fold(name)).await {
+            Ok(found) => found?.account.id,
+            Err(error) => return not_made(&error),
+        };
+        self.address(base, &account).await
+    }
+
+    async fn address(&self, base: &Base, account: &Id) -> Option<Secret> {
+        match self.token(account, OffsetDateTime::now_utc()).await {
+            Ok(token) => token.map(|token| Secret::new(format!("{}{PATH}{}", base.url, token.expose()))),
+            Err(error) => not_made(&error),
+        }
+    }
+
+    /// The token of the account's link, which is made or renewed if needed; `None` if the account is gone, or the
+    /// token cannot be sealed or opened.
+    async fn token(&self, account: &Id, now: OffsetDateTime) -> Result<Option<Secret>, StoreError> {
+        let context = SignInLink::context(account);
+        let known = self.store.link(account).await?;
+        let opened = known.as_ref().and_then(|link| self.sealer.open_text(&context, &link.sealed).ok());
+        if let (Some(link), Some(token)) = (&known, opened)
+            && !is_over(link, now)
+        {
+            return Ok(Some(token));
+        }
+        let token = new_token();
+        // A rotation of the keys may have gone on since this process last read them.
+        let _ = self.sealer.reload();
+        let Ok(sealed) = self.sealer.seal(&context, token.expose().as_bytes()) else { return Ok(None) };
+        let new = SignInLink { hash: hash(token.expose()), sealed, made_at: now, begun: 0 };
+        let seen = known.as_ref().map(|link| link.hash.as_slice());
+        let Some(kept) = self.store.renew_link(account, seen, &new).await? else { return Ok(None) };
+        if kept.hash == new.hash {
+            return Ok(Some(token));
+        }
+        // Another process was faster: both give its link.
+        Ok(self.sealer.open_text(&context, &kept.sealed).ok())
+    }
+}
+
+/// Whether it is time for another link.
+fn is_over(link: &SignInLink, now: OffsetDateTime) -> bool {
+    // A date in the future was written under a wrong clock.
+    let age = (now - link.made_at).abs();
+    age >= SHOWN || (link.begun >= MOST_BEGUN && age >= SHORTEST)
+}
+
+fn not_made<T>(error: &StoreError) -> Option<T> {
+    tracing::warn!("there is no sign-in link, because the store failed: {error}");
+    None
+}
+
+/// Why a link begins no consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// No account has it: it was mistyped, it is too old, or the account was authorised since.
+    Unknown,
+    /// As many consents as one link allows were begun with it.
+    UsedUp,
+}
+
+/// The account that the link with this `token` belongs to. Every token costs one search, known or not.
+pub async fn find(
+    store: &dyn Store,
+    token: &str,
+    now: OffsetDateTime,
+) -> Result<Result<String, Dead>, StoreError> {
+    let found = store.linked(&hash(token)).await?;
+    Ok(match found {
+        Some(Linked { made_at, .. }) if (now - made_at).abs() >= LIFE => Err(Dead::Unknown),
+        Some(Linked { begun, .. }) if begun >= MOST_BEGUN => Err(Dead::UsedUp),
+        Some(Linked { account, .. }) => Ok(account),
+        None => Err(Dead::Unknown),
+    })
+}
+
+/// Like [`find`], for a consent that begins now, which is counted.
+pub async fn begin(
+    store: &dyn Store,
+    token: &str,
+    now: OffsetDateTime,
+) -> Result<Result<String, Dead>, StoreError> {
+    let account = match find(store, token, now).await? {
+        Ok(account) => account,
+        Err(dead) => return Ok(Err(dead)),
+    };
+    let counted = store.begin_by_link(&hash(token), MOST_BEGUN, now.saturating_sub(LIFE)).await?;
+    // Other requests may have begun the last ones meanwhile.
+    Ok(if counted { Ok(account) } else { Err(Dead::UsedUp) })
+}
+
+fn new_token() -> Secret {
+    let random = random_bytes::<TOKEN_LENGTH>();
+    let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 31)));
+    Secret::new(letters.map(|&letter| char::from(letter)).collect::<String>())
+}
+
+/// A token is random, so a plain hash hides it.
+fn hash(token: &str) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref().to_vec()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Sign-in links, as columns of an account's row.
+//!
+//! An account has one link, and for a while also the link before it. The store holds the hash of a link's token, to
+//! find it, and the sealed token, to repeat it. A grant that is stored for the account ends both.
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::{Id, StoreError};
+
+/// The link of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInLink {
+    /// The hash of its token.
+    pub hash: Vec<u8>,
+    /// Its token, sealed for [`SignInLink::context`].
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub made_at: OffsetDateTime,
+    /// Number of consents that were begun with it.
+    pub begun: u32,
+}
+
+impl SignInLink {
+    /// The context to which the token of the link of account `id` is bound.
+    pub fn context(id: &Id) -> String {
+        format!("account/{id}/link")
+    }
+}
+
+/// The account that a link belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The account's name.
+    pub account: String,
+    /// When the link was made.
+    pub made_at: OffsetDateTime,
+    /// Number of consents that were begun with it.
+    pub begun: u32,
+}
+
+/// The links of accounts.
+#[async_trait]
+pub trait LinkStore: Send + Sync {
+    /// The newest link of an account.
+    async fn link(&self, account: &Id) -> Result<Option<SignInLink>, StoreError>;
+
+    /// Replaces the account's link if its hash is still `seen`; the replaced link becomes the one before. Returns the
+    /// link that the account has afterwards, which another process may have made; `None` if there is no such account.
+    async fn renew_link(
+        &self,
+        account: &Id,
+        seen: Option<&[u8]>,
+        new: &SignInLink,
+    ) -> Result<Option<SignInLink>, StoreError>;
+
+    /// The account whose link, or link before, has this hash.
+    async fn linked(&self, hash: &[u8]) -> Result<Option<Linked>, StoreError>;
+
+    /// Counts a consent that begins with the link of this hash, if fewer than `most` were begun with it, and it was
+    /// made after `since`; false otherwise.
+    async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool, StoreError>;
+
+    /// All sealed tokens of links, with their accounts.
+    async fn sealed_links(&self) -> Result<Vec<(Id, Vec<u8>)>, StoreError>;
+
+    /// Replaces a link's sealed token if it is still `old`; false if it is not.
+    async fn reseal_link(&self, account: &Id, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
+
+    /// Whether no mail program was told since `since` that the account's grant will end; the call counts as telling
+    /// it `now`.
+    async fn claim_alert(
+        &self,
+        account: &Id,
+        now: OffsetDateTime,
+        since: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+}
