@@ -21,7 +21,7 @@ use tracing::warn;
 use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
-use super::{again, consent, entrance, guard, page, socket, watch};
+use super::{again, api, consent, entrance, guard, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::audit;
@@ -113,6 +113,7 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
     Router::new()
         .merge(guarded)
         .merge(by_link)
+        .merge(api::routes(site))
         .merge(page::routes_for_all().with_state(site.clone()))
         .merge(metrics)
         .merge(watch::health_routes(&site.running))

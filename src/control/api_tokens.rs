@@ -41,7 +41,6 @@ pub(crate) async fn create(
         read_only,
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
-        last_used_from: None,
     };
     let act = installation.act(Deed::ApiTokenCreated, &[], Some(name));
     match installation.store.add_api_token(&row, &act).await? {
@@ -64,12 +63,8 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
     }
 }
 
-/// The token that `text` is, if it is one; stores the use, `from` that address.
-pub(crate) async fn recognise(
-    store: &dyn Store,
-    text: &str,
-    from: Option<&str>,
-) -> Result<Option<ApiToken>, StoreError> {
+/// The token that `text` is, if it is one; stores the use.
+pub(crate) async fn recognise(store: &dyn Store, text: &str) -> Result<Option<ApiToken>, StoreError> {
     let (hash, now) = (hash(text), OffsetDateTime::now_utc());
     let mut found = None;
     for token in store.api_tokens().await? {
@@ -79,7 +74,7 @@ pub(crate) async fn recognise(
     }
     if let Some(token) = &found
         && token.last_used_at.is_none_or(|at| (now - at).abs() >= NOTED_EVERY)
-        && let Err(error) = store.note_api_token(&token.name, now, from).await
+        && let Err(error) = store.note_api_token(&token.name, now).await
     {
         tracing::warn!("that the API token {:?} was used cannot be stored: {error}", token.name);
     }

@@ -74,6 +74,11 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
+    /// Only those after the account called `after`.
+    pub(crate) fn after(after: Option<String>) -> Self {
+        Self { after }
+    }
+
     /// The next accounts; none at the end.
     pub(crate) async fn next(&mut self, installation: &Installation) -> Result<Vec<Overview>, Error> {
         let page = installation.store.account_page(self.after.as_deref(), PAGE).await?;

@@ -22,8 +22,6 @@ pub struct ApiToken {
     pub created_at: OffsetDateTime,
     /// Its last use, to the minute.
     pub last_used_at: Option<OffsetDateTime>,
-    /// The address of its last use, if it is known.
-    pub last_used_from: Option<String>,
 }
 
 /// The bearer tokens of an installation; every process reads them at each request.
@@ -39,10 +37,5 @@ pub trait ApiTokenStore: Send + Sync {
     async fn remove_api_token(&self, name: &str, act: &Act) -> Result<bool, StoreError>;
 
     /// Stores that the token of that name was used.
-    async fn note_api_token(
-        &self,
-        name: &str,
-        at: OffsetDateTime,
-        from: Option<&str>,
-    ) -> Result<(), StoreError>;
+    async fn note_api_token(&self, name: &str, at: OffsetDateTime) -> Result<(), StoreError>;
 }

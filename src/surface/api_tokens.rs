@@ -20,7 +20,6 @@ pub(crate) struct ApiToken {
     pub(crate) read_only: bool,
     pub(crate) created_at: Option<String>,
     pub(crate) last_used_at: Option<String>,
-    pub(crate) last_used_from: Option<String>,
 }
 
 impl From<store::ApiToken> for ApiToken {
@@ -30,7 +29,6 @@ impl From<store::ApiToken> for ApiToken {
             read_only: token.read_only,
             created_at: rfc3339(Some(token.created_at)),
             last_used_at: rfc3339(token.last_used_at),
-            last_used_from: token.last_used_from,
         }
     }
 }

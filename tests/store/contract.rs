@@ -117,7 +117,6 @@ fn password(account: &Id, name: &str) -> AppPassword {
         limits: Limits::default(),
         created_at: now(),
         last_used_at: None,
-        last_used_from: None,
     }
 }
 
@@ -253,7 +252,6 @@ pub(crate) async fn a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it
         read_only,
         created_at: now(),
         last_used_at: None,
-        last_used_from: None,
     };
     let (monitor, deploy) = (token("monitor", 1, true), token("deploy", 2, false));
     assert!(store.add_api_token(&monitor, &act("made")).await.unwrap());
@@ -261,9 +259,8 @@ pub(crate) async fn a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it
     assert!(!store.add_api_token(&token("monitor", 3, false), &act("made")).await.unwrap());
     let other = on.open().await;
     assert_eq!(other.api_tokens().await.unwrap(), [deploy.clone(), monitor.clone()]);
-    other.note_api_token("monitor", now(), Some("192.0.2.7")).await.unwrap();
-    let used =
-        ApiToken { last_used_at: Some(now()), last_used_from: Some("192.0.2.7".to_owned()), ..monitor };
+    other.note_api_token("monitor", now()).await.unwrap();
+    let used = ApiToken { last_used_at: Some(now()), ..monitor };
     assert_eq!(store.api_tokens().await.unwrap(), [deploy.clone(), used]);
     assert!(store.remove_api_token("monitor", &act("revoked")).await.unwrap());
     assert!(!store.remove_api_token("monitor", &act("revoked")).await.unwrap());

@@ -79,7 +79,7 @@ fails! { ApiTokenStore:
     fn api_tokens() -> Vec<ApiToken>;
     fn add_api_token(token: &ApiToken, act: &Act) -> bool;
     fn remove_api_token(name: &str, act: &Act) -> bool;
-    fn note_api_token(name: &str, at: OffsetDateTime, from: Option<&str>) -> ();
+    fn note_api_token(name: &str, at: OffsetDateTime) -> ();
 }
 
 fails! { DeviceStore:

@@ -82,10 +82,9 @@ async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> 
                 if token.read_only { "reads" } else { "reads and changes" }.to_owned(),
                 print::minute(token.created_at.as_deref()),
                 print::minute(token.last_used_at.as_deref()),
-                token.last_used_from.unwrap_or_else(|| "-".to_owned()),
             ]
         })
         .collect();
-    print::table(&["NAME", "MAY", "CREATED (UTC)", "LAST USED", "FROM"], &rows);
+    print::table(&["NAME", "MAY", "CREATED (UTC)", "LAST USED"], &rows);
     Ok(Done::Well)
 }

@@ -13,7 +13,7 @@ use crate::store::{API_TOKEN_HASH, Act, ApiToken, ApiTokenStore, StoreError};
 #[async_trait]
 impl ApiTokenStore for Sqlite {
     async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        let sql = "SELECT name, hash, read_only, created_at, last_used_at, last_used_from FROM api_tokens \
+        let sql = "SELECT name, hash, read_only, created_at, last_used_at FROM api_tokens \
              ORDER BY name";
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         rows.iter().map(token).collect()
@@ -40,15 +40,9 @@ impl ApiTokenStore for Sqlite {
         commit_with(transaction, done.rows_affected() == 1, act).await
     }
 
-    async fn note_api_token(
-        &self,
-        name: &str,
-        at: OffsetDateTime,
-        from: Option<&str>,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE api_tokens SET last_used_at = ?, last_used_from = ? WHERE name = ?")
+    async fn note_api_token(&self, name: &str, at: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query("UPDATE api_tokens SET last_used_at = ? WHERE name = ?")
             .bind(at.unix_timestamp())
-            .bind(from)
             .bind(name)
             .execute(&self.pool()?)
             .await?;
@@ -66,6 +60,5 @@ fn token(row: &SqliteRow) -> Result<ApiToken, StoreError> {
         read_only: row.try_get("read_only")?,
         created_at: time_of(row, "created_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         last_used_at: time_of(row, "last_used_at")?,
-        last_used_from: row.try_get("last_used_from")?,
     })
 }

@@ -4,6 +4,5 @@ CREATE TABLE api_tokens (
     hash BLOB NOT NULL UNIQUE,
     read_only INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    last_used_at INTEGER,
-    last_used_from TEXT
+    last_used_at INTEGER
 ) STRICT;
