@@ -22,7 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{Method, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -64,6 +64,14 @@ pub(super) fn routes(site: &Arc<Site>) -> Router {
         .layer(from_fn_with_state(site.clone(), judge))
         .with_state(site.clone());
     Router::new().nest(BASE, routes)
+}
+
+/// The answer to a request that is too large, or too slow, in the shape of its address.
+pub(super) fn refuse(uri: &Uri, status: StatusCode) -> Response {
+    match uri.path().starts_with(BASE) {
+        true => Problem::bounded(status).into_response(),
+        false => status.into_response(),
+    }
 }
 
 /// The description holds no data of this installation, so it needs no right.

@@ -31,7 +31,8 @@ use crate::store::Actor;
 
 /// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
 /// accounts at most. A revocation waits for a provider.
-const BOUNDS: Bounds = Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75) };
+const BOUNDS: Bounds =
+    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse: api::refuse };
 
 /// What the routes share.
 pub(super) struct Site {

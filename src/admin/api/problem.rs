@@ -2,8 +2,8 @@
 //! status; `cause` and `cure` are clauses for people, the cure with the command that mends it, or null.
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -86,6 +86,15 @@ impl Problem {
 
     pub(super) fn too_large(most: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body has more than {most} bytes"))
+    }
+
+    /// The request, or its answer, is beyond the bounds of the server.
+    pub(super) fn bounded(status: StatusCode) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(status, "too_large", "the body is too large"),
+            StatusCode::REQUEST_TIMEOUT => Self::new(status, "too_slow", "the body did not come in time"),
+            _ => Self::new(status, "provider", "the answer took too long; what was begun may still be done"),
+        }
     }
 
     pub(super) fn not_json() -> Self {
@@ -199,8 +208,9 @@ impl IntoResponse for Problem {
             StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, "5")),
             _ => None,
         };
-        if let Some((name, value)) = further {
-            response.headers_mut().insert(name, axum::http::HeaderValue::from_static(value));
+        // The server's own bounds answer without the layer that adds this everywhere else.
+        for (name, value) in further.into_iter().chain([(CACHE_CONTROL, "no-store")]) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
