@@ -468,6 +468,7 @@ async fn each_mistake_has_its_status_and_the_one_shape() {
         ("PATCH", &alice, json_type, "{", 400, "malformed"),
         ("PATCH", &alice, json_type, "", 400, "malformed"),
         ("PATCH", &alice, json_type, "{\"disabled\": 1}", 422, "invalid"),
+        ("PATCH", &alice, json_type, " [true]", 422, "invalid"),
         ("PATCH", &alice, json_type, "{\"disabled\": true, \"x\": 1}", 422, "invalid"),
         ("PATCH", &alice, "", "{\"disabled\": true}", 415, "not_json"),
         ("PATCH", &alice, "Content-Type: text/plain\r\n", "{\"disabled\": true}", 415, "not_json"),

@@ -59,6 +59,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for InBody<T> {
         if body.len() > LONGEST_BODY {
             return Err(Problem::too_large(LONGEST_BODY));
         }
+        // An array would be taken as the values of an object's names, in their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::invalid("the body is no JSON object"));
+        }
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let cause = one_line(&error.to_string());
             match error.classify() {
