@@ -94,6 +94,22 @@ pub fn enable(account: &str) -> String {
 /// Lists every account with its login names.
 pub const ACCOUNTS: &str = "imap-oauth-proxy accounts list";
 
+/// Removes `account` with its grant and passwords.
+pub fn remove_account(account: &str) -> String {
+    format!("imap-oauth-proxy accounts remove {}", positional(account))
+}
+
+/// Takes an alias away from `account`.
+pub fn unalias(account: &str, alias: &str) -> String {
+    format!("imap-oauth-proxy accounts unalias {} {}", quoted(account), positional(alias))
+}
+
+/// The last word of a command, if it may look like an option.
+fn positional(name: &str) -> String {
+    let dashes = if name.starts_with('-') { "-- " } else { "" };
+    format!("{dashes}{}", quoted(name))
+}
+
 /// Makes an app password for `account`.
 pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))

@@ -34,7 +34,7 @@ pub use error::{ConfigError, ConfigHint};
 pub use files::{default_file, default_files};
 pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
-pub use place::{is_loopback, network};
+pub use place::{is_loopback, network, overlap};
 pub(crate) use preset::{at as preset_at, domains as preset_domains, hosts as preset_hosts};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
@@ -242,7 +242,12 @@ impl Config {
             },
             None => String::new(),
         };
-        every::mistakes(&text, path.as_deref())
+        Self::mistakes_in(&text, path.as_deref())
+    }
+
+    /// The same for `text`; `path` is its file.
+    pub fn mistakes_in(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
+        every::mistakes(text, path)
     }
 
     /// A mistake in the value of `key` that shows only outside of the file.

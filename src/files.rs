@@ -36,8 +36,32 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 
 /// A new file with these contents; an error where there is one of that name, which stays as it is.
 pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
-    written_beside(path, contents, 0o600)?.persist_noclobber(path)?;
-    sync_name(path)
+    Draft(written_beside(path, contents, 0o600)?).publish(path)
+}
+
+/// A new file that is on the disk, and has no name yet; removed unless it is published.
+pub(crate) struct Draft(NamedTempFile);
+
+/// Writes the contents for a new file beside its place, so that only its name is missing. A draft of the same file that
+/// a killed process has left is replaced.
+pub(crate) fn draft(path: &Path, contents: &[u8]) -> io::Result<Draft> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!(".{name}.draft");
+    match std::fs::remove_file(directory_of(path).join(&name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&name).rand_bytes(0);
+    written(&mut builder, path, contents, 0o600).map(Draft)
+}
+
+impl Draft {
+    /// Gives the file its name; an error where there is a file of that name, which stays as it is.
+    pub(crate) fn publish(self, path: &Path) -> io::Result<()> {
+        self.0.persist_noclobber(path)?;
+        sync_name(path)
+    }
 }
 
 /// Puts a file of `mode` with these contents in the place of the one at `path`, if there is one.
@@ -54,8 +78,16 @@ pub(crate) fn sync(path: &Path) -> io::Result<()> {
 
 /// Removed again unless it is given its name.
 fn written_beside(path: &Path, contents: &[u8], mode: u32) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".new-").permissions(Permissions::from_mode(mode));
+    written(tempfile::Builder::new().prefix(".new-"), path, contents, mode)
+}
+
+fn written(
+    builder: &mut tempfile::Builder<'_, '_>,
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+) -> io::Result<NamedTempFile> {
+    builder.permissions(Permissions::from_mode(mode));
     let mut file = builder.tempfile_in(directory_of(path))?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
@@ -99,6 +131,21 @@ mod tests {
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(names_in(directory.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_draft_leaves_nothing_unless_it_is_published() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        drop(draft(&path, b"dropped").unwrap());
+        assert!(names_in(directory.path()).is_empty());
+        // As a killed process leaves it.
+        std::mem::forget(draft(&path, b"killed").unwrap());
+        draft(&path, b"published").unwrap().publish(&path).unwrap();
+        let refused = draft(&path, b"second").unwrap().publish(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"published");
         assert_eq!(names_in(directory.path()), ["file"]);
     }
 

@@ -39,6 +39,16 @@ pub struct Base {
 }
 
 impl Base {
+    /// The base of `admin` as a command knows it, which does not know whether a `serve` runs; `None` also if only `serve`
+    /// knows the port.
+    pub fn configured(admin: &Admin) -> Option<Self> {
+        let bound = match &admin.address {
+            AdminAddress::Tcp(address) if address.port() != 0 || admin.url.is_some() => Some(*address),
+            _ => None,
+        };
+        Self::of(admin, bound)
+    }
+
     /// The base of `admin`, whose page is served at `bound`; `None` if there is no page to reach.
     pub fn of(admin: &Admin, bound: Option<SocketAddr>) -> Option<Self> {
         let is_served = match &admin.address {

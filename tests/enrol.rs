@@ -40,6 +40,7 @@ async fn one_consent_of_an_owner_opens_all_mailboxes_of_that_owner() {
             "imap-oauth-proxy authorize {SALES} --owner {BOB}   # and {SUPPORT}, {BOB}\nimap-oauth-proxy authorize {ALICE}\n"
         )
     );
+    let printed = ran.out.clone();
     let (tokens, code) = site.tokens().await;
     assert_eq!((tokens.len(), code), (4, 3));
     for entry in &tokens {
@@ -52,7 +53,9 @@ async fn one_consent_of_an_owner_opens_all_mailboxes_of_that_owner() {
         );
     }
 
-    let ran = site.authorize_with(&[SALES, "--owner", BOB], Some(BOB)).await;
+    // The printed command works as it is.
+    let words: Vec<&str> = printed.split("   #").next().unwrap().split(' ').skip(2).collect();
+    let ran = site.authorize_with(&words, Some(BOB)).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.json()["password"].is_null(), "it has one already");
     let (tokens, _) = site.tokens().await;
@@ -121,4 +124,71 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
     assert_eq!(std::fs::read_to_string(&passwords).unwrap(), "mine");
     assert_eq!(site.tokens().await.0.len(), 1);
     assert_eq!(site.run(&["accounts", "add", "--csv", &table, "--yes"]).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_added_account_has_the_state_of_its_owners_grant_which_stays_as_it_is() {
+    let site = site().await;
+    let add = |account: &str| write(&site, "table.csv", &format!("{account},sandbox,{BOB}\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &add(SALES), "--json"]).await;
+    assert_eq!(ran.json()[0]["state"], "needs_authorization", "{ran:?}");
+    let sql =
+        "UPDATE grants SET state = 'waiting_for_administrator', last_error = 'ask them' WHERE owner = ?";
+    assert_eq!(site.tamper(sql, &[BOB]).await, 1);
+    let ran = site.run(&["accounts", "add", "--csv", &add(SUPPORT), "--json"]).await;
+    let made = &ran.json()[0];
+    assert_eq!(made["state"], "waiting_for_administrator", "{ran:?}");
+    assert_eq!(made["authorize"], format!("imap-oauth-proxy authorize {SUPPORT} --owner {BOB}"));
+    for entry in site.tokens().await.0 {
+        assert_eq!(entry["state"], "waiting_for_administrator");
+        assert!(entry["last_error"].as_str().unwrap().starts_with("ask them; "), "{entry}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cures_of_a_table_work_as_they_are_printed() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    assert_eq!(site.run(&["accounts", "alias", ALICE, SALES, "--yes"]).await.code, 0);
+    let table = format!(
+        "{ALICE}\n{SALES},,{BOB}\nx@unknown.example\n{SUPPORT},nowhere,{BOB}\n@example.com,sandbox\n"
+    );
+    let table = write(&site, "table.csv", &table);
+    let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+    assert_eq!(ran.code, 1);
+    for hint in [
+        format!("leave its line out; imap-oauth-proxy authorize {ALICE} authorises it again"),
+        format!("imap-oauth-proxy accounts unalias {ALICE} {SALES} takes that alias away"),
+        "write its provider in the second column: one of ".to_owned(),
+        "the second column can be one of ".to_owned(),
+        "imap-oauth-proxy authorize @example.com --app".to_owned(),
+    ] {
+        assert!(ran.err.contains(&format!("    hint: {hint}")), "{hint}\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("--replace") && !ran.err.contains("name it:"), "{}", ran.err);
+
+    assert_eq!(site.run(&["accounts", "unalias", ALICE, SALES]).await.code, 0);
+    let table = write(
+        &site,
+        "table.csv",
+        &format!("{SALES},,{BOB}\nx@unknown.example,sandbox\n{SUPPORT},sandbox,{BOB}\n"),
+    );
+    let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("imap-oauth-proxy authorize x@unknown.example --provider sandbox\n"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_before_a_failure_is_reported_in_the_form_that_was_asked_for() {
+    let site = site().await;
+    site.run(&["keys", "recipient"]).await;
+    let sql = format!(
+        "CREATE TRIGGER full BEFORE INSERT ON accounts WHEN NEW.name = '{SUPPORT}' BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    );
+    site.tamper(&sql, &[]).await;
+    let table = write(&site, "table.csv", &format!("{SALES},,{BOB}\n{SUPPORT},,{BOB}\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &table, "--json"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.json().as_array().unwrap().len(), 1, "{ran:?}");
+    assert_eq!(ran.json()[0]["account"], SALES);
 }

@@ -291,7 +291,7 @@ async fn behind_a_web_server(more: &str) -> (Site, Serving, Value, Person) {
     let site = Site::with_config(both().client(client), "").await;
     let socket = site.home.path().join("page.sock");
     site.configure(&format!(
-        "[admin]\naddress = \"unix:{}\"\nurl = \"https://mail.corp.example\"\n",
+        "[admin]\naddress = \"unix:{}\"\nurl = \"https://mail.corp.example\"\n[callback]\naddress = \"127.0.0.1:0\"\n",
         socket.display()
     ));
     let settings = site.authorize(ALICE).await;
@@ -330,13 +330,26 @@ async fn a_person_at_another_machine_pastes_the_answer() {
 #[tokio::test]
 async fn an_answer_comes_through_the_web_server_where_the_registration_has_its_address() {
     let more = "redirect_uri = \"https://mail.corp.example/callback\"";
-    let (_site, serving, settings, mut person) = behind_a_web_server(more).await;
+    let (_site, mut serving, settings, mut person) = behind_a_web_server(more).await;
     let url = link_of(&serving, &settings).await;
     person.look(&url).await;
     let pressed = person.send(url.strip_prefix("https://mail.corp.example").unwrap(), &[]).await;
     let consent = person.follow(pressed).await;
     let back = person.approve(&consent, ALICE).await;
-    assert!(back.header("location").starts_with("https://mail.corp.example/callback?"), "{back:?}");
+    let address = back.header("location").to_owned();
+    let query = address.strip_prefix("https://mail.corp.example/callback?").expect("as it is registered");
+    // The older address sends the browser on to the page, where its cookie is.
+    let received = serving.said("sign-ins are received on ").await;
+    let receiver = received.rsplit_once(' ').unwrap().1;
+    let get = format!("GET /callback?{query} HTTP/1.1\r\nHost: mail.corp.example\r\n\r\n");
+    let sent_on = common::web::ask(receiver, &get).await;
+    assert_eq!(
+        sent_on.header("location"),
+        format!("https://mail.corp.example/answer?{query}"),
+        "{sent_on:?}"
+    );
+    let unknown = common::web::ask(receiver, &get.replace("state=", "state=x")).await;
+    assert_eq!(unknown.status, 400);
     person.follow(back).await.has("Signed in as");
     drop(serving.log_in(&settings).await);
 }
@@ -443,4 +456,75 @@ async fn keys_rotate_with_links_and_a_bundle_carries_none() {
     assert_eq!(link_of(&serving, &settings).await, url);
     let mut person = Person::default();
     assert_eq!(person.look(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_account_that_waits_for_its_first_consent_has_a_link_from_the_beginning() {
+    let url = "url = \"https://mail.corp.example\"";
+    let site = Site::with_config(both(), &format!("{ON}{url}\n")).await;
+    let (table, passwords) = (site.home.path().join("table.csv"), site.home.path().join("passwords.csv"));
+    std::fs::write(&table, format!("{ALICE}\n{BOB}\n")).unwrap();
+    let words =
+        ["accounts", "add", "--csv", table.to_str().unwrap(), "--passwords-out", passwords.to_str().unwrap()];
+    let ran = site.run(&words).await;
+    assert_eq!(ran.out, format!("imap-oauth-proxy authorize {ALICE}\nimap-oauth-proxy authorize {BOB}\n"));
+    let told = ran.err.lines().find(|line| line.contains(&format!("{ALICE}: "))).expect("a line");
+    let told = link(told);
+    let passwords = std::fs::read_to_string(&passwords).unwrap();
+    let line = passwords.lines().find(|line| line.starts_with(ALICE)).unwrap();
+    let password = line.split_once(',').unwrap().1;
+    let settings = serde_json::json!({ "username": ALICE, "password": password });
+    let serving = site.serve().await;
+    assert_eq!(link_of(&serving, &settings).await, told);
+
+    let third = site.home.path().join("third.csv");
+    std::fs::write(&third, "carol@example.com\n").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", third.to_str().unwrap(), "--json"]).await;
+    link(ran.json()[0]["sign_in_url"].as_str().unwrap());
+    let ran = site.run(&["accounts", "export", ALICE, "--recipient", "x"]).await;
+    assert!(!format!("{ran:?}").contains(told.rsplit_once('/').unwrap().1));
+}
+
+/// The registration of Microsoft's has no path: the answer comes to the page's own beginning.
+#[tokio::test]
+async fn an_answer_comes_to_the_beginning_of_the_page() {
+    let provider = Sandbox::builder().flavour(sandbox::Flavour::Exchange).user(ALICE);
+    let (_site, serving, settings) = expired(provider, "").await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    let query =
+        back.header("location").strip_prefix(&base).expect("the page").trim_start_matches('/').to_owned();
+    assert!(query.starts_with('?') && query.contains("state="), "{query}");
+    person.follow(back).await.has("Signed in as");
+    drop(serving.log_in(&settings).await);
+    // Without a sign-in that waits, it is an answer to nothing, and the page is not shown.
+    let stray = person.look(&format!("{base}/?state=x&code=y")).await;
+    assert_eq!(stray.status, 400, "{stray:?}");
+}
+
+#[tokio::test]
+async fn security_row_14_what_a_provider_says_is_escaped_on_the_page_of_a_consent() {
+    let (_site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let provider = url::Url::parse(pressed.header("location")).unwrap();
+    let state = provider.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let words = "error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E%1b%5B2J";
+    let page = person.open(&format!("{base}/answer?state={state}&{words}&iss=https://evil.example")).await;
+    page.lacks("<script>alert").has("Nothing was stored");
+    page.has("Try again");
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let provider = url::Url::parse(pressed.header("location")).unwrap();
+    let pairs: std::collections::HashMap<_, _> = provider.query_pairs().collect();
+    let page = person.open(&format!("{base}/answer?state={}&{words}", pairs["state"])).await;
+    page.lacks("<script>alert").has("Nothing was stored");
+    assert!(!page.body.contains('\x1b'), "{page:?}");
 }

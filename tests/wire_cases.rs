@@ -12,6 +12,7 @@
 //! = send                         the dialogue must ask for the decision on a device
 //! = login "NAME" "PASSWORD"      the dialogue must ask for this decision
 //! = deny CODE text               the decision
+//! = deny CODE text | text | text the decision, with texts in fewer words
 //! = accept                       the decision; what follows must stay unread
 //! = starttls N                   STARTTLS was agreed to, with N bytes behind it
 //! = end logout | limit | failed | tls-hello | http | proxy
@@ -295,7 +296,9 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
         match word {
             "deny" | "alert" => {
                 let (name, text) = rest.split_once(' ').unwrap();
-                let mut denial = Denial::new(code(name), String::from_utf8(unescape(text)).unwrap());
+                let mut texts = text.split(" | ").map(|text| String::from_utf8(unescape(text)).unwrap());
+                let mut denial = Denial::new(code(name), texts.next().unwrap());
+                denial.shorter = texts.collect();
                 denial.alert = word == "alert";
                 self.waits = false;
                 match self.dialogue.denied(&denial, &mut self.outbox) {

@@ -1,5 +1,8 @@
 //! The pages of a consent in the browser: the way to the provider, the answer, and what became of it.
 //!
+//! A button begins one with `Running::begin_consent` (or `begin_by_link`) for the browser that [`guard::visitor`] finds,
+//! and answers with [`lead_in`] (or [`lead_on`]).
+//!
 //! Every page but the first needs the key of the browser that began the consent, which is in a cookie of its own. That
 //! cookie is SameSite=Lax, because the browser comes back from the provider.
 
@@ -153,6 +156,9 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
                 &html! {
                     p { "Signed in as " strong { (owner) } "." }
                     p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
+                    @if let Some(page) = back.as_ref().filter(|back| back.expose().starts_with("/accounts/")) {
+                        p { a.button href=(page.expose()) { "To the account" } }
+                    }
                 },
             ),
             Err(error) => {

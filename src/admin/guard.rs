@@ -12,7 +12,8 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::warn;
@@ -104,9 +105,13 @@ fn loopback(name: &str) -> Option<Option<IpAddr>> {
 
 /// The one Host of a request; two are no request of a browser.
 fn host(request: &Request) -> Option<&str> {
-    let mut hosts = request.headers().get_all(HOST).into_iter();
+    host_in(request.headers(), request.uri())
+}
+
+fn host_in<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let mut hosts = headers.get_all(HOST).into_iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
-    let named = request.uri().authority().map(|authority| authority.as_str());
+    let named = uri.authority().map(Authority::as_str);
     match (hosts.next(), named) {
         (None, None) => host,
         (None, Some(named)) if host.is_none_or(|host| host.eq_ignore_ascii_case(named)) => Some(named),
@@ -166,8 +171,13 @@ pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, 
 
 /// The browser of a request to one of the page's names.
 pub(super) fn visitor(site: &Site, request: &Request) -> Visitor {
-    let (names, host) = (site.names(), host(request).unwrap_or_default());
-    let is_passed_on = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
+    browser(site, request.headers(), request.uri())
+}
+
+/// The browser of a request with these headers.
+pub(super) fn browser(site: &Site, headers: &HeaderMap, uri: &Uri) -> Visitor {
+    let (names, host) = (site.names(), host_in(headers, uri).unwrap_or_default());
+    let is_passed_on = FORWARDED.iter().any(|name| headers.contains_key(*name));
     let public = names.url.as_ref().filter(|_| is_passed_on || !names.is_local(host));
     match public {
         Some(url) => Visitor {

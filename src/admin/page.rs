@@ -10,6 +10,7 @@ mod acts;
 mod add;
 mod checks;
 mod confirm;
+mod consents;
 mod frame;
 mod list;
 mod passwords;
@@ -32,12 +33,16 @@ pub(super) use checks::Checks;
 pub(super) use frame::{how_to_enter, no_session, notice, plain};
 
 const STYLE: &str = include_str!("page/style.css");
+const ICON: &str = include_str!("page/icon.svg");
 const SCRIPT: &str = include_str!("page/live.js");
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(list::show))
         .route("/accounts/{name}", get(account::show))
+        .route("/accounts/{name}/authorise", post(consents::again))
+        .route("/accounts/{name}/link", post(consents::link))
+        .route("/authorise", post(consents::new))
         .route("/accounts/{name}/check", post(checks::begin))
         .route("/accounts/{name}/password", post(passwords::create))
         .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
@@ -53,6 +58,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/activity", get(activity::show))
         .route("/add", get(add::show).post(add::add))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))
+        .route("/icon.svg", get(async || file("image/svg+xml", ICON)))
         .route("/live.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
 }
 

@@ -26,6 +26,13 @@ pub(super) enum Said {
         /// The password.
         password: Secret,
     },
+    /// The sign-in link of an account.
+    Link {
+        /// The account.
+        account: String,
+        /// The address.
+        link: Secret,
+    },
     /// New accounts.
     Added(Box<Added>),
 }
@@ -54,6 +61,12 @@ impl Said {
                 }
             },
             Self::Added(added) => added.shown(),
+            Self::Link { account, link } => html! {
+                div.said.done role="status" {
+                    label { "The sign-in link of " (account) input.mono readonly value=(link.expose()); }
+                    p.cure { "Send it to the account's owner. It begins the consent of this account and nothing else, and ends with the next authorisation." }
+                }
+            },
             Self::Password { account, name, password } => html! {
                 div.said.done role="status" {
                     p { span.mark aria-hidden="true" { "✓" } " The app password called " strong { (name) } " for " strong { (account) } ", shown this once:" }

@@ -42,6 +42,11 @@ impl Failure {
         Self::new("interrupted; nothing was stored").with_exit_code(INTERRUPTED)
     }
 
+    /// Ctrl-C was pressed twice.
+    pub(super) fn cut_off() -> Self {
+        Self::new("interrupted; what was finished before is stored").with_exit_code(INTERRUPTED)
+    }
+
     /// The same with another exit code than the error's own.
     pub(super) fn with_exit_code(self, exit_code: u8) -> Self {
         Self { exit_code: Some(exit_code), ..self }

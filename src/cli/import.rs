@@ -2,13 +2,17 @@
 
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, terminal};
 use crate::command;
-use crate::control::import::{Applied, Fate, Old, Passwords, Scheme, Sight, Target, apply, passwords};
+use crate::config::ConfigError;
+use crate::control::import::{
+    Applied, Fate, Old, Passwords, Scheme, Sight, Stopped, Target, apply, passwords,
+};
+use crate::control::{Error, ImportError};
 use crate::secret::FileAccess;
 use crate::store::fold;
 use crate::text::quoted;
@@ -35,6 +39,12 @@ pub(super) struct Arguments {
     /// Read the mail passwords from this file, one USER:PASSWORD in each line, and ask for none
     #[arg(long, value_name = "FILE")]
     passwords: Option<PathBuf>,
+    /// Ask for no passwords: every account has to be authorised again
+    #[arg(long, conflicts_with = "passwords")]
+    without_passwords: bool,
+    /// Write the new configuration to this file, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Write the new configuration and move the accounts
     #[arg(long)]
     apply: bool,
@@ -43,32 +53,70 @@ pub(super) struct Arguments {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let Command::EmailOauth2Proxy(arguments) = command;
     crate::logging::start(false, options.log_filter())?;
-    let target = Target::choose(options.config.as_deref())?;
+    let target = Target::choose(options.config.as_deref(), arguments.output.as_deref())?;
+    if arguments.apply {
+        target.judge()?;
+    }
     let old = Old::read(&arguments.file, arguments.cache_store.as_deref(), &target)?;
     let passwords = match &arguments.passwords {
-        Some(file) => {
-            // A file that cannot be examined cannot be read either, which is reported later.
-            if let Ok(Some(access)) = FileAccess::of(file)
-                && access.others_read()
-            {
-                print::words(&format!("warning: {}", access.fault("the passwords", file)));
-            }
-            passwords(file)?
-        }
-        None if arguments.apply => ask(&old).await,
-        None => Passwords::new(),
+        Some(file) => from_file(&old, file, &arguments)?,
+        None if !arguments.apply || arguments.without_passwords => Passwords::new(),
+        // Without them no account would keep its token, which a person has to ask for.
+        None if !terminal::is_there() => return Err(Error::from(ImportError::NoPasswords).into()),
+        None => ask(&old).await,
     };
     let scheme = old.scheme(&passwords);
     if scheme.accounts.is_empty() {
         words::leaving(&scheme);
         return Err(Failure::new("no account can move, so nothing is written"));
     }
-    match arguments.apply {
-        true => do_it(&scheme, &target).await,
-        false => {
-            propose(&scheme, &target, arguments.passwords.is_none());
-            Ok(Done::Well)
-        }
+    let (mistakes, obstacles) = scheme.judge_whole(&target);
+    if !arguments.apply {
+        propose(&scheme, &target, arguments.passwords.is_none() && !arguments.without_passwords);
+    }
+    if let Some(failure) = last(mistakes) {
+        return Err(failure);
+    }
+    let done = match arguments.apply {
+        true => do_it(&scheme, &target).await?,
+        false => Done::Well,
+    };
+    words::obstacles(&obstacles);
+    if !arguments.apply {
+        print::words(
+            "Nothing was written, and no provider was asked. The same command with --apply does it.",
+        );
+    }
+    Ok(if obstacles.is_empty() { done } else { Done::NeedsPerson })
+}
+
+/// Prints all failures but the last.
+fn last(mistakes: Vec<ConfigError>) -> Option<Failure> {
+    let mut failures: Vec<Failure> = mistakes.into_iter().map(Failure::from).collect();
+    let last = failures.pop();
+    failures.iter().for_each(Failure::print);
+    last
+}
+
+/// The passwords in a file. A line that belongs to no account is named, and nothing is written then: with a
+/// misspelt name an account would lose its token.
+fn from_file(old: &Old, file: &Path, arguments: &Arguments) -> Result<Passwords, Failure> {
+    // A file that cannot be examined cannot be read either, which is reported below.
+    if let Ok(Some(access)) = FileAccess::of(file)
+        && access.others_read()
+    {
+        print::words(&format!("warning: {}", access.fault("the passwords", file)));
+    }
+    let read = passwords(file)?;
+    let unmatched = old.unmatched(&read);
+    for line in &unmatched {
+        let user = line.user.as_deref().unwrap_or("its user");
+        let (from, place) = (arguments.file.display(), file.display());
+        print::needed(&format!("{place}: line {}: {user} is no account in {from}", line.line));
+    }
+    match arguments.apply && !unmatched.is_empty() {
+        true => Err(Failure::new("nothing was written").hint("correct these lines, or remove them")),
+        false => Ok(read.passwords),
     }
 }
 
@@ -103,22 +151,26 @@ fn propose(scheme: &Scheme, target: &Target, asks: bool) {
     }
     words::leaving(scheme);
     beside(target);
-    print::words("Nothing was written, and no provider was asked. The same command with --apply does it.");
 }
 
 /// Reports what happens to an existing configuration.
 fn beside(target: &Target) {
     if let Some(there) = &target.beside {
         print::words(&format!(
-            "{} is there already and stays as it is; the new file has its state directory, its keys and its providers, and none of its listeners.",
+            "{} is there already and stays as it is; the new file has its state directory, keys and providers, and none of its listeners.",
             there.display()
         ));
+        if !target.not_carried().is_empty() {
+            let tables = target.not_carried().join("], [");
+            print::words(&format!("It has none of [{tables}] either; copy what you want to keep."));
+        }
     }
 }
 
 async fn do_it(scheme: &Scheme, target: &Target) -> Result<Done, Failure> {
     let mut tell = |account: &str| print::words(&format!("Moving {account}…"));
-    let applied = apply(scheme, target, &mut tell).await?;
+    let applied =
+        apply(scheme, target, &mut tell).await.map_err(|stopped| half_way(scheme, target, stopped))?;
     print::data(&format!("The new configuration is {}.", target.file.display()));
     for (moving, (_, fate)) in scheme.accounts.iter().zip(&applied.fates) {
         print::data(&format!("  {}", words::moved(moving, fate)));
@@ -129,6 +181,25 @@ async fn do_it(scheme: &Scheme, target: &Target) -> Result<Done, Failure> {
     print::words("Stop email-oauth2-proxy now; both refreshing may invalidate each other's tokens.");
     let awaited = applied.fates.iter().any(|(_, fate)| fate.needs_person());
     Ok(if awaited { Done::NeedsPerson } else { Done::Well })
+}
+
+/// Reports what a run that stopped has done, and how it goes on.
+fn half_way(scheme: &Scheme, target: &Target, stopped: Stopped) -> Failure {
+    let Stopped { error, moved, state_directory } = stopped;
+    if let Some(directory) = state_directory.filter(|_| !moved.is_empty()) {
+        let (accounts, directory) = (moved.join(", "), directory.display());
+        print::needed(&format!(
+            "Moved already, with tokens and passwords, and kept in {directory}: {accounts}."
+        ));
+    }
+    let missing = scheme.accounts.iter().map(|moving| moving.name.as_str());
+    let missing: Vec<&str> = missing.filter(|name| !moved.iter().any(|moved| moved == name)).collect();
+    if !missing.is_empty() {
+        print::needed(&format!("Not moved, and unchanged in email-oauth2-proxy: {}.", missing.join(", ")));
+    }
+    print::needed(&format!("The new configuration {} was not made.", target.file.display()));
+    Failure::from(error)
+        .hint("when that is mended, run the same command again: it goes on there, and leaves moved accounts as they are")
 }
 
 /// The next commands, in their order.

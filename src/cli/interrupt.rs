@@ -21,8 +21,11 @@ pub(super) async fn interruptible<T>(
                 if pressed.is_err() {
                     return command.await;
                 }
-                if asked || !Uninterrupted::is_under_way() {
+                if !Uninterrupted::is_under_way() {
                     return Err(Failure::interrupted());
+                }
+                if asked {
+                    return Err(Failure::cut_off());
                 }
                 asked = true;
                 print::words("What has begun is finished first; press Ctrl-C once more to end at once.");

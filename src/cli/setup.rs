@@ -40,7 +40,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let text = match arguments.program {
         Program::Thunderbird => autoconfig(&sheet),
         Program::Apple => mobileconfig(&sheet)?,
-        Program::Outlook => numbered(&outlook(&sheet)),
+        Program::Outlook => numbered(&outlook(&sheet, &ca_file(&sheet))),
         Program::Text => settings(&sheet),
     };
     match &arguments.output {
@@ -91,6 +91,10 @@ fn next(sheet: &Sheet, program: Program) -> Vec<String> {
 
 fn is_here(server: &Server) -> bool {
     server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn ca_file(sheet: &Sheet) -> String {
+    sheet.ca.as_ref().map(|ca| ca.file.display().to_string()).unwrap_or_default()
 }
 
 fn numbered(steps: &[String]) -> String {

@@ -57,6 +57,11 @@ pub(super) async fn read_stdin(limit: u64) -> std::io::Result<Zeroizing<String>>
     read.await.map_err(std::io::Error::other)?
 }
 
+/// Whether [`ask`] can ask.
+pub(super) fn is_there() -> bool {
+    File::options().read(true).write(true).open("/dev/tty").is_ok()
+}
+
 /// Asks at the terminal, even if standard input is a pipe; `None` without a terminal.
 pub(super) async fn ask(prompt: &str) -> Option<Secret> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;

@@ -1,6 +1,6 @@
 //! Places that a configuration names: files beside it, hosts on this machine, and networks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -39,6 +39,13 @@ pub fn network(text: &str) -> Option<IpNet> {
         Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok().map(IpNet::V4)
     };
     Some(as_ipv4().unwrap_or(network))
+}
+
+/// Whether two listeners cannot have these addresses at the same time. IPv6 addresses do not include IPv4.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_same = one.ip() == other.ip() || (is_all && one.is_ipv4() == other.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && is_same
 }
 
 #[cfg(test)]

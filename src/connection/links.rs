@@ -15,7 +15,7 @@ use super::{Connection, denial};
 use crate::account::{Account, Admitted, Grant};
 use crate::command;
 use crate::forecast;
-use crate::protocol::{Accepted, Code, Denial, Protocol};
+use crate::protocol::{Accepted, Protocol};
 use crate::secret::Secret;
 
 /// A login does not wait longer for a link: the answer without one is right too.
@@ -31,7 +31,7 @@ impl<P: Protocol> Connection<P> {
         let denial = match self.link(account, grant.as_ref()).await {
             Some(link) => {
                 let Consent { authorize, cause } = &consent;
-                denial::sign_in_again(denial, link.expose(), authorize, cause)
+                denial::sign_in_again(link.expose(), authorize, cause)
             }
             None => denial,
         };
@@ -56,8 +56,7 @@ impl<P: Protocol> Connection<P> {
         let Ok(Some(link)) = timeout(PATIENCE, telling).await else { return };
         let authorize = command::authorize(grant, &account.name);
         let cause = format!("access ends on {}, because the provider granted it until then", end.date());
-        let none = Denial::new(Code::Expired, "");
-        let text = denial::sign_in_again(none, link.expose(), &authorize, &cause);
+        let text = denial::sign_in_again(link.expose(), &authorize, &cause);
         if let Some(line) = P::alert(text.text_beside("* OK [ALERT] \r\n".len())) {
             accepted.precede_with(line);
         }

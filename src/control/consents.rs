@@ -72,6 +72,15 @@ pub(crate) struct Begun {
     pub(crate) url: Option<Url>,
 }
 
+impl From<Asked> for AuthorizeRequest {
+    fn from(asked: Asked) -> Self {
+        let Asked { account, provider, owner, aliases, protocols, password, anew, .. } = asked;
+        // The redirect URI depends on the provider, which is found first.
+        let way = ConsentWay::Brought { redirect_uri: String::new(), anew };
+        Self { account, provider, owner, aliases, protocols, way, password, seconds: LIFE.as_secs() }
+    }
+}
+
 impl Consents {
     /// Begins a consent for `visitor`. `page` is the address of the page. Everything that can be judged without the
     /// person is judged now.
@@ -83,20 +92,8 @@ impl Consents {
         visitor: Visitor,
     ) -> Result<Begun, Error> {
         let installation = Arc::new(installation);
-        let Asked { account, provider, owner, aliases, protocols, password, anew, yes, back } = asked;
-        let way_back = ConsentWay::Brought { redirect_uri: String::new(), anew };
-        let request = AuthorizeRequest {
-            account,
-            provider,
-            owner,
-            aliases,
-            protocols,
-            way: way_back,
-            password,
-            seconds: LIFE.as_secs(),
-        };
-        let plan = Plan::new(&installation.config, request)?;
-        let judged = plan.judge(&installation, yes).await?;
+        let (yes, back) = (asked.yes, asked.back.clone());
+        let judged = Plan::new(&installation.config, asked.into())?.judge(&installation, yes).await?;
         let way = way(&judged.provider.redirect_uri, &visitor, page);
         let pastes = matches!(way, Way::Pasted(_));
         let (redirect_uri, listener) = match way {

@@ -19,7 +19,7 @@ use super::{passwords, providers, waiting};
 use crate::config::Provider;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, GrantKind, GrantState, Granted, Id, fold, is_of_domain};
+use crate::store::{Authorization, GrantKind, GrantState, Granted, Id, StoreError, fold, is_of_domain};
 
 /// The first cell of a table's head.
 const HEAD: &str = "account";
@@ -61,7 +61,7 @@ pub(crate) struct Enrolled {
     pub(crate) provider: String,
     /// Whether the table had to name the provider.
     pub(crate) provider_is_named: bool,
-    /// Waiting for its owner's consent, or open already through another account's grant.
+    /// The state of its grant, which its owner may have had before.
     pub(crate) state: GrantState,
     pub(crate) password: Option<Secret>,
 }
@@ -191,20 +191,14 @@ pub(crate) async fn make(
         None => None,
     };
     let (password, row) = made.unzip();
-    let known = installation.store.grant_of(&provider.name, &owner, GrantKind::Person).await?;
-    let (grant, state) = match known {
-        Some(known) if known.is_in_force() => (Granted::Existing(known.id), known.state),
-        // The existing grant waits already, or was withdrawn: its row is kept.
-        Some(known) => (Granted::New(Box::new(known)), GrantState::NeedsAuthorization),
-        None => {
-            let now = OffsetDateTime::now_utc();
-            let grant = waiting::grant(Id::random(), &provider.name, &owner, GrantKind::Person, now);
-            (Granted::New(Box::new(grant)), GrantState::NeedsAuthorization)
-        }
-    };
+    // The store decides whether the owner has a grant: a consent may come while this runs.
+    let now = OffsetDateTime::now_utc();
+    let grant = waiting::grant(Id::random(), &provider.name, &owner, GrantKind::Person, now);
+    let grant = Granted::Waiting(Box::new(grant));
     let acts = installation.acts(Deed::Added, &account, Some(&owner), row.as_ref());
     let authorization = Authorization { account, aliases, grant, id, password: row, disabled: false };
-    installation.store.authorize(&authorization, &acts).await?;
+    let stored = installation.store.authorize(&authorization, &acts).await.map_err(taken)?;
+    let state = state_of(installation, stored.grant).await?;
     let Authorization { account, aliases, .. } = authorization;
     let by_domain = installation.config.provider_of(&account);
     let provider_is_named = by_domain.is_none_or(|other| other.name != provider.name);
@@ -226,6 +220,22 @@ pub(crate) async fn make_all(
         }
     }
     (made, None)
+}
+
+/// The error for an account that was made by another process since the table was judged.
+fn taken(error: StoreError) -> Error {
+    match error {
+        StoreError::LoginNameTaken { name, account } if fold(&name) == fold(&account) => {
+            Error::AlreadyHere { account }
+        }
+        error => error.into(),
+    }
+}
+
+/// The state of the grant that the new account has.
+async fn state_of(installation: &Installation, grant: Option<Id>) -> Result<GrantState, Error> {
+    let Some(id) = grant else { return Err(Error::RemovedAgain) };
+    Ok(installation.store.grant(&id).await?.ok_or(Error::RemovedAgain)?.state)
 }
 
 /// A file for the new passwords, made before the first account, with access for its owner only.

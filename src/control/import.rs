@@ -7,11 +7,15 @@
 //! and encrypts nothing. The new configuration is a new file; an existing one is never edited.
 
 mod applying;
+mod carried;
 pub(super) mod error;
 mod existing;
+mod ignored;
 pub(super) mod ini;
 mod left;
 mod listeners;
+mod opening;
+mod passwords;
 mod scheme;
 mod source;
 mod tables;
@@ -28,9 +32,11 @@ use super::error::Error;
 use crate::secret::Secret;
 use crate::store::fold;
 
-pub(crate) use applying::{Applied, Fate, apply};
-pub(crate) use left::{Change, Left, Why};
-pub(crate) use scheme::{Awaited, Moving, Passwords, Scheme, Token};
+pub(crate) use applying::{Applied, Fate, Stopped, apply};
+pub(crate) use left::{Change, Ignored, Left, Why};
+pub(crate) use opening::{Awaited, Token};
+pub(crate) use passwords::{PasswordsFile, Unmatched};
+pub(crate) use scheme::{Moving, Passwords, Scheme};
 pub(crate) use target::Target;
 pub(crate) use text::Sight;
 
@@ -58,11 +64,13 @@ impl Old {
     /// Reads it from `file`, and what is cached elsewhere from `cache`, to be moved to `target`.
     pub(crate) fn read(file: &Path, cache: Option<&Path>, target: &Target) -> Result<Self, Error> {
         let mut ini = parse(file, &read(file)?)?;
+        let mut changes = ignored::of(&ini);
         if let Some(cache) = cache {
-            lay_over(&mut ini, cache)?;
+            changes.extend(lay_over(&mut ini, cache)?);
         }
         let directory = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
-        let source = Source::read(&ini, &directory, target.existing().clone());
+        let mut source = Source::read(&ini, &directory, target.existing().clone(), &target.directory());
+        source.changes = changes;
         match source.servers.is_empty() && source.accounts.is_empty() && source.left.is_empty() {
             true => Err(ImportError::NotEmailOauth2Proxy { file: file.to_owned() }.into()),
             false => Ok(Self { source }),
@@ -81,11 +89,13 @@ impl Old {
         let Some(account) = self.source.accounts.iter().find(|account| account.name == name) else {
             return false;
         };
-        let locked: Vec<&str> = scheme::locked(account).collect();
-        match &account.lock {
-            Some(lock) if !locked.is_empty() => lock.open(password, &locked).is_some(),
-            _ => true,
-        }
+        opening::fits(account, password)
+    }
+
+    /// The lines of a file of passwords that belong to none of its accounts.
+    pub(crate) fn unmatched(&self, passwords: &PasswordsFile) -> Vec<Unmatched> {
+        let accounts = &self.source.accounts;
+        passwords.unmatched(|user| accounts.iter().any(|account| fold(&account.name) == fold(user)))
     }
 
     /// The plan.
@@ -94,25 +104,9 @@ impl Old {
     }
 }
 
-/// The mail passwords in a file of `USER:PASSWORD` lines; empty lines and `#` comments are skipped.
-pub(crate) fn passwords(file: &Path) -> Result<Passwords, Error> {
-    let text = read(file)?;
-    let mut passwords = Passwords::new();
-    for (index, line) in text.expose().lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fault =
-            |fault| Error::from(ImportError::PasswordsFile { file: file.to_owned(), line: index + 1, fault });
-        let (user, password) = line.split_once(':').ok_or_else(|| fault("is not USER:PASSWORD"))?;
-        if password.is_empty() || user.trim().is_empty() {
-            return Err(fault("is not USER:PASSWORD"));
-        }
-        if passwords.insert(fold(user.trim()).as_str().to_owned(), Secret::new(password)).is_some() {
-            return Err(fault("names a user again"));
-        }
-    }
-    Ok(passwords)
+/// The mail passwords in `file`.
+pub(crate) fn passwords(file: &Path) -> Result<PasswordsFile, Error> {
+    PasswordsFile::of(&read(file)?, file)
 }
 
 /// The text of a file that may hold secrets.
@@ -141,14 +135,15 @@ fn parse(file: &Path, text: &Secret) -> Result<Ini, Error> {
 }
 
 /// Adds the values of a cache to `ini`: a file of the same form, or the JSON of a secrets manager.
-fn lay_over(ini: &mut Ini, cache: &Path) -> Result<(), Error> {
+fn lay_over(ini: &mut Ini, cache: &Path) -> Result<Vec<Change>, Error> {
     if cache.to_string_lossy().starts_with(AWS) {
         return Err(ImportError::RemoteCache { store: cache.to_owned() }.into());
     }
     let text = read(cache)?;
-    let cached = match text.expose().trim_start().starts_with('{') {
-        true => from_json(cache, &text)?,
-        false => parse(cache, &text)?,
+    let text_of = text.expose().strip_prefix('\u{feff}').unwrap_or(text.expose());
+    let (cached, changes) = match text_of.trim_start().starts_with('{') {
+        true => from_json(cache, text_of)?,
+        false => (parse(cache, &text)?, Vec::new()),
     };
     for section in cached.sections().filter(|section| section.name.contains('@')) {
         for option in CACHED {
@@ -157,18 +152,27 @@ fn lay_over(ini: &mut Ini, cache: &Path) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(changes)
 }
 
-fn from_json(file: &Path, text: &Secret) -> Result<Ini, Error> {
-    type Cached = std::collections::HashMap<String, std::collections::HashMap<String, Secret>>;
-    let cached: Cached = serde_json::from_str(text.expose())
+/// The values of a JSON cache. A value that is no text is kept as it is written, and judged where it is used.
+fn from_json(file: &Path, text: &str) -> Result<(Ini, Vec<Change>), Error> {
+    let cached: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
         .map_err(|error| ImportError::CacheJson { file: file.to_owned(), line: error.line() })?;
-    let mut ini = Ini::empty();
-    for (section, options) in cached {
-        for (option, text) in options {
-            ini.set(&section, &option, text);
+    let (mut ini, mut changes) = (Ini::empty(), Vec::new());
+    for (account, options) in cached {
+        let serde_json::Value::Object(options) = options else {
+            changes.push(Change::CacheEntry { account });
+            continue;
+        };
+        for (option, value) in options {
+            let text = match value {
+                serde_json::Value::Null => continue,
+                serde_json::Value::String(text) => Secret::new(&text),
+                other => Secret::new(other.to_string()),
+            };
+            ini.set(&account, &option, text);
         }
     }
-    Ok(ini)
+    Ok((ini, changes))
 }

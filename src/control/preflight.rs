@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use time::OffsetDateTime;
@@ -21,7 +21,17 @@ use crate::tls::Identity;
 
 /// All obstacles. If a `serve` `is_running`, an address in use is most likely its own.
 pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
-    let mut obstacles = Obstacles { config, found: Vec::new() };
+    all(Obstacles { config, to_come: &[], found: Vec::new() }, is_running)
+}
+
+/// The same for a configuration that is not in use yet: another program may still use its addresses, and the files
+/// `to_come` will be made with it.
+pub(crate) fn obstacles_of_new(config: &Config, to_come: &[PathBuf]) -> Vec<ConfigError> {
+    all(Obstacles { config, to_come, found: Vec::new() }, true)
+}
+
+fn all(mut obstacles: Obstacles<'_>, is_running: bool) -> Vec<ConfigError> {
+    let config = obstacles.config;
     obstacles.look_at_state();
     obstacles.look_at_certificate();
     obstacles.look_at_addresses(is_running);
@@ -38,6 +48,7 @@ pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
 
 struct Obstacles<'a> {
     config: &'a Config,
+    to_come: &'a [PathBuf],
     found: Vec<ConfigError>,
 }
 
@@ -180,7 +191,9 @@ impl Obstacles<'_> {
     }
 
     fn look_at_file(&mut self, key: &[&str], path: &Path) {
-        if let Err(error) = File::open(path) {
+        if !self.to_come.iter().any(|file| file == path)
+            && let Err(error) = File::open(path)
+        {
             self.add(key, format!("{} cannot be read: {error}", path.display()));
         }
     }

@@ -29,7 +29,6 @@ use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
-use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
@@ -153,9 +152,8 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let consents = Arc::<Consents>::default();
-        let keeper = answers::Keeper::new(installation, consents.clone().onwards());
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, keeper.clone())));
+        let (consents, keeper) = consents::none_yet(installation);
+        let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }

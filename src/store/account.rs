@@ -188,4 +188,7 @@ pub enum Granted {
     New(Box<Grant>),
     /// An existing grant, which does not change: its owner's, for a shared mailbox.
     Existing(Id),
+    /// A grant that waits for a consent, for a new account. A grant of the same owner at the same provider stays as
+    /// it is, and the account gets that: a consent may have come since the caller looked.
+    Waiting(Box<Grant>),
 }

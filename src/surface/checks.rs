@@ -85,7 +85,7 @@ fn detail(found: &Finding) -> String {
     match found {
         Finding::OldName(name) => format!("{found}; this ends it: {}", cures::renaming(name)),
         Finding::ForeignAlias { account, alias } => {
-            format!("{found}; {} ends that", cures::unalias(account, alias))
+            format!("{found}; {} ends that", command::unalias(account, alias))
         }
         Finding::Disabled { account } => format!("{found}; {} ends that", command::enable(account)),
         Finding::LastRefusal { account, grant, refusal } => {

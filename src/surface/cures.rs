@@ -30,6 +30,22 @@ pub(crate) fn cures(error: &Error) -> Vec<String> {
     kinds.iter().flat_map(|cures| cures(error)).collect()
 }
 
+/// The cures for a line of a table of accounts, where a cure may be another column.
+pub(crate) fn of_table(error: &Error) -> Vec<String> {
+    match error {
+        Error::AlreadyHere { account } => {
+            vec![format!("leave its line out; {} authorises it again", command::authorize_account(account))]
+        }
+        Error::UnknownDomain { known, .. } => {
+            vec![format!("write its provider in the second column: one of {}", known.join(", "))]
+        }
+        Error::NoProvider { known, .. } => {
+            vec![format!("the second column can be one of {}", known.join(", "))]
+        }
+        error => cures(error),
+    }
+}
+
 fn of_account(error: &Error) -> Vec<String> {
     match error {
         Error::NoAccount { name } => vec![
@@ -227,21 +243,11 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// The command that removes an old name.
 pub(crate) fn renaming(name: &OldName) -> String {
     match name.of {
-        NameOf::Alias => unalias(&name.account, &name.name),
+        NameOf::Alias => command::unalias(&name.account, &name.name),
         NameOf::Account | NameOf::Owner => removing(&name.account),
     }
 }
 
-pub(crate) fn unalias(account: &str, alias: &str) -> String {
-    format!("imap-oauth-proxy accounts unalias {} {}", quoted(account), positional(alias))
-}
-
 fn removing(account: &str) -> String {
-    format!("imap-oauth-proxy accounts remove {}, and authorize again", positional(account))
-}
-
-/// The last word of a command, if it may look like an option.
-fn positional(name: &str) -> String {
-    let dashes = if name.starts_with('-') { "-- " } else { "" };
-    format!("{dashes}{}", quoted(name))
+    format!("{}, and authorize again", command::remove_account(account))
 }

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from clients import curl, mbsync
 from letter import RECIPIENTS, SENDER, letter
 from parts.child import DEADLINE, Child, free_port, run, wait_for_file
-from parts.emailproxy import EmailProxy
+from parts.emailproxy import PROGRAM, REPOSITORY, EmailProxy
 from parts.oidc import consent
 from parts.proxy import BINARY
 from world import ALICE, RealParts, message
@@ -176,6 +176,24 @@ class Moving(RealParts):
         self.command(*arguments, "--cache-store", cache, "--apply")
         self.serve()
         self.the_same_mail_programs()
+
+    def test_the_real_program_reads_the_same_sections_as_the_import(self):
+        strange = self.work / "strange.config"
+        strange.write_bytes((REPOSITORY / "tests/configs/emailproxy/strange.config").read_bytes())
+        script = (
+            "import sys, json; config = sys.argv.pop(); sys.argv = sys.argv[:1]; import emailproxy\n"
+            "emailproxy.CONFIG_FILE_PATH = emailproxy.CACHE_STORE = config\n"
+            "print(json.dumps([emailproxy.AppConfig.servers(), emailproxy.AppConfig.accounts()]))"
+        )
+        python = PROGRAM.with_name("python")
+        read = run([python, "-c", script, strange], env=self.environment()).stdout.splitlines()[-1]
+        servers, accounts = json.loads(read)
+        self.assertGreater(min(len(servers), len(accounts)), 5)
+        said = self.command("import", "email-oauth2-proxy", strange, check=False).stdout.decode()
+        for section in servers:
+            self.assertTrue(f"# [{section}]\n" in said or f"  [{section}] in line " in said, section)
+        for account in accounts:
+            self.assertTrue(f"\n  {account} at " in said or f"  [{account}] in line " in said, account)
 
     def test_on_a_terminal_the_password_is_asked_for_until_it_opens(self):
         old = self.old()

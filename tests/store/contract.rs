@@ -5,8 +5,8 @@ use std::task::Poll;
 
 use imap_oauth_proxy::store::{
     Account, Act, Actor, ApiToken, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id,
-    LastRefusal, Limits, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, Store, StoreError, Verifier,
-    Watch, fold,
+    LastRefusal, Limits, Linked, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, SignInLink, Store,
+    StoreError, Verifier, Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
@@ -68,11 +68,17 @@ macro_rules! holds_for {
                 authorising_again_replaces_the_grant_and_wins_over_a_refresh,
                 a_login_name_opens_one_account_and_what_is_refused_changes_nothing,
                 a_grant_that_was_withdrawn_is_not_shared,
+                an_account_that_waits_for_a_consent_replaces_none_that_came_meanwhile,
                 a_grant_goes_with_the_last_account_that_uses_it,
                 an_alias_can_be_taken_back_and_the_accounts_own_name_cannot,
                 a_password_has_a_name_of_its_own_in_its_account,
                 a_password_is_limited_to_what_was_said_last,
                 an_account_is_disabled_until_it_is_enabled,
+                a_link_is_found_by_its_hash_and_renewed_by_one_process,
+                the_consents_that_a_link_begins_are_counted,
+                a_stored_grant_ends_the_links_of_its_accounts_and_one_that_waits_does_not,
+                a_links_token_is_sealed_again_if_it_is_still_the_same,
+                an_alert_is_given_once_by_all,
                 the_first_value_of_a_setting_stays_until_it_is_replaced_by_name,
                 sealing_is_done_by_one_at_a_time,
                 an_answer_is_collected_once_and_in_time,
@@ -117,6 +123,7 @@ fn password(account: &Id, name: &str) -> AppPassword {
         limits: Limits::default(),
         created_at: now(),
         last_used_at: None,
+        last_used_from: None,
     }
 }
 
@@ -751,6 +758,118 @@ pub(crate) async fn authorising_again_replaces_the_grant_and_wins_over_a_refresh
     assert!(other.take_lease(&read.id, now(), until).await.unwrap(), "the lease is over");
 }
 
+/// A link whose hash begins with `number`.
+fn a_link(number: u8, made_at: OffsetDateTime) -> SignInLink {
+    SignInLink { hash: vec![number; 32], sealed: vec![number, 0, 255], made_at, begun: 0 }
+}
+
+pub(crate) async fn a_link_is_found_by_its_hash_and_renewed_by_one_process(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (alice, _) = with_account(&one, ALICE).await;
+    assert_eq!(one.link(&alice.id).await.unwrap(), None);
+    assert_eq!(one.linked(&[1; 32]).await.unwrap(), None);
+    let first = a_link(1, now());
+    assert_eq!(one.renew_link(&alice.id, None, &first).await.unwrap(), Some(first.clone()));
+    let slower = a_link(2, now());
+    assert_eq!(
+        other.renew_link(&alice.id, None, &slower).await.unwrap(),
+        Some(first.clone()),
+        "both give it"
+    );
+    assert_eq!(other.linked(&slower.hash).await.unwrap(), None);
+    let second = a_link(3, now() + Duration::DAY);
+    let renewed = other.renew_link(&alice.id, Some(&first.hash), &second).await.unwrap();
+    assert_eq!(renewed, Some(second.clone()));
+    for link in [&first, &second] {
+        let linked = Linked { account: ALICE.to_owned(), made_at: link.made_at, begun: 0 };
+        assert_eq!(one.linked(&link.hash).await.unwrap(), Some(linked), "the one before stays");
+    }
+    let third = a_link(4, now() + Duration::days(2));
+    one.renew_link(&alice.id, Some(&second.hash), &third).await.unwrap();
+    assert_eq!(one.linked(&first.hash).await.unwrap(), None, "and no older one");
+    assert_eq!(one.link(&alice.id).await.unwrap(), Some(third.clone()));
+    assert_eq!(one.renew_link(&Id::random(), None, &first).await.unwrap(), None, "no such account");
+    one.remove_account(&alice.id, &act("removed")).await.unwrap();
+    assert_eq!(other.linked(&third.hash).await.unwrap(), None);
+}
+
+pub(crate) async fn the_consents_that_a_link_begins_are_counted(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    let (first, second) = (a_link(1, now()), a_link(2, now()));
+    let since = now() - Duration::DAY;
+    let begin = async |link: &SignInLink, since| store.begin_by_link(&link.hash, 2, since).await.unwrap();
+    assert!(!begin(&first, since).await, "there is none");
+    store.renew_link(&alice.id, None, &first).await.unwrap();
+    assert!(begin(&first, since).await);
+    store.renew_link(&alice.id, Some(&first.hash), &second).await.unwrap();
+    assert!(begin(&first, since).await && !begin(&first, since).await, "the count goes with the link");
+    assert_eq!(store.linked(&first.hash).await.unwrap().unwrap().begun, 2);
+    assert!(!begin(&second, now() + Duration::MINUTE).await, "it is too old");
+    assert!(begin(&second, since).await && begin(&second, since).await && !begin(&second, since).await);
+    assert_eq!(store.link(&alice.id).await.unwrap().unwrap().begun, 2);
+}
+
+pub(crate) async fn a_stored_grant_ends_the_links_of_its_accounts_and_one_that_waits_does_not(
+    on: &impl Database,
+) {
+    let store = on.open().await;
+    let (alice, grant) = with_account(&store, ALICE).await;
+    let authorization = |account: &str, grant: Granted| Authorization {
+        account: account.to_owned(),
+        aliases: Vec::new(),
+        grant,
+        id: Id::random(),
+        password: None,
+        disabled: false,
+    };
+    let sharing = authorization(BOB, Granted::Existing(grant.id.clone()));
+    let bob = store.authorize(&sharing, &[]).await.unwrap();
+    let (of_alice, of_bob) = (a_link(1, now()), a_link(2, now()));
+    store.renew_link(&alice.id, None, &of_alice).await.unwrap();
+    store.renew_link(&bob.id, None, &of_bob).await.unwrap();
+    assert!(store.claim_alert(&alice.id, now(), now() - Duration::DAY).await.unwrap());
+
+    let right = Right::Withdrawn { was: GrantKind::Person };
+    let waiting = Grant { right, ..Grant { id: grant.id.clone(), ..of(ALICE) } };
+    let third = authorization("third@example.com", Granted::New(Box::new(waiting)));
+    store.authorize(&third, &[]).await.unwrap();
+    for link in [&of_alice, &of_bob] {
+        assert!(store.linked(&link.hash).await.unwrap().is_some(), "it still waits for the consent");
+    }
+    let given = Grant { id: grant.id.clone(), ..of(ALICE) };
+    store.authorize(&authorization(ALICE, Granted::New(Box::new(given))), &[]).await.unwrap();
+    for link in [&of_alice, &of_bob] {
+        assert_eq!(store.linked(&link.hash).await.unwrap(), None);
+    }
+    assert_eq!(store.link(&bob.id).await.unwrap(), None);
+    assert!(store.claim_alert(&alice.id, now(), now() - Duration::DAY).await.unwrap(), "it is another end");
+}
+
+pub(crate) async fn a_links_token_is_sealed_again_if_it_is_still_the_same(on: &impl Database) {
+    let store = on.open().await;
+    let (alice, _) = with_account(&store, ALICE).await;
+    with_account(&store, BOB).await;
+    let link = a_link(1, now());
+    store.renew_link(&alice.id, None, &link).await.unwrap();
+    assert_eq!(store.sealed_links().await.unwrap(), [(alice.id.clone(), link.sealed.clone())]);
+    assert!(store.reseal_link(&alice.id, &link.sealed, b"resealed").await.unwrap());
+    assert!(!store.reseal_link(&alice.id, &link.sealed, b"again").await.unwrap());
+    let read = store.link(&alice.id).await.unwrap().unwrap();
+    assert_eq!(read, SignInLink { sealed: b"resealed".to_vec(), ..link });
+}
+
+pub(crate) async fn an_alert_is_given_once_by_all(on: &impl Database) {
+    let (one, other) = (on.open().await, on.open().await);
+    let (alice, _) = with_account(&one, ALICE).await;
+    let claim = async |store: &Arc<dyn Store>, at: OffsetDateTime| {
+        store.claim_alert(&alice.id, at, at - Duration::DAY).await.unwrap()
+    };
+    assert!(claim(&one, now()).await && !claim(&other, now() + Duration::hours(23)).await);
+    assert!(claim(&other, now() + Duration::DAY).await);
+    assert!(claim(&one, now()).await, "a time in the future was written under a wrong clock");
+}
+
 pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_nothing(on: &impl Database) {
     let store = on.open().await;
     let (alice, _) = with_account(&store, ALICE).await;
@@ -775,6 +894,43 @@ pub(crate) async fn a_login_name_opens_one_account_and_what_is_refused_changes_n
     let (bob, _) = with_account(&store, BOB).await;
     let refused = store.add_alias(&bob.id, &ALICE.to_uppercase(), &act("alias_added")).await.unwrap_err();
     assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == ALICE));
+}
+
+pub(crate) async fn an_account_that_waits_for_a_consent_replaces_none_that_came_meanwhile(
+    on: &impl Database,
+) {
+    let store = on.open().await;
+    let waiting = |owner: &str| {
+        let mut grant = of(owner);
+        grant.withdraw(refused(), now());
+        grant
+    };
+    let adding = |account: &str, grant: &Grant| Authorization {
+        account: account.to_owned(),
+        aliases: Vec::new(),
+        grant: Granted::Waiting(Box::new(grant.clone())),
+        id: Id::random(),
+        password: None,
+        disabled: false,
+    };
+    // The first one waits, and the consent that comes later is kept by the second one.
+    let first = waiting(ALICE);
+    let sales = store.authorize(&adding("sales@example.com", &first), &[]).await.unwrap();
+    assert_eq!(sales.grant.as_ref(), Some(&first.id));
+    let mut consented = store.grant(&first.id).await.unwrap().unwrap();
+    consented.right = Right::Person { refresh_token: b"sealed".to_vec() };
+    store.update_grant(&consented).await.unwrap();
+    let later = waiting(&ALICE.to_uppercase());
+    let support = store.authorize(&adding("support@example.com", &later), &[]).await.unwrap();
+    assert_eq!(support.grant.as_ref(), Some(&first.id));
+    assert!(store.grant(&first.id).await.unwrap().unwrap().is_in_force());
+    assert!(store.grant(&later.id).await.unwrap().is_none());
+    // An account that was authorised meanwhile keeps its grant, whosever that is.
+    let (_, of_bob) = with_account(&store, BOB).await;
+    let refused = store.authorize(&adding(BOB, &waiting("another@example.com")), &[]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == BOB));
+    let record = store.find(&fold(BOB)).await.unwrap().unwrap();
+    assert_eq!(record.grant.map(|grant| grant.id), Some(of_bob.id));
 }
 
 pub(crate) async fn a_grant_that_was_withdrawn_is_not_shared(on: &impl Database) {

@@ -8,7 +8,9 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text};
-use super::words::{account_path, button, count, doors, encoded, first_upper, state, trouble, when};
+use super::words::{
+    account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
+};
 use super::{activity, passwords, sessions};
 use crate::admin::SessionRow;
 use crate::admin::site::Site;
@@ -16,6 +18,7 @@ use crate::admin::visitors::Visitor;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
 use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
+use crate::trouble::Cure;
 
 /// The newest events of the account.
 const EVENTS: u32 = 12;
@@ -55,6 +58,10 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             div { h1 { (text(name)) } }
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
+                @if can_consent(overview) {
+                    @if !is_mended_by_consent(overview) { (button(visitor, &format!("{path}/authorise"), "", authorise(overview))) }
+                    (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
+                }
                 (disabling(visitor, overview, &path))
             }
         }
@@ -85,18 +92,17 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
 
 /// The state, and what is wrong.
 fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
-    let name = &overview.account.name;
     html! {
         section.card {
             p { (state(overview.state)) }
             @if overview.state == AccountState::Disabled { p { "No mail program gets in, with any password, until the account is enabled again." } }
             @if let Some(known) = &overview.trouble {
-                (trouble(visitor, name, known))
+                (trouble(visitor, overview, known))
                 @if let Some(at) = overview.failed_at() { p.muted.small { "Seen " (when(at, now)) "." } }
             }
             @if let Some(refusal) = &overview.account.refusal {
                 p { "The provider refused something after a login over " (refusal.protocol) ", " (when(refusal.at, now)) ":" }
-                (trouble(visitor, name, &refusal.trouble))
+                (trouble(visitor, overview, &refusal.trouble))
             }
             p.muted.small {
                 @match overview.account.last_login_at {
@@ -110,6 +116,11 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
             }
         }
     }
+}
+
+/// Whether the state already offers the button for that.
+fn is_mended_by_consent(overview: &Overview) -> bool {
+    overview.trouble.as_ref().is_some_and(|trouble| matches!(trouble.cure, Cure::Authorize { .. }))
 }
 
 fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
@@ -155,7 +166,7 @@ fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
 
 fn forecast(overview: &Overview, now: OffsetDateTime) -> Markup {
     html! {
-        @if overview.ends.is_empty() { p.muted { "Nothing is known that would end it." } }
+        @if overview.ends.is_empty() { p.muted { @if is_mended_by_consent(overview) { "It has ended, or was never given." } @else { "Nothing is known that would end it." } } }
         @else {
             ul.plain {
                 @for end in &overview.ends {

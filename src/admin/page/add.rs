@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::consents;
 use super::frame::{Frame, text, token};
 use super::remedies::{cures, sentence, whole};
 use super::words::{account_path, count, lead};
@@ -22,8 +23,8 @@ const PASSWORD: &str = "default";
 /// A table that is judged and made within the time of an answer.
 const MOST: usize = 5000;
 
-pub(super) async fn show(visitor: Visitor) -> Response {
-    page(&visitor, &Fields::default(), &[])
+pub(super) async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Response {
+    page(&site, &visitor, &Fields::default(), &[], None)
 }
 
 pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
@@ -34,7 +35,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
             let failure = failure.map(|error| sentence(&whole(&error)));
             lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
         }
-        Err(faults) => page(&visitor, &fields, &faults),
+        Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
 }
 
@@ -42,7 +43,7 @@ async fn made(
     installation: &Installation,
     fields: &Fields,
 ) -> Result<(Vec<Enrolled>, Option<crate::control::Error>), Vec<Fault>> {
-    let rows = read(fields.one("table"))?;
+    let rows = read(table(fields))?;
     if let Some(beyond) = rows.get(MOST) {
         return Err(vec![Fault {
             line: beyond.line,
@@ -55,25 +56,45 @@ async fn made(
     Ok(make_all(installation, judged, password).await)
 }
 
-fn page(visitor: &Visitor, fields: &Fields, faults: &[Fault]) -> Response {
-    let is_new = fields.0.is_empty();
+/// The file, or what was typed.
+fn table(fields: &Fields) -> &str {
+    match fields.one("file") {
+        "" => fields.one("table"),
+        file => file,
+    }
+}
+
+/// The forms, with what is wrong in the last one that was sent.
+pub(super) fn page(
+    site: &Site,
+    visitor: &Visitor,
+    fields: &Fields,
+    faults: &[Fault],
+    said: Option<Said>,
+) -> Response {
+    let is_new = table(fields).is_empty();
     let content = html! {
-        p.crumb { a href="/" { "Accounts" } }
-        div.head { h1 { "Add accounts" } }
-        @if !faults.is_empty() { (refused(faults)) }
-        section.card {
-            form.fields method="post" action="/add" {
-                (token(visitor))
-                label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
-                p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
-                textarea id="table" name="table" required spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (fields.one("table")) }
-                label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
-                label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
-                div.actions { button.main type="submit" { "Add the accounts" } }
+            p.crumb { a href="/" { "Accounts" } }
+            div.head { h1 { "Add accounts" } }
+            @if !faults.is_empty() { (refused(faults)) }
+            div.cards {
+    section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
+            section.card {
+                h2 { "Many accounts" }
+                form.fields method="post" action="/add" enctype="multipart/form-data" {
+                    (token(visitor))
+                    label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
+                    p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
+                    textarea id="table" name="table" spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (table(fields)) }
+                    label { "Or a file " span.hint { "CSV, as spreadsheets write it" } input type="file" name="file" accept=".csv,text/csv,text/plain"; }
+                    label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
+                    label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
+                    div.actions { button.main type="submit" { "Add the accounts" } }
+                }
             }
-        }
-    };
-    let frame = Frame { title: "Add accounts", visitor, part: "/add", said: None, reload: None };
+            }
+        };
+    let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
     frame.around(&content)
 }
 

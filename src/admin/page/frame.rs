@@ -98,6 +98,7 @@ fn respond(status: StatusCode, title: &str, reload: Option<u32>, body: &Markup) 
                 meta name="robots" content="noindex";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Mail proxy" }
+                link rel="icon" type="image/svg+xml" href="/icon.svg";
                 link rel="stylesheet" href="/style.css";
                 @if let Some(seconds) = reload {
                     noscript { meta http-equiv="refresh" content=(seconds); }

@@ -103,7 +103,7 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
         html! { li { a.(class) href=(address) aria-current=[is_current.then_some("true")] { (words) } } }
     };
     html! {
-        nav aria-label="Counts" {
+        nav.counts aria-label="Counts" {
             ul.chips {
                 (chip("", "", &count(listing.total() as u64, "account")))
                 @match listing.need_person {
@@ -193,7 +193,7 @@ fn group(visitor: &Visitor, title: &str, overviews: &[&Overview]) -> Markup {
             h2 { (title) }
             div.list {
                 table {
-                    thead { tr { th { "Account" } th { "State" } th { "Opens" } th { "Nearest end" } th { "Last login" } } }
+                    thead { tr { th.account { "Account" } th { "State" } th.brief { "Opens" } th.brief { "Nearest end" } th.brief { "Last login" } } }
                     tbody { @for overview in overviews { (row(visitor, overview, now)) } }
                 }
             }
@@ -216,10 +216,10 @@ fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
             }
             td {
                 (state(overview.state))
-                @if let Some(known) = &overview.trouble { (trouble(visitor, &account.name, known)) }
+                @if let Some(known) = &overview.trouble { (trouble(visitor, overview, known)) }
                 @if let Some(refusal) = &account.refusal {
                     p.small { "Refused " (when(refusal.at, now)) ":" }
-                    (trouble(visitor, &account.name, &refusal.trouble))
+                    (trouble(visitor, overview, &refusal.trouble))
                 }
             }
             td data-label="Opens" { @if overview.protocols.is_empty() { span.muted { "nothing" } } @else { (doors(&overview.protocols)) } }

@@ -94,11 +94,11 @@ fn session_row(
     html! {
         tr {
             @if account.is_none() { td { a href=(account_path(&session.account)) { (text(&session.account)) } } }
-            td { @match door { Some(door) => (doors(&[door])), None => (text(&session.protocol)) } }
-            td { (text(&session.from)) @if let Some(client) = &session.client_id { div.muted.small { (text(client)) } } }
-            td { @if let Some(since) = since { (when(since, now)) } }
-            td { @match &session.password { Some(name) => (text(name)), None => span.muted { "none" } } }
-            td { span title={ (session.bytes_up) " bytes up, " (session.bytes_down) " bytes down" } { "↑ " (size(session.bytes_up)) " ↓ " (size(session.bytes_down)) } }
+            td data-label="Over" { @match door { Some(door) => (doors(&[door])), None => (text(&session.protocol)) } }
+            td data-label="From" { (text(&session.from)) @if let Some(client) = &session.client_id { div.muted.small { (text(client)) } } }
+            td data-label="Since" { @if let Some(since) = since { (when(since, now)) } }
+            td data-label="Password" { @match &session.password { Some(name) => (text(name)), None => span.muted { "none" } } }
+            td data-label="Moved" { span title={ (session.bytes_up) " bytes up, " (session.bytes_down) " bytes down" } { "↑ " (size(session.bytes_up)) " ↓ " (size(session.bytes_down)) } }
             td.does {
                 form method="post" action="/sessions/close" {
                     (token(visitor))

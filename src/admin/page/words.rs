@@ -10,11 +10,12 @@ use super::frame::{text, token};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
+use crate::command;
 use crate::config::Door;
-use crate::control::grants::State;
-use crate::store::GrantState;
+use crate::control::grants::{Overview, State};
+use crate::store::{GrantKind, GrantState, is_of_domain};
 use crate::text::utc;
-use crate::trouble::{Cure, Trouble};
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The address of the page of the account called `name`.
 pub(super) fn account_path(name: &str) -> String {
@@ -107,21 +108,47 @@ pub(super) fn button(visitor: &Visitor, action: &str, kind: &str, title: &str) -
     }
 }
 
-/// Cause and cure of a trouble: what is wrong, what mends it, and the button for that.
-pub(super) fn trouble(visitor: &Visitor, account: &str, trouble: &Trouble) -> Markup {
-    let cure = cure_words(&trouble.cure);
+/// Cause and cure of a trouble of an account: what is wrong, what mends it, and the button for that.
+pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
+    let cure = match (&trouble.cure, can_consent(overview)) {
+        (Cure::Authorize { .. }, false) => trouble.cure.words(&command(overview)),
+        (cure, _) => cure_words(cure),
+    };
     html! {
         p { (text(&first_upper(&trouble.cause.text))) "." }
-        @if !cure.is_empty() { p.cure.muted { (text(&first_upper(&cure))) "." } }
-        (cure_button(visitor, account, &trouble.cure))
+        @if !cure.is_empty() && !is_the_button(&cure) { p.cure.muted { (text(&first_upper(&cure))) "." } }
+        (cure_button(visitor, overview, trouble))
+    }
+}
+
+/// Whether the cure says no more than the button below it.
+fn is_the_button(cure: &str) -> bool {
+    cure.strip_prefix("press “").and_then(|cure| cure.strip_suffix("”")) == Some(AGAIN)
+}
+
+/// Whether a person's consent is possible, which the page can begin.
+pub(super) fn can_consent(overview: &Overview) -> bool {
+    let is_persons = overview.grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
+    is_persons && !is_of_domain(&overview.account.name) && overview.state != State::Disabled
+}
+
+/// The command that authorises what the page cannot.
+fn command(overview: &Overview) -> String {
+    let name = &overview.account.name;
+    match &overview.grant {
+        Some(grant) => command::authorize(grant, name),
+        None => command::authorize_account(name),
     }
 }
 
 /// The button that mends, where one does.
-fn cure_button(visitor: &Visitor, account: &str, cure: &Cure) -> Markup {
-    let path = account_path(account);
+fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
+    let path = account_path(&overview.account.name);
     html! {
-        @match cure {
+        @match &trouble.cure {
+            Cure::Authorize { .. } if can_consent(overview) => {
+                div.actions { (button(visitor, &format!("{path}/authorise"), "main small", authorise(overview))) }
+            }
             Cure::Wait { .. } | Cure::Configure { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
                 div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
             }
@@ -133,17 +160,25 @@ fn cure_button(visitor: &Visitor, account: &str, cure: &Cure) -> Markup {
     }
 }
 
+/// The title of the button that begins a person's consent.
+const AGAIN: &str = "Authorise again";
+
+/// The title of the button for an account.
+pub(super) fn authorise(overview: &Overview) -> &'static str {
+    let cause = overview.trouble.as_ref().map(|trouble| trouble.cause.kind);
+    if cause == Some(CauseKind::NoGrant) { "Authorise" } else { AGAIN }
+}
+
 /// The cure in the words of the page: a command that is a button here is named as the button.
 pub(super) fn cure_words(cure: &Cure) -> String {
-    const BUTTON: &str = "Authorise again";
     let words = match cure {
         Cure::AdminConsent { text, .. } => text.clone(),
-        _ => cure.words(BUTTON),
+        _ => cure.words(AGAIN),
     };
     let words = words.replace(" --device`", "`").replace(" --paste`", "`");
     words
-        .replace(&format!("run `{BUTTON}`"), &format!("press “{BUTTON}”"))
-        .replace(&format!("run: {BUTTON}"), &format!("press “{BUTTON}”"))
+        .replace(&format!("run `{AGAIN}`"), &format!("press “{AGAIN}”"))
+        .replace(&format!("run: {AGAIN}"), &format!("press “{AGAIN}”"))
 }
 
 /// A clause as the beginning of a sentence. A name or an address keeps its form.

@@ -9,6 +9,7 @@ use crate::cli::print;
 use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
+use crate::secret::Secret;
 use crate::store::{GrantState, fold};
 use crate::surface::cures;
 use crate::text::quoted;
@@ -41,6 +42,14 @@ struct Shown<'a> {
     state: &'static str,
     /// Null if a consent has opened the account already.
     authorize: Option<String>,
+    /// Where the owner consents in a browser; null if there is no page, or no need.
+    sign_in_url: Option<String>,
+}
+
+/// An account that was made, and the sign-in link of one that waits.
+struct Made {
+    enrolled: Enrolled,
+    link: Option<Secret>,
 }
 
 pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
@@ -53,38 +62,47 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let mut made = Vec::new();
     for enrolling in judged {
         match one(installation, enrolling, passwords.as_mut()).await {
-            Ok(enrolled) => made.push(enrolled),
+            Ok(one) => made.push(one),
             Err(error) => {
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
-                tell(&made, arguments.passwords_out.as_deref());
+                report(&made, arguments)?;
                 return Err(error.into());
             }
         }
     }
+    report(&made, arguments)?;
+    Ok(Done::Well)
+}
+
+fn report(made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
-        false => tell(&made, arguments.passwords_out.as_deref()),
+        false => tell(made, arguments.passwords_out.as_deref()),
     }
-    Ok(Done::Well)
+    Ok(())
 }
 
 async fn one(
     installation: &Installation,
     enrolling: Enrolling,
     passwords: Option<&mut PasswordFile>,
-) -> Result<Enrolled, Error> {
+) -> Result<Made, Error> {
     let enrolled = make(installation, enrolling, passwords.as_ref().map(|_| PASSWORD)).await?;
     if let Some(passwords) = passwords {
         passwords.put(&enrolled)?;
     }
-    Ok(enrolled)
+    let link = match waits(&enrolled) {
+        true => installation.sign_in_link(&enrolled.account).await,
+        false => None,
+    };
+    Ok(Made { enrolled, link })
 }
 
 /// Prints every fault with its line.
 fn refused(file: &Path, faults: &[Fault]) -> Failure {
     for Fault { line, error } in faults {
         print::words(&format!("{}:{line}: {error}", file.display()));
-        for cure in cures::cures(error) {
+        for cure in cures::of_table(error) {
             print::block_of_words(&format!("    hint: {cure}"));
         }
     }
@@ -92,10 +110,10 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
 }
 
 fn waits(enrolled: &Enrolled) -> bool {
-    enrolled.state == GrantState::NeedsAuthorization
+    matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
 }
 
-fn shown(enrolled: &Enrolled) -> Shown<'_> {
+fn shown(Made { enrolled, link }: &Made) -> Shown<'_> {
     Shown {
         account: &enrolled.account,
         aliases: &enrolled.aliases,
@@ -103,6 +121,7 @@ fn shown(enrolled: &Enrolled) -> Shown<'_> {
         owner: &enrolled.owner,
         state: enrolled.state.name(),
         authorize: waits(enrolled).then(|| authorize(enrolled)),
+        sign_in_url: link.as_ref().map(|link| link.expose().to_owned()),
     }
 }
 
@@ -115,26 +134,35 @@ fn authorize(enrolled: &Enrolled) -> String {
     }
 }
 
-fn tell(made: &[Enrolled], passwords: Option<&Path>) {
+fn tell(made: &[Made], passwords: Option<&Path>) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
     }
-    let waiting: Vec<&Enrolled> = made.iter().filter(|enrolled| waits(enrolled)).collect();
+    let waiting: Vec<&Made> = made.iter().filter(|made| waits(&made.enrolled)).collect();
     if waiting.is_empty() {
         return;
     }
     print::words("Each waits for the consent of its owner. One consent opens all accounts of that owner:");
-    for (number, enrolled) in waiting.iter().enumerate() {
-        let is_same = |other: &&&Enrolled| {
+    let mut links = Vec::new();
+    for (number, Made { enrolled, link }) in waiting.iter().enumerate() {
+        let is_same = |other: &&&Made| {
+            let other = &other.enrolled;
             fold(&other.owner) == fold(&enrolled.owner) && other.provider == enrolled.provider
         };
         if waiting.iter().position(|other| is_same(&other)) == Some(number) {
             let others = waiting.iter().skip(number + 1).filter(is_same);
-            let others: Vec<&str> = others.map(|other| other.account.as_str()).collect();
+            let others: Vec<&str> = others.map(|other| other.enrolled.account.as_str()).collect();
             let serves =
                 if others.is_empty() { String::new() } else { format!("   # and {}", others.join(", ")) };
             print::data(&format!("{}{serves}", authorize(enrolled)));
+            links.extend(link.as_ref().map(|link| format!("    {}: {}", enrolled.owner, link.expose())));
         }
+    }
+    if !links.is_empty() {
+        print::words(
+            "Or the owners consent themselves, each at a link that is good for a week, while serve runs:",
+        );
+        links.iter().for_each(|link| print::block_of_words(link));
     }
 }

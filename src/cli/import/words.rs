@@ -2,11 +2,11 @@
 
 use crate::cli::print;
 use crate::command;
-use crate::config::Door;
-use crate::control::import::{Awaited, Change, Fate, Left, Moving, Scheme, Token, Why};
+use crate::config::{ConfigError, Door};
+use crate::control::import::{Awaited, Change, Fate, Ignored, Left, Moving, Scheme, Token, Why};
 use crate::store::GrantKind;
 use crate::surface::cures;
-use crate::text::quoted;
+use crate::text::{one_line, quoted};
 
 /// Prints the sections that do not move, and the changes.
 pub(super) fn leaving(scheme: &Scheme) {
@@ -14,14 +14,29 @@ pub(super) fn leaving(scheme: &Scheme) {
         print::data("These sections stay behind:");
     }
     for Left { section, line, why } in &scheme.left {
-        print::data(&format!("  [{section}] in line {line}: {}", left(section, why)));
+        print::data(&format!("  [{section}]{}: {}", place(*line), left(section, why)));
     }
     if !scheme.changes.is_empty() {
         print::data("This will be otherwise, and has to be known:");
     }
     for change in &scheme.changes {
-        print::data(&format!("  {}", changed(change)));
+        print::data(&format!("  {}", changed(change, scheme)));
     }
+}
+
+/// Prints what would stop `serve` outside of the new configuration.
+pub(super) fn obstacles(obstacles: &[ConfigError]) {
+    if !obstacles.is_empty() {
+        print::data("With the new configuration `serve` would not start:");
+    }
+    for obstacle in obstacles {
+        print::data(&format!("  {}", one_line(&obstacle.clause())));
+    }
+}
+
+/// The line of a section; a section that only a cache has, has none.
+fn place(line: usize) -> String {
+    if line == 0 { " of the cache".to_owned() } else { format!(" in line {line}") }
 }
 
 /// An account that will move. With `asks`, its password will be asked for.
@@ -46,7 +61,15 @@ pub(super) fn moving(moving: &Moving, asks: bool) -> String {
 pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
     let name = &moving.name;
     let what = match fate {
-        Fate::AlreadyHere => return format!("{name}: it is here already, and was not touched"),
+        Fate::AlreadyHere { waits: false } => {
+            return format!("{name}: it is here already, and was not touched");
+        }
+        Fate::AlreadyHere { waits: true } => {
+            return format!(
+                "{name}: it is here already, waits for consent, and was not touched; {} lets the next import move its token",
+                command::remove_account(name)
+            );
+        }
         Fate::Failed(error) => {
             let cures = cures::cures(error).join("; ");
             return format!("{name}: not moved: {error}{}{cures}", if cures.is_empty() { "" } else { "; " });
@@ -54,7 +77,7 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
         Fate::Waits => {
             let why = match &moving.token {
                 Token::Awaited(why) => awaited(*why),
-                Token::Refresh(_) | Token::Application => "its provider has no client",
+                Token::Refresh(_) | Token::Application => "its provider has no client".to_owned(),
             };
             format!("it waits to be authorised, because {why}")
         }
@@ -88,12 +111,16 @@ pub(super) fn authorize(moving: &Moving) -> String {
     }
 }
 
-fn awaited(why: Awaited) -> &'static str {
-    match why {
+fn awaited(why: Awaited) -> String {
+    let why = match why {
         Awaited::NoToken => "there is no refresh token of it",
         Awaited::NoPassword => "its password was not given",
         Awaited::WrongPassword => "the password that was given does not open its token",
-    }
+        Awaited::BadValue(option) => {
+            return format!("its {option} is missing or damaged, so its token cannot be opened");
+        }
+    };
+    why.to_owned()
 }
 
 fn password(moving: &Moving) -> String {
@@ -112,6 +139,9 @@ fn left(section: &str, why: &Why) -> String {
         Why::Port => "its name names no port from 1 to 65535".to_owned(),
         Why::Option { option, line } if *line > 0 => format!("{option} (line {line}) is missing or cannot be right"),
         Why::Option { option, .. } => format!("{option} is missing or cannot be right"),
+        Why::PortTaken { other } => {
+            format!("[{other}] has its port already; give it another one, and import again")
+        }
         Why::LocalAddress { address } => {
             format!("local_address {address:?} is no IP address; write the address itself, and import again")
         }
@@ -148,11 +178,11 @@ fn left(section: &str, why: &Why) -> String {
     }
 }
 
-fn changed(change: &Change) -> String {
+fn changed(change: &Change, scheme: &Scheme) -> String {
     match change {
         Change::ThisMachineOnly { section, port, door } => format!(
-            "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port ({} is usual), and have to trust its certificate",
-            usual_port(*door)
+            "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port{}, and have to trust its certificate",
+            free_port(*door, scheme).map_or(String::new(), |usual| format!(" ({usual} is usual)"))
         ),
         Change::NowTls { section, address } => format!(
             "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
@@ -165,10 +195,54 @@ fn changed(change: &Change) -> String {
             "[{section}]: it had the certificate {}, and all listeners show the first one of the file now",
             path.display()
         ),
+        Change::SecretLocked { account, provider } => format!(
+            "[{account}]: its client secret is locked with its password, which was not given or does not fit; write client_secret into [providers.{provider}]"
+        ),
+        Change::Ignored { section, line, why } => format!("[{section}]{}: {}", place(*line), ignored(*why)),
+        Change::UnknownSection { section, line } => format!(
+            "[{section}]{}: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
+            place(*line)
+        ),
+        Change::CacheEntry { account } => {
+            format!("[{account}]: its entry in the cache is no table of values, and counts as empty")
+        }
         Change::RedirectUri { account, uri } => format!(
             "[{account}]: redirect_uri {uri:?} leads to another machine without https, so the next authorisation uses the preset's or http://127.0.0.1/callback; register that at the provider"
         ),
     }
+}
+
+fn ignored(why: Ignored) -> String {
+    match why {
+        Ignored::Unknown => "the option there is none of email-oauth2-proxy's, and is not taken".to_owned(),
+        Ignored::OnlySmtp(option) => format!("{option} counts for SMTP only, and is not taken"),
+        Ignored::Plugins => "plugins are not taken: mail is passed on unchanged here".to_owned(),
+        Ignored::KeyAsPath(option) => {
+            format!("{option} is a key and no path, and is not taken; save the key to a file, and name that")
+        }
+        Ignored::HalfOfPair(option) => {
+            format!("{option} needs its certificate or key beside it, and is not taken")
+        }
+        Ignored::Resource => {
+            "oauth2_resource is not taken: the scopes name the resource at today's endpoints".to_owned()
+        }
+        Ignored::ListenAddress => {
+            "redirect_listen_address is not taken: address in [callback] does the same".to_owned()
+        }
+        Ignored::DeleteOnError => {
+            "delete_account_token_on_password_error is not taken: a wrong password never deletes a token here".to_owned()
+        }
+        Ignored::EncryptSecret => {
+            "encrypt_client_secret_on_first_use is not taken: client secrets are in the new file, which only its owner can read; client_secret_file names another place".to_owned()
+        }
+    }
+}
+
+/// The usual port of the door, if no listener has it.
+fn free_port(door: Door, scheme: &Scheme) -> Option<u16> {
+    let mut addresses = scheme.listeners.iter().flat_map(|listener| &listener.addresses);
+    let usual = usual_port(door);
+    (!addresses.any(|address| address.port() == usual)).then_some(usual)
 }
 
 /// The port of implicit TLS for that door in the documents.

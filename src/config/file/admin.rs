@@ -12,7 +12,7 @@ use crate::config::{Admin, AdminAddress};
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// The table, and what should be changed in it.
-pub(super) fn admin(file: AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
+pub(super) fn admin(file: &AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
     let is_default = file.address.is_none();
     let address = file.address.as_deref().map(|text| address(text, base)).transpose()?;
     let address = address.unwrap_or_else(|| Admin::default().address);

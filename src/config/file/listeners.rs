@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile, access};
 use crate::config::Access;
+use crate::config::place::overlap;
 use crate::text::is_domain;
 
 /// The listeners of a configuration that names none.
@@ -31,7 +32,21 @@ pub(super) fn all(files: Vec<ListenerFile>) -> Result<Vec<Listener>, Problem> {
         return Err(Problem::at(["listeners"], "is empty, so that no client could connect")
             .hint("leave it out for the default: IMAP on port 1993 and submission on port 1465 of localhost, with TLS"));
     }
-    files.into_iter().enumerate().map(|(index, file)| listener(&index.to_string(), &file)).collect()
+    let mut listeners: Vec<Listener> = Vec::new();
+    for (index, file) in files.into_iter().enumerate() {
+        let read = listener(&index.to_string(), &file)?;
+        for (number, address) in read.addresses.iter().enumerate() {
+            let before = read.addresses.iter().take(number);
+            let mut others = listeners.iter().flat_map(|listener| &listener.addresses).chain(before);
+            if let Some(other) = others.find(|other| overlap(**other, *address)) {
+                let message = format!("{address} has the port that {other} has already");
+                return Err(Problem::at(["listeners", &index.to_string(), "addresses"], message)
+                    .hint("give each listener a port of its own"));
+            }
+        }
+        listeners.push(read);
+    }
+    Ok(listeners)
 }
 
 fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {

@@ -11,8 +11,9 @@ use crate::config::Provider;
 use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::waiting;
 use crate::oauth::AuthorizeError;
-use crate::store::{Authorization, Grant, GrantKind, GrantState, Granted, Id, Right, StoreError, fold};
+use crate::store::{Authorization, Grant, GrantKind, GrantState, Granted, Id, StoreError, fold};
 use crate::trouble::Trouble;
 
 /// The error for the surface, after the account's state was updated.
@@ -65,17 +66,20 @@ async fn add(
     if installation.known_account(&seat.account).await?.is_some() {
         return Ok(());
     }
-    let right = Right::Withdrawn { was: GrantKind::Person };
-    let mut grant = Grant::new(Id::random(), &provider.name, &seat.owner, right, OffsetDateTime::now_utc());
+    let (now, kind) = (OffsetDateTime::now_utc(), GrantKind::Person);
+    let mut grant = waiting::grant(Id::random(), &provider.name, &seat.owner, kind, now);
     wait(&mut grant, trouble);
     let aliases = seat.aliases.iter().filter(|alias| fold(alias) != fold(&seat.account)).cloned().collect();
     let account = seat.account.clone();
-    let grant = Granted::New(Box::new(grant));
+    let grant = Granted::Waiting(Box::new(grant));
     let acts = installation.acts(Deed::Added, &account, Some(&seat.owner), None);
     let authorization =
         Authorization { account, aliases, grant, id: Id::random(), password: None, disabled: false };
-    installation.store.authorize(&authorization, &acts).await?;
-    Ok(())
+    match installation.store.authorize(&authorization, &acts).await {
+        // The account was made since, and whatever made it knows its state better.
+        Ok(_) | Err(StoreError::LoginNameTaken { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn wait(grant: &mut Grant, trouble: Trouble) {

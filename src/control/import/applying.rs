@@ -1,16 +1,18 @@
-//! Carries out the plan: writes the configuration, and stores and then tests each account.
+//! Carries out the plan: stores and then tests each account, and gives the configuration its name at the end.
 //!
 //! An account is stored before its refresh token is used: so the newest token is on disk whatever happens. A
-//! failed test is reported and undoes nothing, because the old token may be invalid already.
+//! failed test is reported and undoes nothing, because the old token may be invalid already. What concerns all
+//! accounts, such as a full disk, stops the run: the accounts so far stay, no configuration is made, and the same
+//! command goes on there later.
 
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
-use super::scheme::{Kept, Moving, Scheme, Token};
-use super::tables::Application;
-use super::target::{Target, create};
-use super::text::{Sight, key_file};
+use super::opening::{Kept, Token};
+use super::scheme::{Moving, Scheme};
+use super::target::Target;
+use super::text::Sight;
 use crate::config::{Config, Door, Names};
 use crate::control::audit::Deed;
 use crate::control::error::{Error, Unproven};
@@ -20,7 +22,7 @@ use crate::control::providers::Legs;
 use crate::control::{doors, passwords, waiting};
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, StoreError};
 use crate::token::{TokenFailure, Tokens};
 
 /// The name of the passwords that are kept.
@@ -44,8 +46,8 @@ pub(crate) enum Fate {
     NoToken(Box<(Grant, TokenFailure)>),
     /// Stored, and waits for a person.
     Waits,
-    /// An account of that name exists here, and was not changed.
-    AlreadyHere,
+    /// An account of that name exists here, and was not changed; whether it waits for a person.
+    AlreadyHere { waits: bool },
     /// Not stored.
     Failed(Error),
 }
@@ -55,42 +57,78 @@ impl Fate {
     pub(crate) fn needs_person(&self) -> bool {
         match self {
             Self::Tried(doors) => doors.iter().any(|(_, outcome)| outcome.is_err()),
-            Self::AlreadyHere => false,
+            Self::AlreadyHere { waits } => *waits,
             Self::NoToken(_) | Self::Waits | Self::Failed(_) => true,
         }
     }
+
+    /// Whether the account is stored.
+    fn is_here(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
 }
 
-/// Writes the configuration of `scheme` to `target`, and stores its accounts.
+/// A run that was stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    pub(crate) error: Error,
+    /// The accounts that are stored, with their tokens and passwords.
+    pub(crate) moved: Vec<String>,
+    /// Where they are.
+    pub(crate) state_directory: Option<std::path::PathBuf>,
+}
+
+impl<E: Into<Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), moved: Vec::new(), state_directory: None }
+    }
+}
+
+/// Stores the accounts of `scheme`, and writes its configuration to `target`.
 pub(crate) async fn apply(
     scheme: &Scheme,
     target: &Target,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<Applied, Error> {
+) -> Result<Applied, Stopped> {
     let text = scheme.text(target, Sight::Written);
-    // Checked first; a service account's key file does not exist yet, and is read at its first use.
-    Config::parse(&text, Some(&target.file))?;
-    target.write(&text)?;
-    for table in &scheme.tables {
-        if let Some(Application::Key(key)) = &table.application {
-            create(&target.file.with_file_name(key_file(table)), key.expose())?;
-        }
-    }
-    let installation = Installation::open(Config::load(Some(&target.file))?).await?;
+    let installation = Installation::open(Config::parse(&text, Some(&target.file))?).await?;
     installation.verify_key().await?;
     let legs = Legs::of_configured(&installation.config)?;
+    let ca_file = installation.ca_file()?;
+    let drafted = target.draft(&text, &scheme.keys(target))?;
     let tokens = installation.tokens(&legs);
-    let mut fates = Vec::new();
+    let state_directory = installation.config.state_directory.clone();
+    // Ctrl-C waits until the configuration of the stored accounts is there too.
+    let _moving = Uninterrupted::begin();
+    let mut fates: Vec<(String, Fate)> = Vec::new();
+    let stopped = |error, fates: Vec<(String, Fate)>| {
+        let moved = fates.into_iter().filter(|(_, fate)| fate.is_here()).map(|(name, _)| name).collect();
+        Stopped { error, moved, state_directory: Some(state_directory.clone()) }
+    };
     for moving in &scheme.accounts {
         tell(&moving.name);
         let fate = match one(&installation, &legs, &tokens, moving).await {
             Ok(fate) => fate,
-            Err(error) => Fate::Failed(error),
+            Err(error) if is_of_account(&error) => Fate::Failed(error),
+            Err(error) => return Err(stopped(error, fates)),
         };
         fates.push((moving.name.clone(), fate));
     }
-    let ca_file = installation.ca_file()?;
-    Ok(Applied { fates, state_directory: installation.config.state_directory.clone(), ca_file })
+    match drafted.publish() {
+        Ok(()) => Ok(Applied { fates, state_directory, ca_file }),
+        Err(error) => Err(stopped(error, fates)),
+    }
+}
+
+/// Whether the error concerns one account, and others can move.
+fn is_of_account(error: &Error) -> bool {
+    match error {
+        Error::RemovedAgain | Error::PasswordLine | Error::PasswordLength { .. } => true,
+        Error::Store(error) => {
+            matches!(error, StoreError::LoginNameTaken { .. } | StoreError::Conflict)
+        }
+        _ => false,
+    }
 }
 
 async fn one(
@@ -99,11 +137,10 @@ async fn one(
     tokens: &Tokens,
     moving: &Moving,
 ) -> Result<Fate, Error> {
-    if installation.known_account(&moving.name).await?.is_some() {
-        return Ok(Fate::AlreadyHere);
+    if let Some(known) = installation.known_account(&moving.name).await? {
+        let waits = known.grant.is_none_or(|grant| !grant.is_in_force());
+        return Ok(Fate::AlreadyHere { waits });
     }
-    // From now on only this store has the newest token.
-    let _moving = Uninterrupted::begin();
     let grant = store(installation, moving).await?;
     let Some(own) = legs.get(&moving.provider).filter(|_| grant.is_in_force()) else {
         return Ok(Fate::Waits);
@@ -124,23 +161,7 @@ async fn one(
 /// Stores the account, its grant and its mail program's password in one transaction.
 async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Error> {
     let _lock = installation.sealing().await?;
-    let now = OffsetDateTime::now_utc();
-    let id = Id::random();
-    let right = match &moving.token {
-        Token::Refresh(token) => Right::Person { refresh_token: seal(installation, &id, token)? },
-        Token::Application => Right::Application,
-        Token::Awaited(_) => Right::Withdrawn { was: moving.kind },
-    };
-    let known = installation.store.grant_of(&moving.provider, &moving.name, moving.kind).await?;
-    if known.is_some() {
-        // The owner has authorised another account here, which must not be overwritten.
-        return Err(Error::AlreadyHere { account: moving.name.clone() });
-    }
-    let mut grant = match right {
-        Right::Withdrawn { was } => waiting::grant(id, &moving.provider, &moving.name, was, now),
-        right => Grant::new(id, &moving.provider, &moving.name, right, now),
-    };
-    grant.scopes.clone_from(&moving.scopes);
+    let grant = granted(installation, moving).await?;
     let account = Id::random();
     let password = match &moving.password {
         Some(kept) => Some(password(installation, &account, kept).await?),
@@ -151,13 +172,36 @@ async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Er
     let authorization = Authorization {
         account: moving.name.clone(),
         aliases: Vec::new(),
-        grant: Granted::New(Box::new(grant.clone())),
+        grant,
         id: account,
         password,
         disabled: false,
     };
-    installation.store.authorize(&authorization, &acts).await?;
-    installation.store.grant(&grant.id).await?.ok_or(Error::RemovedAgain)
+    let stored = installation.store.authorize(&authorization, &acts).await?;
+    let grant = stored.grant.ok_or(Error::RemovedAgain)?;
+    installation.store.grant(&grant).await?.ok_or(Error::RemovedAgain)
+}
+
+/// The grant for the account. One that is in force here is as good, and is never overwritten: the account shares it.
+async fn granted(installation: &Installation, moving: &Moving) -> Result<Granted, Error> {
+    let Moving { name, provider, kind, .. } = moving;
+    let known = installation.store.grant_of(provider, name, *kind).await?;
+    if let Some(known) = known.as_ref().filter(|known| known.is_in_force()) {
+        return Ok(Granted::Existing(known.id.clone()));
+    }
+    let (id, now) = (known.map_or_else(Id::random, |known| known.id), OffsetDateTime::now_utc());
+    let right = match &moving.token {
+        Token::Refresh(token) => Right::Person { refresh_token: seal(installation, &id, token)? },
+        Token::Application => Right::Application,
+        Token::Awaited(_) => {
+            let mut grant = waiting::grant(id, provider, name, *kind, now);
+            grant.scopes.clone_from(&moving.scopes);
+            return Ok(Granted::Waiting(Box::new(grant)));
+        }
+    };
+    let mut grant = Grant::new(id, provider, name, right, now);
+    grant.scopes.clone_from(&moving.scopes);
+    Ok(Granted::New(Box::new(grant)))
 }
 
 fn seal(installation: &Installation, grant: &Id, token: &Secret) -> Result<Vec<u8>, Error> {

@@ -17,10 +17,16 @@ pub(crate) enum ImportError {
     RemoteCache { store: PathBuf },
     #[error("{}: line {line} {fault}", file.display())]
     PasswordsFile { file: PathBuf, line: usize, fault: &'static str },
+    #[error("{}: line {line} names {user} again, which line {first} has named", file.display())]
+    PasswordTwice { file: PathBuf, line: usize, user: String, first: usize },
+    #[error("the mail passwords are needed, and there is no terminal to ask for them")]
+    NoPasswords,
     #[error("{} is no configuration of email-oauth2-proxy: it has neither a server nor an account", file.display())]
     NotEmailOauth2Proxy { file: PathBuf },
     #[error("{} is there already, and nothing is overwritten", file.display())]
     ConfigurationThere { file: PathBuf },
+    #[error("{} may not be written to by the user that runs this command", directory.display())]
+    DirectoryUnwritable { directory: PathBuf },
     #[error("there is no default place for the configuration, because HOME is not set")]
     NoPlaceForConfiguration,
 }

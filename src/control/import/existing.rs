@@ -1,12 +1,24 @@
-//! What a configuration that is there keeps from the new one.
+//! What an existing configuration has taken, so that new tables do not take it again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-/// What the provider tables of a configuration that is there have taken.
+/// The provider tables of an existing configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Existing {
-    /// Their names: grants are kept under them.
-    pub(super) names: HashSet<String>,
-    /// The domains that tell them.
+    /// The tables by name: grants are kept under their names.
+    pub(super) tables: BTreeMap<String, toml::Table>,
+    /// The domains of these providers.
     pub(super) domains: HashSet<String>,
+}
+
+impl Existing {
+    /// Whether the table of that name has the same contents, the domains aside.
+    pub(super) fn has(&self, name: &str, table: &toml::Table) -> bool {
+        let without = |table: &toml::Table| {
+            let mut table = table.clone();
+            table.remove("domains");
+            table
+        };
+        self.tables.get(name).is_some_and(|there| without(there) == without(table))
+    }
 }

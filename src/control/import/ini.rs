@@ -21,8 +21,9 @@ pub(crate) enum IniFault {
     NoSection { line: usize },
     #[error("line {line} begins [{section}] again, which line {first} has begun")]
     RepeatedSection { line: usize, section: String, first: usize },
-    #[error("line {line} sets {option} again, which line {first} has set in the same section")]
-    RepeatedOption { line: usize, option: String, first: usize },
+    // A line of a pasted key may look like an option, so its name is not shown.
+    #[error("line {line} sets the option of line {first} again, in the same section")]
+    RepeatedOption { line: usize, first: usize },
     #[error("line {line} is neither a [section] nor an option with = or : behind its name")]
     NoOption { line: usize },
 }
@@ -86,6 +87,14 @@ impl Ini {
     /// The value of `option` in `section`, or in `[DEFAULT]`.
     pub(super) fn value<'a>(&'a self, section: &'a Section, option: &str) -> Option<&'a Value> {
         section.options.get(option).or_else(|| self.defaults.get(option))
+    }
+
+    /// The options of `section` itself, with their lines.
+    pub(super) fn options<'a>(
+        &self,
+        section: &'a Section,
+    ) -> impl Iterator<Item = (&'a str, usize)> + use<'a> {
+        section.options.iter().map(|(option, value)| (option.as_str(), value.line))
     }
 
     /// Sets `option` to `text` in the section of that name, which is made if it is missing.
@@ -163,7 +172,7 @@ impl Reader {
             return Err(IniFault::NoOption { line });
         }
         if let Some(known) = self.options(place).and_then(|options| options.get(&name)) {
-            return Err(IniFault::RepeatedOption { line, option: name, first: known.line });
+            return Err(IniFault::RepeatedOption { line, first: known.line });
         }
         self.open = Some(Open { name, lines: vec![value.trim_start().to_owned()], line, indent });
         Ok(())
@@ -234,7 +243,7 @@ mod tests {
         for (text, fault) in [
             ("a = 1\n[b]", "line 1 stands before the first [section]"),
             ("[a]\nb=1\n[a]\n", "line 3 begins [a] again, which line 1 has begun"),
-            ("[a]\nB = 1\n\nb : 2", "line 4 sets b again, which line 2 has set in the same section"),
+            ("[a]\nB = 1\n\nb : 2", "line 4 sets the option of line 2 again, in the same section"),
             (
                 "[a]\nsecret without a sign",
                 "line 2 is neither a [section] nor an option with = or : behind its name",

@@ -21,6 +21,8 @@ pub(crate) enum Why {
     Port,
     /// An option is missing or invalid.
     Option { option: &'static str, line: usize },
+    /// A listener of another section has the port.
+    PortTaken { other: String },
     /// The local address is not an IP address.
     LocalAddress { address: String },
     /// An option still has the sample's placeholder.
@@ -45,6 +47,29 @@ pub(crate) enum Why {
     Configuration { message: String },
 }
 
+/// Why an option is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ignored {
+    /// email-oauth2-proxy has no such option in that place.
+    Unknown,
+    /// An option that email-oauth2-proxy reads for SMTP only.
+    OnlySmtp(&'static str),
+    /// `plugins`, of a branch of email-oauth2-proxy.
+    Plugins,
+    /// The value is a key, in the place of the path of its file.
+    KeyAsPath(&'static str),
+    /// One of two options that belong together.
+    HalfOfPair(&'static str),
+    /// `oauth2_resource`.
+    Resource,
+    /// `redirect_listen_address`.
+    ListenAddress,
+    /// `delete_account_token_on_password_error`.
+    DeleteOnError,
+    /// `encrypt_client_secret_on_first_use`.
+    EncryptSecret,
+}
+
 /// A change that a person must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -58,4 +83,12 @@ pub(crate) enum Change {
     OtherCertificate { section: String, path: PathBuf },
     /// The redirect URI cannot be kept.
     RedirectUri { account: String, uri: String },
+    /// The client's secret is encrypted with an unknown password, so the provider's table has none.
+    SecretLocked { account: String, provider: String },
+    /// An option is not taken.
+    Ignored { section: String, line: usize, why: Ignored },
+    /// A section is neither a server nor an account.
+    UnknownSection { section: String, line: usize },
+    /// The account's entry in a cache holds no values.
+    CacheEntry { account: String },
 }

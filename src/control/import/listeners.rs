@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::left::{Change, Left, Why};
 use super::source::{Kind, Server};
-use crate::config::{Door, Security};
+use crate::config::{Door, Security, overlap};
 
 /// A new listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Ports {
     pub(super) fn of(servers: &[Server]) -> Self {
         let mut ports = Self::default();
         for server in servers {
-            match ports.listening(server) {
+            match ports.listening(server).and_then(|listening| ports.alone(listening)) {
                 Ok(listening) => ports.listeners.push(listening),
                 Err(why) => {
                     ports.left.push(Left { section: server.section.clone(), line: server.line, why });
@@ -77,6 +77,17 @@ impl Ports {
         };
         let addresses = place.addresses().into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         Ok(Listening { section, door, addresses, security })
+    }
+
+    /// The listener, unless another one has its port.
+    fn alone(&self, listening: Listening) -> Result<Listening, Why> {
+        let is_taken = |other: &&Listening| {
+            other.addresses.iter().any(|one| listening.addresses.iter().any(|two| overlap(*one, *two)))
+        };
+        match self.listeners.iter().find(is_taken) {
+            Some(other) => Err(Why::PortTaken { other: other.section.clone() }),
+            None => Ok(listening),
+        }
     }
 
     /// Takes the certificate of a section: all listeners share one.

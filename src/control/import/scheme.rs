@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use super::existing::Existing;
 use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
+use super::opening::{Kept, Opened, Token, needs_locked_secret, open};
 use super::source::{Account, Source};
-use super::tables::{self, Table, Way};
+use super::tables::{self, Application, Table, Way};
 use super::target::Target;
-use super::text::{Parts, Sight, text};
-use crate::config::{Config, Security};
+use super::text::{Parts, Sight, key_file, text};
+use crate::config::{Config, ConfigError, Security};
 use crate::control::names::shape::fault_of_address;
-use crate::control::passwords::{LONGEST_CHOSEN, SHORTEST_CHOSEN};
+use crate::control::preflight::obstacles_of_new;
 use crate::secret::Secret;
 use crate::store::{GrantKind, fold};
 
@@ -25,6 +26,8 @@ pub(crate) struct Scheme {
     pub(crate) accounts: Vec<Moving>,
     pub(crate) changes: Vec<Change>,
     pub(crate) left: Vec<Left>,
+    /// Token URL, client and its secret, as far as they are known.
+    secrets: Vec<(Option<String>, Option<String>, Secret)>,
 }
 
 /// An account that is moved.
@@ -40,67 +43,41 @@ pub(crate) struct Moving {
     pub(crate) password: Option<Kept>,
 }
 
-/// The source of a moved account's tokens.
-pub(crate) enum Token {
-    /// A refresh token.
-    Refresh(Secret),
-    /// The application's own right.
-    Application,
-    /// None yet: a person has to authorise the account.
-    Awaited(Awaited),
-}
-
-/// Why a person has to authorise a moved account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    /// There was no refresh token.
-    NoToken,
-    /// The account's password was not given.
-    NoPassword,
-    /// The given password does not open the refresh token.
-    WrongPassword,
-}
-
-/// A password that mail programs continue to send.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(super) secret: Secret,
-    /// Whether it is too short for logins from other machines.
-    pub(crate) is_short: bool,
-    /// Whether the password has opened an encrypted value.
-    pub(crate) is_proven: bool,
-}
-
 /// The mail passwords of accounts, by folded name.
 pub(crate) type Passwords = HashMap<String, Secret>;
-
-/// The result of a password for an account's encrypted values.
-enum Opened {
-    Nothing(Awaited),
-    /// The client's secret and the refresh token, if the account has them.
-    All {
-        secret: Option<Secret>,
-        refresh_token: Option<Secret>,
-        kept: Option<Kept>,
-    },
-}
 
 impl Scheme {
     /// The plan for a configuration of email-oauth2-proxy and the known passwords.
     pub(super) fn of(source: &Source, passwords: &Passwords) -> Self {
         let Ports { listeners, certificate, changes, left } = Ports::of(&source.servers);
         let left = source.left.iter().cloned().chain(left).collect();
+        let changes = source.changes.iter().cloned().chain(changes).collect();
         let mut scheme = Self { listeners, certificate, changes, left, ..Self::default() };
-        for account in &source.accounts {
-            if let Err(why) = scheme.take(source, account, passwords) {
+        // An account whose client's secret cannot be opened may find it in another account's section.
+        let opened = source.accounts.iter().map(|account| {
+            let password = passwords.get(fold(&account.name).as_str());
+            (account, password, open(account, password))
+        });
+        let (locked, known): (Vec<_>, Vec<_>) =
+            opened.partition(|(account, _, opened)| needs_locked_secret(account) && opened.secret.is_none());
+        for (account, password, opened) in known.into_iter().chain(locked) {
+            if let Err(why) = scheme.take(source, account, password, opened) {
                 scheme.left.push(Left { section: account.name.clone(), line: account.line, why });
             }
         }
+        let place = |moving: &Moving| source.accounts.iter().position(|account| account.name == moving.name);
+        scheme.accounts.sort_by_key(place);
         tables::settle_domains(&mut scheme.tables, &source.existing);
         scheme
     }
 
-    fn take(&mut self, source: &Source, account: &Account, passwords: &Passwords) -> Result<(), Why> {
+    fn take(
+        &mut self,
+        source: &Source,
+        account: &Account,
+        password: Option<&Secret>,
+        opened: Opened,
+    ) -> Result<(), Why> {
         if let Some(option) = account.placeholder {
             return Err(Why::Placeholder { option });
         }
@@ -116,25 +93,26 @@ impl Scheme {
             return Err(Why::Name(fault));
         }
         let way = tables::way(account)?;
-        let password = passwords.get(fold(&account.name).as_str());
-        let (secret, token, kept) = match open(account, password) {
-            Opened::Nothing(_) if needs_locked_secret(account) => return Err(Why::SecretLocked),
-            Opened::Nothing(why) => (account.client_secret.clone(), Token::Awaited(why), None),
-            Opened::All { secret: None, .. } if needs_locked_secret(account) => {
-                return Err(Why::SecretLocked);
-            }
-            Opened::All { secret, refresh_token, kept } => {
-                let token = refresh_token.map_or(Token::Awaited(Awaited::NoToken), Token::Refresh);
-                (account.client_secret.clone().or(secret), token, kept)
-            }
-        };
+        let Opened { secret, token, kept } = opened;
         let secret = match (way, source.password_is_secret && account.certificate.is_none()) {
             (Way::Application, true) => Some(secret.or_else(|| password.cloned()).ok_or(Why::SecretLocked)?),
-            _ => secret,
+            _ => account.client_secret.clone().or(secret),
         };
+        let secret = match secret {
+            None if needs_locked_secret(account) => self.secret_of_client(account, way)?,
+            secret => secret,
+        };
+        if let Some(secret) = &secret {
+            self.secrets.push((account.token_url.clone(), account.client_id.clone(), secret.clone()));
+        }
+        let has_no_secret = secret.is_none() && needs_locked_secret(account);
         let table = tables::table(account, way, secret, &source.servers, &mut self.changes)?;
         Self::judge(&table)?;
-        let provider = tables::put(&mut self.tables, table, &source.existing);
+        let provider = self.put(table, source);
+        if has_no_secret {
+            let (account, provider) = (account.name.clone(), provider.clone());
+            self.changes.push(Change::SecretLocked { account, provider });
+        }
         let (kind, token) = match way {
             // Only the password guards such a mailbox.
             Way::Application if kept.is_some() => (GrantKind::App, Token::Application),
@@ -146,6 +124,34 @@ impl Scheme {
         Ok(())
     }
 
+    /// The secret that another account of the same client has. Without one an application's account cannot move.
+    fn secret_of_client(&self, account: &Account, way: Way) -> Result<Option<Secret>, Why> {
+        let is_same = |(token_url, client_id, _): &&(Option<String>, Option<String>, Secret)| {
+            *token_url == account.token_url && *client_id == account.client_id
+        };
+        match self.secrets.iter().find(is_same) {
+            Some((.., secret)) => Ok(Some(secret.clone())),
+            None if way == Way::Application => Err(Why::SecretLocked),
+            None => Ok(None),
+        }
+    }
+
+    /// The name of the table, which the existing configuration may have.
+    fn put(&mut self, table: Table, source: &Source) -> String {
+        let is_there = |name: &&String| {
+            let named = Table { name: (*name).clone(), ..table.clone() };
+            let alone = Parts { tables: &[named], keys: Some(&source.keys), ..Parts::default() };
+            let written = text(alone, "", Sight::Written).parse::<toml::Table>().unwrap_or_default();
+            let providers = written.get("providers").and_then(toml::Value::as_table);
+            let own = providers.and_then(|providers| providers.get(*name)?.as_table());
+            own.is_some_and(|own| source.existing.has(name, own))
+        };
+        match source.existing.tables.keys().find(is_there) {
+            Some(name) => name.clone(),
+            None => tables::put(&mut self.tables, table, &source.existing),
+        }
+    }
+
     /// Why a catch-all is not moved. An application's gets the table that an account for its domain needs.
     fn catch_all(&mut self, source: &Source, account: &Account) -> Why {
         if tables::way(account) != Ok(Way::Application) || account.name.len() == 1 {
@@ -154,9 +160,7 @@ impl Scheme {
         let secret = account.client_secret.clone();
         let table = tables::table(account, Way::Application, secret, &source.servers, &mut self.changes);
         match table.and_then(|table| Self::judge(&table).map(|()| table)) {
-            Ok(table) => {
-                Why::CatchAll { provider: Some(tables::put(&mut self.tables, table, &source.existing)) }
-            }
+            Ok(table) => Why::CatchAll { provider: Some(self.put(table, source)) },
             Err(why) => why,
         }
     }
@@ -180,58 +184,29 @@ impl Scheme {
             && self.listeners.iter().any(|listener| listener.security != Security::None)
     }
 
+    /// The mistakes of the whole configuration, and what outside of it would stop `serve`: as `config check` finds them.
+    pub(crate) fn judge_whole(&self, target: &Target) -> (Vec<ConfigError>, Vec<ConfigError>) {
+        let (mistakes, config) = Config::mistakes_in(&self.text(target, Sight::Written), Some(&target.file));
+        let to_come: Vec<PathBuf> = self.keys(target).into_iter().map(|(file, _)| file).collect();
+        // The ports belong to email-oauth2-proxy until it is stopped.
+        let obstacles = config.map(|config| obstacles_of_new(&config, &to_come)).unwrap_or_default();
+        (mistakes, obstacles)
+    }
+
+    /// The keys of service accounts that become files.
+    pub(super) fn keys(&self, target: &Target) -> Vec<(PathBuf, &Secret)> {
+        let key = |table: &'_ Table| key_file(table, target.file.parent());
+        let keys = self.tables.iter().filter_map(|table| match &table.application {
+            Some(Application::Key(secret)) => Some((key(table), secret)),
+            _ => None,
+        });
+        keys.collect()
+    }
+
     /// The configuration as a file, with what `target` carries over from one that is there already.
     pub(crate) fn text(&self, target: &Target, sight: Sight) -> String {
         let Self { listeners, certificate, tables, .. } = self;
-        text(Parts { listeners, certificate: certificate.as_ref(), tables }, target.carried(sight), sight)
+        let (certificate, keys) = (certificate.as_ref(), target.file.parent());
+        text(Parts { listeners, certificate, tables, keys }, target.carried(sight), sight)
     }
-}
-
-impl Token {
-    fn awaited(self) -> Awaited {
-        match self {
-            Self::Awaited(why) => why,
-            Self::Refresh(_) | Self::Application => Awaited::NoPassword,
-        }
-    }
-}
-
-fn needs_locked_secret(account: &Account) -> bool {
-    account.client_secret.is_none() && account.client_secret_encrypted.is_some()
-}
-
-/// The values of an account that its password encrypts.
-pub(super) fn locked(account: &Account) -> impl Iterator<Item = &str> {
-    let secret = account.client_secret_encrypted.as_deref().filter(|_| needs_locked_secret(account));
-    let refresh_token = account.refresh_token.as_deref();
-    // The access token is not moved, but it shows whether a password is right.
-    let access_token = account.access_token.as_deref().filter(|_| secret.or(refresh_token).is_none());
-    [secret, refresh_token, access_token].into_iter().flatten()
-}
-
-/// Opens the encrypted values of `account`.
-fn open(account: &Account, password: Option<&Secret>) -> Opened {
-    let values: Vec<&str> = locked(account).collect();
-    let Some(password) = password else { return Opened::Nothing(Awaited::NoPassword) };
-    let mut opened = match &account.lock {
-        Some(lock) if !values.is_empty() => match lock.open(password, &values) {
-            Some(opened) => opened.into_iter(),
-            None => return Opened::Nothing(Awaited::WrongPassword),
-        },
-        // Without a salt the values cannot be opened.
-        _ => Vec::new().into_iter(),
-    };
-    let is_proven = opened.len() > 0;
-    let mut next = |is_there: bool| if is_there { opened.next() } else { None };
-    let secret = next(needs_locked_secret(account));
-    let refresh_token = next(account.refresh_token.is_some());
-    Opened::All { secret, refresh_token, kept: kept(password, is_proven) }
-}
-
-/// The password as an app password, if mail programs can send it here.
-fn kept(password: &Secret, is_proven: bool) -> Option<Kept> {
-    let text = password.expose();
-    let can_be_sent = !text.is_empty() && text.len() <= LONGEST_CHOSEN && !text.contains(['\r', '\n', '\0']);
-    let is_short = text.chars().count() < SHORTEST_CHOSEN;
-    can_be_sent.then(|| Kept { secret: password.clone(), is_short, is_proven })
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
-use super::left::{Left, Why};
+use super::left::{Change, Left, Why};
 use super::vault::Lock;
 use crate::secret::Secret;
 
 /// The section of global options.
-const GLOBAL: &str = "emailproxy";
+pub(super) const GLOBAL: &str = "emailproxy";
 /// The sample's placeholder for a value.
 const PLACEHOLDER: &str = "*** your";
 
@@ -57,6 +57,8 @@ pub(super) struct Account {
     pub(super) client_secret_encrypted: Option<String>,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
     pub(super) lock: Option<Lock>,
+    /// The option of its lock whose value cannot be right.
+    pub(super) bad_lock: Option<&'static str>,
     pub(super) refresh_token: Option<String>,
     pub(super) access_token: Option<String>,
     /// The first option that still has the sample's placeholder.
@@ -70,13 +72,16 @@ pub(super) struct Source {
     /// Whether an application's client secret is the password that its mail program sends.
     pub(super) password_is_secret: bool,
     pub(super) left: Vec<Left>,
-    /// What is taken where it moves to.
+    pub(super) changes: Vec<Change>,
+    /// What the existing configuration has taken.
     pub(super) existing: Existing,
+    /// The directory for the keys of service accounts.
+    pub(super) keys: PathBuf,
 }
 
 impl Source {
     /// Reads `ini`; relative paths in it are relative to `directory`.
-    pub(super) fn read(ini: &Ini, directory: &Path, existing: Existing) -> Self {
+    pub(super) fn read(ini: &Ini, directory: &Path, existing: Existing, keys: &Path) -> Self {
         let mut reader = Reader { ini, directory, catch_all: false, left: Vec::new() };
         reader.catch_all = reader.global("allow_catch_all_accounts");
         let password_is_secret = reader.global("use_login_password_as_client_credentials_secret");
@@ -85,10 +90,11 @@ impl Source {
             if let Some((kind, port)) = listening(&section.name) {
                 servers.extend(reader.server(section, kind, port));
             } else if section.name.contains('@') {
-                accounts.extend(reader.account(section));
+                accounts.push(reader.account(section));
             }
         }
-        Self { servers, accounts, password_is_secret, left: reader.left, existing }
+        let (left, keys) = (reader.left, keys.to_owned());
+        Self { servers, accounts, password_is_secret, left, changes: Vec::new(), existing, keys }
     }
 }
 
@@ -167,7 +173,7 @@ impl Reader<'_> {
     /// Two options that name files, and must come together.
     fn pair(&self, section: &Section, one: &str, other: &str) -> Option<(PathBuf, PathBuf)> {
         let path = |option| {
-            let text = self.option(section, option)?;
+            let text = self.option(section, option).filter(|value| !is_key(value.text.expose()))?;
             Some(self.directory.join(text.text.expose()))
         };
         Some((path(one)?, path(other)?))
@@ -182,26 +188,17 @@ impl Reader<'_> {
         found.filter(|value| !value.text.is_empty())
     }
 
-    fn account(&mut self, section: &Section) -> Option<Account> {
+    fn account(&self, section: &Section) -> Account {
         let text = |option| self.option(section, option).map(|value| value.text.expose().to_owned());
         let own = |option| {
             let value = self.ini.value(section, option).map(|value| value.text.expose().to_owned());
             value.filter(|text| !text.is_empty())
         };
-        let salt = text("token_salt");
-        let lock = salt.map(|salt| Lock::new(&salt, text("token_iterations").as_deref())).transpose();
-        let lock = match lock {
-            Ok(lock) => lock,
-            Err(option) => {
-                let line = self.option(section, option).map_or(section.line, |value| value.line);
-                self.leave(section, Why::Option { option, line });
-                return None;
-            }
-        };
+        let (lock, bad_lock) = lock(text("token_salt").as_deref(), text("token_iterations").as_deref());
         let is_placeholder = |option: &&str| {
             self.option(section, option).is_some_and(|value| value.text.expose().contains(PLACEHOLDER))
         };
-        Some(Account {
+        Account {
             name: section.name.clone(),
             directory: self.directory.to_owned(),
             line: section.line,
@@ -215,17 +212,32 @@ impl Reader<'_> {
             client_secret_encrypted: text("client_secret_encrypted"),
             certificate: self.pair(section, "jwt_certificate_path", "jwt_key_path"),
             lock,
+            bad_lock,
             refresh_token: own("refresh_token"),
             access_token: own("access_token"),
             placeholder: ["client_id", "client_secret", "token_url", "permission_url"]
                 .into_iter()
                 .find(is_placeholder),
-        })
+        }
+    }
+}
+
+/// Whether a text is a key, or a part of one, and no path: a path would be shown.
+pub(super) fn is_key(text: &str) -> bool {
+    text.trim_start().starts_with('{') || text.contains('\n') || text.contains("-----")
+}
+
+/// The lock of an account, and the option that cannot be right. A wrong number of iterations may be a usual one in truth.
+fn lock(salt: Option<&str>, iterations: Option<&str>) -> (Option<Lock>, Option<&'static str>) {
+    let Some(salt) = salt else { return (None, None) };
+    match Lock::new(salt, iterations) {
+        Ok(lock) => (Some(lock), None),
+        Err(option) => (Lock::new(salt, None).ok(), Some(option)),
     }
 }
 
 /// The protocol and the port of a section of that name; the port is `None` if it is invalid.
-fn listening(section: &str) -> Option<(Kind, Option<u16>)> {
+pub(super) fn listening(section: &str) -> Option<(Kind, Option<u16>)> {
     let (kind, port) = section.split_once('-')?;
     let kind = match kind {
         "IMAP" => Kind::Imap,

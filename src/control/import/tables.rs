@@ -12,7 +12,7 @@ use url::Url;
 use super::existing::Existing;
 use super::left::{Change, Why};
 use super::listeners::door;
-use super::source::{Account, Kind, Server};
+use super::source::{Account, Kind, Server, is_key};
 use crate::config::{Door, preset_at, preset_domains, preset_hosts};
 use crate::secret::Secret;
 
@@ -87,12 +87,12 @@ pub(super) fn way(account: &Account) -> Result<Way, Why> {
         (_, true) | (Some("authorization_code"), _) => Ok(Way::Person { device: false }),
         (Some("client_credentials" | "service_account"), false) => Ok(Way::Application),
         (Some(flow), false) => Err(Why::Flow { flow: flow.to_owned() }),
-        (None, false) => Err(missing(account, "permission_url")),
+        (None, false) => Err(missing("permission_url")),
     }
 }
 
-pub(super) fn missing(account: &Account, option: &'static str) -> Why {
-    Why::Option { option, line: account.line }
+fn missing(option: &'static str) -> Why {
+    Why::Option { option, line: 0 }
 }
 
 /// The table that `account` needs, without a name yet. `secret` is its client's.
@@ -103,17 +103,17 @@ pub(super) fn table(
     servers: &[Server],
     changes: &mut Vec<Change>,
 ) -> Result<Table, Why> {
-    let token_url = account.token_url.as_deref().ok_or_else(|| missing(account, "token_url"))?;
-    let token_url = Url::parse(token_url).map_err(|_| missing(account, "token_url"))?.to_string();
+    let token_url = account.token_url.as_deref().ok_or_else(|| missing("token_url"))?;
+    let token_url = Url::parse(token_url).map_err(|_| missing("token_url"))?.to_string();
     if account.scopes.is_empty() {
-        return Err(missing(account, "oauth2_scope"));
+        return Err(missing("oauth2_scope"));
     }
     let is_service_account = account.flow.as_deref() == Some("service_account") && way == Way::Application;
     let application = (way == Way::Application).then(|| application(account, secret.as_ref())).transpose()?;
     if way != Way::Application && account.certificate.is_some() && secret.is_none() {
         return Err(Why::CertificateOfPerson);
     }
-    let client_id = account.client_id.clone().ok_or_else(|| missing(account, "client_id"))?;
+    let client_id = account.client_id.clone().ok_or_else(|| missing("client_id"))?;
     let google = if GOOGLE_BEFORE.contains(&token_url.as_str()) { GOOGLE } else { &token_url };
     let base = match preset_at(google, &account.name) {
         Some((preset, tenant)) => Base::Preset { preset, tenant },
@@ -146,15 +146,18 @@ fn can_be_kept(uri: &str) -> bool {
 }
 
 fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
-    let key = || secret.cloned().ok_or_else(|| missing(account, "client_secret"));
+    let no_key = || missing("client_secret");
+    let key = || secret.cloned().ok_or_else(no_key);
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
-            // A key that stands in the place of its file's path is a key: a path would be shown.
-            Some("file") if !is_json(key()?.expose()) => {
+            // A key that stands in the place of its file's path is a key.
+            Some("file") if !is_key(key()?.expose()) => {
                 Ok(Application::KeyFile(account.directory.join(key()?.expose())))
             }
-            Some("file" | "key") => Ok(Application::Key(key()?)),
-            _ => Err(missing(account, "client_id")),
+            Some("file" | "key") => {
+                Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
+            }
+            _ => Err(missing("client_id")),
         };
     }
     match (secret, &account.certificate) {
@@ -162,12 +165,12 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
         (None, Some((certificate, key))) => {
             Ok(Application::Certificate { certificate: certificate.clone(), key: key.clone() })
         }
-        (None, None) => Err(missing(account, "client_secret")),
+        (None, None) => Err(missing("client_secret")),
     }
 }
 
 fn is_json(text: &str) -> bool {
-    text.trim_start().starts_with('{')
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 /// The base of a provider that is not a preset.
@@ -254,8 +257,9 @@ pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) ->
         Base::Preset { preset, .. } => preset.clone(),
         Base::Own { .. } => table.domains.first().map_or("imported".to_owned(), |domain| slug(domain)),
     };
-    let is_free =
-        |name: &String| !existing.names.contains(name) && !tables.iter().any(|known| &known.name == name);
+    let is_free = |name: &String| {
+        !existing.tables.contains_key(name) && !tables.iter().any(|known| &known.name == name)
+    };
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     let name = std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base);
     tables.push(Table { name: name.clone(), ..table });

@@ -1,23 +1,25 @@
 //! The file for the new configuration, which must not exist yet.
 //!
-//! Where a configuration is there already, it stays as it is, and the new file lies beside it: with the same state
-//! directory and the same keys, since the accounts go into the store that is in use; and with its providers, since the
-//! grants in that store name a provider's table and nothing else of the client that they were given to.
+//! An existing configuration is not changed; the new file is written beside it, or where `--output` says. It gets its
+//! name last, when all accounts are stored: so a run that is cut off leaves no configuration, and the next run does the
+//! rest. A key that the configuration names is written first, because its account needs it to be tested.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
+use super::carried::Carried;
 use super::error::ImportError;
 use super::existing::Existing;
 use super::text::Sight;
-use crate::config::{Config, default_file, default_files};
+use crate::config::{default_file, default_files};
 use crate::control::error::Error;
+use crate::files::Draft;
+use crate::secret::Secret;
 
 /// The new file's name beside an existing configuration.
 const BESIDE: &str = "from-email-oauth2-proxy.toml";
-/// Tables that hold no secret and are carried over: where the store is, what opens it, how much is let in.
-const SHOWN: [&str; 2] = ["store", "limits"];
-/// Tables that are carried over and may hold secrets, so that a dry run only names them.
-const NAMED: [&str; 2] = ["network", "providers"];
 
 /// The place of the new configuration.
 #[derive(Debug)]
@@ -28,45 +30,42 @@ pub(crate) struct Target {
     pub(crate) beside: Option<PathBuf>,
     /// Whether commands find the new file without `--config`.
     pub(crate) is_default: bool,
-    /// What is carried over from the configuration that is there.
+    /// The parts of the existing configuration that the new file has too.
     carried: Carried,
 }
 
-/// What the new file has of a configuration that is there.
-#[derive(Debug, Default)]
-struct Carried {
-    /// Lines for the file.
-    written: String,
-    /// The same for a terminal, without what may be secret.
-    shown: String,
-    existing: Existing,
-}
-
 impl Target {
-    /// The file that `--config` names, else the default.
-    pub(crate) fn choose(named: Option<&Path>) -> Result<Self, Error> {
+    /// `output`, else the file that `--config` names, else the default.
+    pub(crate) fn choose(config: Option<&Path>, output: Option<&Path>) -> Result<Self, Error> {
         // One that cannot be looked at is an error: its store would be passed by.
-        let wanted = match named {
-            Some(named) => Some(named.to_owned()),
+        let wanted = match config {
+            Some(config) => Some(config.to_owned()),
             None => default_file()?,
         };
-        let Some(wanted) = wanted.or_else(|| default_files().into_iter().next()) else {
-            return Err(ImportError::NoPlaceForConfiguration.into());
+        let output = output.map(std::path::absolute).transpose()?;
+        let wanted =
+            wanted.or_else(|| default_files().into_iter().next()).map(std::path::absolute).transpose()?;
+        let there = match &wanted {
+            Some(wanted) if is_there(wanted)? => Some(wanted.clone()),
+            _ => None,
         };
-        let wanted = std::path::absolute(&wanted)?;
-        let is_there = |file: &Path| {
-            file.try_exists().map_err(|error| Error::Unreadable { file: file.to_owned(), error })
+        let file = match (output, &there, wanted) {
+            (Some(output), ..) => output,
+            (None, Some(there), _) => there.with_file_name(BESIDE),
+            (None, None, Some(wanted)) => wanted,
+            (None, None, None) => return Err(ImportError::NoPlaceForConfiguration.into()),
         };
-        if !is_there(&wanted)? {
-            let is_default = named.is_none() || default_files().first() == Some(&wanted);
-            return Ok(Self { file: wanted, beside: None, is_default, carried: Carried::default() });
-        }
-        let file = wanted.with_file_name(BESIDE);
         if is_there(&file)? {
             return Err(ImportError::ConfigurationThere { file }.into());
         }
-        let carried = Carried::from(&wanted)?;
-        Ok(Self { file, beside: Some(wanted), is_default: false, carried })
+        let is_default = there.is_none() && default_files().contains(&file);
+        let carried = there.as_deref().map(|there| Carried::from(there, &file)).transpose()?;
+        Ok(Self { file, beside: there, is_default, carried: carried.unwrap_or_default() })
+    }
+
+    /// The directory of the new file.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.file.parent().map(Path::to_owned).unwrap_or_default()
     }
 
     /// The lines that are carried over.
@@ -77,53 +76,88 @@ impl Target {
         }
     }
 
-    /// What is taken by the configuration that is there.
+    /// The tables of the existing configuration that the new file does not have.
+    pub(crate) fn not_carried(&self) -> &[String] {
+        &self.carried.left
+    }
+
+    /// What the existing configuration has taken.
     pub(super) fn existing(&self) -> &Existing {
         &self.carried.existing
     }
 
-    /// Writes `text` to it; an existing file is never overwritten.
-    pub(super) fn write(&self, text: &str) -> Result<(), Error> {
+    /// Fails where the new file cannot be made because of its directory, before a person has typed anything.
+    pub(crate) fn judge(&self) -> Result<(), Error> {
+        let Some(directory) = self.file.ancestors().skip(1).find(|directory| directory.exists()) else {
+            return Ok(());
+        };
+        let access = rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK);
+        access.map_err(|_| ImportError::DirectoryUnwritable { directory: directory.to_owned() }.into())
+    }
+
+    /// Writes the new configuration without its name, and the `keys` beside it.
+    pub(super) fn draft(&self, text: &str, keys: &[(PathBuf, &Secret)]) -> Result<Drafted, Error> {
+        let unwritable = |file: &Path, error| Error::Unwritable { file: file.to_owned(), error };
         if let Some(directory) = self.file.parent() {
-            std::fs::create_dir_all(directory)?;
+            std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, error))?;
         }
-        create(&self.file, text)
+        let draft = crate::files::draft(&self.file, text.as_bytes());
+        let draft = draft.map_err(|error| unwritable(&self.file, error))?;
+        let mut drafted = Drafted { draft: Some(draft), file: self.file.clone(), keys: Vec::new() };
+        for (file, key) in keys {
+            match crate::files::write_new(file, key.expose().as_bytes()) {
+                Ok(()) => drafted.keys.push(file.clone()),
+                // One of a run that was cut off.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && holds(file, key) => {}
+                Err(error) => return Err(named(file, error)),
+            }
+        }
+        Ok(drafted)
     }
 }
 
-/// Writes a file with secrets, which must not exist.
-pub(super) fn create(file: &Path, text: &str) -> Result<(), Error> {
-    crate::files::write_new(file, text.as_bytes()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),
+/// A new configuration on the disk that has no name yet; dropped before it is published, it leaves nothing.
+pub(super) struct Drafted {
+    draft: Option<Draft>,
+    file: PathBuf,
+    /// Files of keys that were made for it.
+    keys: Vec<PathBuf>,
+}
+
+impl Drafted {
+    /// Gives the configuration its name; an existing file is never overwritten.
+    pub(super) fn publish(mut self) -> Result<(), Error> {
+        if let Some(draft) = self.draft.take() {
+            draft.publish(&self.file).map_err(|error| named(&self.file, error))?;
+        }
+        self.keys.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Drafted {
+    fn drop(&mut self) {
+        for file in &self.keys {
+            if let Err(error) = std::fs::remove_file(file) {
+                tracing::warn!("{} is left, and can be removed: {error}", file.display());
+            }
+        }
+    }
+}
+
+fn holds(file: &Path, key: &Secret) -> bool {
+    std::fs::read(file)
+        .is_ok_and(|there| zeroize::Zeroizing::new(there).as_slice() == key.expose().as_bytes())
+}
+
+/// A file that could not get its name.
+fn named(file: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => ImportError::ConfigurationThere { file: file.to_owned() }.into(),
         _ => Error::Unwritable { file: file.to_owned(), error },
-    })
+    }
 }
 
-impl Carried {
-    fn from(file: &Path) -> Result<Self, Error> {
-        let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
-        let config = Config::parse(&text, Some(file))?;
-        let mut there = text.parse::<toml::Table>().unwrap_or_default();
-        let mut kept = toml::Table::new();
-        let state = config.state_directory.to_string_lossy().into_owned();
-        kept.insert("state_directory".to_owned(), state.into());
-        kept.extend(SHOWN.into_iter().filter_map(|name| there.remove_entry(name)));
-        let mut shown = kept.to_string();
-        let named: toml::Table = NAMED.into_iter().filter_map(|name| there.remove_entry(name)).collect();
-        let mut existing = Existing::default();
-        for name in
-            named.get("providers").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys)
-        {
-            let domains = config.providers.get(name).into_iter().flat_map(|provider| &provider.domains);
-            existing.domains.extend(domains.cloned());
-            existing.names.insert(name.clone());
-            shown.push_str(&format!("# and [providers.{name:?}] as it is there\n"));
-        }
-        if named.contains_key("network") {
-            shown.push_str("# and [network] as it is there\n");
-        }
-        kept.extend(named);
-        Ok(Self { written: kept.to_string(), shown, existing })
-    }
+fn is_there(file: &Path) -> Result<bool, Error> {
+    file.try_exists().map_err(|error| Error::Unreadable { file: file.to_owned(), error })
 }

@@ -19,9 +19,9 @@ pub(crate) enum Sight {
     Written,
 }
 
-/// The file for a service account's key, beside the configuration.
-pub(super) fn key_file(table: &Table) -> String {
-    format!("{}-service-account.json", table.name)
+/// The file for a service account's key.
+pub(super) fn key_file(table: &Table, directory: Option<&Path>) -> PathBuf {
+    directory.unwrap_or(Path::new("/")).join(format!("{}-service-account.json", table.name))
 }
 
 /// The parts of a configuration.
@@ -30,6 +30,8 @@ pub(super) struct Parts<'a> {
     pub(super) listeners: &'a [Listening],
     pub(super) certificate: Option<&'a (PathBuf, PathBuf)>,
     pub(super) tables: &'a [Table],
+    /// The directory for the keys of service accounts; their paths are written in full, since the file may be moved.
+    pub(super) keys: Option<&'a Path>,
 }
 
 /// The configuration. `carried` are lines of an existing configuration.
@@ -45,7 +47,7 @@ pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
         line(&mut out, "key", &path(key));
     }
     for table in parts.tables {
-        provider(&mut out, table, sight);
+        provider(&mut out, table, parts.keys, sight);
     }
     out
 }
@@ -58,7 +60,7 @@ fn listening(out: &mut String, listener: &Listening) {
     line(out, "security", &quoted(listener.security.name()));
 }
 
-fn provider(out: &mut String, table: &Table, sight: Sight) {
+fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) {
     let secret = |secret: &Secret| match sight {
         Sight::Written => quoted(secret.expose()),
         Sight::Hidden => quoted(HIDDEN),
@@ -91,7 +93,7 @@ fn provider(out: &mut String, table: &Table, sight: Sight) {
                     line(out, "app_key", &path(key));
                 }
                 Application::KeyFile(file) => line(out, "service_account_file", &path(file)),
-                Application::Key(_) => line(out, "service_account_file", &quoted(&key_file(table))),
+                Application::Key(_) => line(out, "service_account_file", &path(&key_file(table, keys))),
             }
         }
     }

@@ -27,6 +27,8 @@ const MOST: u32 = 10_000_000;
 const KEY: usize = 32;
 const TAG: usize = 32;
 const IV: usize = 16;
+/// Of AES.
+const BLOCK: usize = 16;
 /// Length of version and time.
 const HEAD: usize = 1 + 8;
 const VERSION: u8 = 0x80;
@@ -59,20 +61,35 @@ impl Lock {
         Ok(Self { salt, iterations })
     }
 
-    /// The contents of the `locked` values; `None` if `password` does not open all of them. Takes about a second.
-    pub(super) fn open(&self, password: &Secret, locked: &[&str]) -> Option<Vec<Secret>> {
-        let mut opened: Vec<Option<Secret>> = locked.iter().map(|_| None).collect();
+    /// The contents of those `locked` values that `password` opens. Takes about a second.
+    pub(super) fn open<const N: usize>(
+        &self,
+        password: &Secret,
+        locked: &[Option<&str>; N],
+    ) -> [Option<Secret>; N] {
+        let mut opened = [const { None }; N];
         for iterations in &self.iterations {
-            if opened.iter().all(Option::is_some) {
+            let is_shut =
+                |(value, text): &(&mut Option<Secret>, &Option<&str>)| value.is_none() && text.is_some();
+            if !opened.iter_mut().zip(locked).any(|pair| is_shut(&pair)) {
                 break;
             }
             let key = derive(password, &self.salt, *iterations);
-            for (value, text) in opened.iter_mut().zip(locked).filter(|(value, _)| value.is_none()) {
-                *value = unlock(&key, text);
+            for (value, text) in opened.iter_mut().zip(locked).filter(is_shut) {
+                *value = text.and_then(|text| unlock(&key, text));
             }
         }
-        opened.into_iter().collect()
+        opened
     }
+}
+
+/// Whether a text has the form of an encrypted value, so that the right password can open it.
+pub(super) fn is_sound(token: &str) -> bool {
+    URL_SAFE.decode(token.trim()).is_ok_and(|bytes| {
+        let ciphertext = bytes.len().checked_sub(HEAD + IV + TAG);
+        let is_whole = ciphertext.is_some_and(|length| length > 0 && length % BLOCK == 0);
+        is_whole && bytes.first() == Some(&VERSION)
+    })
 }
 
 fn derive(password: &Secret, salt: &[u8], iterations: NonZeroU32) -> Zeroizing<[u8; KEY]> {
@@ -147,12 +164,15 @@ mod tests {
     fn the_number_of_iterations_is_found_and_a_wrong_password_opens_nothing() {
         let (password, [old, between, new]) = (Secret::new(PASSWORD), GOLDEN.map(|(_, _, token)| token));
         let lock = Lock::new(SALT, None).unwrap();
-        let opened = lock.open(&password, &[old, new]).unwrap();
-        assert!(opened.iter().all(|opened| opened.expose() == PLAIN));
-        assert!(lock.open(&password, &[between]).is_none(), "no option names that number");
+        let [first, none, second] = lock.open(&password, &[Some(old), None, Some(new)]);
+        assert_eq!([first, second].map(|opened| opened.unwrap().expose().to_owned()), [PLAIN, PLAIN]);
+        assert!(none.is_none());
+        assert!(lock.open(&password, &[Some(between)])[0].is_none(), "no option names that number");
         let lock = Lock::new(SALT, Some("870000")).unwrap();
-        assert_eq!(lock.open(&password, &[between]).unwrap()[0].expose(), PLAIN);
-        assert!(lock.open(&Secret::new("passwörd 1"), &[old]).is_none());
+        let [opened, damaged] = lock.open(&password, &[Some(between), Some(&between[1..])]);
+        assert_eq!(opened.unwrap().expose(), PLAIN);
+        assert!(damaged.is_none() && !is_sound(&between[1..]) && is_sound(between));
+        assert!(lock.open(&Secret::new("passwörd 1"), &[Some(old)])[0].is_none());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Consents in the browser, as the page's HTTP server asks the running proxy for them.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::running::Running;
 use crate::control::actors;
-use crate::control::answers;
-use crate::control::consents::{Asked, Begun, Visitor};
+use crate::control::answers::{self, Keeper};
+use crate::control::consents::{Asked, Begun, Consents, Visitor};
 use crate::control::error::Error;
+use crate::control::installation::Installation;
 use crate::links::{self, Dead};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
@@ -33,13 +36,20 @@ pub(crate) enum NoConsent {
     /// No consent mends the account any more: its state changed since the link was made.
     NotMended { account: String },
     /// The operation failed.
-    Failed(Error),
+    Failed(Box<Error>),
 }
 
 impl<E: Into<Error>> From<E> for NoConsent {
     fn from(error: E) -> Self {
-        Self::Failed(error.into())
+        Self::Failed(Box::new(error.into()))
     }
+}
+
+/// The consents of a process that begins, and the keeper of answers that knows them.
+pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
+    let consents = Arc::<Consents>::default();
+    let keeper = Keeper::new(installation, consents.clone().onwards());
+    (consents, keeper)
 }
 
 impl Running {
@@ -73,6 +83,22 @@ impl Running {
     /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
     pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
         self.kept.links(&self.config.load()).for_people(name).await
+    }
+
+    /// Begins the consent that mends the account called `name`, for `actor` in the browser of `visitor`; `back` is the
+    /// account's page.
+    pub(crate) async fn begin_again(
+        &self,
+        name: &str,
+        actor: Actor,
+        visitor: Visitor,
+        back: Secret,
+    ) -> Result<Begun, NoConsent> {
+        let (OfLink { account, owner, .. }, provider) = self.mended(name.to_owned()).await?;
+        let owner = (fold(&owner) != fold(&account)).then_some(owner);
+        let back = Some(back);
+        let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
+        Ok(self.begin_consent(actor, asked, visitor).await?)
     }
 
     /// Begins a consent for `actor` in the browser of `visitor`.

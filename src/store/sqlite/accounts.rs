@@ -7,14 +7,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::Sqlite;
-use super::grants::put_grant;
+use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
 use super::links::end_links;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Granted, Id, Limits, StoreError,
-    Verifier, fold,
+    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits,
+    StoreError, Verifier, fold,
 };
 
 macro_rules! ROW {
@@ -79,16 +79,23 @@ impl AccountStore for Sqlite {
         let grant = match &authorization.grant {
             Granted::New(grant) => {
                 put_grant(&mut transaction, grant).await?;
-                &grant.id
+                grant.id.clone()
             }
             Granted::Existing(id) => {
                 let held = sqlx::query("SELECT 1 FROM grants WHERE id = ? AND in_force");
                 let held = held.bind(&id.0).fetch_optional(&mut *transaction).await?;
                 held.ok_or(StoreError::Conflict)?;
-                id
+                id.clone()
+            }
+            Granted::Waiting(grant) => {
+                let name = &authorization.account;
+                if let Some(known) = find_account(&mut transaction, name).await? {
+                    return Err(StoreError::LoginNameTaken { name: name.clone(), account: known.name });
+                }
+                put_grant_unless_there(&mut transaction, grant).await?
             }
         };
-        let account = put_account(&mut transaction, authorization, grant).await?;
+        let account = put_account(&mut transaction, authorization, &grant).await?;
         for alias in &authorization.aliases {
             put_name(&mut transaction, &account.id, alias).await?;
         }
@@ -178,6 +185,23 @@ impl AccountStore for Sqlite {
         let mut transaction = self.write().await?;
         let done = sqlx::query(sql).bind(disabled).bind(&account.0).execute(&mut *transaction).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await
+    }
+}
+
+/// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
+async fn put_grant_unless_there(
+    transaction: &mut Transaction<'_, Database>,
+    grant: &Grant,
+) -> Result<Id, StoreError> {
+    let owner = folded_owner(&grant.owner, grant.kind());
+    let sql = "SELECT id FROM grants WHERE provider = ? AND owner_folded = ?";
+    let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
+    match known {
+        Some(row) => Ok(Id(row.try_get(0)?)),
+        None => {
+            put_grant(transaction, grant).await?;
+            Ok(grant.id.clone())
+        }
     }
 }
 

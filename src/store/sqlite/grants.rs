@@ -234,7 +234,7 @@ pub(super) async fn put_grant(
 }
 
 /// A person's and an application's grant for the same mailbox are two different rows.
-fn folded_owner(owner: &str, kind: GrantKind) -> String {
+pub(super) fn folded_owner(owner: &str, kind: GrantKind) -> String {
     let owner = fold(owner);
     match kind {
         GrantKind::Person => owner.as_str().to_owned(),

@@ -30,7 +30,9 @@ pub(super) fn of_moving(error: &Error) -> Vec<String> {
             "mend that where it was exported (accounts unalias removes an alias, tokens list shows the rest), or authorise the account here"
                 .to_owned(),
         ],
-        Error::AliasHere { .. } => vec!["accounts unalias takes that alias away".to_owned()],
+        Error::AliasHere { alias, account } => {
+            vec![format!("{} takes that alias away", command::unalias(account, alias))]
+        }
         Error::AlreadyHere { .. } => {
             vec!["--replace puts the imported authorisation in its place; its app passwords stay".to_owned()]
         }
@@ -54,14 +56,25 @@ pub(super) fn of_import(error: &Error) -> Vec<String> {
         ImportError::CacheJson { .. } => {
             vec!["it has the form {\"ACCOUNT\": {\"refresh_token\": \"…\", …}}".to_owned()]
         }
-        ImportError::PasswordsFile { .. } => {
+        ImportError::NoPasswords => vec![
+            "write them to a file of mode 0600, one USER:PASSWORD in each line, and name that with --passwords FILE"
+                .to_owned(),
+            "--without-passwords moves the accounts without their tokens: each has to be authorised again".to_owned(),
+        ],
+        ImportError::PasswordsFile { .. } | ImportError::PasswordTwice { .. } => {
             vec!["write each account once, as USER:PASSWORD on a line of its own".to_owned()]
         }
         ImportError::ConfigurationThere { .. } => {
-            vec!["name another file: imap-oauth-proxy --config FILE import …".to_owned()]
+            vec!["name another file with --output FILE, or move that one away".to_owned()]
+        }
+        ImportError::DirectoryUnwritable { .. } => {
+            vec![
+                "name a file elsewhere with --output FILE; root can put it in its place afterwards".to_owned(),
+                command::manual("from-email-oauth2-proxy.md"),
+            ]
         }
         ImportError::NoPlaceForConfiguration => {
-            vec!["name one: imap-oauth-proxy --config FILE import …".to_owned()]
+            vec!["name one with --output FILE".to_owned()]
         }
         ImportError::NotEmailOauth2Proxy { .. } => Vec::new(),
     }

@@ -1,0 +1,98 @@
+//! The parts of an existing configuration that the new file has too.
+//!
+//! The accounts go into the store that is in use, so the new file needs the same state directory and keys; and the
+//! grants in that store name a provider's table and nothing else of their client, so it needs the same providers. In a
+//! file of another directory, relative paths would lead elsewhere, so they are written in full.
+
+use std::path::Path;
+
+use super::existing::Existing;
+use crate::config::Config;
+use crate::control::error::Error;
+
+/// Tables without secrets.
+const SHOWN: [&str; 2] = ["store", "limits"];
+/// Tables that may contain secrets, so that a dry run only names them.
+const NAMED: [&str; 2] = ["network", "providers"];
+/// Tables that the import makes itself.
+const OWN: [&str; 2] = ["state_directory", "listeners"];
+/// Keys whose values are paths, in `store` and in the tables of providers.
+const PATHS: [&str; 7] = [
+    "key_file",
+    "client_secret_file",
+    "client_assertion_file",
+    "extra_ca",
+    "app_certificate",
+    "app_key",
+    "service_account_file",
+];
+
+/// What the new file gets from an existing configuration.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Lines for the file.
+    pub(super) written: String,
+    /// The same for a terminal, without what may be secret.
+    pub(super) shown: String,
+    pub(super) existing: Existing,
+    /// Names of its other tables.
+    pub(super) left: Vec<String>,
+}
+
+impl Carried {
+    /// From the configuration in `file`, for the file `new`.
+    pub(super) fn from(file: &Path, new: &Path) -> Result<Self, Error> {
+        let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let config = Config::parse(&text, Some(file))?;
+        let mut there = text.parse::<toml::Table>().unwrap_or_default();
+        if let Some(directory) = file.parent().filter(|directory| Some(*directory) != new.parent()) {
+            make_absolute(&mut there, directory);
+        }
+        let mut kept = toml::Table::new();
+        let state = config.state_directory.to_string_lossy().into_owned();
+        kept.insert("state_directory".to_owned(), state.into());
+        kept.extend(SHOWN.into_iter().filter_map(|name| there.remove_entry(name)));
+        let mut shown = kept.to_string();
+        let named: toml::Table = NAMED.into_iter().filter_map(|name| there.remove_entry(name)).collect();
+        let mut existing = Existing::default();
+        let providers = named.get("providers").and_then(toml::Value::as_table).into_iter().flatten();
+        for (name, table) in providers {
+            let domains = config.providers.get(name).into_iter().flat_map(|provider| &provider.domains);
+            existing.domains.extend(domains.cloned());
+            existing.tables.insert(name.clone(), table.as_table().cloned().unwrap_or_default());
+            shown.push_str(&format!("# and [providers.{name:?}] as it is there\n"));
+        }
+        if named.contains_key("network") {
+            shown.push_str("# and [network] as it is there\n");
+        }
+        kept.extend(named);
+        let left = there.keys().filter(|name| !OWN.contains(&name.as_str())).cloned().collect();
+        Ok(Self { written: kept.to_string(), shown, existing, left })
+    }
+}
+
+/// Writes the paths in full, which are relative to `directory`.
+fn make_absolute(config: &mut toml::Table, directory: &Path) {
+    for (name, value) in config {
+        let Some(table) = value.as_table_mut() else { continue };
+        match name.as_str() {
+            "store" => in_full(table, directory),
+            "providers" => {
+                table
+                    .iter_mut()
+                    .filter_map(|(_, own)| own.as_table_mut())
+                    .for_each(|own| in_full(own, directory));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn in_full(table: &mut toml::Table, directory: &Path) {
+    for key in PATHS {
+        if let Some(toml::Value::String(path)) = table.get_mut(key) {
+            *path = directory.join(&*path).to_string_lossy().into_owned();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Options that are not taken, so that a person learns it before a mail program does.
+//!
+//! The name of an option is shown only if email-oauth2-proxy has an option of that name: a key that was pasted without
+//! its indent looks like options too, and must not be printed.
+
+use super::ini::{Ini, Section};
+use super::left::{Change, Ignored};
+use super::source::{GLOBAL, is_key, listening};
+
+/// The options of a server, besides those of SMTP.
+const SERVER: [&str; 5] =
+    ["server_address", "server_port", "local_address", "local_certificate_path", "local_key_path"];
+const SMTP: [&str; 3] = ["server_starttls", "starttls", "local_starttls"];
+/// The options of an account that are taken, or that need no counterpart.
+const ACCOUNT: [&str; 17] = [
+    "permission_url",
+    "token_url",
+    "oauth2_scope",
+    "oauth2_flow",
+    "redirect_uri",
+    "client_id",
+    "client_secret",
+    "client_secret_encrypted",
+    "jwt_certificate_path",
+    "jwt_key_path",
+    "use_pkce",
+    "token_salt",
+    "token_iterations",
+    "access_token",
+    "access_token_expiry",
+    "refresh_token",
+    "last_activity",
+];
+/// The global options that are taken.
+const TAKEN: [&str; 2] = ["allow_catch_all_accounts", "use_login_password_as_client_credentials_secret"];
+/// The options whose values are paths.
+const PATHS: [&str; 4] = ["local_certificate_path", "local_key_path", "jwt_certificate_path", "jwt_key_path"];
+/// Every section may have it.
+const DOCUMENTATION: &str = "documentation";
+
+/// The options of `ini` that have no effect here.
+pub(super) fn of(ini: &Ini) -> Vec<Change> {
+    ini.sections().flat_map(|section| in_section(ini, section)).collect()
+}
+
+fn in_section(ini: &Ini, section: &Section) -> Vec<Change> {
+    let mut options: Vec<_> = ini.options(section).filter(|(option, _)| *option != DOCUMENTATION).collect();
+    options.sort_by_key(|(_, line)| *line);
+    let name = &section.name;
+    let server = listening(name).is_some();
+    if !server && !name.contains('@') && name != GLOBAL {
+        let section = (name.clone(), section.line);
+        let unknown = Change::UnknownSection { section: section.0, line: section.1 };
+        return options.first().map(|_| unknown).into_iter().collect();
+    }
+    let mut found = Vec::new();
+    for (option, line) in options {
+        let why = if server {
+            of_server(ini, section, option)
+        } else if name == GLOBAL {
+            of_all(option, is_yes(ini, section, option))
+        } else {
+            of_account(ini, section, option)
+        };
+        found.extend(why.map(|why| Change::Ignored { section: name.clone(), line, why }));
+    }
+    found
+}
+
+fn of_server(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
+    let is_missing = |other| ini.value(section, other).is_none();
+    if let Some(path) = key_as_path(ini, section, option) {
+        return Some(Ignored::KeyAsPath(path));
+    }
+    match option {
+        "local_certificate_path" if is_missing("local_key_path") => {
+            Some(Ignored::HalfOfPair("local_certificate_path"))
+        }
+        "local_key_path" if is_missing("local_certificate_path") => {
+            Some(Ignored::HalfOfPair("local_key_path"))
+        }
+        known if SERVER.contains(&known) => None,
+        known if section.name.starts_with("SMTP") && SMTP.contains(&known) => None,
+        "plugins" => Some(Ignored::Plugins),
+        other => {
+            Some(SMTP.into_iter().find(|known| *known == other).map_or(Ignored::Unknown, Ignored::OnlySmtp))
+        }
+    }
+}
+
+fn of_account(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
+    let is_missing = |other| ini.value(section, other).is_none();
+    if let Some(path) = key_as_path(ini, section, option) {
+        return Some(Ignored::KeyAsPath(path));
+    }
+    match option {
+        "oauth2_resource" => Some(Ignored::Resource),
+        "redirect_listen_address" => Some(Ignored::ListenAddress),
+        "jwt_certificate_path" if is_missing("jwt_key_path") => {
+            Some(Ignored::HalfOfPair("jwt_certificate_path"))
+        }
+        "jwt_key_path" if is_missing("jwt_certificate_path") => Some(Ignored::HalfOfPair("jwt_key_path")),
+        known if ACCOUNT.contains(&known) => None,
+        _ => Some(Ignored::Unknown),
+    }
+}
+
+fn of_all(option: &str, is_yes: bool) -> Option<Ignored> {
+    match option {
+        "delete_account_token_on_password_error" => is_yes.then_some(Ignored::DeleteOnError),
+        "encrypt_client_secret_on_first_use" => is_yes.then_some(Ignored::EncryptSecret),
+        known if TAKEN.contains(&known) => None,
+        _ => Some(Ignored::Unknown),
+    }
+}
+
+/// The option, if it should be a path and is a key.
+fn key_as_path(ini: &Ini, section: &Section, option: &str) -> Option<&'static str> {
+    let path = PATHS.into_iter().find(|path| *path == option)?;
+    ini.value(section, option).filter(|value| is_key(value.text.expose())).map(|_| path)
+}
+
+fn is_yes(ini: &Ini, section: &Section, option: &str) -> bool {
+    let value = ini.value(section, option).map(|value| value.text.expose().to_lowercase());
+    value.is_some_and(|value| ["1", "yes", "true", "on"].contains(&value.as_str()))
+}
