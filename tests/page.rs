@@ -239,6 +239,21 @@ async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner()
     assert_eq!(listed(&made), [ALICE, BOB]);
     browser.get("/").await.lacks("shown this once");
     browser.get(ALICES).await.has("Other login names").has("Needs authorisation");
+    // A file, as a browser sends it.
+    let part = |name: &str, rest: &str, content: &str| {
+        format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"{rest}\r\n\r\n{content}\r\n")
+    };
+    let lines =
+        "Origin: null\r\nSec-Fetch-Site: same-origin\r\nContent-Type: multipart/form-data; boundary=xyz\r\n";
+    let send = async |token: &str| {
+        let file =
+            part("file", "; filename=\"a.csv\"\r\nContent-Type: text/csv", "carol@example.com;sandbox\r\n");
+        let body = format!("{}{}{file}--xyz--\r\n", part("form_token", "", token), part("table", "", ""));
+        browser.send("POST", "/add", lines, &body).await
+    };
+    assert_eq!(send("wrong").await.status, 403);
+    assert_eq!(send(&browser.token).await.status, 303);
+    assert_eq!(listed(&browser.get("/").await), [ALICE, BOB, "carol@example.com"]);
     serving.stop().await;
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod links;
 mod logins;
 mod look;
+mod names;
 mod place;
 mod rows;
 mod settings;
