@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -48,11 +48,18 @@ pub(crate) struct Bounds {
     pub(crate) body: usize,
     /// How long the answer may take.
     pub(crate) answer: Duration,
+    /// The answer to a request for that address which is too large or too slow.
+    pub(crate) refuse: fn(&Uri, StatusCode) -> Response,
 }
 
 impl Bounds {
     /// A sign-in or a scrape is one request, so a few connections suffice, and the answer comes at once.
-    pub(crate) const ONE_REQUEST: Self = Self { connections: 32, body: 16 * 1024, answer: PATIENCE };
+    pub(crate) const ONE_REQUEST: Self = Self {
+        connections: 32,
+        body: 16 * 1024,
+        answer: PATIENCE,
+        refuse: |_, status| status.into_response(),
+    };
 }
 
 /// A listener.
@@ -177,6 +184,7 @@ async fn whole(
     has_asked: Arc<AtomicBool>,
 ) -> Response {
     let (head, body) = request.into_parts();
+    let uri = head.uri.clone();
     let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
     let read = async {
         let _permit = if is_small { None } else { large.acquire().await.ok() };
@@ -184,14 +192,14 @@ async fn whole(
     };
     let body = match timeout(PATIENCE, read).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        Ok(Err(_)) => return (bounds.refuse)(&uri, StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => return (bounds.refuse)(&uri, StatusCode::REQUEST_TIMEOUT),
     };
     has_asked.store(true, Ordering::Relaxed);
     let request = Request::from_parts(head, Body::from(body));
     match timeout(bounds.answer, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+        Err(_) => (bounds.refuse)(&uri, StatusCode::GATEWAY_TIMEOUT),
     }
 }
 

@@ -6,6 +6,7 @@
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
 mod account;
+mod api_token;
 mod contract;
 mod counts;
 mod dates;
@@ -27,6 +28,7 @@ pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
+pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
     TrailStore,

@@ -148,8 +148,13 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
     act(&site, request, next).await
 }
 
+/// Whether a request names a host of ours.
+pub(super) fn is_for_us(site: &Site, request: &Request) -> bool {
+    host(request).is_some_and(|host| site.names().has_host(host))
+}
+
 /// What is begun here goes on although the browser hangs up, and a stop waits for it.
-async fn act(site: &Site, request: Request, next: Next) -> Response {
+pub(super) async fn act(site: &Site, request: Request, next: Next) -> Response {
     let answering = site.running.answering();
     let done = tokio::spawn(async move {
         let _answering = answering;
@@ -196,7 +201,7 @@ pub(super) fn comes_to_redirect(site: &Site, request: &Request) -> bool {
 
 /// Whether a post comes from a page of ours. A browser says so in `Origin`; in a window of which it hides the origin, in
 /// `Sec-Fetch-Site`.
-fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
+pub(super) fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (text(&ORIGIN), text(&FETCH_SITE)) {
         (Some("null") | None, site) => site == Some("same-origin"),

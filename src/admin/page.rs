@@ -15,7 +15,7 @@ mod frame;
 mod list;
 mod passwords;
 mod remedies;
-mod sessions;
+pub(super) mod sessions;
 mod setup;
 mod words;
 

@@ -8,11 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::command;
-use crate::store::LastRefusal;
 use crate::text::{is_shown, one_line, plain};
 
 /// One line of data.
@@ -132,24 +128,9 @@ impl JsonArray {
     }
 }
 
-/// A time as RFC 3339 in UTC, whole seconds.
-pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
-    let at = at?.to_offset(time::UtcOffset::UTC);
-    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
-}
-
 /// An RFC 3339 time for a table: to the minute, in UTC.
 pub(super) fn minute(time: Option<&str>) -> String {
     time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
-}
-
-/// A provider's refusal in a session, as one clause.
-pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {
-    let LastRefusal { at, protocol, code, trouble } = refusal;
-    let at = rfc3339(Some(*at)).unwrap_or_default().replace('T', " ");
-    let at = at.get(..16).unwrap_or_default();
-    let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
-    format!("at {at} UTC the provider refused {protocol}{code}: {}", trouble.line(authorize))
 }
 
 /// A table with aligned columns; the last column is not padded.

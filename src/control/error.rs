@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
+use super::api_tokens::error::ApiTokenError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -215,6 +216,8 @@ pub(crate) enum Error {
     FileThere { file: PathBuf },
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error(transparent)]
+    ApiToken(#[from] ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+mod api_tokens;
 mod backup;
 mod changes;
 mod counts;
@@ -57,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
     (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
+    (13, "api_tokens", include_str!("sqlite/migrations/0013_api_tokens.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::failure::{Done, Failure};
-use crate::cli::{hints, print};
+use crate::cli::print;
 use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
 use crate::store::{GrantState, fold};
+use crate::surface::cures;
 use crate::text::quoted;
 
 /// The name of the new passwords, the same as `authorize` uses.
@@ -101,7 +102,7 @@ async fn one(
 fn refused(file: &Path, faults: &[Fault]) -> Failure {
     for Fault { line, error } in faults {
         print::words(&format!("{}:{line}: {error}", file.display()));
-        for cure in hints::of_table(error) {
+        for cure in cures::of_table(error) {
             print::block_of_words(&format!("    hint: {cure}"));
         }
     }
