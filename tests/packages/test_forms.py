@@ -77,7 +77,9 @@ class Forms(unittest.TestCase):
 
     def test_the_agent_for_macos(self):
         agent = plistlib.loads((ROOT / "packaging/launchd/imap-oauth-proxy.plist").read_bytes())
-        self.assertEqual(agent["ProgramArguments"], ["/usr/local/bin/imap-oauth-proxy", "serve"])
+        shell, option, command = agent["ProgramArguments"]
+        self.assertEqual((shell, option), ("/bin/sh", "-c"))
+        self.assertTrue(command.startswith("exec /usr/local/bin/imap-oauth-proxy serve 2>>"), command)
         self.assertEqual((agent["Umask"], agent["RunAtLoad"]), (0o077, True))
         self.assertGreater(agent["ExitTimeOut"], 35, "longer than the drain")
 
