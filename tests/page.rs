@@ -153,7 +153,7 @@ async fn the_steps_of_a_check_appear_and_say_what_is_wrong() {
     site.sandbox.controls().every_token(TokenFault::error("invalid_grant", "revoked"));
     site.tamper("UPDATE grants SET refreshed_at = 0, access_expires_at = 0", &[]).await;
     let broken = checked(&mut browser, ALICES).await;
-    broken.has("A person has to act").has("invalid_grant").has("Authorise again");
+    broken.has("A person has to act").has("invalid_grant").has(&format!("action=\"{ALICES}/authorise\""));
     let nobody = checked(&mut browser, "/accounts/nobody").await;
     nobody.has("There is no account");
     assert_eq!(browser.get("/checks/x").await.status, 404);

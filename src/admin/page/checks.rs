@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use tracing::warn;
 
 use super::frame::{Frame, nothing_there, text};
-use super::remedies::{cures, sentence, whole};
+use super::remedies::{cures, sentence, wants_consent, whole};
 use super::words::{account_path, button, doors, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
@@ -56,6 +56,8 @@ struct Step {
     milliseconds: Option<u128>,
     detail: String,
     cures: Vec<String>,
+    /// Whether a person's consent mends it.
+    wants_consent: bool,
 }
 
 impl Step {
@@ -73,6 +75,7 @@ impl Step {
             milliseconds: step.took.map(|took| took.as_millis()),
             detail,
             cures,
+            wants_consent: step.found.as_ref().err().is_some_and(wants_consent),
         }
     }
 }
@@ -194,6 +197,9 @@ fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {
             }
             @if !is_running {
                 div.actions {
+                    @if progress.steps.iter().any(|step| step.wants_consent) {
+                        (button(visitor, &format!("{path}/authorise"), "main", "Authorise again"))
+                    }
                     (button(visitor, &format!("{path}/check"), "", "Check again"))
                     a.button href=(path) { "To the account" }
                 }

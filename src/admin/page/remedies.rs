@@ -4,6 +4,7 @@ use super::frame::text;
 use super::words::{cure_words, first_upper};
 use crate::admin::said::Said;
 use crate::control::Error;
+use crate::trouble::Cure;
 
 /// A failed act: its cause, and its cures.
 pub(super) fn failed(error: &Error) -> Said {
@@ -47,6 +48,17 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         other => by_hand(other),
     };
     if cure.is_empty() { Vec::new() } else { vec![cure] }
+}
+
+/// Whether a person's consent mends it, which a button begins.
+pub(super) fn wants_consent(error: &Error) -> bool {
+    match error {
+        Error::NoToken { failure, .. } | Error::NotRefreshed { failure, .. } => {
+            matches!(failure.trouble().cure, Cure::Authorize { .. })
+        }
+        Error::NoGrant { .. } | Error::DoorClosed { .. } => true,
+        _ => false,
+    }
 }
 
 fn by_hand(error: &Error) -> String {
