@@ -215,7 +215,7 @@ fn not_taken(why: &NotTaken) -> Response {
     };
     let content = html! {
         p { (one_line(&why.to_string())) "." }
-        p { "Open the link of the mail program's error again, in this browser, and sign in once more." }
+        p { "Begin the sign-in again, in this browser: with the link of the mail program's error, or on the account's page." }
     };
     page::plain(status, "Not this sign-in", &content)
 }
