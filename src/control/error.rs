@@ -10,7 +10,6 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
-use super::api_tokens::error::ApiTokenError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -212,11 +211,10 @@ pub(crate) enum Error {
     NameTwice { name: String, first: u64 },
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
-
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
-    ApiToken(#[from] ApiTokenError),
+    ApiToken(#[from] super::api_tokens::error::ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]
