@@ -10,7 +10,6 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
-use super::api_tokens::error::ApiTokenError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -217,7 +216,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
-    ApiToken(#[from] ApiTokenError),
+    ApiToken(#[from] super::api_tokens::error::ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]
