@@ -112,12 +112,32 @@ pub fn flush() {
 fn quiet_dependencies(filter: &str) -> String {
     const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx"];
     let close = |part: &str| part.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    let filter = without_spans(filter);
     let parts = filter.split(',').map(close).filter(|part| !part.is_empty());
+    let parts = parts.map(|part| part.trim_start_matches('=').to_owned());
     let mut filter = parts.collect::<Vec<_>>().join(",");
     for name in TALKATIVE {
         filter.push_str(&format!(",{name}=warn"));
     }
     filter.trim_start_matches(',').to_owned()
+}
+
+/// Earlier versions also took filters by span and field, `target[span{field=value}]=level`. Such a filter now counts for
+/// the whole target, so that a configuration of before shows more, not less.
+fn without_spans(filter: &str) -> String {
+    let mut depth = 0_u32;
+    let outside = |letter: &char| {
+        match letter {
+            '[' => depth += 1,
+            ']' if depth > 0 => {
+                depth -= 1;
+                return false;
+            }
+            _ => {}
+        }
+        depth == 0
+    };
+    filter.chars().filter(outside).collect()
 }
 
 /// The text is no valid filter.
@@ -144,6 +164,10 @@ mod tests {
         let filter = Settings::new(false, Some("imap_oauth_proxy=debug,warn")).ok().unwrap().filter;
         assert!(filter.would_enable("imap_oauth_proxy::relay", &tracing::Level::DEBUG));
         assert!(!filter.would_enable("axum", &tracing::Level::INFO));
+        for old in ["imap_oauth_proxy[session{id=7,door=imap}]=debug,warn", "[session]=debug"] {
+            let filter = Settings::new(false, Some(old)).ok().unwrap().filter;
+            assert!(filter.would_enable("imap_oauth_proxy::relay", &tracing::Level::DEBUG), "{old}");
+        }
         for bad in ["loud=very", "a=b=c"] {
             let error = Settings::new(false, Some(bad)).err().unwrap().to_string();
             assert!(error.contains("write a level such as"), "{bad}: {error}");

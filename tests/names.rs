@@ -20,7 +20,7 @@ struct Bundles {
 
 impl Bundles {
     async fn new(site: &Site) -> Self {
-        let recipient = site.run(&["keys", "recipient", "--new"]).await.out.trim().to_owned();
+        let recipient = site.run(&["keys", "recipient"]).await.out.trim().to_owned();
         let config = std::fs::read_to_string(&site.config).unwrap();
         let client_id = config.lines().find_map(|line| line.strip_prefix("client_id = ")).unwrap();
         let now = time::OffsetDateTime::now_utc().unix_timestamp();

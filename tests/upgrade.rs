@@ -219,7 +219,7 @@ async fn a_start_that_fails_leaves_the_store_to_the_version_before() {
     let key = site.state().join("master.key");
     let own_key = std::fs::read(&key).unwrap();
     let other = Site::with(Sandbox::builder()).await;
-    assert_eq!(other.run(&["keys", "recipient", "--new"]).await.code, 0);
+    assert_eq!(other.run(&["keys", "recipient"]).await.code, 0);
     let other_key = std::fs::read(other.state().join("master.key")).unwrap();
     let cases = [
         (good.replacen("127.0.0.1:0", &taken.to_string(), 1), &own_key, taken.to_string()),

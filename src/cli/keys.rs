@@ -11,26 +11,22 @@ pub(super) enum Command {
     /// Seal everything with a new key, while `serve` runs
     Rotate,
     /// Print the public key with which accounts can be exported to this installation only
-    Recipient {
-        /// Make the installation if there is none yet, to move the first account to it
-        #[arg(long)]
-        new: bool,
-    },
+    Recipient,
 }
 
 pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
     let installation = match command {
-        Command::Recipient { new: true } => options.open().await?,
-        Command::Recipient { new: false } => options.open_existing().await.map_err(|failure| {
-            failure.hint("where this is the new installation, imap-oauth-proxy keys recipient --new makes it")
-        })?,
+        // The first account of a new host can be a moved one, so this makes what is missing.
+        Command::Recipient => options.open().await?,
         Command::Rotate => options.open_existing().await?,
     };
     installation.verify_key().await?;
     match command {
         Command::Rotate => finished(&keys::rotate(&installation, &mut progress).await?),
-        Command::Recipient { .. } => {
+        Command::Recipient => {
             print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?);
+            let directory = installation.config.state_directory.display();
+            print::words(&format!("It is the key of the installation in {directory}."));
         }
     }
     Ok(Done::Well)
