@@ -60,6 +60,7 @@ pub(crate) enum NotTaken {
 }
 
 /// The consents under way.
+#[derive(Default)]
 pub(crate) struct Consents {
     pub(super) entries: Mutex<Vec<Entry>>,
     pub(super) changed: watch::Sender<()>,
@@ -87,12 +88,6 @@ pub(super) struct Waiting {
     pub(super) consent: Box<Consent>,
     pub(super) installation: Arc<Installation>,
     pub(super) listener: Option<Arc<Listener>>,
-}
-
-impl Default for Consents {
-    fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::default(), busy: watch::Sender::default() }
-    }
 }
 
 impl Consents {
