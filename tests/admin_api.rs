@@ -305,8 +305,16 @@ async fn many_accounts_are_read_page_by_page() {
     serving.stop().await;
 }
 
+/// The events that the token called `deploy` has caused, in order.
+async fn done_by_token(program: &Program) -> Vec<String> {
+    let events = program.get("/events").await;
+    let by_token = |event: &&Value| event["surface"] == "api" && event["user"] == "token deploy";
+    let events = events.as_array().unwrap().iter().filter(by_token);
+    events.map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+}
+
 #[tokio::test]
-async fn an_account_is_changed_and_removed_and_the_trail_names_the_token() {
+async fn an_account_is_disabled_and_named_its_sessions_end_and_the_trail_names_the_token() {
     let (site, serving) = site().await;
     let settings = site.authorize(ALICE).await;
     site.authorize(BOB).await;
@@ -325,80 +333,74 @@ async fn an_account_is_changed_and_removed_and_the_trail_names_the_token() {
 
     let aliases = format!("{alice}/aliases");
     assert_eq!(call("POST", &aliases, json!({"alias": "alice"})).await.1["aliases"], json!(["alice"]));
-    assert_eq!(
-        program.refused("POST", &aliases, &json!({"alias": "else@example.com"})).await,
-        (409, "needs_confirmation".to_owned())
-    );
+    let foreign = json!({"alias": "else@example.com"});
+    assert_eq!(program.refused("POST", &aliases, &foreign).await, (409, "needs_confirmation".to_owned()));
     let yes = call("POST", &aliases, json!({"alias": "else@example.com", "yes": true})).await;
     assert_eq!(yes.1["aliases"], json!(["alice", "else@example.com"]));
-    assert_eq!(program.refused("POST", &aliases, &json!({"alias": BOB})).await, (409, "conflict".to_owned()));
+    let taken = program.refused("POST", &aliases, &json!({"alias": BOB})).await;
+    assert_eq!(taken, (409, "conflict".to_owned()));
     assert_eq!(call("DELETE", &format!("{aliases}/alice"), Value::Null).await.0, 200);
     assert_eq!(call("DELETE", &format!("{aliases}/alice"), Value::Null).await.0, 404);
+    let expected = ["disabled", "enabled", "sessions_closed", "alias_added", "alias_added", "alias_removed"];
+    assert_eq!(done_by_token(&program).await, expected);
+    serving.stop().await;
+}
 
-    let (status, created) =
-        call("POST", "/passwords", json!({"account": ALICE, "name": "scanner", "protocols": ["imap"]})).await;
+#[tokio::test]
+async fn security_row_23_a_new_app_password_is_in_one_answer_is_limited_and_revoked() {
+    let (site, serving) = site().await;
+    site.authorize(ALICE).await;
+    let program = Program::new(&site, &serving, &["deploy"]).await;
+    let call = async |method: &str, path: &str, body: Value| program.call(method, path, &body).await;
+    let new = json!({"account": ALICE, "name": "scanner", "protocols": ["imap"]});
+    let (status, created) = call("POST", "/passwords", new).await;
     assert_eq!((status, &created["account"], &created["name"]), (201, &json!(ALICE), &json!("scanner")));
     let with = json!({"username": ALICE, "password": created["password"]});
     serving.log_in(&with).await;
     let scanner = format!("/passwords/{ALICE}/scanner");
-    assert_eq!(program.get(&scanner).await["protocols"], json!(["imap"]));
+    let shown = program.get(&scanner).await;
+    assert_eq!(shown["protocols"], json!(["imap"]));
+    let secret = created["password"].as_str().unwrap();
+    for path in [&scanner, "/passwords", "/events", "/accounts", "/grants", "/config", "/sessions"] {
+        program.send("GET", path, "", "").await.lacks(secret);
+    }
     let limited = call("PATCH", &scanner, json!({"from": ["192.0.2.0/24"], "protocols": null})).await.1;
     assert_eq!((&limited["from"], &limited["protocols"]), (&json!(["192.0.2.0/24"]), &Value::Null));
     let limited = call("PATCH", &scanner, json!({"expires": "2150-01-31"})).await.1;
     assert_eq!((&limited["from"], &limited["expires"]), (&json!(["192.0.2.0/24"]), &json!("2150-01-31")));
     assert_eq!(call("PATCH", &scanner, json!({"from": [], "expires": null})).await.1["from"], json!([]));
-    assert_eq!(
-        program.refused("POST", "/passwords", &json!({"account": ALICE, "name": "scanner"})).await,
-        (409, "conflict".to_owned())
-    );
+    let again = program.refused("POST", "/passwords", &json!({"account": ALICE, "name": "scanner"})).await;
+    assert_eq!(again, (409, "conflict".to_owned()));
     assert_eq!(call("DELETE", &scanner, Value::Null).await.0, 204);
     assert!(!serving.client().await.command(&login(&with)).await.is_ok());
+    let limits = ["password_limited"; 3];
+    let expected = [&["password_created"][..], &limits, &["password_revoked"]].concat();
+    assert_eq!(done_by_token(&program).await, expected);
+    serving.stop().await;
+}
 
-    assert!(
-        call("POST", &format!("/grants/{ALICE}/refresh"), Value::Null).await.1["access_expires_at"]
-            .is_string()
-    );
-    let (status, revoked) = call("DELETE", &format!("/grants/{ALICE}"), Value::Null).await;
+#[tokio::test]
+async fn a_grant_is_refreshed_and_revoked_its_person_gets_a_link_and_the_account_is_removed() {
+    let (site, serving) = site().await;
+    site.authorize(ALICE).await;
+    let program = Program::new(&site, &serving, &["deploy"]).await;
+    let (account, grant) = (format!("/accounts/{ALICE}"), format!("/grants/{ALICE}"));
+    let call = async |method: &str, path: &str| program.call(method, path, &Value::Null).await;
+    let refreshed = call("POST", &format!("{grant}/refresh")).await.1;
+    assert!(refreshed["access_expires_at"].is_string(), "{refreshed}");
+    let (status, revoked) = call("DELETE", &grant).await;
     assert_eq!((status, &revoked["owner"], &revoked["at_provider"]), (200, &json!(ALICE), &json!("revoked")));
-    assert_eq!(program.get(&format!("/grants/{ALICE}")).await["state"], "needs_authorization");
-    let again = program.refused("DELETE", &format!("/grants/{ALICE}"), &Value::Null).await;
-    assert_eq!(again, (409, "conflict".to_owned()));
-    let link = call("POST", &format!("/grants/{ALICE}/sign-in-link"), Value::Null).await;
-    let url = link.1["sign_in_url"].as_str().unwrap_or_else(|| panic!("{link:?}")).to_owned();
-    assert!(
-        url.starts_with(&format!("http://{}/again/", program.address).replace("127.0.0.1", "localhost"))
-            || url.contains("/again/"),
-        "{url}"
-    );
-    assert_eq!(call("DELETE", &alice, Value::Null).await.1["account"], ALICE);
-    assert_eq!(call("DELETE", &alice, Value::Null).await.0, 404);
-
-    let events = program.get("/events").await;
-    let by_token: Vec<&str> = events
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|event| event["surface"] == "api" && event["user"] == "token deploy")
-        .map(|event| event["event"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        by_token,
-        [
-            "disabled",
-            "enabled",
-            "sessions_closed",
-            "alias_added",
-            "alias_added",
-            "alias_removed",
-            "password_created",
-            "password_limited",
-            "password_limited",
-            "password_limited",
-            "password_revoked",
-            "revoked",
-            "removed",
-        ]
-    );
+    assert_eq!(program.get(&grant).await["state"], "needs_authorization");
+    assert_eq!(program.refused("DELETE", &grant, &Value::Null).await, (409, "conflict".to_owned()));
+    let (status, link) = call("POST", &format!("{grant}/sign-in-link")).await;
+    let url = link["sign_in_url"].as_str().unwrap_or_default();
+    assert!(status == 200 && url.contains("/again/"), "{link}");
+    // The same for a day.
+    assert_eq!(call("POST", &format!("{grant}/sign-in-link")).await.1, link);
+    assert_eq!(call("DELETE", &account).await.1["account"], ALICE);
+    assert_eq!(call("DELETE", &account).await.0, 404);
+    assert_eq!(call("POST", &format!("{grant}/sign-in-link")).await.0, 404);
+    assert_eq!(done_by_token(&program).await, ["revoked", "removed"]);
     serving.stop().await;
 }
 
