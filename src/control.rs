@@ -35,6 +35,7 @@ mod waiting;
 pub(crate) mod watching;
 
 pub(crate) use api_tokens::error::ApiTokenError;
+pub(crate) use enrol::error::TableError;
 pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};

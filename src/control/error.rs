@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
+use super::enrol::error::TableError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -203,14 +204,8 @@ pub(crate) enum Error {
     Import(#[from] ImportError),
 
     // Many accounts at once.
-    #[error("the line is not right as comma-separated values")]
-    TableLine,
-    #[error("the table has no account")]
-    TableEmpty,
-    #[error("the table is longer than {most} accounts; add the rest in a second one")]
-    TableTooLong { most: usize },
-    #[error("{name:?} is a login name in line {first} already")]
-    NameTwice { name: String, first: u64 },
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
     #[error(transparent)]

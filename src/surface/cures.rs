@@ -220,8 +220,17 @@ pub(crate) fn mending(error: &Error) -> Option<String> {
     (!cure.is_empty()).then_some(cure)
 }
 
-/// The causes of an error on one line, each once, because many messages contain their source's text, and the cure.
+/// The causes of an error on one line, and the cure.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = causes(error);
+    match error.downcast_ref().and_then(mending) {
+        Some(cure) => format!("{text}; {cure}"),
+        None => text,
+    }
+}
+
+/// The causes of an error on one line, each once, because many messages contain their source's text.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -233,9 +242,6 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text.push_str(&cause);
         }
         next = error.source();
-    }
-    if let Some(cure) = error.downcast_ref().and_then(mending) {
-        text.push_str(&format!("; {cure}"));
     }
     text
 }

@@ -9,14 +9,15 @@ use maud::{Markup, html};
 
 use super::consents;
 use super::frame::{Frame, text, token};
-use super::remedies::{cures, sentence, whole};
+use super::remedies::{cures, sentence};
 use super::words::{account_path, count, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
-use crate::control::Installation;
 use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
+use crate::control::{Error, Installation, TableError};
+use crate::surface::cures::causes;
 
 /// The name of the new passwords, the same as on the command line.
 const PASSWORD: &str = "default";
@@ -32,7 +33,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
     let Posted { visitor, fields } = posted;
     match made(&installation, &fields).await {
         Ok((made, failure)) => {
-            let failure = failure.map(|error| sentence(&whole(&error)));
+            let failure = failure.map(|error| sentence(&causes(&error)));
             lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
@@ -42,13 +43,10 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
 async fn made(
     installation: &Installation,
     fields: &Fields,
-) -> Result<(Vec<Enrolled>, Option<crate::control::Error>), Vec<Fault>> {
+) -> Result<(Vec<Enrolled>, Option<Error>), Vec<Fault>> {
     let rows = read(table(fields))?;
     if let Some(beyond) = rows.get(MOST) {
-        return Err(vec![Fault {
-            line: beyond.line,
-            error: crate::control::Error::TableTooLong { most: MOST },
-        }]);
+        return Err(vec![Fault { line: beyond.line, error: TableError::TooLong { most: MOST }.into() }]);
     }
     let is_allowed = !fields.one("foreign").is_empty();
     let judged = judge(installation, &rows, is_allowed).await?;
@@ -104,7 +102,7 @@ fn refused(faults: &[Fault]) -> Markup {
             p { span.mark aria-hidden="true" { "!" } " No account was made. " (count(faults.len() as u64, "mistake")) " in the table:" }
             ul {
                 @for Fault { line, error } in faults.iter().take(50) {
-                    li { strong { "Line " (line) ": " } (sentence(&whole(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
+                    li { strong { "Line " (line) ": " } (sentence(&causes(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
                 }
             }
         }

@@ -4,27 +4,13 @@ use super::frame::text;
 use super::words::{cure_words, first_upper};
 use crate::admin::said::Said;
 use crate::control::Error;
+use crate::surface::cures::causes;
 use crate::trouble::Cure;
 
 /// A failed act: its cause, and its cures.
 pub(super) fn failed(error: &Error) -> Said {
     let cures = cures(error).iter().map(|cure| sentence(cure)).collect();
-    Said::failed(sentence(&whole(error)), cures)
-}
-
-/// The error with the reasons below it.
-pub(super) fn whole(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(deeper) = source {
-        let deeper_words = deeper.to_string();
-        if !words.contains(&deeper_words) {
-            words.push_str(": ");
-            words.push_str(&deeper_words);
-        }
-        source = deeper.source();
-    }
-    words
+    Said::failed(sentence(&causes(error)), cures)
 }
 
 /// A clause as a sentence.
