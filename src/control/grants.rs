@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use tokio::spawn;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 
 use super::error::Error;
 use super::installation::Installation;
@@ -93,6 +93,8 @@ impl Pages {
         if let Some(last) = page.last() {
             let (store, after) = (installation.store.clone(), last.account.name.clone());
             self.ahead = Some(spawn(async move { store.account_page(Some(&after), PAGE).await }));
+            // A command has one thread: without this the read would begin at the next call.
+            yield_now().await;
         }
         Ok(page.into_iter().map(|row| Overview::of(installation, row)).collect())
     }
