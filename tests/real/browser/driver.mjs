@@ -48,6 +48,8 @@ const verbs = {
     await page.waitForLoadState("load");
     return page.url();
   },
+  /** Waits until the browser is at this address: a step within a page comes without a load. */
+  async arrive({ url }) { await page.waitForURL(url, { timeout: PATIENCE }); },
   async has({ name }) { return await named(name).count() > 0; },
   async unfold({ name }) { await page.locator("summary", { hasText: name }).first().click(); },
   async fill({ label, value }) { await page.getByLabel(label).first().fill(value); },
