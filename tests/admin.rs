@@ -4,19 +4,10 @@
 
 mod common;
 
-use common::web::{Browser, ask, entrance};
-use common::{Serving, Site};
+use common::Site;
+use common::web::{Browser, ON, ask, entrance, site};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
-
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
-
-async fn site() -> (Site, Serving) {
-    let site = Site::new().await;
-    site.configure(ON);
-    let serving = site.serve().await;
-    (site, serving)
-}
 
 #[tokio::test]
 async fn security_row_46_the_page_opens_by_the_commands_address_once() {

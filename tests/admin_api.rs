@@ -7,11 +7,9 @@ mod common;
 #[path = "admin_api/description.rs"]
 mod description;
 
-use common::web::{Answer, Browser, ask};
+use common::web::{Answer, Browser, ON, ask, site};
 use common::{ALICE, BOB, Serving, Site, login};
 use serde_json::{Value, json};
-
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
 /// A program that uses the API.
 #[derive(Clone)]
@@ -65,13 +63,6 @@ impl Program {
     }
 }
 
-async fn site() -> (Site, Serving) {
-    let site = Site::new().await;
-    site.configure(ON);
-    let serving = site.serve().await;
-    (site, serving)
-}
-
 #[tokio::test]
 async fn security_row_23_a_token_is_shown_once_and_ends_at_once() {
     let (site, serving) = site().await;
@@ -120,13 +111,13 @@ async fn security_row_23_without_a_right_nothing_is_read_or_done() {
     site.authorize(ALICE).await;
     let reader = Program::new(&site, &serving, &["monitor", "--read-only"]).await;
     let token = reader.token.clone().unwrap();
-    let nobody = Program { token: None, ..reader.clone() };
+    let without_token = Program { token: None, ..reader.clone() };
     for path in description::paths() {
         for (method, path) in path {
             if path == "/openapi.json" {
                 continue;
             }
-            let answer = nobody.send(&method, &path, "", "").await;
+            let answer = without_token.send(&method, &path, "", "").await;
             assert_eq!(answer.status, 401, "{method} {path}");
             assert!(answer.header("www-authenticate").starts_with("Bearer"), "{answer:?}");
             answer.lacks(ALICE);
@@ -146,9 +137,9 @@ async fn security_row_23_without_a_right_nothing_is_read_or_done() {
         "Authorization: Bearer \u{e9}\r\n".to_owned(),
         format!("Authorization: Bearer {token}\r\nAuthorization: Bearer {token}\r\n"),
     ] {
-        assert_eq!(nobody.send("GET", "/accounts", &line, "").await.status, 401, "{line}");
+        assert_eq!(without_token.send("GET", "/accounts", &line, "").await.status, 401, "{line}");
     }
-    assert_eq!(nobody.send("GET", &format!("/accounts?token={token}"), "", "").await.status, 401);
+    assert_eq!(without_token.send("GET", &format!("/accounts?token={token}"), "", "").await.status, 401);
     assert_eq!(reader.get("/accounts").await[0]["account"], ALICE);
     serving.stop().await;
 }

@@ -4,13 +4,12 @@
 
 mod common;
 
-use common::web::{Answer, Browser, ask};
+use common::web::{Answer, Browser, ON, ask};
 use common::{ALICE, BOB, Serving, Site, within};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 
 async fn site() -> (Site, Serving) {

@@ -6,11 +6,10 @@ mod common;
 
 use common::person::Person;
 use common::plain::Plain;
+use common::web::ON;
 use common::{ALICE, BOB, Serving, Site, login, pop3, smtp, within};
 use sandbox::{Client, Sandbox};
 use serde_json::Value;
-
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
 /// A site with a page, and Alice's account, whose grant has ended.
 async fn expired(provider: sandbox::Builder, more: &str) -> (Site, Serving, Value) {

@@ -5,12 +5,11 @@
 mod common;
 
 use common::person::Person;
-use common::web::{Answer, Browser};
+use common::web::{Answer, Browser, ON};
 use common::{ALICE, BOB, Serving, Site, within};
 use sandbox::{Sandbox, TokenFault};
 use serde_json::json;
 
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 const ALICES: &str = "/accounts/alice%40example%2Ecom";
 const BOBS: &str = "/accounts/bob%40example%2Ecom";
 

@@ -517,7 +517,7 @@ async fn sockets_for_another_process_are_left_alone() {
 
 #[tokio::test]
 async fn the_page_moves_to_the_new_process_and_shows_the_sessions_of_the_old_one() {
-    let installed = Installed::new("[admin]\naddress = \"127.0.0.1:0\"\n").await;
+    let installed = Installed::new(common::web::ON).await;
     let mut serving = installed.serve().await;
     let client = installed.log_in(&serving).await;
     let mut browser = Browser::enter(&installed.site, &serving).await;

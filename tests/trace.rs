@@ -251,7 +251,7 @@ async fn a_trace_that_is_not_read_loses_lines_and_holds_no_session_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn security_row_45_a_trace_shows_no_sign_in_link() {
     let provider = Sandbox::builder().user(ALICE).submission().pop3();
-    let site = Site::with_config(provider, "[admin]\naddress = \"127.0.0.1:0\"\n").await;
+    let site = Site::with_config(provider, common::web::ON).await;
     let settings = site.authorize(ALICE).await;
     site.sandbox.controls().revoke_grants(ALICE);
     let serving = site.serve().await;

@@ -5,6 +5,17 @@ use tokio::net::TcpStream;
 
 use super::{Serving, Site, within};
 
+/// Serves the page, at a port of the system's choice.
+pub const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
+
+/// A site that serves the page.
+pub async fn site() -> (Site, Serving) {
+    let site = Site::new().await;
+    site.configure(ON);
+    let serving = site.serve().await;
+    (site, serving)
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
