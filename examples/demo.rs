@@ -17,6 +17,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 const ACCOUNT: &str = "alice@example.com";
+/// The protocols of its listeners.
+const LISTENERS: [&str; 2] = ["imap", "submission"];
 /// As first argument it makes this program run the proxy.
 const AS_PROXY: &str = "--as-proxy";
 
@@ -60,6 +62,7 @@ async fn demo() -> Result<(), Box<dyn Error>> {
         sandbox.submission().0
     );
 
+    println!("Authorising {ACCOUNT}; this program plays the person at the browser, who consents.");
     let settings = authorize(&config, &sandbox).await?;
     println!("{ACCOUNT} is authorised. Starting the proxy …");
     let mut serving = serve(&config, home.path()).await?;
@@ -87,10 +90,11 @@ fn proxy(config: &Path) -> Result<Command, Box<dyn Error>> {
     Ok(command)
 }
 
-/// Runs `authorize`, with a person at the browser who consents.
+/// Runs `authorize`, with a person at the browser who consents. Its words are for a person who opens an address, which is
+/// this program here, so it is quiet.
 async fn authorize(config: &Path, sandbox: &Sandbox) -> Result<Value, Box<dyn Error>> {
     let mut command = proxy(config)?;
-    command.args(["authorize", ACCOUNT, "--no-browser", "--json"]).stdout(Stdio::piped());
+    command.args(["--quiet", "authorize", ACCOUNT, "--no-browser", "--json"]).stdout(Stdio::piped());
     let mut child = command.spawn()?;
     let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
     let mut url = String::new();
@@ -114,11 +118,13 @@ async fn serve(config: &Path, home: &Path) -> Result<Child, Box<dyn Error>> {
         .stderr(Stdio::piped())
         .spawn()?;
     let mut log = BufReader::new(child.stderr.take().ok_or("no log")?).lines();
-    loop {
-        let line = log.next_line().await?.ok_or("the proxy did not start")?;
-        eprintln!("{line}");
-        if line.contains("listening on") {
-            break;
+    for _ in LISTENERS {
+        loop {
+            let line = log.next_line().await?.ok_or("the proxy did not start")?;
+            eprintln!("{line}");
+            if line.contains("listening on") {
+                break;
+            }
         }
     }
     tokio::spawn(async move {

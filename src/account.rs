@@ -40,7 +40,7 @@ use crate::secret::{Sealer, Secret};
 use crate::store::{AppPassword, LoginNote, LoginRecord, Store};
 
 pub use crate::store::{
-    Account, Folded, Grant, GrantKind, LastRefusal, Mailbox, SignInAs, StoreError, fold, is_of_domain,
+    Account, Folded, Grant, LastRefusal, Mailbox, SignInAs, StoreError, fold, takes_consent,
 };
 
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};

@@ -5,6 +5,7 @@
 //! error, and delays no other peer.
 
 mod again;
+mod api;
 pub(crate) mod ask;
 mod consent;
 mod desk;

@@ -30,7 +30,6 @@ mod running;
 mod serve;
 mod sessions;
 mod setup;
-mod span;
 mod store;
 mod terminal;
 mod tokens;

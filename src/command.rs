@@ -20,6 +20,9 @@ pub const RENEW_CA: &str = "imap-oauth-proxy certs renew-ca";
 /// Writes the CA's certificate, for import into mail programs.
 pub const EXPORT_CA: &str = "imap-oauth-proxy certs export FILE";
 
+/// Lists the bearer tokens of the API.
+pub const API_TOKENS: &str = "imap-oauth-proxy admin token list";
+
 /// Prints every key of the configuration.
 pub const CONFIG_EXAMPLE: &str = "imap-oauth-proxy config example";
 

@@ -8,6 +8,7 @@
 mod access;
 mod admin;
 mod belongs;
+mod confidential;
 mod domain;
 mod entra;
 mod error;

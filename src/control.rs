@@ -7,6 +7,7 @@
 pub(crate) mod accounts;
 mod actors;
 pub(crate) mod answers;
+pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod authorize;
 pub(crate) mod backup;
@@ -34,6 +35,8 @@ pub(crate) mod transfer;
 mod waiting;
 pub(crate) mod watching;
 
+pub(crate) use api_tokens::error::ApiTokenError;
+pub(crate) use enrol::error::TableError;
 pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};

@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,6 +23,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -31,6 +32,12 @@ const LONGEST_HEADER: usize = 32 * 1024;
 const HEADERS: usize = 100;
 /// A browser or a local reverse proxy sends its request much sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bytes of a body that any number of connections may send.
+const SMALL: u64 = 64 * 1024;
+/// Larger bodies that are read at the same time: a request is read before its sender is known, and a hundred of them
+/// must not fill the memory.
+const LARGE_AT_ONCE: usize = 4;
 
 /// What a server grants.
 #[derive(Clone, Copy)]
@@ -41,11 +48,18 @@ pub(crate) struct Bounds {
     pub(crate) body: usize,
     /// How long the answer may take.
     pub(crate) answer: Duration,
+    /// The answer to a request for that address which is too large or too slow.
+    pub(crate) refuse: fn(&Uri, StatusCode) -> Response,
 }
 
 impl Bounds {
     /// A sign-in or a scrape is one request, so a few connections suffice, and the answer comes at once.
-    pub(crate) const ONE_REQUEST: Self = Self { connections: 32, body: 16 * 1024, answer: PATIENCE };
+    pub(crate) const ONE_REQUEST: Self = Self {
+        connections: 32,
+        body: 16 * 1024,
+        answer: PATIENCE,
+        refuse: |_, status| status.into_response(),
+    };
 }
 
 /// A listener.
@@ -74,6 +88,7 @@ pub(crate) async fn serve<T>(
     outcome: impl Fn() -> Option<T>,
 ) -> T {
     let mut connections = JoinSet::new();
+    let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
     let mut silent = Silent::default();
     loop {
         // While all connections are being answered, the next one waits in the listen backlog; not for long.
@@ -85,7 +100,7 @@ pub(crate) async fn serve<T>(
                         silent.close_oldest();
                     }
                     let has_asked = Arc::<AtomicBool>::default();
-                    let task = connections.spawn(answer(stream, router.clone(), bounds, has_asked.clone()));
+                    let task = connections.spawn(answer(stream, router.clone(), bounds, large.clone(), has_asked.clone()));
                     silent.add(task, has_asked);
                 }
                 // Out of file descriptors: retry after a pause, not in a busy loop.
@@ -140,10 +155,12 @@ async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     bounds: Bounds,
+    large: Arc<Semaphore>,
     has_asked: Arc<AtomicBool>,
 ) {
-    let router = router
-        .layer(from_fn(move |request: Request, next: Next| whole(request, next, bounds, has_asked.clone())));
+    let router = router.layer(from_fn(move |request: Request, next: Next| {
+        whole(request, next, bounds, large.clone(), has_asked.clone())
+    }));
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
     server
         .http1()
@@ -159,18 +176,30 @@ async fn answer(
 }
 
 /// Reads the body before the request is answered, so that no answer waits for a slow sender.
-async fn whole(request: Request, next: Next, bounds: Bounds, has_asked: Arc<AtomicBool>) -> Response {
+async fn whole(
+    request: Request,
+    next: Next,
+    bounds: Bounds,
+    large: Arc<Semaphore>,
+    has_asked: Arc<AtomicBool>,
+) -> Response {
     let (head, body) = request.into_parts();
-    let body = match timeout(PATIENCE, to_bytes(body, bounds.body)).await {
+    let uri = head.uri.clone();
+    let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
+    let read = async {
+        let _permit = if is_small { None } else { large.acquire().await.ok() };
+        to_bytes(body, bounds.body).await
+    };
+    let body = match timeout(PATIENCE, read).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        Ok(Err(_)) => return (bounds.refuse)(&uri, StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => return (bounds.refuse)(&uri, StatusCode::REQUEST_TIMEOUT),
     };
     has_asked.store(true, Ordering::Relaxed);
     let request = Request::from_parts(head, Body::from(body));
     match timeout(bounds.answer, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+        Err(_) => (bounds.refuse)(&uri, StatusCode::GATEWAY_TIMEOUT),
     }
 }
 

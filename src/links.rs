@@ -39,6 +39,16 @@ pub struct Base {
 }
 
 impl Base {
+    /// The base of `admin` as a command knows it, which does not know whether a `serve` runs; `None` also if only `serve`
+    /// knows the port.
+    pub fn configured(admin: &Admin) -> Option<Self> {
+        let bound = match &admin.address {
+            AdminAddress::Tcp(address) if address.port() != 0 || admin.url.is_some() => Some(*address),
+            _ => None,
+        };
+        Self::of(admin, bound)
+    }
+
     /// The base of `admin`, whose page is served at `bound`; `None` if there is no page to reach.
     pub fn of(admin: &Admin, bound: Option<SocketAddr>) -> Option<Self> {
         let is_served = match &admin.address {
@@ -64,12 +74,16 @@ impl Links {
         Self { store, sealer, base }
     }
 
+    /// Whether a client at `from` can open links.
+    pub fn reach(&self, from: IpAddr) -> bool {
+        self.base.as_ref().is_some_and(|base| !base.is_local || from.to_canonical().is_loopback())
+    }
+
     /// The address of the account's link for a client at `from`; `None` if that client cannot open it.
     pub async fn for_client(&self, account: &Id, from: IpAddr) -> Option<Secret> {
-        let base = self.base.as_ref()?;
-        match base.is_local && !from.to_canonical().is_loopback() {
-            true => None,
-            false => self.address(base, account).await,
+        match self.reach(from) {
+            true => self.address(self.base.as_ref()?, account).await,
+            false => None,
         }
     }
 

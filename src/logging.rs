@@ -12,9 +12,10 @@ use std::io::{IsTerminal as _, Write as _};
 
 use std::sync::OnceLock;
 
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, reload};
 
 use self::shape::Shape;
 
@@ -25,12 +26,12 @@ const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 const PANIC_TEXT: usize = 200;
 
 /// The handle that replaces the running log's filter.
-static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Checked settings of the log, not applied yet.
 pub struct Settings {
     json: bool,
-    filter: EnvFilter,
+    filter: Targets,
 }
 
 impl Settings {
@@ -38,10 +39,10 @@ impl Settings {
     /// JSON object.
     pub fn new(json: bool, filter: Option<&str>) -> Result<Self, LogFilterError> {
         let filter = match filter {
-            Some(text) => EnvFilter::try_new(quiet_dependencies(text))
-                .map_err(|error| LogFilterError(error.to_string()))?,
-            None => EnvFilter::new(DEFAULT_FILTER),
+            Some(text) => quiet_dependencies(text),
+            None => DEFAULT_FILTER.to_owned(),
         };
+        let filter = filter.parse().map_err(|error| LogFilterError(format!("{error}")))?;
         Ok(Self { json, filter })
     }
 
@@ -110,11 +111,33 @@ pub fn flush() {
 /// trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
     const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "reqwest", "rustls", "tokio_rustls", "sqlx"];
-    let mut filter = filter.to_owned();
+    let close = |part: &str| part.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    let filter = without_spans(filter);
+    let parts = filter.split(',').map(close).filter(|part| !part.is_empty());
+    let parts = parts.map(|part| part.trim_start_matches('=').to_owned());
+    let mut filter = parts.collect::<Vec<_>>().join(",");
     for name in TALKATIVE {
         filter.push_str(&format!(",{name}=warn"));
     }
-    filter
+    filter.trim_start_matches(',').to_owned()
+}
+
+/// Earlier versions also took filters by span and field, `target[span{field=value}]=level`. Such a filter now counts for
+/// the whole target, so that a configuration of before shows more, not less.
+fn without_spans(filter: &str) -> String {
+    let mut depth = 0_u32;
+    let outside = |letter: &char| {
+        match letter {
+            '[' => depth += 1,
+            ']' if depth > 0 => {
+                depth -= 1;
+                return false;
+            }
+            _ => {}
+        }
+        depth == 0
+    };
+    filter.chars().filter(outside).collect()
 }
 
 /// The text is no valid filter.
@@ -127,6 +150,29 @@ pub struct LogFilterError(String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_are_levels_and_targets_and_never_open_a_dependency_that_prints_secrets() {
+        for good in
+            ["debug", "trace,", " imap_oauth_proxy = debug , warn", "off", "", "hyper=trace,sqlx=trace"]
+        {
+            let Ok(Settings { filter, .. }) = Settings::new(false, Some(good)) else { panic!("{good}") };
+            for talkative in ["hyper::proto", "sqlx::query", "reqwest::connect"] {
+                assert!(!filter.would_enable(talkative, &tracing::Level::DEBUG), "{good}: {talkative}");
+            }
+        }
+        let filter = Settings::new(false, Some("imap_oauth_proxy=debug,warn")).ok().unwrap().filter;
+        assert!(filter.would_enable("imap_oauth_proxy::relay", &tracing::Level::DEBUG));
+        assert!(!filter.would_enable("axum", &tracing::Level::INFO));
+        for old in ["imap_oauth_proxy[session{id=7,door=imap}]=debug,warn", "[session]=debug"] {
+            let filter = Settings::new(false, Some(old)).ok().unwrap().filter;
+            assert!(filter.would_enable("imap_oauth_proxy::relay", &tracing::Level::DEBUG), "{old}");
+        }
+        for bad in ["loud=very", "a=b=c"] {
+            let error = Settings::new(false, Some(bad)).err().unwrap().to_string();
+            assert!(error.contains("write a level such as"), "{bad}: {error}");
+        }
+    }
 
     fn text_of(panic: impl FnOnce() + std::panic::UnwindSafe) -> String {
         panic_text(&*std::panic::catch_unwind(panic).unwrap_err())

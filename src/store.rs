@@ -6,6 +6,7 @@
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
 mod account;
+mod api_token;
 mod contract;
 mod counts;
 mod dates;
@@ -28,8 +29,9 @@ use std::sync::Arc;
 pub use crate::protocol::SignInAs;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
-    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain,
+    Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
+pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
     Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
     TrailStore,
@@ -161,10 +163,17 @@ pub enum StoreError {
     /// For the administrator: there is no room for the write.
     #[error("the disk that the store is on is full, and nothing was written; make room there and try again")]
     Full,
+    /// For the administrator: another process has held the lock for longer than any change of ours takes.
+    #[error(
+        "another process has kept the store locked for ten seconds, so nothing was done; try again, and if that does not \
+         help, end that process: a command that was suspended, a copying or backup program, or sqlite3 (fuser -v store.sqlite \
+         names it)"
+    )]
+    Locked,
     /// The server of the database does not answer, or not as a server that takes writes; a later call may succeed.
     #[error("the database is away: {0}")]
     Away(String),
-    /// The database failed: read-only, locked for too long, or a disk error.
+    /// The database failed: read-only, or a disk error.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -185,9 +194,16 @@ impl From<sqlx::Error> for StoreError {
             Some(code) if FULL.contains(&code) => Self::Full,
             Some(code) if AWAY.iter().any(|away| code.starts_with(away)) => Self::Away(error.to_string()),
             None if is_lost(&error) => Self::Away(error.to_string()),
+            _ if is_busy(&error) => Self::Locked,
             _ => Self::Failed(error.into()),
         }
     }
+}
+
+/// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.

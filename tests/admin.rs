@@ -4,19 +4,10 @@
 
 mod common;
 
-use common::web::{Browser, ask, entrance};
-use common::{Serving, Site};
+use common::Site;
+use common::web::{Browser, ON, ask, entrance, site};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
-
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
-
-async fn site() -> (Site, Serving) {
-    let site = Site::new().await;
-    site.configure(ON);
-    let serving = site.serve().await;
-    (site, serving)
-}
 
 #[tokio::test]
 async fn security_row_46_the_page_opens_by_the_commands_address_once() {
@@ -83,6 +74,13 @@ async fn security_row_46_a_name_that_was_rebound_to_this_machine_is_not_served()
         answer.has("is not served here").lacks("Sign out");
     }
     assert_eq!(get(&format!("Host: localhost:{port}\r\nHost: evil.example\r\n")).await.status, 421);
+    let old = ask(&browser.address, &format!("GET / HTTP/1.0\r\nCookie: {cookie}\r\n\r\n")).await;
+    assert_eq!(old.status, 421, "HTTP/1.0 needs no Host, and the page does: {old:?}");
+    let forwarded = format!("Host: evil.example\r\nX-Forwarded-Host: localhost:{port}\r\n");
+    assert_eq!(get(&forwarded).await.status, 421);
+    let whole =
+        format!("GET http://evil.example/ HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookie}\r\n\r\n");
+    assert_eq!(ask(&browser.address, &whole).await.status, 421);
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         get(&format!("Host: {host}:{port}\r\n")).await.has("Sign out");
     }
@@ -115,7 +113,7 @@ async fn security_row_46_a_post_of_another_page_is_refused() {
         browser.send("POST", "/leave", lines, form).await.has("nothing was done");
     }
     browser.get("/").await.has("Sign out");
-    // As a browser sends it with our Referrer-Policy.
+    // As a browser sends it that hides the origin.
     let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
     assert_eq!(browser.send("POST", "/leave", lines, &form).await.status, 303);
     serving.stop().await;
@@ -130,7 +128,7 @@ async fn security_row_46_every_answer_has_the_headers() {
         for (name, value) in [
             ("x-frame-options", "DENY"),
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(answer.header(name), value, "{path}: {answer:?}");
@@ -145,6 +143,11 @@ async fn security_row_46_every_answer_has_the_headers() {
             assert!(!answer.body.contains(inline), "{path} has {inline}");
         }
     }
+    // The refusal of a redirect comes before all routes.
+    let rebound = "GET /callback?state=x HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    let answer = ask(&browser.address, rebound).await;
+    assert_eq!((answer.status, answer.header("x-frame-options")), (421, "DENY"), "{answer:?}");
+    assert!(answer.header("content-security-policy").contains("form-action 'self'"), "{answer:?}");
     serving.stop().await;
 }
 
@@ -256,5 +259,35 @@ async fn security_row_46_a_request_that_is_too_large_or_never_whole_takes_no_pla
         waiting.push(stream);
     }
     browser.get("/").await.has("Sign out");
+    serving.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security_row_46_large_bodies_are_read_a_few_at_a_time() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        let head = "POST /leave HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nhalf";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    // Requests with small bodies, and without any, wait for none of them.
+    for _ in 0..5 {
+        browser.get("/").await.has("Sign out");
+    }
+    let other = browser.clone();
+    let form = format!("form_token=x&more={}", "x".repeat(200_000));
+    let large = tokio::spawn(async move {
+        let from_here = format!("Origin: http://{}\r\n", other.address);
+        other.send("POST", "/leave", &from_here, &form).await
+    });
+    for _ in 0..5 {
+        browser.get("/").await.has("Sign out");
+    }
+    assert!(!large.is_finished());
+    drop(stalled);
+    assert_eq!(large.await.unwrap().status, 403);
     serving.stop().await;
 }

@@ -98,6 +98,30 @@ async fn a_check_of_several_accounts_is_a_line_each_and_the_total() {
 }
 
 #[tokio::test]
+async fn a_check_is_in_colour_on_a_terminal_alone_and_not_where_no_color_is_set() {
+    let site = Site::new().await;
+    let on_a_terminal = async |no_color: &str| {
+        let (mut screen, terminal) = common::pseudo_terminal();
+        let mut command = site.command(&["check"]);
+        let child = command.env("TERM", "xterm").env("NO_COLOR", no_color).stdout(terminal).spawn().unwrap();
+        // The terminal's other end is closed with the command, which a read reports as an error.
+        drop(command);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut shown = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut screen, &mut shown);
+            String::from_utf8(shown).unwrap()
+        });
+        child.wait_with_output().await.unwrap();
+        common::within("the terminal", reading).await.unwrap()
+    };
+    let shown = on_a_terminal("").await;
+    assert!(shown.starts_with("\x1b[32mok  \x1b[0m config: read from "), "{shown:?}");
+    for plain in [on_a_terminal("1").await, site.run(&["check"]).await.out] {
+        assert!(plain.starts_with("ok   config: read from ") && !plain.contains('\x1b'), "{plain:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_is_shown_with_its_secrets_masked_and_quiet_is_quiet() {
     let site = Site::new().await;
     let path = site.run(&["config", "path"]).await;
@@ -135,6 +159,26 @@ async fn commands_that_only_read_make_nothing_and_name_the_directory() {
     let ran = site.run(&["tokens", "list", "--json"]).await;
     assert_eq!((ran.code, ran.json()), (0, serde_json::json!([])));
     assert!(!site.state().exists());
+    let copy = site.home.path().join("copy");
+    for words in [
+        &["backup", copy.to_str().unwrap()][..],
+        &["setup", ALICE, "--for", "text"],
+        &["accounts", "export", ALICE],
+        &["accounts", "disable", ALICE],
+        &["passwords", "create", ALICE, "desk"],
+        &["tokens", "refresh", ALICE],
+        &["keys", "rotate"],
+    ] {
+        let ran = site.run(words).await;
+        let said = format!("error: there is no account yet in {}", site.state().display());
+        assert!(ran.code == 1 && ran.err.contains(&said), "{words:?}: {ran:?}");
+        assert!(ran.err.contains("hint: where a service has the accounts, run this as its user"), "{ran:?}");
+        assert!(!site.state().exists() && !copy.exists(), "{words:?}");
+    }
+    // The first account of a new host can be one that moves there.
+    let ran = site.run(&["keys", "recipient"]).await;
+    assert!(ran.code == 0 && ran.out.starts_with("iop1-") && site.state().exists(), "{ran:?}");
+    assert!(ran.err.contains(&format!("the installation in {}", site.state().display())), "{ran:?}");
 }
 
 #[tokio::test]

@@ -326,25 +326,30 @@ async fn a_store_that_fails_half_way_stops_the_run_and_the_next_run_does_the_res
     assert_eq!(Config::load(Some(&directory.join("config.toml"))).unwrap().listeners.len(), 1);
 }
 
-#[test]
-fn a_run_that_is_killed_leaves_no_configuration_and_the_next_run_does_the_rest() {
+/// An import whose first refresh is under way and never answered. The provider is there until the last value is dropped.
+fn waiting_for_the_provider() -> (Home, std::process::Child, (std::net::TcpListener, std::net::TcpStream)) {
     let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = provider.local_addr().unwrap().port();
     let home = Home::with(&UNREACHABLE.replace("127.0.0.1:1/", &format!("127.0.0.1:{port}/")));
-    let mut running = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
+    let running = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
         .args(["import", "email-oauth2-proxy", "emailproxy.config", "--passwords", "passwords", "--apply"])
         .current_dir(home.directory.path())
         .env_clear()
         .env("HOME", home.directory.path())
-        .stderr(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // The first refresh is under way, and is never answered.
-    let refreshing = provider.accept().unwrap();
+    let (refreshing, _) = provider.accept().unwrap();
+    (home, running, (provider, refreshing))
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_configuration_and_the_next_run_does_the_rest() {
+    let (home, mut running, refreshing) = waiting_for_the_provider();
     running.kill().unwrap();
     running.wait().unwrap();
-    drop((refreshing, provider));
+    drop(refreshing);
     let directory = home.path(".config/imap-oauth-proxy");
     assert!(!directory.join("config.toml").exists());
 
@@ -360,19 +365,7 @@ fn a_run_that_is_killed_leaves_no_configuration_and_the_next_run_does_the_rest()
 
 #[test]
 fn ctrl_c_waits_for_the_accounts_and_a_second_one_does_not_say_that_nothing_is_stored() {
-    let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = provider.local_addr().unwrap().port();
-    let home = Home::with(&UNREACHABLE.replace("127.0.0.1:1/", &format!("127.0.0.1:{port}/")));
-    let mut running = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"))
-        .args(["import", "email-oauth2-proxy", "emailproxy.config", "--passwords", "passwords", "--apply"])
-        .current_dir(home.directory.path())
-        .env_clear()
-        .env("HOME", home.directory.path())
-        .stderr(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let _refreshing = provider.accept().unwrap();
+    let (home, mut running, _refreshing) = waiting_for_the_provider();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(running.stderr.take().unwrap()));
     let mut press_until = |said: &str| {
         let id = rustix::process::Pid::from_child(&running);

@@ -125,12 +125,13 @@ async fn a_rotation_where_the_user_holds_the_keys() {
 #[tokio::test]
 async fn a_missing_key_is_one_clear_sentence() {
     let site = Site::with_config(Sandbox::builder().user(ALICE), "[store]\nkey_env = \"PROXY_KEY\"\n").await;
-    let ran = site.run(&["accounts", "enable", ALICE]).await;
+    let asked = ["keys", "recipient"];
+    let ran = site.run(&asked).await;
     assert!(ran.code == 1 && ran.err.contains("the environment variable PROXY_KEY is not set"), "{ran:?}");
     site.configure("[store]\nkey_credential = \"master\"\n");
-    let ran = site.run(&["accounts", "enable", ALICE]).await;
+    let ran = site.run(&asked).await;
     assert!(ran.code == 1 && ran.err.contains("LoadCredential=master"), "{ran:?}");
     site.configure("[store]\nkey_command = [\"false\"]\n");
-    let ran = site.run(&["accounts", "enable", ALICE]).await;
+    let ran = site.run(&asked).await;
     assert!(ran.code == 1 && ran.err.contains("the key command false failed"), "{ran:?}");
 }

@@ -6,11 +6,10 @@ mod common;
 
 use common::person::Person;
 use common::plain::Plain;
+use common::web::ON;
 use common::{ALICE, BOB, Serving, Site, login, pop3, smtp, within};
 use sandbox::{Client, Sandbox};
 use serde_json::Value;
-
-const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
 /// A site with a page, and Alice's account, whose grant has ended.
 async fn expired(provider: sandbox::Builder, more: &str) -> (Site, Serving, Value) {
@@ -147,7 +146,7 @@ async fn a_look_changes_nothing_by_whichever_program() {
     for (header, value) in [
         ("x-frame-options", "DENY"),
         ("cache-control", "no-store"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("x-content-type-options", "nosniff"),
     ] {
         assert_eq!(answer.header(header), value);
@@ -249,14 +248,34 @@ async fn security_row_45_no_other_page_begins_a_consent_and_no_other_browser_end
     assert_eq!(victim.open(&back).await.status, 400, "it was answered");
 }
 
+/// A page, and a listener whose clients say where they are.
+fn remote(url: &str) -> String {
+    format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n{url}\n[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n\
+         security = \"none\"\nproxy_protocol = [\"127.0.0.1/32\"]\n"
+    )
+}
+
+#[tokio::test]
+async fn a_client_that_can_open_no_link_leaves_the_days_alert_to_one_that_can() {
+    let site = Site::with_config(both(), &remote("")).await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let end = (time::OffsetDateTime::now_utc() + time::Duration::days(3)).unix_timestamp().to_string();
+    assert_eq!(site.tamper("UPDATE grants SET refresh_expires_at = CAST(? AS INTEGER)", &[&end]).await, 1);
+    for (from, is_told) in [("192.0.2.7", false), ("127.0.0.1", true), ("127.0.0.1", false)] {
+        let mut client = Plain::connect(serving.address()).await;
+        client.send(format!("PROXY TCP4 {from} 192.0.2.1 4711 993\r\n").as_bytes()).await;
+        client.line().await;
+        let answer = client.command(&login(&settings)).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let told = answer.untagged.iter().any(|line| line.starts_with("* OK [ALERT] Sign in again: "));
+        assert_eq!(told, is_told, "{from}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_elsewhere_gets_the_link_where_people_elsewhere_reach_the_page() {
-    let remote = |url: &str| {
-        format!(
-            "[admin]\naddress = \"127.0.0.1:0\"\n{url}\n[[listeners]]\naddresses = [\"127.0.0.1:0\"]\n\
-             security = \"none\"\nproxy_protocol = [\"127.0.0.1/32\"]\n"
-        )
-    };
     let site = Site::with_config(both(), "").await;
     let settings = site.authorize(ALICE).await;
     site.sandbox.controls().revoke_grants(ALICE);
@@ -291,7 +310,7 @@ async fn behind_a_web_server(more: &str) -> (Site, Serving, Value, Person) {
     let site = Site::with_config(both().client(client), "").await;
     let socket = site.home.path().join("page.sock");
     site.configure(&format!(
-        "[admin]\naddress = \"unix:{}\"\nurl = \"https://mail.corp.example\"\n",
+        "[admin]\naddress = \"unix:{}\"\nurl = \"https://mail.corp.example\"\n[callback]\naddress = \"127.0.0.1:0\"\n",
         socket.display()
     ));
     let settings = site.authorize(ALICE).await;
@@ -330,13 +349,26 @@ async fn a_person_at_another_machine_pastes_the_answer() {
 #[tokio::test]
 async fn an_answer_comes_through_the_web_server_where_the_registration_has_its_address() {
     let more = "redirect_uri = \"https://mail.corp.example/callback\"";
-    let (_site, serving, settings, mut person) = behind_a_web_server(more).await;
+    let (_site, mut serving, settings, mut person) = behind_a_web_server(more).await;
     let url = link_of(&serving, &settings).await;
     person.look(&url).await;
     let pressed = person.send(url.strip_prefix("https://mail.corp.example").unwrap(), &[]).await;
     let consent = person.follow(pressed).await;
     let back = person.approve(&consent, ALICE).await;
-    assert!(back.header("location").starts_with("https://mail.corp.example/callback?"), "{back:?}");
+    let address = back.header("location").to_owned();
+    let query = address.strip_prefix("https://mail.corp.example/callback?").expect("as it is registered");
+    // The older address sends the browser on to the page, where its cookie is.
+    let received = serving.said("sign-ins are received on ").await;
+    let receiver = received.rsplit_once(' ').unwrap().1;
+    let get = format!("GET /callback?{query} HTTP/1.1\r\nHost: mail.corp.example\r\n\r\n");
+    let sent_on = common::web::ask(receiver, &get).await;
+    assert_eq!(
+        sent_on.header("location"),
+        format!("https://mail.corp.example/answer?{query}"),
+        "{sent_on:?}"
+    );
+    let unknown = common::web::ask(receiver, &get.replace("state=", "state=x")).await;
+    assert_eq!(unknown.status, 400);
     person.follow(back).await.has("Signed in as");
     drop(serving.log_in(&settings).await);
 }
@@ -354,10 +386,13 @@ async fn an_answer_comes_to_a_listener_where_the_registration_names_a_port() {
     let mut person = Person::default();
     person.look(&url).await;
     let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
-    // The person presses the button twice: both consents wait at the same address.
-    let first = person.send(&path, &[]).await;
-    assert_eq!(first.status, 303, "{first:?}");
-    person.at = url.clone();
+    // The person presses the button twice at once: both consents wait at the same address.
+    let mut twice = [person.clone(), person.clone(), person.clone()];
+    let [one, two, three] = &mut twice;
+    let first = tokio::join!(one.send(&path, &[]), two.send(&path, &[]), three.send(&path, &[]));
+    for first in [first.0, first.1, first.2] {
+        assert!(first.header("location").starts_with(&site.sandbox.url("/authorize?")), "{first:?}");
+    }
     let pressed = person.send(&path, &[]).await;
     let consent = person.follow(pressed).await;
     let back = person.approve(&consent, ALICE).await;
@@ -443,4 +478,155 @@ async fn keys_rotate_with_links_and_a_bundle_carries_none() {
     assert_eq!(link_of(&serving, &settings).await, url);
     let mut person = Person::default();
     assert_eq!(person.look(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_account_that_waits_for_its_first_consent_has_a_link_from_the_beginning() {
+    let url = "url = \"https://mail.corp.example\"";
+    let site = Site::with_config(both(), &format!("{ON}{url}\n")).await;
+    let (table, passwords) = (site.home.path().join("table.csv"), site.home.path().join("passwords.csv"));
+    std::fs::write(&table, format!("{ALICE}\n{BOB}\n")).unwrap();
+    let words =
+        ["accounts", "add", "--csv", table.to_str().unwrap(), "--passwords-out", passwords.to_str().unwrap()];
+    let ran = site.run(&words).await;
+    assert_eq!(ran.out, format!("imap-oauth-proxy authorize {ALICE}\nimap-oauth-proxy authorize {BOB}\n"));
+    let told = ran.err.lines().find(|line| line.contains(&format!("{ALICE}: "))).expect("a line");
+    let told = link(told);
+    let passwords = std::fs::read_to_string(&passwords).unwrap();
+    let line = passwords.lines().find(|line| line.starts_with(ALICE)).unwrap();
+    let password = line.split_once(',').unwrap().1;
+    let settings = serde_json::json!({ "username": ALICE, "password": password });
+    let serving = site.serve().await;
+    assert_eq!(link_of(&serving, &settings).await, told);
+
+    let third = site.home.path().join("third.csv");
+    std::fs::write(&third, "carol@example.com\n").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", third.to_str().unwrap(), "--json"]).await;
+    link(ran.json()[0]["sign_in_url"].as_str().unwrap());
+    let ran = site.run(&["accounts", "export", ALICE, "--recipient", "x"]).await;
+    assert!(!format!("{ran:?}").contains(told.rsplit_once('/').unwrap().1));
+}
+
+/// The registration of Microsoft's has no path: the answer comes to the page's own beginning.
+#[tokio::test]
+async fn an_answer_comes_to_the_beginning_of_the_page() {
+    let provider = Sandbox::builder().flavour(sandbox::Flavour::Exchange).user(ALICE);
+    let (_site, serving, settings) = expired(provider, "").await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    let query =
+        back.header("location").strip_prefix(&base).expect("the page").trim_start_matches('/').to_owned();
+    assert!(query.starts_with('?') && query.contains("state="), "{query}");
+    person.follow(back).await.has("Signed in as");
+    drop(serving.log_in(&settings).await);
+    // Without a sign-in that waits, it is an answer to nothing, and the page is not shown.
+    let stray = person.look(&format!("{base}/?state=x&code=y")).await;
+    assert_eq!(stray.status, 400, "{stray:?}");
+}
+
+#[tokio::test]
+async fn security_row_14_what_a_provider_says_is_escaped_on_the_page_of_a_consent() {
+    let (_site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let provider = url::Url::parse(pressed.header("location")).unwrap();
+    let state = provider.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let words = "error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E%1b%5B2J";
+    let page = person.open(&format!("{base}/answer?state={state}&{words}&iss=https://evil.example")).await;
+    page.lacks("<script>alert").has("Nothing was stored");
+    page.has("Try again");
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let provider = url::Url::parse(pressed.header("location")).unwrap();
+    let pairs: std::collections::HashMap<_, _> = provider.query_pairs().collect();
+    let page = person.open(&format!("{base}/answer?state={}&{words}", pairs["state"])).await;
+    page.lacks("<script>alert").has("Nothing was stored");
+    assert!(!page.body.contains('\x1b'), "{page:?}");
+}
+
+#[tokio::test]
+async fn security_row_45_a_consent_under_way_undoes_no_act_of_an_administrator() {
+    for act in ["remove", "disable", "give away"] {
+        let (site, serving, settings) = expired(both(), "").await;
+        let url = link_of(&serving, &settings).await;
+        let mut person = Person::default();
+        person.look(&url).await;
+        let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
+        let pressed = person.send(&path, &[]).await;
+        let consent = person.follow(pressed).await;
+        if act == "give away" {
+            assert_eq!(site.tamper("UPDATE grants SET owner = ?1, owner_folded = ?1", &[BOB]).await, 1);
+        } else {
+            let ran = site.run(&["accounts", act, ALICE]).await;
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+        let back = person.approve(&consent, ALICE).await;
+        let end = person.follow(back).await;
+        end.has("Not signed in").has("was removed, disabled or given to another owner meanwhile");
+        let accounts = site.run(&["accounts", "list", "--json"]).await.json();
+        let left = accounts.as_array().unwrap();
+        assert_eq!(left.len(), usize::from(act != "remove"), "{accounts}");
+        let trail = site.run(&["events", "list", "--json"]).await.json();
+        let last = trail.as_array().unwrap().last().unwrap().clone();
+        assert_ne!(last["surface"], "link", "{last}");
+    }
+}
+
+#[tokio::test]
+async fn security_row_14_a_strange_name_is_text_in_the_line_and_on_the_page() {
+    let name = "b&\u{e9}@example.com";
+    let site = Site::with_config(Sandbox::builder().user(name), ON).await;
+    let settings = site.authorize(name).await;
+    let serving = site.serve().await;
+    site.sandbox.controls().revoke_grants(name);
+    site.sandbox.controls().revoke_access_tokens();
+    let line = refusal(&serving, &settings).await;
+    assert!(line.is_ascii() && line.contains("(or run: "), "{line}");
+    let mut person = Person::default();
+    let page = person.open(&link(&line)).await;
+    page.has("b&amp;\u{e9}@example.com").lacks("b&\u{e9}");
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_holds_a_link_an_entrance_a_cookie_or_an_answer() {
+    let (site, serving, settings) = expired(both(), "").await;
+    serving.stop().await;
+    let mut serving = site.serve_with(&["--log", "trace"]).await;
+    let url = link_of(&serving, &settings).await;
+    let base = serving.ready["admin"].as_str().unwrap().to_owned();
+    let mut person = Person::default();
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix(&base).unwrap(), &[]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    let answer = back.header("location").to_owned();
+    person.follow(back).await.has("Signed in as");
+    let entrance = common::web::entrance(&site).await;
+    person.at = format!("{base}/");
+    let entered = person.send(&entrance, &[]).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    person.look(&format!("{base}/?said=x")).await.has("Sign out");
+    serving.said("opened the page").await;
+    let mut secrets: Vec<String> = person.cookies.iter().map(|(.., value)| value.clone()).collect();
+    let query = url::Url::parse(&answer).unwrap();
+    secrets.extend(
+        query
+            .query_pairs()
+            .filter(|(name, _)| ["code", "state"].contains(&&**name))
+            .map(|(_, value)| value.into_owned()),
+    );
+    secrets.extend([&url, &entrance].map(|path| path.rsplit_once('/').unwrap().1.to_owned()));
+    assert_eq!(secrets.len(), 6, "{secrets:?}");
+    let (_, log) = serving.stop().await;
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret} is in {log}");
+    }
 }

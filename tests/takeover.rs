@@ -13,6 +13,7 @@ use std::process::Command;
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use common::client::tls_config;
+use common::web::Browser;
 use common::{ALICE, Serving, Site, set_mode, within};
 use sandbox::mail::Client;
 use sandbox::{PATIENCE, Sandbox};
@@ -512,4 +513,27 @@ async fn sockets_for_another_process_are_left_alone() {
     let (code, log) = serving.stop().await;
     assert_eq!(code, 0);
     assert!(!log.contains("was passed"), "{log}");
+}
+
+#[tokio::test]
+async fn the_page_moves_to_the_new_process_and_shows_the_sessions_of_the_old_one() {
+    let installed = Installed::new(common::web::ON).await;
+    let mut serving = installed.serve().await;
+    let client = installed.log_in(&serving).await;
+    let mut browser = Browser::enter(&installed.site, &serving).await;
+    upgrade(&serving);
+    serving.logs("has taken over").await;
+    let _successor = installed.successor(&serving);
+    assert_eq!(installed.ready()["admin"], serving.ready["admin"]);
+    within("the old process to leave the page", async {
+        while browser.get("/").await.body.contains("Sign out") {}
+    })
+    .await;
+    let mut browser = Browser::enter(&installed.site, &serving).await;
+    let page = browser.get("/sessions").await;
+    page.has(ALICE);
+    let id = page.between("name=\"id\" value=\"", "\"");
+    browser.post("/sessions/close", &[("id", &id)]).await.has("The session is told to end");
+    assert_eq!(exit_code(&mut serving).await, 0, "with its last session");
+    drop(client);
 }

@@ -247,3 +247,24 @@ async fn a_trace_that_is_not_read_loses_lines_and_holds_no_session_up() {
     let word = within("the word of lost lines", read).await;
     assert!(word.ends_with(" lines were lost: they were read too slowly."), "{word}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security_row_45_a_trace_shows_no_sign_in_link() {
+    let provider = Sandbox::builder().user(ALICE).submission().pop3();
+    let site = Site::with_config(provider, common::web::ON).await;
+    let settings = site.authorize(ALICE).await;
+    site.sandbox.controls().revoke_grants(ALICE);
+    let serving = site.serve().await;
+    let tracing = Tracing::begin(&site, ALICE, "3s").await;
+    let mut client = serving.client().await;
+    let answer = client.command(&common::login(&settings)).await;
+    let word = answer.tagged.split(' ').find(|word| word.contains("/again/")).expect("a link");
+    let token = word.rsplit_once('/').unwrap().1.to_owned();
+    common::pop3::log_in(&mut serving.pop3().await, &settings).await;
+    common::smtp::sign_in(&mut serving.submit().await, &settings).await;
+    let (said, _, _) = tracing.end().await;
+    assert!(said.iter().any(|line| line.contains(" NO ")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("-ERR")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("535")), "{said:#?}");
+    assert!(!said.iter().any(|line| line.contains(&token)), "{said:#?}");
+}

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use maud::html;
-use tracing::error;
 
 use super::consent;
 use super::guard;
@@ -30,7 +29,7 @@ async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Respo
     };
     let content = html! {
         p { "The mail of " strong { (one_line(&account)) } " is read and sent with the sign-in of "
-            strong { (one_line(&owner)) } " at " (provider) ", which has ended or will end soon." }
+            strong { (one_line(&owner)) } " at " (provider) ", which is missing, has ended or will end soon." }
         form method="post" action={ "/again/" (token) } {
             button.main type="submit" autofocus { "Sign in at " (provider) }
         }
@@ -77,9 +76,4 @@ fn refuse(why: NoConsent) -> Response {
         NoConsent::Failed(error) => return consent::failed_to_begin(&error),
     };
     page::plain(status, title, &html! { p { (text) } }).into_response()
-}
-
-/// Says in the log what a person cannot mend.
-pub(super) fn log(error: &crate::control::Error) {
-    error!("a consent in the browser could not begin: {error}");
 }

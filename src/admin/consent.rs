@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 
-use super::again;
 use super::guard;
 use super::page;
 use super::site::Site;
@@ -66,7 +65,6 @@ fn with_key(begun: &Begun, to: &str) -> Response {
 
 /// The page for a consent that cannot begin.
 pub(super) fn failed_to_begin(error: &Error) -> Response {
-    again::log(error);
     page::plain(
         StatusCode::BAD_GATEWAY,
         "The sign-in cannot begin",
@@ -217,7 +215,7 @@ fn not_taken(why: &NotTaken) -> Response {
     };
     let content = html! {
         p { (one_line(&why.to_string())) "." }
-        p { "Open the link of the mail program's error again, in this browser, and sign in once more." }
+        p { "Begin the sign-in again, in this browser: with the link of the mail program's error, or on the account's page." }
     };
     page::plain(status, "Not this sign-in", &content)
 }

@@ -12,6 +12,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -76,6 +77,19 @@ impl Names {
         }
     }
 
+    /// The browser of a request with this Host. No browser connects to a Unix socket by itself, whatever the Host is that a
+    /// web server writes.
+    fn browser(&self, host: &str, is_passed_on: bool) -> Visitor {
+        let is_direct = !is_passed_on && self.bound.is_some() && self.is_local(host);
+        match self.url.as_ref().filter(|_| !is_direct) {
+            Some(url) => Visitor {
+                origin: url.origin().ascii_serialization(),
+                is_local: !is_passed_on && url.host_str().is_some_and(|host| loopback(host).is_some()),
+            },
+            None => Visitor { origin: format!("http://{host}"), is_local: is_direct },
+        }
+    }
+
     /// Whether a page of that origin is ours.
     fn has_origin(&self, origin: &str) -> bool {
         if self.url.as_ref().is_some_and(|url| url.origin().ascii_serialization() == origin) {
@@ -110,7 +124,7 @@ fn host(request: &Request) -> Option<&str> {
 fn host_in<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let mut hosts = headers.get_all(HOST).into_iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
-    let named = uri.authority().map(|authority| authority.as_str());
+    let named = uri.authority().map(Authority::as_str);
     match (hosts.next(), named) {
         (None, None) => host,
         (None, Some(named)) if host.is_none_or(|host| host.eq_ignore_ascii_case(named)) => Some(named),
@@ -134,8 +148,13 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
     act(&site, request, next).await
 }
 
+/// Whether a request names a host of ours.
+pub(super) fn is_for_us(site: &Site, request: &Request) -> bool {
+    host(request).is_some_and(|host| site.names().has_host(host))
+}
+
 /// What is begun here goes on although the browser hangs up, and a stop waits for it.
-async fn act(site: &Site, request: Request, next: Next) -> Response {
+pub(super) async fn act(site: &Site, request: Request, next: Next) -> Response {
     let answering = site.running.answering();
     let done = tokio::spawn(async move {
         let _answering = answering;
@@ -170,16 +189,8 @@ pub(super) fn visitor(site: &Site, request: &Request) -> Visitor {
 
 /// The browser of a request with these headers.
 pub(super) fn browser(site: &Site, headers: &HeaderMap, uri: &Uri) -> Visitor {
-    let (names, host) = (site.names(), host_in(headers, uri).unwrap_or_default());
     let is_passed_on = FORWARDED.iter().any(|name| headers.contains_key(*name));
-    let public = names.url.as_ref().filter(|_| is_passed_on || !names.is_local(host));
-    match public {
-        Some(url) => Visitor {
-            origin: url.origin().ascii_serialization(),
-            is_local: !is_passed_on && url.host_str().is_some_and(|host| loopback(host).is_some()),
-        },
-        None => Visitor { origin: format!("http://{host}"), is_local: !is_passed_on },
-    }
+    site.names().browser(host_in(headers, uri).unwrap_or_default(), is_passed_on)
 }
 
 /// Whether a request came to this server's own names, or to a provider's redirect URI.
@@ -188,9 +199,9 @@ pub(super) fn comes_to_redirect(site: &Site, request: &Request) -> bool {
     host(request).is_some_and(|host| site.names().has_host(host) || site.running.is_redirected_at(host, path))
 }
 
-/// Whether a post comes from a page of ours. A browser with our `Referrer-Policy` sends the origin `null`, and says
-/// in `Sec-Fetch-Site` whether the page was of the same origin.
-fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
+/// Whether a post comes from a page of ours. A browser says so in `Origin`; in a window of which it hides the origin, in
+/// `Sec-Fetch-Site`.
+pub(super) fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (text(&ORIGIN), text(&FETCH_SITE)) {
         (Some("null") | None, site) => site == Some("same-origin"),
@@ -226,7 +237,9 @@ pub(super) async fn headers(mut response: Response) -> Response {
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_FRAME_OPTIONS, "DENY"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // Not "no-referrer", with which browsers hide the origin of our own forms, too; browsers without `Sec-Fetch-Site`
+        // could press no button then.
+        (REFERRER_POLICY, "same-origin"),
         (CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -275,6 +288,26 @@ mod tests {
         let socket = names(Some("https://mail-proxy.corp.example:8443"), None);
         assert!(socket.has_host("mail-proxy.corp.example:8443") && socket.has_host("localhost"));
         assert!(!socket.has_host("evil.example"));
+    }
+
+    #[test]
+    fn a_browser_is_local_only_where_it_connects_by_itself() {
+        let url = Some("https://mail.corp.example");
+        let tcp = Some("127.0.0.1:8993");
+        for (url, bound, host, is_passed_on, origin, is_local) in [
+            (None, tcp, "localhost:8993", false, "http://localhost:8993", true),
+            (None, tcp, "localhost:8993", true, "http://localhost:8993", false),
+            (url, tcp, "127.0.0.1:8993", false, "http://127.0.0.1:8993", true),
+            (url, tcp, "127.0.0.1:8993", true, "https://mail.corp.example", false),
+            (url, tcp, "mail.corp.example", false, "https://mail.corp.example", false),
+            // As nginx writes it for a socket, unless it is told another Host.
+            (url, None, "localhost", false, "https://mail.corp.example", false),
+            (None, None, "localhost", false, "http://localhost", false),
+            (Some("http://localhost:8080"), None, "localhost:8080", false, "http://localhost:8080", true),
+        ] {
+            let Visitor { origin: is, is_local: local } = names(url, bound).browser(host, is_passed_on);
+            assert_eq!((is.as_str(), local), (origin, is_local), "{url:?} {bound:?} {host} {is_passed_on}");
+        }
     }
 
     #[test]

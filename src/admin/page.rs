@@ -15,7 +15,7 @@ mod frame;
 mod list;
 mod passwords;
 mod remedies;
-mod sessions;
+pub(super) mod sessions;
 mod setup;
 mod words;
 
@@ -33,6 +33,7 @@ pub(super) use checks::Checks;
 pub(super) use frame::{how_to_enter, no_session, notice, plain};
 
 const STYLE: &str = include_str!("page/style.css");
+const ICON: &str = include_str!("page/icon.svg");
 const SCRIPT: &str = include_str!("page/live.js");
 
 pub(super) fn routes() -> Router<Arc<Site>> {
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/activity", get(activity::show))
         .route("/add", get(add::show).post(add::add))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))
+        .route("/icon.svg", get(async || file("image/svg+xml", ICON)))
         .route("/live.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
 }
 

@@ -21,7 +21,7 @@ use tracing::warn;
 use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
-use super::{again, consent, entrance, guard, page, socket, watch};
+use super::{again, api, consent, entrance, guard, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::audit;
@@ -31,7 +31,8 @@ use crate::store::Actor;
 
 /// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
 /// accounts at most. A revocation waits for a provider.
-const BOUNDS: Bounds = Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75) };
+const BOUNDS: Bounds =
+    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse: api::refuse };
 
 /// What the routes share.
 pub(super) struct Site {
@@ -113,12 +114,13 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
     Router::new()
         .merge(guarded)
         .merge(by_link)
+        .merge(api::routes(site))
         .merge(page::routes_for_all().with_state(site.clone()))
         .merge(metrics)
         .merge(watch::health_routes(&site.running))
         .fallback(nothing)
-        .layer(map_response(guard::headers))
         .layer(from_fn_with_state(site.clone(), consent::take_redirects))
+        .layer(map_response(guard::headers))
 }
 
 async fn nothing() -> Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -72,17 +72,32 @@ impl FromRequest<Arc<Site>> for Posted {
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
         let headers = request.headers();
         let visitor = find(site, headers).ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))?;
-        let is_form = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        let body = Bytes::from_request(request, site).await.unwrap_or_default();
-        let body = if is_form { &body[..] } else { &[] };
-        let fields = Fields(url::form_urlencoded::parse(body).into_owned().collect());
+        let fields = fields(request, site).await;
         match visitor.sent(fields.one(FORM_TOKEN)) {
             true => Ok(Self { visitor, fields }),
             false => Err(foreign_form()),
         }
     }
+}
+
+/// The fields of a form, which may hold a file. A body of another kind holds none.
+async fn fields(request: Request, site: &Arc<Site>) -> Fields {
+    let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_owned()).unwrap_or_default();
+    if kind.starts_with(b"application/x-www-form-urlencoded") {
+        let body = Bytes::from_request(request, site).await.unwrap_or_default();
+        return Fields(url::form_urlencoded::parse(&body).into_owned().collect());
+    }
+    let mut fields = Vec::new();
+    if kind.starts_with(b"multipart/form-data")
+        && let Ok(mut parts) = Multipart::from_request(request, site).await
+    {
+        while let Ok(Some(part)) = parts.next_field().await {
+            let name = part.name().unwrap_or_default().to_owned();
+            let Ok(content) = part.bytes().await else { break };
+            fields.push((name, String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    Fields(fields)
 }
 
 /// The answer to a form without the session's token.

@@ -5,15 +5,14 @@ mod export;
 mod import;
 mod passphrase;
 
-use serde::Serialize;
-
 use super::aliases::with_leave;
 use super::failure::{Done, Failure};
 use super::loss;
 use super::options::{Options, nothing_listed};
-use super::print::{self, rfc3339};
+use super::print;
 use crate::command;
 use crate::control::{Installation, accounts};
+use crate::surface::accounts::Account;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -76,7 +75,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             Err(nothing) => nothing_listed(&nothing, json),
         };
     }
-    let installation = options.open().await?;
+    let installation = match &command {
+        Command::Add(_) | Command::Import(_) => options.open().await?,
+        _ => options.open_existing().await?,
+    };
     match command {
         // Handled above.
         Command::List { .. } => {}
@@ -129,30 +131,9 @@ async fn set_disabled(installation: &Installation, account: &str, disabled: bool
     Ok(())
 }
 
-#[derive(Serialize)]
-struct Listed {
-    account: String,
-    aliases: Vec<String>,
-    provider: Option<String>,
-    owner: Option<String>,
-    passwords: usize,
-    disabled: bool,
-    last_login_at: Option<String>,
-    last_login_from: Option<String>,
-}
-
 async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let listed = accounts::list(installation).await?.into_iter().map(|entry| Listed {
-        account: entry.account.name,
-        aliases: entry.account.aliases,
-        provider: entry.grant.as_ref().map(|grant| grant.provider.clone()),
-        owner: entry.grant.map(|grant| grant.owner),
-        passwords: entry.passwords,
-        disabled: entry.account.disabled,
-        last_login_at: rfc3339(entry.account.last_login_at),
-        last_login_from: entry.account.last_login_from,
-    });
-    let listed: Vec<Listed> = listed.collect();
+    let listed = accounts::list(installation).await?.into_iter().map(Account::from);
+    let listed: Vec<Account> = listed.collect();
     if json {
         print::json(&listed)?;
         return Ok(Done::Well);

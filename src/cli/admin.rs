@@ -3,6 +3,8 @@
 //! The address of an entrance is a secret for five minutes. Other users of the machine can read the arguments of every
 //! process, so the browser is given a file that leads to the page, which only this user can read.
 
+mod token;
+
 use std::path::{Path, PathBuf};
 
 use super::authorize::browser;
@@ -18,13 +20,26 @@ use crate::secret::KeySource;
 const FILE: &str = "control/entrance.html";
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     /// Only print the address
     #[arg(long)]
     no_browser: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Manage bearer tokens for the API
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
+    if let Some(Command::Token(command)) = arguments.command {
+        return token::run(options, command).await;
+    }
     let answers = running::ask(options, &Request::Entrance).await?;
     let entrance = answers.replies.iter().find_map(|reply| match reply {
         Reply::Entrance(entrance) => Some(entrance),

@@ -20,7 +20,7 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let installation = options.open().await?;
+    let installation = options.open_existing().await?;
     installation.verify_key().await?;
     let file = &arguments.file;
     let NeededKey { id, source } = backup::backup(&installation, file).await?;

@@ -2,15 +2,12 @@
 //!
 //! The output is safe to publish: tokens and passwords are never printed, only their kinds and their ends.
 
-use serde::Serialize;
-
-use super::failure::{Done, Failure, chain};
+use super::failure::{Done, Failure};
 use super::options::Options;
-use super::{hints, print, protocols};
-use crate::command;
+use super::{print, protocols};
 use crate::config::Door;
-use crate::control::check::{CheckEvent, CheckStep, Finding, Outcome, check};
-use crate::text::one_line;
+use crate::control::check::{CheckEvent, Outcome, check};
+use crate::surface::checks::{Checked, Line};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -38,57 +35,6 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
         Outcome::Well => Ok(Done::Well),
         Outcome::NeedsPerson => Ok(Done::NeedsPerson),
         Outcome::Failed => Err(Failure::silent()),
-    }
-}
-
-/// A step in words.
-#[derive(Serialize)]
-struct Line {
-    account: Option<String>,
-    /// The protocol of the step, if it has one.
-    protocol: Option<&'static str>,
-    step: &'static str,
-    ok: bool,
-    milliseconds: Option<u128>,
-    detail: String,
-    cure: Option<String>,
-    /// Whether the state lasts until a person acts.
-    #[serde(skip)]
-    needs_person: bool,
-}
-
-impl Line {
-    /// A successful step.
-    fn new(account: Option<String>, step: &'static str, detail: &str) -> Self {
-        Self {
-            account,
-            protocol: None,
-            step,
-            ok: true,
-            milliseconds: None,
-            detail: one_line(detail),
-            cure: None,
-            needs_person: false,
-        }
-    }
-
-    fn of(step: &CheckStep) -> Self {
-        let milliseconds = step.took.map(|took| took.as_millis());
-        let (account, protocol) = (step.account.clone(), step.protocol.map(Door::name));
-        match &step.found {
-            Ok(found) => Self { milliseconds, protocol, ..Self::new(account, step.name, &detail(found)) },
-            Err(error) => {
-                let cure = Some(one_line(&hints::cures(error).join("; "))).filter(|cure| !cure.is_empty());
-                Self {
-                    milliseconds,
-                    protocol,
-                    ok: false,
-                    cure,
-                    needs_person: error.needs_person(),
-                    ..Self::new(account, step.name, &chain(error))
-                }
-            }
-        }
     }
 }
 
@@ -144,28 +90,27 @@ impl Report {
         // A failure is worse than a step that needs a person.
         let worst = steps.iter().filter(|line| !line.ok).min_by_key(|line| line.needs_person);
         let (count, line) = match worst {
-            None => (&mut self.totals.well, format!("ok   {name}")),
+            None => (&mut self.totals.well, name.to_owned()),
             Some(line) => {
                 let count = match line.needs_person {
                     true => &mut self.totals.need_person,
                     false => &mut self.totals.failed,
                 };
                 let cure = line.cure.as_ref().map(|cure| format!("; cure: {cure}")).unwrap_or_default();
-                (count, format!("FAIL {name}: {}: {}{cure}", line.step, line.detail))
+                (count, format!("{name}: {}: {}{cure}", line.step, line.detail))
             }
         };
         *count += 1;
-        print::data(&line);
+        print::marked("", worst.is_none(), &line);
     }
 
     fn push(&mut self, line: Line) {
         let is_summed_up = self.brief && line.account.is_some();
         if !self.json && !is_summed_up {
             let indent = if line.account.is_some() { "  " } else { "" };
-            let mark = if line.ok { "ok  " } else { "FAIL" };
             let time = line.milliseconds.map_or(String::new(), |time| format!(" ({time} ms)"));
             let door = line.protocol.map(|door| format!(" ({door})")).unwrap_or_default();
-            print::data(&format!("{indent}{mark} {}{door}: {}{time}", line.step, line.detail));
+            print::marked(indent, line.ok, &format!("{}{door}: {}{time}", line.step, line.detail));
             if let Some(cure) = &line.cure {
                 print::data(&format!("{indent}     cure: {cure}"));
             }
@@ -183,40 +128,9 @@ impl Report {
                 "{total} accounts: {well} ok, {need_person} in want of a person, {failed} failed; -v shows each step"
             ));
         }
-        #[derive(Serialize)]
-        struct Whole<'a> {
-            ok: bool,
-            needs_person: bool,
-            version: &'static str,
-            steps: &'a [Line],
-        }
         if self.json {
-            print::json(&Whole {
-                ok: outcome == Outcome::Well,
-                needs_person: outcome == Outcome::NeedsPerson,
-                version: env!("CARGO_PKG_VERSION"),
-                steps: &self.steps,
-            })?;
+            print::json(&Checked::new(outcome, &self.steps))?;
         }
         Ok(())
-    }
-}
-
-/// The result of a step, in words, with the command that changes it.
-fn detail(found: &Finding) -> String {
-    match found {
-        Finding::OldName(name) => format!("{found}; this ends it: {}", hints::renaming(name)),
-        Finding::ForeignAlias { account, alias } => {
-            format!("{found}; {} ends that", command::unalias(account, alias))
-        }
-        Finding::Disabled { account } => format!("{found}; {} ends that", command::enable(account)),
-        Finding::LastRefusal { account, grant, refusal } => {
-            let authorize = grant.as_ref().map_or_else(
-                || command::authorize_account(account),
-                |grant| command::authorize(grant, account),
-            );
-            print::refusal(refusal, &authorize)
-        }
-        _ => found.to_string(),
     }
 }

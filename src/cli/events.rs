@@ -1,15 +1,13 @@
 //! `events`: what was done, and by whom.
 
-use serde::Serialize;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{Date, Duration, OffsetDateTime, Time};
+use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};
-use super::print::{self, rfc3339};
+use super::print;
 use crate::control::audit::Trail;
-use crate::store::TrailEntry;
+use crate::surface::events::Event;
+use crate::surface::times::since;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -22,34 +20,6 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Serialize)]
-struct Listed {
-    at: Option<String>,
-    event: String,
-    /// The first of the accounts.
-    account: Option<String>,
-    accounts: Vec<String>,
-    about: Option<String>,
-    surface: String,
-    user: Option<String>,
-    uid: Option<u32>,
-}
-
-impl From<TrailEntry> for Listed {
-    fn from(TrailEntry { act, .. }: TrailEntry) -> Self {
-        Self {
-            at: rfc3339(Some(act.at)),
-            event: act.deed,
-            account: act.accounts.first().cloned(),
-            accounts: act.accounts,
-            about: act.about,
-            surface: act.actor.surface,
-            user: act.actor.user,
-            uid: act.actor.uid,
-        }
-    }
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
@@ -65,7 +35,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         if page.is_empty() {
             break;
         }
-        for listed in page.into_iter().map(Listed::from) {
+        for listed in page.into_iter().map(Event::from) {
             match &mut array {
                 Some(array) => array.push(&listed)?,
                 None => rows.push(row(listed)),
@@ -80,7 +50,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     Ok(Done::Well)
 }
 
-fn row(listed: Listed) -> Vec<String> {
+fn row(listed: Event) -> Vec<String> {
     let who = match (listed.user, listed.uid) {
         (Some(user), Some(uid)) => format!("{user} ({uid}) by {}", listed.surface),
         _ => listed.surface,
@@ -91,34 +61,4 @@ fn row(listed: Listed) -> Vec<String> {
     };
     let at = listed.at.unwrap_or_default().replace('T', " ").replace('Z', "");
     vec![at, who, listed.event, account, listed.about.unwrap_or_default()]
-}
-
-/// A time in the form that a person types.
-fn since(text: &str) -> Result<OffsetDateTime, String> {
-    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(at);
-    }
-    if let Ok(day) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
-        return Ok(day.with_time(Time::MIDNIGHT).assume_utc());
-    }
-    super::span::parse(text)
-        .and_then(|span: Duration| OffsetDateTime::now_utc().checked_sub(span))
-        .ok_or_else(|| "write 2026-02-08T09:30:00Z, 2026-02-08, 7d or 12h".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_in_three_ways() {
-        let day = since("2026-02-08").unwrap();
-        assert_eq!(day, since("2026-02-08T00:00:00Z").unwrap());
-        assert_eq!(since("2026-02-08T02:00:00+02:00").unwrap(), day);
-        let week_ago = since("7d").unwrap();
-        assert_eq!((OffsetDateTime::now_utc() - week_ago).whole_days(), 7);
-        for nonsense in ["", "d", "7", "-1d", "yesterday", "2026-13-01", "99999999999999999999d"] {
-            since(nonsense).unwrap_err();
-        }
-    }
 }

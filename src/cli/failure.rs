@@ -1,10 +1,10 @@
 //! The result of a command; a failure is printed as the chain of causes on one line, then hints.
 
-use std::error::Error;
 use std::fmt;
 
 use super::{hints, print};
 use crate::config::ConfigError;
+use crate::surface::cures::chain;
 use crate::text::one_line;
 
 /// A shell's exit code for a program that SIGINT ended: 128 and the signal's number.
@@ -77,24 +77,6 @@ impl Failure {
             false => 1,
         }
     }
-}
-
-/// The causes of an error on one line, each once, because many messages contain their source's text, and the cure.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    for cause in anyhow::Chain::new(error) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&cause);
-        }
-    }
-    if let Some(cure) = error.downcast_ref().and_then(hints::mending) {
-        text.push_str(&format!("; {cure}"));
-    }
-    text
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

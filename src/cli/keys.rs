@@ -15,11 +15,19 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
-    let installation = options.open().await?;
+    let installation = match command {
+        // The first account of a new host can be a moved one, so this makes what is missing.
+        Command::Recipient => options.open().await?,
+        Command::Rotate => options.open_existing().await?,
+    };
     installation.verify_key().await?;
     match command {
         Command::Rotate => finished(&keys::rotate(&installation, &mut progress).await?),
-        Command::Recipient => print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?),
+        Command::Recipient => {
+            print::data(&bundle::recipient(&keys::transfer_key(&installation).await?)?);
+            let directory = installation.config.state_directory.display();
+            print::words(&format!("It is the key of the installation in {directory}."));
+        }
     }
     Ok(Done::Well)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::failure::{Done, Failure};
 use super::print;
+use crate::command;
 use crate::config::{Config, LogFormat};
 use crate::control::{Installation, Nothing};
 
@@ -61,7 +62,18 @@ impl Options {
         Ok(Installation::open_to_read(self.load()?).await?)
     }
 
-    /// Reads the configuration, starts the log and opens the installation.
+    /// Like [`Options::open`], for a command that needs an account: without an installation it fails and makes nothing.
+    pub(super) async fn open_existing(&self) -> Result<Installation, Failure> {
+        self.open_to_read().await?.map_err(|Nothing { directory }| {
+            Failure::new(format!("there is no account yet in {}", directory.display()))
+                .hint(format!("{} makes one", command::authorize_account("YOU@EXAMPLE.COM")))
+                .hint(
+                    "where a service has the accounts, run this as its user: sudo -u USER imap-oauth-proxy …",
+                )
+        })
+    }
+
+    /// Reads the configuration, starts the log, opens the installation and makes what is missing.
     pub(super) async fn open(&self) -> Result<Installation, Failure> {
         Ok(Installation::open(self.load()?).await?)
     }

@@ -1,13 +1,11 @@
 //! `passwords`: the app passwords of mail programs.
 
-use serde::Serialize;
-
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};
 use super::{print, terminal};
 use crate::control::limits::{Limiting, clauses};
 use crate::control::{Installation, passwords};
-use crate::store::Verifier;
+use crate::surface::passwords::{Created, Password};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -101,7 +99,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
             Err(nothing) => nothing_listed(&nothing, json),
         };
     }
-    let installation = options.open().await?;
+    let installation = options.open_existing().await?;
     match command {
         // Handled above.
         Command::List { .. } => {}
@@ -116,13 +114,6 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
     }
     Ok(Done::Well)
-}
-
-#[derive(Serialize)]
-struct Created<'a> {
-    account: &'a str,
-    name: &'a str,
-    password: &'a str,
 }
 
 async fn create(
@@ -172,48 +163,9 @@ async fn limit(
     Ok(())
 }
 
-#[derive(Serialize)]
-struct Listed {
-    account: String,
-    name: String,
-    kind: &'static str,
-    created_at: Option<String>,
-    last_used_at: Option<String>,
-    last_used_from: Option<String>,
-    /// Null if it opens all protocols.
-    protocols: Option<Vec<String>>,
-    /// Empty if it works from everywhere.
-    from: Vec<String>,
-    expires: Option<String>,
-    /// The limits in words, for the table.
-    #[serde(skip)]
-    limits: String,
-}
-
-impl Listed {
-    fn new(entry: passwords::Entry) -> Self {
-        let passwords::Entry { account, password } = entry;
-        Self {
-            account,
-            kind: match password.verifier {
-                Verifier::Generated(_) => "generated",
-                Verifier::Chosen(_) => "chosen",
-            },
-            name: password.name,
-            created_at: print::rfc3339(Some(password.created_at)),
-            last_used_at: print::rfc3339(password.last_used_at),
-            last_used_from: password.last_used_from,
-            limits: clauses(&password.limits).join(", "),
-            protocols: password.limits.doors,
-            from: password.limits.networks.iter().map(ToString::to_string).collect(),
-            expires: password.limits.last_day.map(|day| day.to_string()),
-        }
-    }
-}
-
 async fn list(installation: &Installation, account: Option<&str>, json: bool) -> Result<Done, Failure> {
     let entries = passwords::list(installation, account).await?;
-    let listed: Vec<Listed> = entries.into_iter().map(Listed::new).collect();
+    let listed: Vec<Password> = entries.into_iter().map(Password::new).collect();
     if json {
         print::json(&listed)?;
         return Ok(Done::Well);

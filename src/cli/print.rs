@@ -4,20 +4,30 @@
 //! outside loses its control characters and line breaks before it reaches a terminal: a stored name cannot begin a
 //! new line.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::command;
-use crate::store::LastRefusal;
 use crate::text::{is_shown, one_line, plain};
 
 /// One line of data.
 pub(super) fn data(line: &str) {
     block_of_data(&one_line(line));
+}
+
+/// One line of data behind a mark for well or ill, which a terminal shows in green or red.
+pub(super) fn marked(indent: &str, is_well: bool, line: &str) {
+    let (mark, colour) = if is_well { ("ok  ", 32) } else { ("FAIL", 31) };
+    let mut out = std::io::stdout().lock();
+    // NO_COLOR is the convention of no-color.org.
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let mark = match out.is_terminal() && !is_dumb && !is_set("NO_COLOR") {
+        true => format!("\x1b[{colour}m{mark}\x1b[0m"),
+        false => mark.to_owned(),
+    };
+    let _ = writeln!(out, "{indent}{mark} {}", plain(&one_line(line))).and_then(|()| out.flush());
 }
 
 /// Several lines of data made by this program, such as a certificate.
@@ -118,24 +128,9 @@ impl JsonArray {
     }
 }
 
-/// A time as RFC 3339 in UTC, whole seconds.
-pub(super) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
-    let at = at?.to_offset(time::UtcOffset::UTC);
-    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
-}
-
 /// An RFC 3339 time for a table: to the minute, in UTC.
 pub(super) fn minute(time: Option<&str>) -> String {
     time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
-}
-
-/// A provider's refusal in a session, as one clause.
-pub(super) fn refusal(refusal: &LastRefusal, authorize: &str) -> String {
-    let LastRefusal { at, protocol, code, trouble } = refusal;
-    let at = rfc3339(Some(*at)).unwrap_or_default().replace('T', " ");
-    let at = at.get(..16).unwrap_or_default();
-    let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
-    format!("at {at} UTC the provider refused {protocol}{code}: {}", trouble.line(authorize))
 }
 
 /// A table with aligned columns; the last column is not padded.

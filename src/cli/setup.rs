@@ -6,7 +6,6 @@ use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
 use crate::command;
-use crate::control::Installation;
 use crate::control::setup::{Server, Sheet, autoconfig, mobileconfig, outlook, settings};
 
 /// The programs for which there are files or steps.
@@ -35,12 +34,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let installation: Installation = options.open().await?;
+    let installation = options.open_existing().await?;
     let sheet = Sheet::of(&installation, &arguments.account).await?;
     let text = match arguments.program {
         Program::Thunderbird => autoconfig(&sheet),
         Program::Apple => mobileconfig(&sheet)?,
-        Program::Outlook => numbered(&outlook(&sheet)),
+        Program::Outlook => numbered(&outlook(&sheet, &ca_file(&sheet))),
         Program::Text => settings(&sheet),
     };
     match &arguments.output {
@@ -91,6 +90,10 @@ fn next(sheet: &Sheet, program: Program) -> Vec<String> {
 
 fn is_here(server: &Server) -> bool {
     server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn ca_file(sheet: &Sheet) -> String {
+    sheet.ca.as_ref().map(|ca| ca.file.display().to_string()).unwrap_or_default()
 }
 
 fn numbered(steps: &[String]) -> String {

@@ -10,6 +10,8 @@ use super::options::{Options, nothing_listed};
 use super::{loss, print, protocols};
 use crate::config::Door;
 use crate::control::{Installation, grants};
+use crate::surface::grants::Wanted;
+use crate::surface::times::{self, rfc3339};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -54,13 +56,14 @@ pub(super) enum Command {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     if let Command::List { needs_person, ends_within, json } = command {
         return match options.open_to_read().await? {
-            Ok(installation) => {
-                list::list(&installation, list::Wanted { needs_person, ends_within }, json).await
-            }
+            Ok(installation) => list::list(&installation, Wanted { needs_person, ends_within }, json).await,
             Err(nothing) => nothing_listed(&nothing, json),
         };
     }
-    let installation = options.open().await?;
+    let installation = match &command {
+        Command::Import { .. } => options.open().await?,
+        _ => options.open_existing().await?,
+    };
     match command {
         // Handled above.
         Command::List { .. } => Ok(Done::Well),
@@ -81,12 +84,12 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 }
 
 fn span(text: &str) -> Result<time::Duration, String> {
-    super::span::parse(text).ok_or_else(|| "write a number of days or hours: 14d, 12h".to_owned())
+    times::span(text).ok_or_else(|| "write a number of days or hours: 14d, 12h".to_owned())
 }
 
 async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let (account, token) = grants::refresh(installation, name).await?;
     print::words(&format!("{account} has a new access token, which ends at:"));
-    print::data(&print::rfc3339(Some(token.expires_at)).unwrap_or_default());
+    print::data(&rfc3339(Some(token.expires_at)).unwrap_or_default());
     Ok(Done::Well)
 }

@@ -2,8 +2,9 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::{print, span};
+use super::print;
 use crate::admin::{Reply, Request, TraceRow, ask};
+use crate::surface::times;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -16,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 fn time(text: &str) -> Result<u64, String> {
-    let seconds = span::parse(text).and_then(|span| u64::try_from(span.whole_seconds()).ok());
+    let seconds = times::span(text).and_then(|span| u64::try_from(span.whole_seconds()).ok());
     let seconds = seconds.filter(|seconds| (1..=3600).contains(seconds));
     seconds.ok_or_else(|| "it is a number and its unit, such as 30s or 5m, and 1h at most".to_owned())
 }

@@ -160,11 +160,11 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
 
 /// A person's consent at `link` mends the account. The link comes first, with blanks around it, so that a double click
 /// selects it; the cause is left out where a line would get too long, and then the command.
-pub(super) fn sign_in_again(denial: Denial, link: &str, authorize: &str, cause: &str) -> Denial {
+pub(super) fn sign_in_again(link: &str, authorize: &str, cause: &str) -> Denial {
     let shortest = format!("Sign in again: {link}");
     let shorter = format!("{shortest} (or run: {authorize})");
     let text = format!("{shorter}: {cause}");
-    Denial { text, shorter: vec![shorter, shortest], ..denial }
+    Denial { shorter: vec![shorter, shortest], ..Denial::new(Code::Expired, text).alert() }
 }
 
 /// The command comes first, because many mail programs show only the beginning of a line in a status bar. Blanks

@@ -5,7 +5,7 @@ use tracing::warn;
 use super::denial;
 use super::reason::Reason;
 use super::sign_in::Failed;
-use crate::account::{Account, Grant, GrantKind, is_of_domain};
+use crate::account::{Account, Grant, takes_consent};
 use crate::command;
 use crate::protocol::{Denial, MendedBy};
 use crate::token::TokenFailure;
@@ -71,8 +71,7 @@ fn consent(
     authorize: &str,
 ) -> Option<Consent> {
     let TokenFailure::NeedsAuthorization(Trouble { cause, cure }) = failure else { return None };
-    let is_persons = grant.is_none_or(|grant| grant.kind() == GrantKind::Person);
     let in_browser = !matches!(cure, Cure::Authorize { way: Some(_), .. });
-    (is_persons && in_browser && !is_of_domain(&account.name))
+    (in_browser && takes_consent(account, grant))
         .then(|| Consent { authorize: authorize.to_owned(), cause: cause.text.clone() })
 }

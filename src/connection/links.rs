@@ -3,7 +3,6 @@
 //! It stands only behind a right app password: where a login is refused and its person's consent mends the account, and
 //! where a login is accepted whose grant will end soon. A login that needs no link reads and writes nothing for it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -15,7 +14,7 @@ use super::{Connection, denial};
 use crate::account::{Account, Admitted, Grant};
 use crate::command;
 use crate::forecast;
-use crate::protocol::{Accepted, Code, Denial, Protocol};
+use crate::protocol::{Accepted, Protocol};
 use crate::secret::Secret;
 
 /// A login does not wait longer for a link: the answer without one is right too.
@@ -31,7 +30,7 @@ impl<P: Protocol> Connection<P> {
         let denial = match self.link(account, grant.as_ref()).await {
             Some(link) => {
                 let Consent { authorize, cause } = &consent;
-                denial::sign_in_again(denial, link.expose(), authorize, cause)
+                denial::sign_in_again(link.expose(), authorize, cause)
             }
             None => denial,
         };
@@ -45,8 +44,12 @@ impl<P: Protocol> Connection<P> {
         let Some(end) = forecast::announced_end(grant).filter(|end| now < *end && *end - now < SOON) else {
             return;
         };
-        // A protocol without such a line, which every text shows.
-        if P::alert("").is_none() || !self.proxy.reminders.is_due(&format!("end of {}", account.id)) {
+        // A protocol without such a line has none for any text. A client that gets no link leaves the day's alert to one
+        // that does.
+        if P::alert("").is_none()
+            || !self.has_way(Some(grant))
+            || !self.proxy.reminders.is_due(&format!("end of {}", account.id))
+        {
             return;
         }
         let telling = async {
@@ -56,21 +59,27 @@ impl<P: Protocol> Connection<P> {
         let Ok(Some(link)) = timeout(PATIENCE, telling).await else { return };
         let authorize = command::authorize(grant, &account.name);
         let cause = format!("access ends on {}, because the provider granted it until then", end.date());
-        let none = Denial::new(Code::Expired, "");
-        let text = denial::sign_in_again(none, link.expose(), &authorize, &cause);
+        let text = denial::sign_in_again(link.expose(), &authorize, &cause);
         if let Some(line) = P::alert(text.text_beside("* OK [ALERT] \r\n".len())) {
             accepted.precede_with(line);
         }
     }
 
+    /// Whether the client can open a link, and a consent can begin there.
+    fn has_way(&self, grant: Option<&Grant>) -> bool {
+        let has_client = |grant: &Grant| {
+            let known = self.proxy.providers.get(&grant.provider);
+            known.is_some_and(|known| known.provider.client_id.is_some())
+        };
+        self.proxy.links.reach(self.peer.ip()) && grant.is_none_or(has_client)
+    }
+
     /// The account's link, if the client can open it and a consent can begin there.
     async fn link(&self, account: &Account, grant: Option<&Grant>) -> Option<Secret> {
-        let from: IpAddr = self.peer.ip();
-        let provider = grant.map(|grant| self.proxy.providers.get(&grant.provider));
-        if provider.is_some_and(|known| known.is_none_or(|known| known.provider.client_id.is_none())) {
+        if !self.has_way(grant) {
             return None;
         }
-        match timeout(PATIENCE, self.proxy.links.for_client(&account.id, from)).await {
+        match timeout(PATIENCE, self.proxy.links.for_client(&account.id, self.peer.ip())).await {
             Ok(link) => link,
             Err(_) => {
                 warn!(

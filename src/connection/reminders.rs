@@ -8,22 +8,34 @@ use tokio::time::Instant;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time of each last warning. There is one for each word that the configuration promises, so they are few.
+/// The times of the last warnings: about words that the configuration promises, and about accounts whose grants end.
 #[derive(Default)]
-pub struct Reminders(Mutex<HashMap<String, Instant>>);
+pub struct Reminders(Mutex<Said>);
+
+#[derive(Default)]
+struct Said {
+    at: HashMap<String, Instant>,
+    /// When those that are due again were removed last: accounts come and go, and each must not stay for good.
+    swept_at: Option<Instant>,
+}
 
 impl Reminders {
-    /// Whether `what` was not logged within the last day; the call counts as a log entry.
+    /// Whether `what` was not said within the last day; the call counts as saying it.
     pub(super) fn is_due(&self, what: &str) -> bool {
         self.is_due_at(what, Instant::now())
     }
 
     fn is_due_at(&self, what: &str, now: Instant) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.get(what).is_some_and(|last| now.duration_since(*last) < DAY) {
+        let is_recent = |last: &Instant| now.duration_since(*last) < DAY;
+        if said.at.get(what).is_some_and(is_recent) {
             return false;
         }
-        said.insert(what.to_owned(), now);
+        if !said.swept_at.as_ref().is_some_and(is_recent) {
+            said.at.retain(|_, last| is_recent(last));
+            said.swept_at = Some(now);
+        }
+        said.at.insert(what.to_owned(), now);
         true
     }
 }
@@ -38,5 +50,15 @@ mod tests {
         assert!(reminders.is_due_at("one", now) && !reminders.is_due_at("one", now));
         assert!(reminders.is_due_at("two", now), "another one is another matter");
         assert!(reminders.is_due_at("one", now + DAY));
+    }
+
+    #[test]
+    fn what_is_not_said_any_more_takes_no_room() {
+        let (reminders, now) = (Reminders::default(), Instant::now());
+        for number in 0..100 {
+            assert!(reminders.is_due_at(&number.to_string(), now));
+        }
+        assert!(reminders.is_due_at("later", now + DAY));
+        assert_eq!(reminders.0.lock().unwrap().at.len(), 1);
     }
 }

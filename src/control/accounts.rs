@@ -29,6 +29,23 @@ pub(crate) async fn list(installation: &Installation) -> Result<Vec<AccountRow>,
     }
 }
 
+/// At most `limit` accounts after the one called `after`, by name.
+pub(crate) async fn page(
+    installation: &Installation,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<AccountRow>, Error> {
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    Ok(installation.store.account_page(after, limit).await?)
+}
+
+/// The account called `name`, by its name or an alias.
+pub(crate) async fn one(installation: &Installation, name: &str) -> Result<AccountRow, Error> {
+    let account = installation.exact_account(name).await?.account;
+    let row = installation.store.account_row(&account.id).await?;
+    row.ok_or_else(|| Error::NoAccount { name: name.to_owned() })
+}
+
 /// Removes an account, its passwords, and its grant if no other account uses it.
 pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;

@@ -13,6 +13,11 @@ pub(crate) fn on_the_page(opened_by: &Actor, session: &str) -> Actor {
     Actor { surface: "page".to_owned(), user: Some(format!("{user}, session {session}")), uid: opened_by.uid }
 }
 
+/// A program with the bearer token of that name.
+pub(crate) fn by_token(name: &str) -> Actor {
+    Actor { surface: "api".to_owned(), user: Some(format!("token {name}")), uid: None }
+}
+
 /// A person who opened a sign-in link. Who that is, the provider says: the account's owner, or nothing is stored.
 pub(crate) fn by_link() -> Actor {
     Actor { surface: "link".to_owned(), user: None, uid: None }

@@ -6,7 +6,7 @@
 
 use time::OffsetDateTime;
 
-pub(crate) use super::actors::{asker, on_the_page, signal};
+pub(crate) use super::actors::{asker, by_token, on_the_page, signal};
 use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Act, Actor, AppPassword, Store, TrailEntry};
@@ -40,6 +40,8 @@ pub(crate) enum Deed {
     Upgraded,
     SessionsClosed,
     Traced,
+    ApiTokenCreated,
+    ApiTokenRevoked,
 }
 
 impl Deed {
@@ -69,6 +71,8 @@ impl Deed {
             Self::Upgraded => "upgraded",
             Self::SessionsClosed => "sessions_closed",
             Self::Traced => "traced",
+            Self::ApiTokenCreated => "api_token_created",
+            Self::ApiTokenRevoked => "api_token_revoked",
         }
     }
 }

@@ -71,7 +71,9 @@ pub(crate) async fn begin(
     let legs = Legs::of(&installation.config, &provider)?;
     let owner = owner.filter(|owner| fold(owner) != fold(&account));
     let is_another = owner.is_some();
-    let seat = Seat { owner: owner.unwrap_or_else(|| account.clone()), account, aliases, password };
+    let is_mended = matches!(way, ConsentWay::Brought { anew: true, .. });
+    let owner = owner.unwrap_or_else(|| account.clone());
+    let seat = Seat { account, owner, aliases, password, is_mended };
     let kind = if matches!(way, ConsentWay::App { .. }) { GrantKind::App } else { GrantKind::Person };
     let known = installation.store.grant_of(&provider.name, &seat.owner, kind).await?;
     let doors = choose_doors(installation, &provider, &seat, protocols, known.as_ref()).await?;
@@ -167,7 +169,8 @@ pub(crate) async fn import(
     // A provider that rotates invalidates the given token: from here on the operation must not be interrupted.
     let _importing = Uninterrupted::begin();
     let account = canonical_name(installation, account).await?;
-    let seat = Seat { owner: account.clone(), account, aliases: Vec::new(), password: None };
+    let owner = account.clone();
+    let seat = Seat { account, owner, aliases: Vec::new(), password: None, is_mended: false };
     let known = installation.store.grant_of(&provider.name, &seat.owner, GrantKind::Person).await?;
     let named = protocols.map(<[Door]>::to_vec);
     let doors = choose_doors(installation, provider, &seat, named, known.as_ref()).await?;

@@ -66,6 +66,22 @@ pub(crate) async fn check_account(
     Ok(steps.outcome())
 }
 
+/// Like [`check`], of an installation that is open.
+pub(crate) async fn check_open(
+    installation: &Installation,
+    name: Option<&str>,
+    only: Option<Door>,
+    tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
+) -> Result<Outcome, Error> {
+    let mut steps = Steps::new(tell);
+    let accounts = match name {
+        Some(name) => vec![installation.account(name).await?],
+        None => all(installation).await?,
+    };
+    check_all(&mut steps, installation, &accounts, only).await?;
+    Ok(steps.outcome())
+}
+
 async fn check_all(
     steps: &mut Steps<'_>,
     installation: &Installation,

@@ -13,7 +13,7 @@ mod redirect;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use super::authorize::{self, Answer, AuthorizeRequest, Authorized, ConsentWay, P
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Door;
-use crate::oauth::{RedirectError, state_of};
+use crate::oauth::{RedirectError, redirect_text, state_of};
 use crate::secret::{Secret, random_text};
 
 pub(crate) use self::redirect::Visitor;
@@ -72,6 +72,15 @@ pub(crate) struct Begun {
     pub(crate) url: Option<Url>,
 }
 
+impl From<Asked> for AuthorizeRequest {
+    fn from(asked: Asked) -> Self {
+        let Asked { account, provider, owner, aliases, protocols, password, anew, .. } = asked;
+        // The redirect URI depends on the provider, which is found first.
+        let way = ConsentWay::Brought { redirect_uri: String::new(), anew };
+        Self { account, provider, owner, aliases, protocols, way, password, seconds: LIFE.as_secs() }
+    }
+}
+
 impl Consents {
     /// Begins a consent for `visitor`. `page` is the address of the page. Everything that can be judged without the
     /// person is judged now.
@@ -83,20 +92,8 @@ impl Consents {
         visitor: Visitor,
     ) -> Result<Begun, Error> {
         let installation = Arc::new(installation);
-        let Asked { account, provider, owner, aliases, protocols, password, anew, yes, back } = asked;
-        let way_back = ConsentWay::Brought { redirect_uri: String::new(), anew };
-        let request = AuthorizeRequest {
-            account,
-            provider,
-            owner,
-            aliases,
-            protocols,
-            way: way_back,
-            password,
-            seconds: LIFE.as_secs(),
-        };
-        let plan = Plan::new(&installation.config, request)?;
-        let judged = plan.judge(&installation, yes).await?;
+        let (yes, back) = (asked.yes, asked.back.clone());
+        let judged = Plan::new(&installation.config, asked.into())?.judge(&installation, yes).await?;
         let way = way(&judged.provider.redirect_uri, &visitor, page);
         let pastes = matches!(way, Way::Pasted(_));
         let (redirect_uri, listener) = match way {
@@ -138,7 +135,7 @@ impl Consents {
         entry.state = consent.state().cloned().unwrap_or(entry.state);
         (entry.account, entry.owner) = (consent.account().to_owned(), consent.owner().to_owned());
         entry.stage = Stage::Waiting { url: url.clone(), pastes };
-        entry.waiting = Some(Waiting { consent, installation, listener });
+        entry.waiting = Some(Waiting { consent, installation, _listener: listener });
         self.add(entry);
         Ok(Begun { id, key, origin: visitor.origin, url: (!pastes).then_some(url) })
     }
@@ -209,20 +206,19 @@ impl Consents {
         }
     }
 
-    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own.
+    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own. Two
+    /// consents that begin at the same moment, as by a double click, must not both bind it.
     async fn listener(self: &Arc<Self>, configured: &Url) -> Result<Arc<Listener>, Error> {
-        let redirect_uri = crate::oauth::redirect_text(configured);
-        let known = {
-            let entries = self.entries();
-            let mut listeners = entries.iter().filter_map(|entry| entry.waiting.as_ref()?.listener.clone());
-            listeners.find(|listener| listener.redirect_uri == redirect_uri)
-        };
-        if let Some(known) = known {
+        let mut listeners = self.listeners.lock().await;
+        listeners.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = listeners.get(&redirect_text(configured)).and_then(Weak::upgrade) {
             return Ok(known);
         }
         let consents = Arc::downgrade(self);
         let onwards = move |state: &str| consents.upgrade()?.place_of(state);
-        Ok(Arc::new(Listener::begin(configured, onwards).await?))
+        let listener = Arc::new(Listener::begin(configured, onwards).await?);
+        listeners.insert(listener.redirect_uri.clone(), Arc::downgrade(&listener));
+        Ok(listener)
     }
 
     fn finish(self: &Arc<Self>, id: &str, waiting: Waiting, answer: Result<Answer, RedirectError>) {
@@ -241,9 +237,65 @@ impl Consents {
         id: &str,
         job: impl Future<Output = Result<Authorized, Error>> + Send + 'static,
     ) {
-        let (consents, id) = (self.clone(), id.to_owned());
+        let (consents, id, busy) = (self.clone(), id.to_owned(), self.busy.subscribe());
         tokio::spawn(async move {
             consents.done(&id, job.await);
+            drop(busy);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::control::actors;
+
+    const ORIGIN: &str = "https://proxy.corp.example";
+
+    async fn installation(directory: &std::path::Path) -> Installation {
+        let text = format!(
+            "state_directory = {directory:?}\n[providers.acme]\nimap = \"imap.acme.example:993\"\n\
+             authorize_url = \"https://acme.example/authorize\"\ntoken_url = \"https://acme.example/token\"\n\
+             client_id = \"x\"\nscopes = [\"mail\"]\ndomains = [\"acme.example\"]\n\
+             redirect_uri = \"https://mail.corp.example/callback\"\n"
+        );
+        Installation::open(Config::parse(&text, None).unwrap()).await.unwrap()
+    }
+
+    async fn begin(consents: &Arc<Consents>, of: &Installation) -> (Begun, String) {
+        let Installation { config, store, sealer, .. } = of;
+        let (config, store, sealer) = (config.clone(), store.clone(), sealer.clone());
+        let installation = Installation { config, store, sealer, actor: actors::by_link(), tokens: None };
+        let asked = Asked { account: "bob@acme.example".to_owned(), anew: true, ..Asked::default() };
+        let visitor = Visitor { origin: ORIGIN.to_owned(), is_local: false };
+        let begun = consents.begin(installation, None, asked, visitor).await.unwrap();
+        let url = begun.url.clone().expect("the answer comes through the web server");
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        (begun, state)
+    }
+
+    #[tokio::test]
+    async fn security_row_45_only_the_browser_that_began_a_consent_can_end_it() {
+        let (consents, directory) = (Arc::<Consents>::default(), tempfile::tempdir().unwrap());
+        let installation = installation(directory.path()).await;
+        let (begun, state) = begin(&consents, &installation).await;
+        let (other, _) = begin(&consents, &installation).await;
+        assert_eq!(consents.place_of(&state), Some(format!("{ORIGIN}{ANSWER}")));
+        assert_eq!(consents.place_of("another"), None);
+        let query = format!("state={state}&error=access_denied");
+        for key in [None, Some(other.key.clone()), Some(Secret::new("x"))] {
+            assert_eq!(consents.arrived(&query, |_| key.clone()), Err(NotTaken::OtherBrowser));
+            assert!(consents.view(&begun.id, key.as_ref(), Duration::ZERO).await.is_none());
+            assert!(consents.pasted(&begun.id, key.as_ref(), &query).is_err());
+        }
+        assert_eq!(consents.arrived("state=x&code=c", |_| Some(begun.key.clone())), Err(NotTaken::Unknown));
+        let key = |id: &str| (id == begun.id).then(|| begun.key.clone());
+        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()));
+        consents.settled().await;
+        let view = consents.view(&begun.id, Some(&begun.key), Duration::ZERO).await.unwrap();
+        assert!(matches!(view.stage, Stage::Done(outcome) if outcome.is_err()));
+        assert_eq!(consents.place_of(&state), None, "an answer is taken once");
+        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()), "a reload shows the outcome");
     }
 }

@@ -4,12 +4,15 @@
 //! made: a mistake in the last line makes no account. The accounts of one owner at one provider share a grant from
 //! the start, and one consent opens them all.
 
+pub(super) mod error;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use self::error::TableError;
 use super::accounts::canonical_name;
 use super::audit::Deed;
 use super::error::Error;
@@ -79,7 +82,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
             Ok(record) => rows.extend(row(text, &record)),
             Err(error) => {
                 let line = error.position().map_or(0, |position| line_of(text, position));
-                faults.push(Fault { line, error: Error::TableLine });
+                faults.push(Fault { line, error: TableError::Line.into() });
             }
         }
     }
@@ -87,7 +90,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
         rows.remove(0);
     }
     if rows.is_empty() && faults.is_empty() {
-        faults.push(Fault { line: 1, error: Error::TableEmpty });
+        faults.push(Fault { line: 1, error: TableError::Empty.into() });
     }
     if faults.is_empty() { Ok(rows) } else { Err(faults) }
 }
@@ -128,7 +131,7 @@ pub(crate) async fn judge(
         let mut fault = |error| faults.push(Fault { line: row.line, error });
         for name in std::iter::once(&row.account).chain(&row.aliases) {
             match taken.insert(fold(name).as_str().to_owned(), row.line) {
-                Some(first) => fault(Error::NameTwice { name: name.clone(), first }),
+                Some(first) => fault(TableError::NameTwice { name: name.clone(), first }.into()),
                 None => {
                     let is_owner = |other: &&Row| {
                         fold(&other.account) != fold(&row.account)
@@ -296,7 +299,7 @@ mod tests {
             [(1, "a@x.example".into(), String::new(), String::new(), String::new())]
         );
         for empty in ["", "account,provider\n", "\n,,\n# x\n"] {
-            assert!(matches!(read(empty).unwrap_err()[0].error, Error::TableEmpty), "{empty}");
+            assert!(matches!(read(empty).unwrap_err()[0].error, Error::Table(TableError::Empty)), "{empty}");
         }
     }
 }

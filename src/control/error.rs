@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) use unproven::{LeftOut, Unproven};
 use words::{unknown_domain, why};
 
+use super::enrol::error::TableError;
 use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
 use super::setup::error::SetupError;
@@ -122,6 +123,8 @@ pub(crate) enum Error {
     NoRefreshToken,
     #[error("{title} does not accept that refresh token: {error}")]
     RefreshTokenRefused { title: String, account: String, error: TokenError },
+    #[error("{account} was removed, disabled or given to another owner meanwhile; nothing is stored")]
+    NotMendedAnyMore { account: String },
     #[error("{} consented, but {owner} was expected; nothing is stored", names.join(" or "))]
     AnotherPerson { names: Vec<String>, owner: String, account: String, provider: Option<String> },
     #[error(
@@ -201,19 +204,14 @@ pub(crate) enum Error {
     Import(#[from] ImportError),
 
     // Many accounts at once.
-    #[error("the line is not right as comma-separated values")]
-    TableLine,
-    #[error("the table has no account")]
-    TableEmpty,
-    #[error("the table is longer than {most} accounts; add the rest in a second one")]
-    TableTooLong { most: usize },
-    #[error("{name:?} is a login name in line {first} already")]
-    NameTwice { name: String, first: u64 },
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error("{} is there already", file.display())]
     FileThere { file: PathBuf },
-
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error(transparent)]
+    ApiToken(#[from] super::api_tokens::error::ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use tokio::spawn;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 
 use super::error::Error;
 use super::installation::Installation;
@@ -72,20 +72,29 @@ impl State {
 /// All accounts, by name, read page by page, so that memory does not grow with their number.
 #[derive(Default)]
 pub(crate) struct Pages {
+    /// The account before the first one.
+    after: Option<String>,
     /// The page after the one that was returned last, which is read while the caller uses that.
     ahead: Option<JoinHandle<Result<Vec<AccountRow>, StoreError>>>,
 }
 
 impl Pages {
+    /// Only those after the account called `after`.
+    pub(crate) fn after(after: Option<String>) -> Self {
+        Self { after, ahead: None }
+    }
+
     /// The next accounts; none at the end.
     pub(crate) async fn next(&mut self, installation: &Installation) -> Result<Vec<Overview>, Error> {
         let page = match self.ahead.take() {
             Some(ahead) => ahead.await.map_err(|error| StoreError::Unusable(error.to_string()))??,
-            None => installation.store.account_page(None, PAGE).await?,
+            None => installation.store.account_page(self.after.as_deref(), PAGE).await?,
         };
         if let Some(last) = page.last() {
             let (store, after) = (installation.store.clone(), last.account.name.clone());
             self.ahead = Some(spawn(async move { store.account_page(Some(&after), PAGE).await }));
+            // A command has one thread: without this the read would begin at the next call.
+            yield_now().await;
         }
         Ok(page.into_iter().map(|row| Overview::of(installation, row)).collect())
     }

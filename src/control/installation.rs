@@ -10,6 +10,7 @@ use super::error::Error;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
+use crate::links::{Base, Links};
 use crate::secret::{KeySource, Sealer, Secret};
 use crate::store::{
     self, Actor, Grant, Id, LoginRecord, Mailbox, Place, PostgresSettings, SealedSetting, SealingLock,
@@ -99,6 +100,12 @@ impl Installation {
         }
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
         Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients))
+    }
+
+    /// The sign-in link of the account called `name`, for its person; `None` where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
+        let base = Base::configured(&self.config.admin);
+        Links::new(self.store.clone(), self.sealer.clone(), base).for_people(name).await
     }
 
     /// Makes and verifies app passwords.

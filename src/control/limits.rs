@@ -93,14 +93,15 @@ pub(super) fn this_machine() -> Vec<IpNet> {
     [IpNet::new(v4, 8), IpNet::new(v6, 128)].into_iter().flatten().map(|network| network.trunc()).collect()
 }
 
+/// The door of that name.
+pub(crate) fn door(name: &str) -> Result<Door, Error> {
+    let name = name.trim().to_lowercase();
+    Door::named(&name).ok_or_else(|| Error::NoProtocol { name, known: Door::ALL.map(Door::name).to_vec() })
+}
+
 /// The doors of a list of names, separated by commas, in the order of [`Door::ALL`].
 pub(crate) fn doors(list: &str) -> Result<Vec<Door>, Error> {
-    let named = |name: &str| {
-        let name = name.trim().to_lowercase();
-        Door::named(&name)
-            .ok_or_else(|| Error::NoProtocol { name, known: Door::ALL.map(Door::name).to_vec() })
-    };
-    let mut doors = list.split(',').map(named).collect::<Result<Vec<_>, _>>()?;
+    let mut doors = list.split(',').map(door).collect::<Result<Vec<_>, _>>()?;
     doors.sort();
     doors.dedup();
     Ok(doors)

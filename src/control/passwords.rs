@@ -11,6 +11,8 @@ use crate::secret::Secret;
 use crate::store::{Account, AppPassword, Id, Limits, LoginRecord};
 use crate::text::is_shown;
 
+/// Number of accounts read at once.
+const PAGE: u32 = 500;
 /// A shorter password can be guessed despite all limits.
 pub(super) const SHORTEST_CHOSEN: usize = 8;
 /// More than any mail program sends in a literal.
@@ -105,6 +107,34 @@ pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> 
         entries.extend(passwords.into_iter().map(entry));
     }
     Ok(entries)
+}
+
+/// The passwords of accounts after the one called `after`, by account and name, until there are `limit`: whole accounts;
+/// with the last account, if there may be more.
+pub(crate) async fn page(
+    installation: &Installation,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Entry>, Option<String>), Error> {
+    let (mut entries, mut last) = (Vec::new(), after.map(str::to_owned));
+    loop {
+        let rows = installation.store.account_page(last.as_deref(), PAGE).await?;
+        if rows.is_empty() {
+            return Ok((entries, None));
+        }
+        for row in rows {
+            let name = row.account.name;
+            if row.passwords > 0 {
+                let passwords = installation.store.passwords(&row.account.id).await?;
+                let entry = |password| Entry { account: name.clone(), password };
+                entries.extend(passwords.into_iter().map(entry));
+            }
+            if entries.len() >= limit {
+                return Ok((entries, Some(name)));
+            }
+            last = Some(name);
+        }
+    }
 }
 
 /// Changes the limits of a password; returns its account, and all its limits after the change.

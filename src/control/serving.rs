@@ -29,7 +29,6 @@ use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
-use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
@@ -39,7 +38,6 @@ use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, StateDirectory, Store};
 use crate::tls::{Acceptor, Identity};
-use crate::token::Tokens;
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
@@ -153,9 +151,8 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let consents = Arc::<Consents>::default();
-        let keeper = answers::Keeper::new(installation, consents.clone().onwards());
-        let receiver = callback.map(|callback| Arc::new(answers::Receiver::new(callback, keeper.clone())));
+        let (consents, keeper) = consents::none_yet(installation);
+        let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
@@ -264,7 +261,7 @@ impl Serving {
         if !self.accepting.is_finished() {
             let _ = self.accepting.await;
         }
-        settle(&self.running.kept.tokens).await;
+        settle(&self.running).await;
         self.running.kept.accounts.flush().await;
     }
 }
@@ -288,11 +285,12 @@ async fn without_store(store: &dyn Store) {
     }
 }
 
-/// Waits for running refreshes, which may bring a refresh token that replaces the stored one.
-async fn settle(tokens: &Tokens) {
-    if tokio::time::timeout(SETTLE, tokens.settle()).await.is_err() {
+/// Waits for running refreshes and consents, which may bring a refresh token that the store does not have yet.
+async fn settle(running: &Running) {
+    let settled = async { tokio::join!(running.kept.tokens.settle(), running.consents.settled()) };
+    if tokio::time::timeout(SETTLE, settled).await.is_err() {
         warn!(
-            "a refresh had not ended after {} s and is cut; its account may need to be authorised again",
+            "a refresh or a consent had not ended after {} s and is cut; its account may need to be authorised again",
             SETTLE.as_secs()
         );
     }

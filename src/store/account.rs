@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Grant, Id, Limits};
+use super::{Grant, GrantKind, Id, Limits};
 use crate::protocol::SignInAs;
 use crate::trouble::Trouble;
 
@@ -21,6 +21,13 @@ pub fn fold(name: &str) -> Folded {
 /// Whether the account of that name serves a whole domain: `@corp.example`.
 pub fn is_of_domain(name: &str) -> bool {
     name.starts_with('@')
+}
+
+/// Whether a person's consent can open this account: it is not disabled, serves no whole domain, and its `grant` is, or
+/// was, a person's.
+pub fn takes_consent(account: &Account, grant: Option<&Grant>) -> bool {
+    let is_persons = grant.is_none_or(|grant| grant.kind() == GrantKind::Person);
+    is_persons && !account.disabled && !is_of_domain(&account.name)
 }
 
 impl Folded {

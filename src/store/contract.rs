@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, AppPassword, Authorization, CountStore, DeviceStore, Folded, Grant, GrantKind,
-    GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord, MailboxTrouble, NextLook,
-    SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
+    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
+    MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -28,6 +28,7 @@ pub trait Store:
     + DeviceStore
     + LinkStore
     + TrailStore
+    + ApiTokenStore
 {
 }
 
@@ -43,6 +44,7 @@ impl<T> Store for T where
         + DeviceStore
         + LinkStore
         + TrailStore
+        + ApiTokenStore
 {
 }
 

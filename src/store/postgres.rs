@@ -10,6 +10,8 @@
 mod accounts;
 #[path = "sql/answers.rs"]
 mod answers;
+#[path = "sql/api_tokens.rs"]
+mod api_tokens;
 mod changes;
 mod connect;
 #[path = "sql/counts.rs"]
@@ -30,6 +32,8 @@ mod links;
 #[path = "sql/logins.rs"]
 mod logins;
 mod look;
+#[path = "sql/names.rs"]
+mod names;
 mod news;
 #[path = "sql/passwords.rs"]
 mod passwords;

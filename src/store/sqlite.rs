@@ -11,6 +11,8 @@
 mod accounts;
 #[path = "sql/answers.rs"]
 mod answers;
+#[path = "sql/api_tokens.rs"]
+mod api_tokens;
 mod backup;
 mod changes;
 #[path = "sql/counts.rs"]
@@ -31,6 +33,8 @@ mod links;
 #[path = "sql/logins.rs"]
 mod logins;
 mod look;
+#[path = "sql/names.rs"]
+mod names;
 #[path = "sql/passwords.rs"]
 mod passwords;
 mod place;
@@ -65,6 +69,8 @@ use super::{Absence, Folded, Lock, LoginRecord, SealedSetting, SealingLock, Stor
 pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
 
+/// The numbers 8 to 10 do not exist on purpose: databases without them are in use, and a migration below the newest
+/// one that a database has would change it out of order.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("sqlite/migrations/0001_initial.sql")),
     (2, "upkeep", include_str!("sqlite/migrations/0002_upkeep.sql")),
@@ -75,6 +81,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "trail", include_str!("sqlite/migrations/0007_trail.sql")),
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
     (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
+    (13, "api_tokens", include_str!("sqlite/migrations/0013_api_tokens.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.
@@ -277,6 +284,12 @@ mod tests {
         Right, TrailStore as _, Verifier, fold,
     };
 
+    #[test]
+    fn the_numbers_8_to_10_stay_empty_and_the_others_rise() {
+        let numbers: Vec<i64> = MIGRATIONS.iter().map(|(number, ..)| *number).collect();
+        assert!(numbers.starts_with(&[1, 2, 3, 4, 5, 6, 7, 11]) && numbers.is_sorted(), "{numbers:?}");
+    }
+
     /// A process of the previous version continues beside this one: until its last session has ended, or for good
     /// if this process fails. Migrations 0001 to 0007 are from before that was possible.
     #[test]
@@ -298,6 +311,25 @@ mod tests {
             sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         }
         store.write().await.unwrap().commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_another_process_keeps_locked_is_one_sentence_with_its_cure() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.sqlite");
+        let store = Sqlite::open(&path).await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::ZERO);
+        let mut other = options.clone().connect().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        // The store's own connections would wait for ten seconds.
+        let pool = store.pool().unwrap();
+        let impatient = (*pool.connect_options()).clone().busy_timeout(Duration::ZERO);
+        let mut hasty = impatient.connect().await.unwrap();
+        let error = sqlx::query("BEGIN IMMEDIATE").execute(&mut hasty).await.unwrap_err();
+        let locked = StoreError::from(error);
+        assert!(matches!(locked, StoreError::Locked), "{locked:?}");
+        let words = locked.to_string();
+        assert!(words.contains("another process") && words.contains("fuser -v store.sqlite"), "{words}");
     }
 
     /// Gives an open store's disk room for so many more pages.

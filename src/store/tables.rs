@@ -129,6 +129,16 @@ pub const TABLES: &[Table] = &[
         columns: &[("account_id", Text), ("network", Text), ("since", Number), ("count", Number)],
     },
     Table {
+        name: "api_tokens",
+        columns: &[
+            ("name", Text),
+            ("hash", Bytes),
+            ("read_only", Flag),
+            ("created_at", Number),
+            ("last_used_at", Number),
+        ],
+    },
+    Table {
         name: "trail",
         columns: &[
             ("id", Number),

@@ -79,9 +79,14 @@ impl Person {
             if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
         let is_same = Url::parse(&self.at).is_ok_and(|at| at.origin() == parsed.origin());
         let from = match body {
-            Some(_) if is_same => "Origin: null\r\nSec-Fetch-Site: same-origin\r\n",
-            Some(_) => "Origin: null\r\nSec-Fetch-Site: cross-site\r\n",
-            None => "",
+            Some(_) if is_same => {
+                format!(
+                    "Origin: {}\r\nSec-Fetch-Site: same-origin\r\n",
+                    parsed.origin().ascii_serialization()
+                )
+            }
+            Some(_) => "Origin: null\r\nSec-Fetch-Site: cross-site\r\n".to_owned(),
+            None => String::new(),
         };
         let body = body.unwrap_or_default();
         let passed_on = if parsed.scheme() == "https" { "X-Forwarded-For: 192.0.2.7\r\n" } else { "" };

@@ -5,6 +5,17 @@ use tokio::net::TcpStream;
 
 use super::{Serving, Site, within};
 
+/// Serves the page, at a port of the system's choice.
+pub const ON: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
+
+/// A site that serves the page.
+pub async fn site() -> (Site, Serving) {
+    let site = Site::new().await;
+    site.configure(ON);
+    let serving = site.serve().await;
+    (site, serving)
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -103,14 +114,14 @@ impl Browser {
     pub async fn enter(site: &Site, serving: &Serving) -> Self {
         let mut browser = Self::new(serving);
         let path = entrance(site).await;
-        let answer = browser.send("POST", &path, &browser.from_here(), "").await;
+        let answer = browser.send("POST", &path, &browser.origin_lines(), "").await;
         assert_eq!((answer.status, answer.header("location")), (303, "/"), "{answer:?}");
         browser.cookie = Some(answer.header("set-cookie").split(';').next().unwrap().to_owned());
         browser.get("/").await;
         browser
     }
 
-    fn from_here(&self) -> String {
+    fn origin_lines(&self) -> String {
         format!("Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n", self.address)
     }
 
@@ -142,7 +153,7 @@ impl Browser {
     pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("form_token", &self.token).extend_pairs(fields);
-        self.send("POST", path, &self.from_here(), &form.finish()).await
+        self.send("POST", path, &self.origin_lines(), &form.finish()).await
     }
 
     /// Sends a form, and returns the page that its answer leads to.

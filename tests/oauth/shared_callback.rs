@@ -71,6 +71,22 @@ async fn an_answer_that_is_waited_for_is_taken_and_others_are_told_so() {
     assert_eq!(handed_on, ["s-1", "s-2"]);
 }
 
+/// Everyone can open such an address, so the page claims nothing.
+#[tokio::test]
+async fn an_administrators_answer_that_no_sign_in_asked_for_is_not_taken_for_true() {
+    let mut receiver = receiver(at_once()).await;
+    for query in ["admin_consent=True&tenant=t", "admin_consent=True&tenant=t&state=s-1"] {
+        let page = receiver.ask("GET", &format!("/oauth?{query}"), "").await;
+        assert!(
+            page.starts_with("HTTP/1.1 200") && page.contains("nothing was checked or changed here"),
+            "{page}"
+        );
+        assert!(!page.contains("Consent received") && !page.contains("can now give"), "{page}");
+    }
+    receiver.task.abort();
+    assert_eq!(receiver.states.recv().await, None);
+}
+
 #[tokio::test]
 async fn what_is_no_redirect_or_out_of_bounds_is_handed_to_no_one() {
     let mut receiver = receiver(at_once()).await;

@@ -73,10 +73,11 @@ class Lists(BehindAProxy):
         self.assertEqual(len(self.proxy.json("passwords", "list", ALICE)), 1)
 
     def test_a_command_about_an_unknown_account_fails(self):
-        for command in (["passwords", "create", ALICE, "--name", "x"], ["accounts", "remove", ALICE]):
+        self.authorize()
+        for command in (["passwords", "create", "eve@corp.example", "--name", "x"], ["accounts", "remove", "eve@corp.example"]):
             done = self.proxy.run(*command, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn(ALICE, done.stderr.decode())
+            self.assertIn("eve@corp.example", done.stderr.decode())
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use imap_oauth_proxy::store::{
-    Account, Act, Actor, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id, LastRefusal,
-    Limits, Linked, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, SignInLink, Store, StoreError,
-    Verifier, Watch, fold,
+    Account, Act, Actor, ApiToken, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id,
+    LastRefusal, Limits, Linked, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, SignInLink, Store,
+    StoreError, Verifier, Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
@@ -43,6 +43,7 @@ macro_rules! holds_for {
                 a_login_and_what_a_mail_server_has_against_a_mailbox_are_remembered,
                 a_refusal_in_a_session_is_kept_until_it_is_cleared,
                 messages_of_a_device_are_counted_in_the_hour_that_they_begin,
+                a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it_is_revoked,
                 whose_name_a_provider_took_is_remembered,
                 a_grant_is_read_as_it_was_written,
                 a_write_that_builds_on_an_old_revision_conflicts,
@@ -254,6 +255,34 @@ pub(crate) async fn messages_of_a_device_are_counted_in_the_hour_that_they_begin
     store.remove_account(&account.id, &act("removed")).await.unwrap();
     store.count_messages(&account.id, "192.0.2.7/32", 1, at(31)).await.unwrap();
     assert_eq!(count(&store, &account.id, "192.0.2.7/32", 31).await, (0, 0), "nothing is left of it");
+}
+
+pub(crate) async fn a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it_is_revoked(
+    on: &impl Database,
+) {
+    let store = on.open().await;
+    let token = |name: &str, byte, read_only| ApiToken {
+        name: name.to_owned(),
+        hash: [byte; 32],
+        read_only,
+        created_at: now(),
+        last_used_at: None,
+    };
+    let (monitor, deploy) = (token("monitor", 1, true), token("deploy", 2, false));
+    assert!(store.add_api_token(&monitor, &act("made")).await.unwrap());
+    assert!(store.add_api_token(&deploy, &act("made")).await.unwrap());
+    assert!(!store.add_api_token(&token("monitor", 3, false), &act("made")).await.unwrap());
+    let other = on.open().await;
+    assert_eq!(other.api_tokens().await.unwrap(), [deploy.clone(), monitor.clone()]);
+    other.note_api_token("monitor", now()).await.unwrap();
+    let used = ApiToken { last_used_at: Some(now()), ..monitor };
+    assert_eq!(store.api_tokens().await.unwrap(), [deploy.clone(), used]);
+    assert!(store.remove_api_token("monitor", &act("revoked")).await.unwrap());
+    assert!(!store.remove_api_token("monitor", &act("revoked")).await.unwrap());
+    assert_eq!(other.api_tokens().await.unwrap(), [deploy]);
+    let trail = store.trail(None, 0, 9).await.unwrap();
+    let deeds: Vec<&str> = trail.iter().map(|entry| entry.act.deed.as_str()).collect();
+    assert_eq!(deeds, ["made", "made", "revoked"], "what changes nothing leaves no entry");
 }
 
 pub(crate) async fn whose_name_a_provider_took_is_remembered(on: &impl Database) {

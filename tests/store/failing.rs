@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, AppPassword, Authorization, ChangeStore,
-    CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount, GrantKind, GrantStatus, GrantStore,
-    Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, SignInLink, Store,
-    StoreError, TrailEntry, TrailStore, Watch,
+    Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
+    Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
+    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote,
+    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
+    SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -73,6 +73,13 @@ fails! { LoginStore:
     fn set_trouble(account: &Id, door: &str, trouble: Option<&MailboxTrouble>) -> ();
     fn set_refusal(account: &Id, refusal: Option<&LastRefusal>) -> ();
     fn set_sign_in_as(account: &Id, user: Option<SignInAs>) -> ();
+}
+
+fails! { ApiTokenStore:
+    fn api_tokens() -> Vec<ApiToken>;
+    fn add_api_token(token: &ApiToken, act: &Act) -> bool;
+    fn remove_api_token(name: &str, act: &Act) -> bool;
+    fn note_api_token(name: &str, at: OffsetDateTime) -> ();
 }
 
 fails! { DeviceStore:

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text};
 use super::words::{
-    AGAIN, account_path, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
+    account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
 };
 use super::{activity, passwords, sessions};
 use crate::admin::SessionRow;
@@ -18,6 +18,7 @@ use crate::admin::visitors::Visitor;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
 use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
+use crate::trouble::Cure;
 
 /// The newest events of the account.
 const EVENTS: u32 = 12;
@@ -58,7 +59,7 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
                 @if can_consent(overview) {
-                    (button(visitor, &format!("{path}/authorise"), "", AGAIN))
+                    @if !is_mended_by_consent(overview) { (button(visitor, &format!("{path}/authorise"), "", authorise(overview))) }
                     (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
                 }
                 (disabling(visitor, overview, &path))
@@ -117,6 +118,11 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
     }
 }
 
+/// Whether the state already offers the button for that.
+fn is_mended_by_consent(overview: &Overview) -> bool {
+    overview.trouble.as_ref().is_some_and(|trouble| matches!(trouble.cure, Cure::Authorize { .. }))
+}
+
 fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
     match overview.state {
         AccountState::Disabled => button(visitor, &format!("{path}/enable"), "main", "Enable"),
@@ -160,7 +166,7 @@ fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
 
 fn forecast(overview: &Overview, now: OffsetDateTime) -> Markup {
     html! {
-        @if overview.ends.is_empty() { p.muted { "Nothing is known that would end it." } }
+        @if overview.ends.is_empty() { p.muted { @if is_mended_by_consent(overview) { "It has ended, or was never given." } @else { "Nothing is known that would end it." } } }
         @else {
             ul.plain {
                 @for end in &overview.ends {

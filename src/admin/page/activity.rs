@@ -74,10 +74,10 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                     @for TrailEntry { act, .. } in trail {
                         tr {
                             td { (when(act.at, now)) }
-                            td { (first_upper(&text(&act.deed.replace('_', " ")))) }
+                            td { strong { (first_upper(&text(&act.deed.replace('_', " ")))) } }
                             @if with_accounts { td { (accounts(&act.accounts)) } }
-                            td { @if let Some(about) = &act.about { (text(about)) } }
-                            td.muted { (who(&act.actor)) }
+                            td data-label="Detail" { @if let Some(about) = &act.about { (text(about)) } }
+                            td.muted data-label="Who" { (who(&act.actor)) }
                         }
                     }
                 }

@@ -9,14 +9,15 @@ use maud::{Markup, html};
 
 use super::consents;
 use super::frame::{Frame, text, token};
-use super::remedies::{cures, sentence, whole};
+use super::remedies::{cures, sentence};
 use super::words::{account_path, count, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
-use crate::control::Installation;
 use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
+use crate::control::{Error, Installation, TableError};
+use crate::surface::cures::causes;
 
 /// The name of the new passwords, the same as on the command line.
 const PASSWORD: &str = "default";
@@ -32,7 +33,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
     let Posted { visitor, fields } = posted;
     match made(&installation, &fields).await {
         Ok((made, failure)) => {
-            let failure = failure.map(|error| sentence(&whole(&error)));
+            let failure = failure.map(|error| sentence(&causes(&error)));
             lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
@@ -42,18 +43,23 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
 async fn made(
     installation: &Installation,
     fields: &Fields,
-) -> Result<(Vec<Enrolled>, Option<crate::control::Error>), Vec<Fault>> {
-    let rows = read(fields.one("table"))?;
+) -> Result<(Vec<Enrolled>, Option<Error>), Vec<Fault>> {
+    let rows = read(table(fields))?;
     if let Some(beyond) = rows.get(MOST) {
-        return Err(vec![Fault {
-            line: beyond.line,
-            error: crate::control::Error::TableTooLong { most: MOST },
-        }]);
+        return Err(vec![Fault { line: beyond.line, error: TableError::TooLong { most: MOST }.into() }]);
     }
     let is_allowed = !fields.one("foreign").is_empty();
     let judged = judge(installation, &rows, is_allowed).await?;
     let password = (!fields.one("passwords").is_empty()).then_some(PASSWORD);
     Ok(make_all(installation, judged, password).await)
+}
+
+/// The file, or what was typed.
+fn table(fields: &Fields) -> &str {
+    match fields.one("file") {
+        "" => fields.one("table"),
+        file => file,
+    }
 }
 
 /// The forms, with what is wrong in the last one that was sent.
@@ -64,25 +70,28 @@ pub(super) fn page(
     faults: &[Fault],
     said: Option<Said>,
 ) -> Response {
-    let is_new = fields.one("table").is_empty();
+    let is_new = table(fields).is_empty();
     let content = html! {
-        p.crumb { a href="/" { "Accounts" } }
-        div.head { h1 { "Add accounts" } }
-        @if !faults.is_empty() { (refused(faults)) }
-        section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
-        section.card {
-            h2 { "Many accounts" }
-            form.fields method="post" action="/add" {
-                (token(visitor))
-                label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
-                p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
-                textarea id="table" name="table" required spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (fields.one("table")) }
-                label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
-                label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
-                div.actions { button.main type="submit" { "Add the accounts" } }
+            p.crumb { a href="/" { "Accounts" } }
+            div.head { h1 { "Add accounts" } }
+            @if !faults.is_empty() { (refused(faults)) }
+            div.cards {
+    section.card { h2 { "One account" } (consents::form(visitor, &site.running.config(), fields)) }
+            section.card {
+                h2 { "Many accounts" }
+                form.fields method="post" action="/add" enctype="multipart/form-data" {
+                    (token(visitor))
+                    label for="table" { "Table " span.hint { "one line for each account, separated by commas or semicolons" } }
+                    p.muted.small { code { "account,provider,owner,alias,…" } " — only the account is required. The provider is found by the address, and the owner, the person who consents, is the account itself, unless the line names them." }
+                    textarea id="table" name="table" spellcheck="false" placeholder="alice@corp.example\nsupport@corp.example,,alice@corp.example,helpdesk" { (table(fields)) }
+                    label { "Or a file " span.hint { "CSV, as spreadsheets write it" } input type="file" name="file" accept=".csv,text/csv,text/plain"; }
+                    label.choice { input type="checkbox" name="passwords" value="yes" checked[is_new || !fields.one("passwords").is_empty()]; "Make an app password for each, shown once on the next page" }
+                    label.choice { input type="checkbox" name="foreign" value="yes" checked[!fields.one("foreign").is_empty()]; "Allow aliases that are other addresses than the account's" }
+                    div.actions { button.main type="submit" { "Add the accounts" } }
+                }
             }
-        }
-    };
+            }
+        };
     let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
     frame.around(&content)
 }
@@ -93,7 +102,7 @@ fn refused(faults: &[Fault]) -> Markup {
             p { span.mark aria-hidden="true" { "!" } " No account was made. " (count(faults.len() as u64, "mistake")) " in the table:" }
             ul {
                 @for Fault { line, error } in faults.iter().take(50) {
-                    li { strong { "Line " (line) ": " } (sentence(&whole(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
+                    li { strong { "Line " (line) ": " } (sentence(&causes(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
                 }
             }
         }

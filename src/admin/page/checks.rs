@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use tracing::warn;
 
 use super::frame::{Frame, nothing_there, text};
-use super::remedies::{cures, sentence, whole};
+use super::remedies::{cures, sentence, wants_consent};
 use super::words::{account_path, button, doors, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
@@ -19,6 +19,7 @@ use crate::admin::visitors::Visitor;
 use crate::control::Installation;
 use crate::control::check::{CheckEvent, CheckStep, Outcome, check_account};
 use crate::secret::random_text;
+use crate::surface::cures::causes;
 
 /// Each check asks a provider; more at a time are a mistake.
 const AT_ONCE: usize = 8;
@@ -56,6 +57,8 @@ struct Step {
     milliseconds: Option<u128>,
     detail: String,
     cures: Vec<String>,
+    /// Whether a person's consent mends it.
+    wants_consent: bool,
 }
 
 impl Step {
@@ -63,7 +66,7 @@ impl Step {
         let (is_ok, detail, cures) = match &step.found {
             Ok(found) => (true, sentence(&found.to_string()), Vec::new()),
             Err(error) => {
-                (false, sentence(&whole(error)), cures(error).iter().map(|cure| sentence(cure)).collect())
+                (false, sentence(&causes(error)), cures(error).iter().map(|cure| sentence(cure)).collect())
             }
         };
         Self {
@@ -73,6 +76,7 @@ impl Step {
             milliseconds: step.took.map(|took| took.as_millis()),
             detail,
             cures,
+            wants_consent: step.found.as_ref().err().is_some_and(wants_consent),
         }
     }
 }
@@ -95,7 +99,7 @@ impl Check {
         let end = match check_account(installation, &self.account, &mut hear).await {
             Ok(outcome) => End::Outcome(outcome),
             Err(error) => End::Failed {
-                cause: sentence(&whole(&error)),
+                cause: sentence(&causes(&error)),
                 cures: cures(&error).iter().map(|cure| sentence(cure)).collect(),
             },
         };
@@ -194,6 +198,9 @@ fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {
             }
             @if !is_running {
                 div.actions {
+                    @if progress.steps.iter().any(|step| step.wants_consent) {
+                        (button(visitor, &format!("{path}/authorise"), "main", "Authorise again"))
+                    }
                     (button(visitor, &format!("{path}/check"), "", "Check again"))
                     a.button href=(path) { "To the account" }
                 }

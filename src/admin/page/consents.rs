@@ -37,14 +37,21 @@ pub(super) async fn again(
     let begun = site.running.begin_again(&name, by, browser, Secret::new(path.clone())).await;
     let said = match begun {
         Ok(begun) => return lead_in(&begun),
-        Err(NoConsent::Failed(error)) => remedies::failed(&error),
-        Err(NoConsent::NotMended { account }) => Said::failed(
+        Err(why) => not_begun(why),
+    };
+    lead(&site, &posted.visitor, &path, said)
+}
+
+/// Why no consent of an account begins, here or by its link.
+fn not_begun(why: NoConsent) -> Said {
+    match why {
+        NoConsent::Failed(error) => remedies::failed(&error),
+        NoConsent::NotMended { account } => Said::failed(
             format!("The consent of a person does not mend {}.", text(&account)),
             vec!["It is disabled, serves a whole domain, or has the application's own right.".to_owned()],
         ),
-        Err(NoConsent::Dead(_) | NoConsent::TooMany) => Said::failed("There is no such account.", Vec::new()),
-    };
-    lead(&site, &posted.visitor, &path, said)
+        NoConsent::Dead(_) | NoConsent::TooMany => Said::failed("There is no such account.", Vec::new()),
+    }
 }
 
 /// Begins the consent of a new account.
@@ -95,8 +102,9 @@ pub(super) async fn link(
     posted: Posted,
 ) -> Response {
     let said = match site.running.sign_in_link(&name).await {
-        Some(link) => Said::Link { account: name.clone(), link },
-        None => Said::failed("There is no sign-in link for this account.", Vec::new()),
+        Ok(Some(link)) => Said::Link { account: name.clone(), link },
+        Ok(None) => Said::failed("There is no sign-in link for this account.", Vec::new()),
+        Err(why) => not_begun(why),
     };
     lead(&site, &posted.visitor, &account_path(&name), said)
 }

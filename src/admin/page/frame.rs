@@ -65,7 +65,8 @@ pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
     let content = html! { p { a.button href="/" { "To the accounts" } } };
     let status = match error {
         Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,
-        _ => StatusCode::OK,
+        // Not 200: a device that asks for a profile would take the page for one.
+        _ => StatusCode::CONFLICT,
     };
     let frame = Frame { title: "Not possible", visitor, part: "", said, reload: None };
     (status, frame.around(&html! { h1 { "Not possible" } (content) })).into_response()
@@ -98,6 +99,7 @@ fn respond(status: StatusCode, title: &str, reload: Option<u32>, body: &Markup) 
                 meta name="robots" content="noindex";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Mail proxy" }
+                link rel="icon" type="image/svg+xml" href="/icon.svg";
                 link rel="stylesheet" href="/style.css";
                 @if let Some(seconds) = reload {
                     noscript { meta http-equiv="refresh" content=(seconds); }

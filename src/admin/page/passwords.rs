@@ -41,14 +41,14 @@ fn table(account: &str, passwords: &[AppPassword], now: OffsetDateTime) -> Marku
     html! {
         div.scroll {
             table.tight {
-                thead { tr { th { "Name" } th { "Limits" } th { "Made" } th { "Last used" } th { span.muted { "" } } } }
+                thead { tr { th { "Name" } th { "Limits" } th { "Made" } th { "Last used" } th { span.skip { "Button" } } } }
                 tbody {
                     @for password in passwords {
                         tr {
                             td { strong { (text(&password.name)) } @if matches!(password.verifier, Verifier::Chosen(_)) { div.muted.small { "chosen by a person" } } }
-                            td { @let limits = clauses(&password.limits); @if limits.is_empty() { span.muted { "none" } } @else { (limits.join("; ")) } }
-                            td { (when(password.created_at, now)) }
-                            td {
+                            td data-label="Limits" { @let limits = clauses(&password.limits); @if limits.is_empty() { span.muted { "none" } } @else { (limits.join("; ")) } }
+                            td data-label="Made" { (when(password.created_at, now)) }
+                            td data-label="Last used" {
                                 @match password.last_used_at {
                                     Some(at) => { (when(at, now)) @if let Some(from) = &password.last_used_from { div.muted.small { "from " (text(from)) } } }
                                     None => span.muted { "never" },

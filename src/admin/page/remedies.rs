@@ -4,26 +4,13 @@ use super::frame::text;
 use super::words::{cure_words, first_upper};
 use crate::admin::said::Said;
 use crate::control::Error;
+use crate::surface::cures::causes;
+use crate::trouble::Cure;
 
 /// A failed act: its cause, and its cures.
 pub(super) fn failed(error: &Error) -> Said {
     let cures = cures(error).iter().map(|cure| sentence(cure)).collect();
-    Said::failed(sentence(&whole(error)), cures)
-}
-
-/// The error with the reasons below it.
-pub(super) fn whole(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(deeper) = source {
-        let deeper_words = deeper.to_string();
-        if !words.contains(&deeper_words) {
-            words.push_str(": ");
-            words.push_str(&deeper_words);
-        }
-        source = deeper.source();
-    }
-    words
+    Said::failed(sentence(&causes(error)), cures)
 }
 
 /// A clause as a sentence.
@@ -47,6 +34,17 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
         other => by_hand(other),
     };
     if cure.is_empty() { Vec::new() } else { vec![cure] }
+}
+
+/// Whether a person's consent mends it, which a button begins.
+pub(super) fn wants_consent(error: &Error) -> bool {
+    match error {
+        Error::NoToken { failure, .. } | Error::NotRefreshed { failure, .. } => {
+            matches!(failure.trouble().cure, Cure::Authorize { .. })
+        }
+        Error::NoGrant { .. } | Error::DoorClosed { .. } => true,
+        _ => false,
+    }
 }
 
 fn by_hand(error: &Error) -> String {

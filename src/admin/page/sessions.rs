@@ -20,6 +20,7 @@ use crate::admin::visitors::Visitor;
 use crate::admin::{Reply, Request, SessionRow, ask};
 use crate::config::Door;
 use crate::control::audit;
+use crate::store::Actor;
 
 /// The most rows: more do not help a person, who searches for an account instead.
 const MOST: usize = 500;
@@ -27,7 +28,7 @@ const MOST: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sessions of every process of this installation: after an upgrade the old one keeps its own.
-pub(super) async fn live(site: &Site) -> Vec<SessionRow> {
+pub(in crate::admin) async fn live(site: &Site) -> Vec<SessionRow> {
     let asked = ask::all_running(site.running.state_directory(), &Request::Sessions);
     let rows = match timeout(PATIENCE, asked).await {
         Ok(Ok(answers)) => {
@@ -93,11 +94,11 @@ fn session_row(
     html! {
         tr {
             @if account.is_none() { td { a href=(account_path(&session.account)) { (text(&session.account)) } } }
-            td { @match door { Some(door) => (doors(&[door])), None => (text(&session.protocol)) } }
-            td { (text(&session.from)) @if let Some(client) = &session.client_id { div.muted.small { (text(client)) } } }
-            td { @if let Some(since) = since { (when(since, now)) } }
-            td { @match &session.password { Some(name) => (text(name)), None => span.muted { "none" } } }
-            td { span title={ (session.bytes_up) " bytes up, " (session.bytes_down) " bytes down" } { "↑ " (size(session.bytes_up)) " ↓ " (size(session.bytes_down)) } }
+            td data-label="Over" { @match door { Some(door) => (doors(&[door])), None => (text(&session.protocol)) } }
+            td data-label="From" { (text(&session.from)) @if let Some(client) = &session.client_id { div.muted.small { (text(client)) } } }
+            td data-label="Since" { @if let Some(since) = since { (when(since, now)) } }
+            td data-label="Password" { @match &session.password { Some(name) => (text(name)), None => span.muted { "none" } } }
+            td data-label="Moved" { span title={ (session.bytes_up) " bytes up, " (session.bytes_down) " bytes down" } { "↑ " (size(session.bytes_up)) " ↓ " (size(session.bytes_down)) } }
             td.does {
                 form method="post" action="/sessions/close" {
                     (token(visitor))
@@ -121,17 +122,21 @@ fn size(bytes: u64) -> String {
 pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Response {
     let (id, account) = (posted.fields.one("id"), posted.fields.one("account"));
     let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
-    let mut closed = site.running.close(id, by).await;
-    if closed == 0 {
-        closed = close_elsewhere(&site, id).await;
-    }
-    let said = match closed {
+    let said = match end(&site, id, by).await {
         0 => Said::failed("That session has ended already.", Vec::new()),
         1 => Said::done("The session is told to end, at its next pause."),
         more => Said::done(format!("{more} sessions are told to end, each at its next pause.")),
     };
     let path = if account.is_empty() { "/sessions".to_owned() } else { account_path(account) };
     lead(&site, &posted.visitor, &path, said)
+}
+
+/// Ends the session with that id, or all of the account of that name; returns their number.
+pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> usize {
+    match site.running.close(of, by).await {
+        0 => close_elsewhere(site, of).await,
+        closed => closed,
+    }
 }
 
 /// In a process of before an upgrade.

@@ -43,7 +43,7 @@ fn page(sheet: &Sheet) -> Markup {
                     thead { tr { th { "For" } th { "Server" } th { "Port" } th { "Security" } th { "Sign-in" } } }
                     tbody {
                         @for (door, server) in &sheet.servers {
-                            tr { td { (door.title()) } td.mono { (server.host) } td.mono { (server.port) } td { (security(server.security)) } td { "password, not OAuth2" } }
+                            tr { td { (door.title()) } td.mono data-label="Server" { (server.host) } td.mono data-label="Port" { (server.port) } td data-label="Security" { (security(server.security)) } td data-label="Sign-in" { "password, not OAuth2" } }
                         }
                     }
                 }
@@ -73,7 +73,7 @@ fn page(sheet: &Sheet) -> Markup {
                 p { a.button href={ "/setup/" (name) ".mobileconfig" } download { "Profile" } }
             }
         }
-        section.card { h2 { "Outlook" } ol { @for step in outlook(sheet) { li { (text(&step)) } } } }
+        section.card { h2 { "Outlook" } ol { @for step in outlook(sheet, "the CA, which is above,") { li { (text(&step)) } } } }
     }
 }
 

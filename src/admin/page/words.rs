@@ -13,9 +13,9 @@ use crate::admin::visitors::Visitor;
 use crate::command;
 use crate::config::Door;
 use crate::control::grants::{Overview, State};
-use crate::store::{GrantKind, GrantState, is_of_domain};
+use crate::store::{GrantState, takes_consent};
 use crate::text::utc;
-use crate::trouble::{Cure, Trouble};
+use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The address of the page of the account called `name`.
 pub(super) fn account_path(name: &str) -> String {
@@ -116,15 +116,19 @@ pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble)
     };
     html! {
         p { (text(&first_upper(&trouble.cause.text))) "." }
-        @if !cure.is_empty() { p.cure.muted { (text(&first_upper(&cure))) "." } }
+        @if !cure.is_empty() && !is_the_button(&cure) { p.cure.muted { (text(&first_upper(&cure))) "." } }
         (cure_button(visitor, overview, trouble))
     }
 }
 
+/// Whether the cure says no more than the button below it.
+fn is_the_button(cure: &str) -> bool {
+    cure.strip_prefix("press “").and_then(|cure| cure.strip_suffix("”")) == Some(AGAIN)
+}
+
 /// Whether a person's consent is possible, which the page can begin.
 pub(super) fn can_consent(overview: &Overview) -> bool {
-    let is_persons = overview.grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
-    is_persons && !is_of_domain(&overview.account.name) && overview.state != State::Disabled
+    takes_consent(&overview.account, overview.grant.as_ref())
 }
 
 /// The command that authorises what the page cannot.
@@ -142,7 +146,7 @@ fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Mar
     html! {
         @match &trouble.cure {
             Cure::Authorize { .. } if can_consent(overview) => {
-                div.actions { (button(visitor, &format!("{path}/authorise"), "main small", AGAIN)) }
+                div.actions { (button(visitor, &format!("{path}/authorise"), "main small", authorise(overview))) }
             }
             Cure::Wait { .. } | Cure::Configure { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
                 div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
@@ -156,7 +160,13 @@ fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Mar
 }
 
 /// The title of the button that begins a person's consent.
-pub(super) const AGAIN: &str = "Authorise again";
+const AGAIN: &str = "Authorise again";
+
+/// The title of the button for an account.
+pub(super) fn authorise(overview: &Overview) -> &'static str {
+    let cause = overview.trouble.as_ref().map(|trouble| trouble.cause.kind);
+    if cause == Some(CauseKind::NoGrant) { "Authorise" } else { AGAIN }
+}
 
 /// The cure in the words of the page: a command that is a button here is named as the button.
 pub(super) fn cure_words(cure: &Cure) -> String {

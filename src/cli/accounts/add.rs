@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::failure::{Done, Failure};
-use crate::cli::{hints, print};
+use crate::cli::print;
 use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
+use crate::secret::Secret;
 use crate::store::{GrantState, fold};
+use crate::surface::cures;
 use crate::text::quoted;
 
 /// The name of the new passwords, the same as `authorize` uses.
@@ -40,6 +42,14 @@ struct Shown<'a> {
     state: &'static str,
     /// Null if a consent has opened the account already.
     authorize: Option<String>,
+    /// Where the owner consents in a browser; null if there is no page, or no need.
+    sign_in_url: Option<String>,
+}
+
+/// An account that was made, and the sign-in link of one that waits.
+struct Made {
+    enrolled: Enrolled,
+    link: Option<Secret>,
 }
 
 pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
@@ -52,7 +62,7 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let mut made = Vec::new();
     for enrolling in judged {
         match one(installation, enrolling, passwords.as_mut()).await {
-            Ok(enrolled) => made.push(enrolled),
+            Ok(one) => made.push(one),
             Err(error) => {
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
                 report(&made, arguments)?;
@@ -64,7 +74,7 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     Ok(Done::Well)
 }
 
-fn report(made: &[Enrolled], arguments: &Arguments) -> Result<(), Failure> {
+fn report(made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
         false => tell(made, arguments.passwords_out.as_deref()),
@@ -76,19 +86,23 @@ async fn one(
     installation: &Installation,
     enrolling: Enrolling,
     passwords: Option<&mut PasswordFile>,
-) -> Result<Enrolled, Error> {
+) -> Result<Made, Error> {
     let enrolled = make(installation, enrolling, passwords.as_ref().map(|_| PASSWORD)).await?;
     if let Some(passwords) = passwords {
         passwords.put(&enrolled)?;
     }
-    Ok(enrolled)
+    let link = match waits(&enrolled) {
+        true => installation.sign_in_link(&enrolled.account).await,
+        false => None,
+    };
+    Ok(Made { enrolled, link })
 }
 
 /// Prints every fault with its line.
 fn refused(file: &Path, faults: &[Fault]) -> Failure {
     for Fault { line, error } in faults {
         print::words(&format!("{}:{line}: {error}", file.display()));
-        for cure in hints::of_table(error) {
+        for cure in cures::of_table(error) {
             print::block_of_words(&format!("    hint: {cure}"));
         }
     }
@@ -99,7 +113,7 @@ fn waits(enrolled: &Enrolled) -> bool {
     matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
 }
 
-fn shown(enrolled: &Enrolled) -> Shown<'_> {
+fn shown(Made { enrolled, link }: &Made) -> Shown<'_> {
     Shown {
         account: &enrolled.account,
         aliases: &enrolled.aliases,
@@ -107,6 +121,7 @@ fn shown(enrolled: &Enrolled) -> Shown<'_> {
         owner: &enrolled.owner,
         state: enrolled.state.name(),
         authorize: waits(enrolled).then(|| authorize(enrolled)),
+        sign_in_url: link.as_ref().map(|link| link.expose().to_owned()),
     }
 }
 
@@ -119,26 +134,35 @@ fn authorize(enrolled: &Enrolled) -> String {
     }
 }
 
-fn tell(made: &[Enrolled], passwords: Option<&Path>) {
+fn tell(made: &[Made], passwords: Option<&Path>) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
     }
-    let waiting: Vec<&Enrolled> = made.iter().filter(|enrolled| waits(enrolled)).collect();
+    let waiting: Vec<&Made> = made.iter().filter(|made| waits(&made.enrolled)).collect();
     if waiting.is_empty() {
         return;
     }
     print::words("Each waits for the consent of its owner. One consent opens all accounts of that owner:");
-    for (number, enrolled) in waiting.iter().enumerate() {
-        let is_same = |other: &&&Enrolled| {
+    let mut links = Vec::new();
+    for (number, Made { enrolled, link }) in waiting.iter().enumerate() {
+        let is_same = |other: &&&Made| {
+            let other = &other.enrolled;
             fold(&other.owner) == fold(&enrolled.owner) && other.provider == enrolled.provider
         };
         if waiting.iter().position(|other| is_same(&other)) == Some(number) {
             let others = waiting.iter().skip(number + 1).filter(is_same);
-            let others: Vec<&str> = others.map(|other| other.account.as_str()).collect();
+            let others: Vec<&str> = others.map(|other| other.enrolled.account.as_str()).collect();
             let serves =
                 if others.is_empty() { String::new() } else { format!("   # and {}", others.join(", ")) };
             print::data(&format!("{}{serves}", authorize(enrolled)));
+            links.extend(link.as_ref().map(|link| format!("    {}: {}", enrolled.owner, link.expose())));
         }
+    }
+    if !links.is_empty() {
+        print::words(
+            "Or the owners consent themselves, each at a link that is good for a week, while serve runs:",
+        );
+        links.iter().for_each(|link| print::block_of_words(link));
     }
 }

@@ -1,10 +1,11 @@
 //! The words of an import: accounts that move, sections that do not, and changes.
 
-use crate::cli::{hints, print};
+use crate::cli::print;
 use crate::command;
 use crate::config::{ConfigError, Door};
 use crate::control::import::{Awaited, Change, Fate, Ignored, Left, Moving, Scheme, Token, Why};
 use crate::store::GrantKind;
+use crate::surface::cures;
 use crate::text::{one_line, quoted};
 
 /// Prints the sections that do not move, and the changes.
@@ -70,7 +71,7 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
             );
         }
         Fate::Failed(error) => {
-            let cures = hints::cures(error).join("; ");
+            let cures = cures::cures(error).join("; ");
             return format!("{name}: not moved: {error}{}{cures}", if cures.is_empty() { "" } else { "; " });
         }
         Fate::Waits => {

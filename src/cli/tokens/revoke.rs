@@ -1,11 +1,12 @@
 //! `tokens revoke`: reports what was done and what was not.
 
-use crate::cli::failure::{Done, Failure, chain};
+use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
 use crate::command;
 use crate::config::Provider;
 use crate::control::grants::{self, AtProvider};
 use crate::control::{Error, Installation};
+use crate::surface::cures::chain;
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let revoked = grants::revoke(installation, name).await?;

@@ -12,7 +12,7 @@ use crate::config::{Admin, AdminAddress};
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// The table, and what should be changed in it.
-pub(super) fn admin(file: AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
+pub(super) fn admin(file: &AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
     let is_default = file.address.is_none();
     let address = file.address.as_deref().map(|text| address(text, base)).transpose()?;
     let address = address.unwrap_or_else(|| Admin::default().address);
@@ -105,5 +105,36 @@ pub(super) fn callback(file: CallbackFile) -> Result<Option<(SocketAddr, String)
         false => {
             Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{AdminAddress, Config};
+
+    fn parsed(text: &str) -> Config {
+        Config::parse(&format!("state_directory = \"/x\"\n{text}"), None).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_on_by_default_and_the_old_key_goes_on_working_and_is_said_to_be_old() {
+        let default = parsed("");
+        assert!(default.admin.is_default && default.warnings.is_empty());
+        assert_eq!(default.admin.address.to_string(), "127.0.0.1:8993");
+        let written = parsed("[admin]\naddress = \"[::1]:0\"\nurl = \"https://mail-proxy.corp.example\"");
+        assert!(!written.admin.is_default && written.admin.url.is_some());
+        assert_eq!(parsed("[admin]\naddress = \"off\"").admin.address, AdminAddress::Off);
+        let old = parsed("[callback]\naddress = \"127.0.0.1:8994\"");
+        assert_eq!(old.callback.map(|address| address.port()), Some(8994));
+        assert!(old.warnings[0].starts_with("callback.address is an old key"), "{:?}", old.warnings);
+    }
+
+    #[test]
+    fn a_socket_without_a_url_is_said_to_be_out_of_a_browsers_reach() {
+        let socket = parsed("[admin]\naddress = \"unix:/run/x.sock\"");
+        assert_eq!(socket.admin.address, AdminAddress::Unix("/run/x.sock".into()));
+        assert!(socket.warnings[0].contains("admin.url is not written"), "{:?}", socket.warnings);
+        let whole = parsed("[admin]\naddress = \"unix:/run/x.sock\"\nurl = \"https://x.example\"");
+        assert!(whole.warnings.is_empty());
     }
 }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Base, File, Problem};
+use crate::config::confidential::{is_secret, names_user};
 use crate::config::is_loopback;
 use crate::secret::{FileAccess, ModeFault};
 
@@ -80,20 +81,18 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
     if let Some((name, _)) = provider {
         return Some(["providers", name, "client_secret"].map(str::to_owned).to_vec());
     }
-    let proxy = file.network.proxy.as_deref().and_then(|proxy| url::Url::parse(proxy).ok());
-    if proxy.is_some_and(|proxy| proxy.password().is_some()) {
-        return Some(["network", "proxy"].map(str::to_owned).to_vec());
-    }
-    for (key, url) in [("url", &file.store.url), ("listen_url", &file.store.listen_url)] {
-        let url = url.as_deref().and_then(|url| url::Url::parse(url).ok());
-        if url.is_some_and(|url| url.password().is_some()) {
-            return Some(["store", key].map(str::to_owned).to_vec());
-        }
-    }
-    let webhook = url::Url::parse(file.events.webhook.as_deref()?).ok()?;
-    let is_bare = webhook.path() == "/" && webhook.query().is_none();
-    let has_user = !webhook.username().is_empty() || webhook.password().is_some();
-    // Chat services use a path that is hard to guess as a password; a URL on this machine needs none.
-    let is_secret = has_user || !(is_bare || is_loopback(&webhook));
-    is_secret.then(|| ["events", "webhook"].map(str::to_owned).to_vec())
+    let proxy = file.network.proxy.as_deref();
+    // A webhook on this machine needs no path that is hard to guess.
+    let is_here = |text: &&str| url::Url::parse(text).is_ok_and(|url| is_loopback(&url));
+    let webhook = file.events.webhook.as_deref().filter(|text| !is_here(text) || names_user(text));
+    let (url, listen_url) = (file.store.url.as_deref(), file.store.listen_url.as_deref());
+    [
+        ("network", "proxy", proxy),
+        ("events", "webhook", webhook),
+        ("store", "url", url),
+        ("store", "listen_url", listen_url),
+    ]
+    .into_iter()
+    .find(|(table, key, text)| text.is_some_and(|text| is_secret(Some(table), key, 0, text)))
+    .map(|(table, key, _)| [table, key].map(str::to_owned).to_vec())
 }

@@ -218,6 +218,7 @@ impl Consent {
         tell: Tell<'_>,
     ) -> Result<Authorized, Error> {
         let Self { seat, doors, legs, flow, named, .. } = self;
+        seat.known(installation).await?;
         let tokens = match (flow, answer) {
             (Flow::Device(_), Answer::Tokens(tokens)) => *tokens,
             (Flow::Code(authorization, _), Answer::Code(code)) => {

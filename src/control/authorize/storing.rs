@@ -14,7 +14,7 @@ use crate::control::providers::Legs;
 use crate::oauth::{AuthorizeError, GrantedTokens};
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Right, fold};
+use crate::store::{Authorization, Grant, GrantKind, Granted, Id, LoginRecord, Right, fold, takes_consent};
 
 /// An account whose grant is stored.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Seat {
     pub(super) aliases: Vec<String>,
     /// The name of its first password, if one is to be made.
     pub(super) password: Option<String>,
+    /// Whether the account was there when the consent began, and is to be mended: none is made then.
+    pub(super) is_mended: bool,
 }
 
 /// Signs in with the new token of a person's grant, then stores the grant. If the identity is known, a provider
@@ -118,6 +120,20 @@ impl Seat {
         Names { account: &self.account, owner: Some(&self.owner), remembered: None }
     }
 
+    /// The account as it is now. One that is to be mended may have been removed, disabled or given to another owner while
+    /// its person was at the provider, and that person undoes no act of an administrator.
+    pub(super) async fn known(&self, installation: &Installation) -> Result<Option<LoginRecord>, Error> {
+        let known = installation.known_account(&self.account).await?;
+        let is_there = |LoginRecord { account, grant, .. }: &LoginRecord| {
+            let is_owners = grant.as_ref().is_none_or(|grant| fold(&grant.owner) == fold(&self.owner));
+            account.name == self.account && is_owners && takes_consent(account, grant.as_ref())
+        };
+        match self.is_mended && !known.as_ref().is_some_and(is_there) {
+            true => Err(Error::NotMendedAnyMore { account: self.account.clone() }),
+            false => Ok(known),
+        }
+    }
+
     /// Lets the account use an existing grant.
     pub(super) async fn attach(
         self,
@@ -136,7 +152,7 @@ impl Seat {
         grant: Granted,
         proofs: Proofs,
     ) -> Result<Authorized, Error> {
-        let known = installation.known_account(&self.account).await?;
+        let known = self.known(installation).await?;
         let name = known.as_ref().map_or(&self.account, |known| &known.account.name).clone();
         let known = known.filter(|known| known.account.name == self.account);
         let has_password = known.as_ref().is_some_and(|known| !known.passwords.is_empty());

@@ -63,7 +63,7 @@ async fn add(
     trouble: Trouble,
 ) -> Result<(), Error> {
     // The existing account has a grant of another owner or provider, which this consent does not concern.
-    if installation.known_account(&seat.account).await?.is_some() {
+    if seat.known(installation).await?.is_some() {
         return Ok(());
     }
     let (now, kind) = (OffsetDateTime::now_utc(), GrantKind::Person);

@@ -28,6 +28,7 @@ impl fmt::Display for Finding {
                     refusal.trouble.cause
                 )
             }
+            Self::Addresses { host, count: 1 } => write!(f, "{host} has 1 address"),
             Self::Addresses { host, count } => write!(f, "{host} has {count} addresses"),
             Self::Answers(endpoint) => write!(f, "{endpoint} answers"),
             Self::AnswersThrough { endpoint, proxy } => {

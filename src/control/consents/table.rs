@@ -1,8 +1,9 @@
 //! The consents under way, and what is shown of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
@@ -60,9 +61,14 @@ pub(crate) enum NotTaken {
 }
 
 /// The consents under way.
+#[derive(Default)]
 pub(crate) struct Consents {
     pub(super) entries: Mutex<Vec<Entry>>,
     pub(super) changed: watch::Sender<()>,
+    /// Each consent that is being finished holds a receiver.
+    pub(super) busy: watch::Sender<()>,
+    /// Those of the consents under way, by their redirect URIs.
+    pub(super) listeners: AsyncMutex<HashMap<String, Weak<Listener>>>,
 }
 
 pub(super) struct Entry {
@@ -84,13 +90,8 @@ pub(super) struct Entry {
 pub(super) struct Waiting {
     pub(super) consent: Box<Consent>,
     pub(super) installation: Arc<Installation>,
-    pub(super) listener: Option<Arc<Listener>>,
-}
-
-impl Default for Consents {
-    fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
-    }
+    /// Held until the answer is there.
+    pub(super) _listener: Option<Arc<Listener>>,
 }
 
 impl Consents {
@@ -117,6 +118,11 @@ impl Consents {
             back: entry.back.clone(),
             stage: entry.stage.clone(),
         })
+    }
+
+    /// Completes when no consent is being finished: the provider's answer to a code comes once.
+    pub(crate) async fn settled(&self) {
+        self.busy.closed().await;
     }
 
     /// Keeps the outcome of the consent called `id` for its page.
@@ -158,5 +164,41 @@ impl Entry {
     /// Whether `key` is that of the browser that began the consent.
     pub(super) fn judge(&self, key: Option<&Secret>) -> Result<(), NotTaken> {
         if key.is_some_and(|key| *key == self.key) { Ok(()) } else { Err(NotTaken::OtherBrowser) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entry(number: usize, until: Instant) -> Entry {
+        Entry {
+            id: number.to_string(),
+            key: Secret::new("key"),
+            state: Secret::new("state"),
+            origin: "https://proxy.corp.example".to_owned(),
+            account: "bob@corp.example".to_owned(),
+            owner: "bob@corp.example".to_owned(),
+            provider: "acme".to_owned(),
+            back: None,
+            until,
+            stage: Stage::Working,
+            waiting: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_consent_gives_way_to_one_too_many_and_each_ends_with_its_time() {
+        let (consents, now) = (Consents::default(), Instant::now());
+        let is_there =
+            |number: usize| consents.look(&number.to_string(), Some(&Secret::new("key"))).is_some();
+        for number in 0..=MOST {
+            consents.add(entry(number, now + Duration::from_secs(600)));
+        }
+        assert!(!is_there(0) && is_there(1) && is_there(MOST));
+        consents.add(entry(MOST + 1, now));
+        assert!(!is_there(MOST + 1));
     }
 }

@@ -1,16 +1,20 @@
 //! Consents in the browser, as the page's HTTP server asks the running proxy for them.
 
+use std::sync::Arc;
+
+use ::tracing::warn;
 use time::OffsetDateTime;
 
 use super::running::Running;
 use crate::control::actors;
-use crate::control::answers;
-use crate::control::consents::{Asked, Begun, Visitor};
+use crate::control::answers::{self, Keeper};
+use crate::control::consents::{Asked, Begun, Consents, Visitor};
 use crate::control::error::Error;
+use crate::control::installation::Installation;
 use crate::links::{self, Dead};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
-use crate::store::{Actor, GrantKind, LoginRecord, fold, is_of_domain};
+use crate::store::{Actor, LoginRecord, fold, takes_consent};
 
 /// The account of a sign-in link.
 #[derive(Debug)]
@@ -33,13 +37,20 @@ pub(crate) enum NoConsent {
     /// No consent mends the account any more: its state changed since the link was made.
     NotMended { account: String },
     /// The operation failed.
-    Failed(Error),
+    Failed(Box<Error>),
 }
 
 impl<E: Into<Error>> From<E> for NoConsent {
     fn from(error: E) -> Self {
-        Self::Failed(error.into())
+        Self::Failed(Box::new(error.into()))
     }
+}
+
+/// The consents of a process that begins, and the keeper of answers that knows them.
+pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
+    let consents = Arc::<Consents>::default();
+    let keeper = Keeper::new(installation, consents.clone().onwards());
+    (consents, keeper)
 }
 
 impl Running {
@@ -71,8 +82,9 @@ impl Running {
     }
 
     /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
-    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
-        self.kept.links(&self.config.load()).for_people(name).await
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, NoConsent> {
+        let (of_link, _) = self.mended(name.to_owned()).await?;
+        Ok(self.kept.links(&self.config.load()).for_people(&of_link.account).await)
     }
 
     /// Begins the consent that mends the account called `name`, for `actor` in the browser of `visitor`; `back` is the
@@ -98,8 +110,9 @@ impl Running {
         asked: Asked,
         visitor: Visitor,
     ) -> Result<Begun, Error> {
-        let page = self.page.flatten();
-        self.consents.begin(self.installation(actor), page, asked, visitor).await
+        let (page, account) = (self.page.flatten(), asked.account.clone());
+        let begun = self.consents.begin(self.installation(actor), page, asked, visitor).await;
+        begun.inspect_err(|error| warn!(account, "a consent in the browser could not begin: {error}"))
     }
 
     /// Whether the redirect of a provider may come to this path of the page.
@@ -141,8 +154,7 @@ impl Running {
         let Some(LoginRecord { account, grant, .. }) = self.store.find(&fold(&account)).await? else {
             return Err(NoConsent::Dead(Dead::Unknown));
         };
-        let is_persons = grant.as_ref().is_none_or(|grant| grant.kind() == GrantKind::Person);
-        if account.disabled || is_of_domain(&account.name) || !is_persons {
+        if !takes_consent(&account, grant.as_ref()) {
             return Err(NoConsent::NotMended { account: account.name });
         }
         let name = grant.as_ref().map(|grant| grant.provider.clone());

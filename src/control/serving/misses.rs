@@ -1,15 +1,16 @@
-//! Limits how fast unknown sign-in links are tried: a count that falls with time. A link that is known is not counted.
+//! Counts the sign-in links that are not known; the count falls with time. Beyond a burst the answer is to wait, which
+//! stops a program that tries links, and costs a person nothing: a link that is known is not counted and always works.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many unknown links are looked up at once, and then one in each interval.
+/// How many unknown links are answered as such at once, and then one in each interval.
 const BURST: u64 = 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Limits the search for unknown links: a count that falls with time.
+/// The count of unknown links.
 pub(crate) struct Misses {
     began: Instant,
     /// When the count is back at zero, in milliseconds since `began`.

@@ -30,13 +30,12 @@ fn security(security: Security) -> &'static str {
     }
 }
 
-/// Steps for Outlook, which reads no such file, one sentence each.
-pub(crate) fn outlook(sheet: &Sheet) -> Vec<String> {
+/// Steps for Outlook, which reads no such file, one sentence each; `ca_file` is where the person finds the CA.
+pub(crate) fn outlook(sheet: &Sheet, ca_file: &str) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
-    if let Some(ca) = &sheet.ca {
+    if sheet.ca.is_some() {
         steps.push(format!(
-            "Copy {} to the computer as imap-oauth-proxy-ca.crt, open it, and choose Install Certificate > Local Machine > Place all certificates in the following store > Trusted Root Certification Authorities.",
-            ca.file.display()
+            "Copy {ca_file} to the computer as imap-oauth-proxy-ca.crt, open it, and choose Install Certificate > Local Machine > Place all certificates in the following store > Trusted Root Certification Authorities.",
         ));
     }
     steps.push(format!(

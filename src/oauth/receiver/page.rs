@@ -88,6 +88,22 @@ pub(super) fn of_administrator(answer: AdminConsent) -> Page {
     }
 }
 
+/// The page for an administrator whose answer belongs to no sign-in that is known here: it is not taken for true.
+pub(super) fn of_unasked_administrator(answer: AdminConsent) -> Page {
+    let said = match answer {
+        AdminConsent::Given => "The address of this page says that an administrator has consented.",
+        AdminConsent::Refused => "The address of this page says that an administrator has not consented.",
+    };
+    page(
+        StatusCode::OK,
+        "Back at the mail proxy",
+        &html! {
+            p { (said) " Whether that holds is between your organisation and the provider: nothing was checked or changed here." }
+            p { "The person who asked for it signs in again, and sees at once whether it holds. You can close this window." }
+        },
+    )
+}
+
 /// The cure, without the account, which the page must not reveal.
 fn cure(refusal: &ProviderRefusal) -> Option<String> {
     let cure = refusal.cure.words(&command::authorize_account("ACCOUNT"));

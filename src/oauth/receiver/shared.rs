@@ -65,7 +65,7 @@ pub async fn receive<F>(query: &str, keep: impl Fn(String, String) -> F) -> Rece
 where
     F: Future<Output: Into<Received> + Send> + Send + 'static,
 {
-    // An administrator's answer ends no sign-in, so no sign-in is looked up.
+    // An administrator's answer ends no sign-in, so no sign-in is looked up, and the answer may be made up.
     if let Some(answer) = AdminConsent::of(query) {
         return Received::Administrator(answer);
     }
@@ -105,7 +105,7 @@ impl Received {
             )
             .into_response(),
             Self::Onwards(address) => page::onwards(&format!("{address}?{query}")),
-            Self::Administrator(answer) => page::of_administrator(answer).into_response(),
+            Self::Administrator(answer) => page::of_unasked_administrator(answer).into_response(),
             Self::NotExpected => page::not_expected().into_response(),
         }
     }

@@ -9,6 +9,7 @@ use super::dialect::{Backend, Driver, JSON_NAMES, Row};
 use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
 use super::links::end_links;
+use super::names::{find_account, put_name};
 use super::passwords::put_password;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
 use super::trail::{commit_with, put_act};
@@ -245,38 +246,4 @@ async fn drop_unused_grant(
     let sql = "DELETE FROM grants WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = $1)";
     sqlx::query(sql).bind(&id.0).execute(&mut **transaction).await?;
     Ok(())
-}
-
-async fn find_account(
-    transaction: &mut Transaction<'_, Driver>,
-    name: &str,
-) -> Result<Option<Account>, StoreError> {
-    let sql = concat!(
-        "SELECT ",
-        ACCOUNT_COLUMNS!(),
-        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = $1"
-    );
-    let row = sqlx::query(sql).bind(fold(name).as_str()).fetch_optional(&mut **transaction).await?;
-    row.as_ref().map(account).transpose()
-}
-
-/// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
-async fn put_name(
-    transaction: &mut Transaction<'_, Driver>,
-    account: &Id,
-    name: &str,
-) -> Result<bool, StoreError> {
-    match find_account(transaction, name).await? {
-        Some(owner) if owner.id == *account => Ok(false),
-        Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
-        None => {
-            sqlx::query("INSERT INTO login_names (folded, name, account_id) VALUES ($1, $2, $3)")
-                .bind(fold(name).as_str())
-                .bind(name)
-                .bind(&account.0)
-                .execute(&mut **transaction)
-                .await?;
-            Ok(true)
-        }
-    }
 }

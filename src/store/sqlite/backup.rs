@@ -18,8 +18,8 @@ use super::holder;
 use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
-use crate::store::StoreError;
 use crate::store::tables::{self, WholeStore};
+use crate::store::{StoreError, is_busy};
 
 /// Why a copy did not replace the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -174,12 +174,6 @@ async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
     connection.begin_with("BEGIN IMMEDIATE").await?.commit().await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
     Ok(connection)
-}
-
-/// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -125,7 +125,9 @@ class Proxy:
             server, security = fetching
             text += FETCHING_SERVER.format(server=server, port=server.pop3[security], security=security)
             listeners += FETCHING_LISTENERS
-        text += listeners + more
+        # The default address of the page is a fixed port.
+        page = "" if "[admin]" in more else '\n[admin]\naddress = "off"\n'
+        text += listeners + more + page
         self.config.write_text(text)
         # The file holds a client secret.
         self.config.chmod(0o600)

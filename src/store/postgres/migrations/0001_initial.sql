@@ -1,4 +1,4 @@
--- The tables of SQLite's migrations 1 to 12, with the types of PostgreSQL. Times are seconds since 1970 UTC. Texts sort by
+-- The tables of SQLite's migrations 1 to 13, with the types of PostgreSQL. Times are seconds since 1970 UTC. Texts sort by
 -- their bytes, as in SQLite. What is sealed stays sealed.
 CREATE TABLE grants (
     id TEXT COLLATE "C" PRIMARY KEY,
@@ -105,6 +105,14 @@ CREATE TABLE device_messages (
     since BIGINT NOT NULL,
     count BIGINT NOT NULL,
     PRIMARY KEY (account_id, network)
+);
+
+CREATE TABLE api_tokens (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    hash BYTEA NOT NULL UNIQUE,
+    read_only BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_used_at BIGINT
 );
 
 CREATE TABLE trail (

@@ -61,12 +61,12 @@ pub(super) fn of_machine(error: &Error) -> Vec<String> {
     }
 }
 
-pub(super) fn as_that_user(owner: &str) -> String {
+pub(crate) fn as_that_user(owner: &str) -> String {
     format!("run it as that user: {}", command_line(owner))
 }
 
 /// Whose state directory it is. Root's is most often one that a command made as root by mistake.
-pub(super) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
+pub(crate) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     let mut hints = vec![as_that_user(owner)];
     if owner == "root" {
         hints.push(format!(

@@ -1,7 +1,7 @@
 //! What cures an error of moving accounts: between installations, from another program, from a table; and of their keys.
 
 use crate::command;
-use crate::control::{Error, ImportError, SetupError};
+use crate::control::{Error, ImportError, SetupError, TableError};
 use crate::secret::bundle::BundleError;
 use crate::text::quoted;
 
@@ -94,7 +94,7 @@ pub(super) fn of_many(error: &Error) -> Vec<String> {
                 door.name()
             )]
         }
-        Error::TableLine | Error::TableEmpty => {
+        Error::Table(TableError::Line | TableError::Empty) => {
             vec!["write a line for each account: account,provider,owner,alias,…".to_owned()]
         }
         Error::FileThere { .. } => vec!["name another one; passwords overwrite nothing".to_owned()],

@@ -1,0 +1,41 @@
+//! `/config`: the configuration file with its secrets masked, and its reload.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::caller::{Reader, Writer};
+use super::problem::Problem;
+use crate::admin::site::Site;
+use crate::config::masked;
+use crate::control::Error;
+use crate::control::serving::Reloaded;
+
+/// The configuration in use.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    /// Its file; null if the defaults hold.
+    file: Option<String>,
+    state_directory: String,
+    /// The file's text, with its secrets masked.
+    text: Option<String>,
+}
+
+pub(super) async fn show(Reader(installation): Reader) -> Result<Json<Shown>, Problem> {
+    let config = &installation.config;
+    let text = config.file.as_deref().map(masked).transpose().map_err(Error::from)?;
+    Ok(Json(Shown {
+        file: config.file.as_ref().map(|file| file.display().to_string()),
+        state_directory: config.state_directory.display().to_string(),
+        text,
+    }))
+}
+
+pub(super) async fn reload(
+    State(site): State<Arc<Site>>,
+    Writer { actor, .. }: Writer,
+) -> Result<Json<Reloaded>, Problem> {
+    Ok(Json(site.running.reload(actor).await?))
+}

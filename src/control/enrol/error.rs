@@ -1,0 +1,14 @@
+//! Why a table of accounts cannot be read.
+
+/// What is wrong with a line, or with the table.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TableError {
+    #[error("the line is not right as comma-separated values")]
+    Line,
+    #[error("the table has no account")]
+    Empty,
+    #[error("the table is longer than {most} accounts; add the rest in a second one")]
+    TooLong { most: usize },
+    #[error("{name:?} is a login name in line {first} already")]
+    NameTwice { name: String, first: u64 },
+}

@@ -1,0 +1,14 @@
+//! What the surfaces say alike, so that each is written once: the shapes of the JSON that the commands print with
+//! `--json` and the API answers, and the cures of errors, in which a cure becomes a command.
+//!
+//! Like a surface it decides nothing. It turns what `control` returns into serialisable values and clauses; it prints
+//! nothing and answers nothing. No shape holds a stored secret.
+
+pub(crate) mod accounts;
+pub(crate) mod api_tokens;
+pub(crate) mod checks;
+pub(crate) mod cures;
+pub(crate) mod events;
+pub(crate) mod grants;
+pub(crate) mod passwords;
+pub(crate) mod times;

@@ -1,0 +1,259 @@
+//! The cures of errors: only here a cure becomes a command. The commands print them as `hint:` lines.
+
+mod machine;
+mod moving;
+
+use crate::command;
+use crate::control::{ApiTokenError, Error, NameOf, OldName};
+use crate::text::quoted;
+
+pub(crate) use machine::{as_that_user, of_foreign};
+use machine::{configuration_file, of_check, of_machine};
+use moving::{of_import, of_keys, of_many, of_moving};
+
+/// The cures of an operation's error; empty if the message contains the cure, or there is none.
+pub(crate) fn cures(error: &Error) -> Vec<String> {
+    let kinds = [
+        of_account,
+        of_limits,
+        of_name,
+        of_provider,
+        of_authorizing,
+        of_grant,
+        of_moving,
+        of_import,
+        of_many,
+        of_keys,
+        of_check,
+        of_machine,
+    ];
+    kinds.iter().flat_map(|cures| cures(error)).collect()
+}
+
+/// The cures for a line of a table of accounts, where a cure may be another column.
+pub(crate) fn of_table(error: &Error) -> Vec<String> {
+    match error {
+        Error::AlreadyHere { account } => {
+            vec![format!("leave its line out; {} authorises it again", command::authorize_account(account))]
+        }
+        Error::UnknownDomain { known, .. } => {
+            vec![format!("write its provider in the second column: one of {}", known.join(", "))]
+        }
+        Error::NoProvider { known, .. } => {
+            vec![format!("the second column can be one of {}", known.join(", "))]
+        }
+        error => cures(error),
+    }
+}
+
+fn of_account(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoAccount { name } => vec![
+            format!("{} shows all accounts", command::ACCOUNTS),
+            format!("{} makes it", command::authorize_account(name)),
+        ],
+        Error::OnlyItsDomain { .. } => vec![format!("{} shows all accounts", command::ACCOUNTS)],
+        Error::NoAlias { .. } => vec![format!("{} shows all aliases", command::ACCOUNTS)],
+        Error::NoPassword { account, .. } => {
+            vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
+        }
+        Error::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
+        Error::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
+        Error::ApiToken(ApiTokenError::Unknown { .. } | ApiTokenError::TooMany { .. }) => {
+            vec![format!("{} shows all tokens", command::API_TOKENS)]
+        }
+        Error::ApiToken(ApiTokenError::Taken { .. }) => {
+            vec!["choose another name, or revoke that token first".to_owned()]
+        }
+        Error::NoAppPassword { account } => vec![command::create_password(account)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_limits(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoProtocol { known, .. } => {
+            vec![format!("write some of {} with commas between", known.join(", "))]
+        }
+        Error::Network { .. } => {
+            vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()]
+        }
+        Error::HostBits { whole, alone, .. } => {
+            vec![format!("write {whole} for the network, {alone} for the one address")]
+        }
+        Error::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
+        Error::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
+        Error::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn of_name(error: &Error) -> Vec<String> {
+    match error {
+        Error::LoginName(_) => vec![
+            "it must have 1 to 320 characters, no blanks at its ends and no control characters".to_owned(),
+        ],
+        Error::PersonsDomain { .. } => {
+            vec![format!("{} --app makes such an account", command::authorize_account("@DOMAIN"))]
+        }
+        Error::AccountName { .. } => vec!["give the mailbox's address, as its provider writes it".to_owned()],
+        Error::OwnerName { .. } => {
+            vec!["give the address that the person signs in with at the provider".to_owned()]
+        }
+        Error::AliasName { .. } => {
+            vec!["give a plain login name, such as `support` or CORP\\support".to_owned()]
+        }
+        Error::AliasOfOwner { .. } => vec!["choose another name".to_owned()],
+        Error::OldName(name) => vec![renaming(name)],
+        _ => Vec::new(),
+    }
+}
+
+fn of_provider(error: &Error) -> Vec<String> {
+    match error {
+        Error::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
+        Error::UnknownDomain { account, owner, known } => vec![
+            format!(
+                "name it: {} --provider NAME",
+                command::authorize_person(account, owner.as_deref().unwrap_or(account))
+            ),
+            format!("NAME is one of {}", known.join(", ")),
+        ],
+        Error::NoClient { registration, .. } => vec![
+            format!("how to get one:\n\n{}", registration.trim()),
+            format!("the configuration file is {}; then run this command again", configuration_file()),
+        ],
+        Error::NoPersonsClient { name, .. } => {
+            vec![format!("set client_id in [providers.{name}], or authorise with --app")]
+        }
+        Error::ServiceAccountOnly { name, .. } => vec![format!(
+            "set service_account_file in [providers.{name}]; how to get one: {}",
+            command::manual("google.md")
+        )],
+        Error::NoApplication { name, .. } => vec![
+            format!(
+                "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; the rest: {}",
+                command::manual("microsoft.md")
+            ),
+            format!(
+                "Google: service_account_file in [providers.{name}]; the rest: {}",
+                command::manual("google.md")
+            ),
+            format!("others: client_secret and app_scopes in [providers.{name}]"),
+        ],
+        Error::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
+        _ => Vec::new(),
+    }
+}
+
+fn of_authorizing(error: &Error) -> Vec<String> {
+    match error {
+        Error::DomainNeedsApplication { account } => {
+            vec![format!("{} --app", command::authorize_account(account))]
+        }
+        Error::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
+        Error::RedirectElsewhere { account, .. } => vec![
+            format!("{} --paste works without it", command::authorize_account(account)),
+            "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
+                .to_owned(),
+        ],
+        Error::NoConsent { .. } => vec![
+            "run the command again; --timeout SECONDS waits longer".to_owned(),
+            "where the browser showed an error of the provider's, that is the reason: it never sends such a browser back; `redirect_uri_mismatch` and AADSTS50011 mean redirect_uri, `invalid_client` and AADSTS700016 mean client_id"
+                .to_owned(),
+        ],
+        Error::AnotherPerson { names, owner, account, provider } => {
+            let mut command = command::authorize_account(account);
+            if let Some(provider) = provider {
+                command.push_str(&format!(" --provider {}", quoted(provider)));
+            }
+            let name = names.first().map_or_else(|| "ADDRESS".to_owned(), |name| quoted(name));
+            vec![
+                format!("sign in as {owner} (a private browser window forgets the other sign-in)"),
+                format!("if {} may open {account}: {command} --owner {name}", names.join(" or ")),
+            ]
+        }
+        Error::NotTheOwners { owner, account, .. } => vec![format!(
+            "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
+        )],
+        Error::NoServerForDoor { name, door, .. } => vec![format!(
+            "leave {} out, or set {} = \"HOST:PORT\" in [providers.{name}]",
+            door.name(),
+            door.server_key()
+        )],
+        Error::NoMailboxToProve { .. } => vec!["name one of them with --probe ADDRESS".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn of_grant(error: &Error) -> Vec<String> {
+    match error {
+        Error::NothingToRefresh { account } | Error::NoGrant { account } => {
+            vec![command::authorize_account(account)]
+        }
+        Error::DoorClosed { account, grant, wanted, .. } => {
+            let doors: Vec<&str> = wanted.iter().map(|door| door.name()).collect();
+            vec![command::authorize_for(grant, account, &doors)]
+        }
+        Error::TokenForEachMailbox { account } => vec![format!(
+            "imap-oauth-proxy tokens refresh {} tries one of them",
+            quoted(&format!("NAME{account}"))
+        )],
+        Error::DomainOfPerson { account } => vec![removing(account)],
+        _ => Vec::new(),
+    }
+}
+
+/// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
+pub(crate) fn mending(error: &Error) -> Option<String> {
+    let cure = match error {
+        Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure } => {
+            failure.trouble().cure.words(&command::authorize(grant, account))
+        }
+        Error::Provider { account, error } => error.cure()?.words(&command::authorize_account(account)),
+        Error::RefreshTokenRefused { account, error, .. } => {
+            error.refusal().cure.words(&command::authorize_account(account))
+        }
+        Error::Client(error) => error.refusal().cure.words(&command::authorize_account("ACCOUNT")),
+        _ => return None,
+    };
+    (!cure.is_empty()).then_some(cure)
+}
+
+/// The causes of an error on one line, and the cure.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = causes(error);
+    match error.downcast_ref().and_then(mending) {
+        Some(cure) => format!("{text}; {cure}"),
+        None => text,
+    }
+}
+
+/// The causes of an error on one line, each once, because many messages contain their source's text.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+        next = error.source();
+    }
+    text
+}
+
+/// The command that removes an old name.
+pub(crate) fn renaming(name: &OldName) -> String {
+    match name.of {
+        NameOf::Alias => command::unalias(&name.account, &name.name),
+        NameOf::Account | NameOf::Owner => removing(&name.account),
+    }
+}
+
+fn removing(account: &str) -> String {
+    format!("{}, and authorize again", command::remove_account(account))
+}

@@ -1,0 +1,231 @@
+//! What an intruder tries at the page's address: with other people's browsers, with malformed requests, with many.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use common::web::{Answer, Browser, ON, ask};
+use common::{ALICE, BOB, Serving, Site, within};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+async fn site() -> (Site, Serving) {
+    let site = Site::new().await;
+    site.configure(ON);
+    site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    (site, serving)
+}
+
+async fn token(site: &Site) -> String {
+    let ran = site.run(&["admin", "token", "create", "intruder", "--json"]).await;
+    ran.json()["token"].as_str().unwrap().to_owned()
+}
+
+/// All that comes back to these bytes.
+async fn raw(address: &str, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = within("the end of a connection", stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn security_row_46_two_requests_in_one_are_answered_as_one() {
+    let (site, serving) = site().await;
+    let token = token(&site).await;
+    let address = Browser::new(&serving).address;
+    let second = format!(
+        "DELETE /api/v1/accounts/{ALICE} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let head = format!("Host: {address}\r\n");
+    for first in [
+        // A body that is a request to a server that reads another length.
+        format!(
+            "POST /leave HTTP/1.1\r\n{head}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            second.len()
+        ),
+        format!(
+            "POST /leave HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"
+        ),
+        format!("POST /leave HTTP/1.1\r\n{head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+        format!(
+            "POST /leave HTTP/1.1\r\n{head}Content-Length: 0\r\nContent-Length: {}\r\n\r\n",
+            second.len()
+        ),
+        format!("POST /leave HTTP/1.1\r\n{head}Content-Length: +0\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{head}\r\n"),
+        format!("GET / HTTP/1.1\r\n{head}Connection: keep-alive\r\n\r\n"),
+        format!("GET / HTTP/1.0\r\n{head}Connection: keep-alive\r\n\r\n"),
+    ] {
+        let answer = raw(&address, format!("{first}{second}").as_bytes()).await;
+        assert!(answer.matches("HTTP/1.").count() <= 1, "{first}\n{answer}");
+    }
+    let accounts = site.run(&["accounts", "list", "--json"]).await.json();
+    assert_eq!(accounts[0]["account"], ALICE, "the second request was never a request");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_malformed_requests_change_nothing_and_disturb_nobody() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let head = format!("Host: {}\r\n", browser.address);
+    let many = "X-A: b\r\n".repeat(200);
+    let long = "x".repeat(64 * 1024);
+    for request in [
+        "\0\0\0\0".to_owned(),
+        "GET\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1}\0 TLS".to_owned(),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{head}\r\n"),
+        format!("GET / HTTP/1.1\r\n{many}{head}\r\n"),
+        format!("GET /{long} HTTP/1.1\r\n{head}\r\n"),
+        format!("GET / HTTP/1.1\r\n{head}Cookie: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{head} X-Folded: 1\r\n\r\n"),
+        format!("CONNECT evil.example:443 HTTP/1.1\r\n{head}\r\n"),
+        format!("GET http://evil.example/ HTTP/1.1\r\n{head}\r\n"),
+        format!("GET / HTTP/1.1\r\n{head}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+    ] {
+        let answer = raw(&browser.address, request.as_bytes()).await;
+        let is_refusal = answer.is_empty()
+            || answer.starts_with("HTTP/1.1 4")
+            || answer.contains("imap-oauth-proxy admin");
+        assert!(is_refusal && !answer.contains(ALICE), "{request:.80}: {answer}");
+    }
+    browser.get("/").await.has(ALICE);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_slow_and_many_connections_leave_the_page_to_others() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let token = token(&site).await;
+    let mut held = Vec::new();
+    for number in 0..400 {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        let half = match number % 3 {
+            0 => String::new(),
+            1 => "GET / HTTP/1.1\r\nHost: ".to_owned(),
+            _ => format!(
+                "POST /api/v1/checks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{JSON}Content-Length: 60000\r\n\r\n{{"
+            ),
+        };
+        let _ = stream.write_all(half.as_bytes()).await;
+        held.push(stream);
+    }
+    browser.get("/").await.has(ALICE);
+    let api = format!(
+        "GET /api/v1/accounts HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
+        browser.address
+    );
+    assert_eq!(ask(&browser.address, &api).await.status, 200);
+    // Mail does not notice.
+    assert!(serving.client().await.command("NOOP").await.is_ok());
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_14_names_with_markup_and_line_ends_stay_text_in_files_and_pages() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let token = token(&site).await;
+    let call = async |path: &str, body: serde_json::Value| {
+        let body = body.to_string();
+        let request = format!(
+            "POST /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n{JSON}Content-Length: {}\r\n\r\n{body}",
+            browser.address,
+            body.len()
+        );
+        ask(&browser.address, &request).await
+    };
+    let hostile = "\"><script>alert(1)</script>";
+    let made = call("/passwords", json!({"account": ALICE, "name": hostile})).await;
+    assert!(made.status == 201 && made.header("content-type") == "application/json", "{made:?}");
+    let alias = call(&format!("/accounts/{ALICE}/aliases"), json!({"alias": "=cmd|' /C calc'!A1"})).await;
+    assert!([200, 422].contains(&alias.status), "{alias:?}");
+    for path in [format!("/accounts/{ALICE}"), "/activity".to_owned(), "/".to_owned()] {
+        browser.get(&path).await.lacks("<script>alert");
+    }
+    // A table of accounts with line ends in quotes, markup and headers.
+    for line in [
+        "\"eve@example.com\r\nSet-Cookie: a=b\",sandbox",
+        "<img src=x onerror=alert(1)>@example.com,sandbox",
+        "eve@example.com,sandbox,,\"a\r\nX-Injected: 1\"",
+        "eve@example.com,<b>none</b>",
+    ] {
+        let answer = browser.submit("/add", &[("table", line)]).await;
+        assert!(!answer.head.contains("X-Injected") && !answer.head.contains("a=b"), "{answer:?}");
+        answer.lacks("<img src=x").lacks("<b>none");
+    }
+    let accounts = site.run(&["accounts", "list", "--json"]).await.json();
+    assert_eq!(accounts.as_array().unwrap().len(), 1, "none of these was made: {accounts}");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_the_files_of_the_set_up_are_those_of_accounts_alone() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    for path in [
+        "/setup/..%2f..%2f..%2fetc%2fpasswd.txt",
+        "/setup/../../../etc/passwd",
+        "/setup/%2e%2e%2fmaster.key",
+        "/setup/..%5c..%5cmaster.key.txt",
+        "/setup/master.key",
+        "/setup/.txt",
+        "/setup/%00.txt",
+        "/setup/bob@example.com.mobileconfig",
+        "/setup/alice@example.com%0d%0aX-Injected:1.txt",
+        "/setup/ca.crt/..%2fca.key",
+        "/style.css/../../../../etc/passwd",
+        "//etc/passwd",
+    ] {
+        let answer: Answer = browser.send("GET", path, "", "").await;
+        assert!((400..500).contains(&answer.status), "{path}: {answer:?}");
+        answer.lacks("root:").lacks("PRIVATE KEY");
+        assert!(!answer.head.contains("X-Injected"), "{path}: {answer:?}");
+    }
+    let settings = browser.get(&format!("/setup/{ALICE}.txt")).await;
+    assert!(
+        settings.status == 200 && settings.header("content-disposition").ends_with("txt\""),
+        "{settings:?}"
+    );
+    // Without a session, an account's file is not shown, and whether there is one is not said.
+    let nobody = Browser::new(&serving);
+    let of_alice = nobody.send("GET", &format!("/setup/{ALICE}.mobileconfig"), "", "").await;
+    let of_nobody = nobody.send("GET", &format!("/setup/{BOB}.mobileconfig"), "", "").await;
+    assert_eq!((of_alice.status, of_alice.body), (of_nobody.status, of_nobody.body));
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_45_links_are_not_guessed_and_tell_nothing() {
+    let (_site, serving) = site().await;
+    let browser = Browser::new(&serving);
+    for token in [
+        "",
+        "a",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "..%2f..%2fx",
+        "%00",
+        "'%20or%20''='",
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            let answer = browser.send(method, &format!("/again/{token}"), "", "").await;
+            assert!([404, 410, 429].contains(&answer.status), "{method} {token}: {answer:?}");
+            answer.lacks(ALICE);
+        }
+    }
+    // A form of another page cannot begin a consent.
+    let foreign = browser
+        .send("POST", "/again/aaaaaaaaaaaaaaaaaaaaaaaaaa", "Origin: https://evil.example\r\n", "")
+        .await;
+    assert_eq!(foreign.status, 403, "{foreign:?}");
+    serving.stop().await;
+}

@@ -1,0 +1,404 @@
+//! The page as an administrator uses it: what is shown, what each button does, and what is said about it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
+
+mod common;
+
+use common::person::Person;
+use common::web::{Answer, Browser, ON};
+use common::{ALICE, BOB, Serving, Site, within};
+use sandbox::{Sandbox, TokenFault};
+use serde_json::json;
+
+const ALICES: &str = "/accounts/alice%40example%2Ecom";
+const BOBS: &str = "/accounts/bob%40example%2Ecom";
+
+async fn site() -> Site {
+    Site::with_config(Sandbox::builder().user(ALICE).user(BOB).submission(), ON).await
+}
+
+async fn opened(site: &Site) -> (Serving, Browser) {
+    let serving = site.serve().await;
+    let browser = Browser::enter(site, &serving).await;
+    (serving, browser)
+}
+
+/// The accounts that a list shows, in its order.
+fn listed(answer: &Answer) -> Vec<String> {
+    let rows = answer.body.split("<td class=\"account\">").skip(1);
+    rows.map(|row| row.split_once("\">").unwrap().1.split('<').next().unwrap().to_owned()).collect()
+}
+
+/// Makes accounts by the statement that `accounts add` would send, of Alice's grant.
+async fn many(site: &Site, count: usize) {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(? AS INTEGER)) \
+         INSERT INTO accounts (id, name, grant_id) \
+         SELECT 'many-' || i, 'user' || i || '@corp.example', (SELECT grant_id FROM accounts WHERE name = ?) FROM n";
+    site.tamper(sql, &[&count.to_string(), ALICE]).await;
+    let sql = "INSERT INTO login_names (folded, name, account_id) SELECT name, name, id FROM accounts WHERE id LIKE 'many-%'";
+    site.tamper(sql, &[]).await;
+}
+
+#[tokio::test]
+async fn what_needs_a_person_comes_first_with_a_count_a_cause_and_its_cure() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    site.sandbox.controls().revoke_grants(BOB);
+    assert_eq!(site.run(&["tokens", "refresh", BOB]).await.code, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("<title>(1) Accounts").has("1 needs a person").has("2 accounts").has("invalid_grant");
+    page.has(&format!("action=\"{BOBS}/authorise\"")).has("Authorise again");
+    assert_eq!(listed(&page), [BOB, ALICE]);
+    for (query, shown) in [
+        ("?kind=needs_person", &[BOB][..]),
+        ("?kind=ok", &[ALICE]),
+        ("?q=ALI", &[ALICE]),
+        ("?q=example.com&provider=sandbox", &[BOB, ALICE]),
+        ("?q=nobody", &[]),
+        ("?provider=gmail", &[]),
+        ("?kind=no-such-kind&page=0", &[BOB, ALICE]),
+        ("?page=99999999999999999999", &[BOB, ALICE]),
+        ("?page=2", &[]),
+    ] {
+        assert_eq!(listed(&browser.get(&format!("/{query}")).await), shown, "{query}");
+    }
+    browser.get("/?q=nobody").await.has("No account is like that").has("Show all accounts");
+    browser.get(BOBS).await.has("Needs authorisation").has("no longer accepts").has("What may end it");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
+    let site = site().await;
+    let day = (time::OffsetDateTime::now_utc() + time::Duration::days(5)).date();
+    site.configure_provider(&format!("client_secret_expires = \"{day}\""));
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("The client secret of <strong>").has("days</time>").has("imap-oauth-proxy reload");
+    page.has("None needs a person");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limited_to() {
+    let site = site().await;
+    let mut settings = site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.get(ALICES).await.has("New app password");
+    let fields =
+        [("name", "phone"), ("protocol", "imap"), ("from", "127.0.0.0/8 ::1"), ("expires", "2099-12-31")];
+    let answer = browser.submit(&format!("{ALICES}/password"), &fields).await;
+    assert_eq!(answer.status, 303);
+    let path = answer.header("location").to_owned();
+    let page = browser.get(&path).await;
+    page.has("shown this once").has("imap only; from").has("until 2099-12-31");
+    let password = page.between("<code class=\"password\" tabindex=\"0\">", "</code>");
+    settings["password"] = json!(password);
+    drop(serving.log_in(&settings).await);
+    for path in [path.as_str(), ALICES, "/activity"] {
+        browser.get(path).await.lacks(&password).lacks("shown this once");
+    }
+    // What cannot be meant is refused with its cure, and nothing is made.
+    for (fields, said) in [
+        (&[("name", "x"), ("from", "everywhere")][..], "is no network"),
+        (&[("name", "x"), ("expires", "2001-01-01")], "choose a day from today on"),
+        (&[("name", "")], "1 to 100 characters"),
+        (&[("name", "phone")], "already has an app password"),
+    ] {
+        let page = browser.post(&format!("{ALICES}/password"), fields).await;
+        assert!(page.body.to_lowercase().contains(said), "{said}: {}", page.body);
+    }
+    let ask = browser.get(&format!("{ALICES}/revoke-password?name=phone")).await;
+    ask.has("Revoke an app password?").has("opens alice@example.com no longer").has("Leave it as it is");
+    let page = browser.post(&format!("{ALICES}/revoke-password"), &[("name", "phone")]).await;
+    page.has("The password called “phone” no longer opens alice@example.com.").lacks("imap only");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_is_seen_and_closed_and_the_trail_names_the_page_and_its_session() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.get("/sessions").await.has("No mail program is logged in");
+    let mut client = serving.log_in(&settings).await;
+    let page = browser.get("/sessions").await;
+    page.has(ALICE).has("127.0.0.1").has("default");
+    let id = page.between("name=\"id\" value=\"", "\"");
+    let said = browser.post("/sessions/close", &[("id", &id)]).await;
+    said.has("The session is told to end");
+    within("the end of the session", async { while client.next_line().await.is_some() {} }).await;
+    browser.post("/sessions/close", &[("id", &id)]).await.has("has ended already");
+    let session = browser.get("/").await.between("title=\"Session ", "\"");
+    browser.get("/activity").await.has("Sessions closed").has(&format!("session {session}, page"));
+    let events = site.run(&["events", "list", "--json"]).await.json();
+    let last = events.as_array().unwrap().last().unwrap();
+    assert_eq!((last["event"].as_str(), last["surface"].as_str()), (Some("sessions_closed"), Some("page")));
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn the_steps_of_a_check_appear_and_say_what_is_wrong() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let well = checked(&mut browser, ALICES).await;
+    well.has("Every step succeeded").has("sign-in").has("The certificate is good").has("folders");
+    site.sandbox.controls().revoke_grants(ALICE);
+    site.sandbox.controls().revoke_access_tokens();
+    site.sandbox.controls().every_token(TokenFault::error("invalid_grant", "revoked"));
+    site.tamper("UPDATE grants SET refreshed_at = 0, access_expires_at = 0", &[]).await;
+    let broken = checked(&mut browser, ALICES).await;
+    broken.has("A person has to act").has("invalid_grant").has(&format!("action=\"{ALICES}/authorise\""));
+    let nobody = checked(&mut browser, "/accounts/nobody").await;
+    nobody.has("There is no account");
+    assert_eq!(browser.get("/checks/x").await.status, 404);
+    serving.stop().await;
+}
+
+/// The page of a check that is over.
+async fn checked(browser: &mut Browser, account: &str) -> Answer {
+    let answer = browser.submit(&format!("{account}/check"), &[]).await;
+    let path = answer.header("location").to_owned();
+    assert!(path.starts_with("/checks/"), "{answer:?}");
+    within("the end of the check", async {
+        loop {
+            let page = browser.get(&path).await;
+            if !page.body.contains("http-equiv=\"refresh\"") {
+                return page;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let (serving, mut browser) = opened(&site).await;
+    let answer = browser.submit(&format!("{ALICES}/disable"), &[]).await;
+    let path = answer.header("location").to_owned();
+    browser.get(&path).await.has("lets no mail program in from now on").has("Enable");
+    browser.get(&path).await.lacks("from now on");
+    browser.post(&format!("{ALICES}/disable"), &[]).await.has("was disabled already");
+    browser.post(&format!("{ALICES}/enable"), &[]).await.has("lets mail programs in again");
+    drop(serving.log_in(&settings).await);
+
+    let ask = browser.get(&format!("{ALICES}/revoke")).await;
+    ask.has("Revoke the authorisation?").has("until a person authorises the account again");
+    let page = browser.post(&format!("{ALICES}/revoke"), &[]).await;
+    page.has("is deleted here").has("has revoked it, too").has("The authorisation was revoked here");
+    browser
+        .post(&format!("{ALICES}/revoke"), &[])
+        .await
+        .has("no authorisation for alice@example.com to revoke");
+
+    let ask = browser.get(&format!("{BOBS}/remove")).await;
+    ask.has("Remove the account?").has("Its app passwords are deleted: “default”").has("consent stays");
+    let page = browser.post(&format!("{BOBS}/remove"), &[]).await;
+    page.has("bob@example.com is removed");
+    assert_eq!(listed(&page), [ALICE]);
+    assert_eq!(browser.get(BOBS).await.status, 404);
+    browser.post(&format!("{BOBS}/remove"), &[]).await;
+    // A look at the address of an act does nothing.
+    for act in ["check", "password", "disable", "enable", "authorise", "link"] {
+        assert_eq!(browser.send("GET", &format!("{ALICES}/{act}"), "", "").await.status, 405, "{act}");
+    }
+    let stranger = Browser::new(&serving);
+    for path in ["/sessions", "/activity", "/add", ALICES, "/checks/x", "/setup/ca.crt"] {
+        let answer = stranger.send("GET", path, "", "").await;
+        assert_eq!(answer.status, 403, "{path}");
+        answer.has("imap-oauth-proxy admin").lacks(ALICE);
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.get("/").await.has("No account yet").has("Add accounts");
+    browser.get("/add").await.has("One account").has("Many accounts");
+    let table = "alice@example.com\nbob@example.com,no-such-provider\nalice@example.com\n";
+    let refused = browser.submit("/add", &[("table", table)]).await;
+    refused.has("No account was made").has("Line 2").has("There is no provider").has("Line 3");
+    refused.has("bob@example.com,no-such-provider");
+    browser.get("/").await.has("No account yet");
+    let table = "account,provider,owner,alias\nalice@example.com,sandbox,,al\nbob@example.com,sandbox\n";
+    let made = browser.post("/add", &[("table", table), ("passwords", "yes")]).await;
+    made.has("2 accounts made")
+        .has("shown this once")
+        .has("It has not been authorised yet")
+        .has(">Authorise<");
+    assert_eq!(listed(&made), [ALICE, BOB]);
+    browser.get("/").await.lacks("shown this once");
+    browser.get(ALICES).await.has("Other login names").has("Needs authorisation");
+    // A file, as a browser sends it.
+    let part = |name: &str, rest: &str, content: &str| {
+        format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"{rest}\r\n\r\n{content}\r\n")
+    };
+    let lines =
+        "Origin: null\r\nSec-Fetch-Site: same-origin\r\nContent-Type: multipart/form-data; boundary=xyz\r\n";
+    let send = async |token: &str| {
+        let file =
+            part("file", "; filename=\"a.csv\"\r\nContent-Type: text/csv", "carol@example.com;sandbox\r\n");
+        let body = format!("{}{}{file}--xyz--\r\n", part("form_token", "", token), part("table", "", ""));
+        browser.send("POST", "/add", lines, &body).await
+    };
+    assert_eq!(send("wrong").await.status, 403);
+    assert_eq!(send(&browser.token).await.status, 303);
+    assert_eq!(listed(&browser.get("/").await), [ALICE, BOB, "carol@example.com"]);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_sent() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    site.sandbox.controls().revoke_grants(ALICE);
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.post(&format!("{ALICES}/link"), &[]).await;
+    let link = page.between("readonly value=\"", "\"");
+    assert!(link.contains("/again/"), "{link}");
+    browser.get(ALICES).await.lacks(&link);
+
+    let base = serving.ready["admin"].as_str().unwrap();
+    let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
+    let mut person = Person::default();
+    person.cookies.push(("localhost".to_owned(), name.to_owned(), value.to_owned()));
+    let page = person.open(&format!("{base}{ALICES}")).await;
+    let token = page.between("name=\"form_token\" value=\"", "\"");
+    let pressed = person.send(&format!("{ALICES}/authorise"), &[("form_token", &token)]).await;
+    // The page's forms stay on this server; the next page leads to the provider.
+    assert!(pressed.header("location").starts_with("/consent/"), "{pressed:?}");
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    let end = person.follow(back).await;
+    end.has("Signed in as").has(&format!("href=\"{ALICES}\""));
+    drop(serving.log_in(&settings).await);
+    browser.get("/").await.has("None needs a person");
+    browser.get(ALICES).await.has("Authorized").has(", page");
+    assert_eq!(Person::default().open(&link).await.status, 404, "a stored grant ends the link");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn mail_programs_are_set_up_by_files_and_the_open_one_is_the_same_for_every_address() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser
+        .get(&format!("{ALICES}/setup"))
+        .await
+        .has("Thunderbird")
+        .has("Outlook")
+        .has("Settings for any program");
+    let profile = browser.get("/setup/alice%40example%2Ecom.mobileconfig").await;
+    assert_eq!(profile.header("content-type"), "application/x-apple-aspen-config");
+    assert_eq!(
+        profile.header("content-disposition"),
+        "attachment; filename=\"alice@example.com.mobileconfig\""
+    );
+    profile.has("com.apple.mail.managed").has(ALICE);
+    browser.get("/setup/alice%40example%2Ecom.xml").await.has("<incomingServer type=\"imap\">");
+    browser.get("/setup/alice%40example%2Ecom.txt").await.has("User name    alice@example.com");
+    browser.get("/setup/ca.crt").await.has("BEGIN CERTIFICATE");
+    for path in ["/setup/nobody.mobileconfig", "/setup/x", "/setup/alice%40example%2Ecom.exe"] {
+        assert_eq!(browser.get(path).await.status, 404, "{path}");
+    }
+    let open = "/.well-known/autoconfig/mail/config-v1.1.xml";
+    let stranger = Browser::new(&serving);
+    let answers = [
+        stranger.send("GET", open, "", "").await,
+        stranger.send("GET", &format!("{open}?emailaddress=alice%40example.com"), "", "").await,
+        stranger.send("GET", &format!("{open}?emailaddress=%3Cscript%3E"), "", "").await,
+    ];
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("content-type")), (200, "text/xml; charset=utf-8"));
+        assert_eq!(answer.body, answers[0].body, "no account shows");
+        answer.has("<domain>%EMAILDOMAIN%</domain>").has("%EMAILADDRESS%").lacks("alice");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_14_text_from_outside_is_escaped_on_every_page() {
+    let hostile = "<script>alert(1)</script>\u{1b}[2J\u{202e}\"'&";
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let mut client = serving.client().await;
+    client.command("ID (\"name\" \"<script>alert(1)</script>\")").await;
+    let login = format!("LOGIN {ALICE} {}", settings["password"].as_str().unwrap());
+    assert!(client.command(&login).await.is_ok());
+    let cause = json!({ "kind": "grant_refused", "text": hostile }).to_string();
+    for sql in [
+        "UPDATE grants SET owner = ?, last_error = 'x', cause_kind = 'grant_refused', state = 'needs_authorization'",
+        "UPDATE grants SET last_error = ?",
+        "UPDATE accounts SET last_login_from = ?, last_login_at = 1",
+        "INSERT INTO login_names (folded, name, account_id) SELECT 'x', ?, id FROM accounts",
+        "UPDATE passwords SET name = ?, last_used_from = 'x'",
+        "UPDATE trail SET about = ?, user = 'x'",
+    ] {
+        assert!(site.tamper(sql, &[hostile]).await > 0, "{sql}");
+    }
+    let refusal = "UPDATE accounts SET refusal_at = 1, refusal_protocol = 'submission', refusal_code = '5.7.1', refusal_cause = ?";
+    site.tamper(refusal, &[&cause]).await;
+    browser.get("/").await;
+    let name = "/accounts/%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    let search = "/?q=%3Cscript%3Ealert(1)%3C/script%3E%22%3E";
+    let password = format!("{ALICES}/revoke-password?name=%3Cscript%3E%22");
+    for path in ["/", search, ALICES, name, "/sessions", "/activity", &format!("{ALICES}/remove"), &password]
+    {
+        let page = browser.get(path).await;
+        page.lacks("<script>alert").lacks("\u{1b}").lacks("\u{202e}");
+        assert_eq!(page.body.matches("<script").count(), 1, "{path}: its own script alone");
+    }
+    browser.get(ALICES).await.has("&lt;script&gt;alert(1)&lt;/script&gt;");
+    let posted = browser.post(&format!("{ALICES}/password"), &[("name", "<b>x</b>")]).await;
+    posted.has("&lt;b&gt;x&lt;/b&gt;").lacks("<b>x");
+    let refused = browser.submit("/add", &[("table", "</textarea><script>alert(1)</script>")]).await;
+    refused.lacks("<script>alert").has("&lt;/textarea&gt;");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn five_thousand_accounts_are_a_page_that_is_short_and_quick() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    many(&site, 5000).await;
+    let (serving, mut browser) = opened(&site).await;
+    let process = serving.process();
+    let before = process.cpu();
+    let page = browser.get("/").await;
+    let took = process.cpu() - before;
+    page.has("5001 accounts").has("Page 1 of 101");
+    assert!(page.body.len() < 300 * 1024, "{} bytes", page.body.len());
+    println!("{} bytes, {} ms CPU of an unoptimised build", page.body.len(), took.as_millis());
+    assert!(took.as_millis() < 4000, "{took:?} of an unoptimised build");
+    assert_eq!(listed(&page).len(), 50);
+    let last = browser.get("/?page=101").await;
+    assert_eq!(listed(&last), ["user9@corp.example"]);
+    let found = browser.get("/?q=user4321").await;
+    assert_eq!(listed(&found), ["user4321@corp.example"]);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_browser_asks_by_itself_is_the_same_page() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    let by_itself = browser.send("GET", "/", "X-By-Itself: 1\r\n", "").await;
+    let live = |answer: &Answer| answer.body.split_once("data-live").map(|(_, rest)| rest.len());
+    assert!(live(&page).is_some() && by_itself.status == 200);
+    page.has("<link rel=\"stylesheet\" href=\"/style.css\">").has("lang=\"en\"").has("Skip to the content");
+    serving.stop().await;
+}
