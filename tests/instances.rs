@@ -33,7 +33,10 @@ impl Machines {
     }
 
     async fn with(server: &Server, more: &str) -> Self {
-        let url = server.database().await;
+        Self::at(server.database().await, more).await
+    }
+
+    async fn at(url: String, more: &str) -> Self {
         let provider = Sandbox::builder().user(ALICE).user(BOB);
         let key = "key_file = \"shared.key\"";
         let site = Site::with_config(provider, &format!("[store]\nurl = \"{url}\"\n{key}\n{more}")).await;
@@ -333,4 +336,166 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     let ran = another.run(&apply).await;
     assert!(ran.code == 1 && ran.error().contains("is not empty"), "{ran:?}");
     assert_eq!(another.tokens().await.1, 0, "the old store stays in force");
+}
+
+/// What must hold through a pooler: one refresh for many logins, and a revocation that ends sessions everywhere.
+async fn holds_at(machines: &Machines) {
+    let controls = machines.site.sandbox.controls();
+    controls.oauth(|switches| switches.rotation = Rotation::Strict);
+    let settings = machines.site.authorize(ALICE).await;
+    let (one, other) = machines.serve_both().await;
+    controls.revoke_access_tokens();
+    let mut crowd = JoinSet::new();
+    for number in 0..40 {
+        let serving = [&one, &other][number % 2];
+        let (address, ca_file, login) = (serving.address(), serving.ca_file(), common::login(&settings));
+        crowd.spawn(async move {
+            let mut client = Client::connect(address, &ca_file).await;
+            let answer = client.command(&login).await;
+            assert!(answer.is_ok(), "{answer:?}");
+        });
+    }
+    crowd.join_all().await;
+    assert_eq!(controls.stats().refresh_token_reuses, 0);
+    let (mut there, answer) = try_to_log_in(&other, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let ran = machines.site.run(&["passwords", "revoke", ALICE, "default"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    is_told_goodbye(&mut there).await;
+    for serving in [one, other] {
+        let (_, answer) = try_to_log_in(&serving, &settings).await;
+        assert!(answer.refused_with("AUTHENTICATIONFAILED"), "{answer:?}");
+        let (code, log) = serving.stop().await;
+        assert!(code == 0 && !log.contains("ERROR"), "{log}");
+    }
+    machines.site.sandbox.assert_no_violations();
+}
+
+/// A database of `server`, and its URL through the pooler.
+async fn pooled(server: &Server) -> (String, String) {
+    let url = server.database().await;
+    let pooled = server.pooled_url(url.rsplit('/').next().unwrap());
+    (url, pooled)
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn everything_holds_through_a_pooler_in_session_mode() {
+    let server = Server::start();
+    server.add_pooler("session");
+    let (_, pooled) = pooled(&server).await;
+    holds_at(&Machines::at(pooled, "").await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn everything_holds_through_a_pooler_in_transaction_mode_with_and_without_a_way_round_it() {
+    let server = Server::start();
+    server.add_pooler("transaction");
+    let (direct, through) = pooled(&server).await;
+    holds_at(&Machines::at(through, &format!("listen_url = \"{direct}\"")).await).await;
+    let (_, through) = pooled(&server).await;
+    let machines = Machines::at(through, "").await;
+    let mut serving = machines.site.serve().await;
+    serving.logs("notices do not arrive").await;
+    serving.stop().await;
+    holds_at(&machines).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_server_on_another_machine_proves_its_name_and_takes_the_password_of_a_file() {
+    let server = Server::start();
+    let name = server.database().await;
+    let name = name.rsplit('/').next().unwrap();
+    let (address, ca) = server.with_tls("s3cret & more").await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("password");
+    std::fs::write(&file, "s3cret & more\n").unwrap();
+    common::set_mode(&file, 0o600);
+    let url = |options: &str| format!("postgres://proxy@{address}/{name}?{options}");
+    let good = url(&format!("sslmode=verify-full&sslrootcert={ca}"));
+    let machines = Machines::at(good.clone(), &format!("password_file = \"{}\"", file.display())).await;
+    let settings = machines.site.authorize(ALICE).await;
+    let serving = machines.site.serve().await;
+    let (_, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let (_, log) = serving.stop().await;
+    assert!(!log.contains("s3cret"), "{log}");
+
+    let text = std::fs::read_to_string(&machines.site.config).unwrap();
+    let config = machines.site.home.path().join("wrong.toml");
+    for (options, said) in [
+        ("sslmode=verify-full".to_owned(), "look at sslmode and sslrootcert"),
+        ("sslmode=disable".to_owned(), "no pg_hba.conf entry"),
+        (format!("sslmode=verify-full&sslrootcert={ca}.nothing"), "look at sslmode and sslrootcert"),
+    ] {
+        std::fs::write(&config, text.replace(&good, &url(&options))).unwrap();
+        common::set_mode(&config, 0o600);
+        let ran = machines.site.run_at(&config, &["serve"], "").await;
+        assert!(ran.code == 1 && ran.error().contains(said), "{ran:?}");
+    }
+    std::fs::write(&file, "wrong\n").unwrap();
+    let ran = machines.site.run(&["serve"]).await;
+    assert!(ran.code == 1 && ran.error().contains("look at user and password_file"), "{ran:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_failover_loses_no_token_and_a_standby_is_down_and_not_empty() {
+    let server = Server::start();
+    let name = server.database().await;
+    server.add_standby().await;
+    let url = server.moving_url(name.rsplit('/').next().unwrap());
+    let machines = Machines::at(url, "").await;
+    let controls = machines.site.sandbox.controls();
+    controls.oauth(|switches| switches.rotation = Rotation::Strict);
+    let (alice, bob) = (machines.site.authorize(ALICE).await, machines.site.authorize(BOB).await);
+    let mut one = machines.site.serve().await;
+    let (mut session, answer) = try_to_log_in(&one, &alice).await;
+    assert!(answer.is_ok(), "{answer:?}");
+
+    server.fail_over();
+    server.crash();
+    let (_, answer) = try_to_log_in(&one, &alice).await;
+    assert!(answer.is_ok(), "she was seen lately: {answer:?}");
+    let (_, answer) = try_to_log_in(&one, &bob).await;
+    assert!(answer.refused_with("UNAVAILABLE"), "a standby takes no refresh: {answer:?}");
+    let ran = machines.run_on_other(&["serve"]).await;
+    assert!(ran.code == 1 && ran.error().contains("it is a standby"), "{ran:?}");
+
+    server.promote();
+    one.logs("answers again").await;
+    controls.revoke_access_tokens();
+    for settings in [&alice, &bob] {
+        let (_, answer) = try_to_log_in(&one, settings).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    assert!(session.command("NOOP").await.is_ok());
+    assert_eq!(controls.stats().refresh_token_reuses, 0);
+    let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    is_told_goodbye(&mut session).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_what_is_remembered_ends_with_its_seconds() {
+    let server = Server::start();
+    let machines = Machines::with(&server, "stale_seconds = 2").await;
+    let settings = machines.site.authorize(ALICE).await;
+    let one = machines.site.serve().await;
+    let (_, answer) = try_to_log_in(&one, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    server.crash();
+    // Each try that is let in is one within the two seconds; after them none is.
+    let began = std::time::Instant::now();
+    loop {
+        let (_, answer) = try_to_log_in(&one, &settings).await;
+        if answer.refused_with("UNAVAILABLE") {
+            break;
+        }
+        assert!(answer.is_ok() && began.elapsed() < Duration::from_secs(30), "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -37,6 +37,7 @@ mod names;
 mod news;
 #[path = "sql/passwords.rs"]
 mod passwords;
+mod pool;
 mod pulse;
 #[path = "sql/rows.rs"]
 mod rows;
@@ -51,11 +52,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::PgPool;
-use sqlx::{Postgres as Database, Transaction};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _};
 
 use self::holder::Holder;
 use self::news::News;
+use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
 use super::{Judge, SealedSetting, SealingLock, StoreError};
 use crate::secret::Secret;
@@ -67,6 +69,9 @@ const MIGRATIONS: &[(i64, &str, &str)] =
 const WRITING: i64 = 0x696d_6170_0000_0001;
 /// The advisory lock of commands that seal.
 const SEALING: i64 = 0x696d_6170_0000_0002;
+
+/// The lock of the process that migrates.
+const MIGRATING: &str = "SELECT pg_advisory_xact_lock(7596835280108126211)";
 
 /// Where the database is. Not printable, because a URL may hold the password.
 #[derive(Clone)]
@@ -92,7 +97,7 @@ impl PostgresSettings {
 pub struct Postgres {
     /// Where it is, without the password.
     shown: String,
-    pool: PgPool,
+    pool: Pool,
     pulse: Arc<Pulse>,
     holder: Arc<Holder>,
     news: News,
@@ -102,7 +107,7 @@ pub struct Postgres {
 /// An open database that is not migrated yet.
 pub(super) struct Unmigrated {
     settings: PostgresSettings,
-    pool: PgPool,
+    pool: Pool,
     sealed: Vec<SealedSetting>,
     /// Number of migrations in it.
     made: usize,
@@ -138,7 +143,7 @@ impl Unmigrated {
         self.sealed.is_empty()
     }
 
-    /// Migrates the tables to this version; sqlx holds a lock meanwhile, so that of two instances that start one
+    /// Migrates the tables to this version; this process holds a lock meanwhile, so that of two instances that start one
     /// migrates and the other one waits. Judges the sealed values first: a process that cannot use the store must not
     /// change it.
     pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Postgres, StoreError> {
@@ -152,18 +157,16 @@ impl Unmigrated {
         }
         // On a connection without deadlines: one that waits for another instance's migration, or makes it.
         let mut connection = connect::alone(&settings).await?;
-        let migrated = migrator().run(&mut connection).await;
-        migrated.map_err(|error| match error {
+        migrate(&mut connection).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => {
                 unusable(&"it is of a newer version of this program; install that one")
             }
             error => unusable(&error),
         })?;
-        let listening = connect::listening(&settings, &pool);
-        let news = News::listen(listening, pool.clone()).await;
+        let news = News::new(connect::listening(&settings), pool.clone());
         let (holder, known) = (Arc::new(Holder::new(pool.clone())), look::Known::new(settings.stale));
         let shown = settings.shown();
-        let pulse = Pulse::new((*pool.connect_options()).clone(), shown.clone());
+        let pulse = Pulse::new(pool.connect_options(), shown.clone());
         Ok(Postgres { shown, pool, pulse, holder, news, known })
     }
 }
@@ -175,13 +178,13 @@ impl Postgres {
     }
 
     /// The connections; an error while the database is away, so that no call waits for it.
-    fn pool(&self) -> Result<PgPool, StoreError> {
+    fn pool(&self) -> Result<Pool, StoreError> {
         self.pulse.is_there()?;
         Ok(self.pool.clone())
     }
 
     /// A transaction that no other writer which reads first comes between.
-    async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
+    async fn write(&self) -> Result<Writing, StoreError> {
         let mut transaction = self.pool()?.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITING).execute(&mut *transaction).await?;
         Ok(transaction)
@@ -216,15 +219,26 @@ impl Postgres {
 }
 
 /// Keeps others from sealing until it is dropped. The mutex makes it `Sync`; nothing locks it.
-struct Sealing(
-    #[allow(dead_code, reason = "the lock ends with the transaction")]
-    std::sync::Mutex<Transaction<'static, Database>>,
-);
+struct Sealing(#[allow(dead_code, reason = "the lock ends with the transaction")] std::sync::Mutex<Writing>);
+
+/// In one transaction, so that a pooler lends one connection for all of it. The statements that sqlx names for it are
+/// removed from that connection, which other clients use afterwards.
+async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute("DEALLOCATE ALL").await?;
+    transaction.execute(MIGRATING).await?;
+    migrator().run(&mut *transaction).await?;
+    transaction.execute("DEALLOCATE ALL").await?;
+    Ok(transaction.commit().await?)
+}
 
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
         let sql = sqlx::SqlStr::from_static(sql);
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
     });
-    Migrator::with_migrations(migrations.collect())
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // sqlx's lock belongs to a session.
+    migrator.set_locking(false);
+    migrator
 }

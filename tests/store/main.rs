@@ -80,4 +80,5 @@ impl Database for BehindFailing {
 
 contract::holds_for!(sqlite, crate::InSqlite);
 contract::holds_for!(behind_a_failing_store, crate::BehindFailing);
+contract::holds_for!(on_pooled, crate::postgres::InPooled, #[ignore = "needs PostgreSQL; scripts/test runs it"]);
 contract::holds_for!(on_postgres, crate::postgres::InPostgres, #[ignore = "needs PostgreSQL; scripts/test runs it"]);

@@ -47,6 +47,34 @@ impl InPostgres {
     }
 }
 
+/// A database behind PgBouncer in transaction mode, which gives every transaction another connection.
+pub(crate) struct InPooled {
+    direct: InPostgres,
+    url: String,
+}
+
+impl Database for InPooled {
+    async fn fresh() -> Self {
+        static POOLER: std::sync::Once = std::sync::Once::new();
+        let direct = InPostgres::fresh().await;
+        POOLER.call_once(|| Server::shared().add_pooler("transaction"));
+        let name = direct.url.rsplit('/').next().unwrap();
+        Self { url: Server::shared().pooled_url(name), direct }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(Postgres::open(settings(&self.url)).await.unwrap())
+    }
+
+    async fn break_trail(&self) {
+        self.direct.break_trail().await;
+    }
+
+    async fn kill(&self, store: Arc<dyn Store>) {
+        self.direct.kill(store).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL; scripts/test runs it"]
 async fn instances_that_start_at_once_make_the_tables_once() {

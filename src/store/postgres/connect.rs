@@ -4,12 +4,14 @@
 //! still takes writes: after a failover the old primary may live on as a standby, which refuses them.
 
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::PostgresSettings;
+use super::pool::{Directness, Pool};
 use crate::store::StoreError;
 
 /// Enough for some hundred logins a second; a database shared by many instances has a limit of its own.
@@ -24,39 +26,53 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 const OLDEST: i32 = 130_000;
 
 /// No statement and no wait for a lock takes longer, in milliseconds.
-const DEADLINES: [&str; 2] =
-    ["SET statement_timeout = 10000", "SET idle_in_transaction_session_timeout = 60000"];
+const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 60000";
 
-pub(super) async fn pool(settings: &PostgresSettings) -> Result<PgPool, StoreError> {
+pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
     let options = options(&settings.url, settings)?;
+    let directness = Arc::new(Directness::default());
+    let (connecting, acquiring) = (directness.clone(), directness.clone());
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECTION_WAIT)
         .max_lifetime(LIFETIME)
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
+            let is_direct = connecting.is_proven();
             Box::pin(async move {
-                for sql in DEADLINES {
-                    sqlx::query(sql).execute(&mut *connection).await?;
+                // Through a pooler it would count for other clients.
+                if is_direct {
+                    connection.execute(DEADLINES).await?;
                 }
                 Ok(())
             })
         })
-        .before_acquire(|connection, state| {
+        .before_acquire(move |connection, state| {
+            // It was made without deadlines.
+            let is_early =
+                Instant::now().checked_sub(state.age).is_some_and(|made| acquiring.is_proven_after(made));
             Box::pin(async move {
+                if is_early {
+                    return Ok(false);
+                }
                 if state.idle_for < FRESH {
                     return Ok(true);
                 }
-                let asked = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection);
                 // A server that vanished says nothing at all.
-                let standby = tokio::time::timeout(FRESH, asked).await;
+                let standby = tokio::time::timeout(FRESH, is_standby(connection)).await;
                 Ok(matches!(standby, Ok(Ok(false))))
             })
         })
         // No connection is made before the first statement, whose error is the one to show.
         .connect_lazy_with(options);
-    sqlx::Connection::close(alone(settings).await?).await.map_err(|error| unusable(&settings.url, &error))?;
-    Ok(pool)
+    alone(settings).await?.close().await.map_err(|error| unusable(&settings.url, &error))?;
+    Ok(Pool::new(pool, directness))
+}
+
+/// Whether the server of a connection takes no writes. Asked without a prepared statement, because a connection that a
+/// pooler lends has none.
+pub(super) async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    connection.fetch_one("SELECT pg_is_in_recovery()").await?.try_get(0)
 }
 
 /// A connection without the pool, which would try again until its own deadline and then only say that it was over.
@@ -69,16 +85,33 @@ pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, S
     }
 }
 
-/// How the listener connects.
-pub(super) fn listening(settings: &PostgresSettings, pool: &PgPool) -> PgConnectOptions {
-    let own = settings.listen_url.as_ref().and_then(|url| options(url, settings).ok());
-    own.unwrap_or_else(|| (*pool.connect_options()).clone())
+/// Whether a pooler lends connections of the server for a transaction each. It lends the one that was given back last, or
+/// each in turn; a connection to the server itself, or for a session, never changes.
+pub(super) async fn is_lent(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    const SERVER_SIDE: &str = "SELECT pg_backend_pid()";
+    let (mut one, mut other) = (options.connect().await?, options.connect().await?);
+    let own: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+    let next: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+    other.execute("BEGIN").await?;
+    let others: i32 = other.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+    let last: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+    other.execute("ROLLBACK").await?;
+    one.close().await?;
+    other.close().await?;
+    Ok(own == others || own != next || own != last)
+}
+
+/// How the listener connects, if not as the pool does.
+pub(super) fn listening(settings: &PostgresSettings) -> Option<PgConnectOptions> {
+    settings.listen_url.as_ref().and_then(|url| options(url, settings).ok())
 }
 
 fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions, StoreError> {
     let mut options = PgConnectOptions::from_str(url)
         .map_err(|error| unusable(url, &error))?
         .application_name("imap-oauth-proxy")
+        // Poolers refuse it, and no column holds a fraction.
+        .extra_float_digits(None)
         // Logged statements would hold names.
         .disable_statement_logging();
     if !url.contains("sslmode=") && !is_here(options.get_host()) && options.get_socket().is_none() {
@@ -96,7 +129,7 @@ fn is_here(host: &str) -> bool {
 }
 
 /// Refuses a server that this program cannot use.
-pub(super) async fn judge_server(pool: &PgPool) -> Result<(), StoreError> {
+pub(super) async fn judge_server(pool: &Pool) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()";
     let (version, encoding, is_standby): (i32, String, bool) = sqlx::query_as(sql).fetch_one(pool).await?;
     if version < OLDEST {

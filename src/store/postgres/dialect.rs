@@ -1,9 +1,10 @@
 //! What the statements in `store/sql` leave to each database, for PostgreSQL.
 
 pub(super) use sqlx::Postgres as Driver;
-pub(super) use sqlx::postgres::{PgPool as Pool, PgRow as Row};
+pub(super) use sqlx::postgres::PgRow as Row;
 
 pub(super) use super::Postgres as Backend;
+pub(super) use super::pool::{Pool, Writing};
 
 // The values of a column as a JSON array, without NULL.
 macro_rules! JSON_NAMES {

@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgPool;
 use tokio::task::AbortHandle;
 
+use super::pool::Pool;
 use crate::store::StoreError;
 
 /// The pause between two signs of life.
@@ -23,7 +23,7 @@ const FORGOTTEN_AFTER: i64 = 86_400;
 
 /// The row of this process.
 pub(super) struct Holder {
-    pool: PgPool,
+    pool: Pool,
     own: Mutex<Option<Own>>,
 }
 
@@ -35,7 +35,7 @@ struct Own {
 }
 
 impl Holder {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         Self { pool, own: Mutex::new(None) }
     }
 

@@ -1,15 +1,19 @@
 //! Notices of other processes' changes, by LISTEN.
 //!
 //! They only make the look at the counter come earlier: a look every second finds what a lost notice told. So a pooler
-//! that swallows LISTEN costs a second and no revocation; it is noticed at the start, by a notice that this process
-//! sends to itself.
+//! that cannot LISTEN costs a second and no revocation. A notice that this process sends to itself over each new
+//! connection shows whether they arrive, and proves what the pool's connections are ([`super::pool`]).
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connect;
+use super::pool::Pool;
 
 /// The channel that the triggers of the tables notify.
 const CHANNEL: &str = "imap_oauth_proxy";
@@ -18,63 +22,50 @@ const PROOF: Duration = Duration::from_secs(2);
 /// The pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The listener of one store.
+/// The listener of one store. A command listens to nothing, so it begins with the first wait.
 pub(super) struct News {
     came: Arc<Notify>,
-    listening: AbortHandle,
+    /// How the listener connects, if not as the pool does.
+    options: Option<PgConnectOptions>,
+    pool: Pool,
+    task: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl News {
-    /// Begins to listen, and says so once if notices do not come.
-    pub(super) async fn listen(options: PgConnectOptions, pool: PgPool) -> Self {
-        let came = Arc::new(Notify::new());
-        let proven = Arc::new(Notify::new());
-        let own = crate::secret::random_text::<12>();
-        let task = Listening {
-            options,
-            came: came.clone(),
-            own: own.clone(),
-            ready: Arc::new(Notify::new()),
-            proven: proven.clone(),
-        };
-        let ready = task.ready.clone();
-        let listening = tokio::spawn(task.run()).abort_handle();
-        tokio::spawn(async move {
-            let proof = async {
-                ready.notified().await;
-                sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(own).execute(&pool).await.ok()?;
-                proven.notified().await;
-                Some(())
-            };
-            if !matches!(tokio::time::timeout(PROOF, proof).await, Ok(Some(()))) {
-                tracing::warn!(
-                    "the database's notices do not arrive, so changes by other instances are looked for every second; \
-                     where store.url goes through a pooler, name the server itself in store.listen_url"
-                );
-            }
-        });
-        Self { came, listening }
+    pub(super) fn new(options: Option<PgConnectOptions>, pool: Pool) -> Self {
+        Self { came: Arc::new(Notify::new()), options, pool, task: OnceLock::new() }
     }
 
     /// Waits for the next notice, or for a connection after which notices may have been lost.
     pub(super) async fn next(&self) {
+        self.task.get_or_init(|| {
+            let listening = Listening {
+                options: self.options.clone().unwrap_or_else(|| self.pool.connect_options()),
+                is_pools: self.options.is_none(),
+                pool: self.pool.clone(),
+                came: self.came.clone(),
+                own: crate::secret::random_text::<12>(),
+                proven: Arc::new(Notify::new()),
+                was_silent: Arc::new(AtomicBool::new(false)),
+            };
+            AbortOnDropHandle::new(tokio::spawn(listening.run()))
+        });
         self.came.notified().await;
     }
 }
 
-impl Drop for News {
-    fn drop(&mut self) {
-        self.listening.abort();
-    }
-}
-
+#[derive(Clone)]
 struct Listening {
     options: PgConnectOptions,
+    /// Whether the pool connects in the same way.
+    is_pools: bool,
+    pool: Pool,
     came: Arc<Notify>,
     /// The notice that this process sends to itself.
     own: String,
-    ready: Arc<Notify>,
     proven: Arc<Notify>,
+    /// Whether it was said that no notice came.
+    was_silent: Arc<AtomicBool>,
 }
 
 impl Listening {
@@ -89,20 +80,51 @@ impl Listening {
         }
     }
 
-    /// Listens until the connection ends.
+    /// Listens until the connection ends. Not through a pooler that lends connections: one that listened would bring
+    /// its notices to other clients, in the middle of their statements.
     async fn hear(&self) -> Result<(), sqlx::Error> {
+        if self.is_pools && connect::is_lent(&self.options).await? {
+            self.complain();
+            std::future::pending::<()>().await;
+        }
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
-        self.ready.notify_one();
         self.came.notify_one();
+        let _proving = AbortOnDropHandle::new(tokio::spawn(self.prove()));
         while let Some(notice) = listener.try_recv().await? {
-            match notice.payload() == self.own {
-                true => self.proven.notify_one(),
-                false => self.came.notify_one(),
+            if notice.payload() != self.own {
+                self.came.notify_one();
+                continue;
+            }
+            self.proven.notify_one();
+            if self.is_pools {
+                self.pool.directness().prove();
             }
         }
         Ok(())
+    }
+
+    /// Sends this process a notice, and says once if it does not arrive.
+    fn prove(&self) -> impl Future<Output = ()> + use<> {
+        let this = self.clone();
+        async move {
+            let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&this.own);
+            if let Err(error) = query.execute(&this.pool).await {
+                tracing::debug!("no notice could be sent: {error}");
+            } else if tokio::time::timeout(PROOF, this.proven.notified()).await.is_err() {
+                this.complain();
+            }
+        }
+    }
+
+    fn complain(&self) {
+        if !self.was_silent.swap(true, Ordering::SeqCst) {
+            tracing::warn!(
+                "the database's notices do not arrive, so changes by other instances are looked for every second; \
+                 where store.url goes through a pooler, name the server itself in store.listen_url"
+            );
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::connect::is_standby;
 use crate::store::StoreError;
 
 /// How long one connection may take.
@@ -67,8 +68,7 @@ impl Pulse {
     async fn knock(&self) -> Result<(), StoreError> {
         let knocking = async {
             let mut connection: PgConnection = self.options.connect().await?;
-            let standby: bool =
-                sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await?;
+            let standby = is_standby(&mut connection).await?;
             connection.close().await?;
             match standby {
                 false => Ok(()),

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sqlx::{Row as _, Transaction};
+use sqlx::Row as _;
 
-use super::dialect::{Backend, Driver, JSON_NAMES, Row};
+use super::dialect::{Backend, JSON_NAMES, Row, Writing};
 use super::grants::{folded_owner, put_grant};
 use super::limits::LimitColumns;
 use super::links::end_links;
@@ -195,10 +195,7 @@ impl AccountStore for Backend {
 }
 
 /// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
-async fn put_grant_unless_there(
-    transaction: &mut Transaction<'_, Driver>,
-    grant: &Grant,
-) -> Result<Id, StoreError> {
+async fn put_grant_unless_there(transaction: &mut Writing, grant: &Grant) -> Result<Id, StoreError> {
     let owner = folded_owner(&grant.owner, grant.kind());
     let sql = "SELECT id FROM grants WHERE provider = $1 AND owner_folded = $2";
     let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
@@ -212,7 +209,7 @@ async fn put_grant_unless_there(
 }
 
 async fn put_account(
-    transaction: &mut Transaction<'_, Driver>,
+    transaction: &mut Writing,
     Authorization { account: name, id, disabled, .. }: &Authorization,
     grant: &Id,
 ) -> Result<Account, StoreError> {
@@ -238,10 +235,7 @@ async fn put_account(
 }
 
 /// Removes an account's former grant if no account uses it any more.
-async fn drop_unused_grant(
-    transaction: &mut Transaction<'_, Driver>,
-    used: Option<&Id>,
-) -> Result<(), StoreError> {
+async fn drop_unused_grant(transaction: &mut Writing, used: Option<&Id>) -> Result<(), StoreError> {
     let Some(id) = used else { return Ok(()) };
     let sql = "DELETE FROM grants WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = $1)";
     sqlx::query(sql).bind(&id.0).execute(&mut **transaction).await?;

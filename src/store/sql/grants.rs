@@ -1,10 +1,10 @@
 //! The rows of grants.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, Transaction};
+use sqlx::Row as _;
 use time::OffsetDateTime;
 
-use super::dialect::{Backend, Driver, JSON_NAMES, Row};
+use super::dialect::{Backend, Driver, JSON_NAMES, Row, Writing};
 use super::rows::{
     GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
 };
@@ -215,10 +215,7 @@ async fn write_grant(
 
 /// A person's consent replaces a concurrent refresh: the row's revision increases, so a refresh that began earlier
 /// fails.
-pub(super) async fn put_grant(
-    transaction: &mut Transaction<'_, Driver>,
-    grant: &Grant,
-) -> Result<(), StoreError> {
+pub(super) async fn put_grant(transaction: &mut Writing, grant: &Grant) -> Result<(), StoreError> {
     let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
          access_expires_at, state, last_error, cause_kind, cause_code, cure, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
          interrupted_at, id, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1) \

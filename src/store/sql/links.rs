@@ -1,10 +1,10 @@
 //! The sign-in links in the rows of accounts.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, Transaction};
+use sqlx::Row as _;
 use time::OffsetDateTime;
 
-use super::dialect::{Backend, Driver, Row};
+use super::dialect::{Backend, Row, Writing};
 use super::rows::{number, time_of};
 use crate::store::{Id, LinkStore, Linked, SignInLink, StoreError};
 
@@ -95,10 +95,7 @@ impl LinkStore for Backend {
 
 /// Ends the links of all accounts that use `grant`, if the grant is in force: a consent that is still awaited leaves
 /// the link that asks for it.
-pub(super) async fn end_links(
-    transaction: &mut Transaction<'_, Driver>,
-    grant: &Id,
-) -> Result<(), StoreError> {
+pub(super) async fn end_links(transaction: &mut Writing, grant: &Id) -> Result<(), StoreError> {
     let sql = "UPDATE accounts SET link_hash = NULL, link_sealed = NULL, link_made_at = NULL, link_begun = 0, \
          link_before_hash = NULL, link_before_made_at = NULL, link_before_begun = 0, alerted_at = NULL \
          WHERE grant_id = $1 AND EXISTS (SELECT 1 FROM grants WHERE id = $1 AND in_force)";

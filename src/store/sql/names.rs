@@ -1,14 +1,12 @@
 //! The login names of accounts. A name opens one account.
 
-use sqlx::Transaction;
-
-use super::dialect::Driver;
+use super::dialect::Writing;
 use super::rows::{ACCOUNT_COLUMNS, account};
 use crate::store::{Account, Id, StoreError, fold};
 
 /// The account with this login name.
 pub(super) async fn find_account(
-    transaction: &mut Transaction<'_, Driver>,
+    transaction: &mut Writing,
     name: &str,
 ) -> Result<Option<Account>, StoreError> {
     let sql = concat!(
@@ -22,7 +20,7 @@ pub(super) async fn find_account(
 
 /// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
 pub(super) async fn put_name(
-    transaction: &mut Transaction<'_, Driver>,
+    transaction: &mut Writing,
     account: &Id,
     name: &str,
 ) -> Result<bool, StoreError> {

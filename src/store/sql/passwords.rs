@@ -1,14 +1,12 @@
 //! The row of a new app password.
 
-use sqlx::Transaction;
-
-use super::dialect::Driver;
+use super::dialect::Writing;
 use super::limits::LimitColumns;
 use crate::store::{AppPassword, Id, StoreError, Verifier};
 
 /// Adds an app password to an account.
 pub(super) async fn put_password(
-    transaction: &mut Transaction<'_, Driver>,
+    transaction: &mut Writing,
     account: &Id,
     password: &AppPassword,
 ) -> Result<(), StoreError> {

@@ -1,10 +1,10 @@
 //! The audit trail. It is limited by days, and by rows in case a fault writes without end.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, Transaction};
+use sqlx::Row as _;
 use time::{Duration, OffsetDateTime};
 
-use super::dialect::{Backend, Driver, Row};
+use super::dialect::{Backend, Row, Writing};
 use super::rows::{names, time_of};
 use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
@@ -56,7 +56,7 @@ impl TrailStore for Backend {
 }
 
 /// Writes `act` in the transaction of its change, and removes entries that are too old.
-pub(super) async fn put_act(transaction: &mut Transaction<'_, Driver>, act: &Act) -> Result<(), StoreError> {
+pub(super) async fn put_act(transaction: &mut Writing, act: &Act) -> Result<(), StoreError> {
     let sql = "INSERT INTO trail (at, deed, accounts, about, surface, \"user\", uid) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     sqlx::query(sql)
         .bind(act.at.unix_timestamp())
@@ -81,7 +81,7 @@ pub(super) async fn put_act(transaction: &mut Transaction<'_, Driver>, act: &Act
 
 /// Commits a change with its act, if there was a change; returns whether there was.
 pub(super) async fn commit_with(
-    mut transaction: Transaction<'_, Driver>,
+    mut transaction: Writing,
     changed: bool,
     act: &Act,
 ) -> Result<bool, StoreError> {

@@ -1,9 +1,11 @@
 //! Whole tables as plain values.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, Transaction};
+use sqlx::Row as _;
 
-use super::dialect::{AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row};
+use super::dialect::{
+    AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing,
+};
 use crate::store::StoreError;
 use crate::store::tables::{Filling, Kind, Reading, TABLES, Table, Value, WholeStore};
 
@@ -65,7 +67,7 @@ pub(super) async fn moved_to(
 }
 
 /// A store that is being read or filled, in one transaction.
-struct Open(Transaction<'static, Driver>);
+struct Open(Writing);
 
 #[async_trait]
 impl Reading for Open {

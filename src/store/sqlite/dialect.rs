@@ -5,6 +5,9 @@ pub(super) use sqlx::sqlite::{SqlitePool as Pool, SqliteRow as Row};
 
 pub(super) use super::Sqlite as Backend;
 
+/// A transaction.
+pub(super) type Writing = sqlx::Transaction<'static, Driver>;
+
 // The values of a column as a JSON array, without NULL.
 macro_rules! JSON_NAMES {
     ($column:literal) => {
