@@ -37,6 +37,7 @@ impl Machines {
     }
 
     async fn at(url: String, more: &str) -> Self {
+        let more = &format!("{more}\n[metrics]\naddress = \"127.0.0.1:0\"");
         let provider = Sandbox::builder().user(ALICE).user(BOB);
         let key = "key_file = \"shared.key\"";
         let site = Site::with_config(provider, &format!("[store]\nurl = \"{url}\"\n{key}\n{more}")).await;
@@ -61,6 +62,31 @@ async fn try_to_log_in(serving: &Serving, settings: &Value) -> (Client, Answer) 
     let mut client = Client::connect(serving.address(), &serving.ca_file()).await;
     let answer = client.command(&common::login(settings)).await;
     (client, answer)
+}
+
+/// The status and the line of `/readyz`.
+async fn readyz(serving: &Serving) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = serving.ready["metrics"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: balancer\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, line) = answer.split_once("\r\n\r\n").unwrap();
+    format!("{} {line}", head.split(' ').nth(1).unwrap())
+}
+
+/// Waits until `/readyz` says `text`.
+async fn is_ready_so(serving: &Serving, text: &str) {
+    let mut line = String::new();
+    let saying = async {
+        while !line.contains(text) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            line = readyz(serving).await;
+        }
+    };
+    let said = tokio::time::timeout(sandbox::PATIENCE, saying).await;
+    assert!(said.is_ok(), "/readyz never says {text:?}, but: {line}");
 }
 
 async fn is_told_goodbye(session: &mut Client) {
@@ -195,8 +221,10 @@ async fn security_row_49_a_database_that_is_away_lets_in_who_was_seen_lately_and
     let (mut session, answer) = try_to_log_in(&one, &alice).await;
     assert!(answer.is_ok(), "{answer:?}");
 
+    is_ready_so(&one, "tells of changes by other instances at once").await;
     server.crash();
     assert!(session.command("SELECT INBOX").await.is_ok(), "sessions go on");
+    is_ready_so(&one, "200 accounts that were seen lately can log in").await;
     let (_, answer) = try_to_log_in(&one, &alice).await;
     assert!(answer.is_ok(), "she was seen lately: {answer:?}");
     let wrong = json!({"username": ALICE, "password": "wrong"});
@@ -254,8 +282,10 @@ async fn without_a_memory_a_database_that_is_away_is_unavailable_at_once() {
     server.crash();
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.refused_with("UNAVAILABLE"), "{answer:?}");
+    is_ready_so(&one, "503 its store does not answer").await;
     server.start_again();
     one.logs("answers again").await;
+    is_ready_so(&one, "200 logins can succeed").await;
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
 }
@@ -397,7 +427,9 @@ async fn everything_holds_through_a_pooler_in_transaction_mode_with_and_without_
     let (_, through) = pooled(&server).await;
     let machines = Machines::at(through, "").await;
     let mut serving = machines.site.serve().await;
-    serving.logs("notices do not arrive").await;
+    serving.said("notices do not arrive").await;
+    let line = readyz(&serving).await;
+    assert!(line.starts_with("200 ") && line.contains("looked for every second"), "{line}");
     serving.stop().await;
     holds_at(&machines).await;
 }
@@ -428,7 +460,7 @@ async fn a_server_on_another_machine_proves_its_name_and_takes_the_password_of_a
     for (options, said) in [
         ("sslmode=verify-full".to_owned(), "look at sslmode and sslrootcert"),
         ("sslmode=disable".to_owned(), "no pg_hba.conf entry"),
-        (format!("sslmode=verify-full&sslrootcert={ca}.nothing"), "look at sslmode and sslrootcert"),
+        (format!("sslmode=verify-full&sslrootcert={ca}.nothing"), "whether the files named there exist"),
     ] {
         std::fs::write(&config, text.replace(&good, &url(&options))).unwrap();
         common::set_mode(&config, 0o600);

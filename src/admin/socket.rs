@@ -191,7 +191,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
         // These are answered elsewhere.
         Request::Holding | Request::Trace { .. } | Request::Entrance => Vec::new(),
         Request::Health => vec![match running.readiness().await {
-            Ok(()) => Reply::Ready {},
+            Ok(_) => Reply::Ready {},
             Err(Unready::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),
         }],

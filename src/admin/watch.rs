@@ -43,7 +43,7 @@ async fn metrics(State(running): State<Arc<Running>>) -> Response {
 
 async fn readyz(State(running): State<Arc<Running>>) -> Response {
     match running.readiness().await {
-        Ok(()) => plain(StatusCode::OK, "logins can succeed"),
+        Ok(ready) => plain(StatusCode::OK, &ready.to_string()),
         Err(unready) => plain(StatusCode::SERVICE_UNAVAILABLE, &unready.to_string()),
     }
 }

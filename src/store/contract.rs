@@ -264,6 +264,16 @@ pub trait ChangeStore: Send + Sync {
         std::future::pending::<()>().await;
     }
 
+    /// Whether some accounts log in as last known while the database is away.
+    fn remembers_logins(&self) -> bool {
+        false
+    }
+
+    /// Whether the database says at once that another process has written; `None` where it never does.
+    fn hears_news(&self) -> Option<bool> {
+        None
+    }
+
     /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
     /// before `today` (UTC).
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError>;

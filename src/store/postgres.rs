@@ -118,7 +118,6 @@ impl Unmigrated {
     pub(super) async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
         let pool = connect::pool(&settings).await?;
         let read = async {
-            connect::judge_server(&pool).await?;
             let tables =
                 "SELECT to_regclass('settings') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL";
             if !sqlx::query_scalar::<_, bool>(tables).fetch_one(&pool).await? {

@@ -43,7 +43,9 @@ while read -r word; do
         fail-over) ln -sfn s "$1/now" ;;
         pooler) pgbouncer --daemon --quiet "$1/pooler.ini"
             while ! [ -e "$1/b/.s.PGSQL.6432" ]; do sleep 0.1; done ;;
-        STOP | CONT) main=$(head -n 1 "$1/data/postmaster.pid"); kill -"$word" "$main" $(pgrep -P "$main") ;;
+        STOP | CONT) main=$(head -n 1 "$1/data/postmaster.pid")
+            # A child may end between its listing and the signal.
+            kill -"$word" "$main" && kill -"$word" $(pgrep -P "$main") || true ;;
     esac
     echo "done"
 done

@@ -160,6 +160,14 @@ impl ChangeStore for Failing {
         self.inner.changes().await
     }
 
+    fn remembers_logins(&self) -> bool {
+        self.inner.remembers_logins()
+    }
+
+    fn hears_news(&self) -> Option<bool> {
+        self.inner.hears_news()
+    }
+
     async fn news(&self) {
         self.inner.news().await;
     }

@@ -1,5 +1,6 @@
 //! The interface of the running proxy for the control socket, signals and the HTTP page of the metrics.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,6 +92,33 @@ pub(crate) enum NotUpgraded {
     Failed(String),
 }
 
+/// What a login finds here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// The store answers. Whether it tells of other instances' changes at once, where several share it.
+    Whole { hears_news: Option<bool> },
+    /// The database is away, and accounts that were seen lately log in as last known.
+    AsLastKnown,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole { hears_news: None } => "logins can succeed",
+            Self::Whole { hears_news: Some(true) } => {
+                "logins can succeed; the database tells of changes by other instances at once"
+            }
+            Self::Whole { hears_news: Some(false) } => {
+                "logins can succeed; changes by other instances are looked for every second, because the database's \
+                 notices do not arrive"
+            }
+            Self::AsLastKnown => {
+                "accounts that were seen lately can log in; all others wait, because the database is away"
+            }
+        })
+    }
+}
+
 /// Why the proxy takes no login now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unready {
@@ -101,8 +129,10 @@ pub(crate) enum Unready {
 }
 
 impl Running {
-    /// Whether a login can succeed here: connections are accepted, and the store answers.
-    pub(crate) async fn readiness(&self) -> Result<(), Unready> {
+    /// Whether a login can succeed here: connections are accepted, and the store answers or remembers. If every instance
+    /// said that it is unready because their database is away for a moment, a balancer would turn away even the logins
+    /// that succeed.
+    pub(crate) async fn readiness(&self) -> Result<Ready, Unready> {
         if self.is_stopping() {
             return Err(Unready::Stopping);
         }
@@ -112,7 +142,8 @@ impl Running {
         // The same read as a login's, under a name that no account has.
         let nobody = fold("");
         match tokio::time::timeout(STORE_PATIENCE, self.store.find(&nobody)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => Ok(Ready::Whole { hears_news: self.store.hears_news() }),
+            Ok(Err(StoreError::Away(_))) if self.store.remembers_logins() => Ok(Ready::AsLastKnown),
             Ok(Err(error)) => Err(Unready::Store(error.to_string())),
             Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use time::Date;
@@ -25,6 +26,14 @@ impl ChangeStore for Postgres {
 
     async fn news(&self) {
         self.news.next().await;
+    }
+
+    fn remembers_logins(&self) -> bool {
+        self.known.has_any(Instant::now())
+    }
+
+    fn hears_news(&self) -> Option<bool> {
+        Some(self.news.arrive())
     }
 
     async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {

@@ -25,6 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The oldest server with stored generated columns that gets fixes.
 const OLDEST: i32 = 130_000;
 
+const TLS_CURE: &str = "; look at sslmode and sslrootcert in store.url";
 /// No statement and no wait for a lock takes longer, in milliseconds.
 const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 60000";
 
@@ -40,6 +41,10 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
         .after_connect(move |connection, _| {
             let is_direct = connecting.is_proven();
             Box::pin(async move {
+                // It may be behind what was written elsewhere.
+                if is_standby(connection).await? {
+                    return Err(std::io::Error::other("it is a standby").into());
+                }
                 // Through a pooler it would count for other clients.
                 if is_direct {
                     connection.execute(DEADLINES).await?;
@@ -65,7 +70,9 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
         })
         // No connection is made before the first statement, whose error is the one to show.
         .connect_lazy_with(options);
-    alone(settings).await?.close().await.map_err(|error| unusable(&settings.url, &error))?;
+    let mut connection = alone(settings).await?;
+    judge_server(&mut connection).await.map_err(|error| unusable(&settings.url, &error))?;
+    connection.close().await.map_err(|error| unusable(&settings.url, &error))?;
     Ok(Pool::new(pool, directness))
 }
 
@@ -85,20 +92,38 @@ pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, S
     }
 }
 
-/// Whether a pooler lends connections of the server for a transaction each. It lends the one that was given back last, or
-/// each in turn; a connection to the server itself, or for a session, never changes.
+/// Whether a pooler lends connections of the server for a transaction each: then one that was used by a client is soon
+/// used by another one. A connection to the server itself, or for a session, never changes. Asked three times, because
+/// other clients may come between.
 pub(super) async fn is_lent(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    for _ in 0..3 {
+        match tokio::time::timeout(CONNECTION_WAIT, changes_hands(options)).await {
+            Ok(Ok(false)) => {}
+            Ok(changes) => return changes,
+            // Fewer connections can be had at once than were asked for.
+            Err(_) => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+async fn changes_hands(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     const SERVER_SIDE: &str = "SELECT pg_backend_pid()";
-    let (mut one, mut other) = (options.connect().await?, options.connect().await?);
+    let mut one = options.connect().await?;
     let own: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
-    let next: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
-    other.execute("BEGIN").await?;
-    let others: i32 = other.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = options.connect().await?;
+        // Held until the end, so that each of them has a connection of the server.
+        other.execute("BEGIN").await?;
+        let theirs: i32 = other.fetch_one(SERVER_SIDE).await?.try_get(0)?;
+        others.push(other);
+        if theirs == own {
+            return Ok(true);
+        }
+    }
     let last: i32 = one.fetch_one(SERVER_SIDE).await?.try_get(0)?;
-    other.execute("ROLLBACK").await?;
-    one.close().await?;
-    other.close().await?;
-    Ok(own == others || own != next || own != last)
+    Ok(last != own)
 }
 
 /// How the listener connects, if not as the pool does.
@@ -129,9 +154,10 @@ fn is_here(host: &str) -> bool {
 }
 
 /// Refuses a server that this program cannot use.
-pub(super) async fn judge_server(pool: &Pool) -> Result<(), StoreError> {
+async fn judge_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()";
-    let (version, encoding, is_standby): (i32, String, bool) = sqlx::query_as(sql).fetch_one(pool).await?;
+    let row = connection.fetch_one(sql).await?;
+    let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
     if version < OLDEST {
         let major = version / 10_000;
         return Err(StoreError::Unusable(format!(
@@ -143,7 +169,7 @@ pub(super) async fn judge_server(pool: &Pool) -> Result<(), StoreError> {
             "its encoding is {encoding}, in which not every name can be written; make a database with ENCODING 'UTF8'"
         )));
     }
-    if is_standby {
+    if row.try_get(2)? {
         return Err(StoreError::Unusable(
             "it is a standby, which takes no writes; name the primary".to_owned(),
         ));
@@ -158,8 +184,13 @@ fn said(error: &sqlx::Error) -> String {
         Some("28P01" | "28000") => "; look at user and password_file in [store]",
         Some("3D000") => "; make it with createdb, or name another one in store.url",
         _ => match error {
+            // A certificate that is refused arrives as an error of reading.
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => TLS_CURE,
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                "; look whether the server runs at the address in store.url, and whether the files named there exist"
+            }
             sqlx::Error::Io(_) => "; look whether the server runs at the address in store.url",
-            sqlx::Error::Tls(_) => "; look at sslmode and sslrootcert in store.url",
+            sqlx::Error::Tls(_) => TLS_CURE,
             _ => "",
         },
     };

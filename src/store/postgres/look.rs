@@ -44,6 +44,12 @@ impl Known {
         records.insert(name.as_str().to_owned(), (now, record.clone()));
     }
 
+    /// Whether any record counts still.
+    pub(super) fn has_any(&self, now: Instant) -> bool {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.values().any(|(read, _)| now.duration_since(*read) < self.stale)
+    }
+
     fn recall(&self, name: &Folded, now: Instant) -> Option<LoginRecord> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let (read, record) = records.get(name.as_str())?;

@@ -28,12 +28,19 @@ pub(super) struct News {
     /// How the listener connects, if not as the pool does.
     options: Option<PgConnectOptions>,
     pool: Pool,
+    /// Whether the last notice that this process sent to itself arrived.
+    arrive: Arc<AtomicBool>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl News {
     pub(super) fn new(options: Option<PgConnectOptions>, pool: Pool) -> Self {
-        Self { came: Arc::new(Notify::new()), options, pool, task: OnceLock::new() }
+        Self { came: Arc::default(), options, pool, arrive: Arc::default(), task: OnceLock::new() }
+    }
+
+    /// Whether notices arrive at present.
+    pub(super) fn arrive(&self) -> bool {
+        self.arrive.load(Ordering::SeqCst)
     }
 
     /// Waits for the next notice, or for a connection after which notices may have been lost.
@@ -44,6 +51,7 @@ impl News {
                 is_pools: self.options.is_none(),
                 pool: self.pool.clone(),
                 came: self.came.clone(),
+                arrive: self.arrive.clone(),
                 own: crate::secret::random_text::<12>(),
                 proven: Arc::new(Notify::new()),
                 was_silent: Arc::new(AtomicBool::new(false)),
@@ -61,6 +69,7 @@ struct Listening {
     is_pools: bool,
     pool: Pool,
     came: Arc<Notify>,
+    arrive: Arc<AtomicBool>,
     /// The notice that this process sends to itself.
     own: String,
     proven: Arc<Notify>,
@@ -74,6 +83,7 @@ impl Listening {
             if let Err(error) = self.hear().await {
                 tracing::debug!("no notices from the database: {error}");
             }
+            self.arrive.store(false, Ordering::SeqCst);
             // What was told meanwhile is lost.
             self.came.notify_one();
             tokio::time::sleep(PAUSE).await;
@@ -98,6 +108,7 @@ impl Listening {
                 self.came.notify_one();
                 continue;
             }
+            self.arrive.store(true, Ordering::SeqCst);
             self.proven.notify_one();
             if self.is_pools {
                 self.pool.directness().prove();
