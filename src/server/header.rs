@@ -5,6 +5,8 @@
 //! The crate `proxy-header` parses the complete header. A broken header ends the connection: with the balancer's
 //! own address instead, every client of the balancer would get the rights of that address.
 
+mod checksum;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -148,8 +150,18 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(_) if header.tlvs().any(|field| field.is_err()) => {
             Err(HeaderError::Broken("one of its fields is longer than the header, or broken"))
         }
+        Some(address)
+            if header.tlvs().next().is_some() && !checksum::fits(bytes, fields(&address.source)) =>
+        {
+            Err(HeaderError::Broken("its checksum is wrong"))
+        }
         Some(address) => Ok(Header::From(address.source)),
     }
+}
+
+/// Where the fields of version 2 begin: behind two addresses of the source's family and two ports.
+fn fields(source: &SocketAddr) -> usize {
+    FIXED + if source.is_ipv4() { 2 * 4 + 4 } else { 2 * 16 + 4 }
 }
 
 fn is_a_clients(address: IpAddr) -> bool {
