@@ -106,7 +106,7 @@ async fn security_row_43_under_tls_and_after_starttls_a_device_needs_no_login_ei
     let both = listener("tls", "127.0.0.1", "") + &device + &listener("starttls", "127.0.0.1", "") + &device;
     let site = site(&both).await;
     site.authorize(ALICE).await;
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let tls = tls_config(&serving.ca_file());
     for mut client in [
         Client::connect(serving.submission_of("tls"), &tls).await,
@@ -117,6 +117,10 @@ async fn security_row_43_under_tls_and_after_starttls_a_device_needs_no_login_ei
         assert_eq!(client.command("QUIT").await.code(), 221);
     }
     let mut client = Client::plain(serving.submission_of("starttls")).await;
+    assert_eq!(client.command(&format!("MAIL FROM:<{ALICE}>")).await.code(), 530);
+    drop(client);
+    serving.said("the device at 127.0.0.1/32 sent MAIL without STARTTLS").await;
+    let mut client = Client::plain(serving.submission_of("starttls")).await;
     let reply = client.command(&format!("MAIL FROM:<{ALICE}>")).await;
     assert_eq!(
         reply.text(),
@@ -126,6 +130,9 @@ async fn security_row_43_under_tls_and_after_starttls_a_device_needs_no_login_ei
     assert_eq!(client.command("STARTTLS").await.code(), 220);
     client.begin_tls(&tls).await.unwrap();
     assert_eq!(client.mail(ALICE, &[BOB], MESSAGE.as_bytes()).await.code(), 250, "as it was told");
+    assert_eq!(client.command("QUIT").await.code(), 221);
+    let (_, log) = serving.stop().await;
+    assert_eq!(log.matches("sent MAIL without STARTTLS").count(), 1, "not of the one that began TLS: {log}");
     site.sandbox.assert_no_violations();
 }
 

@@ -103,11 +103,20 @@ pub fn next(begun: &[u8]) -> Result<Next, HeaderError> {
 /// Version 1, byte by byte, because only the line end tells its length.
 fn line(begun: &[u8]) -> Result<Next, HeaderError> {
     match memchr::memchr(b'\n', begun) {
-        Some(end) if end + 1 == begun.len() && begun.len() <= LONGEST_LINE => parse(begun).map(Next::Done),
+        Some(end) if end + 1 == begun.len() && begun.len() <= LONGEST_LINE => match parse(begun)? {
+            Header::From(_) if !has_plain_ports(begun) => Err(HeaderError::Broken("its ports are none")),
+            header => Ok(Next::Done(header)),
+        },
         Some(end) if end + 1 < begun.len() => Err(HeaderError::Broken("its line is too short")),
         None if begun.len() < LONGEST_LINE => Ok(Next::Read(1)),
         _ => Err(HeaderError::Broken("its line is longer than 107 bytes")),
     }
+}
+
+/// Whether both ports of a line are digits without a sign or a leading zero (proxy-protocol.txt §2.1).
+fn has_plain_ports(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii_end().rsplit(|&byte| byte == b' ');
+    words.by_ref().take(2).all(|port| matches!(port, [b'0'] | [b'1'..=b'9', ..]))
 }
 
 /// Version 2.

@@ -45,6 +45,7 @@ fn security_row_44_headers_are_read_to_their_last_byte_and_no_further() {
     for (header, told) in [
         (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\r\n".to_vec(), CLIENT),
         (b"PROXY TCP6 2001:db8::7 ::1 56324 25\r\n".to_vec(), "[2001:db8::7]:56324"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 0 0\r\n".to_vec(), "192.0.2.7:0"),
         (b"PROXY UNKNOWN\r\n".to_vec(), "local"),
         (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(), "local"),
         (v2(0x21, 0x11, &V4), CLIENT),
@@ -104,6 +105,8 @@ fn security_row_44_what_is_no_header_ends_the_connection() {
         (b"PROXY TCP4 192.0.2.7  192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25 \r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 192.0.2.7 192.0.2.1 -1 25\r\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 +1 25\r\n".to_vec(), "its ports are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 025\r\n".to_vec(), "its ports are none"),
         (b"PROXY TCP4 192.0.2.007 192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY UDP4 192.0.2.7 192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 0.0.0.0 192.0.2.1 56324 25\r\n".to_vec(), "no address that a client has"),

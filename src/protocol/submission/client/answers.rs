@@ -28,9 +28,10 @@ impl Dialogue {
 
     /// On a STARTTLS listener a device gets 530, too, as RFC 3207 §4 has it: it was told of STARTTLS, and a 4xx code
     /// would have it send the same envelope in cleartext again and again.
-    pub(super) fn refuse_mail(&self, outbox: &mut Buffer) {
+    pub(super) fn refuse_mail(&mut self, outbox: &mut Buffer) {
+        self.mail_in_clear = self.is_device && self.channel == Channel::StartTls;
         let text = match self.channel {
-            Channel::StartTls if self.is_device => {
+            Channel::StartTls if self.mail_in_clear => {
                 "Say STARTTLS first: switch TLS on in the device, which then needs no login"
             }
             Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
