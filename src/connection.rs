@@ -208,8 +208,12 @@ impl<P: Protocol> Connection<P> {
                 None => return Answered::Cut,
             },
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },
-            Ok(Err(end)) => return self.over(&end),
+            Ok(Err(end)) => {
+                self.name_device_in_clear(dialogue);
+                return self.over(&end);
+            }
             Err(_) => {
+                self.name_device_in_clear(dialogue);
                 self.aborted(Abort::TooLate);
                 info!("no login came within {} s", self.proxy.limits.login_seconds);
                 farewell::last_word(dialogue, client, &denial::too_late()).await;

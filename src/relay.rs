@@ -1,5 +1,5 @@
 //! The relay: copies bytes both ways, unchanged, until both directions are closed. The protocol's watch reads
-//! short pieces from the provider, and changes none.
+//! short pieces from the provider, and a device's commands, and changes none.
 //!
 //! Invariants: bytes arrive exactly as they were sent; if a side closes its direction, only that direction ends; a
 //! slow reader stops the fast writer on the other side (nothing is buffered beyond one read); bytes that were read
@@ -56,7 +56,7 @@ pub struct Session<C, U, W, F> {
     pub from_client: Vec<u8>,
     /// Read from the provider already.
     pub from_upstream: Vec<u8>,
-    /// Reads the provider's pieces up to its limit.
+    /// Reads the provider's pieces up to its limit, and the client's if it is a device's.
     pub watch: W,
     /// Called with the news that `watch` finds.
     pub tell: F,
@@ -139,17 +139,18 @@ where
 {
     /// Prepares the relay of `session`; no byte moves before [`Relay::run`].
     pub fn new(session: Session<C, U, W, F>) -> Self {
-        let Session { from_client, from_upstream, traffic, .. } = session;
+        let Session { from_client, from_upstream, traffic, mut watch, .. } = session;
         let (up, down) = (Direction::new(from_client), Direction::new(from_upstream));
         traffic.up.fetch_add(up.bytes, Ordering::Relaxed);
         traffic.down.fetch_add(down.bytes, Ordering::Relaxed);
         traffic.tap.hear(true, &up.pending);
+        watch.overhear_client(&up.pending);
         traffic.tap.hear(false, &down.pending);
         let is_asked = !up.pending.is_empty();
         Self {
             client: session.client,
             upstream: session.upstream,
-            watch: session.watch,
+            watch,
             tell: session.tell,
             traffic,
             up,
@@ -177,7 +178,10 @@ where
         let before = self.moved();
         let (said, answered) = (self.up.bytes, self.down.bytes);
         let traffic = &*self.traffic;
-        let overhear = &mut |piece: &[u8]| traffic.tap.hear(true, piece);
+        let overhear = &mut |piece: &[u8]| {
+            traffic.tap.hear(true, piece);
+            self.watch.overhear_client(piece);
+        };
         let up = self.up.poll(context, &mut self.client, &mut self.upstream, &traffic.up, overhear);
         match up {
             // The provider accepts no more bytes, but its reply may say why: a `552` must still reach the client.

@@ -178,12 +178,13 @@ async fn security_row_44_a_silent_balancer_is_given_five_seconds() {
 #[tokio::test]
 async fn security_row_44_elsewhere_a_header_is_refused_and_named() {
     let mut listeners = String::new();
-    for protocol in ["imap", "submission"] {
+    for protocol in ["imap", "pop3", "submission"] {
         for security in ["tls", "starttls", "none"] {
             listeners += &listener(protocol, security, "");
         }
     }
-    let site = site(&listeners).await;
+    let provider = Sandbox::builder().user(ALICE).user(BOB).submission().pop3();
+    let site = Site::with_config(provider, &listeners).await;
     let settings = site.authorize(ALICE).await;
     let mut serving = site.serve().await;
     let addresses: Vec<SocketAddr> = serving.ready["listeners"]
@@ -192,7 +193,7 @@ async fn security_row_44_elsewhere_a_header_is_refused_and_named() {
         .iter()
         .map(|listener| listener["address"].as_str().unwrap().parse().unwrap())
         .collect();
-    assert_eq!(addresses.len(), 6);
+    assert_eq!(addresses.len(), 9);
     let named = "this is a PROXY protocol header from 127.0.0.3; set proxy_protocol to that address, or switch it off \
                  in the balancer";
     for address in addresses {
@@ -204,8 +205,22 @@ async fn security_row_44_elsewhere_a_header_is_refused_and_named() {
             serving.logs(named).await;
         }
     }
+    // Within TLS, from a balancer that ends no TLS and speaks it itself.
+    let (submission, pop3) = (serving.submission_of("tls"), serving.pop3_of("tls"));
+    let (within_tls, tls) = (named.replace("127.0.0.3", "127.0.0.1"), tls_config(&serving.ca_file()));
+    for header in [line("192.0.2.7"), from([192, 0, 2, 7])] {
+        let mut client = Client::connect(submission, &tls).await;
+        client.write(&[&header[..], b"AUTH PLAIN AGFsaWNlAHB3\r\n"].concat()).await;
+        assert_eq!(client.rest().await, b"");
+        serving.logs(&within_tls).await;
+        let mut client = common::pop3::Client::connect(pop3, &tls).await;
+        client.write(&[&header[..], b"USER alice\r\n"].concat()).await;
+        assert_eq!(client.rest().await, b"");
+        serving.logs(&within_tls).await;
+    }
     let (_, log) = serving.stop().await;
-    assert_eq!(log.matches(named).count(), 18, "one line each");
+    assert_eq!(log.matches(named).count(), 27, "one line each");
+    assert_eq!(log.matches(&within_tls).count(), 4, "one line each");
     assert!(!log.contains("login result"), "{log}");
 }
 

@@ -106,7 +106,7 @@ async fn security_row_43_under_tls_and_after_starttls_a_device_needs_no_login_ei
     let both = listener("tls", "127.0.0.1", "") + &device + &listener("starttls", "127.0.0.1", "") + &device;
     let site = site(&both).await;
     site.authorize(ALICE).await;
-    let serving = site.serve().await;
+    let mut serving = site.serve().await;
     let tls = tls_config(&serving.ca_file());
     for mut client in [
         Client::connect(serving.submission_of("tls"), &tls).await,
@@ -117,8 +117,22 @@ async fn security_row_43_under_tls_and_after_starttls_a_device_needs_no_login_ei
         assert_eq!(client.command("QUIT").await.code(), 221);
     }
     let mut client = Client::plain(serving.submission_of("starttls")).await;
+    assert_eq!(client.command(&format!("MAIL FROM:<{ALICE}>")).await.code(), 530);
+    drop(client);
+    serving.said("the device at 127.0.0.1/32 sent MAIL without STARTTLS").await;
+    let mut client = Client::plain(serving.submission_of("starttls")).await;
     let reply = client.command(&format!("MAIL FROM:<{ALICE}>")).await;
-    assert!(reply.starts_with("530 5.7.0 Say STARTTLS first"), "nothing in clear: {reply:?}");
+    assert_eq!(
+        reply.text(),
+        "5.7.0 Say STARTTLS first: switch TLS on in the device, which then needs no login",
+        "nothing in clear"
+    );
+    assert_eq!(client.command("STARTTLS").await.code(), 220);
+    client.begin_tls(&tls).await.unwrap();
+    assert_eq!(client.mail(ALICE, &[BOB], MESSAGE.as_bytes()).await.code(), 250, "as it was told");
+    assert_eq!(client.command("QUIT").await.code(), 221);
+    let (_, log) = serving.stop().await;
+    assert_eq!(log.matches("sent MAIL without STARTTLS").count(), 1, "not of the one that began TLS: {log}");
     site.sandbox.assert_no_violations();
 }
 
@@ -191,6 +205,42 @@ async fn security_row_43_one_message_too_many_waits_over_restarts_too() {
     assert_eq!(site.run(&["reload"]).await.code, 0);
     assert!(asked(&serving).await.starts_with("250 "));
     assert_eq!(site.sandbox.controls().sent().len(), 5);
+}
+
+/// BDAT (RFC 3030) has no `354`. It is not offered to a device, and both big providers take it.
+#[tokio::test]
+async fn security_row_43_messages_that_come_by_bdat_count_like_others() {
+    let of = |messages: u32| {
+        listener("none", "127.0.0.1", "") + &device(ALICE, &format!("messages_per_hour = {messages}"))
+    };
+    for flavour in [Flavour::Gmail, Flavour::Exchange] {
+        let provider = Sandbox::builder().flavour(flavour).user(ALICE).user(BOB);
+        let site = Site::with_config(provider.submission_by(Security::StartTls), &of(5)).await;
+        site.authorize(ALICE).await;
+        let serving = site.serve().await;
+        let mail = format!("MAIL FROM:<{ALICE}>\r\nRCPT TO:<{BOB}>\r\n");
+        let mut client = scanner(&serving).await;
+        // All of it pipelined, in one chunk and in three, the last of which is empty.
+        let chunks = "BDAT 10\r\nSubject: BBDAT 10\r\n\r\n\r\nBDAT\r\nBDAT 0 LAST\r\n";
+        for (body, replies) in [("BDAT 14 LAST\r\nSubject: A\r\n\r\n", 3), (chunks, 5)] {
+            client.send(format!("{mail}{body}")).await;
+            for _ in 0..replies {
+                let reply = client.line().await;
+                assert!(reply.starts_with("250 "), "{reply}");
+            }
+        }
+        // Refused, and then one by DATA.
+        client.send(format!("{mail}RSET\r\nBDAT 3 LAST\r\nx\r\n")).await;
+        for code in ["250", "250", "250", "503"] {
+            assert_eq!(client.line().await[..3], *code);
+        }
+        assert_eq!(scan(&mut client, BOB).await.len(), 4);
+        assert_eq!(site.sandbox.controls().sent().len(), 3);
+        assert!(asked(&serving).await.starts_with("250 "), "three of five");
+        assert!(asked(&serving).await.starts_with("250 "), "a session without a message counts as one");
+        let reply = asked(&serving).await;
+        assert!(reply.starts_with("451 4.7.1 This device has sent 5 messages within an hour"), "{reply}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::{Answered, Connection, denial};
 use crate::metrics::Abort;
+use crate::protocol::dialogue::ClientDialogue as _;
 use crate::protocol::{Denial, DialogueEnd, Protocol};
 use crate::tls::Socket;
 use crate::wire::Wire;
@@ -110,6 +111,17 @@ impl<P: Protocol> Connection<P> {
     /// Counts a connection that ends without a login.
     pub(super) fn aborted(&self, reason: Abort) {
         self.proxy.metrics.aborted(P::DOOR, reason);
+    }
+
+    /// Names a device that began to send in cleartext and did not begin TLS: no person reads what a device is told.
+    pub(super) fn name_device_in_clear(&self, dialogue: &mut P) {
+        if let Some(device) = self.device.as_ref().filter(|_| dialogue.dialogue().device_spoke_in_clear()) {
+            warn!(
+                "the device at {} sent MAIL without STARTTLS, which this listener asks for; switch TLS on in the \
+                 device, or name the device at a listener with security = \"none\"",
+                device.from
+            );
+        }
     }
 
     /// The dialogue came to an end without a login.

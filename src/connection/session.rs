@@ -12,7 +12,7 @@ use super::{Connection, Proxy, denial};
 use crate::account::{Account, Admitted, LastRefusal, SessionGuard, UpstreamPermit};
 use crate::config::Device;
 use crate::metrics::Code;
-use crate::protocol::{Door, Overheard, Protocol};
+use crate::protocol::{Door, Overheard, Protocol, Watch as _};
 use crate::relay::{Farewell, Relay, Session};
 use crate::shutdown::Shutdown;
 use crate::tls::Socket;
@@ -71,7 +71,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     proxy.live.listen_to(&live.session, true);
-    // The session itself counts as its first message: the provider is not asked for one that comes with BDAT.
+    // The session itself counts as its first message, so that sessions which send nothing are bounded, too.
     device.iter().for_each(|device| super::admit::count_message(proxy, &account, device));
     let mut is_first = true;
     let mut relay = Relay::new(Session {
@@ -79,7 +79,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         upstream,
         from_client,
         from_upstream,
-        watch: P::Watch::default(),
+        watch: device.as_ref().map_or_else(P::Watch::default, |_| P::Watch::of_device()),
         tell: |overheard| {
             count(proxy, &live.session, &overheard);
             if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device)

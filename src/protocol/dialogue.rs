@@ -43,6 +43,11 @@ pub trait ClientDialogue {
     /// The name that the client has given itself.
     fn client_called(&self) -> Option<&str>;
 
+    /// Whether a device ([`ClientDialogue::admit_device`]) has begun to send without the TLS that it must begin first.
+    fn device_spoke_in_clear(&self) -> bool {
+        false
+    }
+
     /// Continues in TLS: everything said in cleartext is forgotten, but the counters stay.
     fn tls_started(&mut self);
 

@@ -21,6 +21,14 @@ pub trait Watch: Default + Send {
     /// word of ours can stand for that.
     const AWAITS_ANSWERS: bool = false;
 
+    /// The watch of a device's session, whose messages are counted.
+    fn of_device() -> Self {
+        Self::default()
+    }
+
+    /// Gets each piece from the client, before the provider gets it. Most watches need none.
+    fn overhear_client(&mut self, _piece: &[u8]) {}
+
     /// Gets each piece from the provider that is not too long, before the client gets it. News about the session
     /// goes to `tell`, each once. This runs within the relay's read, so it must cost next to nothing.
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard));
@@ -47,7 +55,8 @@ pub enum Overheard {
         /// The provider's code.
         code: String,
     },
-    /// The provider is ready for a message, which the client sends now.
+    /// The provider is ready for a message, which the client sends now, or has accepted one that it was not asked for
+    /// (BDAT, of a device alone).
     MessageBegun,
     /// The provider accepted a message.
     MessageTaken,

@@ -5,6 +5,7 @@
 //! ([`Promises`](super::Promises)); the sign-in reports what the client's provider lacks.
 
 pub mod begin_tls;
+mod chunks;
 pub mod client;
 mod command;
 mod meaning;

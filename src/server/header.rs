@@ -5,6 +5,8 @@
 //! The crate `proxy-header` parses the complete header. A broken header ends the connection: with the balancer's
 //! own address instead, every client of the balancer would get the rights of that address.
 
+mod checksum;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -101,11 +103,20 @@ pub fn next(begun: &[u8]) -> Result<Next, HeaderError> {
 /// Version 1, byte by byte, because only the line end tells its length.
 fn line(begun: &[u8]) -> Result<Next, HeaderError> {
     match memchr::memchr(b'\n', begun) {
-        Some(end) if end + 1 == begun.len() && begun.len() <= LONGEST_LINE => parse(begun).map(Next::Done),
+        Some(end) if end + 1 == begun.len() && begun.len() <= LONGEST_LINE => match parse(begun)? {
+            Header::From(_) if !has_plain_ports(begun) => Err(HeaderError::Broken("its ports are none")),
+            header => Ok(Next::Done(header)),
+        },
         Some(end) if end + 1 < begun.len() => Err(HeaderError::Broken("its line is too short")),
         None if begun.len() < LONGEST_LINE => Ok(Next::Read(1)),
         _ => Err(HeaderError::Broken("its line is longer than 107 bytes")),
     }
+}
+
+/// Whether both ports of a line are digits without a sign or a leading zero (proxy-protocol.txt §2.1).
+fn has_plain_ports(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii_end().rsplit(|&byte| byte == b' ');
+    words.by_ref().take(2).all(|port| matches!(port, [b'0'] | [b'1'..=b'9', ..]))
 }
 
 /// Version 2.
@@ -148,8 +159,18 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(_) if header.tlvs().any(|field| field.is_err()) => {
             Err(HeaderError::Broken("one of its fields is longer than the header, or broken"))
         }
+        Some(address)
+            if header.tlvs().next().is_some() && !checksum::fits(bytes, fields(&address.source)) =>
+        {
+            Err(HeaderError::Broken("its checksum is wrong"))
+        }
         Some(address) => Ok(Header::From(address.source)),
     }
+}
+
+/// Where the fields of version 2 begin: behind two addresses of the source's family and two ports.
+fn fields(source: &SocketAddr) -> usize {
+    FIXED + if source.is_ipv4() { 2 * 4 + 4 } else { 2 * 16 + 4 }
 }
 
 fn is_a_clients(address: IpAddr) -> bool {

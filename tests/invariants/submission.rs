@@ -105,8 +105,9 @@ pub(crate) fn provider(input: &[u8]) {
 
 /// After the login any bytes may be overheard, and the result must be safe to show to a person.
 fn overhear<'a>(pieces: impl Iterator<Item = &'a [u8]>) {
-    let mut watch = SessionWatch::default();
+    let mut watch = SessionWatch::of_device();
     for piece in pieces {
+        watch.overhear_client(piece);
         watch.overhear(piece, &mut |overheard| {
             let Overheard::MessageRefused { code, advice } = overheard else { return };
             assert!(code.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'), "{code:?}");

@@ -2,7 +2,7 @@
 
 use crate::protocol::line::{trim_end, word};
 
-/// One command linebefore a login.
+/// One command line before a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Capa,

@@ -37,6 +37,8 @@ pub struct Dialogue {
     is_device: bool,
     /// Its last MAIL was refused: what it pipelined behind that is refused in the same way.
     mail_refused: bool,
+    /// It has said MAIL before STARTTLS.
+    mail_in_clear: bool,
     state: State,
     search: LineSearch,
     /// The client's name from EHLO or HELO, if it is a domain or an address literal.
@@ -73,6 +75,7 @@ impl ClientDialogue for Dialogue {
             promises: Arc::default(),
             is_device: false,
             mail_refused: false,
+            mail_in_clear: false,
             state: State::New,
             search: LineSearch::default(),
             name: None,
@@ -122,7 +125,12 @@ impl ClientDialogue for Dialogue {
         self.called.as_deref()
     }
 
+    fn device_spoke_in_clear(&self) -> bool {
+        self.mail_in_clear
+    }
+
     fn tls_started(&mut self) {
+        self.mail_in_clear = false;
         self.channel = Channel::Tls;
         self.search = LineSearch::default();
         self.name = None;

@@ -3,7 +3,7 @@
 use crate::protocol::line::word;
 use crate::text::is_domain;
 
-/// One command linebefore a login.
+/// One command line before a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     Ehlo(&'a [u8]),
@@ -61,7 +61,7 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
     }
 }
 
-/// The argument of EHLOif it may be passed to a provider: a domain, or an address literal (RFC 5321 §4.1.3).
+/// The argument of EHLO if it may be passed to a provider: a domain, or an address literal (RFC 5321 §4.1.3).
 pub(super) fn domain(argument: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(argument).ok()?;
     let literal = || {

@@ -1,10 +1,12 @@
 //! Observes a session after the login: the provider's replies, and the last word.
 //!
 //! The provider sends only replies, so mail is never read. The watch keeps whether the client was told to send its
-//! message (`354`), the code of an incomplete line, and the last refusal that was told, so that each is told once.
+//! message (`354`), the code of an incomplete line, and the last refusal that was told, so that each is told once. A
+//! device's commands are followed as well ([`Chunks`]), because its messages are counted.
 
 use std::time::Duration;
 
+use super::chunks::Chunks;
 use super::meaning::advice_on;
 use super::response::{Reply, line_code};
 use crate::protocol::{LastWord, Overheard, Tail, Watch};
@@ -20,6 +22,8 @@ pub struct SessionWatch {
     torn_len: usize,
     /// The last refusal that was told, until a message is accepted.
     told: Option<&'static str>,
+    /// The commands of a device.
+    chunks: Option<Box<Chunks>>,
 }
 
 impl Watch for SessionWatch {
@@ -28,6 +32,16 @@ impl Watch for SessionWatch {
 
     /// After this pause a sender is between two messages, and not within a chunk (RFC 3030).
     const QUIET: Duration = Duration::from_secs(5);
+
+    fn of_device() -> Self {
+        Self { chunks: Some(Box::default()), ..Self::default() }
+    }
+
+    fn overhear_client(&mut self, piece: &[u8]) {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.said(piece);
+        }
+    }
 
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
         let Some(mut rest) = self.mend_torn_line(piece, tell) else { return };
@@ -82,6 +96,11 @@ impl SessionWatch {
         }
         if self.in_message {
             tell(Overheard::MessageBegun);
+        }
+        for _ in 0..self.chunks.as_mut().map_or(0, |chunks| chunks.answered(code)) {
+            self.told = None;
+            tell(Overheard::MessageBegun);
+            tell(Overheard::MessageTaken);
         }
     }
 
@@ -159,6 +178,24 @@ mod tests {
         let mut watch = SessionWatch::default();
         let piece = b"354 Go ahead\r\n250 2.0.0 queued\r\n550 5.1.1 no\r\n550 5.1.1 no\r\n";
         assert_eq!(watch.hears(&[piece]), "begun taken (5.1.1) (5.1.1)");
+    }
+
+    /// A client with a password is not followed, because it has no limit of messages.
+    #[test]
+    fn a_devices_message_by_bdat_counts_with_its_reply() {
+        for (mut watch, heard) in
+            [(SessionWatch::of_device(), "begun taken begun taken"), (SessionWatch::default(), "begun taken")]
+        {
+            watch.overhear_client(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 5 LAST\r\nhello");
+            let replies = b"250 2.1.0 OK\r\n250 2.1.5 OK\r\n250-2.0.0 OK\r\n250 2.0.0 queued\r\n";
+            let mut told = watch.hears(&[&replies[..50], &replies[50..]]);
+            watch.overhear_client(b"DATA\r\n");
+            for piece in [&b"354 Go ahead\r\n"[..], b"250 2.0.0 OK\r\n"] {
+                told = format!("{told} {}", watch.hears(&[piece]));
+                watch.overhear_client(b"BDAT 1 LAST\r\n.\r\n");
+            }
+            assert_eq!(told.trim(), heard);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proxy_header::{ProxiedAddress, Tlv};
 
+use super::checksum::tests::sealed;
 use super::*;
 
 const SIGNATURE_BYTES: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -44,6 +45,7 @@ fn security_row_44_headers_are_read_to_their_last_byte_and_no_further() {
     for (header, told) in [
         (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\r\n".to_vec(), CLIENT),
         (b"PROXY TCP6 2001:db8::7 ::1 56324 25\r\n".to_vec(), "[2001:db8::7]:56324"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 0 0\r\n".to_vec(), "192.0.2.7:0"),
         (b"PROXY UNKNOWN\r\n".to_vec(), "local"),
         (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(), "local"),
         (v2(0x21, 0x11, &V4), CLIENT),
@@ -64,6 +66,24 @@ fn security_row_44_headers_are_read_to_their_last_byte_and_no_further() {
 }
 
 #[test]
+fn security_row_44_a_checksum_that_does_not_fit_is_a_broken_header() {
+    let v6 = [&[0x20, 1, 0x0d, 0xb8], &[7; 28][..], &[0, 80, 0, 25]].concat();
+    for (family, addresses, source) in [(0x11, &V4[..], CLIENT), (0x21, &v6[..], "[2001:db8:707:")] {
+        let fields = [addresses, &[4, 0, 1, 9], &[3, 0, 4, 0, 0, 0, 0]].concat();
+        let header = sealed(v2(0x21, family, &fields));
+        assert!(played(&header).0.starts_with(source));
+        // All but the byte that says that a checksum follows.
+        for at in (FIXED..header.len()).filter(|at| at + 7 != header.len()) {
+            let mut lie = header.clone();
+            lie[at] ^= 1;
+            let told = played(&lie).0;
+            assert!(told.contains("broken") || told == "more", "byte {at}: {told}");
+        }
+    }
+    assert!(played(&v2(0x21, 0x11, &[&V4[..], &[3, 0, 3, 0, 0, 0]].concat())).0.contains("broken"));
+}
+
+#[test]
 fn security_row_44_what_is_no_header_ends_the_connection() {
     let long = format!("PROXY TCP4 192.0.2.7 192.0.2.1 56324 25{}\r\n", " ".repeat(100));
     let mut huge = v2(0x21, 0x11, &V4);
@@ -81,6 +101,13 @@ fn security_row_44_what_is_no_header_ends_the_connection() {
         (b"PROXY TCP4 192.0.2 192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 2001:db8::7 ::1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 99999\r\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7  192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25 \r\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 -1 25\r\n".to_vec(), "its addresses are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 +1 25\r\n".to_vec(), "its ports are none"),
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 025\r\n".to_vec(), "its ports are none"),
+        (b"PROXY TCP4 192.0.2.007 192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY UDP4 192.0.2.7 192.0.2.1 56324 25\r\n".to_vec(), "its addresses are none"),
         (b"PROXY TCP4 0.0.0.0 192.0.2.1 56324 25\r\n".to_vec(), "no address that a client has"),
         (huge, "longer than 536 bytes"),

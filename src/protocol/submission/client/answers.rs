@@ -26,8 +26,14 @@ impl Dialogue {
         }
     }
 
-    pub(super) fn refuse_mail(&self, outbox: &mut Buffer) {
+    /// On a STARTTLS listener a device gets 530, too, as RFC 3207 §4 has it: it was told of STARTTLS, and a 4xx code
+    /// would have it send the same envelope in cleartext again and again.
+    pub(super) fn refuse_mail(&mut self, outbox: &mut Buffer) {
+        self.mail_in_clear = self.is_device && self.channel == Channel::StartTls;
         let text = match self.channel {
+            Channel::StartTls if self.mail_in_clear => {
+                "Say STARTTLS first: switch TLS on in the device, which then needs no login"
+            }
             Channel::StartTls => "Say STARTTLS first, then log in with AUTH",
             Channel::Tls | Channel::Cleartext => "Log in first: set user name and app password in the sender",
         };
