@@ -8,10 +8,12 @@ mod account;
 mod activity;
 mod acts;
 mod add;
+mod aliases;
 mod checks;
 mod confirm;
 mod consents;
 mod frame;
+mod limits;
 mod list;
 mod passwords;
 mod remedies;
@@ -45,6 +47,9 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/authorise", post(consents::new))
         .route("/accounts/{name}/check", post(checks::begin))
         .route("/accounts/{name}/password", post(passwords::create))
+        .route("/accounts/{name}/limits", get(limits::show).post(limits::change))
+        .route("/accounts/{name}/alias", post(aliases::add))
+        .route("/accounts/{name}/unalias/{alias}", post(aliases::remove))
         .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
         .route("/accounts/{name}/disable", post(acts::disable))
         .route("/accounts/{name}/enable", post(acts::enable))

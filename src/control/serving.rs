@@ -142,7 +142,9 @@ impl Prepared {
 
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
-        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
+        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.number, bound.address)).collect();
+        let tls = bound.iter().filter(|bound| bound.security != Security::None);
+        let tls_addresses = tls.map(|bound| bound.address).collect();
 
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
@@ -158,7 +160,6 @@ impl Prepared {
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
         let (upgrades, upgrades_asked) = mpsc::channel(1);
-        let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
             watcher: Watcher::new(
                 kept.metrics.clone(),
@@ -167,7 +168,8 @@ impl Prepared {
                 supervisor.clone(),
             ),
             config: ArcSwap::new(config.clone()),
-            tls_addresses: tls.map(|(address, _)| *address).collect(),
+            bound: bound_to,
+            tls_addresses,
             supervisor,
             store: installation.store.clone(),
             sealer: installation.sealer.clone(),

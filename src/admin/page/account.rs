@@ -11,9 +11,10 @@ use super::frame::{Frame, failure, text};
 use super::words::{
     account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
 };
-use super::{activity, passwords, sessions};
+use super::{activity, aliases, passwords, sessions};
 use crate::admin::SessionRow;
 use crate::admin::site::Site;
+use crate::admin::visit::Fields;
 use crate::admin::visitors::Visitor;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
@@ -42,12 +43,19 @@ pub(super) async fn show(
     let mut live = sessions::live(&site).await;
     live.retain(|session| fold(&session.account) == fold(&name));
     let said = site.said(&visitor, query.as_deref());
+    let fields = Fields::of_query(query.as_deref());
     let shown = text(&name);
     let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };
-    frame.around(&page(&visitor, &single, &live, &trail))
+    frame.around(&page(&visitor, &single, &live, &trail, &fields))
 }
 
-fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailEntry]) -> Markup {
+fn page(
+    visitor: &Visitor,
+    single: &Single,
+    live: &[SessionRow],
+    trail: &[TrailEntry],
+    fields: &Fields,
+) -> Markup {
     let Single { overview, passwords } = single;
     let name = &overview.account.name;
     let path = account_path(name);
@@ -71,6 +79,9 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             section.card { h2 { "What may end it" } (forecast(overview, now)) }
         }
         section.card { h2 { "App passwords" } (passwords::section(visitor, name, passwords, now)) }
+        @if !is_of_domain(name) || !overview.account.aliases.is_empty() {
+            section.card { h2 { "Other login names" } (aliases::section(visitor, &overview.account, fields)) }
+        }
         section.card id="sessions" data-live="15" {
             h2 { "Live sessions" @if !live.is_empty() { span.muted { " · " (live.len()) } } }
             (sessions::table(visitor, live, Some(name), now))
@@ -131,17 +142,12 @@ fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
 }
 
 fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
-    let aliases = &overview.account.aliases;
     html! {
         dl {
             @if let Some(grant) = &overview.grant { (of_grant(grant, now)) }
             @else { dt { "Authorisation" } dd { "none" } }
             dt { "Opens" } dd { @if overview.protocols.is_empty() { "nothing" } @else { (doors(&overview.protocols)) } }
             @if !overview.scopes_missing.is_empty() { dt { "Missing scopes" } dd.mono { (overview.scopes_missing.join(" ")) } }
-            @if !aliases.is_empty() {
-                dt { "Other login names" }
-                dd { (text(&aliases.join(", "))) }
-            }
         }
     }
 }

@@ -74,7 +74,7 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                     @for TrailEntry { act, .. } in trail {
                         tr {
                             td { (when(act.at, now)) }
-                            td { strong { (first_upper(&text(&act.deed.replace('_', " ")))) } }
+                            td { strong { (title(&act.deed)) } }
                             @if with_accounts { td { (accounts(&act.accounts)) } }
                             td data-label="Detail" { @if let Some(about) = &act.about { (text(about)) } }
                             td.muted data-label="Who" { (who(&act.actor)) }
@@ -83,6 +83,15 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                 }
             }
         }
+    }
+}
+
+/// What was done, in the words of the page.
+fn title(deed: &str) -> String {
+    match deed {
+        // The trail's words are fixed, and this one is spelt another way than the page's.
+        "authorized" => "Authorised".to_owned(),
+        other => first_upper(&text(&other.replace('_', " "))),
     }
 }
 

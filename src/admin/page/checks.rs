@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use tracing::warn;
 
+use super::confirm::crumb;
 use super::frame::{Frame, nothing_there, text};
 use super::remedies::{cures, sentence, wants_consent};
 use super::words::{account_path, button, doors, lead};
@@ -184,7 +185,7 @@ fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {
     let path = account_path(account);
     let is_running = progress.end.is_none();
     html! {
-        p.crumb { a href="/" { "Accounts" } " / " a href=(path) { (text(account)) } }
+        (crumb(account))
         div.head { h1 { "Check" } }
         // Asked for each second while it runs; afterwards nothing changes any more.
         div id="check" data-live=[is_running.then_some("1")] {

@@ -101,7 +101,8 @@ pub(super) async fn link(
     Path(name): Path<String>,
     posted: Posted,
 ) -> Response {
-    let said = match site.running.sign_in_link(&name).await {
+    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
+    let said = match site.running.sign_in_link(&name, by).await {
         Ok(Some(link)) => Said::Link { account: name.clone(), link },
         Ok(None) => Said::failed("There is no sign-in link for this account.", Vec::new()),
         Err(why) => not_begun(why),

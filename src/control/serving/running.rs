@@ -13,7 +13,7 @@ use tracing::info;
 
 use super::misses::Misses;
 use super::parts::{Kept, Shown};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
 use crate::control::answers::{Keeper, Receiver};
@@ -70,6 +70,8 @@ pub(crate) struct Running {
     pub(super) config: ArcSwap<Config>,
     /// The address of the page, if there is a page; that of a Unix socket is `None`.
     pub(super) page: Option<Option<SocketAddr>>,
+    /// The addresses of the listeners with their real ports, each with its listener's number in the configuration.
+    pub(super) bound: Vec<(usize, SocketAddr)>,
     /// The listeners that show a certificate.
     pub(super) tls_addresses: Vec<SocketAddr>,
 }
@@ -150,6 +152,24 @@ impl Running {
     /// The configuration that was read last.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The same with the real ports of listeners, for people who set a mail program up: only `serve` knows those that the
+    /// system has chosen.
+    pub(crate) fn config_as_bound(&self) -> Arc<Config> {
+        let mut config = self.config.load_full();
+        let is_chosen = |listener: &Listener| listener.addresses.iter().any(|address| address.port() == 0);
+        if config.listeners.iter().any(is_chosen) {
+            let listeners = &mut Arc::make_mut(&mut config).listeners;
+            for (number, listener) in listeners.iter_mut().enumerate() {
+                let mut bound =
+                    self.bound.iter().filter(|(other, _)| *other == number).map(|(_, address)| *address);
+                for address in listener.addresses.iter_mut().filter(|address| address.port() == 0) {
+                    *address = bound.find(|bound| bound.ip() == address.ip()).unwrap_or(*address);
+                }
+            }
+        }
+        config
     }
 
     /// The beginning of the page's addresses, without a slash at the end; `None` without a page.
