@@ -95,7 +95,7 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
     let path = answer.header("location").to_owned();
     let page = browser.get(&path).await;
     page.has("shown this once").has("imap only; from").has("until 2099-12-31");
-    let password = page.between("<code class=\"password\" tabindex=\"0\">", "</code>");
+    let password = page.between("<code class=\"password\" tabindex=\"0\" data-copy=\"Copy the password\">", "</code>");
     settings["password"] = json!(password);
     drop(serving.log_in(&settings).await);
     for path in [path.as_str(), ALICES, "/activity"] {
@@ -341,7 +341,7 @@ async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_se
     assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 1);
     let (serving, mut browser) = opened(&site).await;
     let page = browser.post(&format!("{ALICES}/link"), &[]).await;
-    let link = page.between("readonly value=\"", "\"");
+    let link = page.between("readonly data-copy=\"Copy sign-in link\" value=\"", "\"");
     assert!(link.contains("/again/"), "{link}");
     browser.get(ALICES).await.lacks(&link).has("Link shown");
     let trail = site.run(&["events", "list", "--json"]).await;
