@@ -78,6 +78,7 @@ async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
     let (serving, mut browser) = opened(&site).await;
     let page = browser.get("/").await;
     page.has("The client secret of <strong>").has("days</time>").has("imap-oauth-proxy reload");
+    page.has("with it <a href=\"/?provider=sandbox\">its account</a> stops working");
     page.has("None needs a person");
     serving.stop().await;
 }
@@ -95,7 +96,8 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
     let path = answer.header("location").to_owned();
     let page = browser.get(&path).await;
     page.has("shown this once").has("imap only; from").has("until 2099-12-31");
-    let password = page.between("<code class=\"password\" tabindex=\"0\" data-copy=\"Copy the password\">", "</code>");
+    let password =
+        page.between("<code class=\"password\" tabindex=\"0\" data-copy=\"Copy the password\">", "</code>");
     settings["password"] = json!(password);
     drop(serving.log_in(&settings).await);
     for path in [path.as_str(), ALICES, "/activity"] {
@@ -222,7 +224,7 @@ async fn the_steps_of_a_check_appear_and_say_what_is_wrong() {
     site.authorize(ALICE).await;
     let (serving, mut browser) = opened(&site).await;
     let well = checked(&mut browser, ALICES).await;
-    well.has("Every step succeeded").has("sign-in").has("The certificate is good").has("folders");
+    well.has("Every step succeeded").has("Sign-in").has("The certificate is good").has("Folders");
     site.sandbox.controls().revoke_grants(ALICE);
     site.sandbox.controls().revoke_access_tokens();
     site.sandbox.controls().every_token(TokenFault::error("invalid_grant", "revoked"));

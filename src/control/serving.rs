@@ -184,6 +184,7 @@ impl Prepared {
             keeper,
             consents,
             misses: Misses::default(),
+            failed: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),

@@ -16,6 +16,7 @@ use crate::admin::SessionRow;
 use crate::admin::site::Site;
 use crate::admin::visit::Fields;
 use crate::admin::visitors::Visitor;
+use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
 use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
@@ -112,7 +113,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
                 @if let Some(at) = overview.failed_at() { p.muted.small { "Seen " (when(at, now)) "." } }
             }
             @if let Some(refusal) = &overview.account.refusal {
-                p { "The provider refused something after a login over " (refusal.protocol) ", " (when(refusal.at, now)) ":" }
+                p { "The provider refused something after a login for " (doors_named(&refusal.protocol)) ", " (when(refusal.at, now)) ":" }
                 (trouble(visitor, overview, &refusal.trouble))
             }
             p.muted.small {
@@ -127,6 +128,11 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
             }
         }
     }
+}
+
+/// A protocol by its name in the store.
+fn doors_named(name: &str) -> String {
+    Door::named(name).map_or_else(|| text(name), |door| doors(&[door]))
 }
 
 /// Whether the state already offers the button for that.
@@ -144,7 +150,7 @@ fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
 fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
     html! {
         dl {
-            @if let Some(grant) = &overview.grant { (of_grant(grant, now)) }
+            @if let Some(grant) = &overview.grant { (of_grant(grant, is_mended_by_consent(overview), now)) }
             @else { dt { "Authorisation" } dd { "none" } }
             dt { "Opens" } dd { @if overview.protocols.is_empty() { "nothing" } @else { (doors(&overview.protocols)) } }
             @if !overview.scopes_missing.is_empty() { dt { "Missing scopes" } dd.mono { (overview.scopes_missing.join(" ")) } }
@@ -152,7 +158,8 @@ fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
     }
 }
 
-fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
+/// An access token that is left after the grant's end opens nothing here, and nothing is tried again by itself.
+fn of_grant(grant: &Grant, has_ended: bool, now: OffsetDateTime) -> Markup {
     html! {
         dt { "Provider" } dd { (grant.provider) }
         @match grant.kind() {
@@ -161,8 +168,8 @@ fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
         }
         dt { "Authorised" } dd { (when(grant.authorized_at, now)) }
         @if let Some(at) = grant.refreshed_at { dt { "Last renewed" } dd { (when(at, now)) } }
-        @if let Some(at) = grant.access_expires_at { dt { "Access token ends" } dd { (when(at, now)) } }
-        @if let Some(at) = grant.retry_at.filter(|at| *at > now) { dt { "Next try" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.access_expires_at.filter(|_| !has_ended) { dt { "Access token ends" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.retry_at.filter(|at| *at > now && !has_ended) { dt { "Next try" } dd { (when(at, now)) } }
         @if !grant.scopes.is_empty() {
             dt { "Scopes" }
             dd { details { summary { (count(grant.scopes.len() as u64, "scope")) } span.mono.small { (text(&grant.scopes.join(" "))) } } }

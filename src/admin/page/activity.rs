@@ -74,7 +74,7 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                     @for TrailEntry { act, .. } in trail {
                         tr {
                             td { (when(act.at, now)) }
-                            td { strong { (title(&act.deed)) } }
+                            td.deed { strong { (title(&act.deed)) } }
                             @if with_accounts { td { (accounts(&act.accounts)) } }
                             td data-label="Detail" { @if let Some(about) = &act.about { (text(about)) } }
                             td.muted data-label="Who" { (who(&act.actor)) }

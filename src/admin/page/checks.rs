@@ -12,7 +12,7 @@ use tracing::warn;
 use super::confirm::crumb;
 use super::frame::{Frame, nothing_there, text};
 use super::remedies::{cures, sentence, wants_consent};
-use super::words::{account_path, button, doors, lead};
+use super::words::{account_path, button, doors, first_upper, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::Posted;
@@ -224,12 +224,25 @@ fn verdict(progress: &Progress) -> Markup {
     }
 }
 
+/// The name of a step, for people who do not know the protocols.
+fn title(name: &str) -> String {
+    match name {
+        "dns" => "Server's name (DNS)".to_owned(),
+        "tcp" => "Connection (TCP)".to_owned(),
+        "tls" => "Encryption (TLS)".to_owned(),
+        "token" => "Access token".to_owned(),
+        "sign-in" => "Sign-in".to_owned(),
+        "quit" => "Goodbye".to_owned(),
+        other => first_upper(other),
+    }
+}
+
 fn shown(step: &Step) -> Markup {
     html! {
         li.(if step.is_ok { "ok" } else { "fail" }) {
             span.mark { @if step.is_ok { "✓" span.skip { "succeeded" } } @else { "✕" span.skip { "failed" } } }
             div.step {
-                strong { (step.name) } @if let Some(door) = &step.door { span.muted { " · " (door) } }
+                strong { (title(step.name)) } @if let Some(door) = &step.door { span.muted { " · " (door) } }
                 div { (step.detail) }
                 @for cure in &step.cures { p.cure { strong { "Cure: " } (cure) } }
             }

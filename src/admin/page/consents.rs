@@ -90,7 +90,7 @@ pub(super) fn form(visitor: &Visitor, config: &Config, fields: &Fields) -> Marku
             }
             label { "Owner " span.hint { "who consents, for a shared mailbox; else empty" } input name="owner" maxlength="320" autocomplete="off" value=(fields.one("owner")); }
             div.actions { button.main type="submit" { "Authorise" } }
-            p.muted.small { "The next page leads to the provider, where the owner signs in. For an owner who is elsewhere, add the account as a table of one line, and send its sign-in link." }
+            p.muted.small.after { "The next page leads to the provider, where the owner signs in. For an owner who is elsewhere, add the account as a table of one line, and send its sign-in link." }
         }
     }
 }

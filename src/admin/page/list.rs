@@ -78,7 +78,7 @@ fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSe
         }
         @if listing.total() == 0 { (no_account()) } @else {
             (chips(asked, listing))
-            @for secret in secrets { (ending_secret(secret)) }
+            @for secret in secrets { (ending_secret(secret, listing.providers.get(&secret.provider).copied().unwrap_or(0))) }
             (filter(asked, listing))
             div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
         }
@@ -120,14 +120,19 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
 }
 
 /// A secret of the configuration, on which many accounts depend.
-fn ending_secret(secret: &EndingSecret) -> Markup {
+fn ending_secret(secret: &EndingSecret, accounts: usize) -> Markup {
     let now = OffsetDateTime::now_utc();
+    let of_provider = format!("/?provider={}", encoded(&secret.provider));
     html! {
         div.notice role="note" {
             p {
                 span.mark aria-hidden="true" { "!" } " The client secret of " strong { (secret.title) }
                 @if secret.at < now { " ended " } @else { " ends " } (when(secret.at, now))
-                ", and with it every account there stops working."
+                @match accounts {
+                    0 => "; no account uses it yet.",
+                    1 => { ", and with it " a href=(of_provider) { "its account" } " stops working." }
+                    more => { ", and with it " a href=(of_provider) { "its " (more) " accounts" } " stop working." }
+                }
             }
             p { "Make a new one at the provider, put it into " code { "[providers." (secret.provider) "]" }
                 " with its new " code { "client_secret_expires" } ", and run " code { "imap-oauth-proxy reload" } "." }

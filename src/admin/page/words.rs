@@ -183,7 +183,7 @@ pub(super) fn cure_words(cure: &Cure) -> String {
 /// A clause as the beginning of a sentence. A name or an address keeps its form.
 pub(super) fn first_upper(clause: &str) -> String {
     let word = clause.split(' ').next().unwrap_or_default();
-    let is_word = word.chars().all(|c| c.is_ascii_lowercase() || ",;:'".contains(c));
+    let is_word = word != "localhost" && word.chars().all(|c| c.is_ascii_lowercase() || ",;:'".contains(c));
     let mut letters = clause.chars();
     match letters.next() {
         Some(first) if is_word => first.to_uppercase().chain(letters).collect(),
@@ -226,6 +226,7 @@ mod tests {
             assert_eq!(cure_words(&cure), words);
         }
         assert_eq!(first_upper("the grant is over"), "The grant is over");
+        assert_eq!(first_upper("localhost has 1 address"), "localhost has 1 address");
         assert_eq!(first_upper("imap.example.com does not answer"), "imap.example.com does not answer");
     }
 }

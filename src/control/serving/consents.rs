@@ -32,7 +32,7 @@ pub(crate) struct OfLink {
 pub(crate) enum NoConsent {
     /// The link is not good, or not any more.
     Dead(Dead),
-    /// Unknown links come too fast.
+    /// Unknown links, or sign-ins that fail, come too fast.
     TooMany,
     /// No consent mends the account any more: its state changed since the link was made.
     NotMended { account: String },
@@ -71,10 +71,17 @@ impl Running {
         let now = OffsetDateTime::now_utc();
         let found = self.known(links::find(&*self.store, token, now).await?)?;
         let (OfLink { account, owner, .. }, provider) = self.mended(found).await?;
+        if self.failed.is_full() {
+            return Err(NoConsent::TooMany);
+        }
         let owner = (fold(&owner) != fold(&account)).then_some(owner);
         let back = Some(back);
         let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
-        let begun = self.begin_consent(actors::by_link(), asked, visitor).await?;
+        let begun = self.begin_consent(actors::by_link(), asked, visitor).await;
+        if begun.is_err() {
+            self.failed.count();
+        }
+        let begun = begun?;
         // Counted now that the browser is sent on: a provider that cannot be reached uses no link up.
         match links::begin(&*self.store, token, now).await {
             Ok(Ok(_)) => Ok(begun),

@@ -58,6 +58,8 @@ pub(crate) struct Running {
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
     pub(super) misses: Misses,
+    /// Sign-ins by a link that could not begin.
+    pub(super) failed: Misses,
     pub(super) shown: Mutex<Shown>,
     /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,

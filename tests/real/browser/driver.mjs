@@ -101,7 +101,7 @@ const verbs = {
     return faults;
   },
   async complaints() { return complaints; },
-  async picture({ path }) { await page.screenshot({ path, animations: "disabled" }); },
+  async picture({ path, whole = false }) { await page.screenshot({ path, animations: "disabled", fullPage: whole }); },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
