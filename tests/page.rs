@@ -77,9 +77,40 @@ async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
     site.authorize(ALICE).await;
     let (serving, mut browser) = opened(&site).await;
     let page = browser.get("/").await;
-    page.has("The client secret of <strong>").has("days</time>").has("imap-oauth-proxy reload");
+    page.has("The client secret of <strong>").has("days</time>").has("Load the configuration again");
     page.has("with it <a href=\"/?provider=sandbox\">its account</a> stops working");
     page.has("None needs a person");
+    // The file is changed, and the page loads it.
+    site.configure("[admin]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n");
+    let page = browser.post("/reload", &[]).await;
+    page.has("A restart is needed for the new metrics.address; the rest is in use.")
+        .lacks("The client secret of");
+    std::fs::write(&site.config, "nonsense = 1\n").unwrap();
+    browser.post("/reload", &[]).await.has("nonsense").has("role=\"alert\"");
+    browser.get("/activity").await.has("Reload refused").has("Reloaded");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_configuration_mends_is_apart_from_what_a_sign_in_mends() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    site.sandbox.controls().next_token(TokenFault::error("invalid_client", "wrong secret"));
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 1);
+    site.sandbox.controls().revoke_grants(BOB);
+    assert_eq!(site.run(&["tokens", "refresh", BOB]).await.code, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/?kind=needs_person").await;
+    page.has("2 need a person")
+        .has("<h2>Needs a person</h2>")
+        .has("<h2>Needs the configuration changed</h2>");
+    assert_eq!(listed(&page), [BOB, ALICE], "a sign-in first");
+    // A consent would fail as well, so none is offered before the key is mended.
+    let page = browser.get(ALICES).await;
+    page.has("Misconfigured").has("action=\"/reload\"").has("Check now");
+    page.lacks("Sign-in link").lacks("Authorise again");
+    browser.get(BOBS).await.has("Sign-in link").has("Authorise again");
     serving.stop().await;
 }
 

@@ -16,6 +16,7 @@ mod frame;
 mod limits;
 mod list;
 mod passwords;
+mod reload;
 mod remedies;
 pub(super) mod sessions;
 mod setup;
@@ -60,6 +61,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/checks/{id}", get(checks::show))
         .route("/sessions", get(sessions::show))
         .route("/sessions/close", post(sessions::close))
+        .route("/reload", post(reload::reload))
         .route("/activity", get(activity::show))
         .route("/add", get(add::show).post(add::add))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))

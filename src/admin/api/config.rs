@@ -8,13 +8,11 @@ use serde::Serialize;
 
 use super::caller::{Reader, Writer};
 use super::problem::Problem;
-use crate::admin::ask::{self, Answers, AskError};
+use crate::admin::reloading::{self, NotReloaded};
 use crate::admin::site::Site;
-use crate::admin::talk::{By, Reply, Request};
 use crate::config::masked;
 use crate::control::Error;
 use crate::control::serving::Reloaded;
-use crate::store::Actor;
 
 /// The configuration in use.
 #[derive(Serialize)]
@@ -40,45 +38,10 @@ pub(super) async fn reload(
     State(site): State<Arc<Site>>,
     Writer { actor, .. }: Writer,
 ) -> Result<Json<Reloaded>, Problem> {
-    let mut reloaded = site.running.reload(actor.clone()).await?;
-    for reply in others(&site, &actor).await?.replies {
-        match reply {
-            Reply::Reloaded(theirs) => {
-                add(&mut reloaded.needs_restart, theirs.needs_restart);
-                add(&mut reloaded.warnings, theirs.warnings);
-            }
-            Reply::Failed(why) => return Err(not_everywhere(&why)),
-            // A process that is stopping takes no new configuration.
-            _ => {}
-        }
-    }
-    Ok(Json(reloaded))
-}
-
-/// The answers of the other processes of this installation, as the command asks them all.
-async fn others(site: &Site, actor: &Actor) -> Result<Answers, Problem> {
-    let holder = site.running.holder().await?;
-    let request = Request::Reload { by: By::of(actor) };
-    match ask::all_but(Some(&holder), site.running.state_directory(), &request).await {
-        Ok(Answers { silent, .. }) if !silent.is_empty() => {
-            Err(not_everywhere(&silent.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
-        }
-        Ok(answers) => Ok(answers),
-        Err(AskError::NoneRunning(_)) => Ok(Answers::default()),
-        Err(error) => Err(not_everywhere(&error.to_string())),
-    }
-}
-
-fn not_everywhere(why: &str) -> Problem {
-    Problem::failed(format!(
-        "the process that answers uses the new configuration, and another one does not: {why}"
-    ))
-}
-
-fn add(all: &mut Vec<String>, further: Vec<String>) {
-    for one in further {
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
+    reloading::reload(&site, &actor).await.map(Json).map_err(|error| match error {
+        NotReloaded::Here(error) => error.into(),
+        NotReloaded::Elsewhere(why) => Problem::failed(format!(
+            "the process that answers uses the new configuration, and another one does not: {why}"
+        )),
+    })
 }

@@ -19,7 +19,7 @@ use crate::admin::visitors::Visitor;
 use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
-use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
+use crate::store::{Grant, GrantKind, GrantState, TrailEntry, fold, is_of_domain};
 use crate::trouble::Cure;
 
 /// The newest events of the account.
@@ -67,7 +67,7 @@ fn page(
             div { h1 { (text(name)) } }
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
-                @if can_consent(overview) {
+                @if can_consent(overview) && !is_misconfigured(overview) {
                     @if !is_mended_by_consent(overview) { (button(visitor, &format!("{path}/authorise"), "", authorise(overview))) }
                     (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
                 }
@@ -128,6 +128,11 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
             }
         }
     }
+}
+
+/// Whether a key of the configuration mends it, so that a consent would fail.
+fn is_misconfigured(overview: &Overview) -> bool {
+    overview.state == AccountState::Of(GrantState::Misconfigured) && !is_mended_by_consent(overview)
 }
 
 /// A protocol by its name in the store.

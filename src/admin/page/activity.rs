@@ -77,7 +77,7 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                             td.deed { strong { (title(&act.deed)) } }
                             @if with_accounts { td { (accounts(&act.accounts)) } }
                             td data-label="Detail" { @if let Some(about) = &act.about { (text(about)) } }
-                            td.muted data-label="Who" { (who(&act.actor)) }
+                            td.muted.who-did data-label="Who" { (who(&act.actor)) }
                         }
                     }
                 }
