@@ -1,5 +1,6 @@
 """The page, the consent and the sign-in link in a real browser, with a real OAuth server."""
 
+import datetime
 import os
 import re
 import unittest
@@ -149,6 +150,17 @@ class Buttons(InABrowser):
         browser.click(name="Remove the account")
         browser.click(name="Remove the account")
         self.shows(f"{BOB} is removed")
+
+        # The administrator has written the end of the client's secret, and later its new one, into the file.
+        config = self.proxy.config.read_text()
+        soon = (datetime.date.today() + datetime.timedelta(days=9)).isoformat()
+        self.proxy.config.write_text(config.replace("extra_ca", f'client_secret_expires = "{soon}"\nextra_ca'))
+        self.proxy.run("reload")
+        browser.goto(url=self.base + "/")
+        self.shows("The client secret of acme ends in", "its account")
+        self.proxy.config.write_text(config)
+        browser.click(name="Load the configuration again")
+        self.assertNotIn("client secret", self.shows("The new configuration is in use"))
 
         browser.click(name="Add accounts")
         browser.fill(label="Table", value="carol@corp.example\n")
