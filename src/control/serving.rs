@@ -32,7 +32,7 @@ use super::answers;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
-use crate::config::{Config, Door, Security};
+use crate::config::{Config, Door};
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
@@ -143,8 +143,6 @@ impl Prepared {
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
         let bound_to: Vec<_> = bound.iter().map(|bound| (bound.number, bound.address)).collect();
-        let tls = bound.iter().filter(|bound| bound.security != Security::None);
-        let tls_addresses = tls.map(|bound| bound.address).collect();
 
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
@@ -169,7 +167,6 @@ impl Prepared {
             ),
             config: ArcSwap::new(config.clone()),
             bound: bound_to,
-            tls_addresses,
             supervisor,
             store: installation.store.clone(),
             sealer: installation.sealer.clone(),

@@ -13,7 +13,7 @@ use tracing::info;
 
 use super::misses::Misses;
 use super::parts::{Kept, Shown};
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, Security};
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
 use crate::control::answers::{Keeper, Receiver};
@@ -74,8 +74,6 @@ pub(crate) struct Running {
     pub(super) page: Option<Option<SocketAddr>>,
     /// The addresses of the listeners with their real ports, each with its listener's number in the configuration.
     pub(super) bound: Vec<(usize, SocketAddr)>,
-    /// The listeners that show a certificate.
-    pub(super) tls_addresses: Vec<SocketAddr>,
 }
 
 /// A command's request for an upgrade.
@@ -230,7 +228,11 @@ impl Running {
     fn certificates(&self) -> Vec<(String, i64)> {
         let ends = self.identity.borrow().as_ref().and_then(|identity| identity.ends_at());
         let Some(ends) = ends.map(OffsetDateTime::unix_timestamp) else { return Vec::new() };
-        self.tls_addresses.iter().map(|address| (address.to_string(), ends)).collect()
+        let shows_one = |number: usize| {
+            self.started.listeners.get(number).is_some_and(|listener| listener.security != Security::None)
+        };
+        let shown = self.bound.iter().filter(|(number, _)| shows_one(*number));
+        shown.map(|(_, address)| (address.to_string(), ends)).collect()
     }
 
     pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
