@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
-use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
-use crate::store::{GrantState, fold};
+use crate::store::fold;
+use crate::surface::accounts::{Added, authorize, waits};
 use crate::surface::cures;
-use crate::text::quoted;
 
 /// The name of the new passwords, the same as `authorize` uses.
 const PASSWORD: &str = "default";
@@ -31,19 +28,6 @@ pub(in crate::cli) struct Arguments {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    account: &'a str,
-    aliases: &'a [String],
-    provider: &'a str,
-    owner: &'a str,
-    state: &'static str,
-    /// Null if a consent has opened the account already.
-    authorize: Option<String>,
-    /// Where the owner consents in a browser; null if there is no page, or no need.
-    sign_in_url: Option<String>,
 }
 
 /// An account that was made, and the sign-in link of one that waits.
@@ -92,7 +76,7 @@ async fn one(
         passwords.put(&enrolled)?;
     }
     let link = match waits(&enrolled) {
-        true => installation.sign_in_link(&enrolled.account).await,
+        true => installation.sign_in_link(&enrolled.account).await?,
         false => None,
     };
     Ok(Made { enrolled, link })
@@ -109,29 +93,8 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
     Failure::new("nothing was made")
 }
 
-fn waits(enrolled: &Enrolled) -> bool {
-    matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
-}
-
-fn shown(Made { enrolled, link }: &Made) -> Shown<'_> {
-    Shown {
-        account: &enrolled.account,
-        aliases: &enrolled.aliases,
-        provider: &enrolled.provider,
-        owner: &enrolled.owner,
-        state: enrolled.state.name(),
-        authorize: waits(enrolled).then(|| authorize(enrolled)),
-        sign_in_url: link.as_ref().map(|link| link.expose().to_owned()),
-    }
-}
-
-/// The command that asks the owner for consent.
-fn authorize(enrolled: &Enrolled) -> String {
-    let command = command::authorize_person(&enrolled.account, &enrolled.owner);
-    match enrolled.provider_is_named {
-        true => format!("{command} --provider {}", quoted(&enrolled.provider)),
-        false => command,
-    }
+fn shown(Made { enrolled, link }: &Made) -> Added {
+    Added::new(enrolled, link.as_ref())
 }
 
 fn tell(made: &[Made], passwords: Option<&Path>) {
