@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
+use crate::cli::progress::Progress;
 use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
@@ -57,19 +58,23 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
-    let mut made = Vec::new();
+    let (mut made, count) = (Vec::new(), judged.len());
     for enrolling in judged {
+        progress.now(format!("Making account {} of {count}", made.len() + 1));
         match one(installation, enrolling, passwords.as_mut()).await {
             Ok(one) => made.push(one),
             Err(error) => {
+                drop(progress);
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
                 report(&made, arguments)?;
                 return Err(error.into());
             }
         }
     }
+    drop(progress);
     report(&made, arguments)?;
     Ok(Done::Well)
 }
