@@ -4,6 +4,7 @@ debootstrap makes a system once, in target/; each container is a copy that vanis
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -50,14 +51,25 @@ class Container:
             raise
         return self
 
-    def boot(self):
+    def first_process(self):
+        """The process that is number 1 inside; systemd-nspawn has another child before it, which vanishes."""
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
+        for child in children.read_text().split():
+            try:
+                status = pathlib.Path(f"/proc/{child}/status").read_text()
+            except OSError:
+                continue
+            if re.search(r"(?m)^NSpid:\t\d+\t(?:\d+\t)*1$", status):
+                return child
+        return None
+
+    def boot(self):
         deadline = time.monotonic() + PATIENCE
-        while not children.read_text():
+        while (first := self.first_process()) is None:
             if self.nspawn.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the container does not boot: {(self.home / 'boot.log').read_text()}")
             time.sleep(0.1)
-        self.leader = children.read_text().split()[0]
+        self.leader = first
         waiting = "for i in $(seq 1800); do systemctl is-system-running --wait 2>/dev/null | grep -qE 'running|degraded' && exit; sleep 0.1; done; exit 1"
         self.run("sh", "-c", waiting)
 

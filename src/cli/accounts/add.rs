@@ -69,20 +69,20 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
             Err(error) => {
                 drop(progress);
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
-                report(&made, arguments)?;
+                report(installation, &made, arguments)?;
                 return Err(error.into());
             }
         }
     }
     drop(progress);
-    report(&made, arguments)?;
+    report(installation, &made, arguments)?;
     Ok(Done::Well)
 }
 
-fn report(made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
+fn report(installation: &Installation, made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
-        false => tell(made, arguments.passwords_out.as_deref()),
+        false => tell(made, arguments.passwords_out.as_deref(), installation.config.admin.url.is_some()),
     }
     Ok(())
 }
@@ -139,7 +139,8 @@ fn authorize(enrolled: &Enrolled) -> String {
     }
 }
 
-fn tell(made: &[Made], passwords: Option<&Path>) {
+/// Says what was made. With `is_public`, browsers on other machines reach the page.
+fn tell(made: &[Made], passwords: Option<&Path>, is_public: bool) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
@@ -169,5 +170,10 @@ fn tell(made: &[Made], passwords: Option<&Path>) {
             "Or the owners consent themselves, each at a link that is good for a week, while serve runs:",
         );
         links.iter().for_each(|link| print::block_of_words(link));
+        if !is_public {
+            print::words(
+                "These links open on this machine only; `url` in [admin], the address of your web server before the page, makes links for other machines.",
+            );
+        }
     }
 }
