@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
+use crate::cli::progress::Progress;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
@@ -41,27 +42,31 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
-    let mut made = Vec::new();
+    let (mut made, count) = (Vec::new(), judged.len());
     for enrolling in judged {
+        progress.now(format!("Making account {} of {count}", made.len() + 1));
         match one(installation, enrolling, passwords.as_mut()).await {
             Ok(one) => made.push(one),
             Err(error) => {
+                drop(progress);
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
-                report(&made, arguments)?;
+                report(installation, &made, arguments)?;
                 return Err(error.into());
             }
         }
     }
-    report(&made, arguments)?;
+    drop(progress);
+    report(installation, &made, arguments)?;
     Ok(Done::Well)
 }
 
-fn report(made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
+fn report(installation: &Installation, made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
-        false => tell(made, arguments.passwords_out.as_deref()),
+        false => tell(made, arguments.passwords_out.as_deref(), installation.config.admin.url.is_some()),
     }
     Ok(())
 }
@@ -97,7 +102,8 @@ fn shown(Made { enrolled, link }: &Made) -> Added {
     Added::new(enrolled, link.as_ref())
 }
 
-fn tell(made: &[Made], passwords: Option<&Path>) {
+/// Says what was made. With `is_public`, browsers on other machines reach the page.
+fn tell(made: &[Made], passwords: Option<&Path>, is_public: bool) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
@@ -127,5 +133,10 @@ fn tell(made: &[Made], passwords: Option<&Path>) {
             "Or the owners consent themselves, each at a link that is good for a week, while serve runs:",
         );
         links.iter().for_each(|link| print::block_of_words(link));
+        if !is_public {
+            print::words(
+                "These links open on this machine only; `url` in [admin], the address of your web server before the page, makes links for other machines.",
+            );
+        }
     }
 }
