@@ -13,6 +13,7 @@ mod entrance;
 mod follow;
 mod guard;
 mod page;
+mod reloading;
 mod said;
 mod site;
 mod socket;

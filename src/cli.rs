@@ -24,6 +24,7 @@ mod manual;
 mod options;
 mod passwords;
 mod print;
+mod progress;
 mod protocols;
 mod reload;
 mod running;

@@ -47,7 +47,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Bound {
     listener: TcpListener,
     /// The number of its listener in the configuration.
-    number: usize,
+    pub number: usize,
     /// The protocol of the listener.
     pub protocol: Door,
     /// The address with its real port.

@@ -391,8 +391,87 @@ async fn a_grant_is_refreshed_and_revoked_its_person_gets_a_link_and_the_account
     assert_eq!(call("DELETE", &account).await.1["account"], ALICE);
     assert_eq!(call("DELETE", &account).await.0, 404);
     assert_eq!(call("POST", &format!("{grant}/sign-in-link")).await.0, 404);
-    assert_eq!(done_by_token(&program).await, ["revoked", "removed"]);
+    assert_eq!(done_by_token(&program).await, ["revoked", "link_shown", "link_shown", "removed"]);
     serving.stop().await;
+}
+
+#[tokio::test]
+async fn accounts_are_made_together_wait_for_their_owners_and_have_what_the_command_shows() {
+    let (site, serving) = site().await;
+    site.authorize(BOB).await;
+    let program = Program::new(&site, &serving, &["deploy"]).await;
+    let add = async |body: Value| program.call("POST", "/accounts", &body).await;
+    let new = json!({"accounts": [
+        {"account": ALICE, "provider": "sandbox", "aliases": ["al"]},
+        {"account": "desk@example.com", "provider": "sandbox", "owner": BOB},
+    ], "passwords": true});
+    let (status, made) = add(new.clone()).await;
+    assert_eq!((status, made.as_array().unwrap().len()), (201, 2), "{made}");
+    assert_eq!((&made[0]["aliases"], &made[0]["state"]), (&json!(["al"]), &json!("needs_authorization")));
+    assert!(made[0]["sign_in_url"].as_str().unwrap().contains("/again/"), "{made}");
+    assert!(made[0]["authorize"].as_str().unwrap().contains(ALICE), "{made}");
+    // Bob has consented before.
+    let desk = (&made[1]["owner"], &made[1]["state"], &made[1]["sign_in_url"]);
+    assert_eq!(desk, (&json!(BOB), &json!("ok"), &Value::Null), "{made}");
+    assert!(made[0]["password"].as_str().unwrap().len() > 12 && made[0]["password"] != made[1]["password"]);
+    // Without passwords, as the command's JSON: the same keys.
+    let csv = site.home.path().join("more.csv");
+    std::fs::write(&csv, "erin@example.com,sandbox\n").unwrap();
+    let by_command = site.run(&["accounts", "add", "--json", "--csv", csv.to_str().unwrap()]).await.json();
+    let (_, by_api) = add(json!({"accounts": [{"account": "fay@example.com", "provider": "sandbox"}]})).await;
+    let keys = |value: &Value| value[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&by_api), keys(&by_command));
+
+    // A mistake in one makes none, and all mistakes are said.
+    let accounts = |list: Value| json!({ "accounts": list });
+    let gus = json!({"account": "gus@example.com", "provider": "sandbox"});
+    for (body, kind, words) in [
+        (accounts(json!([gus, {"account": ALICE, "provider": "sandbox"}])), (409, "conflict"), "line 2: "),
+        (accounts(json!([gus, gus])), (422, "invalid"), "in line 1 already"),
+        (
+            accounts(json!([gus, {"account": "x@example.com", "provider": "no-such"}, {"account": ""}])),
+            (422, "invalid"),
+            "line 3: ",
+        ),
+        (accounts(json!([])), (422, "invalid"), "from 1 to 1000"),
+        (json!({}), (422, "invalid"), "missing field"),
+        (
+            accounts(
+                json!([{"account": "gus@example.com", "provider": "sandbox", "aliases": ["info@corp.example"]}]),
+            ),
+            (409, "needs_confirmation"),
+            "info@corp.example",
+        ),
+    ] {
+        let (status, answer) = add(body.clone()).await;
+        let error = &answer["error"];
+        assert_eq!((status, error["kind"].as_str().unwrap()), kind, "{body}: {answer}");
+        assert!(error["cause"].as_str().unwrap().contains(words), "{answer}");
+    }
+    assert_eq!(program.call("GET", "/accounts/gus@example.com", &Value::Null).await.0, 404);
+    let done = done_by_token(&program).await;
+    let made_with_password = ["added", "password_created"];
+    let expected =
+        [&made_with_password[..], &made_with_password, &["link_shown", "added", "link_shown"]].concat();
+    assert_eq!(done, expected);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_is_one_of_every_process_in_the_name_of_the_token() {
+    let (site, serving) = site().await;
+    let other = site.serve().await;
+    let program = Program::new(&site, &serving, &["deploy"]).await;
+    let (status, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
+    assert_eq!((status, reloaded), (200, json!({"needs_restart": [], "warnings": []})));
+    assert_eq!(done_by_token(&program).await, ["reloaded", "reloaded"], "one of each process");
+    // What needs a restart in either is named once.
+    site.configure(&format!("{ON}[metrics]\naddress = \"127.0.0.1:0\"\n"));
+    let (_, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
+    assert_eq!(reloaded["needs_restart"], json!(["metrics.address"]));
+    assert_eq!(done_by_token(&program).await.len(), 4);
+    serving.stop().await;
+    other.stop().await;
 }
 
 #[tokio::test]
@@ -457,7 +536,7 @@ async fn each_mistake_has_its_status_and_the_one_shape() {
         ("GET", "/events?since=yesterday", "", "", 400, "malformed"),
         ("GET", "/grants?ends_within=soon", "", "", 400, "malformed"),
         ("PUT", &alice, json_type, "{}", 405, "method_not_allowed"),
-        ("POST", "/accounts", json_type, "{}", 405, "method_not_allowed"),
+        ("POST", "/events", json_type, "{}", 405, "method_not_allowed"),
         ("PATCH", &alice, json_type, "{", 400, "malformed"),
         ("PATCH", &alice, json_type, "", 400, "malformed"),
         ("PATCH", &alice, json_type, "{\"disabled\": 1}", 422, "invalid"),

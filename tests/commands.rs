@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use common::{ALICE, BOB, Ran, Site};
-use sandbox::{Flavour, Greeting, LoginFault, Sandbox, TokenFault};
+use sandbox::{Flavour, Gate, Greeting, LoginFault, Sandbox, TokenFault};
 use serde_json::{Value, json};
 
 const SHARED: &str = "shared@example.com";
@@ -118,6 +118,37 @@ async fn a_check_is_in_colour_on_a_terminal_alone_and_not_where_no_color_is_set(
     assert!(shown.starts_with("\x1b[32mok  \x1b[0m config: read from "), "{shown:?}");
     for plain in [on_a_terminal("1").await, site.run(&["check"]).await.out] {
         assert!(plain.starts_with("ok   config: read from ") && !plain.contains('\x1b'), "{plain:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_a_second_is_said_on_a_terminal_alone() {
+    let site = Site::new().await;
+    for account in [ALICE, BOB] {
+        site.authorize(account).await;
+    }
+    let gate = Gate::new();
+    site.sandbox.controls().every_token(TokenFault::Hold(gate.clone()));
+    let piped = site.command(&["tokens", "refresh", BOB]).spawn().unwrap();
+    gate.arrived(1).await;
+    // The second command is the younger one: once it has said something, the first one would have, too.
+    let (screen, terminal) = common::pseudo_terminal();
+    let mut command = site.command(&["tokens", "refresh", ALICE]);
+    let shown = command.stderr(terminal).spawn().unwrap();
+    drop(command);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        let mut screen = std::io::BufReader::new(screen);
+        let _ = std::io::BufRead::read_line(&mut screen, &mut line);
+        (line, screen)
+    });
+    let said = "Asking the provider for a new access token …";
+    let (line, _screen) = common::within("the terminal", reading).await.unwrap();
+    assert_eq!(line.trim_end(), said);
+    gate.open();
+    for child in [piped, shown] {
+        let ran = Ran::of(child.wait_with_output().await.unwrap());
+        assert!(ran.code == 0 && !ran.err.contains(said), "{ran:?}");
     }
 }
 

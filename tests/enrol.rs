@@ -192,3 +192,22 @@ async fn what_was_made_before_a_failure_is_reported_in_the_form_that_was_asked_f
     assert_eq!(ran.json().as_array().unwrap().len(), 1, "{ran:?}");
     assert_eq!(ran.json()[0]["account"], SALES);
 }
+
+#[tokio::test]
+async fn sign_in_links_that_open_on_this_machine_only_are_called_so() {
+    for (url, base, is_public) in [
+        ("", "http://localhost:8993", false),
+        ("url = \"https://mail.corp.example\"\n", "https://mail.corp.example", true),
+    ] {
+        let site = site().await;
+        site.configure(&format!("[admin]\naddress = \"127.0.0.1:8993\"\n{url}"));
+        let table = write(&site, "table.csv", &format!("{ALICE}\n"));
+        let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+        assert!(ran.code == 0 && ran.err.contains(&format!("    {ALICE}: {base}/again/")), "{ran:?}");
+        assert_eq!(
+            ran.err.contains("These links open on this machine only; `url` in [admin]"),
+            !is_public,
+            "{ran:?}"
+        );
+    }
+}

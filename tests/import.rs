@@ -834,6 +834,86 @@ fn security_row_34_names_of_another_program_are_judged_like_typed_ones() {
 }
 
 #[test]
+fn no_url_gives_away_a_password_and_no_query_is_shown() {
+    let other = |name: &str, lines: &str| format!("[{name}]\noauth2_scope = mail\nclient_id = x\n{lines}\n");
+    let accounts = [
+        other(
+            "a@corp.example",
+            "permission_url = https://u:S3CR@corp.example/a\ntoken_url = https://corp.example/t",
+        ),
+        other(
+            "b@corp.example",
+            "permission_url = https://corp.example/a\ntoken_url = https://S3CR@corp.example/t",
+        ),
+        other(
+            "c@corp.example",
+            "permission_url = https://corp.example/a\ntoken_url = https://u:S3/CR@corp.example/t",
+        ),
+        account("d@corp.example", "redirect_uri = http://u:S3CR@elsewhere.example/"),
+        other(
+            "e@corp.example",
+            "permission_url = https://corp.example/a?k=S3CR\ntoken_url = https://corp.example/t?code=S3CR",
+        ),
+    ];
+    let home = Home::with(&format!("{SERVER}{}", accounts.concat()));
+    let shows = |ran: &Ran| ["S3CR", "S3/CR"].iter().any(|secret| format!("{ran:?}").contains(secret));
+    let planned = home.import(&[]);
+    assert!(planned.code == 0 && !shows(&planned), "{planned:?}");
+    for line in [
+        "  [a@corp.example] in line 5: permission_url has a user name or a password before its host, which would be shown with it; take them out of a copy, and import that",
+        "  [b@corp.example] in line 10: token_url has a user name",
+        "  [c@corp.example] in line 15: token_url has a user name",
+        "  [d@corp.example] in line 20: redirect_uri has a user name",
+        "authorize_url = \"https://corp.example/a?(kept)\"",
+        "token_url = \"https://corp.example/t?(kept)\"",
+    ] {
+        assert!(planned.out.contains(line), "{line}\n{}", planned.out);
+    }
+    let ran = home.import(&["--apply", "--without-passwords"]);
+    assert!(ran.code == 3 && !shows(&ran), "{ran:?}");
+    let written = std::fs::read_to_string(home.path(".config/imap-oauth-proxy/config.toml")).unwrap();
+    assert!(
+        !written.contains("@") && written.contains("token_url = \"https://corp.example/t?code=S3CR\"\n"),
+        "{written}"
+    );
+}
+
+#[test]
+fn where_no_port_moves_the_new_ones_are_named_and_a_section_that_stays_changes_nothing() {
+    let one = account("a@corp.example", "");
+    let at_microsoft = "[b@corp.example]\npermission_url = https://LOGIN.microsoftonline.com/1234-abc/oauth2/v2.0/authorize \n\
+                        token_url=https://LOGIN.microsoftonline.com/1234-abc/oauth2/v2.0/token\t\noauth2_scope = x\nclient_id = y\n\
+                        client_secret =\no365_shared_mailbox = True\n";
+    let ran = Home::with(at_microsoft).import(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let usual = "  no section of a server moves, so `serve` takes IMAP on port 1993 and submission on port 1465 of this machine, with TLS; \
+                 set mail programs to that, or write [[listeners]] with the old ports\n";
+    for line in [
+        usual,
+        "tenant = \"1234-abc\"\n",
+        "  [b@corp.example] in line 7: the option there is none of email-oauth2-proxy's",
+    ] {
+        assert!(ran.out.contains(line), "{line}\n{}", ran.out);
+    }
+    let quoted = SERVER.replace("localhost", "\"127.0.0.1\"");
+    let ran = Home::with(&format!("{quoted}{one}")).import(&[]);
+    assert!(
+        ran.out.contains("local_address \"\\\"127.0.0.1\\\"\" is no IP address") && ran.out.contains(usual),
+        "{ran:?}"
+    );
+
+    let there = "[IMAP-1993]\nserver_address = 127.0.0.1\nserver_port = 1\n";
+    let second = there.replace("IMAP", "POP");
+    let ran = Home::with(&format!("{there}{second}{one}")).import(&[]);
+    assert!(ran.out.contains("  [POP-1993] in line 4: [IMAP-1993] has its port already"), "{ran:?}");
+    assert!(
+        ran.out.contains("  [IMAP-1993]: port 1993 took passwords in cleartext from everywhere"),
+        "{ran:?}"
+    );
+    assert!(!ran.out.contains("  [POP-1993]:") && !ran.out.contains(usual), "{ran:?}");
+}
+
+#[test]
 fn pop3_moves_too() {
     let pop = "[POP-1995]\nserver_address = outlook.office365.com\nserver_port = 995\n\
                [POP-2995]\nserver_address = pop.acme.example\nserver_port = 995\n";

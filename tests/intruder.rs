@@ -229,3 +229,68 @@ async fn security_row_45_links_are_not_guessed_and_tell_nothing() {
     assert_eq!(foreign.status, 403, "{foreign:?}");
     serving.stop().await;
 }
+
+/// The addresses of all forms of the page, from its source: a new one is tried without being named here.
+fn forms() -> Vec<String> {
+    let source = include_str!("../src/admin/page.rs");
+    let source: String = source.split_whitespace().collect();
+    let routes = source.split(".route(\"").skip(1).filter_map(|rest| rest.split_once("\","));
+    let posted = routes.filter(|(_, methods)| methods.split(".route(").next().unwrap().contains("post("));
+    let filled = posted.map(|(path, _)| path.replace("{name}", ALICE).replace("{alias}", "alice"));
+    filled.collect()
+}
+
+#[tokio::test]
+async fn security_row_46_no_form_is_taken_from_elsewhere() {
+    let (site, serving) = site().await;
+    site.run(&["accounts", "alias", ALICE, "alice"]).await;
+    let (browser, other) = (Browser::enter(&site, &serving).await, Browser::enter(&site, &serving).await);
+    let before = site.run(&["events", "list", "--json"]).await.out;
+    let forms = forms();
+    for new in ["limits", "alias", "unalias/alice", "remove"] {
+        assert!(forms.contains(&format!("/accounts/{ALICE}/{new}")), "{forms:?}");
+    }
+    assert!(forms.contains(&"/reload".to_owned()) && forms.len() >= 15, "{forms:?}");
+    let here = format!("Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n", browser.address);
+    let fields = |token: &str| {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("form_token", token).append_pair("name", "default").append_pair("alias", "stolen");
+        form.append_pair("account", BOB).append_pair("table", "eve@example.com,sandbox").finish()
+    };
+    let (own, foreign) = (fields(&browser.token), fields(&other.token));
+    let stranger = Browser::new(&serving);
+    for path in &forms {
+        let post = async |browser: &Browser, lines: &str, body: &str| {
+            browser.send("POST", path, lines, body).await.status
+        };
+        assert_eq!(post(&stranger, &here, &own).await, 403, "{path} without a session");
+        assert_eq!(post(&browser, &here, &foreign).await, 403, "{path} with the token of another session");
+        assert_eq!(post(&browser, &here, "name=default&alias=stolen").await, 403, "{path} without a token");
+        for lines in [
+            "",
+            "Origin: https://evil.example\r\n",
+            "Origin: null\r\nSec-Fetch-Site: cross-site\r\n",
+            "Origin: null\r\n",
+            "Sec-Fetch-Site: same-site\r\n",
+        ] {
+            assert_eq!(post(&browser, lines, &own).await, 403, "{path} {lines}");
+        }
+        // A rebound name, with everything else right.
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: evil.example\r\nCookie: {}\r\n{here}\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{own}",
+            browser.cookie.as_ref().unwrap(),
+            own.len()
+        );
+        assert_eq!(ask(&browser.address, &request).await.status, 421, "{path}");
+        // Neither a look nor another method does what the form does, whatever the query is.
+        let look = browser.send("GET", &format!("{path}?{own}"), "", "").await.status;
+        assert!([200, 404, 405].contains(&look), "{path}: {look}");
+        for method in ["PUT", "DELETE", "PATCH"] {
+            let status = browser.send(method, path, &here, &own).await.status;
+            assert_eq!(status, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(site.run(&["events", "list", "--json"]).await.out, before, "nothing was done");
+    serving.stop().await;
+}

@@ -165,6 +165,45 @@ async fn a_look_changes_nothing_by_whichever_program() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_cannot_begin_uses_no_link_up() {
+    let (site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
+    // The address of the answer is taken by another program.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    site.configure_provider(&format!("redirect_uri = \"http://127.0.0.1:{port}/\""));
+    assert_eq!(site.run(&["reload"]).await.code, 0);
+    for _ in 0..12 {
+        let mut person = Person::default();
+        person.look(&url).await;
+        let pressed = person.send(&path, &[]).await;
+        assert_eq!(pressed.status, 502, "{pressed:?}");
+    }
+    // A program that goes on has to wait, so that a link is no way to have a provider asked again and again.
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let mut person = Person::default();
+        person.look(&url).await;
+        statuses.push(person.send(&path, &[]).await.status);
+    }
+    assert!(statuses.contains(&502) && statuses.contains(&429), "{statuses:?}");
+    drop(taken);
+    let begun = async {
+        loop {
+            let mut person = Person::default();
+            person.look(&url).await;
+            let status = person.send(&path, &[]).await.status;
+            if status != 429 {
+                return status;
+            }
+        }
+    };
+    assert_eq!(within("a sign-in that begins", begun).await, 303);
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn security_row_45_a_link_is_over_with_a_stored_grant_and_stands_behind_a_right_password_only() {
     let (site, serving, settings) = expired(both(), "").await;
     let url = link_of(&serving, &settings).await;

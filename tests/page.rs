@@ -77,8 +77,40 @@ async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
     site.authorize(ALICE).await;
     let (serving, mut browser) = opened(&site).await;
     let page = browser.get("/").await;
-    page.has("The client secret of <strong>").has("days</time>").has("imap-oauth-proxy reload");
+    page.has("The client secret of <strong>").has("days</time>").has("Load the configuration again");
+    page.has("with it <a href=\"/?provider=sandbox\">its account</a> stops working");
     page.has("None needs a person");
+    // The file is changed, and the page loads it.
+    site.configure("[admin]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n");
+    let page = browser.post("/reload", &[]).await;
+    page.has("A restart is needed for the new metrics.address; the rest is in use.")
+        .lacks("The client secret of");
+    std::fs::write(&site.config, "nonsense = 1\n").unwrap();
+    browser.post("/reload", &[]).await.has("nonsense").has("role=\"alert\"");
+    browser.get("/activity").await.has("Reload refused").has("Reloaded");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_configuration_mends_is_apart_from_what_a_sign_in_mends() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    site.sandbox.controls().next_token(TokenFault::error("invalid_client", "wrong secret"));
+    assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 1);
+    site.sandbox.controls().revoke_grants(BOB);
+    assert_eq!(site.run(&["tokens", "refresh", BOB]).await.code, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/?kind=needs_person").await;
+    page.has("2 need a person")
+        .has("<h2>Needs a person</h2>")
+        .has("<h2>Needs the configuration changed</h2>");
+    assert_eq!(listed(&page), [BOB, ALICE], "a sign-in first");
+    // A consent would fail as well, so none is offered before the key is mended.
+    let page = browser.get(ALICES).await;
+    page.has("Misconfigured").has("action=\"/reload\"").has("Check now");
+    page.lacks("Sign-in link").lacks("Authorise again");
+    browser.get(BOBS).await.has("Sign-in link").has("Authorise again");
     serving.stop().await;
 }
 
@@ -95,7 +127,8 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
     let path = answer.header("location").to_owned();
     let page = browser.get(&path).await;
     page.has("shown this once").has("imap only; from").has("until 2099-12-31");
-    let password = page.between("<code class=\"password\" tabindex=\"0\">", "</code>");
+    let password =
+        page.between("<code class=\"password\" tabindex=\"0\" data-copy=\"Copy the password\">", "</code>");
     settings["password"] = json!(password);
     drop(serving.log_in(&settings).await);
     for path in [path.as_str(), ALICES, "/activity"] {
@@ -108,13 +141,89 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
         (&[("name", "")], "1 to 100 characters"),
         (&[("name", "phone")], "already has an app password"),
     ] {
-        let page = browser.post(&format!("{ALICES}/password"), fields).await;
+        let page = browser.submit(&format!("{ALICES}/password"), fields).await;
+        assert_eq!(page.status, 422, "{page:?}");
+        page.has(&format!("value=\"{}\"", fields[0].1)).has("Make the password");
         assert!(page.body.to_lowercase().contains(said), "{said}: {}", page.body);
     }
     let ask = browser.get(&format!("{ALICES}/revoke-password?name=phone")).await;
     ask.has("Revoke an app password?").has("opens alice@example.com no longer").has("Leave it as it is");
     let page = browser.post(&format!("{ALICES}/revoke-password"), &[("name", "phone")]).await;
     page.has("The password called “phone” no longer opens alice@example.com.").lacks("imap only");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn the_limits_of_a_password_are_changed_by_a_form_that_says_what_held_before() {
+    let site = site().await;
+    let settings = site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.get(ALICES).await.has("/limits?name=default\"");
+    let form = format!("{ALICES}/limits?name=default");
+    browser.get(&form).await.has("Limits of “default”").lacks("checked").has("value=\"\"");
+    let change = async |browser: &mut Browser, fields: &[(&str, &str)]| {
+        let fields = [&[("name", "default")], fields].concat();
+        browser.post(&format!("{ALICES}/limits"), &fields).await
+    };
+    let fields =
+        [("protocol", "submission"), ("from", "192.0.2.0/24, 198.51.100.7"), ("expires", "2099-12-31")];
+    let limits = "submission only; from 192.0.2.0/24 and 198.51.100.7/32; until 2099-12-31";
+    let page = change(&mut browser, &fields).await;
+    page.has(&format!("“default” opens {ALICE} from now on: {limits}. Before: without any limit."));
+    assert!(!serving.client().await.command(&common::login(&settings)).await.is_ok());
+    let page = browser.get(&form).await;
+    page.has("value=\"192.0.2.0/24 198.51.100.7/32\"").has("value=\"2099-12-31\"");
+    page.has("value=\"submission\" checked").lacks("value=\"imap\" checked");
+    change(&mut browser, &fields).await.has(&format!("stay as they are: {limits}."));
+    // A mistake changes nothing, and what was typed stays to be mended.
+    for (fields, said) in [
+        (&[("protocol", "imap"), ("from", "everywhere")][..], "is no network"),
+        (&[("from", "192.0.2.7/24"), ("protocol", "imap")], "Write 192.0.2.0/24 for the network"),
+        (&[("protocol", "imap"), ("expires", "2001-01-01")], "Choose a day from today on"),
+    ] {
+        let fields = [&[("name", "default")], fields].concat();
+        let page = browser.submit(&format!("{ALICES}/limits"), &fields).await;
+        assert_eq!(page.status, 422, "{page:?}");
+        page.has(said).has("value=\"imap\" checked");
+    }
+    let page = change(&mut browser, &[]).await;
+    page.has("from now on: without any limit. Before: submission only");
+    drop(serving.log_in(&settings).await);
+    let gone = browser.post(&format!("{ALICES}/limits"), &[("name", "gone")]).await;
+    gone.has("has no password called");
+    assert_eq!(browser.get(&format!("{ALICES}/limits?name=gone")).await.status, 409);
+    browser.get("/activity").await.has("Password limited");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn login_names_are_added_and_removed_by_forms_that_say_what_changed() {
+    let site = site().await;
+    let mut settings = site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.get(ALICES).await.has("Other login names").has("mail programs log in as alice@example.com");
+    let page = browser.post(&format!("{ALICES}/alias"), &[("alias", " helpdesk ")]).await;
+    page.has("“helpdesk” is a login name of alice@example.com from now on")
+        .has("Remove<span class=\"skip\"> the login name helpdesk");
+    settings["username"] = json!("helpdesk");
+    drop(serving.log_in(&settings).await);
+    browser.post(&format!("{ALICES}/alias"), &[("alias", "helpdesk")]).await.has("already");
+    for (alias, said) in [
+        (BOB, "Choose another name"),
+        ("@example.com", "Give a plain login name"),
+        ("info@example.com", "If that is meant, allow"),
+    ] {
+        let page = browser.post(&format!("{ALICES}/alias"), &[("alias", alias)]).await;
+        // What was typed stays.
+        page.has(said).has(&format!("autocomplete=\"off\" value=\"{alias}\"")).lacks("from now on");
+    }
+    let fields = [("alias", "info@example.com"), ("foreign", "yes")];
+    browser.post(&format!("{ALICES}/alias"), &fields).await.has("“info@example.com” is a login name");
+    let page = browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await;
+    page.has("“helpdesk” is no login name of alice@example.com any more");
+    assert!(!serving.client().await.command(&common::login(&settings)).await.is_ok());
+    browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await.has("has no alias");
     serving.stop().await;
 }
 
@@ -146,7 +255,7 @@ async fn the_steps_of_a_check_appear_and_say_what_is_wrong() {
     site.authorize(ALICE).await;
     let (serving, mut browser) = opened(&site).await;
     let well = checked(&mut browser, ALICES).await;
-    well.has("Every step succeeded").has("sign-in").has("The certificate is good").has("folders");
+    well.has("Every step succeeded").has("Sign-in").has("The certificate is good").has("Folders");
     site.sandbox.controls().revoke_grants(ALICE);
     site.sandbox.controls().revoke_access_tokens();
     site.sandbox.controls().every_token(TokenFault::error("invalid_grant", "revoked"));
@@ -231,12 +340,13 @@ async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner()
     browser.get("/").await.has("No account yet");
     let table = "account,provider,owner,alias\nalice@example.com,sandbox,,al\nbob@example.com,sandbox\n";
     let made = browser.post("/add", &[("table", table), ("passwords", "yes")]).await;
+    assert_eq!(made.body.matches("/again/").count(), 2, "a link for each owner: {}", made.body);
     made.has("2 accounts made")
         .has("shown this once")
         .has("It has not been authorised yet")
         .has(">Authorise<");
     assert_eq!(listed(&made), [ALICE, BOB]);
-    browser.get("/").await.lacks("shown this once");
+    browser.get("/").await.lacks("shown this once").lacks("/again/");
     browser.get(ALICES).await.has("Other login names").has("Needs authorisation");
     // A file, as a browser sends it.
     let part = |name: &str, rest: &str, content: &str| {
@@ -264,9 +374,14 @@ async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_se
     assert_eq!(site.run(&["tokens", "refresh", ALICE]).await.code, 1);
     let (serving, mut browser) = opened(&site).await;
     let page = browser.post(&format!("{ALICES}/link"), &[]).await;
-    let link = page.between("readonly value=\"", "\"");
+    let link = page.between("readonly data-copy=\"Copy sign-in link\" value=\"", "\"");
     assert!(link.contains("/again/"), "{link}");
-    browser.get(ALICES).await.lacks(&link);
+    browser.get(ALICES).await.lacks(&link).has("Link shown");
+    let trail = site.run(&["events", "list", "--json"]).await;
+    let last = trail.json().as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["event"], &last["account"]), (&json!("link_shown"), &json!(ALICE)), "{last}");
+    assert_eq!(last["surface"], "page");
+    assert!(!trail.out.contains(link.rsplit_once('/').unwrap().1), "the trail holds no secret");
 
     let base = serving.ready["admin"].as_str().unwrap();
     let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
@@ -283,7 +398,7 @@ async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_se
     end.has("Signed in as").has(&format!("href=\"{ALICES}\""));
     drop(serving.log_in(&settings).await);
     browser.get("/").await.has("None needs a person");
-    browser.get(ALICES).await.has("Authorized").has(", page");
+    browser.get(ALICES).await.has("Authorised</strong>").has(", page");
     assert_eq!(Person::default().open(&link).await.status, 404, "a stored grant ends the link");
     serving.stop().await;
 }
@@ -298,7 +413,9 @@ async fn mail_programs_are_set_up_by_files_and_the_open_one_is_the_same_for_ever
         .await
         .has("Thunderbird")
         .has("Outlook")
-        .has("Settings for any program");
+        .has("Settings for any program")
+        .has(&format!("data-label=\"Port\">{}</td>", serving.address().port()))
+        .lacks("data-label=\"Port\">0<");
     let profile = browser.get("/setup/alice%40example%2Ecom.mobileconfig").await;
     assert_eq!(profile.header("content-type"), "application/x-apple-aspen-config");
     assert_eq!(
@@ -323,6 +440,7 @@ async fn mail_programs_are_set_up_by_files_and_the_open_one_is_the_same_for_ever
         assert_eq!((answer.status, answer.header("content-type")), (200, "text/xml; charset=utf-8"));
         assert_eq!(answer.body, answers[0].body, "no account shows");
         answer.has("<domain>%EMAILDOMAIN%</domain>").has("%EMAILADDRESS%").lacks("alice");
+        answer.has(&format!("<port>{}</port>", serving.address().port())).lacks("<port>0<");
     }
     serving.stop().await;
 }

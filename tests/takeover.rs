@@ -534,6 +534,11 @@ async fn the_page_moves_to_the_new_process_and_shows_the_sessions_of_the_old_one
     page.has(ALICE);
     let id = page.between("name=\"id\" value=\"", "\"");
     browser.post("/sessions/close", &[("id", &id)]).await.has("The session is told to end");
+    // The old process writes who asked the new one for it.
+    let trail = installed.site.run(&["events", "list", "--json"]).await.json();
+    let closed = trail.as_array().unwrap().iter().find(|event| event["event"] == "sessions_closed").unwrap();
+    assert_eq!(closed["surface"], "page", "{closed}");
+    assert!(closed["user"].as_str().unwrap().contains(", session "), "{closed}");
     assert_eq!(exit_code(&mut serving).await, 0, "with its last session");
     drop(client);
 }

@@ -65,7 +65,7 @@ fn refuse(why: NoConsent) -> Response {
         ),
         NoConsent::TooMany => (
             StatusCode::TOO_MANY_REQUESTS,
-            "Too many wrong links",
+            "Too many attempts",
             "Wait a minute, and open the link of the mail program's error again.".to_owned(),
         ),
         NoConsent::NotMended { account } => (

@@ -39,7 +39,7 @@ const DESCRIPTION: &str = include_str!("api/openapi.json");
 /// All routes of the API.
 pub(super) fn routes(site: &Arc<Site>) -> Router {
     let routes = Router::new()
-        .route("/accounts", get(accounts::list))
+        .route("/accounts", get(accounts::list).post(accounts::add))
         .route("/accounts/{account}", get(accounts::one).patch(accounts::change).delete(accounts::remove))
         .route("/accounts/{account}/aliases", post(accounts::alias))
         .route("/accounts/{account}/aliases/{alias}", axum::routing::delete(accounts::unalias))

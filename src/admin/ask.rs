@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::socket::{all, is_stale};
-use super::talk::{self, LONGEST_REPLY, Reply, Request};
+use super::talk::{self, LONGEST_REPLY, NOT_A_REQUEST, Reply, Request};
 use crate::store::{DirectoryError, StateDirectory};
 
 /// The process answers at once, despite its sessions; a reload may have to make an RSA key.
@@ -53,7 +53,17 @@ pub(crate) struct Answers {
 /// The answers of every `serve` of `state_directory` to `request`. All are asked at the same time, so that a
 /// silent one delays no other; an error if none answers.
 pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Result<Answers, AskError> {
-    let sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
+    all_but(None, state_directory, request).await
+}
+
+/// The same without the process that has the name `holder`; an error also if there is no other.
+pub(super) async fn all_but(
+    holder: Option<&str>,
+    state_directory: &Path,
+    request: &Request,
+) -> Result<Answers, AskError> {
+    let mut sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
+    sockets.retain(|path| holder.is_none() || path.file_stem().and_then(|stem| stem.to_str()) != holder);
     let patience = patience(request);
     let ask_one = |path: PathBuf| {
         let request = request.clone();
@@ -150,7 +160,18 @@ fn not_ours(state_directory: &Path, error: io::Error) -> AskError {
     })
 }
 
+/// Asks again without what a process of an earlier version could not read.
 async fn ask(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
+    let replies = ask_once(path, request).await?;
+    match (replies.first(), request.earlier()) {
+        (Some(Reply::Failed(why)), Some(earlier)) if why.starts_with(NOT_A_REQUEST) => {
+            ask_once(path, &earlier).await
+        }
+        _ => Ok(replies),
+    }
+}
+
+async fn ask_once(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
     let (input, mut output) = UnixStream::connect(path).await?.into_split();
     send(&mut output, request).await?;
     let mut input = BufReader::new(input);

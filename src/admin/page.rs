@@ -8,12 +8,15 @@ mod account;
 mod activity;
 mod acts;
 mod add;
+mod aliases;
 mod checks;
 mod confirm;
 mod consents;
 mod frame;
+mod limits;
 mod list;
 mod passwords;
+mod reload;
 mod remedies;
 pub(super) mod sessions;
 mod setup;
@@ -45,6 +48,9 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/authorise", post(consents::new))
         .route("/accounts/{name}/check", post(checks::begin))
         .route("/accounts/{name}/password", post(passwords::create))
+        .route("/accounts/{name}/limits", get(limits::show).post(limits::change))
+        .route("/accounts/{name}/alias", post(aliases::add))
+        .route("/accounts/{name}/unalias/{alias}", post(aliases::remove))
         .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
         .route("/accounts/{name}/disable", post(acts::disable))
         .route("/accounts/{name}/enable", post(acts::enable))
@@ -55,6 +61,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/checks/{id}", get(checks::show))
         .route("/sessions", get(sessions::show))
         .route("/sessions/close", post(sessions::close))
+        .route("/reload", post(reload::reload))
         .route("/activity", get(activity::show))
         .route("/add", get(add::show).post(add::add))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))

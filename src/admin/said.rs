@@ -63,14 +63,15 @@ impl Said {
             Self::Added(added) => added.shown(),
             Self::Link { account, link } => html! {
                 div.said.done role="status" {
-                    label { "The sign-in link of " (account) input.mono readonly value=(link.expose()); }
+                    label for="link" { "The sign-in link of " (account) }
+                    div.shown-once { input.mono id="link" readonly data-copy="Copy sign-in link" value=(link.expose()); }
                     p.cure { "Send it to the account's owner. It begins the consent of this account and nothing else, and ends with the next authorisation." }
                 }
             },
             Self::Password { account, name, password } => html! {
                 div.said.done role="status" {
                     p { span.mark aria-hidden="true" { "✓" } " The app password called " strong { (name) } " for " strong { (account) } ", shown this once:" }
-                    p { code.password tabindex="0" { (password.expose()) } }
+                    p.shown-once { code.password tabindex="0" data-copy="Copy the password" { (password.expose()) } }
                     p.cure { "Type it into the mail program now. A reload of this page does not show it again." }
                 }
             },

@@ -20,9 +20,10 @@ use tracing::warn;
 
 use super::follow;
 use super::site::Site;
-use super::talk::{self, LONGEST_REQUEST, Reply, Request, SessionRow};
+use super::talk::{self, By, LONGEST_REQUEST, NOT_A_REQUEST, Reply, Request, SessionRow};
 use crate::control::serving::{NotUpgraded, Running, Session, Unready};
 use crate::control::{Error, audit};
+use crate::store::Actor;
 
 /// The directory of the sockets in the state directory.
 const DIRECTORY: &str = "control";
@@ -162,10 +163,10 @@ async fn converse(stream: UnixStream, running: Arc<Running>, site: Option<Arc<Si
 async fn request(input: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<Request, String>> {
     match timeout(REQUEST_PATIENCE, talk::line(input, LONGEST_REQUEST)).await {
         Ok(Ok(Some(line))) => {
-            Some(serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")))
+            Some(serde_json::from_slice(&line).map_err(|error| format!("{NOT_A_REQUEST}: {error}")))
         }
         Ok(Ok(None)) => None,
-        Ok(Err(error)) => Some(Err(format!("not a request: {error}"))),
+        Ok(Err(error)) => Some(Err(format!("{NOT_A_REQUEST}: {error}"))),
         Err(_) => Some(Err(format!("no request came within {} s", REQUEST_PATIENCE.as_secs()))),
     }
 }
@@ -174,11 +175,16 @@ pub(super) fn is_trusted(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
 
+/// The person of the request: the one for whom another process asks, else the peer.
+fn actor(by: Option<By>, uid: u32) -> Actor {
+    by.map_or_else(|| audit::asker(uid), By::actor)
+}
+
 async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply> {
     match request {
         Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
-        Request::Close { of } => vec![Reply::Closed(running.close(&of, audit::asker(uid)).await)],
-        Request::Reload => vec![match running.reload(audit::asker(uid)).await {
+        Request::Close { of, by } => vec![Reply::Closed(running.close(&of, actor(by, uid)).await)],
+        Request::Reload { by } => vec![match running.reload(actor(by, uid)).await {
             Ok(reloaded) => Reply::Reloaded(reloaded),
             Err(Error::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::control::serving::Reloaded;
+use crate::store::Actor;
 
 /// Longer than any request: a name has 320 characters at most.
 pub(super) const LONGEST_REQUEST: usize = 8 * 1024;
@@ -21,9 +22,16 @@ pub(crate) enum Request {
     Close {
         /// A session's id, or an account's name.
         of: String,
+        /// The person who asked the process that sends this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// Load the configuration again: [`Reply::Reloaded`].
-    Reload,
+    Reload {
+        /// The person who asked the process that sends this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
     /// Let the program on disk take over: [`Reply::TakenOver`].
     Upgrade,
     /// Make a one-time address of the page: [`Reply::Entrance`].
@@ -42,6 +50,58 @@ pub(crate) enum Request {
         seconds: u64,
     },
 }
+
+impl Request {
+    /// The same without what processes of earlier versions do not know; `None` if they know all of it.
+    pub(super) fn earlier(&self) -> Option<Self> {
+        match self {
+            Self::Close { of, by: Some(_) } => Some(Self::Close { of: of.clone(), by: None }),
+            Self::Reload { by: Some(_) } => Some(Self::Reload { by: None }),
+            _ => None,
+        }
+    }
+}
+
+/// For whom another process of this installation asks: a person on the page, or a program that uses the API. The peers of
+/// the socket are this installation's user and root, who can write the audit trail anyway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct By {
+    surface: Surface,
+    user: Option<String>,
+    uid: Option<u32>,
+}
+
+/// A surface that asks on behalf of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Surface {
+    Page,
+    Api,
+}
+
+impl By {
+    /// The actor as the socket carries it; `None` for one whose command asks the socket itself.
+    pub(super) fn of(actor: &Actor) -> Option<Self> {
+        let surface = match actor.surface.as_str() {
+            "page" => Surface::Page,
+            "api" => Surface::Api,
+            _ => return None,
+        };
+        Some(Self { surface, user: actor.user.clone(), uid: actor.uid })
+    }
+
+    /// The actor for the audit trail.
+    pub(super) fn actor(self) -> Actor {
+        let surface = match self.surface {
+            Surface::Page => "page",
+            Surface::Api => "api",
+        };
+        Actor { surface: surface.to_owned(), user: self.user, uid: self.uid }
+    }
+}
+
+/// How a refusal begins whose request could not be read.
+pub(super) const NOT_A_REQUEST: &str = "not a request";
 
 /// A reply, on one line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -145,10 +205,33 @@ mod tests {
     }
 
     #[test]
+    fn a_request_carries_for_whom_it_is_asked_and_an_earlier_process_can_read_it() {
+        let page =
+            Actor { surface: "page".to_owned(), user: Some("root, session ab".to_owned()), uid: Some(0) };
+        let close = Request::Close { of: "a@b".to_owned(), by: By::of(&page) };
+        let line = serde_json::to_string(&close).unwrap();
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), close);
+        let Request::Close { by: Some(by), .. } = close.clone() else { panic!("{line}") };
+        assert_eq!(by.actor(), page);
+        let earlier = serde_json::to_string(&close.earlier().unwrap()).unwrap();
+        assert_eq!(earlier, r#"{"do":"close","of":"a@b"}"#);
+        assert_eq!(serde_json::to_string(&Request::Reload { by: None }).unwrap(), r#"{"do":"reload"}"#);
+        assert!(Request::Health.earlier().is_none() && close.earlier().unwrap().earlier().is_none());
+        let command = Actor { surface: "cli".to_owned(), ..page };
+        assert_eq!(By::of(&command), None);
+        let forged = r#"{"do":"close","of":"a@b","by":{"surface":"serve","user":null,"uid":null}}"#;
+        assert!(serde_json::from_str::<Request>(forged).is_err());
+    }
+
+    #[test]
     fn a_request_is_what_it_says_and_nothing_more() {
         let read = serde_json::from_str::<Request>;
         assert_eq!(read(r#"{"do":"health"}"#).unwrap(), Request::Health);
-        assert_eq!(read(r#"{"do":"close","of":"a@b"}"#).unwrap(), Request::Close { of: "a@b".into() });
+        assert_eq!(
+            read(r#"{"do":"close","of":"a@b"}"#).unwrap(),
+            Request::Close { of: "a@b".into(), by: None }
+        );
+        assert_eq!(read(r#"{"do":"reload"}"#).unwrap(), Request::Reload { by: None });
         for wrong in [r#"{"do":"export"}"#, r#"{"do":"close"}"#, r#"{"do":"close","of":1}"#, "[]", "1", ""] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -106,7 +106,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         Command::Enable { account } => set_disabled(&installation, &account, false).await?,
         Command::Alias { account, name, yes } => {
             let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
-            let account = with_leave(yes, alias).await?;
+            let (account, _) = with_leave(yes, alias).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
         Command::Unalias { account, name } => {

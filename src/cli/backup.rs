@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
+use super::progress::Progress;
 use crate::control::backup::{self, NeededKey};
 
 #[derive(clap::Args)]
@@ -23,7 +24,9 @@ pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Do
     let installation = options.open_existing().await?;
     installation.verify_key().await?;
     let file = &arguments.file;
+    let progress = Progress::of("Copying the store");
     let NeededKey { id, source } = backup::backup(&installation, file).await?;
+    drop(progress);
     print::words(&format!("The store is in {}.", file.display()));
     print::words(&format!(
         "Only key {id} of {source} opens it. The file does not contain that key: keep a copy of it in another place."
@@ -33,7 +36,9 @@ pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Do
 
 pub(super) async fn restore(options: &Options, arguments: RestoreArguments) -> Result<Done, Failure> {
     let file = &arguments.file;
+    let progress = Progress::of("Restoring the store");
     let kept = backup::restore(options.load()?, file).await?;
+    drop(progress);
     print::words(&format!("The store is as it was in {}.", file.display()));
     if let Some(kept) = kept {
         print::words(&format!("The one that it replaces is kept as {}.", kept.display()));

@@ -4,6 +4,7 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
+use super::progress::Progress;
 use super::{print, protocols};
 use crate::config::Door;
 use crate::control::check::{CheckEvent, Outcome, check};
@@ -23,13 +24,17 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
     let mut report = Report::new(arguments.json, options.verbose > 0);
+    let progress = Progress::of("Checking");
     // A wrong configuration has its own exit code.
     let config = options.load()?;
     let from = config.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     report.push(Line::new(None, "config", &format!("read from {from}")));
-    let checked =
-        check(config, arguments.account.as_deref(), arguments.protocol, &mut |event| report.hear(event))
-            .await;
+    let checked = check(config, arguments.account.as_deref(), arguments.protocol, &mut |event| {
+        report.progress(&event, &progress);
+        report.hear(event);
+    })
+    .await;
+    drop(progress);
     report.finish(*checked.as_ref().unwrap_or(&Outcome::Failed))?;
     match checked? {
         Outcome::Well => Ok(Done::Well),
@@ -44,6 +49,9 @@ struct Report {
     verbose: bool,
     /// Whether each account is one line, because the steps of many accounts would fill screens.
     brief: bool,
+    /// How many accounts there are, and how many are begun.
+    accounts: usize,
+    begun: usize,
     /// Where the steps of the current account begin.
     begin: Option<usize>,
     totals: Totals,
@@ -60,7 +68,20 @@ struct Totals {
 
 impl Report {
     fn new(json: bool, verbose: bool) -> Self {
-        Self { json, verbose, brief: false, begin: None, totals: Totals::default(), steps: Vec::new() }
+        let (totals, steps) = (Totals::default(), Vec::new());
+        Self { json, verbose, brief: false, accounts: 0, begun: 0, begin: None, totals, steps }
+    }
+
+    /// Tells a person who waits which account it is.
+    fn progress(&mut self, event: &CheckEvent<'_>, progress: &Progress) {
+        match event {
+            CheckEvent::Accounts(count) => self.accounts = *count,
+            CheckEvent::Account(name) => {
+                self.begun += 1;
+                progress.now(format!("Checking {name}, account {} of {}", self.begun, self.accounts));
+            }
+            _ => {}
+        }
     }
 
     fn hear(&mut self, event: CheckEvent<'_>) {

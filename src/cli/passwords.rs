@@ -3,8 +3,9 @@
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};
 use super::{print, terminal};
+use crate::control::Installation;
 use crate::control::limits::{Limiting, clauses};
-use crate::control::{Installation, passwords};
+use crate::control::passwords::{self, Limited};
 use crate::surface::passwords::{Created, Password};
 
 #[derive(clap::Subcommand)]
@@ -156,8 +157,8 @@ async fn limit(
     name: &str,
     limits: &Limiting,
 ) -> Result<(), Failure> {
-    let (account, limits) = passwords::limit(installation, account, name, limits.judge()?).await?;
-    let words = clauses(&limits);
+    let Limited { account, now, .. } = passwords::limit(installation, account, name, limits.judge()?).await?;
+    let words = clauses(&now);
     let words = if words.is_empty() { "without any limit".to_owned() } else { words.join(", ") };
     print::words(&format!("The password called {name:?} opens {} from now on: {words}.", account.name));
     Ok(())

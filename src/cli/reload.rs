@@ -6,7 +6,7 @@ use super::{print, running};
 use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
-    let answers = running::ask(options, &Request::Reload).await?;
+    let answers = running::ask(options, &Request::Reload { by: None }).await?;
     let (mut done, are_complete) = (answers.done(), answers.are_complete);
     let (mut failures, mut reloaded) = (Vec::new(), false);
     for reply in answers.replies {

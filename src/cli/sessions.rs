@@ -64,7 +64,7 @@ fn row(session: SessionRow) -> Vec<String> {
 
 async fn close(options: &Options, of: String) -> Result<Done, Failure> {
     let mut closed = 0;
-    let request = Request::Close { of: of.clone() };
+    let request = Request::Close { of: of.clone(), by: None };
     let answers = running::ask(options, &request).await?;
     let done = answers.done();
     for reply in answers.replies {

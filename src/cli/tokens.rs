@@ -7,6 +7,7 @@ mod summary;
 
 use super::failure::{Done, Failure};
 use super::options::{Options, nothing_listed};
+use super::progress::Progress;
 use super::{loss, print, protocols};
 use crate::config::Door;
 use crate::control::{Installation, grants};
@@ -88,7 +89,9 @@ fn span(text: &str) -> Result<time::Duration, String> {
 }
 
 async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {
+    let progress = Progress::of("Asking the provider for a new access token");
     let (account, token) = grants::refresh(installation, name).await?;
+    drop(progress);
     print::words(&format!("{account} has a new access token, which ends at:"));
     print::data(&rfc3339(Some(token.expires_at)).unwrap_or_default());
     Ok(Done::Well)

@@ -55,19 +55,20 @@ pub(crate) async fn remove(installation: &Installation, name: &str) -> Result<Ac
     Ok(account)
 }
 
-/// Makes `alias` another login name of the account called `name`; `yes` allows an alias that is another address.
+/// Makes `alias` another login name of the account called `name`; `yes` allows an alias that is another address. Returns
+/// the account, and whether the alias is new.
 pub(crate) async fn alias(
     installation: &Installation,
     name: &str,
     alias: &str,
     yes: bool,
-) -> Result<Account, Error> {
+) -> Result<(Account, bool), Error> {
     check_login_name(alias)?;
     let account = installation.exact_account(name).await?.account;
     check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
     let act = installation.act(Deed::AliasAdded, &[&account.name], Some(alias));
-    installation.store.add_alias(&account.id, alias, &act).await?;
-    Ok(account)
+    let is_new = installation.store.add_alias(&account.id, alias, &act).await?;
+    Ok((account, is_new))
 }
 
 /// Disables or enables the account called `name`; returns the account, and whether its state changed.

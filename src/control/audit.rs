@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 pub(crate) use super::actors::{asker, by_token, on_the_page, signal};
 use super::error::Error;
 use super::installation::Installation;
-use crate::store::{Act, Actor, AppPassword, Store, TrailEntry};
+use crate::store::{Act, Actor, AppPassword, Store, StoreError, TrailEntry};
 
 /// Number of entries read at once.
 const PAGE: u32 = 500;
@@ -40,6 +40,7 @@ pub(crate) enum Deed {
     Upgraded,
     SessionsClosed,
     Traced,
+    LinkShown,
     ApiTokenCreated,
     ApiTokenRevoked,
 }
@@ -71,6 +72,7 @@ impl Deed {
             Self::Upgraded => "upgraded",
             Self::SessionsClosed => "sessions_closed",
             Self::Traced => "traced",
+            Self::LinkShown => "link_shown",
             Self::ApiTokenCreated => "api_token_created",
             Self::ApiTokenRevoked => "api_token_revoked",
         }
@@ -101,6 +103,12 @@ impl Installation {
     /// Records an act of the installation's actor outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
         record(&*self.store, deed, Vec::new(), about.map(str::to_owned), self.actor.clone()).await;
+    }
+
+    /// Records that the actor is going to see the sign-in link of the account called `name`: what cannot be recorded is
+    /// not shown.
+    pub(super) async fn record_link(&self, name: &str) -> Result<(), StoreError> {
+        self.store.record(&self.act(Deed::LinkShown, &[name], None)).await
     }
 }
 

@@ -102,10 +102,20 @@ impl Installation {
         Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients))
     }
 
-    /// The sign-in link of the account called `name`, for its person; `None` where there are no links.
-    pub(crate) async fn sign_in_link(&self, name: &str) -> Option<Secret> {
+    /// The sign-in link of the account called `name`, which the installation's actor sees and sends to its person;
+    /// `None` where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, Error> {
         let base = Base::configured(&self.config.admin);
-        Links::new(self.store.clone(), self.sealer.clone(), base).for_people(name).await
+        self.shown_link(name, &Links::new(self.store.clone(), self.sealer.clone(), base)).await
+    }
+
+    /// The same of `links`.
+    pub(super) async fn shown_link(&self, name: &str, links: &Links) -> Result<Option<Secret>, Error> {
+        let link = links.for_people(name).await;
+        if link.is_some() {
+            self.record_link(name).await?;
+        }
+        Ok(link)
     }
 
     /// Makes and verifies app passwords.

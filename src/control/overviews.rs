@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 
 use super::error::Error;
-use super::grants::Overview;
+use super::grants::{Overview, State};
 use super::installation::Installation;
 use super::passwords;
 use crate::store::{AppPassword, GrantState};
@@ -59,14 +59,22 @@ const DISABLED: &str = "disabled";
 /// The urgency of an account, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
+    /// A person signs in, or an administrator of the provider's side acts.
     NeedsPerson,
+    /// A key of the configuration mends it, often of many accounts at once; so these come after the others.
+    Misconfigured,
     EndsSoon,
     None,
 }
 
 impl Urgency {
+    fn needs_person(self) -> bool {
+        matches!(self, Self::NeedsPerson | Self::Misconfigured)
+    }
+
     pub(crate) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
         match () {
+            () if overview.state == State::Of(GrantState::Misconfigured) => Self::Misconfigured,
             () if overview.state.needs_person() => Self::NeedsPerson,
             () if overview.ends_alone_by(now.saturating_add(SOON)) => Self::EndsSoon,
             () => Self::None,
@@ -143,7 +151,7 @@ pub(crate) async fn search(
 impl Listing {
     fn count(&mut self, overview: &Overview, urgency: Urgency) {
         *self.states.entry(overview.state.name()).or_default() += 1;
-        self.need_person += usize::from(urgency == Urgency::NeedsPerson);
+        self.need_person += usize::from(urgency.needs_person());
         self.end_soon += usize::from(urgency == Urgency::EndsSoon);
         if let Some(grant) = &overview.grant {
             match self.providers.get_mut(&grant.provider) {
@@ -157,7 +165,7 @@ impl Listing {
 fn is_wanted(overview: &Overview, urgency: Urgency, wanted: &Wanted, text: &str) -> bool {
     let is_of_kind = match wanted.kind {
         None => true,
-        Some(Kind::NeedsPerson) => urgency == Urgency::NeedsPerson,
+        Some(Kind::NeedsPerson) => urgency.needs_person(),
         Some(Kind::EndsSoon) => urgency == Urgency::EndsSoon,
         Some(Kind::State(name)) => overview.state.name() == name,
     };

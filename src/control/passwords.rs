@@ -137,22 +137,34 @@ pub(crate) async fn page(
     }
 }
 
-/// Changes the limits of a password; returns its account, and all its limits after the change.
+/// A password whose limits were changed.
+#[derive(Debug)]
+pub(crate) struct Limited {
+    /// Its account.
+    pub(crate) account: Account,
+    /// All its limits before the change.
+    pub(crate) before: Limits,
+    /// All its limits from now on.
+    pub(crate) now: Limits,
+}
+
+/// Changes the limits of a password.
 pub(crate) async fn limit(
     installation: &Installation,
     account: &str,
     name: &str,
     change: Change,
-) -> Result<(Account, Limits), Error> {
+) -> Result<Limited, Error> {
     let LoginRecord { account, passwords, .. } = installation.exact_account(account).await?;
     let Some(password) = passwords.into_iter().find(|password| password.name == name) else {
         return Err(Error::NoPassword { account: account.name, name: name.to_owned() });
     };
-    let mut limits = password.limits;
-    change.apply(&mut limits);
+    let before = password.limits;
+    let mut now = before.clone();
+    change.apply(&mut now);
     let act = installation.act(Deed::PasswordLimited, &[&account.name], Some(name));
-    match installation.store.limit_password(&account.id, name, &limits, &act).await? {
-        true => Ok((account, limits)),
+    match installation.store.limit_password(&account.id, name, &now, &act).await? {
+        true => Ok(Limited { account, before, now }),
         false => Err(Error::NoPassword { account: account.name, name: name.to_owned() }),
     }
 }

@@ -32,7 +32,7 @@ use super::answers;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
-use crate::config::{Config, Door, Security};
+use crate::config::{Config, Door};
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
@@ -142,7 +142,7 @@ impl Prepared {
 
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
-        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
+        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.number, bound.address)).collect();
 
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
@@ -158,7 +158,6 @@ impl Prepared {
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
         let (upgrades, upgrades_asked) = mpsc::channel(1);
-        let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
             watcher: Watcher::new(
                 kept.metrics.clone(),
@@ -167,7 +166,7 @@ impl Prepared {
                 supervisor.clone(),
             ),
             config: ArcSwap::new(config.clone()),
-            tls_addresses: tls.map(|(address, _)| *address).collect(),
+            bound: bound_to,
             supervisor,
             store: installation.store.clone(),
             sealer: installation.sealer.clone(),
@@ -182,6 +181,7 @@ impl Prepared {
             keeper,
             consents,
             misses: Misses::default(),
+            failed: Misses::default(),
             shown: Shown::first(config, identity, acceptors).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),

@@ -1,38 +1,45 @@
 """A Debian with systemd as its first process, in namespaces of its own: no port, user or service of this machine is touched.
 
-debootstrap makes the system once, in target/; each container is a copy that vanishes with the test. Needs root.
+debootstrap makes a system once, in target/; each container is a copy that vanishes with the test. Needs root.
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BASE = ROOT / "target" / "packages" / "bookworm"
+BASES = ROOT / "target" / "packages"
 # Enough for a service manager; the rest of the program's needs is what its package depends on.
 INCLUDE = "systemd,systemd-sysv,dbus,ca-certificates"
 # A loaded machine boots slowly.
 PATIENCE = 180
 
 
-def base():
-    if not BASE.is_dir():
-        making = BASE.with_suffix(".making")
+def base(*packages):
+    """The directory of a system that has these packages, too."""
+    found = BASES / "-".join(["bookworm", *packages])
+    if not found.is_dir():
+        making = found.with_suffix(".making")
         shutil.rmtree(making, ignore_errors=True)
         making.parent.mkdir(parents=True, exist_ok=True)
-        words = ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", "bookworm", making]
+        include = ",".join([INCLUDE, *packages])
+        words = ["debootstrap", "--variant=minbase", f"--include={include}", "bookworm", making]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        making.rename(BASE)
-    return BASE
+        making.rename(found)
+    return found
 
 
 class Container:
+    def __init__(self, *packages):
+        self.packages = packages
+
     def __enter__(self):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="packages-"))
         self.root = self.home / "root"
-        subprocess.run(["cp", "--archive", "--reflink=auto", base(), self.root], check=True)
+        subprocess.run(["cp", "--archive", "--reflink=auto", base(*self.packages), self.root], check=True)
         words = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--boot", "--directory"]
         self.log = (self.home / "boot.log").open("w")
         self.nspawn = subprocess.Popen([*words, self.root], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -44,14 +51,25 @@ class Container:
             raise
         return self
 
-    def boot(self):
+    def first_process(self):
+        """The process that is number 1 inside; systemd-nspawn has another child before it, which vanishes."""
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
+        for child in children.read_text().split():
+            try:
+                status = pathlib.Path(f"/proc/{child}/status").read_text()
+            except OSError:
+                continue
+            if re.search(r"(?m)^NSpid:\t\d+\t(?:\d+\t)*1$", status):
+                return child
+        return None
+
+    def boot(self):
         deadline = time.monotonic() + PATIENCE
-        while not children.read_text():
+        while (first := self.first_process()) is None:
             if self.nspawn.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the container does not boot: {(self.home / 'boot.log').read_text()}")
             time.sleep(0.1)
-        self.leader = children.read_text().split()[0]
+        self.leader = first
         waiting = "for i in $(seq 1800); do systemctl is-system-running --wait 2>/dev/null | grep -qE 'running|degraded' && exit; sleep 0.1; done; exit 1"
         self.run("sh", "-c", waiting)
 

@@ -1,5 +1,6 @@
 """The page, the consent and the sign-in link in a real browser, with a real OAuth server."""
 
+import datetime
 import os
 import re
 import unittest
@@ -61,7 +62,9 @@ class InABrowser(BehindAProxy):
 class Buttons(InABrowser):
     def test_every_button_with_scripts(self):
         self.every_button(javascript=True)
-        self.assertEqual(self.browser.complaints(), [], "the policy forbids nothing that the page needs")
+        # The browser also logs the answer to a form with a mistake.
+        complaints = [line for line in self.browser.complaints() if "status of 422" not in line]
+        self.assertEqual(complaints, [], "the policy forbids nothing that the page needs")
 
     def test_every_button_without_scripts(self):
         self.every_button(javascript=False)
@@ -99,6 +102,29 @@ class Buttons(InABrowser):
         self.assert_reads_mail(shown)
         self.account(ALICE)
         self.assertNotIn(shown, browser.text(), "it is shown once")
+        browser.click(name="Limits of scanner")
+        browser.fill(label="Only from", value="192.0.2.0/24")
+        browser.fill(label="Last day", value="2099-12-31")
+        browser.click(name="Change the limits")
+        self.shows("from now on: imap only; from 192.0.2.0/24; until 2099-12-31. Before: imap only.")
+        self.assert_login_refused(shown)
+        browser.click(name="Limits of scanner")
+        browser.fill(label="Only from", value="everywhere")
+        browser.click(name="Change the limits")
+        self.shows("is no network")
+        browser.fill(label="Only from", value="")
+        browser.click(name="Change the limits")
+        self.assert_reads_mail(shown)
+
+        browser.unfold(name="New login name")
+        browser.fill(label="Login name", value="helpdesk")
+        browser.click(name="Add the login name")
+        self.shows("“helpdesk” is a login name")
+        self.assert_reads_mail(self.password, user="helpdesk")
+        browser.click(name="Remove the login name helpdesk")
+        self.shows("“helpdesk” is no login name")
+        self.assert_login_refused(self.password, user="helpdesk")
+
         browser.click(name="Revoke scanner")
         self.shows("scanner")
         browser.click(name="Revoke the password")
@@ -125,13 +151,34 @@ class Buttons(InABrowser):
         browser.click(name="Remove the account")
         self.shows(f"{BOB} is removed")
 
+        # The administrator has written the end of the client's secret, and later its new one, into the file.
+        config = self.proxy.config.read_text()
+        soon = (datetime.date.today() + datetime.timedelta(days=9)).isoformat()
+        self.proxy.config.write_text(config.replace("extra_ca", f'client_secret_expires = "{soon}"\nextra_ca'))
+        self.proxy.run("reload")
+        browser.goto(url=self.base + "/")
+        self.shows("The client secret of acme ends in", "its account")
+        self.proxy.config.write_text(config)
+        browser.click(name="Load the configuration again")
+        self.assertNotIn("client secret", self.shows("The new configuration is in use"))
+
         browser.click(name="Add accounts")
         browser.fill(label="Table", value="carol@corp.example\n")
         browser.click(name="Add the accounts")
-        self.shows("1 account made", "carol@corp.example")
+        self.shows("1 account made", "carol@corp.example", "/again/")
+        browser.click(name="Add accounts")
+        browser.upload(label="Or a file", name="more.csv", text="dave@corp.example;;;dave\r\ncarol@corp.example\r\n")
+        browser.click(name="Add the accounts")
+        self.shows("No account was made", "Line 2")
+        browser.upload(label="Or a file", name="more.csv", text="dave@corp.example;;;dave\r\nerin@corp.example\r\n")
+        browser.click(name="Add the accounts")
+        self.shows("2 accounts made", "dave@corp.example", "erin@corp.example")
+        # Their passwords work once their owners have consented.
+        daves = browser.of(selector="td:has-text('dave') + td code")
+        self.assert_login_refused(daves, "[EXPIRED]", "/again/", user="dave")
         browser.click(name="Sign out")
         self.shows("imap-oauth-proxy admin")
-        surfaces = {event["surface"] for event in self.proxy.json("events", "list")[-3:]}
+        surfaces = {event["surface"] for event in self.proxy.json("events", "list")[-9:]}
         self.assertEqual(surfaces, {"page"})
 
     def test_the_keyboard_alone_opens_an_account(self):
@@ -175,6 +222,49 @@ class Consents(InABrowser):
                 self.assert_reads_mail(self.bobs, user=BOB)
                 self.assertEqual(self.browser.goto(url=link), 404, "a stored grant ends the link")
 
+    def test_an_administrator_copies_the_sign_in_link_and_its_person_mends_the_account(self):
+        self.end_bobs_consent()
+        for javascript in (True, False):
+            with self.subTest(javascript=javascript):
+                self.enter(javascript=javascript)
+                self.account(BOB)
+                self.browser.click(name="Sign-in link")
+                self.shows("Send it to the account's owner")
+                link = self.browser.value(label=f"The sign-in link of {BOB}")
+                self.assertRegex(link, self.base + r"/again/[a-z2-7]{26}$")
+                if javascript:
+                    self.browser.click(name="Copy sign-in link")
+                    self.shows("Copied")
+                    self.assertEqual(self.browser.clipboard(), link)
+                    self.assertEqual(self.browser.complaints(), [])
+        shown = [event for event in self.proxy.json("events", "list") if event["event"] == "link_shown"]
+        self.assertEqual([(event["account"], event["surface"]) for event in shown], [(BOB, "page")] * 2)
+        # Its person, in a browser that has no session.
+        self.browser.open()
+        self.browser.goto(url=link)
+        self.sign_in_button()
+        self.to_the_provider()
+        self.consent(BOB)
+        self.shows("can connect now")
+        self.assert_reads_mail(self.bobs, user=BOB)
+
+    def test_a_new_account_is_authorised_from_the_page(self):
+        for javascript in (True, False):
+            with self.subTest(javascript=javascript):
+                self.proxy.run("accounts", "remove", BOB, "--yes")
+                self.enter(javascript=javascript)
+                self.browser.click(name="Add accounts")
+                self.browser.fill(label="Address of the mailbox", value=BOB)
+                self.browser.click(name="Authorise")
+                self.to_the_provider()
+                self.consent(BOB)
+                self.shows("Signed in as")
+                self.assertEqual(self.grant(BOB)["state"], "ok")
+                self.browser.click(name="To the account")
+                self.browser.fill(label="Name", value="phone")
+                self.browser.click(name="Make the password")
+                self.assert_reads_mail(self.browser.of(selector="code.password"), user=BOB)
+
     def test_another_person_or_a_refusal_changes_nothing(self):
         self.end_bobs_consent()
         refused = self.assert_login_refused(self.bobs, "[EXPIRED]", user=BOB)
@@ -212,15 +302,98 @@ class Looks(InABrowser):
         self.enter()
         paths = ["/", "/?q=nobody", f"/accounts/{ALICE}", f"/accounts/{BOB}", f"/accounts/{ALICE}/setup", "/sessions"]
         paths += ["/activity", "/add", f"/accounts/{ALICE}/remove", f"/accounts/{ALICE}/revoke", "/nothing", "/enter/x"]
-        faults = []
+        paths += [f"/accounts/{ALICE}/limits?name=default", "/?kind=needs_person"]
+        self.faults = []
         for path in paths:
             self.browser.goto(url=self.base + path)
-            for width, height in self.SIZES:
-                for scheme in ("light", "dark"):
-                    self.browser.size(width=width, height=height, scheme=scheme)
-                    faults += [f"{path} {width} {scheme}: {fault}" for fault in self.browser.audit()]
-        self.assertEqual(faults, [])
+            self.look(path)
+        self.unfold_and_look()
+        self.assertEqual(self.faults, [])
         session.logout()
+
+    def unfold_and_look(self):
+        """What buttons lead to, in the session."""
+        browser = self.browser
+        self.account(ALICE)
+        browser.unfold(name="New app password")
+        browser.unfold(name="New login name")
+        self.look("the forms of an account")
+        browser.fill(label="Name", value="scanner")
+        browser.fill(label="Only from", value="everywhere")
+        browser.click(name="Make the password")
+        self.shows("is no network")
+        self.look("a form with a mistake")
+        browser.fill(label="Only from", value="")
+        browser.click(name="Make the password")
+        self.shows("shown this once")
+        self.look("a new password")
+        self.account(BOB)
+        browser.click(name="Sign-in link")
+        self.shows("Send it to")
+        self.look("a sign-in link")
+        for account, words in ((ALICE, "The mailbox has"), (BOB, "A person has to act")):
+            self.account(account)
+            browser.click(name="Check")
+            self.shows(words)
+            self.look(f"the check of {account}")
+        browser.goto(url=self.base + "/add")
+        browser.fill(label="Table", value="carol@corp.example,none\ncarol@corp.example\n")
+        browser.click(name="Add the accounts")
+        self.shows("No account was made")
+        self.look("a table with mistakes")
+        browser.fill(label="Table", value="carol@corp.example,,,helpdesk\n")
+        browser.click(name="Add the accounts")
+        self.shows("1 account made")
+        self.look("new accounts")
+
+    def look(self, what):
+        """All that is wrong with what is shown, in each width and scheme."""
+        for width, height in self.SIZES:
+            for scheme in ("light", "dark"):
+                self.browser.size(width=width, height=height, scheme=scheme)
+                self.faults += [f"{what} {width} {scheme}: {fault}" for fault in self.browser.audit()]
+
+    def test_the_pages_of_a_sign_in_are_readable_in_light_and_dark_narrow_and_wide(self):
+        self.end_bobs_consent()
+        refused = self.assert_login_refused(self.bobs, "[EXPIRED]", user=BOB)
+        link = re.search(r" (http\S+/again/[a-z2-7]{26}) ", refused)[1]
+        browser, self.faults = self.browser, []
+        self.enter()
+        # The page before the provider, which sends the browser on by itself.
+        self.account(BOB)
+        browser.still()
+        browser.click(name="Authorise again")
+        browser.click(name="Follow")
+        self.shows("Your browser comes back here by itself")
+        self.look("the way to the provider")
+        browser.click(name="Go to acme")
+        self.consent(ALICE)
+        self.shows("Nothing was stored")
+        self.look("another person")
+
+        # A person elsewhere, whose browser cannot reach the loopback address that is registered.
+        browser.open()
+        browser.headers(lines={"X-Forwarded-For": "192.0.2.7"})
+        browser.goto(url=link)
+        self.look("a sign-in link's page")
+        browser.click(name="Sign in at acme")
+        self.shows("paste it here")
+        self.look("the form to paste into")
+        browser.fill(label="Address of that page", value="http://127.0.0.1/?state=x&code=y")
+        browser.click(name="Go on")
+        self.look("a wrong address pasted")
+
+        browser.open()
+        browser.goto(url=link)
+        browser.click(name="Sign in at acme")
+        self.consent(BOB)
+        self.shows("can connect now")
+        self.look("a sign-in that is done")
+        self.assertEqual(browser.goto(url=link), 404)
+        self.look("a link that has ended")
+        browser.goto(url=self.base + "/consent/none")
+        self.look("a sign-in of another browser")
+        self.assertEqual(self.faults, [])
 
     @unittest.skipUnless(PICTURES, "PICTURES names no directory")
     def test_pictures_for_the_documentation(self):

@@ -1,14 +1,27 @@
 //! `/accounts`: the accounts that mail programs log in to.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::caller::{Reader, Writer};
 use super::input::{InBody, InPath, InQuery, page, rows};
-use super::problem::Problem;
+use super::problem::{CONFIRM, Problem};
+use crate::admin::site::Site;
+use crate::control::enrol::{Fault, Row, judge, make_all};
 use crate::control::{Error, Installation, accounts};
-use crate::surface::accounts::Account;
+use crate::surface::accounts::{Account, Added, waits};
+
+/// More do not fit into a body, but for the shortest names.
+const MOST_NEW: usize = 1000;
+/// The faults of a list that an answer names.
+const MOST_FAULTS: usize = 50;
+/// The name of the new passwords, the same as on the command line.
+const PASSWORD: &str = "default";
 
 /// The cut of a list.
 #[derive(Deserialize)]
@@ -40,6 +53,75 @@ pub(super) async fn one(
 
 async fn shown(installation: &Installation, name: &str) -> Result<Json<Account>, Problem> {
     Ok(Json(Account::from(accounts::one(installation, name).await?)))
+}
+
+/// A new account, as a line of the table of `accounts add`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct New {
+    account: String,
+    provider: Option<String>,
+    owner: Option<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+}
+
+/// New accounts, which are judged together: a mistake in the last one makes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Add {
+    accounts: Vec<New>,
+    /// Whether each gets an app password.
+    #[serde(default)]
+    passwords: bool,
+    /// Whether an alias may be another address than the account's.
+    #[serde(default)]
+    yes: bool,
+}
+
+pub(super) async fn add(
+    State(site): State<Arc<Site>>,
+    Writer { installation, actor }: Writer,
+    InBody(Add { accounts, passwords, yes }): InBody<Add>,
+) -> Result<(StatusCode, Json<Vec<Added>>), Problem> {
+    if accounts.is_empty() || accounts.len() > MOST_NEW {
+        return Err(Problem::invalid(format!("accounts has from 1 to {MOST_NEW} entries")));
+    }
+    let rows: Vec<Row> = (1..).zip(accounts).map(|(line, new)| new.row(line)).collect();
+    installation.verify_key().await?;
+    let judged = judge(&installation, &rows, yes).await.map_err(|faults| refused(&faults))?;
+    let (made, failure) = make_all(&installation, judged, passwords.then_some(PASSWORD)).await;
+    if let Some(error) = failure {
+        let names: Vec<&str> = made.iter().map(|enrolled| enrolled.account.as_str()).collect();
+        let problem = Problem::from(error);
+        return Err(if names.is_empty() { problem } else { problem.after(&names.join(", ")) });
+    }
+    let mut added = Vec::new();
+    for enrolled in &made {
+        let link = match waits(enrolled) {
+            true => site.running.sign_in_link(&enrolled.account, actor.clone()).await.ok().flatten(),
+            false => None,
+        };
+        let password = enrolled.password.as_ref().map(|password| password.expose().to_owned());
+        added.push(Added { password, ..Added::new(enrolled, link.as_ref()) });
+    }
+    Ok((StatusCode::CREATED, Json(added)))
+}
+
+impl New {
+    fn row(self, line: u64) -> Row {
+        let Self { account, provider, owner, aliases } = self;
+        Row { line, account, provider, owner, aliases }
+    }
+}
+
+/// All faults, with the places of their accounts in the list.
+fn refused(faults: &[Fault]) -> Problem {
+    let is_severe = |fault: &&Fault| !matches!(fault.error, Error::ForeignAliases { .. });
+    let gravest = faults.iter().find(is_severe).or(faults.first());
+    let lines = faults.iter().take(MOST_FAULTS).map(|Fault { line, error }| format!("line {line}: {error}"));
+    let lines: Vec<String> = lines.collect();
+    Problem::of_all(gravest.map(|fault| &fault.error), &lines.join("; "))
 }
 
 /// A change of an account.
@@ -84,10 +166,10 @@ pub(super) async fn alias(
 ) -> Result<Json<Account>, Problem> {
     match accounts::alias(&installation, &name, &alias, yes).await {
         Err(error @ Error::ForeignAliases { .. }) => {
-            return Err(Problem::from(error).confirmed_by("send \"yes\": true where that is meant"));
+            return Err(Problem::from(error).confirmed_by(CONFIRM));
         }
-        other => other?,
-    };
+        other => drop(other?),
+    }
     shown(&installation, &name).await
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::caller::{Reader, Writer};
 use super::problem::Problem;
+use crate::admin::reloading::{self, NotReloaded};
 use crate::admin::site::Site;
 use crate::config::masked;
 use crate::control::Error;
@@ -37,5 +38,10 @@ pub(super) async fn reload(
     State(site): State<Arc<Site>>,
     Writer { actor, .. }: Writer,
 ) -> Result<Json<Reloaded>, Problem> {
-    Ok(Json(site.running.reload(actor).await?))
+    reloading::reload(&site, &actor).await.map(Json).map_err(|error| match error {
+        NotReloaded::Here(error) => error.into(),
+        NotReloaded::Elsewhere(why) => Problem::failed(format!(
+            "the process that answers uses the new configuration, and another one does not: {why}"
+        )),
+    })
 }

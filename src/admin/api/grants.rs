@@ -180,7 +180,7 @@ pub(super) struct Link {
 
 pub(super) async fn sign_in_link(
     State(site): State<Arc<Site>>,
-    Writer { installation, .. }: Writer,
+    Writer { installation, actor }: Writer,
     InPath(name): InPath<String>,
 ) -> Result<Json<Link>, Problem> {
     let record = installation.exact_account(&name).await?;
@@ -188,7 +188,7 @@ pub(super) async fn sign_in_link(
     if record.grant.is_none() {
         return Err(Error::NoGrant { account }.into());
     }
-    match site.running.sign_in_link(&account).await {
+    match site.running.sign_in_link(&account, actor).await {
         Ok(Some(url)) => Ok(Json(Link { account, sign_in_url: url.expose().to_owned() })),
         Err(NoConsent::Failed(error)) => Err((*error).into()),
         Ok(None) | Err(_) => Err(Problem::conflict(

@@ -12,6 +12,9 @@ use crate::store::StoreError;
 use crate::surface::cures::{chain, cures};
 use crate::text::one_line;
 
+/// How a program says that a name is meant.
+pub(super) const CONFIRM: &str = "send \"yes\": true where that is meant";
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -97,6 +100,23 @@ impl Problem {
         }
     }
 
+    /// The faults of a list, of which `gravest` decides the status.
+    pub(super) fn of_all(gravest: Option<&Error>, faults: &str) -> Self {
+        let (status, kind) = gravest.map_or((StatusCode::UNPROCESSABLE_ENTITY, "invalid"), kind);
+        let problem = Self::new(status, kind, format!("no account was made: {}", one_line(faults)));
+        match gravest {
+            Some(Error::ForeignAliases { .. }) => problem.confirmed_by(CONFIRM),
+            _ => problem,
+        }
+    }
+
+    /// The same, after these accounts were made.
+    pub(super) fn after(self, made: &str) -> Self {
+        let cause =
+            format!("{}; before that these accounts were made, and stay: {}", self.cause, one_line(made));
+        Self { cause, ..self }
+    }
+
     pub(super) fn not_json() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "the body is not said to be JSON")
             .cured_by("send Content-Type: application/json")
@@ -105,6 +125,11 @@ impl Problem {
     pub(super) fn misdirected(base: &str) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", "the request names another host")
             .cured_by(format!("the API is at {base}{}", super::BASE))
+    }
+
+    /// What was asked is done in part.
+    pub(super) fn failed(cause: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", cause)
     }
 
     pub(super) fn busy(cause: impl Into<String>) -> Self {
@@ -140,6 +165,8 @@ fn kind(error: &Error) -> (StatusCode, &'static str) {
         | Error::ApiToken(ApiTokenError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),
         Error::ForeignAliases { .. } => (StatusCode::CONFLICT, "needs_confirmation"),
         Error::AliasOfAnother { .. }
+        | Error::AlreadyHere { .. }
+        | Error::AliasHere { .. }
         | Error::AliasOfOwner { .. }
         | Error::GrantGone
         | Error::NoGrant { .. }
@@ -168,6 +195,7 @@ fn kind(error: &Error) -> (StatusCode, &'static str) {
         | Error::NoProvider { .. }
         | Error::UnknownDomain { .. }
         | Error::Unsupported(_)
+        | Error::Table(_)
         | Error::NoClient { .. }
         | Error::NoPersonsClient { .. }
         | Error::DomainNeedsApplication { .. }

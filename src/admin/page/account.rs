@@ -11,13 +11,15 @@ use super::frame::{Frame, failure, text};
 use super::words::{
     account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
 };
-use super::{activity, passwords, sessions};
+use super::{activity, aliases, passwords, sessions};
 use crate::admin::SessionRow;
 use crate::admin::site::Site;
+use crate::admin::visit::Fields;
 use crate::admin::visitors::Visitor;
+use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
 use crate::control::overviews::{Single, one};
-use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
+use crate::store::{Grant, GrantKind, GrantState, TrailEntry, fold, is_of_domain};
 use crate::trouble::Cure;
 
 /// The newest events of the account.
@@ -42,12 +44,19 @@ pub(super) async fn show(
     let mut live = sessions::live(&site).await;
     live.retain(|session| fold(&session.account) == fold(&name));
     let said = site.said(&visitor, query.as_deref());
+    let fields = Fields::of_query(query.as_deref());
     let shown = text(&name);
     let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };
-    frame.around(&page(&visitor, &single, &live, &trail))
+    frame.around(&page(&visitor, &single, &live, &trail, &fields))
 }
 
-fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailEntry]) -> Markup {
+fn page(
+    visitor: &Visitor,
+    single: &Single,
+    live: &[SessionRow],
+    trail: &[TrailEntry],
+    fields: &Fields,
+) -> Markup {
     let Single { overview, passwords } = single;
     let name = &overview.account.name;
     let path = account_path(name);
@@ -58,7 +67,7 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             div { h1 { (text(name)) } }
             div.actions {
                 (button(visitor, &format!("{path}/check"), "", "Check"))
-                @if can_consent(overview) {
+                @if can_consent(overview) && !is_misconfigured(overview) {
                     @if !is_mended_by_consent(overview) { (button(visitor, &format!("{path}/authorise"), "", authorise(overview))) }
                     (button(visitor, &format!("{path}/link"), "", "Sign-in link"))
                 }
@@ -71,6 +80,9 @@ fn page(visitor: &Visitor, single: &Single, live: &[SessionRow], trail: &[TrailE
             section.card { h2 { "What may end it" } (forecast(overview, now)) }
         }
         section.card { h2 { "App passwords" } (passwords::section(visitor, name, passwords, now)) }
+        @if !is_of_domain(name) || !overview.account.aliases.is_empty() {
+            section.card { h2 { "Other login names" } (aliases::section(visitor, &overview.account, fields)) }
+        }
         section.card id="sessions" data-live="15" {
             h2 { "Live sessions" @if !live.is_empty() { span.muted { " · " (live.len()) } } }
             (sessions::table(visitor, live, Some(name), now))
@@ -101,7 +113,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
                 @if let Some(at) = overview.failed_at() { p.muted.small { "Seen " (when(at, now)) "." } }
             }
             @if let Some(refusal) = &overview.account.refusal {
-                p { "The provider refused something after a login over " (refusal.protocol) ", " (when(refusal.at, now)) ":" }
+                p { "The provider refused something after a login for " (doors_named(&refusal.protocol)) ", " (when(refusal.at, now)) ":" }
                 (trouble(visitor, overview, &refusal.trouble))
             }
             p.muted.small {
@@ -118,6 +130,16 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
     }
 }
 
+/// Whether a key of the configuration mends it, so that a consent would fail.
+fn is_misconfigured(overview: &Overview) -> bool {
+    overview.state == AccountState::Of(GrantState::Misconfigured) && !is_mended_by_consent(overview)
+}
+
+/// A protocol by its name in the store.
+fn doors_named(name: &str) -> String {
+    Door::named(name).map_or_else(|| text(name), |door| doors(&[door]))
+}
+
 /// Whether the state already offers the button for that.
 fn is_mended_by_consent(overview: &Overview) -> bool {
     overview.trouble.as_ref().is_some_and(|trouble| matches!(trouble.cure, Cure::Authorize { .. }))
@@ -131,22 +153,18 @@ fn disabling(visitor: &Visitor, overview: &Overview, path: &str) -> Markup {
 }
 
 fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
-    let aliases = &overview.account.aliases;
     html! {
         dl {
-            @if let Some(grant) = &overview.grant { (of_grant(grant, now)) }
+            @if let Some(grant) = &overview.grant { (of_grant(grant, is_mended_by_consent(overview), now)) }
             @else { dt { "Authorisation" } dd { "none" } }
             dt { "Opens" } dd { @if overview.protocols.is_empty() { "nothing" } @else { (doors(&overview.protocols)) } }
             @if !overview.scopes_missing.is_empty() { dt { "Missing scopes" } dd.mono { (overview.scopes_missing.join(" ")) } }
-            @if !aliases.is_empty() {
-                dt { "Other login names" }
-                dd { (text(&aliases.join(", "))) }
-            }
         }
     }
 }
 
-fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
+/// An access token that is left after the grant's end opens nothing here, and nothing is tried again by itself.
+fn of_grant(grant: &Grant, has_ended: bool, now: OffsetDateTime) -> Markup {
     html! {
         dt { "Provider" } dd { (grant.provider) }
         @match grant.kind() {
@@ -155,8 +173,8 @@ fn of_grant(grant: &Grant, now: OffsetDateTime) -> Markup {
         }
         dt { "Authorised" } dd { (when(grant.authorized_at, now)) }
         @if let Some(at) = grant.refreshed_at { dt { "Last renewed" } dd { (when(at, now)) } }
-        @if let Some(at) = grant.access_expires_at { dt { "Access token ends" } dd { (when(at, now)) } }
-        @if let Some(at) = grant.retry_at.filter(|at| *at > now) { dt { "Next try" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.access_expires_at.filter(|_| !has_ended) { dt { "Access token ends" } dd { (when(at, now)) } }
+        @if let Some(at) = grant.retry_at.filter(|at| *at > now && !has_ended) { dt { "Next try" } dd { (when(at, now)) } }
         @if !grant.scopes.is_empty() {
             dt { "Scopes" }
             dd { details { summary { (count(grant.scopes.len() as u64, "scope")) } span.mono.small { (text(&grant.scopes.join(" "))) } } }

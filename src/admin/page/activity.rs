@@ -74,15 +74,24 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
                     @for TrailEntry { act, .. } in trail {
                         tr {
                             td { (when(act.at, now)) }
-                            td { strong { (first_upper(&text(&act.deed.replace('_', " ")))) } }
+                            td.deed { strong { (title(&act.deed)) } }
                             @if with_accounts { td { (accounts(&act.accounts)) } }
                             td data-label="Detail" { @if let Some(about) = &act.about { (text(about)) } }
-                            td.muted data-label="Who" { (who(&act.actor)) }
+                            td.muted.who-did data-label="Who" { (who(&act.actor)) }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// What was done, in the words of the page.
+fn title(deed: &str) -> String {
+    match deed {
+        // The trail's words are fixed, and this one is spelt another way than the page's.
+        "authorized" => "Authorised".to_owned(),
+        other => first_upper(&text(&other.replace('_', " "))),
     }
 }
 

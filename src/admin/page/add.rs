@@ -16,11 +16,15 @@ use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
 use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
-use crate::control::{Error, Installation, TableError};
+use crate::control::{Error, Installation, TableError, audit};
+use crate::secret::Secret;
+use crate::surface::accounts::waits;
 use crate::surface::cures::causes;
 
 /// The name of the new passwords, the same as on the command line.
 const PASSWORD: &str = "default";
+/// The most new accounts whose links are shown: each link is written to the audit trail.
+const MOST_LINKS: usize = 500;
 /// A table that is judged and made within the time of an answer.
 const MOST: usize = 5000;
 
@@ -34,7 +38,8 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
     match made(&installation, &fields).await {
         Ok((made, failure)) => {
             let failure = failure.map(|error| sentence(&causes(&error)));
-            lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
+            let added = Added { accounts: with_links(&site, &visitor, made).await, failure };
+            lead(&site, &visitor, "/", Said::Added(Box::new(added)))
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
@@ -109,41 +114,62 @@ fn refused(faults: &[Fault]) -> Markup {
     }
 }
 
-/// The accounts that were made, with their passwords, shown once.
+/// The accounts, each with the sign-in link of an owner who has still to consent.
+async fn with_links(site: &Site, visitor: &Visitor, made: Vec<Enrolled>) -> Vec<(Enrolled, Option<Secret>)> {
+    let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
+    let has_links = made.len() <= MOST_LINKS;
+    let mut accounts = Vec::new();
+    for enrolled in made {
+        let link = match has_links && waits(&enrolled) {
+            true => site.running.sign_in_link(&enrolled.account, by.clone()).await.ok().flatten(),
+            false => None,
+        };
+        accounts.push((enrolled, link));
+    }
+    accounts
+}
+
+/// The accounts that were made, with their passwords and links, shown once.
 pub(in crate::admin) struct Added {
-    accounts: Vec<(String, Option<crate::secret::Secret>)>,
+    accounts: Vec<(Enrolled, Option<Secret>)>,
     failure: Option<String>,
 }
 
 impl Added {
-    fn new(made: &[Enrolled], failure: Option<String>) -> Self {
-        let account = |enrolled: &Enrolled| (enrolled.account.clone(), enrolled.password.clone());
-        Self { accounts: made.iter().map(account).collect(), failure }
-    }
-
     /// The accounts, and what comes next.
     pub(in crate::admin) fn shown(&self) -> Markup {
-        let has_passwords = self.accounts.iter().any(|(_, password)| password.is_some());
+        let has_passwords = self.accounts.iter().any(|(enrolled, _)| enrolled.password.is_some());
+        let has_links = self.accounts.iter().any(|(_, link)| link.is_some());
         html! {
             @if let Some(failure) = &self.failure {
                 div.said.failed role="alert" { p { span.mark aria-hidden="true" { "!" } " " (failure) } p { "The accounts below were made before that, and stay." } }
             }
             div.said.done role="status" {
-                p { span.mark aria-hidden="true" { "✓" } " " (count(self.accounts.len() as u64, "account")) " made. Each waits for the consent of its owner: open it and press “Authorise”, or send the owner its sign-in link." }
-                @if has_passwords {
-                    p { strong { "The app passwords are shown this once." } }
+                p { span.mark aria-hidden="true" { "✓" } " " (count(self.accounts.len() as u64, "account")) " made." }
+                @if self.accounts.iter().any(|(enrolled, _)| waits(enrolled)) {
+                    p { "An account opens when its owner has consented: open it and press “Authorise”, or send the owner its sign-in link." }
+                }
+                @if has_passwords { p { strong { "The app passwords are shown this once." } } }
+                @if has_passwords || has_links {
                     div.scroll {
                         table.tight {
-                            thead { tr { th { "Account" } th { "App password" } } }
-                            tbody {
-                                @for (account, password) in &self.accounts {
-                                    tr { td { a href=(account_path(account)) { (text(account)) } } td { @if let Some(password) = password { code { (password.expose()) } } } }
-                                }
-                            }
+                            thead { tr { th { "Account" } @if has_passwords { th { "App password" } } @if has_links { th { "Sign-in link for the owner" } } } }
+                            tbody { @for (enrolled, link) in &self.accounts { (made_row(enrolled, link.as_ref(), has_passwords, has_links)) } }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+fn made_row(enrolled: &Enrolled, link: Option<&Secret>, has_passwords: bool, has_links: bool) -> Markup {
+    let Enrolled { account, owner, password, .. } = enrolled;
+    html! {
+        tr {
+            td { a href=(account_path(account)) { (text(account)) } @if owner != account { div.muted.small { "by " (text(owner)) } } }
+            @if has_passwords { td data-label="App password" { @if let Some(password) = password { code { (password.expose()) } } } }
+            @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else { span.muted { "not needed" } } } }
         }
     }
 }

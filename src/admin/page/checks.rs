@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use tracing::warn;
 
+use super::confirm::crumb;
 use super::frame::{Frame, nothing_there, text};
 use super::remedies::{cures, sentence, wants_consent};
-use super::words::{account_path, button, doors, lead};
+use super::words::{account_path, button, doors, first_upper, lead};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::Posted;
@@ -184,7 +185,7 @@ fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {
     let path = account_path(account);
     let is_running = progress.end.is_none();
     html! {
-        p.crumb { a href="/" { "Accounts" } " / " a href=(path) { (text(account)) } }
+        (crumb(account))
         div.head { h1 { "Check" } }
         // Asked for each second while it runs; afterwards nothing changes any more.
         div id="check" data-live=[is_running.then_some("1")] {
@@ -223,12 +224,25 @@ fn verdict(progress: &Progress) -> Markup {
     }
 }
 
+/// The name of a step, for people who do not know the protocols.
+fn title(name: &str) -> String {
+    match name {
+        "dns" => "Server's name (DNS)".to_owned(),
+        "tcp" => "Connection (TCP)".to_owned(),
+        "tls" => "Encryption (TLS)".to_owned(),
+        "token" => "Access token".to_owned(),
+        "sign-in" => "Sign-in".to_owned(),
+        "quit" => "Goodbye".to_owned(),
+        other => first_upper(other),
+    }
+}
+
 fn shown(step: &Step) -> Markup {
     html! {
         li.(if step.is_ok { "ok" } else { "fail" }) {
             span.mark { @if step.is_ok { "✓" span.skip { "succeeded" } } @else { "✕" span.skip { "failed" } } }
             div.step {
-                strong { (step.name) } @if let Some(door) = &step.door { span.muted { " · " (door) } }
+                strong { (title(step.name)) } @if let Some(door) = &step.door { span.muted { " · " (door) } }
                 div { (step.detail) }
                 @for cure in &step.cures { p.cure { strong { "Cure: " } (cure) } }
             }

@@ -1,7 +1,7 @@
 //! The page before an act that cannot be taken back: it says what will be lost, and offers the way back first.
 
 use axum::response::Response;
-use maud::html;
+use maud::{Markup, html};
 
 use super::frame::{Frame, text, token};
 use super::words::account_path;
@@ -21,11 +21,16 @@ pub(super) struct Question<'a> {
     pub(super) field: Option<(&'a str, &'a str)>,
 }
 
+/// The way back to the account's page.
+pub(super) fn crumb(account: &str) -> Markup {
+    html! { p.crumb { a href="/" { "Accounts" } " / " a href=(account_path(account)) { (text(account)) } } }
+}
+
 impl Question<'_> {
     pub(super) fn page(&self) -> Response {
         let path = account_path(self.account);
         let content = html! {
-            p.crumb { a href="/" { "Accounts" } " / " a href=(path) { (text(self.account)) } }
+            (crumb(self.account))
             section.card.danger-zone {
                 h1 { (self.title) "?" }
                 ul { @for loss in self.losses { li { (loss) } } }

@@ -90,7 +90,7 @@ pub(super) fn form(visitor: &Visitor, config: &Config, fields: &Fields) -> Marku
             }
             label { "Owner " span.hint { "who consents, for a shared mailbox; else empty" } input name="owner" maxlength="320" autocomplete="off" value=(fields.one("owner")); }
             div.actions { button.main type="submit" { "Authorise" } }
-            p.muted.small { "The next page leads to the provider, where the owner signs in. For an owner who is elsewhere, add the account as a table of one line, and send its sign-in link." }
+            p.muted.small.after { "The next page leads to the provider, where the owner signs in. For an owner who is elsewhere, add the account as a table of one line, and send its sign-in link." }
         }
     }
 }
@@ -101,7 +101,8 @@ pub(super) async fn link(
     Path(name): Path<String>,
     posted: Posted,
 ) -> Response {
-    let said = match site.running.sign_in_link(&name).await {
+    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
+    let said = match site.running.sign_in_link(&name, by).await {
         Ok(Some(link)) => Said::Link { account: name.clone(), link },
         Ok(None) => Said::failed("There is no sign-in link for this account.", Vec::new()),
         Err(why) => not_begun(why),

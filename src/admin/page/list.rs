@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, no_session, text};
-use super::words::{account_path, count, doors, encoded, state, state_title, trouble, when};
+use super::words::{account_path, count, doors, encoded, reload_button, state, state_title, trouble, when};
 use crate::admin::site::Site;
 use crate::admin::visit::{self, Fields};
 use crate::admin::visitors::Visitor;
@@ -78,7 +78,7 @@ fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSe
         }
         @if listing.total() == 0 { (no_account()) } @else {
             (chips(asked, listing))
-            @for secret in secrets { (ending_secret(secret)) }
+            @for secret in secrets { (ending_secret(visitor, secret, listing.providers.get(&secret.provider).copied().unwrap_or(0))) }
             (filter(asked, listing))
             div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
         }
@@ -120,17 +120,23 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
 }
 
 /// A secret of the configuration, on which many accounts depend.
-fn ending_secret(secret: &EndingSecret) -> Markup {
+fn ending_secret(visitor: &Visitor, secret: &EndingSecret, accounts: usize) -> Markup {
     let now = OffsetDateTime::now_utc();
+    let of_provider = format!("/?provider={}", encoded(&secret.provider));
     html! {
         div.notice role="note" {
             p {
                 span.mark aria-hidden="true" { "!" } " The client secret of " strong { (secret.title) }
                 @if secret.at < now { " ended " } @else { " ends " } (when(secret.at, now))
-                ", and with it every account there stops working."
+                @match accounts {
+                    0 => "; no account uses it yet.",
+                    1 => { ", and with it " a href=(of_provider) { "its account" } " stops working." }
+                    more => { ", and with it " a href=(of_provider) { "its " (more) " accounts" } " stop working." }
+                }
             }
             p { "Make a new one at the provider, put it into " code { "[providers." (secret.provider) "]" }
-                " with its new " code { "client_secret_expires" } ", and run " code { "imap-oauth-proxy reload" } "." }
+                " of the configuration with its new " code { "client_secret_expires" } ", and then:" }
+            div.actions { (reload_button(visitor)) }
         }
     }
 }
@@ -167,8 +173,9 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
     let of = |urgency: Urgency| -> Vec<&Overview> {
         listing.shown.iter().filter(|(other, _)| *other == urgency).map(|(_, overview)| overview).collect()
     };
-    let (urgent, soon, others) = (of(Urgency::NeedsPerson), of(Urgency::EndsSoon), of(Urgency::None));
-    let is_mixed = !urgent.is_empty() || !soon.is_empty();
+    let (urgent, wrong) = (of(Urgency::NeedsPerson), of(Urgency::Misconfigured));
+    let (soon, others) = (of(Urgency::EndsSoon), of(Urgency::None));
+    let is_mixed = !urgent.is_empty() || !wrong.is_empty() || !soon.is_empty();
     html! {
         @if listing.shown.is_empty() {
             div.card.empty {
@@ -177,6 +184,7 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
             }
         }
         (group(visitor, "Needs a person", &urgent))
+        (group(visitor, "Needs the configuration changed", &wrong))
         (group(visitor, "Ends soon", &soon))
         (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &others))
         (pages(asked, listing))

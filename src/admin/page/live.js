@@ -1,8 +1,8 @@
-// Brings the parts of a page that change by themselves up to date. Without this script a reload does the same.
+// Brings the parts of a page that change by themselves up to date, and copies what is shown once. Without this script a
+// reload does the first, and marking the text the second.
 "use strict";
 (() => {
   const live = () => document.querySelectorAll("[data-live]");
-  if (live().length === 0) return;
 
   // A part with which the person is busy stays as it is.
   const isInUse = (part) => part.contains(document.activeElement) || part.querySelector("details[open]");
@@ -27,5 +27,21 @@
     const seconds = Math.min(...[...live()].map((part) => Number(part.dataset.live) || 15));
     if (Number.isFinite(seconds)) setTimeout(again, seconds * 1000);
   }
+
+  // Browsers let a page copy only over https, and on this machine.
+  function offerToCopy(shown) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "small copy";
+    button.textContent = shown.dataset.copy;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(shown.value ?? shown.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = shown.dataset.copy; }, 3000);
+    });
+    shown.after(button);
+  }
+
+  if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(offerToCopy);
   plan();
 })();

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::frame::{text, token};
-use super::words::{account_path, doors, encoded, lead, when};
+use super::frame::{Frame, failure, text, token};
+use super::limits::Typed;
+use super::words::{account_path, encoded, lead, when};
 use super::{confirm, remedies};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
-use crate::config::Door;
-use crate::control::limits::{Limiting, clauses};
+use crate::control::limits::clauses;
 use crate::control::{Error, Installation, passwords};
 use crate::secret::Secret;
 use crate::store::{AppPassword, Verifier};
@@ -31,7 +32,7 @@ pub(super) fn section(
         @else { (table(account, passwords, now)) }
         details open[passwords.is_empty()] {
             summary { "New app password" }
-            (form(visitor, account))
+            (form(visitor, account, &Fields::default()))
         }
     }
 }
@@ -54,7 +55,10 @@ fn table(account: &str, passwords: &[AppPassword], now: OffsetDateTime) -> Marku
                                     None => span.muted { "never" },
                                 }
                             }
-                            td.does { a.button.small.danger href={ (path) "/revoke-password?name=" (encoded(&password.name)) } { "Revoke" span.skip { " " (text(&password.name)) } } }
+                            td.does {
+                                a.button.small href={ (path) "/limits?name=" (encoded(&password.name)) } { "Limits" span.skip { " of " (text(&password.name)) } }
+                                " " a.button.small.danger href={ (path) "/revoke-password?name=" (encoded(&password.name)) } { "Revoke" span.skip { " " (text(&password.name)) } }
+                            }
                         }
                     }
                 }
@@ -63,21 +67,13 @@ fn table(account: &str, passwords: &[AppPassword], now: OffsetDateTime) -> Marku
     }
 }
 
-fn form(visitor: &Visitor, account: &str) -> Markup {
+fn form(visitor: &Visitor, account: &str, fields: &Fields) -> Markup {
     html! {
         form.fields method="post" action={ (account_path(account)) "/password" } {
             (token(visitor))
             label { "Name " span.hint { "the mail program or the device" }
-                input name="name" required maxlength="100" autocomplete="off"; }
-            fieldset {
-                legend { "Opens " span.muted { "all, if none is chosen" } }
-                @for door in Door::ALL {
-                    label.choice { input type="checkbox" name="protocol" value=(door.name()); (doors(&[door])) }
-                }
-            }
-            label { "Only from " span.hint { "networks or addresses, separated by blanks; empty for everywhere" }
-                input name="from" autocomplete="off" placeholder="192.168.7.0/24"; }
-            label { "Last day " span.hint { "UTC; empty for no end" } input type="date" name="expires"; }
+                input name="name" required maxlength="100" autocomplete="off" value=(fields.one("name")); }
+            (Typed::sent(fields).shown())
             div.actions { button.main type="submit" { "Make the password" } }
         }
     }
@@ -90,11 +86,26 @@ pub(super) async fn create(
 ) -> Response {
     let installation = site.installation(&posted.visitor);
     let name = posted.fields.one("name").trim().to_owned();
-    let said = match make(&installation, &account, &name, &posted.fields).await {
-        Ok((account, password)) => Said::Password { account, name, password },
-        Err(error) => remedies::failed(&error),
+    match make(&installation, &account, &name, &posted.fields).await {
+        Ok((account, password)) => {
+            let path = account_path(&account);
+            lead(&site, &posted.visitor, &path, Said::Password { account, name, password })
+        }
+        Err(error @ Error::NoAccount { .. }) => failure(&posted.visitor, &error),
+        Err(error) => again(&posted.visitor, &account, &posted.fields, &error),
+    }
+}
+
+/// The form with what was typed, and what is wrong with that.
+fn again(visitor: &Visitor, account: &str, fields: &Fields, error: &Error) -> Response {
+    let content = html! {
+        (confirm::crumb(account))
+        div.head { h1 { "New app password" } }
+        section.card { (form(visitor, account, fields)) }
     };
-    lead(&site, &posted.visitor, &account_path(&account), said)
+    let said = Some(remedies::failed(error));
+    let frame = Frame { title: "New app password", visitor, part: "/", said, reload: None };
+    (StatusCode::UNPROCESSABLE_ENTITY, frame.around(&content)).into_response()
 }
 
 async fn make(
@@ -105,14 +116,8 @@ async fn make(
 ) -> Result<(String, Secret), Error> {
     let account = installation.exact_account(account).await?.account;
     passwords::check_name(name)?;
-    let protocols: Vec<&str> = fields.all("protocol").collect();
-    let from = fields.one("from").split([' ', ',', ';', '\n']).map(str::trim).filter(|text| !text.is_empty());
-    let limiting = Limiting {
-        protocols: (!protocols.is_empty()).then(|| protocols.join(",")),
-        from: from.map(str::to_owned).collect(),
-        expires: Some(fields.one("expires").trim().to_owned()).filter(|day| !day.is_empty()),
-    };
-    let password = passwords::create(installation, &account, name, None, limiting.judge()?).await?;
+    let change = Typed::sent(fields).limiting().judge()?;
+    let password = passwords::create(installation, &account, name, None, change).await?;
     Ok((account.name, password))
 }
 

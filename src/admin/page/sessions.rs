@@ -15,6 +15,7 @@ use super::words::{account_path, count, doors, lead, when};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::socket::row;
+use crate::admin::talk::By;
 use crate::admin::visit::Posted;
 use crate::admin::visitors::Visitor;
 use crate::admin::{Reply, Request, SessionRow, ask};
@@ -133,15 +134,15 @@ pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Resp
 
 /// Ends the session with that id, or all of the account of that name; returns their number.
 pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> usize {
-    match site.running.close(of, by).await {
-        0 => close_elsewhere(site, of).await,
+    match site.running.close(of, by.clone()).await {
+        0 => close_elsewhere(site, of, &by).await,
         closed => closed,
     }
 }
 
 /// In a process of before an upgrade.
-async fn close_elsewhere(site: &Site, id: &str) -> usize {
-    let request = Request::Close { of: id.to_owned() };
+async fn close_elsewhere(site: &Site, id: &str, by: &Actor) -> usize {
+    let request = Request::Close { of: id.to_owned(), by: By::of(by) };
     let asked = timeout(PATIENCE, ask::all_running(site.running.state_directory(), &request));
     let Ok(Ok(answers)) = asked.await else { return 0 };
     let closed =

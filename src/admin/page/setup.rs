@@ -9,11 +9,13 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use super::confirm::crumb;
 use super::frame::{Frame, failure, nothing_there, notice, text};
 use super::words::{account_path, encoded};
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
 use crate::config::Security;
+use crate::control::Installation;
 use crate::control::setup::{Sheet, autoconfig, mobileconfig, outlook, settings};
 
 const XML: &str = "text/xml; charset=utf-8";
@@ -23,7 +25,7 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Response {
-    let sheet = match Sheet::of(&site.installation(&visitor), &name).await {
+    let sheet = match Sheet::of(&installation(&site, &visitor), &name).await {
         Ok(sheet) => sheet,
         Err(error) => return failure(&visitor, &error),
     };
@@ -31,10 +33,17 @@ pub(super) async fn show(
     frame.around(&page(&sheet))
 }
 
+/// The installation with the ports that its listeners really have.
+fn installation(site: &Site, visitor: &Visitor) -> Installation {
+    let mut installation = site.installation(visitor);
+    installation.config = site.running.config_as_bound();
+    installation
+}
+
 fn page(sheet: &Sheet) -> Markup {
     let (path, name) = (account_path(&sheet.address), encoded(&sheet.address));
     html! {
-        p.crumb { a href="/" { "Accounts" } " / " a href=(path) { (text(&sheet.address)) } }
+        (crumb(&sheet.address))
         div.head { h1 { "Set-up of mail programs" } }
         section.card {
             h2 { "Settings for any program" }
@@ -91,7 +100,7 @@ pub(super) async fn file(
     visitor: Visitor,
     Path(file): Path<String>,
 ) -> Response {
-    let installation = site.installation(&visitor);
+    let installation = installation(&site, &visitor);
     if file == "ca.crt" {
         return match installation.ca_file().map(|file| file.and_then(|file| std::fs::read(file).ok())) {
             Ok(Some(ca)) => attachment("imap-oauth-proxy-ca.crt", "application/x-x509-ca-cert", ca),
@@ -129,7 +138,7 @@ fn attachment(name: &str, kind: &'static str, content: Vec<u8>) -> Response {
 
 /// The file that programs ask for by themselves, the same for every address.
 pub(super) async fn of_all(State(site): State<Arc<Site>>) -> Response {
-    match Sheet::of_all(&site.running.config()) {
+    match Sheet::of_all(&site.running.config_as_bound()) {
         Some(sheet) => ([(CONTENT_TYPE, XML)], autoconfig(&sheet)).into_response(),
         None => notice(StatusCode::NOT_FOUND, "No set-up", "No listener of this proxy is for mail programs."),
     }

@@ -108,6 +108,11 @@ pub(super) fn button(visitor: &Visitor, action: &str, kind: &str, title: &str) -
     }
 }
 
+/// The button that loads the configuration again, after a person has changed its file.
+pub(super) fn reload_button(visitor: &Visitor) -> Markup {
+    button(visitor, "/reload", "small", "Load the configuration again")
+}
+
 /// Cause and cure of a trouble of an account: what is wrong, what mends it, and the button for that.
 pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
     let cure = match (&trouble.cure, can_consent(overview)) {
@@ -148,7 +153,10 @@ fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Mar
             Cure::Authorize { .. } if can_consent(overview) => {
                 div.actions { (button(visitor, &format!("{path}/authorise"), "main small", authorise(overview))) }
             }
-            Cure::Wait { .. } | Cure::Configure { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
+            Cure::Configure { .. } => {
+                div.actions { (reload_button(visitor)) (button(visitor, &format!("{path}/check"), "small", "Check now")) }
+            }
+            Cure::Wait { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
                 div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
             }
             Cure::AdminConsent { url: Some(url), .. } if url.starts_with("https://") => {
@@ -183,7 +191,7 @@ pub(super) fn cure_words(cure: &Cure) -> String {
 /// A clause as the beginning of a sentence. A name or an address keeps its form.
 pub(super) fn first_upper(clause: &str) -> String {
     let word = clause.split(' ').next().unwrap_or_default();
-    let is_word = word.chars().all(|c| c.is_ascii_lowercase() || ",;:'".contains(c));
+    let is_word = word != "localhost" && word.chars().all(|c| c.is_ascii_lowercase() || ",;:'".contains(c));
     let mut letters = clause.chars();
     match letters.next() {
         Some(first) if is_word => first.to_uppercase().chain(letters).collect(),
@@ -226,6 +234,7 @@ mod tests {
             assert_eq!(cure_words(&cure), words);
         }
         assert_eq!(first_upper("the grant is over"), "The grant is over");
+        assert_eq!(first_upper("localhost has 1 address"), "localhost has 1 address");
         assert_eq!(first_upper("imap.example.com does not answer"), "imap.example.com does not answer");
     }
 }

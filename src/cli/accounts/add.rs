@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
-use crate::command;
+use crate::cli::progress::Progress;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
-use crate::store::{GrantState, fold};
+use crate::store::fold;
+use crate::surface::accounts::{Added, authorize, waits};
 use crate::surface::cures;
-use crate::text::quoted;
 
 /// The name of the new passwords, the same as `authorize` uses.
 const PASSWORD: &str = "default";
@@ -33,19 +31,6 @@ pub(in crate::cli) struct Arguments {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
-    account: &'a str,
-    aliases: &'a [String],
-    provider: &'a str,
-    owner: &'a str,
-    state: &'static str,
-    /// Null if a consent has opened the account already.
-    authorize: Option<String>,
-    /// Where the owner consents in a browser; null if there is no page, or no need.
-    sign_in_url: Option<String>,
-}
-
 /// An account that was made, and the sign-in link of one that waits.
 struct Made {
     enrolled: Enrolled,
@@ -57,27 +42,31 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
     let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
-    let mut made = Vec::new();
+    let (mut made, count) = (Vec::new(), judged.len());
     for enrolling in judged {
+        progress.now(format!("Making account {} of {count}", made.len() + 1));
         match one(installation, enrolling, passwords.as_mut()).await {
             Ok(one) => made.push(one),
             Err(error) => {
+                drop(progress);
                 // The accounts made so far stay, and the administrator needs their commands and passwords.
-                report(&made, arguments)?;
+                report(installation, &made, arguments)?;
                 return Err(error.into());
             }
         }
     }
-    report(&made, arguments)?;
+    drop(progress);
+    report(installation, &made, arguments)?;
     Ok(Done::Well)
 }
 
-fn report(made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
+fn report(installation: &Installation, made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
         true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
-        false => tell(made, arguments.passwords_out.as_deref()),
+        false => tell(made, arguments.passwords_out.as_deref(), installation.config.admin.url.is_some()),
     }
     Ok(())
 }
@@ -92,7 +81,7 @@ async fn one(
         passwords.put(&enrolled)?;
     }
     let link = match waits(&enrolled) {
-        true => installation.sign_in_link(&enrolled.account).await,
+        true => installation.sign_in_link(&enrolled.account).await?,
         false => None,
     };
     Ok(Made { enrolled, link })
@@ -109,32 +98,12 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
     Failure::new("nothing was made")
 }
 
-fn waits(enrolled: &Enrolled) -> bool {
-    matches!(enrolled.state, GrantState::NeedsAuthorization | GrantState::WaitingForAdministrator)
+fn shown(Made { enrolled, link }: &Made) -> Added {
+    Added::new(enrolled, link.as_ref())
 }
 
-fn shown(Made { enrolled, link }: &Made) -> Shown<'_> {
-    Shown {
-        account: &enrolled.account,
-        aliases: &enrolled.aliases,
-        provider: &enrolled.provider,
-        owner: &enrolled.owner,
-        state: enrolled.state.name(),
-        authorize: waits(enrolled).then(|| authorize(enrolled)),
-        sign_in_url: link.as_ref().map(|link| link.expose().to_owned()),
-    }
-}
-
-/// The command that asks the owner for consent.
-fn authorize(enrolled: &Enrolled) -> String {
-    let command = command::authorize_person(&enrolled.account, &enrolled.owner);
-    match enrolled.provider_is_named {
-        true => format!("{command} --provider {}", quoted(&enrolled.provider)),
-        false => command,
-    }
-}
-
-fn tell(made: &[Made], passwords: Option<&Path>) {
+/// Says what was made. With `is_public`, browsers on other machines reach the page.
+fn tell(made: &[Made], passwords: Option<&Path>, is_public: bool) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
@@ -164,5 +133,10 @@ fn tell(made: &[Made], passwords: Option<&Path>) {
             "Or the owners consent themselves, each at a link that is good for a week, while serve runs:",
         );
         links.iter().for_each(|link| print::block_of_words(link));
+        if !is_public {
+            print::words(
+                "These links open on this machine only; `url` in [admin], the address of your web server before the page, makes links for other machines.",
+            );
+        }
     }
 }

@@ -160,6 +160,9 @@ fn left(section: &str, why: &Why) -> String {
         Why::PasswordFlow => {
             "oauth2_flow = password gives the mail password to the provider, which this program never does; authorise the account by consent instead".to_owned()
         }
+        Why::Credentials { option } => format!(
+            "{option} has a user name or a password before its host, which would be shown with it; take them out of a copy, and import that"
+        ),
         Why::Flow { flow } => format!("oauth2_flow {flow:?} is none that email-oauth2-proxy describes"),
         Why::CertificateOfPerson => {
             "a person's consent with a certificate instead of a client secret is not supported; give the client a secret, or none".to_owned()
@@ -198,6 +201,7 @@ fn changed(change: &Change, scheme: &Scheme) -> String {
         Change::SecretLocked { account, provider } => format!(
             "[{account}]: its client secret is locked with its password, which was not given or does not fit; write client_secret into [providers.{provider}]"
         ),
+        Change::UsualPorts => "no section of a server moves, so `serve` takes IMAP on port 1993 and submission on port 1465 of this machine, with TLS; set mail programs to that, or write [[listeners]] with the old ports".to_owned(),
         Change::Ignored { section, line, why } => format!("[{section}]{}: {}", place(*line), ignored(*why)),
         Change::UnknownSection { section, line } => format!(
             "[{section}]{}: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::summary::Summary;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
+use crate::cli::progress::Progress;
 use crate::control::Installation;
 use crate::control::grants::Pages;
 use crate::surface::grants::{Grant, Wanted};
@@ -18,11 +19,14 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
     // Accounts that need a person come first, where they are seen.
     let (mut urgent, mut rows) = (Vec::new(), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
+    let (progress, mut read) = (Progress::of("Reading the accounts"), 0);
     loop {
         let page = pages.next(installation).await?;
         if page.is_empty() {
             break;
         }
+        read += page.len();
+        progress.now(format!("Reading the accounts, {read} so far"));
         for overview in page {
             // Exit code 3 depends on all accounts, listed or not.
             let needs_person = overview.state.needs_person();
@@ -43,6 +47,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
             }
         }
     }
+    drop(progress);
     urgent.append(&mut rows);
     let rows = urgent;
     match array {

@@ -2,6 +2,7 @@
 
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
+use crate::cli::progress::Progress;
 use crate::command;
 use crate::config::Provider;
 use crate::control::grants::{self, AtProvider};
@@ -16,7 +17,12 @@ pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Do
         print::words(&format!("It also opened {}, which is closed now, too.", revoked.others.join(", ")));
     }
     print::words(&match &revoked.provider {
-        Ok(provider) => in_words(&revoked.at(&installation.config, provider).await, provider, owner),
+        Ok(provider) => {
+            let progress = Progress::of("Revoking it at the provider");
+            let there = revoked.at(&installation.config, provider).await;
+            drop(progress);
+            in_words(&there, provider, owner)
+        }
         Err(name) => format!(
             "The provider {name} is no longer configured, so nothing was done there: withdraw the access in its account settings."
         ),

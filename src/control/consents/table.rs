@@ -139,6 +139,11 @@ impl Consents {
         self.changed.send_replace(());
     }
 
+    /// Ends the consent called `id`, to which no browser was sent.
+    pub(crate) fn forget(&self, id: &str) {
+        self.entries().retain(|entry| entry.id != id);
+    }
+
     pub(super) fn add(&self, entry: Entry) {
         let mut entries = self.entries();
         if entries.len() >= MOST {

@@ -35,6 +35,8 @@ pub(crate) enum Why {
     Name(NameFault),
     /// The account's flow sends the mail password itself to the provider.
     PasswordFlow,
+    /// A user name or a password stands in the URL of this option. Nothing shows or stores it.
+    Credentials { option: &'static str },
     /// The flow is unknown.
     Flow { flow: String },
     /// A person's consent with a certificate instead of a client secret.
@@ -85,6 +87,8 @@ pub(crate) enum Change {
     RedirectUri { account: String, uri: String },
     /// The client's secret is encrypted with an unknown password, so the provider's table has none.
     SecretLocked { account: String, provider: String },
+    /// No port moves, so `serve` listens where it does without a `[[listeners]]`.
+    UsualPorts,
     /// An option is not taken.
     Ignored { section: String, line: usize, why: Ignored },
     /// A section is neither a server nor an account.

@@ -40,9 +40,13 @@ impl Ports {
     pub(super) fn of(servers: &[Server]) -> Self {
         let mut ports = Self::default();
         for server in servers {
+            // A section that stays behind changes nothing.
+            let (changes, certificate) = (ports.changes.len(), ports.certificate.clone());
             match ports.listening(server).and_then(|listening| ports.alone(listening)) {
                 Ok(listening) => ports.listeners.push(listening),
                 Err(why) => {
+                    ports.changes.truncate(changes);
+                    ports.certificate = certificate;
                     ports.left.push(Left { section: server.section.clone(), line: server.line, why });
                 }
             }

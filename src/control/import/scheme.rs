@@ -68,6 +68,9 @@ impl Scheme {
         let place = |moving: &Moving| source.accounts.iter().position(|account| account.name == moving.name);
         scheme.accounts.sort_by_key(place);
         tables::settle_domains(&mut scheme.tables, &source.existing);
+        if scheme.listeners.is_empty() && !scheme.accounts.is_empty() {
+            scheme.changes.push(Change::UsualPorts);
+        }
         scheme
     }
 
@@ -80,6 +83,9 @@ impl Scheme {
     ) -> Result<(), Why> {
         if let Some(option) = account.placeholder {
             return Err(Why::Placeholder { option });
+        }
+        if let Some(option) = account.with_credentials() {
+            return Err(Why::Credentials { option });
         }
         if account.name.starts_with('@') {
             return Err(self.catch_all(source, account));

@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Change, Left, Why};
@@ -63,6 +65,25 @@ pub(super) struct Account {
     pub(super) access_token: Option<String>,
     /// The first option that still has the sample's placeholder.
     pub(super) placeholder: Option<&'static str>,
+}
+
+impl Account {
+    /// The first option whose URL names a user or a password, which would be shown with the URL. email-oauth2-proxy
+    /// cannot use such an endpoint. A URL that cannot be read may have an `@` within its password.
+    pub(super) fn with_credentials(&self) -> Option<&'static str> {
+        let names_user = |text: &&String| match Url::parse(text) {
+            Ok(url) => !url.username().is_empty() || url.password().is_some(),
+            Err(_) => text.contains('@'),
+        };
+        let urls = [
+            ("permission_url", &self.permission_url),
+            ("token_url", &self.token_url),
+            ("redirect_uri", &self.redirect_uri),
+        ];
+        urls.into_iter()
+            .find(|(_, url)| url.as_ref().is_some_and(|url| names_user(&url)))
+            .map(|(option, _)| option)
+    }
 }
 
 /// A configuration that was read.

@@ -66,7 +66,7 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
         Sight::Hidden => quoted(HIDDEN),
     };
     let _ = write!(out, "\n[providers.{}]\n", table.name);
-    base(out, table);
+    base(out, table, sight);
     if let Some(client_id) = &table.client_id {
         line(out, "client_id", &quoted(client_id));
     }
@@ -98,14 +98,14 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
         }
     }
     if let Some(uri) = &table.redirect_uri {
-        line(out, "redirect_uri", &quoted(uri));
+        line(out, "redirect_uri", &quoted(&shown(uri, sight)));
     }
     if !table.has_domains_of_preset {
         line(out, "domains", &list(&table.domains));
     }
 }
 
-fn base(out: &mut String, table: &Table) {
+fn base(out: &mut String, table: &Table, sight: Sight) {
     match &table.base {
         Base::Preset { preset, tenant } => {
             if preset != &table.name {
@@ -123,16 +123,25 @@ fn base(out: &mut String, table: &Table) {
                     line(out, &format!("{key}_security"), &quoted(security));
                 }
             }
-            line(out, "authorize_url", &quoted(authorize_url));
-            line(out, "token_url", &quoted(token_url));
+            let url = |url: &str| quoted(&shown(url, sight));
+            line(out, "authorize_url", &url(authorize_url));
+            line(out, "token_url", &url(token_url));
             if let Some(device_url) = device_url {
-                line(out, "device_url", &quoted(device_url));
+                line(out, "device_url", &url(device_url));
             }
             // A table without a preset needs a client, which a service account is not.
             if table.client_id.is_none() {
                 line(out, "client_id", &quoted("service-account"));
             }
         }
+    }
+}
+
+/// A URL; its query may be a key of the endpoint.
+fn shown(url: &str, sight: Sight) -> String {
+    match (sight, url.split_once('?')) {
+        (Sight::Hidden, Some((endpoint, _))) => format!("{endpoint}?{HIDDEN}"),
+        _ => url.to_owned(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct OfLink {
 pub(crate) enum NoConsent {
     /// The link is not good, or not any more.
     Dead(Dead),
-    /// Unknown links come too fast.
+    /// Unknown links, or sign-ins that fail, come too fast.
     TooMany,
     /// No consent mends the account any more: its state changed since the link was made.
     NotMended { account: String },
@@ -70,21 +70,38 @@ impl Running {
     ) -> Result<Begun, NoConsent> {
         let now = OffsetDateTime::now_utc();
         let found = self.known(links::find(&*self.store, token, now).await?)?;
-        // Judged before it is counted.
         let (OfLink { account, owner, .. }, provider) = self.mended(found).await?;
-        if let Err(dead) = links::begin(&*self.store, token, now).await? {
-            return Err(NoConsent::Dead(dead));
+        if self.failed.is_full() {
+            return Err(NoConsent::TooMany);
         }
         let owner = (fold(&owner) != fold(&account)).then_some(owner);
         let back = Some(back);
         let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
-        Ok(self.begin_consent(actors::by_link(), asked, visitor).await?)
+        let begun = self.begin_consent(actors::by_link(), asked, visitor).await;
+        if begun.is_err() {
+            self.failed.count();
+        }
+        let begun = begun?;
+        // Counted now that the browser is sent on: a provider that cannot be reached uses no link up.
+        match links::begin(&*self.store, token, now).await {
+            Ok(Ok(_)) => Ok(begun),
+            Ok(Err(dead)) => {
+                self.consents.forget(&begun.id);
+                Err(NoConsent::Dead(dead))
+            }
+            Err(error) => {
+                self.consents.forget(&begun.id);
+                Err(error.into())
+            }
+        }
     }
 
-    /// The address of the sign-in link of the account called `name`, for its person; `None` where there are no links.
-    pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, NoConsent> {
+    /// The address of the sign-in link of the account called `name`, which `actor` sees and sends to its person; `None`
+    /// where there are no links.
+    pub(crate) async fn sign_in_link(&self, name: &str, actor: Actor) -> Result<Option<Secret>, NoConsent> {
         let (of_link, _) = self.mended(name.to_owned()).await?;
-        Ok(self.kept.links(&self.config.load()).for_people(&of_link.account).await)
+        let links = self.kept.links(&self.config.load());
+        Ok(self.installation(actor).shown_link(&of_link.account, &links).await?)
     }
 
     /// Begins the consent that mends the account called `name`, for `actor` in the browser of `visitor`; `back` is the

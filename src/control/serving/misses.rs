@@ -1,16 +1,17 @@
-//! Counts the sign-in links that are not known; the count falls with time. Beyond a burst the answer is to wait, which
-//! stops a program that tries links, and costs a person nothing: a link that is known is not counted and always works.
+//! Counts the sign-in links that are not known, and apart from them the sign-ins by a link that fail to begin; each count
+//! falls with time. Beyond a burst the answer is to wait, which stops a program that tries links or has the proxy ask a
+//! provider again and again, and costs a person nothing: a link that is known and begins a sign-in is not counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many unknown links are answered as such at once, and then one in each interval.
+/// How many misses are answered as such at once, and then one in each interval.
 const BURST: u64 = 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The count of unknown links.
+/// The count of misses.
 pub(crate) struct Misses {
     began: Instant,
     /// When the count is back at zero, in milliseconds since `began`.
@@ -24,9 +25,19 @@ impl Default for Misses {
 }
 
 impl Misses {
-    /// Counts an unknown link; returns whether there were too many.
+    /// Counts a miss; returns whether there were too many.
     pub(super) fn count(&self) -> bool {
         self.count_at(self.began.elapsed())
+    }
+
+    /// Whether the next miss is one too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full_at(self.began.elapsed())
+    }
+
+    fn is_full_at(&self, now: Duration) -> bool {
+        let empty_at = Duration::from_millis(self.empty_at.load(Ordering::Relaxed));
+        empty_at.saturating_sub(now).as_millis() >= u128::from(BURST) * INTERVAL.as_millis()
     }
 
     fn count_at(&self, now: Duration) -> bool {
@@ -49,7 +60,8 @@ mod tests {
         let misses = Misses::default();
         let now = Duration::from_secs(5);
         assert!((0..BURST).all(|_| !misses.count_at(now)));
-        assert!(misses.count_at(now));
+        assert!(misses.is_full_at(now) && misses.count_at(now));
+        assert!(!misses.is_full_at(now + INTERVAL));
         assert!(!misses.count_at(now + INTERVAL));
         assert!(misses.count_at(now + INTERVAL));
     }

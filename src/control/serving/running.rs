@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::misses::Misses;
 use super::parts::{Kept, Shown};
-use crate::config::Config;
+use crate::config::{Config, Listener, Security};
 pub(crate) use crate::connection::LiveSession as Session;
 use crate::connection::Proxy;
 use crate::control::answers::{Keeper, Receiver};
@@ -59,6 +59,8 @@ pub(crate) struct Running {
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
     pub(super) misses: Misses,
+    /// Sign-ins by a link that could not begin.
+    pub(super) failed: Misses,
     pub(super) shown: Mutex<Shown>,
     /// In seconds; sessions keep the limits from their beginning.
     pub(super) longest_drain: AtomicU64,
@@ -71,8 +73,8 @@ pub(crate) struct Running {
     pub(super) config: ArcSwap<Config>,
     /// The address of the page, if there is a page; that of a Unix socket is `None`.
     pub(super) page: Option<Option<SocketAddr>>,
-    /// The listeners that show a certificate.
-    pub(super) tls_addresses: Vec<SocketAddr>,
+    /// The addresses of the listeners with their real ports, each with its listener's number in the configuration.
+    pub(super) bound: Vec<(usize, SocketAddr)>,
 }
 
 /// A command's request for an upgrade.
@@ -183,6 +185,24 @@ impl Running {
         self.config.load_full()
     }
 
+    /// The same with the real ports of listeners, for people who set a mail program up: only `serve` knows those that the
+    /// system has chosen.
+    pub(crate) fn config_as_bound(&self) -> Arc<Config> {
+        let mut config = self.config.load_full();
+        let is_chosen = |listener: &Listener| listener.addresses.iter().any(|address| address.port() == 0);
+        if config.listeners.iter().any(is_chosen) {
+            let listeners = &mut Arc::make_mut(&mut config).listeners;
+            for (number, listener) in listeners.iter_mut().enumerate() {
+                let mut bound =
+                    self.bound.iter().filter(|(other, _)| *other == number).map(|(_, address)| *address);
+                for address in listener.addresses.iter_mut().filter(|address| address.port() == 0) {
+                    *address = bound.find(|bound| bound.ip() == address.ip()).unwrap_or(*address);
+                }
+            }
+        }
+        config
+    }
+
     /// The beginning of the page's addresses, without a slash at the end; `None` without a page.
     pub(crate) fn page_url(&self) -> Option<String> {
         self.page.map(|address| self.config.load().admin.base_url(address))
@@ -239,7 +259,11 @@ impl Running {
     fn certificates(&self) -> Vec<(String, i64)> {
         let ends = self.identity.borrow().as_ref().and_then(|identity| identity.ends_at());
         let Some(ends) = ends.map(OffsetDateTime::unix_timestamp) else { return Vec::new() };
-        self.tls_addresses.iter().map(|address| (address.to_string(), ends)).collect()
+        let shows_one = |number: usize| {
+            self.started.listeners.get(number).is_some_and(|listener| listener.security != Security::None)
+        };
+        let shown = self.bound.iter().filter(|(number, _)| shows_one(*number));
+        shown.map(|(_, address)| (address.to_string(), ends)).collect()
     }
 
     pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {

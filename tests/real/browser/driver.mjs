@@ -27,6 +27,7 @@ const verbs = {
       javaScriptEnabled: javascript, viewport: { width, height }, colorScheme: scheme, acceptDownloads: true,
     });
     context.setDefaultTimeout(PATIENCE);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     page = await context.newPage();
     complaints = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
@@ -53,6 +54,7 @@ const verbs = {
   async has({ name }) { return await named(name).count() > 0; },
   async unfold({ name }) { await page.locator("summary", { hasText: name }).first().click(); },
   async fill({ label, value }) { await page.getByLabel(label).first().fill(value); },
+  async value({ label }) { return page.getByLabel(label).first().inputValue(); },
   async check({ label }) { await page.getByLabel(label).first().check(); },
   async text() { return page.locator("body").innerText(); },
   /** Waits until the page shows this; without scripts it is read again. */
@@ -64,6 +66,25 @@ const verbs = {
       await new Promise((done) => setTimeout(done, 100));
       if (again) await page.reload();
     }
+  },
+  /** Chooses a file with this name and content. */
+  async upload({ label, name, text }) {
+    await page.getByLabel(label).first().setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(text) });
+  },
+  async clipboard() { return page.evaluate(() => navigator.clipboard.readText()); },
+  /** Further lines in the head of every request, as a web server in front of the page adds them. */
+  async headers({ lines }) { await context.setExtraHTTPHeaders(lines); },
+  /** The page of a consent stays although it sends the browser on by itself; a link, Follow, leads there from the button. */
+  async still() {
+    await page.route("**/authorise", async (route) => {
+      const { location, ...headers } = (await route.fetch({ maxRedirects: 0 })).headers();
+      await route.fulfill({ status: 200, headers: { ...headers, "content-type": "text/html" }, body: `<a href="${location}">Follow</a>` });
+    });
+    await page.route("**/consent/*", async (route) => {
+      const response = await route.fetch();
+      const { refresh, ...headers } = response.headers();
+      await route.fulfill({ response, headers });
+    });
   },
   async of({ selector }) { return page.locator(selector).first().innerText(); },
   async download({ name }) {
@@ -80,7 +101,7 @@ const verbs = {
     return faults;
   },
   async complaints() { return complaints; },
-  async picture({ path }) { await page.screenshot({ path, animations: "disabled" }); },
+  async picture({ path, whole = false }) { await page.screenshot({ path, animations: "disabled", fullPage: whole }); },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

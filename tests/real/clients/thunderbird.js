@@ -22,6 +22,27 @@ async function account(ca, host, port, user, password) {
     await update();
 }
 
+/** What Thunderbird tells the user, first, while `start` does something that cannot succeed; the user sees it no more. */
+async function alertOf(start) {
+    let listener;
+    const told = new Promise(resolve => {
+        listener = {
+            QueryInterface: ChromeUtils.generateQI(["nsIMsgUserFeedbackListener"]),
+            onAlert(text) {
+                resolve(text);
+                return true;
+            },
+            onCertError() {},
+        };
+        MailServices.mailSession.addUserFeedbackListener(listener);
+    });
+    const failed = start().then(() => Promise.reject(new Error("it has succeeded")), error => String(error));
+    const text = await told;
+    await failed;
+    MailServices.mailSession.removeUserFeedbackListener(listener);
+    return text;
+}
+
 function inbox() {
     const server = MailServices.accounts.allServers.find(candidate => candidate.type == "imap");
     return server.rootFolder.getChildNamed("INBOX").QueryInterface(Ci.nsIMsgImapMailFolder);
