@@ -124,7 +124,7 @@ pub(super) fn is_secret(table: Option<&str>, key: &str, index: usize, text: &str
     }
     let is_open = OPEN.iter().any(|(name, keys)| is_table(name) && keys.contains(&key));
     // A database's user is no secret, its password is.
-    if is_open && matches!((table, key), (Some("store"), "url" | "listen_url")) {
+    if is_open && matches!(key, "url" | "listen_url") && text.starts_with("postgres") {
         return holds_password(text);
     }
     let is_of_kind = match key {
