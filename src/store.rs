@@ -13,6 +13,7 @@ mod dates;
 mod devices;
 mod directory;
 mod grant;
+mod instances;
 mod limits;
 mod links;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
@@ -43,6 +44,7 @@ pub use dates::sane_date;
 pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
+pub use instances::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question};
 pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
 pub use postgres::{Postgres, PostgresSettings};

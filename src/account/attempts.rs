@@ -8,7 +8,8 @@
 //! arrive take part in a draw for its next charge ([`super::draw`]).
 //!
 //! The buckets take constant memory and forget nothing ([`super::sketch`]): 3 MiB for all, of which the
-//! system provides only the pages that were written to.
+//! system provides only the pages that were written to. Instances on one store tell each other their charges
+//! ([`super::untold`]), so that an attacker who spreads over them has one budget.
 
 use std::collections::HashSet;
 use std::hash::RandomState;
@@ -19,8 +20,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::draw::{Candidate, Draw, Draws, Ticket};
-use super::origin::AttemptKey;
+use super::origin::{AttemptKey, Hasher};
 use super::sketch::{Buckets, Ticks, duration, ticks};
+use super::untold::{Tier, Untold};
+use crate::store::Owed;
 
 /// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
 /// times at once.
@@ -66,7 +69,7 @@ pub(super) enum Drawn {
 
 /// The charges of all failed attempts.
 pub(super) struct Attempts {
-    hasher: RandomState,
+    hasher: Hasher,
     began: Instant,
     state: Mutex<State>,
 }
@@ -80,12 +83,25 @@ struct State {
     /// Pairs that a right password came from.
     proven: HashSet<u64>,
     draws: Draws,
+    /// What other instances have to know; `None` if the store is not shared.
+    untold: Option<Untold>,
 }
 
 impl Default for Attempts {
     fn default() -> Self {
+        Self::new(Hasher::Own(RandomState::new()), None)
+    }
+}
+
+impl Attempts {
+    /// Those of an instance whose charges count on the others. `hasher` is the same on all.
+    pub(super) fn shared(hasher: Hasher) -> Self {
+        Self::new(hasher, Some(Untold::default()))
+    }
+
+    fn new(hasher: Hasher, untold: Option<Untold>) -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher,
             began: Instant::now(),
             state: Mutex::new(State {
                 pairs: Buckets::new(OF_A_PAIR, PAIR_INTERVAL),
@@ -95,12 +111,11 @@ impl Default for Attempts {
                 forgiven: Buckets::new(FORGIVEN, FORGIVEN_INTERVAL),
                 proven: HashSet::new(),
                 draws: Draws::default(),
+                untold,
             }),
         }
     }
-}
 
-impl Attempts {
     /// The buckets of an attempt from `from` at `account`, a folded name.
     pub(super) fn key(&self, from: IpAddr, account: &str) -> AttemptKey {
         AttemptKey::new(&self.hasher, from, account)
@@ -140,7 +155,7 @@ impl Attempts {
         if state.early.wait(key.pair, now.ticks) == 0 {
             state.early.charge(key.pair, now.ticks);
         }
-        Standing::Waits(wait, state.draws.enter(draw, *key, candidate))
+        Standing::Waits(wait, state.enter_draw(draw, *key, candidate))
     }
 
     /// Ends the draw of `bucket`, which is due. The drawn attempt is charged even if its account does not
@@ -149,8 +164,11 @@ impl Attempts {
         let now = self.at(now);
         let mut state = self.state();
         let Some(Ticket { key, candidate }) = state.draws.end(bucket) else { return Drawn::Winner(None) };
+        if let Some(untold) = &mut state.untold {
+            untold.release(bucket, &key);
+        }
         if let Some((_, draw)) = state.obstacle(&key, &now) {
-            return Drawn::Waits(state.draws.enter(draw, key, || candidate));
+            return Drawn::Waits(state.enter_draw(draw, key, || candidate));
         }
         state.charge(&key, &now);
         Drawn::Winner(candidate.map(|candidate| (key, candidate)))
@@ -169,11 +187,54 @@ impl Attempts {
             if let Some(network) = key.network {
                 state.networks.forgive(network, now);
             }
+            if let Some(untold) = &mut state.untold {
+                untold.charge(key, -1);
+            }
         }
         if state.forgiven.wait(key.pair, now) == 0 {
+            let owes = state.pairs.owes(key.pair, now);
             state.forgiven.charge(key.pair, now);
             state.pairs.forgive(key.pair, now);
+            // A login of a pair that never failed tells nothing.
+            if let Some(untold) = state.untold.as_mut().filter(|_| owes) {
+                untold.add(Tier::Pair, key.pair, -1);
+                untold.add(Tier::Forgiven, key.pair, 1);
+            }
         }
+    }
+
+    /// Takes the charges that other instances have to know.
+    pub(super) fn take_untold(&self) -> Vec<Owed> {
+        let mut state = self.state();
+        let Some(mut untold) = state.untold.take() else { return Vec::new() };
+        let owed = untold.take(|tier| state.buckets(tier).0.interval());
+        state.untold = Some(untold);
+        owed
+    }
+
+    /// These charges could not be told, and are to be told later.
+    pub(super) fn tell_later(&self, owed: &[Owed]) {
+        let mut state = self.state();
+        let Some(mut untold) = state.untold.take() else { return };
+        untold.give_back(owed, |tier| {
+            let (buckets, burst) = state.buckets(tier);
+            (buckets.interval(), burst)
+        });
+        state.untold = Some(untold);
+    }
+
+    /// Charges to the buckets by all instances. Call it after what was taken has been told, or given back.
+    pub(super) fn learn(&self, owed: &[Owed], now: Instant) {
+        let now = self.at(now).ticks;
+        let mut state = self.state();
+        let Some(untold) = state.untold.take() else { return };
+        for owed in owed {
+            let Some(tier) = Tier::numbered(owed.tier) else { continue };
+            let (buckets, _) = state.buckets(tier);
+            let full_at = untold.full_at(owed, tier, buckets, now);
+            buckets.learn(owed.bucket.cast_unsigned(), full_at, now);
+        }
+        state.untold = Some(untold);
     }
 
     fn at(&self, instant: Instant) -> Now {
@@ -221,7 +282,34 @@ impl State {
         self.proven.insert(pair);
     }
 
+    /// Takes part in the draw of `draw.bucket`, and returns it if it is new.
+    fn enter_draw(
+        &mut self,
+        draw: Draw,
+        key: AttemptKey,
+        candidate: impl FnOnce() -> Option<Candidate>,
+    ) -> Option<Draw> {
+        let begun = self.draws.enter(draw, key, candidate)?;
+        if let Some(untold) = &mut self.untold {
+            untold.reserve(begun.bucket, &key);
+        }
+        Some(begun)
+    }
+
+    /// The buckets of a kind, and their burst.
+    fn buckets(&mut self, tier: Tier) -> (&mut Buckets, u32) {
+        match tier {
+            Tier::Pair => (&mut self.pairs, OF_A_PAIR),
+            Tier::Neighbour => (&mut self.neighbours, OF_A_NEIGHBOUR),
+            Tier::Network => (&mut self.networks, OF_A_NETWORK),
+            Tier::Forgiven => (&mut self.forgiven, FORGIVEN),
+        }
+    }
+
     fn charge(&mut self, key: &AttemptKey, now: &Now) {
+        if let Some(untold) = &mut self.untold {
+            untold.charge(key, 1);
+        }
         self.pairs.charge(key.pair, now.ticks);
         self.neighbours.charge(key.neighbour, now.ticks);
         if let Some(network) = key.network {

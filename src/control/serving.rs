@@ -8,6 +8,7 @@ mod page;
 mod parts;
 mod reload;
 mod running;
+mod together;
 mod tracing;
 mod upkeep;
 
@@ -46,7 +47,7 @@ pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
-pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
+pub(crate) use running::{CommandLine, NotUpgraded, Running, Unready, UpgradeAsked};
 
 /// How long the last lines may take after the drain; then the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -133,6 +134,7 @@ impl Prepared {
         let config = &installation.config;
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
+        together::begin(&kept).await;
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
@@ -263,6 +265,7 @@ impl Serving {
         }
         settle(&self.running).await;
         self.running.kept.accounts.flush().await;
+        together::end(&self.running.kept).await;
     }
 }
 

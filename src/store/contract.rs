@@ -11,7 +11,7 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
-    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
+    Grant, GrantKind, GrantStatus, Id, InstanceStore, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
     MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
 };
 
@@ -29,6 +29,7 @@ pub trait Store:
     + LinkStore
     + TrailStore
     + ApiTokenStore
+    + InstanceStore
 {
 }
 
@@ -45,6 +46,7 @@ impl<T> Store for T where
         + LinkStore
         + TrailStore
         + ApiTokenStore
+    + InstanceStore
 {
 }
 

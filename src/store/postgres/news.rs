@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// The channel that the triggers of the tables notify.
-const CHANNEL: &str = "imap_oauth_proxy";
+pub(super) const CHANNEL: &str = "imap_oauth_proxy";
+/// The notice that instances send each other. The triggers' notice is empty.
+pub(super) const OF_INSTANCES: &str = "instances";
 /// How long the notice to itself may take.
 const PROOF: Duration = Duration::from_secs(2);
 /// The pause before a lost connection is made again.
@@ -21,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The listener of one store.
 pub(super) struct News {
     came: Arc<Notify>,
+    /// Another instance has told or asked something.
+    told: Arc<Notify>,
     listening: AbortHandle,
 }
 
@@ -28,11 +32,12 @@ impl News {
     /// Begins to listen, and says so once if notices do not come.
     pub(super) async fn listen(options: PgConnectOptions, pool: PgPool) -> Self {
         let came = Arc::new(Notify::new());
-        let proven = Arc::new(Notify::new());
+        let (told, proven) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let own = crate::secret::random_text::<12>();
         let task = Listening {
             options,
             came: came.clone(),
+            told: told.clone(),
             own: own.clone(),
             ready: Arc::new(Notify::new()),
             proven: proven.clone(),
@@ -53,12 +58,17 @@ impl News {
                 );
             }
         });
-        Self { came, listening }
+        Self { came, told, listening }
     }
 
     /// Waits for the next notice, or for a connection after which notices may have been lost.
     pub(super) async fn next(&self) {
         self.came.notified().await;
+    }
+
+    /// Waits for the next notice of another instance, or for a connection after which one may have been lost.
+    pub(super) async fn told(&self) {
+        self.told.notified().await;
     }
 }
 
@@ -71,6 +81,7 @@ impl Drop for News {
 struct Listening {
     options: PgConnectOptions,
     came: Arc<Notify>,
+    told: Arc<Notify>,
     /// The notice that this process sends to itself.
     own: String,
     ready: Arc<Notify>,
@@ -85,6 +96,7 @@ impl Listening {
             }
             // What was told meanwhile is lost.
             self.came.notify_one();
+            self.told.notify_one();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -97,10 +109,12 @@ impl Listening {
         listener.listen(CHANNEL).await?;
         self.ready.notify_one();
         self.came.notify_one();
+        self.told.notify_one();
         while let Some(notice) = listener.try_recv().await? {
-            match notice.payload() == self.own {
-                true => self.proven.notify_one(),
-                false => self.came.notify_one(),
+            match notice.payload() {
+                own if own == self.own => self.proven.notify_one(),
+                OF_INSTANCES => self.told.notify_one(),
+                _ => self.came.notify_one(),
             }
         }
         Ok(())
