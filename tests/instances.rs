@@ -4,6 +4,8 @@
 
 mod common;
 mod postgres_server;
+#[path = "instances/together.rs"]
+mod together;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use common::client::{Answer, Client};
 use common::{ALICE, BOB, Ran, Serving, Site};
 use postgres_server::Server;
-use sandbox::{Gate, Rotation, Sandbox, TokenFault};
+use sandbox::{Builder, Gate, Rotation, Sandbox, TokenFault};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -33,8 +35,11 @@ impl Machines {
     }
 
     async fn with(server: &Server, more: &str) -> Self {
+        Self::by(Sandbox::builder().user(ALICE).user(BOB), server, more).await
+    }
+
+    async fn by(provider: Builder, server: &Server, more: &str) -> Self {
         let url = server.database().await;
-        let provider = Sandbox::builder().user(ALICE).user(BOB);
         let key = "key_file = \"shared.key\"";
         let site = Site::with_config(provider, &format!("[store]\nurl = \"{url}\"\n{key}\n{more}")).await;
         let other = site.home.path().join("other.toml");

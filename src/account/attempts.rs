@@ -126,7 +126,7 @@ impl Attempts {
     pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
         let state = self.state();
-        state.obstacle(key, &now).is_none()
+        state.obstacle(key, &now, None).is_none()
             || state.proven.contains(&key.pair) && state.early.wait(key.pair, now.ticks) == 0
     }
 
@@ -148,7 +148,7 @@ impl Attempts {
     ) -> Standing {
         let now = self.at(now);
         let mut state = self.state();
-        let Some((wait, draw)) = state.obstacle(key, &now) else {
+        let Some((wait, draw)) = state.obstacle(key, &now, None) else {
             state.charge(key, &now);
             return Standing::Free;
         };
@@ -164,10 +164,9 @@ impl Attempts {
         let now = self.at(now);
         let mut state = self.state();
         let Some(Ticket { key, candidate }) = state.draws.end(bucket) else { return Drawn::Winner(None) };
-        if let Some(untold) = &mut state.untold {
-            untold.release(bucket, &key);
-        }
-        if let Some((_, draw)) = state.obstacle(&key, &now) {
+        // What was reserved is this draw's, however many reservations of other instances have come behind it.
+        let reserved = state.untold.as_mut().is_some_and(|untold| untold.release(bucket, &key));
+        if let Some((_, draw)) = state.obstacle(&key, &now, reserved.then_some(bucket)) {
             return Drawn::Waits(state.enter_draw(draw, key, || candidate));
         }
         state.charge(&key, &now);
@@ -254,15 +253,15 @@ struct Now {
 }
 
 impl State {
-    /// The bucket with the longest wait for this attempt, and the wait.
-    fn obstacle(&self, key: &AttemptKey, now: &Now) -> Option<(Duration, Draw)> {
+    /// The bucket with the longest wait for this attempt, and the wait. The bucket `reserved` is none.
+    fn obstacle(&self, key: &AttemptKey, now: &Now, reserved: Option<u64>) -> Option<(Duration, Draw)> {
         let tiers = [
             (&self.pairs, Some(key.pair)),
             (&self.neighbours, Some(key.neighbour)),
             (&self.networks, key.network),
         ];
         let waits = tiers.into_iter().filter_map(|(buckets, bucket)| {
-            let bucket = bucket?;
+            let bucket = bucket.filter(|bucket| reserved != Some(*bucket))?;
             let wait = buckets.wait(bucket, now.ticks);
             (wait > 0 || self.draws.is_due(bucket, now.instant)).then_some((wait, bucket))
         });

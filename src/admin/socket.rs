@@ -177,7 +177,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
     match request {
         Request::Sessions => {
             running.sessions().iter().map(|session| Reply::Session(SessionRow::of(session))).collect()
-        },
+        }
         Request::Close { of } => vec![Reply::Closed(running.close(&of, audit::asker(uid)).await)],
         Request::Reload => vec![match running.reload(audit::asker(uid)).await {
             Ok(reloaded) => Reply::Reloaded(reloaded),

@@ -46,7 +46,7 @@ impl<T> Store for T where
         + LinkStore
         + TrailStore
         + ApiTokenStore
-    + InstanceStore
+        + InstanceStore
 {
 }
 

@@ -9,9 +9,7 @@ use sqlx::Row as _;
 use super::Postgres;
 use super::holder::DEAD_AFTER;
 use super::news::{CHANNEL, OF_INSTANCES};
-use crate::store::{
-    GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question, StoreError,
-};
+use crate::store::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question, StoreError};
 
 /// The living instances $2 seconds after their last sign of life, except $1.
 macro_rules! LIVING {
@@ -40,7 +38,8 @@ const LOOK: &str = concat!(
     LIVING!(),
     " AS living ON TRUE"
 );
-const OTHERS: &str = concat!("SELECT holder, place FROM ", LIVING!(), " AS living WHERE holder <> $1 ORDER BY place");
+const OTHERS: &str =
+    concat!("SELECT holder, place FROM ", LIVING!(), " AS living WHERE holder <> $1 ORDER BY place");
 
 const TELL_GATES: &str = concat!(
     "WITH told AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[]) AS t (account, door, sessions)), \
@@ -62,7 +61,8 @@ const TELL_GATES: &str = concat!(
 
 impl Postgres {
     async fn changed_gates(&self, own: &str, mark: i64) -> Result<Vec<GateCount>, StoreError> {
-        let sql = "SELECT holder, account, door, sessions FROM gate_counts WHERE changed >= $1 AND holder <> $2";
+        let sql =
+            "SELECT holder, account, door, sessions FROM gate_counts WHERE changed >= $1 AND holder <> $2";
         let rows = sqlx::query(sql).bind(mark).bind(own).fetch_all(&self.pool()?).await?;
         let count = |row: &sqlx::postgres::PgRow| {
             let sessions: i64 = row.try_get("sessions")?;

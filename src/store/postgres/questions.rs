@@ -32,7 +32,12 @@ impl Postgres {
         rows.iter().map(question).collect()
     }
 
-    pub(super) async fn put_answer(&self, question: &str, own: &str, sealed: &[u8]) -> Result<(), StoreError> {
+    pub(super) async fn put_answer(
+        &self,
+        question: &str,
+        own: &str,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
         // The lock keeps the question until the answer is there, which is then removed with it.
         let sql = "INSERT INTO instance_answers (question, holder, sealed) \
              SELECT id, $2, $3 FROM instance_questions WHERE id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING";
