@@ -11,6 +11,8 @@
 //! system provides only the pages that were written to. Instances on one store tell each other their charges
 //! ([`super::untold`]), so that an attacker who spreads over them has one budget.
 
+mod others;
+
 use std::collections::HashSet;
 use std::hash::RandomState;
 use std::net::IpAddr;
@@ -23,7 +25,6 @@ use super::draw::{Candidate, Draw, Draws, Ticket};
 use super::origin::{AttemptKey, Hasher};
 use super::sketch::{Buckets, Ticks, duration, ticks};
 use super::untold::{Tier, Untold};
-use crate::store::Owed;
 
 /// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
 /// times at once.
@@ -202,40 +203,6 @@ impl Attempts {
         }
     }
 
-    /// Takes the charges that other instances have to know.
-    pub(super) fn take_untold(&self) -> Vec<Owed> {
-        let mut state = self.state();
-        let Some(mut untold) = state.untold.take() else { return Vec::new() };
-        let owed = untold.take(|tier| state.buckets(tier).0.interval());
-        state.untold = Some(untold);
-        owed
-    }
-
-    /// These charges could not be told, and are to be told later.
-    pub(super) fn tell_later(&self, owed: &[Owed]) {
-        let mut state = self.state();
-        let Some(mut untold) = state.untold.take() else { return };
-        untold.give_back(owed, |tier| {
-            let (buckets, burst) = state.buckets(tier);
-            (buckets.interval(), burst)
-        });
-        state.untold = Some(untold);
-    }
-
-    /// Charges to the buckets by all instances. Call it after what was taken has been told, or given back.
-    pub(super) fn learn(&self, owed: &[Owed], now: Instant) {
-        let now = self.at(now).ticks;
-        let mut state = self.state();
-        let Some(untold) = state.untold.take() else { return };
-        for owed in owed {
-            let Some(tier) = Tier::numbered(owed.tier) else { continue };
-            let (buckets, _) = state.buckets(tier);
-            let full_at = untold.full_at(owed, tier, buckets, now);
-            buckets.learn(owed.bucket.cast_unsigned(), full_at, now);
-        }
-        state.untold = Some(untold);
-    }
-
     fn at(&self, instant: Instant) -> Now {
         Now { instant, ticks: ticks(instant - self.began), began: self.began }
     }
@@ -293,16 +260,6 @@ impl State {
             untold.reserve(begun.bucket, &key);
         }
         Some(begun)
-    }
-
-    /// The buckets of a kind, and their burst.
-    fn buckets(&mut self, tier: Tier) -> (&mut Buckets, u32) {
-        match tier {
-            Tier::Pair => (&mut self.pairs, OF_A_PAIR),
-            Tier::Neighbour => (&mut self.neighbours, OF_A_NEIGHBOUR),
-            Tier::Network => (&mut self.networks, OF_A_NETWORK),
-            Tier::Forgiven => (&mut self.forgiven, FORGIVEN),
-        }
     }
 
     fn charge(&mut self, key: &AttemptKey, now: &Now) {

@@ -82,7 +82,8 @@ pub(crate) async fn charges_of_all_instances_add_up_and_what_is_taken_back_is_ta
     let pair = |millis| Owed { tier: 1, bucket: -7, millis };
     let left = async |store: &Arc<dyn Store>, mark| {
         let look = store.look_around(mark).await.unwrap();
-        let left: Vec<_> = look.owed.iter().map(|owed| (owed.tier, owed.bucket, owed.millis)).collect();
+        let mut left: Vec<_> = look.owed.iter().map(|owed| (owed.tier, owed.bucket, owed.millis)).collect();
+        left.sort_unstable();
         (left, look.mark)
     };
     // Both at once, and a bucket beside it.
