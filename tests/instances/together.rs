@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::common::client::{Answer, Client};
-use super::common::{ALICE, BOB, Serving, pop3, set_mode, within};
+use super::common::{ALICE, BOB, Serving, pop3, set_mode, web, within};
 use super::postgres_server::Server;
 use super::{Machines, is_told_goodbye, try_to_log_in};
 
@@ -257,4 +257,45 @@ async fn an_instance_alone_writes_nothing_for_others_at_a_login_and_one_beside_a
     let _session = other.log_in(&settings).await;
     machines.finds(1, "SELECT 1 FROM gate_counts WHERE sessions = 1").await;
     assert_eq!(machines.rows("SELECT 1 FROM written WHERE told <> 'gate_counts'").await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn the_page_and_the_api_of_one_instance_list_and_close_the_sessions_of_all() {
+    let machines = Machines::with(Server::shared(), web::ON).await;
+    let alice = machines.site.authorize(ALICE).await;
+    let (one, other) = machines.serve_both().await;
+    let (mut first, mut second) = (other.log_in(&alice).await, other.log_in(&alice).await);
+    let ids: Vec<String> =
+        machines.listed().await.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 2);
+
+    let mut browser = web::Browser::enter(&machines.site, &one).await;
+    let page = browser.get("/sessions").await;
+    page.has("2 sessions").has(ALICE).has(&ids[0]).has(&ids[1]);
+    browser.post("/sessions/close", &[("id", &ids[0])]).await.has("The session is told to end");
+    is_told_goodbye(&mut first).await;
+
+    let ran = machines.site.run(&["admin", "token", "create", "--json", "tool"]).await;
+    let token = ran.json()["token"].as_str().unwrap().to_owned();
+    let call = async |method: &str, path: &str| {
+        let request = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n",
+            browser.address
+        );
+        let answer = web::ask(&browser.address, &request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_str::<Value>(&answer.body).unwrap()
+    };
+    let listed = within("one session", async {
+        loop {
+            let listed = call("GET", "/sessions").await;
+            if listed.as_array().unwrap().len() == 1 {
+                return listed;
+            }
+        }
+    });
+    assert_eq!(listed.await[0]["id"], json!(ids[1]));
+    assert_eq!(call("DELETE", &format!("/sessions?account={ALICE}")).await, json!({"closed": 1}));
+    is_told_goodbye(&mut second).await;
 }
