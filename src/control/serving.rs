@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
+use self::together::Company;
 use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
@@ -90,6 +91,7 @@ pub(crate) struct Serving {
     /// Stops accepting, but not the sessions.
     doors: Trigger,
     accepting: JoinHandle<()>,
+    company: Company,
 }
 
 impl Prepared {
@@ -158,6 +160,7 @@ impl Prepared {
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
+        let company = Company::start(&kept, &supervisor);
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
         let (upgrades, upgrades_asked) = mpsc::channel(1);
         let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
@@ -190,7 +193,16 @@ impl Prepared {
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving { running, metrics, page, upgrades: Some(upgrades_asked), trigger, doors, accepting })
+        Ok(Serving {
+            running,
+            metrics,
+            page,
+            upgrades: Some(upgrades_asked),
+            trigger,
+            doors,
+            accepting,
+            company,
+        })
     }
 }
 
@@ -265,7 +277,7 @@ impl Serving {
         }
         settle(&self.running).await;
         self.running.kept.accounts.flush().await;
-        together::end(&self.running.kept).await;
+        self.company.leave(&self.running.kept).await;
     }
 }
 

@@ -299,3 +299,37 @@ async fn the_page_and_the_api_of_one_instance_list_and_close_the_sessions_of_all
     assert_eq!(call("DELETE", &format!("/sessions?account={ALICE}")).await, json!({"closed": 1}));
     is_told_goodbye(&mut second).await;
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn an_instance_that_drains_still_answers_and_gives_back_what_ends() {
+    let machines = Machines::by(Sandbox::builder().user(ALICE).user(BOB).pop3(), Server::shared(), "").await;
+    let (alice, bob) = (machines.site.authorize(ALICE).await, machines.site.authorize(BOB).await);
+    let (one, other) = machines.serve_both().await;
+    let (mut ends, mut stays) = (one.pop3_as(&alice).await, one.pop3_as(&bob).await);
+    machines.finds(2, "SELECT 1 FROM gate_counts WHERE sessions = 1").await;
+    one.terminate();
+    // A session that moves bytes is left alone while the instance drains.
+    let working = async {
+        loop {
+            assert!(stays.command("NOOP").await.starts_with("+OK"), "the drain is over too early");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let checking = async {
+        assert!(ends.command("QUIT").await.starts_with("+OK"));
+        drop(ends);
+        let _session = fetches_until(&other, &alice, "+OK").await;
+        let listed = machines.listed().await;
+        let accounts: Vec<_> = listed.iter().map(|session| session["account"].as_str().unwrap()).collect();
+        assert!(accounts.contains(&ALICE) && accounts.contains(&BOB), "{listed:?}");
+    };
+    tokio::select! {
+        () = working => {}
+        () = checking => {}
+    }
+    assert!(stays.command("QUIT").await.starts_with("+OK"));
+    drop(stays);
+    one.stop_waited().await;
+    machines.finds(1, "SELECT 1 FROM instances").await;
+}

@@ -47,6 +47,7 @@ pub(in crate::admin) async fn live(site: &Site) -> Live {
                 Ok(heard) => {
                     rows.extend(heard.sessions);
                     silent = heard.silent;
+                    silent.iter().for_each(|silent| warn!("{silent} has not listed its sessions"));
                 }
                 Err(error) => silent.push(format!("every other one ({error})")),
             }

@@ -8,13 +8,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::parts::Kept;
+use super::upkeep::with;
 use crate::account::{HeldHere, machine};
 use crate::control::sessions::{self, Answer, Asked, SessionRow};
 use crate::protocol::Door;
+use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Actor, GateCount, Look, Question, StoreError};
 
 /// The pause between two looks, and between two writes of failures, or of connections.
@@ -57,11 +60,39 @@ pub(super) async fn begin(kept: &Kept) {
     }
 }
 
-/// Tells the others that this process holds nothing any more.
-pub(super) async fn end(kept: &Kept) {
-    if kept.store.is_shared() {
-        kept.accounts.tell_failures().await;
-        let _ = timeout(PATIENCE, kept.store.part()).await;
+/// The tasks that keep this process among the instances. They outlive the beginning of the stop: sessions that drain can
+/// be listed and closed, and what ends is told.
+pub(super) struct Company {
+    trigger: Trigger,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Company {
+    pub(super) fn start(kept: &Arc<Kept>, supervisor: &Supervisor) -> Self {
+        let (trigger, shutdown) = shutdown::channel();
+        let supervisor = supervisor.until(&shutdown);
+        let mut tasks = Vec::new();
+        if kept.store.is_shared() {
+            tasks.push(supervisor.start("instances", with(kept, stay)));
+            tasks.push(supervisor.start("gates of instances", with(kept, tell_gates)));
+        }
+        Self { trigger, tasks }
+    }
+
+    /// Tells the others that this process holds nothing any more.
+    pub(super) async fn leave(self, kept: &Kept) {
+        self.trigger.begin();
+        for task in self.tasks {
+            // The supervisor has said why, if it has failed.
+            let _ = task.await;
+        }
+        let leaving = async {
+            kept.accounts.tell_failures().await;
+            kept.store.part().await
+        };
+        if let Ok(Err(error)) = timeout(PATIENCE, leaving).await {
+            debug!("other instances learn in half a minute that this one has ended: {error}");
+        }
     }
 }
 

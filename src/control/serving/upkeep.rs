@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::parts::Kept;
-use super::together;
 use crate::control::certs;
 use crate::events::Teller;
 use crate::secret::Sealer;
@@ -31,10 +30,6 @@ pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced,
         both.0.accounts.end_revoked(&both.1).await;
     });
     supervisor.start("revocation", revocation);
-    if kept.store.is_shared() {
-        supervisor.start("instances", with(kept, together::stay));
-        supervisor.start("gates of instances", with(kept, together::tell_gates));
-    }
     let teller = replaced.teller.clone();
     supervisor.start("events", move || tell(teller.clone()));
 }
