@@ -14,7 +14,7 @@ pub(super) enum Hasher {
     Own(RandomState),
     /// Under a key of all instances. A local address is another one on each machine, so the machine's name belongs to
     /// it.
-    Shared(hmac::Key, String),
+    Shared(Box<hmac::Key>, String),
 }
 
 impl Hasher {

@@ -12,7 +12,7 @@ use crate::store::{Owed, Store};
 /// The charges of failed logins, which other instances know if the store is shared.
 pub(super) async fn attempts(store: &dyn Store, sealer: &Sealer) -> Result<Attempts, PasswordError> {
     Ok(match store.is_shared() {
-        true => Attempts::shared(Hasher::Shared(attempts_key(store, sealer).await?, machine())),
+        true => Attempts::shared(Hasher::Shared(attempts_key(store, sealer).await?.into(), machine())),
         false => Attempts::default(),
     })
 }

@@ -156,7 +156,7 @@ mod tests {
 
     fn attempts() -> Attempts {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[7; 32]);
-        Attempts::shared(Hasher::Shared(key, "machine".to_owned()))
+        Attempts::shared(Hasher::Shared(key.into(), "machine".to_owned()))
     }
 
     impl Instances {
@@ -274,7 +274,7 @@ mod tests {
         for _ in 0..120 {
             instances.pass();
             instances.come(0, "guesser");
-            if instances.second() % 5 == 0 {
+            if instances.second().is_multiple_of(5) {
                 instances.come(1, "owner");
             }
         }
@@ -347,7 +347,11 @@ mod tests {
     fn a_local_address_is_another_one_on_each_machine() {
         let key = || aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[7; 32]);
         let on = |machine: &str, from: &str| {
-            let key = AttemptKey::new(&Hasher::Shared(key(), machine.to_owned()), from.parse().unwrap(), "a");
+            let key = AttemptKey::new(
+                &Hasher::Shared(key().into(), machine.to_owned()),
+                from.parse().unwrap(),
+                "a",
+            );
             (key.pair, key.neighbour, key.network)
         };
         assert_ne!(on("one", "127.0.0.1"), on("other", "127.0.0.1"));

@@ -1,5 +1,6 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
+mod absence;
 mod consents;
 mod devices;
 mod elders;
@@ -19,13 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::tracing::{error, info, warn};
+use ::tracing::{info, warn};
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::absence::without_store;
 use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::together::Company;
@@ -38,7 +40,7 @@ use crate::config::{Config, Door, Security};
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
-use crate::store::{Absence, StateDirectory, Store};
+use crate::store::StateDirectory;
 use crate::tls::{Acceptor, Identity};
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
@@ -54,10 +56,6 @@ pub(crate) use running::{CommandLine, NotUpgraded, Running, Unready, UpgradeAske
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Without its database the process takes no new session, so an early restart is better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
-/// A database that is restored, or a disk that is mounted again, is back within this time. Afterwards the process
-/// ends, so that a supervisor notices.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
-const ABSENCE_POLL: Duration = Duration::from_secs(1);
 /// A token endpoint's answer is awaited for 30 s, and must then be stored. With the drain this stays below the
 /// minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
@@ -136,7 +134,6 @@ impl Prepared {
         let config = &installation.config;
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
-        together::begin(&kept).await;
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
         let (current_identity, identities) = watch::channel(identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
@@ -153,16 +150,15 @@ impl Prepared {
         let (doors, closing) = shutdown::channel();
         let supervised_doors = Arc::new(supervisor.until(&closing));
         let replaced = Replaced { identity: identities, teller: tellers };
-        upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
+        let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
         let (consents, keeper) = consents::none_yet(installation);
         let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
-        let company = Company::start(&kept, &supervisor);
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
-        let (upgrades, upgrades_asked) = mpsc::channel(1);
+        let (upgrades, asked) = mpsc::channel(1);
         let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
             watcher: Watcher::new(
@@ -193,16 +189,7 @@ impl Prepared {
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving {
-            running,
-            metrics,
-            page,
-            upgrades: Some(upgrades_asked),
-            trigger,
-            doors,
-            accepting,
-            company,
-        })
+        Ok(Serving { running, metrics, page, upgrades: Some(asked), trigger, doors, accepting, company })
     }
 }
 
@@ -278,25 +265,6 @@ impl Serving {
         settle(&self.running).await;
         self.running.kept.accounts.flush().await;
         self.company.leave(&self.running.kept).await;
-    }
-}
-
-async fn without_store(store: &dyn Store) {
-    let mut told = false;
-    loop {
-        tokio::time::sleep(ABSENCE_POLL).await;
-        let Some(Absence { since, cause, cure }) = store.absence() else {
-            told = false;
-            continue;
-        };
-        let limit = LONGEST_ABSENCE.as_secs();
-        if since.elapsed() >= LONGEST_ABSENCE {
-            error!("{cause}, for {limit} s now, so this process ends; {cure}, and start it again");
-            return;
-        }
-        if !std::mem::replace(&mut told, true) {
-            error!("{cause}; {cure}: no login is possible meanwhile, and after {limit} s this process ends");
-        }
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::parts::Kept;
-use super::upkeep::with;
 use crate::account::{HeldHere, machine};
 use crate::control::sessions::{self, Answer, Asked, SessionRow};
 use crate::protocol::Door;
@@ -44,11 +43,8 @@ struct Seen {
     answered: HashSet<String>,
 }
 
-/// Becomes an instance, and reads what the others hold and what failed, before a connection is accepted.
-pub(super) async fn begin(kept: &Kept) {
-    if !kept.store.is_shared() {
-        return;
-    }
+/// Becomes an instance, and looks for the first time.
+async fn begin(kept: &Kept) {
     let beginning = async {
         kept.store.join(&place()).await?;
         look(kept, &mut Seen::default()).await
@@ -68,13 +64,16 @@ pub(super) struct Company {
 }
 
 impl Company {
-    pub(super) fn start(kept: &Arc<Kept>, supervisor: &Supervisor) -> Self {
+    /// Call it before a connection is accepted: it reads what the others hold and what failed.
+    pub(super) async fn start(kept: &Arc<Kept>, supervisor: &Supervisor) -> Self {
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = supervisor.until(&shutdown);
         let mut tasks = Vec::new();
         if kept.store.is_shared() {
-            tasks.push(supervisor.start("instances", with(kept, stay)));
-            tasks.push(supervisor.start("gates of instances", with(kept, tell_gates)));
+            begin(kept).await;
+            let (staying, telling) = (kept.clone(), kept.clone());
+            tasks.push(supervisor.start("instances", move || stay(staying.clone())));
+            tasks.push(supervisor.start("gates of instances", move || tell_gates(telling.clone())));
         }
         Self { trigger, tasks }
     }
