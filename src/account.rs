@@ -19,6 +19,8 @@ mod refusals;
 mod revocation;
 mod sessions;
 mod sketch;
+mod together;
+mod untold;
 mod verdict;
 
 use std::net::IpAddr;
@@ -45,9 +47,10 @@ pub use crate::store::{
 
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};
 pub use find::{Found, find};
-pub use gate::{Gates, UpstreamPermit};
+pub use gate::{Gates, HeldHere, UpstreamPermit};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
+pub use together::machine;
 pub use verdict::{Admitted, Bar, Barred, Verdict};
 
 /// The time for verifying a drawn login. No client waits for it, but it has to end.
@@ -68,10 +71,11 @@ impl Accounts {
     /// `sealer` opens the key that hashes generated passwords; it is made at the first start.
     pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
         let passwords = Arc::new(Passwords::open(&*store, sealer).await?);
+        let attempts = Arc::new(together::attempts(&*store, sealer).await?);
         Ok(Self {
             store,
             passwords,
-            attempts: Arc::default(),
+            attempts,
             sessions: Sessions::default(),
             notes: Notes::default(),
             refusals: Refusals::default(),

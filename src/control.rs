@@ -30,6 +30,7 @@ mod proof;
 pub(crate) mod providers;
 pub(crate) mod relocate;
 pub(crate) mod serving;
+pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod transfer;
 mod waiting;

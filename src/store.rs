@@ -5,6 +5,7 @@
 //! needs a lease, so that two processes on one store never use the same rotating refresh token; and a write is on
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
+mod absence;
 mod account;
 mod api_token;
 mod contract;
@@ -13,6 +14,7 @@ mod dates;
 mod devices;
 mod directory;
 mod grant;
+mod instances;
 mod limits;
 mod links;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
@@ -27,13 +29,14 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
+pub use absence::Absence;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
-    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
+    AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
     TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
@@ -43,6 +46,7 @@ pub use dates::sane_date;
 pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
+pub use instances::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question};
 pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
 pub use postgres::{Postgres, PostgresSettings};

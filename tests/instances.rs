@@ -4,6 +4,8 @@
 
 mod common;
 mod postgres_server;
+#[path = "instances/together.rs"]
+mod together;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use common::client::{Answer, Client};
 use common::{ALICE, BOB, Ran, Serving, Site};
 use postgres_server::Server;
-use sandbox::{Gate, Rotation, Sandbox, TokenFault};
+use sandbox::{Builder, Gate, Rotation, Sandbox, TokenFault};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -37,8 +39,11 @@ impl Machines {
     }
 
     async fn at(url: String, more: &str) -> Self {
+        Self::by(Sandbox::builder().user(ALICE).user(BOB), url, more).await
+    }
+
+    async fn by(provider: Builder, url: String, more: &str) -> Self {
         let more = &format!("{more}\n[metrics]\naddress = \"127.0.0.1:0\"");
-        let provider = Sandbox::builder().user(ALICE).user(BOB);
         let key = "key_file = \"shared.key\"";
         let site = Site::with_config(provider, &format!("[store]\nurl = \"{url}\"\n{key}\n{more}")).await;
         let other = site.home.path().join("other.toml");

@@ -8,7 +8,10 @@
 //! arrive take part in a draw for its next charge ([`super::draw`]).
 //!
 //! The buckets take constant memory and forget nothing ([`super::sketch`]): 3 MiB for all, of which the
-//! system provides only the pages that were written to.
+//! system provides only the pages that were written to. Instances on one store tell each other their charges
+//! ([`super::untold`]), so that an attacker who spreads over them has one budget.
+
+mod others;
 
 use std::collections::HashSet;
 use std::hash::RandomState;
@@ -19,8 +22,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::draw::{Candidate, Draw, Draws, Ticket};
-use super::origin::AttemptKey;
+use super::origin::{AttemptKey, Hasher};
 use super::sketch::{Buckets, Ticks, duration, ticks};
+use super::untold::{Tier, Untold};
 
 /// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
 /// times at once.
@@ -66,7 +70,7 @@ pub(super) enum Drawn {
 
 /// The charges of all failed attempts.
 pub(super) struct Attempts {
-    hasher: RandomState,
+    hasher: Hasher,
     began: Instant,
     state: Mutex<State>,
 }
@@ -80,12 +84,25 @@ struct State {
     /// Pairs that a right password came from.
     proven: HashSet<u64>,
     draws: Draws,
+    /// What other instances have to know; `None` if the store is not shared.
+    untold: Option<Untold>,
 }
 
 impl Default for Attempts {
     fn default() -> Self {
+        Self::new(Hasher::Own(RandomState::new()), None)
+    }
+}
+
+impl Attempts {
+    /// Those of an instance whose charges count on the others. `hasher` is the same on all.
+    pub(super) fn shared(hasher: Hasher) -> Self {
+        Self::new(hasher, Some(Untold::default()))
+    }
+
+    fn new(hasher: Hasher, untold: Option<Untold>) -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher,
             began: Instant::now(),
             state: Mutex::new(State {
                 pairs: Buckets::new(OF_A_PAIR, PAIR_INTERVAL),
@@ -95,12 +112,11 @@ impl Default for Attempts {
                 forgiven: Buckets::new(FORGIVEN, FORGIVEN_INTERVAL),
                 proven: HashSet::new(),
                 draws: Draws::default(),
+                untold,
             }),
         }
     }
-}
 
-impl Attempts {
     /// The buckets of an attempt from `from` at `account`, a folded name.
     pub(super) fn key(&self, from: IpAddr, account: &str) -> AttemptKey {
         AttemptKey::new(&self.hasher, from, account)
@@ -111,7 +127,7 @@ impl Attempts {
     pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
         let state = self.state();
-        state.obstacle(key, &now).is_none()
+        state.obstacle(key, &now, None).is_none()
             || state.proven.contains(&key.pair) && state.early.wait(key.pair, now.ticks) == 0
     }
 
@@ -133,14 +149,14 @@ impl Attempts {
     ) -> Standing {
         let now = self.at(now);
         let mut state = self.state();
-        let Some((wait, draw)) = state.obstacle(key, &now) else {
+        let Some((wait, draw)) = state.obstacle(key, &now, None) else {
             state.charge(key, &now);
             return Standing::Free;
         };
         if state.early.wait(key.pair, now.ticks) == 0 {
             state.early.charge(key.pair, now.ticks);
         }
-        Standing::Waits(wait, state.draws.enter(draw, *key, candidate))
+        Standing::Waits(wait, state.enter_draw(draw, *key, candidate))
     }
 
     /// Ends the draw of `bucket`, which is due. The drawn attempt is charged even if its account does not
@@ -149,8 +165,10 @@ impl Attempts {
         let now = self.at(now);
         let mut state = self.state();
         let Some(Ticket { key, candidate }) = state.draws.end(bucket) else { return Drawn::Winner(None) };
-        if let Some((_, draw)) = state.obstacle(&key, &now) {
-            return Drawn::Waits(state.draws.enter(draw, key, || candidate));
+        // What was reserved is this draw's, however many reservations of other instances have come behind it.
+        let reserved = state.untold.as_mut().is_some_and(|untold| untold.release(bucket, &key));
+        if let Some((_, draw)) = state.obstacle(&key, &now, reserved.then_some(bucket)) {
+            return Drawn::Waits(state.enter_draw(draw, key, || candidate));
         }
         state.charge(&key, &now);
         Drawn::Winner(candidate.map(|candidate| (key, candidate)))
@@ -169,10 +187,19 @@ impl Attempts {
             if let Some(network) = key.network {
                 state.networks.forgive(network, now);
             }
+            if let Some(untold) = &mut state.untold {
+                untold.charge(key, -1);
+            }
         }
         if state.forgiven.wait(key.pair, now) == 0 {
+            let owes = state.pairs.owes(key.pair, now);
             state.forgiven.charge(key.pair, now);
             state.pairs.forgive(key.pair, now);
+            // A login of a pair that never failed tells nothing.
+            if let Some(untold) = state.untold.as_mut().filter(|_| owes) {
+                untold.add(Tier::Pair, key.pair, -1);
+                untold.add(Tier::Forgiven, key.pair, 1);
+            }
         }
     }
 
@@ -193,15 +220,15 @@ struct Now {
 }
 
 impl State {
-    /// The bucket with the longest wait for this attempt, and the wait.
-    fn obstacle(&self, key: &AttemptKey, now: &Now) -> Option<(Duration, Draw)> {
+    /// The bucket with the longest wait for this attempt, and the wait. The bucket `reserved` is none.
+    fn obstacle(&self, key: &AttemptKey, now: &Now, reserved: Option<u64>) -> Option<(Duration, Draw)> {
         let tiers = [
             (&self.pairs, Some(key.pair)),
             (&self.neighbours, Some(key.neighbour)),
             (&self.networks, key.network),
         ];
         let waits = tiers.into_iter().filter_map(|(buckets, bucket)| {
-            let bucket = bucket?;
+            let bucket = bucket.filter(|bucket| reserved != Some(*bucket))?;
             let wait = buckets.wait(bucket, now.ticks);
             (wait > 0 || self.draws.is_due(bucket, now.instant)).then_some((wait, bucket))
         });
@@ -221,7 +248,24 @@ impl State {
         self.proven.insert(pair);
     }
 
+    /// Takes part in the draw of `draw.bucket`, and returns it if it is new.
+    fn enter_draw(
+        &mut self,
+        draw: Draw,
+        key: AttemptKey,
+        candidate: impl FnOnce() -> Option<Candidate>,
+    ) -> Option<Draw> {
+        let begun = self.draws.enter(draw, key, candidate)?;
+        if let Some(untold) = &mut self.untold {
+            untold.reserve(begun.bucket, &key);
+        }
+        Some(begun)
+    }
+
     fn charge(&mut self, key: &AttemptKey, now: &Now) {
+        if let Some(untold) = &mut self.untold {
+            untold.charge(key, 1);
+        }
         self.pairs.charge(key.pair, now.ticks);
         self.neighbours.charge(key.neighbour, now.ticks);
         if let Some(network) = key.network {

@@ -2,15 +2,16 @@
 //!
 //! Providers refuse one session too many, some of them with a prompt for a new password. So we stay
 //! below the limit ourselves: a login waits a moment for a session to end, and is then told so. Sessions that
-//! another process holds, such as the one of before an upgrade, count as well: so many permits are withheld here, and
-//! given back as they end there. A process that has died holds none.
+//! another process holds, such as the one of before an upgrade, or another instance on the same store, count as well: so
+//! many permits are withheld here, and given back as they end there. A process that has died holds none. No login waits
+//! until other instances know of it, so in the moment before they do, each may use what is free as far as it knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::protocol::Door;
 use crate::store::{Account, Folded, fold};
@@ -20,13 +21,39 @@ type Key = (Folded, Door);
 
 /// The sessions of all accounts.
 #[derive(Default)]
-pub struct Gates(Arc<Mutex<Counted>>);
+pub struct Gates(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    counted: Mutex<Counted>,
+    /// Notified when there is something to tell.
+    untold: Notify,
+}
 
 #[derive(Default)]
 struct Counted {
     gates: HashMap<Key, Gate>,
     /// The sessions of other processes, by process.
     elsewhere: HashMap<String, HashMap<Key, usize>>,
+    /// What other instances do not know yet; `None` while there are none.
+    untold: Option<Untold>,
+}
+
+struct Untold {
+    keys: HashSet<Key>,
+    /// They know nothing yet, or something old.
+    is_whole: bool,
+}
+
+/// The connections of a mailbox that this process holds, for other instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldHere {
+    /// The mailbox's name, folded.
+    pub account: String,
+    /// The door.
+    pub door: Door,
+    /// Their number, those included that are signing in.
+    pub sessions: usize,
 }
 
 struct Gate {
@@ -44,7 +71,7 @@ struct Held {
     /// Always there until the drop.
     permit: Option<OwnedSemaphorePermit>,
     key: Key,
-    counted: Arc<Mutex<Counted>>,
+    shared: Arc<Shared>,
 }
 
 impl Gates {
@@ -66,7 +93,8 @@ impl Gates {
             None => permits.acquire_owned().await,
         };
         let permit = Some(permit.ok()?);
-        Some(UpstreamPermit(Some(Held { permit, key, counted: self.0.clone() })))
+        self.0.note(&mut self.lock(), &key);
+        Some(UpstreamPermit(Some(Held { permit, key, shared: self.0.clone() })))
     }
 
     /// Sets the number of sessions that `process` holds of the account of that name.
@@ -88,18 +116,82 @@ impl Gates {
         held.keys().for_each(|key| counted.withhold(key));
     }
 
+    /// `process` holds these and no others.
+    pub fn replace_elsewhere(&self, process: &str, held: Vec<HeldHere>) {
+        let held: HashMap<Key, usize> =
+            held.into_iter().map(|held| ((fold(&held.account), held.door), held.sessions)).collect();
+        let mut counted = self.lock();
+        let before = counted.elsewhere.insert(process.to_owned(), held.clone()).unwrap_or_default();
+        before.keys().chain(held.keys()).for_each(|key| counted.withhold(key));
+    }
+
+    /// Whether there are other instances, which have to know what this one holds. After a false they have to be told
+    /// everything.
+    pub fn share(&self, is_shared: bool) {
+        let mut counted = self.lock();
+        match (is_shared, counted.untold.is_some()) {
+            (true, false) => {
+                let keys = counted.gates.keys().cloned().collect();
+                counted.untold = Some(Untold { keys, is_whole: true });
+                self.0.untold.notify_one();
+            }
+            (false, true) => counted.untold = None,
+            _ => {}
+        }
+    }
+
+    /// Waits until there is something to tell.
+    pub async fn untold(&self) {
+        self.0.untold.notified().await;
+    }
+
+    /// What other instances do not know yet, and whether that is everything.
+    pub fn take_untold(&self) -> (Vec<HeldHere>, bool) {
+        let mut counted = self.lock();
+        let Counted { gates, untold: Some(untold), .. } = &mut *counted else { return (Vec::new(), false) };
+        let held = |key: Key| {
+            let sessions = gates.get(&key).map_or(0, Gate::held);
+            HeldHere { account: key.0.as_str().to_owned(), door: key.1, sessions }
+        };
+        let held = untold.keys.drain().map(held).collect();
+        (held, std::mem::take(&mut untold.is_whole))
+    }
+
+    /// They could not be told, so that everything is to be told again.
+    pub fn tell_again(&self) {
+        self.share(false);
+        self.share(true);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counted> {
-        lock(&self.0)
+        self.0.lock()
     }
 }
 
-fn lock(counted: &Mutex<Counted>) -> MutexGuard<'_, Counted> {
-    counted.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of connections at `key` has changed.
+    fn note(&self, counted: &mut Counted, key: &Key) {
+        if let Some(untold) = &mut counted.untold {
+            untold.keys.insert(key.clone());
+            self.untold.notify_one();
+        }
+    }
+}
+
+impl Gate {
+    /// The connections that this process holds.
+    fn held(&self) -> usize {
+        self.limit.saturating_sub(self.permits.available_permits()).saturating_sub(self.withheld)
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut counted = lock(&self.counted);
+        let mut counted = self.shared.lock();
         if counted.is_owed(&self.key) {
             // Not given back first: a login that waits would get it.
             if let (Some(permit), Some(gate)) = (self.permit.take(), counted.gates.get_mut(&self.key)) {
@@ -107,6 +199,9 @@ impl Drop for Held {
                 gate.withheld += 1;
             }
         }
+        // Before others look at the count.
+        drop(self.permit.take());
+        self.shared.note(&mut counted, &self.key);
     }
 }
 
@@ -208,6 +303,34 @@ mod tests {
         assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err(), "it is held elsewhere");
         drop(two);
         assert!(waiting.await.is_some());
+    }
+
+    fn untold(gates: &Gates) -> (Vec<usize>, bool) {
+        let (held, is_whole) = gates.take_untold();
+        assert!(held.iter().all(|held| held.account == "alice@example.com" && held.door == DOOR));
+        (held.into_iter().map(|held| held.sessions).collect(), is_whole)
+    }
+
+    #[tokio::test]
+    async fn other_instances_are_told_what_has_changed_and_nothing_while_there_are_none() {
+        let gates = Gates::default();
+        let one = enter(&gates).await;
+        assert_eq!(untold(&gates), (vec![], false));
+        gates.share(true);
+        gates.untold().await;
+        assert_eq!(untold(&gates), (vec![1], true));
+        assert_eq!(untold(&gates), (vec![], false));
+        gates.held_elsewhere("other", "alice@example.com", DOOR, 1);
+        assert!(enter(&gates).await.is_none());
+        assert_eq!(untold(&gates), (vec![], false), "what is withheld is not held");
+        gates.replace_elsewhere("other", vec![]);
+        let two = enter(&gates).await;
+        assert!(two.is_some());
+        drop(one);
+        assert_eq!(untold(&gates), (vec![1], false));
+        drop(two);
+        gates.tell_again();
+        assert_eq!(untold(&gates), (vec![0], true));
     }
 
     #[tokio::test]

@@ -3,10 +3,46 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use aws_lc_rs::hmac;
+
 /// Octets of a name that distinguish buckets: an address has no more (RFC 5321 §4.5.3.1).
 pub(super) const LONGEST_NAME: usize = 320;
 
-/// The buckets of an attempt: hashes under a key that only this process knows.
+/// Hashes what a bucket belongs to.
+pub(super) enum Hasher {
+    /// Under a key that only this process knows.
+    Own(RandomState),
+    /// Under a key of all instances. A local address is another one on each machine, so the machine's name belongs to
+    /// it.
+    Shared(Box<hmac::Key>, String),
+}
+
+impl Hasher {
+    /// The hash of an address, and of a name for it.
+    fn hash(&self, kind: &str, address: IpAddr, name: &[u8]) -> u64 {
+        let (key, machine) = match self {
+            Self::Own(own) => return own.hash_one((kind, address, name)),
+            Self::Shared(key, machine) => (key, machine),
+        };
+        let octets = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        let mut context = hmac::Context::with_key(key);
+        context.update(kind.as_bytes());
+        context.update(&octets);
+        if address.is_loopback() {
+            context.update(machine.as_bytes());
+            context.update(&[0]);
+        }
+        context.update(name);
+        let tag = context.sign();
+        let first = tag.as_ref().first_chunk::<8>().copied();
+        u64::from_be_bytes(first.unwrap_or_default())
+    }
+}
+
+/// The buckets of an attempt: keyed hashes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AttemptKey {
     pub(super) pair: u64,
@@ -16,14 +52,14 @@ pub(super) struct AttemptKey {
 
 impl AttemptKey {
     /// The buckets of an attempt from `from` at `account`, a folded name.
-    pub(super) fn new(hasher: &RandomState, from: IpAddr, account: &str) -> Self {
+    pub(super) fn new(hasher: &Hasher, from: IpAddr, account: &str) -> Self {
         let neighbour = neighbour(from);
         let account = account.as_bytes();
         let account = account.get(..LONGEST_NAME).unwrap_or(account);
         Self {
-            pair: hasher.hash_one((neighbour, account)),
-            neighbour: hasher.hash_one(neighbour),
-            network: network(from).map(|network| hasher.hash_one((network, "network"))),
+            pair: hasher.hash("pair", neighbour, account),
+            neighbour: hasher.hash("from", neighbour, &[]),
+            network: network(from).map(|network| hasher.hash("site", network, &[])),
         }
     }
 }

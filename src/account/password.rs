@@ -16,6 +16,8 @@ use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
 /// The store's setting that holds the sealed hash key.
 const HASH_KEY_SETTING: &str = "password_hash_key";
+/// The setting with the sealed key under which instances know what a failed login is charged to.
+const ATTEMPTS_KEY_SETTING: &str = "failed_logins_hash_key";
 /// 24 characters of this 32-character alphabet carry 120 bits. No two of them look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Used in place of a row's id; no row has this id.
@@ -59,7 +61,7 @@ impl Passwords {
     pub async fn open(store: &dyn Store, sealer: &Sealer) -> Result<Self, PasswordError> {
         let epoch = store.epoch();
         Ok(Self {
-            hash_key: ArcSwap::from_pointee(hash_key(store, sealer).await?),
+            hash_key: ArcSwap::from_pointee(hash_key(store, sealer, HASH_KEY_SETTING).await?),
             epoch: AtomicU64::new(epoch),
             memo_key: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
             chosen: Arc::default(),
@@ -70,7 +72,7 @@ impl Passwords {
     pub async fn follow(&self, store: &dyn Store, sealer: &Sealer) -> Result<(), PasswordError> {
         let epoch = store.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
-            self.hash_key.store(Arc::new(hash_key(store, sealer).await?));
+            self.hash_key.store(Arc::new(hash_key(store, sealer, HASH_KEY_SETTING).await?));
             self.chosen.forget();
             self.epoch.store(epoch, Ordering::Release);
         }
@@ -178,11 +180,17 @@ fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
 }
 
 /// The hash key from the store, made if it does not exist.
-async fn hash_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
+/// The key that hashes what failed logins are charged to, the same on every instance.
+pub(super) async fn attempts_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
+    hash_key(store, sealer, ATTEMPTS_KEY_SETTING).await
+}
+
+/// The key in a setting, which is made if there is none.
+async fn hash_key(store: &dyn Store, sealer: &Sealer, setting: &str) -> Result<hmac::Key, PasswordError> {
     let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
-    let sealed = sealer.seal(HASH_KEY_SETTING, &*fresh)?;
-    let kept = store.setting(HASH_KEY_SETTING, &sealed).await?;
-    let key = sealer.open(HASH_KEY_SETTING, &kept)?;
+    let sealed = sealer.seal(setting, &*fresh)?;
+    let kept = store.setting(setting, &sealed).await?;
+    let key = sealer.open(setting, &kept)?;
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
 }
 

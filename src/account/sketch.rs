@@ -81,6 +81,34 @@ impl Buckets {
         }
     }
 
+    /// Whether `key` has charges that are not refilled yet.
+    pub(super) fn owes(&self, key: u64, now: Ticks) -> bool {
+        self.full_at(key) > now
+    }
+
+    /// The time that one charge takes to refill.
+    pub(super) fn interval(&self) -> Ticks {
+        self.interval
+    }
+
+    /// What all instances know of `key`: it will be full at that time. A difference that is small beside a charge comes
+    /// from the clocks, and takes nothing back.
+    pub(super) fn learn(&mut self, key: u64, full_at: Ticks, now: Ticks) {
+        let before = self.full_at(key);
+        let is_less = before.saturating_sub(full_at) >= self.interval / 2;
+        if full_at <= before && !is_less || before <= now && full_at <= now {
+            return;
+        }
+        for cell in self.cells(key) {
+            match is_less {
+                // A higher cell belongs to another key.
+                true if *cell == before => *cell = full_at.max(now),
+                true => {}
+                false => *cell = full_at.max(*cell),
+            }
+        }
+    }
+
     fn full_at(&self, key: u64) -> Ticks {
         let [first, second] = places(key);
         self.rows[0][first].min(self.rows[1][second])
@@ -148,6 +176,20 @@ mod tests {
         (0..2).for_each(|_| buckets.charge(key, 5));
         buckets.forgive(key, 5);
         assert_eq!(buckets.wait(stranger, 5), 10 * SECOND);
+    }
+
+    #[test]
+    fn what_other_instances_know_is_learned_but_not_what_their_clocks_differ_by() {
+        let mut buckets = buckets();
+        buckets.learn(1, 5 + 30 * SECOND, 5);
+        assert_eq!(buckets.wait(1, 5), 10 * SECOND);
+        buckets.learn(1, 5 + 26 * SECOND, 5);
+        assert_eq!(buckets.wait(1, 5), 10 * SECOND);
+        buckets.learn(1, 5 + 20 * SECOND, 5);
+        assert_eq!(buckets.wait(1, 5), 0);
+        assert!(charged(&mut buckets, 1, 5) && !charged(&mut buckets, 1, 5));
+        buckets.learn(1, 0, 5);
+        assert!(!buckets.owes(1, 5));
     }
 
     #[test]

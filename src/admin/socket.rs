@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -21,7 +20,7 @@ use tracing::warn;
 use super::follow;
 use super::site::Site;
 use super::talk::{self, By, LONGEST_REQUEST, NOT_A_REQUEST, Reply, Request, SessionRow};
-use crate::control::serving::{NotUpgraded, Running, Session, Unready};
+use crate::control::serving::{NotUpgraded, Running, Unready};
 use crate::control::{Error, audit};
 use crate::store::Actor;
 
@@ -182,7 +181,9 @@ fn actor(by: Option<By>, uid: u32) -> Actor {
 
 async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply> {
     match request {
-        Request::Sessions => running.sessions().iter().map(|session| Reply::Session(row(session))).collect(),
+        Request::Sessions => {
+            running.sessions().iter().map(|session| Reply::Session(SessionRow::of(session))).collect()
+        }
         Request::Close { of, by } => vec![Reply::Closed(running.close(&of, actor(by, uid)).await)],
         Request::Reload { by } => vec![match running.reload(actor(by, uid)).await {
             Ok(reloaded) => Reply::Reloaded(reloaded),
@@ -201,21 +202,6 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(Unready::Stopping) => Reply::Stopping {},
             Err(error) => Reply::Failed(error.to_string()),
         }],
-    }
-}
-
-pub(super) fn row(session: &Session) -> SessionRow {
-    let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
-    SessionRow {
-        id: session.id.clone(),
-        account: session.account.clone(),
-        protocol: session.door.name().to_owned(),
-        from: session.from.to_string(),
-        since: since.format(&Rfc3339).unwrap_or_default(),
-        password: session.password.clone(),
-        client_id: session.client.clone(),
-        bytes_up: session.up(),
-        bytes_down: session.down(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::control::serving::Reloaded;
+pub(crate) use crate::control::sessions::SessionRow;
 use crate::store::Actor;
 
 /// Longer than any request: a name has 320 characters at most.
@@ -137,21 +138,6 @@ pub(crate) enum Reply {
     Failed(String),
     /// The last reply.
     End {},
-}
-
-/// A session in the form of `sessions list --json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SessionRow {
-    pub(crate) id: String,
-    pub(crate) account: String,
-    pub(crate) protocol: String,
-    pub(crate) from: String,
-    /// RFC 3339, UTC.
-    pub(crate) since: String,
-    pub(crate) password: Option<String>,
-    pub(crate) client_id: Option<String>,
-    pub(crate) bytes_up: u64,
-    pub(crate) bytes_down: u64,
 }
 
 /// One masked line of a session.

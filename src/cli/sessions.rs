@@ -1,9 +1,13 @@
-//! `sessions`: lists the sessions of the running `serve`, and ends them.
+//! `sessions`: lists the sessions of the running `serve`, and ends them; those of all instances if they share a store.
 
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, running};
 use crate::admin::{Reply, Request, SessionRow};
+use crate::control::Installation;
+use crate::control::audit::command_line;
+use crate::control::sessions::{self, Asked, Heard};
+use crate::surface::cures::causes;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -29,16 +33,10 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 }
 
 async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
-    let mut sessions: Vec<SessionRow> = Vec::new();
-    let answers = running::ask(options, &Request::Sessions).await?;
-    let done = answers.done();
-    for reply in answers.replies {
-        match reply {
-            Reply::Session(session) => sessions.push(session),
-            Reply::Failed(failure) => return Err(Failure::new(failure)),
-            _ => {}
-        }
-    }
+    let (mut sessions, done) = match everywhere(options, Asked::List).await? {
+        Some(heard) => (heard.sessions, heard.done),
+        None => here(options).await?,
+    };
     sessions.sort_by(|one, other| one.since.cmp(&other.since));
     if json {
         print::json(&sessions)?;
@@ -63,17 +61,11 @@ fn row(session: SessionRow) -> Vec<String> {
 }
 
 async fn close(options: &Options, of: String) -> Result<Done, Failure> {
-    let mut closed = 0;
-    let request = Request::Close { of: of.clone(), by: None };
-    let answers = running::ask(options, &request).await?;
-    let done = answers.done();
-    for reply in answers.replies {
-        match reply {
-            Reply::Closed(count) => closed += count,
-            Reply::Failed(failure) => return Err(Failure::new(failure)),
-            _ => {}
-        }
-    }
+    let asked = Asked::to_close(&of, command_line());
+    let (closed, done) = match everywhere(options, asked).await? {
+        Some(heard) => (heard.closed, heard.done),
+        None => close_here(options, &of).await?,
+    };
     match closed {
         0 => {
             return Err(Failure::new(format!(
@@ -85,4 +77,63 @@ async fn close(options: &Options, of: String) -> Result<Done, Failure> {
         more => print::words(&format!("{more} sessions are told to end.")),
     }
     Ok(done)
+}
+
+/// The sessions of this machine's processes.
+async fn here(options: &Options) -> Result<(Vec<SessionRow>, Done), Failure> {
+    let mut sessions = Vec::new();
+    let answers = running::ask(options, &Request::Sessions).await?;
+    let done = answers.done();
+    for reply in answers.replies {
+        match reply {
+            Reply::Session(session) => sessions.push(session),
+            Reply::Failed(failure) => return Err(Failure::new(failure)),
+            _ => {}
+        }
+    }
+    Ok((sessions, done))
+}
+
+/// Ends sessions of this machine's processes.
+async fn close_here(options: &Options, of: &str) -> Result<(usize, Done), Failure> {
+    let mut closed = 0;
+    let answers = running::ask(options, &Request::Close { of: of.to_owned(), by: None }).await?;
+    let done = answers.done();
+    for reply in answers.replies {
+        match reply {
+            Reply::Closed(count) => closed += count,
+            Reply::Failed(failure) => return Err(Failure::new(failure)),
+            _ => {}
+        }
+    }
+    Ok((closed, done))
+}
+
+/// The answers of all instances on a shared store.
+struct Everywhere {
+    sessions: Vec<SessionRow>,
+    closed: usize,
+    done: Done,
+}
+
+/// Asks all instances; `None` where the store is not shared, or cannot be asked, so that only this machine is left.
+async fn everywhere(options: &Options, asked: Asked) -> Result<Option<Everywhere>, Failure> {
+    let Some(config) = options.shared() else { return Ok(None) };
+    let heard = async {
+        let installation = Installation::open(config).await?;
+        sessions::ask(&*installation.store, &installation.sealer, &asked).await
+    };
+    let Heard { asked, sessions, closed, silent } = match heard.await {
+        Ok(heard) => heard,
+        Err(error) => {
+            print::words(&format!("warning: only this machine is asked: {}", causes(&error)));
+            return Ok(None);
+        }
+    };
+    if asked == 0 {
+        return Err(Failure::new("no serve is running on the store that store.url names"));
+    }
+    silent.iter().for_each(|silent| print::words(&format!("warning: {silent} did not answer")));
+    let done = if silent.is_empty() { Done::Well } else { Done::NeedsPerson };
+    Ok(Some(Everywhere { sessions, closed, done }))
 }

@@ -6,7 +6,7 @@
 
 use time::OffsetDateTime;
 
-pub(crate) use super::actors::{asker, by_token, on_the_page, signal};
+pub(crate) use super::actors::{asker, by_token, command_line, on_the_page, signal};
 use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Act, Actor, AppPassword, Store, StoreError, TrailEntry};

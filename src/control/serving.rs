@@ -1,5 +1,6 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
+mod absence;
 mod consents;
 mod devices;
 mod elders;
@@ -8,6 +9,7 @@ mod page;
 mod parts;
 mod reload;
 mod running;
+mod together;
 mod tracing;
 mod upkeep;
 
@@ -18,15 +20,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::tracing::{error, info, warn};
+use ::tracing::{info, warn};
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::absence::without_store;
 use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
+use self::together::Company;
 use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
@@ -36,7 +40,7 @@ use crate::config::{Config, Door};
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
-use crate::store::{Absence, StateDirectory, Store};
+use crate::store::StateDirectory;
 use crate::tls::{Acceptor, Identity};
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
@@ -46,16 +50,12 @@ pub(crate) use consents::{NoConsent, OfLink};
 pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
 pub(crate) use reload::Reloaded;
-pub(crate) use running::{CommandLine, NotUpgraded, Running, Session, Unready, UpgradeAsked};
+pub(crate) use running::{CommandLine, NotUpgraded, Running, Unready, UpgradeAsked};
 
 /// How long the last lines may take after the drain; then the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Without its database the process takes no new session, so an early restart is better.
 const DRAIN_WITHOUT_STORE: Duration = Duration::from_secs(5);
-/// A database that is restored, or a disk that is mounted again, is back within this time. Afterwards the process
-/// ends, so that a supervisor notices.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
-const ABSENCE_POLL: Duration = Duration::from_secs(1);
 /// A token endpoint's answer is awaited for 30 s, and must then be stored. With the drain this stays below the
 /// minute that systemd waits.
 const SETTLE: Duration = Duration::from_secs(32);
@@ -89,6 +89,7 @@ pub(crate) struct Serving {
     /// Stops accepting, but not the sessions.
     doors: Trigger,
     accepting: JoinHandle<()>,
+    company: Company,
 }
 
 impl Prepared {
@@ -149,7 +150,7 @@ impl Prepared {
         let (doors, closing) = shutdown::channel();
         let supervised_doors = Arc::new(supervisor.until(&closing));
         let replaced = Replaced { identity: identities, teller: tellers };
-        upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
+        let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
         let (consents, keeper) = consents::none_yet(installation);
         let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
@@ -188,7 +189,16 @@ impl Prepared {
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving { running, metrics, page, upgrades: Some(upgrades_asked), trigger, doors, accepting })
+        Ok(Serving {
+            running,
+            metrics,
+            page,
+            upgrades: Some(upgrades_asked),
+            trigger,
+            doors,
+            accepting,
+            company,
+        })
     }
 }
 
@@ -263,25 +273,7 @@ impl Serving {
         }
         settle(&self.running).await;
         self.running.kept.accounts.flush().await;
-    }
-}
-
-async fn without_store(store: &dyn Store) {
-    let mut told = false;
-    loop {
-        tokio::time::sleep(ABSENCE_POLL).await;
-        let Some(Absence { since, cause, cure }) = store.absence() else {
-            told = false;
-            continue;
-        };
-        let limit = LONGEST_ABSENCE.as_secs();
-        if since.elapsed() >= LONGEST_ABSENCE {
-            error!("{cause}, for {limit} s now, so this process ends; {cure}, and start it again");
-            return;
-        }
-        if !std::mem::replace(&mut told, true) {
-            error!("{cause}; {cure}: no login is possible meanwhile, and after {limit} s this process ends");
-        }
+        self.company.leave(&self.running.kept).await;
     }
 }
 

@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
-    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    Absence, Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore,
+    Folded, Grant, GrantKind, GrantStatus, Id, InstanceStore, LastRefusal, Limits, LinkStore, LoginNote,
+    LoginRecord, MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry,
+    Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -29,6 +30,7 @@ pub trait Store:
     + LinkStore
     + TrailStore
     + ApiTokenStore
+    + InstanceStore
 {
 }
 
@@ -45,6 +47,7 @@ impl<T> Store for T where
         + LinkStore
         + TrailStore
         + ApiTokenStore
+        + InstanceStore
 {
 }
 
@@ -297,15 +300,4 @@ pub trait ChangeStore: Send + Sync {
     fn absence(&self) -> Option<Absence> {
         None
     }
-}
-
-/// A database that is gone.
-#[derive(Clone, Debug)]
-pub struct Absence {
-    /// When it was first noticed.
-    pub since: std::time::Instant,
-    /// The cause.
-    pub cause: String,
-    /// The cure.
-    pub cure: &'static str,
 }

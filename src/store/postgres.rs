@@ -24,6 +24,7 @@ mod grants;
 mod holder;
 #[path = "sql/in_force.rs"]
 mod in_force;
+mod instances;
 mod leases;
 #[path = "sql/limits.rs"]
 mod limits;
@@ -35,10 +36,12 @@ mod look;
 #[path = "sql/names.rs"]
 mod names;
 mod news;
+mod owed;
 #[path = "sql/passwords.rs"]
 mod passwords;
 mod pool;
 mod pulse;
+mod questions;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/settings.rs"]

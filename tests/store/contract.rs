@@ -12,6 +12,11 @@ use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
 
 use super::Database;
+pub(crate) use super::together::{
+    a_question_is_answered_once_by_each_instance_and_removed_with_its_answers,
+    charges_of_all_instances_add_up_and_what_is_taken_back_is_taken_from_all,
+    what_an_instance_holds_is_seen_by_the_others_until_it_dies,
+};
 use imap_oauth_proxy::trouble::{Cause, CauseKind, Cure, Trouble, Way};
 
 /// A mail server's trouble with a mailbox.
@@ -86,6 +91,9 @@ macro_rules! holds_for {
                 passwords_are_in_force_while_their_accounts_grant_is,
                 a_password_is_in_force_up_to_its_last_day,
                 no_password_of_a_disabled_account_is_in_force,
+                what_an_instance_holds_is_seen_by_the_others_until_it_dies,
+                charges_of_all_instances_add_up_and_what_is_taken_back_is_taken_from_all,
+                a_question_is_answered_once_by_each_instance_and_removed_with_its_answers,
             );
         }
     };

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
-    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
-    SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
+    GrantKind, GrantStatus, GrantStore, Id, InstanceStore, LastRefusal, LeaseStore, Limits, LinkStore,
+    Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock,
+    SettingStore, SignInAs, SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -66,6 +66,9 @@ macro_rules! fails {
         }
     };
 }
+
+/// One machine's.
+impl InstanceStore for Failing {}
 
 fails! { LoginStore:
     fn find(name: &Folded) -> Option<LoginRecord>;

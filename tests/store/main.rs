@@ -10,6 +10,7 @@ mod outage;
 mod postgres;
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;

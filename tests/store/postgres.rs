@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::store::{Postgres, PostgresSettings, Store, StoreError, fold};
+use imap_oauth_proxy::store::{Owed, Postgres, PostgresSettings, Store, StoreError, fold};
 use time::OffsetDateTime;
 
 use super::postgres_server::Server;
@@ -114,6 +114,37 @@ async fn security_row_49_a_holder_that_was_silent_too_long_loses_the_lease_and_o
     let newer = other.grant(&grant.id).await.unwrap().unwrap();
     other.update_grant(&newer).await.unwrap();
     assert!(matches!(silent.update_grant(&grant).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_28_what_failed_is_hashes_in_the_store_and_gone_when_it_is_refilled() {
+    let on = InPostgres::fresh().await;
+    let store = on.open().await;
+    store.tell_owed(&[Owed { tier: 1, bucket: 7, millis: 30_000 }]).await.unwrap();
+    let texts = "SELECT 1 FROM information_schema.columns WHERE table_name = 'failed_logins' \
+         AND data_type NOT IN ('smallint', 'bigint', 'timestamp with time zone')";
+    assert_eq!(Server::shared().run(&on.url, texts).await, 0, "there is no place for a name or an address");
+    store.sweep().await.unwrap();
+    assert_eq!(store.look_around(0).await.unwrap().owed.len(), 1);
+    let later = "UPDATE failed_logins SET full_at = full_at - interval '2 minutes'";
+    assert_eq!(Server::shared().run(&on.url, later).await, 1);
+    store.sweep().await.unwrap();
+    assert!(store.look_around(0).await.unwrap().owed.is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn an_instance_hears_what_another_one_tells_and_a_look_for_changes_does_not() {
+    let on = InPostgres::fresh().await;
+    let (one, other) = (on.open().await, on.open().await);
+    // The notice of its own connection.
+    while tokio::time::timeout(Duration::from_millis(500), other.told()).await.is_ok() {}
+    let before = other.changes().await.unwrap();
+    let (told, joined) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(5), other.told()), one.join("one"));
+    assert!(told.is_ok() && joined.is_ok());
+    assert_eq!(other.changes().await.unwrap(), before, "no session depends on it");
 }
 
 #[tokio::test]

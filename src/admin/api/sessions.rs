@@ -1,4 +1,4 @@
-//! `/sessions`: the live sessions of every process of this installation.
+//! `/sessions`: the live sessions of every instance of this installation.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) async fn list(
     _reader: Reader,
     InQuery(Query { account }): InQuery<Query>,
 ) -> Json<Vec<SessionRow>> {
-    let mut rows = sessions::live(&site).await;
+    let mut rows = sessions::live(&site).await.rows;
     rows.retain(|row| account.as_ref().is_none_or(|account| row.account == *account));
     rows.sort_by(|one, other| one.since.cmp(&other.since));
     Json(rows)

@@ -41,7 +41,7 @@ pub(super) async fn show(
         Ok(trail) => trail,
         Err(error) => return failure(&visitor, &error.into()),
     };
-    let mut live = sessions::live(&site).await;
+    let mut live = sessions::live(&site).await.rows;
     live.retain(|session| fold(&session.account) == fold(&name));
     let said = site.said(&visitor, query.as_deref());
     let fields = Fields::of_query(query.as_deref());

@@ -1,4 +1,4 @@
-//! The live sessions of mail programs, and the button that ends one.
+//! The live sessions of mail programs on all instances, and the button that ends one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use maud::{Markup, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::frame::{Frame, text, token};
 use super::words::{account_path, count, doors, lead, when};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
-use crate::admin::socket::row;
 use crate::admin::talk::By;
 use crate::admin::visit::Posted;
 use crate::admin::visitors::Visitor;
 use crate::admin::{Reply, Request, SessionRow, ask};
 use crate::config::Door;
 use crate::control::audit;
+use crate::control::sessions::{Asked, Heard};
 use crate::store::Actor;
 
 /// The most rows: more do not help a person, who searches for an account instead.
@@ -28,10 +29,41 @@ const MOST: usize = 500;
 /// Another process of this installation answers at once; one that hangs must not hold the page up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The sessions of every process of this installation: after an upgrade the old one keeps its own.
-pub(in crate::admin) async fn live(site: &Site) -> Vec<SessionRow> {
+/// The sessions of every process of this installation.
+pub(in crate::admin) struct Live {
+    /// The newest first.
+    pub(in crate::admin) rows: Vec<SessionRow>,
+    /// The instances that did not answer, whose sessions are missing.
+    pub(in crate::admin) silent: Vec<String>,
+}
+
+/// The sessions of every instance on the store.
+pub(in crate::admin) async fn live(site: &Site) -> Live {
+    let mut silent = Vec::new();
+    let mut rows = match site.running.is_shared() {
+        true => {
+            let own = site.running.sessions();
+            let mut rows: Vec<_> = own.iter().map(|session| SessionRow::of(session)).collect();
+            match site.running.ask_others(&Asked::List).await {
+                Ok(heard) => {
+                    rows.extend(heard.sessions);
+                    silent = heard.silent;
+                    silent.iter().for_each(|silent| warn!("{silent} has not listed its sessions"));
+                }
+                Err(error) => silent.push(format!("every other one ({error})")),
+            }
+            rows
+        }
+        false => of_this_machine(site).await,
+    };
+    rows.sort_by(|one, other| other.since.cmp(&one.since));
+    Live { rows, silent }
+}
+
+/// After an upgrade the old process keeps its own.
+async fn of_this_machine(site: &Site) -> Vec<SessionRow> {
     let asked = ask::all_running(site.running.state_directory(), &Request::Sessions);
-    let rows = match timeout(PATIENCE, asked).await {
+    match timeout(PATIENCE, asked).await {
         Ok(Ok(answers)) => {
             let rows = answers.replies.into_iter().filter_map(|reply| match reply {
                 Reply::Session(session) => Some(session),
@@ -39,11 +71,8 @@ pub(in crate::admin) async fn live(site: &Site) -> Vec<SessionRow> {
             });
             rows.collect()
         }
-        _ => site.running.sessions().iter().map(|session| row(session)).collect(),
-    };
-    let mut rows: Vec<SessionRow> = rows;
-    rows.sort_by(|one, other| other.since.cmp(&one.since));
-    rows
+        _ => site.running.sessions().iter().map(|session| SessionRow::of(session)).collect(),
+    }
 }
 
 pub(super) async fn show(
@@ -51,11 +80,12 @@ pub(super) async fn show(
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let live = live(&site).await;
+    let Live { rows: live, silent } = live(&site).await;
     let content = html! {
         div.head { h1 { "Live sessions" } }
         section.card id="sessions" data-live="10" {
             p.muted { (count(live.len() as u64, "session")) @if live.len() > MOST { ", of which the newest " (MOST) " are shown" } "." }
+            @for silent in &silent { p.muted { "Without those of " (text(silent)) ", which did not answer." } }
             (table(&visitor, &live, None, OffsetDateTime::now_utc()))
         }
     };
@@ -134,6 +164,18 @@ pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Resp
 
 /// Ends the session with that id, or all of the account of that name; returns their number.
 pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> usize {
+    if site.running.is_shared() {
+        let asked = Asked::to_close(of, by.clone());
+        let (here, heard) = tokio::join!(site.running.close(of, by), site.running.ask_others(&asked));
+        let elsewhere = heard.unwrap_or_else(|error| {
+            warn!("other instances were not asked to end sessions: {error}");
+            Heard::default()
+        });
+        for silent in &elsewhere.silent {
+            warn!("{silent} has not said whether it has ended sessions");
+        }
+        return here + elsewhere.closed;
+    }
     match site.running.close(of, by.clone()).await {
         0 => close_elsewhere(site, of, &by).await,
         closed => closed,

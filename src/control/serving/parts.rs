@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::account::{Accounts, Gates};
 use crate::command;
 use crate::config::{Access, Config, Door, Security};
 use crate::connection::{Live, Proxy, Reminders};
+use crate::control::audit::{self, Deed};
 use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
-use crate::store::Store;
+use crate::store::{Actor, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
 use crate::token::Tokens;
 
@@ -34,8 +35,8 @@ pub(super) struct Kept {
     reminders: Arc<Reminders>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
-    store: Arc<dyn Store>,
-    sealer: Arc<Sealer>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sealer: Arc<Sealer>,
     /// Where the page is served, if it is served on an address.
     page: Option<SocketAddr>,
 }
@@ -58,6 +59,19 @@ impl Kept {
             sealer: sealer.clone(),
             page,
         })
+    }
+
+    /// Ends the session with that id, or all sessions of the account with that name; returns their number.
+    pub(super) async fn close(&self, of: &str, by: Actor) -> usize {
+        let session = self.live.list().into_iter().find(|session| session.id == of);
+        let closed = self.live.close(of);
+        if closed > 0 {
+            info!(of, closed, "sessions are closed, as a person asked");
+            let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
+            let about = Some(format!("sessions: {closed}"));
+            audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
+        }
+        closed
     }
 
     /// The sign-in links, as people reach the page under `config`.

@@ -10,17 +10,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::info;
 
 use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::{Config, Listener, Security};
-pub(crate) use crate::connection::LiveSession as Session;
-use crate::connection::Proxy;
+use crate::connection::{LiveSession, Proxy};
 use crate::control::answers::{Keeper, Receiver};
 use crate::control::audit::{self, Deed};
 use crate::control::consents::Consents;
+use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::secret::Sealer;
@@ -152,21 +152,23 @@ impl Running {
     }
 
     /// The sessions after their login, the oldest first.
-    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+    pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         self.kept.live.list()
     }
 
     /// Ends the session with that id, or all sessions of the account with that name; returns their number.
     pub(crate) async fn close(&self, of: &str, by: Actor) -> usize {
-        let session = self.kept.live.list().into_iter().find(|session| session.id == of);
-        let closed = self.kept.live.close(of);
-        if closed > 0 {
-            info!(of, closed, "sessions are closed, as a person asked");
-            let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
-            let about = Some(format!("sessions: {closed}"));
-            audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
-        }
-        closed
+        self.kept.close(of, by).await
+    }
+
+    /// Whether other instances may be on the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// Asks all other instances on the store.
+    pub(crate) async fn ask_others(&self, asked: &Asked) -> Result<Heard, Error> {
+        sessions::ask(&*self.store, &self.sealer, asked).await
     }
 
     /// This installation, for the operations of `actor`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::parts::Kept;
+use super::together::Company;
 use crate::control::certs;
 use crate::events::Teller;
 use crate::secret::Sealer;
@@ -19,7 +20,13 @@ pub(super) struct Replaced {
     pub(super) teller: watch::Receiver<Option<Arc<Teller>>>,
 }
 
-pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced, supervisor: &Supervisor) {
+/// Starts the tasks; the company is to be left at the end.
+pub(super) async fn start(
+    kept: &Arc<Kept>,
+    sealer: &Arc<Sealer>,
+    replaced: &Replaced,
+    supervisor: &Supervisor,
+) -> Company {
     let identity = replaced.identity.clone();
     if identity.borrow().is_some() {
         supervisor.start("certificate renewal", move || renew_certificates(identity.clone()));
@@ -32,6 +39,7 @@ pub(super) fn start(kept: &Arc<Kept>, sealer: &Arc<Sealer>, replaced: &Replaced,
     supervisor.start("revocation", revocation);
     let teller = replaced.teller.clone();
     supervisor.start("events", move || tell(teller.clone()));
+    Company::start(kept, supervisor).await
 }
 
 /// Renews tokens ahead of time while `supervised_doors` are open. A running refresh may finish.

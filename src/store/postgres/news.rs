@@ -16,7 +16,9 @@ use super::connect;
 use super::pool::Pool;
 
 /// The channel that the triggers of the tables notify.
-const CHANNEL: &str = "imap_oauth_proxy";
+pub(super) const CHANNEL: &str = "imap_oauth_proxy";
+/// The notice that instances send each other. The triggers' notice is empty.
+pub(super) const OF_INSTANCES: &str = "instances";
 /// How long the notice to itself may take.
 const PROOF: Duration = Duration::from_secs(2);
 /// The pause before a lost connection is made again.
@@ -25,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The listener of one store. A command listens to nothing, so it begins with the first wait.
 pub(super) struct News {
     came: Arc<Notify>,
+    /// Another instance has told or asked something.
+    told: Arc<Notify>,
     /// How the listener connects, if not as the pool does.
     options: Option<PgConnectOptions>,
     pool: Pool,
@@ -35,7 +39,14 @@ pub(super) struct News {
 
 impl News {
     pub(super) fn new(options: Option<PgConnectOptions>, pool: Pool) -> Self {
-        Self { came: Arc::default(), options, pool, arrive: Arc::default(), task: OnceLock::new() }
+        Self {
+            came: Arc::default(),
+            told: Arc::default(),
+            options,
+            pool,
+            arrive: Arc::default(),
+            task: OnceLock::new(),
+        }
     }
 
     /// Whether notices arrive at present.
@@ -45,12 +56,24 @@ impl News {
 
     /// Waits for the next notice, or for a connection after which notices may have been lost.
     pub(super) async fn next(&self) {
+        self.listen();
+        self.came.notified().await;
+    }
+
+    /// Waits for the next notice of another instance, or for a connection after which one may have been lost.
+    pub(super) async fn told(&self) {
+        self.listen();
+        self.told.notified().await;
+    }
+
+    fn listen(&self) {
         self.task.get_or_init(|| {
             let listening = Listening {
                 options: self.options.clone().unwrap_or_else(|| self.pool.connect_options()),
                 is_pools: self.options.is_none(),
                 pool: self.pool.clone(),
                 came: self.came.clone(),
+                told: self.told.clone(),
                 arrive: self.arrive.clone(),
                 own: crate::secret::random_text::<12>(),
                 proven: Arc::new(Notify::new()),
@@ -58,7 +81,6 @@ impl News {
             };
             AbortOnDropHandle::new(tokio::spawn(listening.run()))
         });
-        self.came.notified().await;
     }
 }
 
@@ -69,6 +91,7 @@ struct Listening {
     is_pools: bool,
     pool: Pool,
     came: Arc<Notify>,
+    told: Arc<Notify>,
     arrive: Arc<AtomicBool>,
     /// The notice that this process sends to itself.
     own: String,
@@ -86,6 +109,7 @@ impl Listening {
             self.arrive.store(false, Ordering::SeqCst);
             // What was told meanwhile is lost.
             self.came.notify_one();
+            self.told.notify_one();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -102,16 +126,19 @@ impl Listening {
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         self.came.notify_one();
+        self.told.notify_one();
         let _proving = AbortOnDropHandle::new(tokio::spawn(self.prove()));
         while let Some(notice) = listener.try_recv().await? {
-            if notice.payload() != self.own {
-                self.came.notify_one();
-                continue;
-            }
-            self.arrive.store(true, Ordering::SeqCst);
-            self.proven.notify_one();
-            if self.is_pools {
-                self.pool.directness().prove();
+            match notice.payload() {
+                own if own == self.own => {
+                    self.arrive.store(true, Ordering::SeqCst);
+                    self.proven.notify_one();
+                    if self.is_pools {
+                        self.pool.directness().prove();
+                    }
+                }
+                OF_INSTANCES => self.told.notify_one(),
+                _ => self.came.notify_one(),
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use crate::store::{Id, LeaseStore, StoreError};
+use crate::store::{Id, InstanceStore, LeaseStore, StoreError};
 
 #[async_trait]
 impl LeaseStore for Sqlite {
@@ -59,6 +59,9 @@ impl LeaseStore for Sqlite {
         Ok(())
     }
 }
+
+/// A file is one machine's, whose processes tell each other their sessions over their control sockets.
+impl InstanceStore for Sqlite {}
 
 #[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
 fn unusable(error: std::io::Error) -> StoreError {

@@ -134,6 +134,49 @@ CREATE TABLE holders (
     seen TIMESTAMPTZ NOT NULL
 );
 
+-- The instances of `serve` among the holders, and what they tell each other. All of an instance ends with its holder's row,
+-- and counts no more once its holder is dead. `changed` is the number of the transaction that wrote a row: who knows the
+-- oldest number that was under way at its last look misses no later commit.
+CREATE TABLE instances (
+    holder TEXT COLLATE "C" PRIMARY KEY REFERENCES holders (name) ON DELETE CASCADE,
+    place TEXT NOT NULL
+);
+
+-- The connections at providers. A count of zero stays for a minute, so that the others see it.
+CREATE TABLE gate_counts (
+    holder TEXT COLLATE "C" NOT NULL REFERENCES instances (holder) ON DELETE CASCADE,
+    account TEXT COLLATE "C" NOT NULL,
+    door TEXT COLLATE "C" NOT NULL,
+    sessions BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (holder, account, door)
+);
+CREATE INDEX gate_counts_by_change ON gate_counts (changed);
+
+-- The buckets of failed logins: a keyed hash, and when the bucket is full again.
+CREATE TABLE failed_logins (
+    tier SMALLINT NOT NULL,
+    bucket BIGINT NOT NULL,
+    full_at TIMESTAMPTZ NOT NULL,
+    changed BIGINT NOT NULL,
+    PRIMARY KEY (tier, bucket)
+);
+CREATE INDEX failed_logins_by_change ON failed_logins (changed);
+
+-- Questions to all instances, and their answers, until the command that asked has read them.
+CREATE TABLE instance_questions (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    sealed BYTEA NOT NULL,
+    until TIMESTAMPTZ NOT NULL
+);
+CREATE TABLE instance_answers (
+    question TEXT COLLATE "C" NOT NULL REFERENCES instance_questions (id) ON DELETE CASCADE,
+    holder TEXT COLLATE "C" NOT NULL,
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (question, holder)
+);
+
 -- Counts the commits that other processes have to know of. Many rows, so that commits rarely wait for each other.
 CREATE TABLE changes (
     slot INTEGER PRIMARY KEY,

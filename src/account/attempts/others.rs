@@ -1,0 +1,60 @@
+//! What other instances have to know of the charges here, and what they have told.
+//!
+//! A look at the store says how full a bucket is by all charges that were told. To that belongs what is not told yet, and
+//! from it what is reserved for a draw here. So telling and learning must not overlap: what is under way in between would
+//! be counted twice, or not at all.
+
+use tokio::time::Instant;
+
+use super::{Attempts, FORGIVEN, OF_A_NEIGHBOUR, OF_A_NETWORK, OF_A_PAIR, State};
+use crate::account::sketch::Buckets;
+use crate::account::untold::Tier;
+use crate::store::Owed;
+
+impl Attempts {
+    /// Takes the charges that other instances have to know.
+    pub(in crate::account) fn take_untold(&self) -> Vec<Owed> {
+        let mut state = self.state();
+        let Some(mut untold) = state.untold.take() else { return Vec::new() };
+        let owed = untold.take(|tier| state.buckets(tier).0.interval());
+        state.untold = Some(untold);
+        owed
+    }
+
+    /// These charges could not be told, and are to be told later.
+    pub(in crate::account) fn tell_later(&self, owed: &[Owed]) {
+        let mut state = self.state();
+        let Some(mut untold) = state.untold.take() else { return };
+        untold.give_back(owed, |tier| {
+            let (buckets, burst) = state.buckets(tier);
+            (buckets.interval(), burst)
+        });
+        state.untold = Some(untold);
+    }
+
+    /// Charges to the buckets by all instances. Call it after what was taken has been told, or given back.
+    pub(in crate::account) fn learn(&self, owed: &[Owed], now: Instant) {
+        let now = self.at(now).ticks;
+        let mut state = self.state();
+        let Some(untold) = state.untold.take() else { return };
+        for owed in owed {
+            let Some(tier) = Tier::numbered(owed.tier) else { continue };
+            let (buckets, _) = state.buckets(tier);
+            let full_at = untold.full_at(owed, tier, buckets, now);
+            buckets.learn(owed.bucket.cast_unsigned(), full_at, now);
+        }
+        state.untold = Some(untold);
+    }
+}
+
+impl State {
+    /// The buckets of a kind, and their burst.
+    fn buckets(&mut self, tier: Tier) -> (&mut Buckets, u32) {
+        match tier {
+            Tier::Pair => (&mut self.pairs, OF_A_PAIR),
+            Tier::Neighbour => (&mut self.neighbours, OF_A_NEIGHBOUR),
+            Tier::Network => (&mut self.networks, OF_A_NETWORK),
+            Tier::Forgiven => (&mut self.forgiven, FORGIVEN),
+        }
+    }
+}

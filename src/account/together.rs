@@ -1,0 +1,43 @@
+//! One budget of failed logins for all instances on a store.
+
+use tokio::time::Instant;
+
+use super::attempts::Attempts;
+use super::origin::Hasher;
+use super::password::attempts_key;
+use super::{Accounts, PasswordError};
+use crate::secret::Sealer;
+use crate::store::{Owed, Store};
+
+/// The charges of failed logins, which other instances know if the store is shared.
+pub(super) async fn attempts(store: &dyn Store, sealer: &Sealer) -> Result<Attempts, PasswordError> {
+    Ok(match store.is_shared() {
+        true => Attempts::shared(Hasher::Shared(attempts_key(store, sealer).await?.into(), machine())),
+        false => Attempts::default(),
+    })
+}
+
+/// The name of this machine.
+pub fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl Accounts {
+    /// Tells the other instances what failed here. What cannot be told is told later.
+    pub async fn tell_failures(&self) {
+        let owed = self.attempts.take_untold();
+        if owed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.tell_owed(&owed).await {
+            tracing::debug!("failed logins count on this instance alone for now: {error}");
+            self.attempts.tell_later(&owed);
+        }
+    }
+
+    /// Counts what failed on all instances, as a look at the store has found it. Call it after
+    /// [`Accounts::tell_failures`], and not at the same time.
+    pub fn learn_failures(&self, owed: &[Owed]) {
+        self.attempts.learn(owed, Instant::now());
+    }
+}

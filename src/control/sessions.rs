@@ -1,0 +1,166 @@
+//! The sessions of every instance on a shared store, listed and closed.
+//!
+//! A command cannot reach the control sockets of other machines. So it puts a question into the store, which each living
+//! instance answers within a second, and removes both when all have answered or two seconds are over. Questions and
+//! answers are sealed, each for its place: they hold names and addresses, and only who has the key may close sessions.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+
+use super::error::Error;
+use crate::connection::LiveSession;
+use crate::secret::{Sealer, random_text};
+use crate::store::{Actor, Instance, InstanceAnswer, Question, Store, StoreError};
+
+/// How long a command waits for the instances.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks for answers.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A question is over by itself if its command has died. An instance that answers later than the command waits still
+/// closes what it was asked to close.
+const SECONDS: u32 = 5;
+
+/// A session in the form of `sessions list --json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionRow {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) protocol: String,
+    pub(crate) from: String,
+    /// RFC 3339, UTC.
+    pub(crate) since: String,
+    pub(crate) password: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) bytes_up: u64,
+    pub(crate) bytes_down: u64,
+}
+
+impl SessionRow {
+    pub(crate) fn of(session: &LiveSession) -> Self {
+        let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
+        Self {
+            id: session.id.clone(),
+            account: session.account.clone(),
+            protocol: session.door.name().to_owned(),
+            from: session.from.to_string(),
+            since: since.format(&Rfc3339).unwrap_or_default(),
+            password: session.password.clone(),
+            client_id: session.client.clone(),
+            bytes_up: session.up(),
+            bytes_down: session.down(),
+        }
+    }
+}
+
+/// What the instances are asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Asked {
+    /// Their sessions.
+    List,
+    /// To end sessions.
+    Close {
+        /// A session's id, or an account's name.
+        of: String,
+        /// Who asks, for the audit trail: the surface, the user and the user's number.
+        by: (String, Option<String>, Option<u32>),
+    },
+}
+
+impl Asked {
+    pub(crate) fn to_close(of: &str, by: Actor) -> Self {
+        Self::Close { of: of.to_owned(), by: (by.surface, by.user, by.uid) }
+    }
+}
+
+/// An instance's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// Its sessions.
+    Sessions(Vec<SessionRow>),
+    /// So many sessions are told to end.
+    Closed(usize),
+}
+
+/// What came back.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Number of instances that were asked.
+    pub(crate) asked: usize,
+    pub(crate) sessions: Vec<SessionRow>,
+    pub(crate) closed: usize,
+    /// The places of the instances that did not answer in time.
+    pub(crate) silent: Vec<String>,
+}
+
+/// Asks every living instance on `store` but this process.
+pub(crate) async fn ask(store: &dyn Store, sealer: &Sealer, asked: &Asked) -> Result<Heard, Error> {
+    let instances = store.others().await?;
+    let mut heard = Heard { asked: instances.len(), ..Heard::default() };
+    if instances.is_empty() {
+        return Ok(heard);
+    }
+    let id = random_text::<12>();
+    let sealed = seal(sealer, &context(&id, ""), asked)?;
+    store.ask(&Question { id: id.clone(), sealed }, SECONDS).await?;
+    let answers = wait(store, &id, &instances).await;
+    // Whether or not all have answered: what was sealed is of no more use.
+    if let Err(error) = store.withdraw(&id).await {
+        tracing::debug!("a question to the instances is not removed before it is over: {error}");
+    }
+    let answers = answers?;
+    for Instance { holder, place } in instances {
+        let answer = answers.iter().find(|answer| answer.holder == holder);
+        match answer.and_then(|answer| open(sealer, &context(&id, &holder), &answer.sealed)) {
+            Some(Answer::Sessions(sessions)) => heard.sessions.extend(sessions),
+            Some(Answer::Closed(closed)) => heard.closed += closed,
+            None => heard.silent.push(place),
+        }
+    }
+    Ok(heard)
+}
+
+async fn wait(store: &dyn Store, id: &str, asked: &[Instance]) -> Result<Vec<InstanceAnswer>, StoreError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let answers = store.answers(id).await?;
+        let is_there = |instance: &Instance| answers.iter().any(|answer| answer.holder == instance.holder);
+        if asked.iter().all(is_there) || Instant::now() >= end {
+            return Ok(answers);
+        }
+    }
+}
+
+/// The question that `question` holds; `None` if it was not sealed for its place.
+pub(super) fn read(sealer: &Sealer, question: &Question) -> Option<Asked> {
+    open(sealer, &context(&question.id, ""), &question.sealed)
+}
+
+/// Answers `question` as `holder`.
+pub(super) async fn reply(
+    store: &dyn Store,
+    sealer: &Sealer,
+    question: &str,
+    answer: &Answer,
+) -> Result<(), StoreError> {
+    let sealed = seal(sealer, &context(question, &store.holder().await?), answer)?;
+    store.answer(question, &sealed).await
+}
+
+fn context(question: &str, holder: &str) -> String {
+    format!("question/{question}/{holder}")
+}
+
+fn seal(sealer: &Sealer, context: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let text = serde_json::to_vec(value).map_err(|error| StoreError::Failed(error.into()))?;
+    sealer.seal(context, &text).map_err(|error| StoreError::Failed(error.into()))
+}
+
+fn open<T: serde::de::DeserializeOwned>(sealer: &Sealer, context: &str, sealed: &[u8]) -> Option<T> {
+    serde_json::from_slice(&sealer.open(context, sealed).ok()?).ok()
+}

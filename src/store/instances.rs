@@ -1,0 +1,150 @@
+//! What the instances on one store tell each other: their connections of each mailbox, the charges of failed logins,
+//! and questions of commands.
+//!
+//! The invariant: what an instance tells counts while its holder lives, and no longer. A store that only one machine
+//! opens needs none of this, and every method has a default for it. Nothing here waits in a login: each instance sums
+//! what it has to tell, and looks once a second for what the others told. Sums of failed logins name no address and no
+//! account, but hashes under a key that is sealed in the store; questions and answers are sealed.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+
+/// A living instance of `serve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name as a lease holder.
+    pub holder: String,
+    /// The machine and the process, for people.
+    pub place: String,
+}
+
+/// The connections of one mailbox at its provider that an instance holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateCount {
+    /// The instance.
+    pub holder: String,
+    /// The mailbox's name, folded.
+    pub account: String,
+    /// The name of the door.
+    pub door: String,
+    /// Their number.
+    pub sessions: u32,
+}
+
+/// How far a bucket of failed logins is from being full again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owed {
+    /// The kind of bucket.
+    pub tier: i16,
+    /// A keyed hash of what the bucket belongs to.
+    pub bucket: i64,
+    /// Milliseconds: told, those to add or, below zero, to take back; read, those that are left.
+    pub millis: i64,
+}
+
+/// A sealed question to every instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Random.
+    pub id: String,
+    /// The question.
+    pub sealed: Vec<u8>,
+}
+
+/// A sealed answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceAnswer {
+    /// The instance that answers.
+    pub holder: String,
+    /// The answer.
+    pub sealed: Vec<u8>,
+}
+
+/// What one look at the other instances has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Whether this process is among the instances.
+    pub is_joined: bool,
+    /// The other living instances.
+    pub others: Vec<Instance>,
+    /// The counts of the others that have changed since the mark.
+    pub gates: Vec<GateCount>,
+    /// The buckets that have changed since the mark, whoever changed them.
+    pub owed: Vec<Owed>,
+    /// The questions that this process has not answered.
+    pub questions: Vec<Question>,
+    /// The next look is for what has changed since this mark. Some of this look may come again.
+    pub mark: i64,
+}
+
+/// The instances of `serve` that share a store. A store that is not shared answers as if this one were alone.
+#[async_trait]
+pub trait InstanceStore: Send + Sync {
+    /// Whether several instances can share this store.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// From now on this process is an instance, at that place.
+    async fn join(&self, _place: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// This process is an instance no longer, and holds nothing.
+    async fn part(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The other living instances.
+    async fn others(&self) -> Result<Vec<Instance>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// What has changed since `mark`; everything, for mark 0. Cheap where nothing has.
+    async fn look_around(&self, _mark: i64) -> Result<Look, StoreError> {
+        Ok(Look::default())
+    }
+
+    /// Waits until another instance says that it has told or asked something; for ever where the database cannot say
+    /// so. Only a hint: [`InstanceStore::look_around`] decides.
+    async fn told(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// Tells how many connections of mailboxes this process holds. The `holder` of each is not read. With `whole`, it
+    /// holds no others.
+    async fn tell_gates(&self, _held: &[GateCount], _whole: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Adds to the buckets of failed logins, or takes back. Buckets are different from each other.
+    async fn tell_owed(&self, _owed: &[Owed]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Removes buckets that are full again, and questions that are over.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Puts a question to all instances, for so many seconds.
+    async fn ask(&self, _question: &Question, _seconds: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Answers a question, unless it is over.
+    async fn answer(&self, _question: &str, _sealed: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The answers to a question so far.
+    async fn answers(&self, _question: &str) -> Result<Vec<InstanceAnswer>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes a question with its answers.
+    async fn withdraw(&self, _question: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
