@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
 use crate::store::Id;
+
+/// The result of a refresh, for all that wait; `None` if its task ended without one. Those that wait go on in the order in
+/// which they came.
+pub(super) type Flight = Arc<SetOnce<Option<Fetched>>>;
 
 /// What the caller needs from the refresh that it joins.
 #[derive(Clone)]
@@ -36,12 +40,8 @@ impl Inner {
     /// Waits for the refresh of `grant` that is under way, or starts one.
     pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Fetched {
         loop {
-            let (mut flight, is_ours) = self.flight(grant, &wanted);
-            let outcome = match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                Err(_) => None,
-            };
-            match (outcome, &wanted) {
+            let (flight, is_ours) = self.flight(grant, &wanted);
+            match (flight.wait().await.clone(), &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
                 // A flight that began before the refusal brought the refused token again: try once more. A
                 // flight that this caller started is final, because a provider may return the same token
@@ -54,17 +54,16 @@ impl Inner {
     }
 
     /// The flight of `grant`, and whether this call started it.
-    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Fetched>>, bool) {
+    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (Flight, bool) {
         let mut is_ours = false;
         let new_flight = || {
             is_ours = true;
-            let (result, flight) = watch::channel(None);
-            let (inner, grant, wanted) = (self.clone(), grant.clone(), wanted.clone());
+            let flight = Flight::default();
+            let (inner, grant, wanted, result) =
+                (self.clone(), grant.clone(), wanted.clone(), flight.clone());
             tokio::spawn(async move {
-                let landing = Landing { inner: &inner, grant: &grant };
-                let outcome = refresh::refresh(&inner, &grant, &wanted).await;
-                drop(landing);
-                let _ = result.send(Some(outcome));
+                let mut landing = Landing { inner: &inner, grant: &grant, flight: &result, outcome: None };
+                landing.outcome = Some(refresh::refresh(&inner, &grant, &wanted).await);
             });
             flight
         };
@@ -73,15 +72,18 @@ impl Inner {
     }
 }
 
-/// Removes a flight from the map however its task ends.
+/// Removes a flight from the map and tells its outcome, however its task ends.
 struct Landing<'a> {
     inner: &'a Inner,
     grant: &'a Id,
+    flight: &'a Flight,
+    outcome: Option<Fetched>,
 }
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.inner.flights.remove(self.grant);
+        let _ = self.flight.set(self.outcome.take());
         self.inner.landed.notify_waiters();
     }
 }

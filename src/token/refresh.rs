@@ -43,7 +43,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
         let endpoint = &provider.endpoint;
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-        let (now, epoch) = (OffsetDateTime::now_utc(), inner.store.epoch());
+        let (now, epoch) = (inner.clock.now(), inner.store.epoch());
         let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
@@ -91,7 +91,7 @@ enum Seen {
 async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFailure> {
     let grant = inner.store.grant(id).await.map_err(|error| TokenFailure::store(&error))?;
     let grant = grant.ok_or_else(TokenFailure::revoked)?;
-    let now = OffsetDateTime::now_utc();
+    let now = inner.clock.now();
     let current = inner.current(&grant)?;
     match current.filter(|token| wanted.is_met_by(token, session_margin(&grant), now)) {
         Some(token) => Ok(Seen::Met(token)),
@@ -144,7 +144,7 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
     loop {
-        apply(&mut grant, &tokens, &sealed);
+        apply(&mut grant, &tokens, &sealed, inner.clock.now());
         let written = match inner.store.epoch() == epoch {
             true => inner.store.update_grant(&grant).await,
             // The database was replaced, so its revision numbers are not comparable.
@@ -225,7 +225,7 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedT
 
 /// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
 /// scope that it never had only closes a door.
-fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens) {
+fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, now: OffsetDateTime) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
     if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
@@ -242,7 +242,7 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
     if tokens.refresh_expires_at.is_some() {
         grant.refresh_expires_at = tokens.refresh_expires_at;
     }
-    grant.refreshed_at = Some(OffsetDateTime::now_utc());
+    grant.refreshed_at = Some(now);
     grant.clear_trouble();
     if !missing.is_empty() {
         grant.trouble = Some(Trouble::new(
@@ -255,7 +255,8 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
 
 /// Records the failure in the row. The refresh token is kept.
 async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenFailure {
-    let now = OffsetDateTime::now_utc();
+    let clock = &lease.inner.clock;
+    let now = clock.now();
     grant.failures = grant.failures.saturating_add(1);
     grant.failed_at = Some(now);
     let mut trouble = error.trouble();
@@ -277,7 +278,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);
-            (GrantState::Retrying, asked.max(after_failures(grant.failures)))
+            (GrantState::Retrying, asked.max(after_failures(grant.failures, clock)))
         }
     };
     tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
