@@ -28,11 +28,11 @@ mod upkeep;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use self::clients::{Clients, ProviderClient};
+use self::flight::{Flight, Wanted};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
-use self::clients::{Clients, ProviderClient};
-use self::flight::{Flight, Wanted};
 
 pub use failure::TokenFailure;
 
@@ -211,7 +211,7 @@ impl Tokens {
             let landed = self.inner.landed.notified();
             tokio::pin!(landed);
             landed.as_mut().enable();
-            if self.inner.flights.is_empty() {
+            if self.inner.flights.iter().all(|flight| flight.initialized()) {
                 return;
             }
             landed.await;

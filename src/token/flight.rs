@@ -3,12 +3,16 @@
 //! A flight is one such refresh. It runs in its own task, so a client's hang-up does not cancel it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use time::{Duration, OffsetDateTime};
 use tokio::sync::SetOnce;
 
 use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
 use crate::store::Id;
+
+/// How often a login looks whether a refresh has given back its lease.
+const LANDED_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The result of a refresh, for all that wait; `None` if its task ended without one. Those that wait go on in the order in
 /// which they came.
@@ -41,8 +45,11 @@ impl Inner {
     pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Fetched {
         loop {
             let (flight, is_ours) = self.flight(grant, &wanted);
+            let has_landed = flight.initialized();
             match (flight.wait().await.clone(), &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
+                // It only gives back its lease now, and its token is not of this moment. A failure is: the store is away.
+                (Some(Ok(_)), _) if has_landed => tokio::time::sleep(LANDED_POLL).await,
                 // A flight that began before the refusal brought the refused token again: try once more. A
                 // flight that this caller started is final, because a provider may return the same token
                 // again.
@@ -63,7 +70,13 @@ impl Inner {
                 (self.clone(), grant.clone(), wanted.clone(), flight.clone());
             tokio::spawn(async move {
                 let mut landing = Landing { inner: &inner, grant: &grant, flight: &result, outcome: None };
-                landing.outcome = Some(refresh::refresh(&inner, &grant, &wanted).await);
+                let held = AtomicBool::new(false);
+                landing.outcome = Some(refresh::refresh(&inner, &grant, &wanted, &held).await);
+                if held.into_inner() {
+                    // The flight stays in the map, so that no other one takes the lease that this one gives back.
+                    landing.tell();
+                    refresh::give_back(&inner, &grant).await;
+                }
             });
             flight
         };
@@ -80,10 +93,17 @@ struct Landing<'a> {
     outcome: Option<Fetched>,
 }
 
+impl Landing<'_> {
+    /// Tells the outcome; a second time changes nothing.
+    fn tell(&mut self) {
+        let _ = self.flight.set(self.outcome.take());
+        self.inner.landed.notify_waiters();
+    }
+}
+
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.inner.flights.remove(self.grant);
-        let _ = self.flight.set(self.outcome.take());
-        self.inner.landed.notify_waiters();
+        self.tell();
     }
 }

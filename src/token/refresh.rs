@@ -6,6 +6,7 @@
 //! that the refresh was interrupted, and says so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use time::{Duration, OffsetDateTime};
 
@@ -22,14 +23,17 @@ use crate::trouble::{CauseKind, Cure, Trouble};
 const LEASE: Duration = Duration::hours(1);
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+/// The longest pause between two tries while the store cannot be written.
+const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 /// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A misconfigured client is not tried again earlier, unless the configuration is loaded again.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 
 /// Returns the `wanted` token of the grant: from the row where another process has stored it, else by a
-/// request to the provider.
-pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched {
+/// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
+/// answer; then [`give_back`] has to follow.
+pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -44,13 +48,16 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let (now, epoch) = (inner.clock.now(), inner.store.epoch());
+        // A lease whose taking was not answered may be taken.
+        held.store(true, Ordering::Relaxed);
         let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
         if !taken.map_err(|error| TokenFailure::store(&error))? {
+            held.store(false, Ordering::Relaxed);
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, epoch };
+        let lease = Lease { inner, id, epoch, held };
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
             Ok(Seen::Lacking(grant)) => *grant,
@@ -80,6 +87,17 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
     }
 }
 
+/// Releases a lease that the store did not let go of, as often as that takes: while this process lives, no other process
+/// takes the lease, and its logins would wait for [`LEASE`].
+pub(super) async fn give_back(inner: &Inner, id: &Id) {
+    let mut pause = std::time::Duration::from_secs(1);
+    while let Err(error) = inner.store.release_lease(id).await {
+        tracing::debug!("a lease is not released yet: {error}");
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+    }
+}
+
 /// What the row holds.
 enum Seen {
     /// The wanted token.
@@ -106,14 +124,22 @@ struct Lease<'a> {
     id: &'a Id,
     /// The store's epoch when the lease was taken.
     epoch: u64,
+    /// Whether it may be in the row still.
+    held: &'a AtomicBool,
 }
 
 impl Lease<'_> {
-    /// Releases the lease without a change to the row. If that fails, this process may take the lease again.
+    /// Releases the lease without a change to the row.
     async fn release(&self) {
-        if let Err(error) = self.inner.store.release_lease(self.id).await {
-            tracing::debug!("a lease was not released: {error}");
+        match self.inner.store.release_lease(self.id).await {
+            Ok(()) => self.is_over(),
+            Err(error) => tracing::debug!("a lease was not released: {error}"),
         }
+    }
+
+    /// The row says that the lease is over.
+    fn is_over(&self) {
+        self.held.store(false, Ordering::Relaxed);
     }
 }
 
@@ -153,6 +179,7 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
         epoch = inner.store.epoch();
         let error = match written {
             Ok(revision) => {
+                lease.is_over();
                 tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %utc(tokens.expires_at), "token refreshed");
                 return Ok(Arc::new(AccessToken {
                     secret: tokens.access_token,
@@ -201,7 +228,7 @@ async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time
         "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
     );
     tokio::time::sleep(*pause).await;
-    *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));
+    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
 }
 
 struct SealedTokens {
@@ -285,9 +312,12 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
     grant.trouble = Some(trouble);
-    if let Err(error) = lease.inner.store.update_grant(&grant).await {
-        tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
-        lease.release().await;
+    match lease.inner.store.update_grant(&grant).await {
+        Ok(_) => lease.is_over(),
+        Err(error) => {
+            tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
+            lease.release().await;
+        }
     }
     match error {
         // The row's text may add that an earlier refresh was interrupted.

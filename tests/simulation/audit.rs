@@ -18,7 +18,6 @@ pub(crate) struct Holding {
     pub(crate) holder: String,
     /// By the clock of the database.
     pub(crate) until: i64,
-    pub(crate) since: Instant,
 }
 
 /// A lease that went over to another process, because its holder was dead.
@@ -72,16 +71,14 @@ impl Audit {
             let from = old.holder.clone();
             self.taken_over.push(TakenOver { grant: grant.clone(), from, at: Instant::now() });
         }
+        self.world.log(format_args!("{} has the lease on {grant}", new.holder));
         self.leases.insert(grant.clone(), new);
     }
 
     pub(crate) fn released(&mut self, grant: &Id) {
-        self.leases.remove(grant);
-    }
-
-    /// How long `holder` has its lease on `grant`.
-    pub(crate) fn held(&self, grant: &Id, holder: &str) -> Option<std::time::Duration> {
-        self.leases.get(grant).filter(|lease| lease.holder == holder).map(|lease| lease.since.elapsed())
+        if let Some(lease) = self.leases.remove(grant) {
+            self.world.log(format_args!("{} gives back the lease on {grant}", lease.holder));
+        }
     }
 
     /// Whether the lease of `holder` on `grant` went to another process since then.

@@ -117,12 +117,6 @@ impl Database {
         }
     }
 
-    /// Whether no process can write.
-    pub(crate) fn takes_no_writes(&self) -> bool {
-        let (Mode::Away(until) | Mode::Standby(until)) = self.mode else { return false };
-        Instant::now() < until && !self.world.is_calm()
-    }
-
     pub(crate) fn beat(&mut self, name: &str) {
         let now = self.now();
         self.seen.insert(name.to_owned(), now);
@@ -158,7 +152,7 @@ impl Database {
             return false;
         }
         let until = now.unix_timestamp() + (own_until - own_now).whole_seconds();
-        let holding = Holding { holder: name.clone(), until, since: Instant::now() };
+        let holding = Holding { holder: name.clone(), until };
         let at = self.now();
         self.audit.takes(grant, holding, at);
         let Some(row) = self.rows.get_mut(grant) else { return false };

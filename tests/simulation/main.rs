@@ -53,7 +53,10 @@ fn tell(failed: &[Report]) {
     println!("{}", storm::run(seed, None, true).log.join("\n"));
     let breaches: Vec<_> =
         failed.iter().map(|report| format!("seed {}: {}", report.seed, report.breaches.join("; "))).collect();
-    panic!("{}\nto replay: SEED={seed} cargo test --test simulation storm -- --nocapture", breaches.join("\n"));
+    panic!(
+        "{}\nto replay: SEED={seed} cargo test --test simulation storm -- --nocapture",
+        breaches.join("\n")
+    );
 }
 
 #[test]

@@ -209,7 +209,10 @@ impl Provider {
             return self.grants(&token, Some(next));
         }
         self.world.log(format_args!("{token} comes again: the consent ends"));
-        match consent.excuse {
+        // Perhaps this is the first use, which comes late.
+        let excuse = self.consents[token.consent].excuse.or_else(|| self.excuse(&self.uses[number]));
+        self.consents[token.consent].excuse = excuse;
+        match excuse {
             Some(excuse) => self.world.count(excuse),
             None => self.world.breach(format_args!("{token} comes twice without an excuse")),
         }
