@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::SetOnce;
 
-use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
+use super::{AccessToken, Fetched, Inner, TokenFailure, lease, refresh};
 use crate::store::Id;
 
 /// How often a login looks whether a refresh has given back its lease.
@@ -75,7 +75,7 @@ impl Inner {
                 if held.into_inner() {
                     // The flight stays in the map, so that no other one takes the lease that this one gives back.
                     landing.tell();
-                    refresh::give_back(&inner, &grant).await;
+                    lease::give_back(&inner, &grant).await;
                 }
             });
             flight

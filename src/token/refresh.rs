@@ -6,10 +6,11 @@
 //! that the refresh was interrupted, and says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use time::{Duration, OffsetDateTime};
 
+use super::lease::{LONGEST_STORE_PAUSE, Lease};
 use super::pause::after_failures;
 use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
@@ -18,13 +19,8 @@ use crate::store::{Grant, GrantState, Id, Right, StoreError};
 use crate::text::{one_line, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
-/// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
-const LEASE: Duration = Duration::hours(1);
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
-/// The longest pause between two tries while the store cannot be written.
-const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 /// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A misconfigured client is not tried again earlier, unless the configuration is loaded again.
@@ -32,7 +28,7 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 
 /// Returns the `wanted` token of the grant: from the row where another process has stored it, else by a
 /// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
-/// answer; then [`give_back`] has to follow.
+/// answer; then [`super::lease::give_back`] has to follow.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {
@@ -47,19 +43,19 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         let endpoint = &provider.endpoint;
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-        let (now, epoch) = (inner.clock.now(), inner.store.epoch());
-        // A lease whose taking was not answered may be taken.
-        held.store(true, Ordering::Relaxed);
-        let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
-        if !taken.map_err(|error| TokenFailure::store(&error))? {
-            held.store(false, Ordering::Relaxed);
+        let lease = Lease::of(inner, id, held);
+        if !lease.take().await.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, epoch, held };
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
+            // A consent frees the lease, and another process may have taken it for the token that this one has just read.
+            Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
+                lease.release().await;
+                continue;
+            }
             Ok(Seen::Lacking(grant)) => *grant,
             Ok(Seen::Met(token)) => {
                 lease.release().await;
@@ -87,17 +83,6 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
     }
 }
 
-/// Releases a lease that the store did not let go of, as often as that takes: while this process lives, no other process
-/// takes the lease, and its logins would wait for [`LEASE`].
-pub(super) async fn give_back(inner: &Inner, id: &Id) {
-    let mut pause = std::time::Duration::from_secs(1);
-    while let Err(error) = inner.store.release_lease(id).await {
-        tracing::debug!("a lease is not released yet: {error}");
-        tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
-    }
-}
-
 /// What the row holds.
 enum Seen {
     /// The wanted token.
@@ -115,31 +100,6 @@ async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFail
         Some(token) => Ok(Seen::Met(token)),
         // A failure that another process has just recorded counts for this one too.
         None => inner.may_ask(&grant, now).map(|()| Seen::Lacking(Box::new(grant))),
-    }
-}
-
-/// This process's right to refresh one grant.
-struct Lease<'a> {
-    inner: &'a Inner,
-    id: &'a Id,
-    /// The store's epoch when the lease was taken.
-    epoch: u64,
-    /// Whether it may be in the row still.
-    held: &'a AtomicBool,
-}
-
-impl Lease<'_> {
-    /// Releases the lease without a change to the row.
-    async fn release(&self) {
-        match self.inner.store.release_lease(self.id).await {
-            Ok(()) => self.is_over(),
-            Err(error) => tracing::debug!("a lease was not released: {error}"),
-        }
-    }
-
-    /// The row says that the lease is over.
-    fn is_over(&self) {
-        self.held.store(false, Ordering::Relaxed);
     }
 }
 
@@ -169,8 +129,10 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
     let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
+    let mut overtaken = None;
     loop {
         apply(&mut grant, &tokens, &sealed, inner.clock.now());
+        grant.interrupted_at = overtaken;
         let written = match inner.store.epoch() == epoch {
             true => inner.store.update_grant(&grant).await,
             // The database was replaced, so its revision numbers are not comparable.
@@ -190,6 +152,8 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
                 // Only bookkeeping changed the row; the refresh token is still the one that was spent.
                 Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
+                    // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
+                    overtaken = newer.interrupted_at;
                     grant = newer;
                     continue;
                 }

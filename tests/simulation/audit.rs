@@ -87,6 +87,11 @@ impl Audit {
         taken.any(|taken| taken.grant == *grant && taken.from == holder && taken.at >= since)
     }
 
+    /// Whether `holder` has the lease on `grant`.
+    pub(crate) fn has(&self, grant: &Id, holder: &str) -> bool {
+        self.leases.get(grant).is_some_and(|lease| lease.holder == holder)
+    }
+
     pub(crate) fn writes(&mut self, before: &Grant, after: &Grant) {
         let (world, id) = (&self.world, &after.id);
         if before.revision != after.revision {

@@ -50,6 +50,31 @@ pub(crate) struct Knobs {
 }
 
 impl Knobs {
+    /// Two instances without any trouble, for a story that is told step by step.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            instances: 2,
+            accounts: 1,
+            rotation: Rotation::Strict,
+            storm: 0,
+            life: 600,
+            delay: 200,
+            login_gap: 0,
+            trouble_gap: 0,
+            crash: 0,
+            pause: 0,
+            lost_commit: 0,
+            refusal: 0,
+            slow: 0,
+            lost_answer: 0,
+            mistake: 0,
+            skew: 0,
+            stale: 0,
+            upkeep: false,
+            ends_old: false,
+        }
+    }
+
     pub(crate) fn of(chance: &mut Chance) -> Self {
         let life = chance.pick(&[10, 30, 120, 600]);
         Self {

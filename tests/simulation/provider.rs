@@ -124,6 +124,10 @@ impl Provider {
         self.access.values_mut().for_each(|token| token.is_revoked = true);
     }
 
+    pub(crate) fn was_asked(&self) -> bool {
+        !self.uses.is_empty()
+    }
+
     /// A request leaves `process`.
     pub(crate) fn sent(&mut self, process: &Arc<Process>, token: RefreshToken) -> usize {
         self.world.log(format_args!("{} sends {token}", process.name));

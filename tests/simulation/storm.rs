@@ -25,9 +25,7 @@ const REFUSED: Duration = Duration::from_secs(3600 + 600);
 
 /// Runs the seed to its end.
 pub(crate) fn run(seed: u64, fault: Option<Fault>, keeps_log: bool) -> Report {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    on_paused_time(async {
         let world = World::new(seed, fault, keeps_log);
         let storm = Storm::new(&world);
         storm.rages().await;
@@ -36,16 +34,22 @@ pub(crate) fn run(seed: u64, fault: Option<Fault>, keeps_log: bool) -> Report {
     })
 }
 
-struct Storm {
-    world: Arc<World>,
-    database: Arc<Mutex<Database>>,
-    provider: Arc<Mutex<Provider>>,
+/// Runs `story` on one thread, in a time that passes only while every task waits.
+pub(crate) fn on_paused_time<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(story)
+}
+
+pub(crate) struct Storm {
+    pub(crate) world: Arc<World>,
+    pub(crate) database: Arc<Mutex<Database>>,
+    pub(crate) provider: Arc<Mutex<Provider>>,
     /// The process of each instance.
-    instances: Mutex<Vec<Arc<Instance>>>,
+    pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
 }
 
 impl Storm {
-    fn new(world: &Arc<World>) -> Arc<Self> {
+    pub(crate) fn new(world: &Arc<World>) -> Arc<Self> {
         let database = Arc::new(Mutex::new(Database::new(world)));
         let provider = Arc::new(Mutex::new(Provider::new(world, &database)));
         world.log(format_args!("{:?}", world.knobs));
@@ -160,7 +164,7 @@ impl Storm {
     }
 
     /// A person consents, for the first time or again.
-    fn consent(&self, account: &str) {
+    pub(crate) fn consent(&self, account: &str) {
         if let Some(old) = self.stored(account).filter(|_| self.world.knobs.ends_old) {
             self.provider.lock().unwrap().end(old.consent, "another consent came");
         }
@@ -196,7 +200,7 @@ impl Storm {
     }
 
     /// The storm is over: everything must come right by itself.
-    async fn passes(&self) {
+    pub(crate) async fn passes(&self) {
         self.world.calm_down();
         for instance in self.instances.lock().unwrap().iter() {
             instance.process.recover();

@@ -42,8 +42,13 @@ struct Log {
 impl World {
     pub(crate) fn new(seed: u64, fault: Option<Fault>, keeps_log: bool) -> Arc<Self> {
         let mut chance = Chance::new(seed);
+        let knobs = Knobs::of(&mut chance);
+        Self::with(knobs, chance, fault, keeps_log)
+    }
+
+    pub(crate) fn with(knobs: Knobs, chance: Chance, fault: Option<Fault>, keeps_log: bool) -> Arc<Self> {
         Arc::new(Self {
-            knobs: Knobs::of(&mut chance),
+            knobs,
             fault,
             chance: Mutex::new(chance),
             began: Instant::now(),
