@@ -13,7 +13,7 @@ pub(crate) enum Fault {
     WriteWithoutRevision,
     /// The tokens of the provider are acknowledged and not stored.
     AnswerDropped,
-    /// A login reads what was there before, although the database answers.
+    /// A login reads what was there some seconds before, although the database answers.
     StaleReader,
     /// A login reads the grant of another account.
     AnothersGrant,
@@ -32,4 +32,16 @@ impl Fault {
         Self::AnothersGrant,
         Self::LeaseForEver,
     ];
+
+    /// What the simulation says of it: where that is possible, the harm and not the slip.
+    pub(crate) fn harm(self) -> &'static str {
+        match self {
+            Self::LeaseEndsEarly | Self::LeaseByOwnClock | Self::HolderGoesOn => " asks with ",
+            Self::WriteWithoutRevision => "went over revision",
+            Self::AnswerDropped => "after it had the answer of",
+            Self::StaleReader => "after its revocation",
+            Self::AnothersGrant => "with a token of",
+            Self::LeaseForEver => "does not log in",
+        }
+    }
 }

@@ -21,6 +21,11 @@ use crate::world::World;
 /// How long a second use is forgiven, where it is.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Excuses of which the process that meets the refusal cannot know.
+pub(crate) const ANSWER_LOST: &str = "the answer was lost";
+/// The endpoint handles a request when its process is long dead, or has given up, and the token was used since.
+pub(crate) const FIRST_USE_LATE: &str = "the first use came late";
+
 /// A refresh token: the mailbox, the consent, and how often the token was rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
@@ -161,7 +166,7 @@ impl Provider {
         let grant = grant_of(&before.token.account);
         let audit = &self.database.lock().unwrap().audit;
         if before.fate == Fate::Lost {
-            return Some("the answer was lost");
+            return Some(ANSWER_LOST);
         }
         if before.by.is_dead() {
             return Some("the process died");
@@ -213,8 +218,8 @@ impl Provider {
             return self.grants(&token, Some(next));
         }
         self.world.log(format_args!("{token} comes again: the consent ends"));
-        // Perhaps this is the first use, which comes late.
-        let excuse = self.consents[token.consent].excuse.or_else(|| self.excuse(&self.uses[number]));
+        let late = || self.excuse(&self.uses[number]).map(|_| FIRST_USE_LATE);
+        let excuse = self.consents[token.consent].excuse.or_else(late);
         self.consents[token.consent].excuse = excuse;
         match excuse {
             Some(excuse) => self.world.count(excuse),

@@ -130,7 +130,8 @@ impl LoginStore for Seat {
         let world = &self.process.world;
         self.recalled.store(false, Ordering::Relaxed);
         if world.has(Fault::StaleReader)
-            && let Some((_, record)) = self.known.lock().unwrap().get(name.as_str())
+            && let Some((read, record)) = self.known.lock().unwrap().get(name.as_str())
+            && read.elapsed() < GOOD_FOR
         {
             return Ok(Some(record.clone()));
         }
