@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imap_oauth_proxy::store::{
-    Account, Folded, Grant, GrantStatus, Id, LoginRecord, NextLook, StoreError, fold,
+    Account, Folded, Grant, GrantStatus, Id, LoginRecord, NextLook, Right, StoreError, fold,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::audit::{Audit, Holding};
 use crate::faults::Fault;
+use crate::instance::SEALER;
 use crate::process::Process;
+use crate::provider::RefreshToken;
 use crate::world::World;
 
 /// Without a sign for so many seconds a holder is dead: `store/postgres/holder.rs`.
@@ -187,6 +189,13 @@ impl Database {
         row.upkeep_at = due;
         self.release_lease(&grant.id, name);
         Ok(revision)
+    }
+
+    /// The refresh token in a row.
+    pub(crate) fn stored(&self, grant: &Id) -> Option<RefreshToken> {
+        let Right::Person { refresh_token } = &self.rows.get(grant)?.grant.right else { return None };
+        let opened = SEALER.open_text(&Grant::refresh_context(grant), refresh_token).unwrap();
+        RefreshToken::read(opened.expose())
     }
 
     /// A consent, which replaces what is there.

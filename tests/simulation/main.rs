@@ -29,6 +29,7 @@ mod provider;
 mod seat;
 mod stories;
 mod storm;
+mod unused;
 mod world;
 
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ const BRINGS: [&str; 16] = [
     "the process died",
 ];
 /// A planted fault is found within so many seeds.
-const FOUND_WITHIN: u64 = 300;
+const FOUND_WITHIN: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

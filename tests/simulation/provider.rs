@@ -58,6 +58,8 @@ struct Consent {
 
 struct AccessToken {
     consent: usize,
+    /// The turn of the refresh token that came with it.
+    turn: u64,
     account: String,
     ends: OffsetDateTime,
     is_revoked: bool,
@@ -235,8 +237,11 @@ impl Provider {
         let access = format!("t.{}.{}.{}", token.account, token.consent, self.access.len());
         let ends = self.world.now() + time::Duration::seconds(life.try_into().unwrap());
         let account = token.account.clone();
-        self.access
-            .insert(access.clone(), AccessToken { consent: token.consent, account, ends, is_revoked: false });
+        let turn = next.as_ref().map_or(token.turn, |next| next.turn);
+        self.access.insert(
+            access.clone(),
+            AccessToken { consent: token.consent, turn, account, ends, is_revoked: false },
+        );
         self.world.log(format_args!("{access} for {token}"));
         let rotated = next.map(|next| format!(",\"refresh_token\":\"{next}\"")).unwrap_or_default();
         answer(200, &format!("{{\"access_token\":\"{access}\",\"expires_in\":{life}{rotated}}}"))
@@ -259,6 +264,14 @@ impl Provider {
         if let Some(other) = known.filter(|known| known.account != account) {
             let other = &other.account;
             self.world.breach(format_args!("{} opens {account} with a token of {other}", process.name));
+        }
+        if let Some(known) = known
+            && let Some(stored) = self.database.lock().unwrap().stored(&grant_of(account))
+            && stored.consent == known.consent
+            && stored.turn < known.turn
+        {
+            let name = &process.name;
+            self.world.breach(format_args!("{name} uses {token}, and {stored} is stored still"));
         }
         let is_open = known.is_some_and(|known| !known.is_revoked && known.ends > self.world.now());
         self.world.log(format_args!("{} signs in {account} with {token}: {is_open}", process.name));

@@ -1,25 +1,22 @@
 //! The store as one process sees it: calls of the database that take time, fail, or lose their answer.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword, Authorization,
-    ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount, GrantKind, GrantStatus,
-    GrantStore, Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs, SignInLink, StoreError,
-    TrailEntry, TrailStore, Watch,
+    Act, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, LoginNote,
+    LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
 };
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::database::{DEAD_AFTER, Database};
 use crate::faults::Fault;
 use crate::process::Process;
+use crate::unused::no;
 
 /// The pause between two signs of life, and how old one may be where a lease is taken: `store/postgres/holder.rs`.
 const BEAT: Duration = Duration::from_secs(5);
@@ -315,85 +312,4 @@ impl LeaseStore for Seat {
         })
         .await
     }
-}
-
-/// What the life of a token does not need.
-fn no<T>() -> Result<T, StoreError> {
-    Err(StoreError::Unusable("the simulation has nothing of this kind".to_owned()))
-}
-
-macro_rules! nothing {
-    ($trait:ident: $(fn $call:ident($($type:ty),*) -> $result:ty;)* ) => {
-        #[async_trait]
-        impl $trait for Seat {
-            $(async fn $call(&self $(, _: $type)*) -> Result<$result, StoreError> {
-                no()
-            })*
-        }
-    };
-}
-
-nothing! { ApiTokenStore:
-    fn api_tokens() -> Vec<ApiToken>;
-    fn add_api_token(&ApiToken, &Act) -> bool;
-    fn remove_api_token(&str, &Act) -> bool;
-    fn note_api_token(&str, OffsetDateTime) -> ();
-}
-
-nothing! { DeviceStore:
-    fn count_messages(&Id, &str, u32, OffsetDateTime) -> ();
-    fn device_messages(&Id, &str, OffsetDateTime) -> Option<DeviceMessages>;
-}
-
-nothing! { CountStore:
-    fn grant_counts() -> Vec<GrantCount>;
-}
-
-nothing! { AccountStore:
-    fn accounts() -> Vec<Account>;
-    fn account_page(Option<&str>, u32) -> Vec<AccountRow>;
-    fn account_row(&Id) -> Option<AccountRow>;
-    fn authorize(&Authorization, &[Act]) -> Account;
-    fn remove_account(&Id, &Act) -> ();
-    fn add_alias(&Id, &str, &Act) -> bool;
-    fn remove_alias(&Id, &str, &Act) -> bool;
-    fn passwords(&Id) -> Vec<AppPassword>;
-    fn add_password(&AppPassword, &Act) -> ();
-    fn remove_password(&Id, &str, &Act) -> bool;
-    fn limit_password(&Id, &str, &Limits, &Act) -> bool;
-    fn set_disabled(&Id, bool, &Act) -> bool;
-}
-
-nothing! { LinkStore:
-    fn link(&Id) -> Option<SignInLink>;
-    fn renew_link(&Id, Option<&[u8]>, &SignInLink) -> Option<SignInLink>;
-    fn linked(&[u8]) -> Option<Linked>;
-    fn begin_by_link(&[u8], u32, OffsetDateTime) -> bool;
-    fn sealed_links() -> Vec<(Id, Vec<u8>)>;
-    fn reseal_link(&Id, &[u8], &[u8]) -> bool;
-    fn claim_alert(&Id, OffsetDateTime, OffsetDateTime) -> bool;
-}
-
-nothing! { SettingStore:
-    fn setting(&str, &[u8]) -> Vec<u8>;
-    fn sealed_settings() -> Vec<SealedSetting>;
-    fn replace_setting(&str, &[u8], &[u8]) -> bool;
-    fn lock_sealing() -> SealingLock;
-}
-
-nothing! { AnswerStore:
-    fn leave(&str, &[u8], OffsetDateTime) -> ();
-    fn collect(&str, OffsetDateTime) -> Option<Vec<u8>>;
-}
-
-nothing! { TrailStore:
-    fn record(&Act) -> ();
-    fn trail(Option<OffsetDateTime>, i64, u32) -> Vec<TrailEntry>;
-    fn latest(Option<&str>, Option<i64>, u32) -> Vec<TrailEntry>;
-}
-
-nothing! { ChangeStore:
-    fn changes() -> i64;
-    fn passwords_in_force(Date) -> HashSet<Id>;
-    fn copy_to(&Path) -> ();
 }

@@ -157,10 +157,7 @@ impl Storm {
 
     /// The refresh token in the row.
     fn stored(&self, account: &str) -> Option<RefreshToken> {
-        let Right::Person { refresh_token } = self.row(account)?.right else { return None };
-        let id = grant_of(account);
-        let opened = SEALER.open_text(&Grant::refresh_context(&id), &refresh_token).unwrap();
-        RefreshToken::read(opened.expose())
+        self.database.lock().unwrap().stored(&grant_of(account))
     }
 
     /// A person consents, for the first time or again.
