@@ -21,6 +21,9 @@ const SURE_FOR: Duration = Duration::seconds(8);
 /// The longest pause between two tries while the store cannot be written.
 pub(super) const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// The longest pause between two tries to give a lease back: the grant's logins at this process fail meanwhile.
+const LONGEST_RELEASE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A lease of this process.
 pub(super) struct Lease<'a> {
     pub(super) inner: &'a Inner,
@@ -77,6 +80,6 @@ pub(super) async fn give_back(inner: &Inner, id: &Id) {
     while let Err(error) = inner.store.release_lease(id).await {
         tracing::debug!("a lease is not released yet: {error}");
         tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+        pause = pause.saturating_mul(2).min(LONGEST_RELEASE_PAUSE);
     }
 }

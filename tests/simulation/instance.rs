@@ -85,11 +85,11 @@ impl Instance {
         let (provider, database) = (provider.clone(), database.clone());
         let instance =
             Arc::new(Self { process: process.clone(), tokens, seat: seat.clone(), provider, database });
-        process.owns(tokio::spawn(async move { seat.live().await }).abort_handle());
+        process.owns(&tokio::spawn(async move { seat.live().await }).abort_handle());
         if process.world.knobs.upkeep {
             let renewing = instance.clone();
             let upkeep = async move { renewing.tokens.upkeep(HashSet::new).await };
-            process.owns(tokio::spawn(upkeep).abort_handle());
+            process.owns(&tokio::spawn(upkeep).abort_handle());
         }
         instance
     }

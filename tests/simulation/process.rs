@@ -133,7 +133,7 @@ impl Process {
     }
 
     /// Ends `task` with this process.
-    pub(crate) fn owns(&self, task: AbortHandle) {
+    pub(crate) fn owns(&self, task: &AbortHandle) {
         let is_over = self.with(|state| {
             state.tasks.retain(|task| !task.is_finished());
             state.tasks.push(task.clone());

@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Excuses of which the process that meets the refusal cannot know.
 pub(crate) const ANSWER_LOST: &str = "the answer was lost";
-/// The endpoint handles a request when its process is long dead, or has given up, and the token was used since.
-pub(crate) const FIRST_USE_LATE: &str = "the first use came late";
+/// The endpoint handles a request whose process is dead or has given up, and the token was used by another one.
+pub(crate) const REQUEST_LATE: &str = "the request came late";
 
 /// A refresh token: the mailbox, the consent, and how often the token was rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,8 +220,12 @@ impl Provider {
             return self.grants(&token, Some(next));
         }
         self.world.log(format_args!("{token} comes again: the consent ends"));
-        let late = || self.excuse(&self.uses[number]).map(|_| FIRST_USE_LATE);
-        let excuse = self.consents[token.consent].excuse.or_else(late);
+        let late = self.excuse(&self.uses[number]).map(|_| REQUEST_LATE);
+        let first = || {
+            let mut spent = self.uses.iter().filter(|before| before.spent && before.token == token);
+            spent.find_map(|before| self.excuse(before))
+        };
+        let excuse = late.or(self.consents[token.consent].excuse).or_else(first);
         self.consents[token.consent].excuse = excuse;
         match excuse {
             Some(excuse) => self.world.count(excuse),

@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::faults::Fault;
 use crate::instance::{Ended, Instance, SEALER};
 use crate::process::Process;
-use crate::provider::{ANSWER_LOST, FIRST_USE_LATE, Provider, RefreshToken, grant_of};
+use crate::provider::{ANSWER_LOST, Provider, REQUEST_LATE, RefreshToken, grant_of};
 use crate::world::{Report, World};
 
 /// After a storm leases of the dead, pauses of a minute and a half, and stores that fail have passed within this time.
@@ -127,7 +127,7 @@ impl Storm {
             let (instance, account) = (self.some_instance(), self.some_account());
             let process = instance.process.clone();
             let login = tokio::spawn(async move { instance.login(&account).await });
-            process.owns(login.abort_handle());
+            process.owns(&login.abort_handle());
         }
     }
 
@@ -272,7 +272,7 @@ impl Storm {
         }
         let said = self.row(account).and_then(|grant| grant.trouble).map(|trouble| trouble.cause.text);
         let is_told = said.as_ref().is_some_and(|said| said.contains("was interrupted before its answer"));
-        if excuse.is_some_and(|excuse| excuse != ANSWER_LOST && excuse != FIRST_USE_LATE) && !is_told {
+        if excuse.is_some_and(|excuse| excuse != ANSWER_LOST && excuse != REQUEST_LATE) && !is_told {
             self.world.breach(format_args!("{account} was lost and does not say why: {said:?}"));
         }
         self.consent(account);
