@@ -246,6 +246,12 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
 
 /// Records the failure in the row. The refresh token is kept.
 async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenFailure {
+    // Another process may have taken this one for dead meanwhile, and said so in the row.
+    if lease.is_old()
+        && let Ok(Some(newer)) = lease.inner.store.grant(&grant.id).await
+    {
+        grant.interrupted_at = newer.interrupted_at;
+    }
     let clock = &lease.inner.clock;
     let now = clock.now();
     grant.failures = grant.failures.saturating_add(1);
