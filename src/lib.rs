@@ -17,6 +17,7 @@
 pub mod account;
 mod admin;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod config;
 pub mod connection;

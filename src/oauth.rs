@@ -36,6 +36,7 @@ pub use flow::device::{Device, Poll};
 pub use flow::redirect::{AdminConsent, AuthorizationCode, RedirectError, state_of};
 pub use flow::refused::AuthorizeError;
 pub use flow::revoke::Revocation;
+pub use http::exchange::{Exchange, Exchanged};
 pub use http::webhook::Webhook;
 pub use meaning::error::{ProviderRefusal, TokenError};
 pub use meaning::knowledge;

@@ -21,6 +21,7 @@ mod clients;
 mod endpoint;
 mod failure;
 mod flight;
+mod lease;
 mod pause;
 mod refresh;
 mod upkeep;
@@ -28,16 +29,15 @@ mod upkeep;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use self::clients::{Clients, ProviderClient};
+use self::flight::{Flight, Wanted};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
-use tokio::sync::watch;
-
-use self::clients::{Clients, ProviderClient};
-use self::flight::Wanted;
 
 pub use failure::TokenFailure;
 
+use crate::clock::Clock;
 use crate::metrics::{Metrics, Outcome};
 use crate::oauth::{self, TokenError};
 use crate::secret::{Sealer, Secret};
@@ -82,10 +82,11 @@ pub struct Tokens {
 struct Inner {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    clock: Clock,
     /// Replaced as a whole; a request under way finishes with the clients that it began with.
     clients: ArcSwap<Clients>,
     cache: DashMap<Id, Cached>,
-    flights: DashMap<Id, watch::Receiver<Option<Fetched>>>,
+    flights: DashMap<Id, Flight>,
     /// The tokens of single mailboxes, for providers that give an application one token a mailbox.
     mailboxes: app::Mailboxes,
     /// Counts the refresh requests; absent in a command.
@@ -110,11 +111,22 @@ impl Tokens {
         sealer: Arc<Sealer>,
         clients: HashMap<String, Arc<oauth::Client>>,
     ) -> Self {
+        Self::by_clock(store, sealer, clients, Clock::default())
+    }
+
+    /// The same, by another clock than the machine's.
+    pub fn by_clock(
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+        clients: HashMap<String, Arc<oauth::Client>>,
+        clock: Clock,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 sealer,
-                clients: ArcSwap::from_pointee(Clients::new(clients, None)),
+                clients: ArcSwap::from_pointee(Clients::new(clients, None, &clock)),
+                clock,
                 cache: DashMap::new(),
                 flights: DashMap::new(),
                 mailboxes: app::Mailboxes::default(),
@@ -127,7 +139,7 @@ impl Tokens {
     /// Uses other OAuth clients from the next request on. Refusals that the old clients caused no longer
     /// delay requests; the state of the token endpoints is kept.
     pub fn replace_clients(&self, clients: HashMap<String, Arc<oauth::Client>>) {
-        let replacement = Clients::new(clients, Some(&self.inner.clients.load()));
+        let replacement = Clients::new(clients, Some(&self.inner.clients.load()), &self.inner.clock);
         self.inner.clients.store(Arc::new(replacement));
     }
 
@@ -145,7 +157,7 @@ impl Tokens {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, false).await {
             return outcome;
         }
-        let now = OffsetDateTime::now_utc();
+        let now = self.inner.clock.now();
         let current = self.inner.current(grant)?;
         if let Some(token) = &current
             && token.expires_at - now > session_margin(grant)
@@ -173,7 +185,7 @@ impl Tokens {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
             return outcome;
         }
-        self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
+        self.inner.may_ask(grant, self.inner.clock.now())?;
         let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
         self.inner.join(&grant.id, wanted).await
     }
@@ -183,7 +195,7 @@ impl Tokens {
         if let Some(outcome) = app::token(&self.inner, grant, mailbox, true).await {
             return outcome;
         }
-        self.inner.may_ask(grant, OffsetDateTime::now_utc())?;
+        self.inner.may_ask(grant, self.inner.clock.now())?;
         self.inner.join(&grant.id, Wanted::OtherThan(refused.clone())).await
     }
 
@@ -200,7 +212,7 @@ impl Tokens {
             let landed = self.inner.landed.notified();
             tokio::pin!(landed);
             landed.as_mut().enable();
-            if self.inner.flights.is_empty() {
+            if self.inner.flights.iter().all(|flight| flight.initialized()) {
                 return;
             }
             landed.await;

@@ -11,9 +11,11 @@ use super::consent::identity::ClaimedNames;
 use super::flow::assertion;
 use super::http::answer;
 use super::http::discovery::{self, Metadata};
+use super::http::exchange::Exchange;
 use super::http::request::{EndpointRequest, Requests};
 use super::http::transport::Transport;
 use super::{GrantedTokens, TokenError};
+use crate::clock::Clock;
 use crate::config::{NetworkProxy, Provider};
 use crate::secret::Secret;
 use crate::trouble::Cure;
@@ -23,6 +25,7 @@ pub struct Client {
     pub(super) provider: Arc<Provider>,
     pub(super) transport: Transport,
     discovered: OnceCell<Metadata>,
+    clock: Clock,
 }
 
 impl Client {
@@ -33,7 +36,13 @@ impl Client {
         tls: rustls::ClientConfig,
         proxy: Option<&Arc<NetworkProxy>>,
     ) -> Result<Self, TokenError> {
-        Ok(Self { provider, transport: Transport::new(tls, proxy)?, discovered: OnceCell::new() })
+        let transport = Transport::new(tls, proxy)?;
+        Ok(Self { provider, transport, discovered: OnceCell::new(), clock: Clock::default() })
+    }
+
+    /// A client whose forms a test's `exchange` carries, and that reads the answers by a test's `clock`.
+    pub fn over(provider: Arc<Provider>, exchange: Arc<dyn Exchange>, clock: Clock) -> Self {
+        Self { provider, transport: Transport::over(exchange), discovered: OnceCell::new(), clock }
     }
 
     /// The client's provider.
@@ -83,7 +92,7 @@ impl Client {
     }
 
     pub(super) async fn tokens(&self, request: EndpointRequest) -> Result<GrantedTokens, TokenError> {
-        GrantedTokens::read(&self.object(request).await?, OffsetDateTime::now_utc())
+        GrantedTokens::read(&self.object(request).await?, self.clock.now())
     }
 
     pub(super) async fn object(&self, request: EndpointRequest) -> Result<Map<String, Value>, TokenError> {

@@ -2,6 +2,7 @@
 
 pub(super) mod answer;
 pub(super) mod discovery;
+pub(super) mod exchange;
 pub(super) mod request;
 pub(super) mod transport;
 pub(super) mod webhook;

@@ -51,7 +51,7 @@ async fn token_of(
     make_room(inner);
     let entry = inner.mailboxes.entry((grant.id.clone(), fold(mailbox))).or_default().clone();
     let mut entry = entry.lock().await;
-    let now = OffsetDateTime::now_utc();
+    let now = inner.clock.now();
     if let Some((failure, at)) = &entry.failed
         && now - *at < FAILURE_PAUSE
     {
@@ -90,7 +90,7 @@ fn make_room(inner: &Inner) {
     if inner.mailboxes.len() < ROOM {
         return;
     }
-    let now = OffsetDateTime::now_utc();
+    let now = inner.clock.now();
     inner.mailboxes.retain(|_, entry| match entry.try_lock() {
         Ok(entry) => entry.token.as_ref().is_some_and(|token| token.expires_at > now),
         Err(_) => true,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::endpoint::TokenEndpoint;
+use crate::clock::Clock;
 use crate::oauth;
 
 /// All clients, by provider name.
@@ -25,7 +26,11 @@ pub(super) struct ProviderClient {
 
 impl Clients {
     /// `before` are the clients that these replace.
-    pub(super) fn new(clients: HashMap<String, Arc<oauth::Client>>, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        clients: HashMap<String, Arc<oauth::Client>>,
+        before: Option<&Self>,
+        clock: &Clock,
+    ) -> Self {
         let known = before.map(|before| &before.endpoints);
         let mut endpoints = HashMap::new();
         let mut provider = |client: Arc<oauth::Client>| {
@@ -33,12 +38,13 @@ impl Clients {
             let url = provider.token_url.as_ref().map(ToString::to_string);
             let key = url.or_else(|| provider.issuer.clone()).unwrap_or_else(|| provider.name.clone());
             let known = known.and_then(|known| known.get(&key)).cloned();
-            let endpoint = known.unwrap_or_else(|| Arc::new(TokenEndpoint::new(provider.title.clone())));
+            let endpoint =
+                known.unwrap_or_else(|| Arc::new(TokenEndpoint::new(provider.title.clone(), clock.clone())));
             let endpoint = endpoints.entry(key).or_insert(endpoint).clone();
             Arc::new(ProviderClient { client, endpoint })
         };
         let by_provider = clients.into_iter().map(|(name, client)| (name, provider(client))).collect();
-        Self { by_provider, endpoints, since: OffsetDateTime::now_utc() }
+        Self { by_provider, endpoints, since: clock.now() }
     }
 
     pub(super) fn get(&self, provider: &str) -> Option<Arc<ProviderClient>> {

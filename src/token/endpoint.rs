@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::pause::after_failures;
+use crate::clock::Clock;
 use crate::oauth::TokenError;
 
 /// Concurrent requests. A refresh takes a tenth of a second, so over a hundred a second go through.
@@ -26,6 +27,7 @@ const LONGEST_COMMON_WAIT: Duration = Duration::from_secs(300);
 pub(super) struct TokenEndpoint {
     /// The provider's display name.
     pub(super) title: String,
+    clock: Clock,
     slots: Semaphore,
     circuit: Mutex<Circuit>,
 }
@@ -50,8 +52,8 @@ pub(super) struct RequestPermit<'a> {
 }
 
 impl TokenEndpoint {
-    pub(super) fn new(title: String) -> Self {
-        Self { title, slots: Semaphore::new(AT_ONCE), circuit: Mutex::default() }
+    pub(super) fn new(title: String, clock: Clock) -> Self {
+        Self { title, clock, slots: Semaphore::new(AT_ONCE), circuit: Mutex::default() }
     }
 
     /// Waits for a slot. While the circuit is open, fails immediately with the time to wait.
@@ -83,9 +85,9 @@ impl Circuit {
         (self.probing || !wait.is_zero()).then_some(wait)
     }
 
-    fn open(&mut self, wait: Option<Duration>) {
+    fn open(&mut self, wait: Option<Duration>, clock: &Clock) {
         self.openings = self.openings.saturating_add(1);
-        let own = after_failures(self.openings).unsigned_abs();
+        let own = after_failures(self.openings, clock).unsigned_abs();
         self.open_until =
             Instant::now().checked_add(wait.unwrap_or_default().min(LONGEST_COMMON_WAIT).max(own));
         self.failures = 0;
@@ -101,7 +103,7 @@ impl RequestPermit<'_> {
             Some(wait) => {
                 circuit.failures = circuit.failures.saturating_add(1);
                 if wait.is_some() || self.is_probe || circuit.failures >= FAILURES {
-                    circuit.open(wait);
+                    circuit.open(wait, &self.endpoint.clock);
                     tracing::warn!(
                         "no request is sent to the token endpoint of {} for a while",
                         self.endpoint.title
@@ -163,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_failures_in_a_row_one_asks_for_all() {
-        let endpoint = TokenEndpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into(), Clock::default());
         for _ in 0..FAILURES {
             endpoint.enter().await.unwrap().report(Some(&failed(None, None)));
         }
@@ -185,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn retry_after_holds_for_all_but_not_for_hours() {
-        let endpoint = TokenEndpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into(), Clock::default());
         endpoint.enter().await.unwrap().report(Some(&failed(Some(429), Some(30))));
         assert!(is_nearly(endpoint.enter().await.err().unwrap(), 30));
         pass(&endpoint, Duration::from_secs(30));
@@ -195,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_between_failures_starts_the_count_anew() {
-        let endpoint = TokenEndpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into(), Clock::default());
         for _ in 0..4 * FAILURES {
             endpoint.enter().await.unwrap().report(Some(&failed(Some(500), None)));
             endpoint.enter().await.unwrap().report(None);
@@ -205,7 +207,7 @@ mod tests {
     /// An OAuth error is such an answer, whatever its HTTP status.
     #[tokio::test]
     async fn what_is_about_one_grant_opens_nothing() {
-        let endpoint = TokenEndpoint::new("Acme".into());
+        let endpoint = TokenEndpoint::new("Acme".into(), Clock::default());
         for error in [about_one_grant("temporarily_unavailable", 503), about_one_grant("slow_down", 429)] {
             for _ in 0..4 * FAILURES {
                 endpoint.enter().await.unwrap().report(Some(&error));

@@ -3,12 +3,20 @@
 //! A flight is one such refresh. It runs in its own task, so a client's hang-up does not cancel it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use time::{Duration, OffsetDateTime};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
-use super::{AccessToken, Fetched, Inner, TokenFailure, refresh};
+use super::{AccessToken, Fetched, Inner, TokenFailure, lease, refresh};
 use crate::store::Id;
+
+/// How often a login looks whether a refresh has given back its lease.
+const LANDED_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// The result of a refresh, for all that wait; `None` if its task ended without one. Those that wait go on in the order in
+/// which they came.
+pub(super) type Flight = Arc<SetOnce<Option<Fetched>>>;
 
 /// What the caller needs from the refresh that it joins.
 #[derive(Clone)]
@@ -36,13 +44,12 @@ impl Inner {
     /// Waits for the refresh of `grant` that is under way, or starts one.
     pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Fetched {
         loop {
-            let (mut flight, is_ours) = self.flight(grant, &wanted);
-            let outcome = match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone(),
-                Err(_) => None,
-            };
-            match (outcome, &wanted) {
+            let (flight, is_ours) = self.flight(grant, &wanted);
+            let has_landed = flight.initialized();
+            match (flight.wait().await.clone(), &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
+                // It only gives back its lease now, and its token is not of this moment. A failure is: the store is away.
+                (Some(Ok(_)), _) if has_landed => tokio::time::sleep(LANDED_POLL).await,
                 // A flight that began before the refusal brought the refused token again: try once more. A
                 // flight that this caller started is final, because a provider may return the same token
                 // again.
@@ -54,17 +61,22 @@ impl Inner {
     }
 
     /// The flight of `grant`, and whether this call started it.
-    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (watch::Receiver<Option<Fetched>>, bool) {
+    fn flight(self: &Arc<Self>, grant: &Id, wanted: &Wanted) -> (Flight, bool) {
         let mut is_ours = false;
         let new_flight = || {
             is_ours = true;
-            let (result, flight) = watch::channel(None);
-            let (inner, grant, wanted) = (self.clone(), grant.clone(), wanted.clone());
+            let flight = Flight::default();
+            let (inner, grant, wanted, result) =
+                (self.clone(), grant.clone(), wanted.clone(), flight.clone());
             tokio::spawn(async move {
-                let landing = Landing { inner: &inner, grant: &grant };
-                let outcome = refresh::refresh(&inner, &grant, &wanted).await;
-                drop(landing);
-                let _ = result.send(Some(outcome));
+                let mut landing = Landing { inner: &inner, grant: &grant, flight: &result, outcome: None };
+                let held = AtomicBool::new(false);
+                landing.outcome = Some(refresh::refresh(&inner, &grant, &wanted, &held).await);
+                if held.into_inner() {
+                    // The flight stays in the map, so that no other one takes the lease that this one gives back.
+                    landing.tell();
+                    lease::give_back(&inner, &grant).await;
+                }
             });
             flight
         };
@@ -73,15 +85,25 @@ impl Inner {
     }
 }
 
-/// Removes a flight from the map however its task ends.
+/// Removes a flight from the map and tells its outcome, however its task ends.
 struct Landing<'a> {
     inner: &'a Inner,
     grant: &'a Id,
+    flight: &'a Flight,
+    outcome: Option<Fetched>,
+}
+
+impl Landing<'_> {
+    /// Tells the outcome; a second time changes nothing.
+    fn tell(&mut self) {
+        let _ = self.flight.set(self.outcome.take());
+        self.inner.landed.notify_waiters();
+    }
 }
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.inner.flights.remove(self.grant);
-        self.inner.landed.notify_waiters();
+        self.tell();
     }
 }

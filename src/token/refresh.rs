@@ -6,9 +6,11 @@
 //! that the refresh was interrupted, and says so.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use time::{Duration, OffsetDateTime};
 
+use super::lease::{LONGEST_STORE_PAUSE, Lease};
 use super::pause::after_failures;
 use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
@@ -17,9 +19,6 @@ use crate::store::{Grant, GrantState, Id, Right, StoreError};
 use crate::text::{one_line, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
-/// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
-/// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
-const LEASE: Duration = Duration::hours(1);
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 /// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
@@ -28,8 +27,9 @@ const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 
 /// Returns the `wanted` token of the grant: from the row where another process has stored it, else by a
-/// request to the provider.
-pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched {
+/// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
+/// answer; then [`super::lease::give_back`] has to follow.
+pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -43,16 +43,19 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted) -> Fetched 
         let endpoint = &provider.endpoint;
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
-        let (now, epoch) = (OffsetDateTime::now_utc(), inner.store.epoch());
-        let taken = inner.store.take_lease(id, now, now.saturating_add(LEASE)).await;
-        if !taken.map_err(|error| TokenFailure::store(&error))? {
+        let lease = Lease::of(inner, id, held);
+        if !lease.take().await.map_err(|error| TokenFailure::store(&error))? {
             drop(pass);
             tokio::time::sleep(LEASE_POLL).await;
             continue;
         }
-        let lease = Lease { inner, id, epoch };
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
+            // A consent frees the lease, and another process may have taken it for the token that this one has just read.
+            Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
+                lease.release().await;
+                continue;
+            }
             Ok(Seen::Lacking(grant)) => *grant,
             Ok(Seen::Met(token)) => {
                 lease.release().await;
@@ -91,29 +94,12 @@ enum Seen {
 async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFailure> {
     let grant = inner.store.grant(id).await.map_err(|error| TokenFailure::store(&error))?;
     let grant = grant.ok_or_else(TokenFailure::revoked)?;
-    let now = OffsetDateTime::now_utc();
+    let now = inner.clock.now();
     let current = inner.current(&grant)?;
     match current.filter(|token| wanted.is_met_by(token, session_margin(&grant), now)) {
         Some(token) => Ok(Seen::Met(token)),
         // A failure that another process has just recorded counts for this one too.
         None => inner.may_ask(&grant, now).map(|()| Seen::Lacking(Box::new(grant))),
-    }
-}
-
-/// This process's right to refresh one grant.
-struct Lease<'a> {
-    inner: &'a Inner,
-    id: &'a Id,
-    /// The store's epoch when the lease was taken.
-    epoch: u64,
-}
-
-impl Lease<'_> {
-    /// Releases the lease without a change to the row. If that fails, this process may take the lease again.
-    async fn release(&self) {
-        if let Err(error) = self.inner.store.release_lease(self.id).await {
-            tracing::debug!("a lease was not released: {error}");
-        }
     }
 }
 
@@ -143,8 +129,10 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
     let mut epoch = lease.epoch;
     let sealed = seal(inner, &grant.id, &tokens)?;
     let mut pause = std::time::Duration::from_millis(100);
+    let mut overtaken = None;
     loop {
-        apply(&mut grant, &tokens, &sealed);
+        apply(&mut grant, &tokens, &sealed, inner.clock.now());
+        grant.interrupted_at = overtaken;
         let written = match inner.store.epoch() == epoch {
             true => inner.store.update_grant(&grant).await,
             // The database was replaced, so its revision numbers are not comparable.
@@ -153,6 +141,7 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
         epoch = inner.store.epoch();
         let error = match written {
             Ok(revision) => {
+                lease.is_over();
                 tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %utc(tokens.expires_at), "token refreshed");
                 return Ok(Arc::new(AccessToken {
                     secret: tokens.access_token,
@@ -163,6 +152,8 @@ async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens)
             Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
                 // Only bookkeeping changed the row; the refresh token is still the one that was spent.
                 Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
+                    // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
+                    overtaken = newer.interrupted_at;
                     grant = newer;
                     continue;
                 }
@@ -201,7 +192,7 @@ async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time
         "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
     );
     tokio::time::sleep(*pause).await;
-    *pause = pause.saturating_mul(2).min(std::time::Duration::from_secs(10));
+    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
 }
 
 struct SealedTokens {
@@ -225,7 +216,7 @@ fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedT
 
 /// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
 /// scope that it never had only closes a door.
-fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens) {
+fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, now: OffsetDateTime) {
     grant.access_token = Some(sealed.access.clone());
     grant.access_expires_at = Some(tokens.expires_at);
     if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
@@ -242,7 +233,7 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
     if tokens.refresh_expires_at.is_some() {
         grant.refresh_expires_at = tokens.refresh_expires_at;
     }
-    grant.refreshed_at = Some(OffsetDateTime::now_utc());
+    grant.refreshed_at = Some(now);
     grant.clear_trouble();
     if !missing.is_empty() {
         grant.trouble = Some(Trouble::new(
@@ -255,7 +246,14 @@ fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens
 
 /// Records the failure in the row. The refresh token is kept.
 async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenFailure {
-    let now = OffsetDateTime::now_utc();
+    // Another process may have taken this one for dead meanwhile, and said so in the row.
+    if lease.is_old()
+        && let Ok(Some(newer)) = lease.inner.store.grant(&grant.id).await
+    {
+        grant.interrupted_at = newer.interrupted_at;
+    }
+    let clock = &lease.inner.clock;
+    let now = clock.now();
     grant.failures = grant.failures.saturating_add(1);
     grant.failed_at = Some(now);
     let mut trouble = error.trouble();
@@ -277,16 +275,19 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);
-            (GrantState::Retrying, asked.max(after_failures(grant.failures)))
+            (GrantState::Retrying, asked.max(after_failures(grant.failures, clock)))
         }
     };
     tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
     grant.state = state;
     grant.retry_at = Some(now.saturating_add(pause));
     grant.trouble = Some(trouble);
-    if let Err(error) = lease.inner.store.update_grant(&grant).await {
-        tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
-        lease.release().await;
+    match lease.inner.store.update_grant(&grant).await {
+        Ok(_) => lease.is_over(),
+        Err(error) => {
+            tracing::warn!(owner = %one_line(&grant.owner), "the refresh's failure was not stored: {error}");
+            lease.release().await;
+        }
     }
     match error {
         // The row's text may add that an earlier refresh was interrupted.

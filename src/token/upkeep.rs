@@ -91,7 +91,7 @@ impl Upkeep {
         if self.under_way.len() >= MOST_WAITING {
             return Ok(SHORTEST_PAUSE);
         }
-        let (store, in_use, now) = (self.inner.store.clone(), in_use(), OffsetDateTime::now_utc());
+        let (store, in_use, now) = (self.inner.store.clone(), in_use(), self.inner.clock.now());
         if let Some(after) = &self.unread {
             let grants = store.statuses(Watch::Upkeep, after.as_ref(), PAGE).await?;
             let sooner = self.begin(&grants, &in_use, now);

@@ -14,6 +14,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Body, Reply};
+use super::exchange::{self, Exchange};
 use super::request::{EndpointRequest, malformed};
 use crate::config::{NetworkProxy, ProxyKind, is_loopback};
 use crate::oauth::TokenError;
@@ -34,8 +35,13 @@ const USER_AGENT: &str = concat!("imap-oauth-proxy/", env!("CARGO_PKG_VERSION"))
 
 /// Sends requests and reads answers.
 pub(in crate::oauth) struct Transport {
-    client: reqwest::Client,
+    way: Way,
     proxy: Option<Arc<NetworkProxy>>,
+}
+
+enum Way {
+    Network(reqwest::Client),
+    Given(Arc<dyn Exchange>),
 }
 
 impl Transport {
@@ -44,6 +50,10 @@ impl Transport {
         proxy: Option<&Arc<NetworkProxy>>,
     ) -> Result<Self, TokenError> {
         Self::within(tls, proxy, TOTAL_TIMEOUT)
+    }
+
+    pub(in crate::oauth) fn over(exchange: Arc<dyn Exchange>) -> Self {
+        Self { way: Way::Given(exchange), proxy: None }
     }
 
     fn within(
@@ -63,7 +73,7 @@ impl Transport {
             builder = builder.proxy(through(proxy)?);
         }
         let proxy = proxy.cloned();
-        builder.build().map(|client| Self { client, proxy }).map_err(|error| {
+        builder.build().map(|client| Self { way: Way::Network(client), proxy }).map_err(|error| {
             TokenError::local(
                 "tls",
                 format!("HTTPS cannot be set up: {}", root_cause(&error)),
@@ -73,6 +83,9 @@ impl Transport {
     }
 
     pub(in crate::oauth) async fn send(&self, request: EndpointRequest) -> Result<Reply, TokenError> {
+        if let Way::Given(given) = &self.way {
+            return exchange::carry(&**given, &request).await;
+        }
         let request = reqwest::Request::try_from(request.http).map_err(|_| malformed())?;
         self.execute(request).await
     }
@@ -83,7 +96,7 @@ impl Transport {
         url: &Url,
         bearer: Option<&Secret>,
     ) -> Result<Reply, TokenError> {
-        let mut builder = self.client.get(url.clone()).header(ACCEPT, "application/json");
+        let mut builder = self.network()?.get(url.clone()).header(ACCEPT, "application/json");
         if let Some(token) = bearer {
             builder = builder.bearer_auth(token.expose());
         }
@@ -93,9 +106,16 @@ impl Transport {
 
     /// A POST of a JSON text.
     pub(in crate::oauth) async fn post_json(&self, url: &Url, json: String) -> Result<Reply, TokenError> {
-        let builder = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
+        let builder = self.network()?.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
         let request = builder.build().map_err(|_| malformed())?;
         self.execute(request).await
+    }
+
+    fn network(&self) -> Result<&reqwest::Client, TokenError> {
+        match &self.way {
+            Way::Network(client) => Ok(client),
+            Way::Given(_) => Err(exchange::only_forms()),
+        }
     }
 
     async fn execute(&self, request: reqwest::Request) -> Result<Reply, TokenError> {
@@ -108,7 +128,7 @@ impl Transport {
             ));
         }
         let mut response =
-            self.client.execute(request).await.map_err(|error| self.unreachable(&url, &error))?;
+            self.network()?.execute(request).await.map_err(|error| self.unreachable(&url, &error))?;
         let status = response.status().as_u16();
         tracing::debug!(host = %host_of(&url), status, "answered");
         let retry_after =

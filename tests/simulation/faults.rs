@@ -1,0 +1,47 @@
+//! The faults that are planted in the parts around the product, to show that the simulation finds what it is for.
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A holder counts as dead after two seconds.
+    LeaseEndsEarly,
+    /// A lease is judged by the clock of the instance that wants it.
+    LeaseByOwnClock,
+    /// An instance that once had a lease believes that it has it still.
+    HolderGoesOn,
+    /// A write of a grant does not compare the revision.
+    WriteWithoutRevision,
+    /// The tokens of the provider are acknowledged and not stored.
+    AnswerDropped,
+    /// A login reads what was there some seconds before, although the database answers.
+    StaleReader,
+    /// A login reads the grant of another account.
+    AnothersGrant,
+    /// A lease that was not released is never free, though its holder is dead.
+    LeaseForEver,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::LeaseEndsEarly,
+        Self::LeaseByOwnClock,
+        Self::HolderGoesOn,
+        Self::WriteWithoutRevision,
+        Self::AnswerDropped,
+        Self::StaleReader,
+        Self::AnothersGrant,
+        Self::LeaseForEver,
+    ];
+
+    /// What the simulation says of it: where that is possible, the harm and not the slip.
+    pub(crate) fn harm(self) -> &'static str {
+        match self {
+            Self::LeaseEndsEarly | Self::LeaseByOwnClock | Self::HolderGoesOn => " asks with ",
+            Self::WriteWithoutRevision => "went over revision",
+            Self::AnswerDropped => "after it had the answer of",
+            Self::StaleReader => "after its revocation",
+            Self::AnothersGrant => "with a token of",
+            Self::LeaseForEver => "does not log in",
+        }
+    }
+}

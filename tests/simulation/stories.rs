@@ -1,0 +1,102 @@
+//! What the simulation has found, told step by step, so that these stay found when seeds mean something else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::chance::Chance;
+use crate::instance::{Ended, Instance};
+use crate::knobs::Knobs;
+use crate::provider::grant_of;
+use crate::storm::{Storm, on_paused_time};
+use crate::world::World;
+
+const ALICE: &str = "a0";
+
+/// Two instances, and the first login of the first of them, which has just taken the lease.
+struct Story {
+    storm: Arc<Storm>,
+    one: Arc<Instance>,
+    other: Arc<Instance>,
+    first: JoinHandle<Ended>,
+}
+
+impl Story {
+    async fn begin(seed: u64) -> Self {
+        let world = World::with(Knobs::quiet(), Chance::new(seed), None, true);
+        let storm = Storm::new(&world);
+        let [one, other] = [0, 1].map(|number: usize| storm.instances.lock().unwrap()[number].clone());
+        let logging_in = one.clone();
+        let first = tokio::spawn(async move { logging_in.login(ALICE).await });
+        let story = Self { storm, one, other, first };
+        while !story.has_lease() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        story
+    }
+
+    fn has_lease(&self) -> bool {
+        self.storm.database.lock().unwrap().audit.has(&grant_of(ALICE), &self.one.process.name)
+    }
+
+    /// The end: nothing was found, and everything works.
+    async fn ends_well(self) {
+        let _ = self.first.await;
+        self.storm.passes().await;
+        let report = self.storm.world.report(0);
+        assert!(report.breaches.is_empty(), "{}\n{:#?}", report.log.join("\n"), report.breaches);
+    }
+}
+
+/// A process that was suspended after it took the lease asked with a refresh token that another process had spent.
+#[test]
+fn suspended_between_lease_and_request_a_process_looks_again() {
+    let mut told = 0;
+    for seed in 0..40 {
+        on_paused_time(async {
+            let story = Story::begin(seed).await;
+            if story.storm.provider.lock().unwrap().was_asked() {
+                return;
+            }
+            told += 1;
+            story.one.process.pause(Duration::from_secs(45), "the lease");
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            let ended = story.other.login(ALICE).await;
+            assert!(matches!(ended, Ended::In), "{ended:?}");
+            story.ends_well().await;
+        });
+    }
+    assert!(told >= 10, "in {told} of 40 the process was suspended in time");
+}
+
+/// A consent frees the lease: its holder and another process asked with the new refresh token at once.
+#[test]
+fn a_consent_under_a_lease_is_used_by_one_process() {
+    for seed in 0..20 {
+        on_paused_time(async {
+            let story = Story::begin(seed).await;
+            story.storm.consent(ALICE);
+            let ended = story.other.login(ALICE).await;
+            assert!(matches!(ended, Ended::In), "{ended:?}");
+            story.ends_well().await;
+        });
+    }
+}
+
+/// A lease that could not be released, because the database was away, kept the other processes waiting for an hour.
+#[test]
+fn a_lease_that_cannot_be_released_is_given_back_later() {
+    for seed in 0..20 {
+        on_paused_time(async {
+            let story = Story::begin(seed).await;
+            story.storm.provider.lock().unwrap().goes_out(Duration::from_secs(5));
+            story.one.process.cut_off(Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_secs(33)).await;
+            assert!(!story.has_lease(), "the holder lives, and needs the lease no more");
+            let ended = story.other.login(ALICE).await;
+            assert!(matches!(ended, Ended::In), "{ended:?}");
+            story.ends_well().await;
+        });
+    }
+}
