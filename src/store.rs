@@ -33,8 +33,8 @@ pub use account::{
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
-    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
-    TrailStore,
+    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, KeyTeller, LeaseStore, LoginStore,
+    SettingStore, Store, ToldKeys, TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]

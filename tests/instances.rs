@@ -77,8 +77,6 @@ async fn what_is_authorised_on_one_machine_logs_in_on_both_and_what_is_revoked_o
     assert!(answer.is_ok(), "{answer:?}");
     assert!(there.command("SELECT INBOX").await.is_ok());
 
-    let ran = machines.run_on_other(&["keys", "rotate"]).await;
-    assert!(ran.code == 1 && ran.error().contains("stop all of them"), "{ran:?}");
     let began = std::time::Instant::now();
     let ran = machines.run_on_other(&["passwords", "revoke", ALICE, "default"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -333,4 +331,96 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     let ran = another.run(&apply).await;
     assert!(ran.code == 1 && ran.error().contains("is not empty"), "{ran:?}");
     assert_eq!(another.tokens().await.1, 0, "the old store stays in force");
+}
+
+/// Gives the second machine a copy of the first one's key file; returns the copy.
+fn copy_key(machines: &Machines) -> PathBuf {
+    let (from, to) =
+        (machines.site.home.path().join("shared.key"), machines.site.home.path().join("copied.key"));
+    std::fs::copy(from, &to).unwrap();
+    common::set_mode(&to, 0o600);
+    let text = std::fs::read_to_string(&machines.other).unwrap();
+    std::fs::write(&machines.other, text.replace("shared.key", "copied.key")).unwrap();
+    to
+}
+
+fn key_ids(file: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn keys_rotate_once_each_living_instance_has_the_new_key_and_no_login_fails_meanwhile() {
+    let machines = Machines::on(Server::shared()).await;
+    let site = &machines.site;
+    let settings = site.authorize(ALICE).await;
+    let copy = copy_key(&machines);
+    let first_copy = std::fs::read(&copy).unwrap();
+    let (one, other) = machines.serve_both().await;
+    let refreshed_by_either = async || {
+        for serving in [&one, &other, &one] {
+            site.sandbox.controls().revoke_access_tokens();
+            let (_, answer) = try_to_log_in(serving, &settings).await;
+            assert!(answer.is_ok(), "{answer:?}");
+        }
+    };
+    refreshed_by_either().await;
+
+    let ran = site.run(&["keys", "rotate"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for said in
+        ["Key 2 is added", "seals nothing yet", "copied.key of ", "install -m 600", "goes on with key 2"]
+    {
+        assert!(ran.err.contains(said), "{said}: {ran:?}");
+    }
+    assert!(!ran.err.contains(" and from "), "the first one has it: {ran:?}");
+    assert_eq!(key_ids(&site.home.path().join("shared.key")), ["1", "2"]);
+    refreshed_by_either().await;
+    // A second try there makes a key of its own, which is not the same key 2.
+    let ran = machines.run_on_other(&["keys", "rotate"]).await;
+    assert!(ran.code == 1 && ran.err.contains("shared.key of "), "{ran:?}");
+    refreshed_by_either().await;
+
+    copy_key(&machines);
+    let ran = site.run(&["keys", "rotate"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("Sealing with key 2") && ran.err.contains("copy the keys there"), "{ran:?}");
+    assert_eq!(key_ids(&site.home.path().join("shared.key")), ["2"]);
+    refreshed_by_either().await;
+    copy_key(&machines);
+    refreshed_by_either().await;
+
+    // An instance that was away meanwhile.
+    other.stop().await;
+    std::fs::write(&copy, first_copy).unwrap();
+    let ran = machines.run_on_other(&["serve"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.error().contains("sealed with key 2") && ran.error().contains("(key 1)"), "{ran:?}");
+    site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_rotation_that_is_killed_at_any_moment_loses_nothing_and_goes_on() {
+    let machines = Machines::on(Server::shared()).await;
+    let site = &machines.site;
+    let (alice, bob) = (site.authorize(ALICE).await, site.authorize(BOB).await);
+    let (one, other) = machines.serve_both().await;
+    for milliseconds in (0..).step_by(60) {
+        let mut command = site.command(&["keys", "rotate"]);
+        let mut child = command.spawn().unwrap();
+        let ended = tokio::time::timeout(Duration::from_millis(milliseconds), child.wait()).await;
+        child.kill().await.unwrap();
+        site.sandbox.controls().revoke_access_tokens();
+        for (serving, settings) in [(&one, &alice), (&other, &alice), (&other, &bob), (&one, &bob)] {
+            let (_, answer) = try_to_log_in(serving, settings).await;
+            assert!(answer.is_ok(), "after {milliseconds} ms: {answer:?}");
+        }
+        if ended.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(key_ids(&site.home.path().join("shared.key")), ["2"], "it was one rotation");
+    site.sandbox.assert_no_violations();
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::actors;
 use super::certs;
 use super::error::Error;
+use super::keys;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -60,6 +61,9 @@ impl Installation {
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
+        if config.store.postgres.is_some() {
+            keys::hold_back_newest(&sealer, &*store).await?;
+        }
         Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
 

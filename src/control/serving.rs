@@ -31,6 +31,7 @@ use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
 use super::installation::Installation;
+use super::keys;
 use super::watching::Watcher;
 use crate::config::{Config, Door, Security};
 use crate::oauth::SharedCallback;
@@ -131,6 +132,7 @@ impl Prepared {
     ) -> Result<Serving, Error> {
         let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
         let config = &installation.config;
+        keys::tell(installation).await?;
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));

@@ -24,6 +24,7 @@ mod grants;
 mod holder;
 #[path = "sql/in_force.rs"]
 mod in_force;
+mod keys;
 mod leases;
 #[path = "sql/limits.rs"]
 mod limits;

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
-    GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, Limits, LinkStore, Linked, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore, SignInAs,
-    SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
+    GrantKind, GrantStatus, GrantStore, Id, KeyTeller, LastRefusal, LeaseStore, Limits, LinkStore, Linked,
+    LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore,
+    SignInAs, SignInLink, Store, StoreError, ToldKeys, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -108,6 +108,8 @@ fails! { LeaseStore:
     fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
+    fn tell_keys(keys: KeyTeller) -> ();
+    fn ask_keys(asking: &str) -> Vec<ToldKeys>;
 }
 
 fails! { AccountStore:

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgPool;
 use tokio::task::AbortHandle;
 
+use super::keys::Keys;
 use crate::store::StoreError;
 
 /// The pause between two signs of life.
@@ -25,6 +26,8 @@ const FORGOTTEN_AFTER: i64 = 86_400;
 pub(super) struct Holder {
     pool: PgPool,
     own: Mutex<Option<Own>>,
+    /// What this process tells of its keys, with each sign of life.
+    pub(super) keys: Keys,
 }
 
 struct Own {
@@ -36,7 +39,7 @@ struct Own {
 
 impl Holder {
     pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, own: Mutex::new(None) }
+        Self { keys: Keys::new(pool.clone()), pool, own: Mutex::new(None) }
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
@@ -92,6 +95,9 @@ impl Holder {
                 own.beaten = at;
             }
         });
+        if let Err(error) = self.keys.answer(name).await {
+            tracing::debug!("the keys of this process were not told: {error}");
+        }
         Ok(())
     }
 }

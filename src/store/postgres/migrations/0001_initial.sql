@@ -134,6 +134,15 @@ CREATE TABLE holders (
     seen TIMESTAMPTZ NOT NULL
 );
 
+-- Which sealing keys a `serve` has, by id and fingerprint, and the question (of a rotation) that it last read them for.
+CREATE TABLE holder_keys (
+    holder TEXT COLLATE "C" PRIMARY KEY REFERENCES holders (name) ON DELETE CASCADE,
+    place TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    asked TEXT,
+    looked_for TEXT
+);
+
 -- Counts the commits that other processes have to know of. Many rows, so that commits rarely wait for each other.
 CREATE TABLE changes (
     slot INTEGER PRIMARY KEY,
