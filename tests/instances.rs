@@ -424,3 +424,82 @@ async fn a_rotation_that_is_killed_at_any_moment_loses_nothing_and_goes_on() {
     assert_eq!(key_ids(&site.home.path().join("shared.key")), ["2"], "it was one rotation");
     site.sandbox.assert_no_violations();
 }
+
+/// The CA as `certs export` gives it on a machine.
+async fn exported(machines: &Machines, config: &std::path::Path) -> String {
+    let ran = machines.site.run_at(config, &["certs", "export", "-"], "").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran.out
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn machines_that_start_at_once_have_one_ca_and_take_a_renewed_one_soon() {
+    let machines = Machines::on(Server::shared()).await;
+    let site = &machines.site;
+    let (first, second) =
+        tokio::join!(exported(&machines, &site.config), exported(&machines, &machines.other));
+    assert_eq!(first, second, "of two that make one, one counts");
+    let (one, mut other) = tokio::join!(site.serve(), site.serve_at(&machines.other));
+    let settings = site.authorize(ALICE).await;
+    for serving in [&one, &other] {
+        assert_eq!(std::fs::read_to_string(serving.ca_file()).unwrap(), first);
+        let (_, answer) = try_to_log_in(serving, &settings).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let state = serving.ca_file();
+        assert!(!state.with_file_name("ca.key").exists(), "the key is in the store alone");
+    }
+    assert_eq!(site.run(&["keys", "rotate"]).await.code, 0, "the key of the CA is sealed anew");
+    assert_eq!(exported(&machines, &machines.other).await, first);
+
+    let began = std::time::Instant::now();
+    let ran = site.run(&["certs", "renew-ca", "--yes"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    other.logs("the CA was renewed").await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    let renewed = exported(&machines, &machines.other).await;
+    assert_ne!(renewed, first);
+    assert_eq!(std::fs::read_to_string(other.ca_file()).unwrap(), renewed);
+    // Its leaf is signed by the new CA.
+    let (_, answer) = try_to_log_in(&other, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_store_takes_its_ca_along_and_back() {
+    let url = Server::shared().database().await;
+    let site = Site::new().await;
+    let settings = site.authorize(ALICE).await;
+    let export = ["certs", "export", "-"];
+    let first = site.run(&export).await.out;
+    let key = std::fs::read_to_string(site.state().join("ca.key")).unwrap();
+    let ran = site.run(&["store", "migrate", "--to", &url, "--apply"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    // On another machine, which has the key alone.
+    site.configure(&format!("[store]\nurl = \"{url}\"\nkey_file = \"state/master.key\""));
+    let other = site.home.path().join("other.toml");
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&other, text.replace("= \"state\"", "= \"other\"")).unwrap();
+    common::set_mode(&other, 0o600);
+    let serving = site.serve_at(&other).await;
+    assert_eq!(std::fs::read_to_string(serving.ca_file()).unwrap(), first);
+    let (_, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(site.run_at(&other, &["certs", "renew-ca", "--yes"], "").await.code, 0);
+    let renewed = site.run_at(&other, &export, "").await.out;
+    serving.stop().await;
+
+    std::fs::remove_file(site.state().join("store.sqlite")).unwrap();
+    let sql = "DELETE FROM holders";
+    Server::shared().run(&url, sql).await;
+    let ran = site.run(&["store", "migrate", "--to", "sqlite", "--apply"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    site.configure("");
+    assert_eq!(site.run(&export).await.out, renewed);
+    assert_ne!(std::fs::read_to_string(site.state().join("ca.key")).unwrap(), key);
+    let serving = site.serve().await;
+    let (_, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}

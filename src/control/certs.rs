@@ -5,30 +5,55 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
+mod shared;
+
 use super::error::Error;
+use super::installation::Installation;
 use crate::command;
 use crate::config::Config;
 use crate::store::StateDirectory;
-use crate::tls::{Authority, Identity, IdentityWarning, TlsSettings};
+use crate::tls::{Authority, Identity, IdentityWarning, SharedAuthority, TlsSettings};
 
-/// The CA, made if it is missing.
-pub(crate) fn authority(config: &Config) -> Result<Authority, Error> {
-    Ok(Authority::open(&own(config)?, OffsetDateTime::now_utc())?)
+pub(super) use shared::{bring_back, follow, of_store, take_along};
+
+/// Whether the CA of `config` lies in a store that several machines share.
+pub(super) fn is_shared(config: &Config) -> bool {
+    config.tls.own.is_none() && config.store.postgres.is_some()
 }
 
-/// Whether [`authority`] would make one.
-pub(crate) fn is_missing(config: &Config) -> bool {
-    config.tls.own.is_none() && !Authority::is_there(&config.state_directory)
+/// The CA, made if it is missing.
+pub(super) async fn authority(installation: &Installation) -> Result<Authority, Error> {
+    let mut settings = own(&installation.config)?;
+    settings.shared = of_store(installation).await?;
+    Ok(Authority::open(&settings, OffsetDateTime::now_utc())?)
+}
+
+/// The CA of the installation that `config` describes, and whether it was made just now. Where its files hold it, the
+/// store is not needed.
+pub(crate) async fn find(config: Config) -> Result<(Authority, bool), Error> {
+    if is_shared(&config) {
+        let installation = Installation::open(config).await?;
+        let is_new = shared::is_missing(&installation).await?;
+        return Ok((authority(&installation).await?, is_new));
+    }
+    let is_new = config.tls.own.is_none() && !Authority::is_there(&config.state_directory);
+    Ok((Authority::open(&own(&config)?, OffsetDateTime::now_utc())?, is_new))
 }
 
 /// Replaces the CA by a new one; a running `serve` shows its certificates within a minute.
-pub(crate) fn renew(config: &Config) -> Result<Authority, Error> {
-    Ok(Authority::renew(&own(config)?, OffsetDateTime::now_utc())?)
+pub(crate) async fn renew(config: Config) -> Result<Authority, Error> {
+    if is_shared(&config) {
+        let installation = Installation::open(config).await?;
+        shared::renew(&installation).await?;
+        return authority(&installation).await;
+    }
+    Ok(Authority::renew(&own(&config)?, OffsetDateTime::now_utc())?)
 }
 
-/// The source of the listeners' certificates.
-pub(super) fn settings(config: &Config) -> TlsSettings {
+/// The source of the listeners' certificates; `shared` is the CA of a store that machines share.
+pub(super) fn settings(config: &Config, shared: Option<Arc<SharedAuthority>>) -> TlsSettings {
     TlsSettings {
+        shared,
         certificate: config.tls.own.clone(),
         hostnames: config.tls.hostnames.clone(),
         state_directory: config.state_directory.clone(),
@@ -68,5 +93,5 @@ fn own(config: &Config) -> Result<TlsSettings, Error> {
         return Err(Error::OwnCertificate(certificate.clone()));
     }
     StateDirectory::open(&config.state_directory)?;
-    Ok(settings(config))
+    Ok(settings(config, None))
 }

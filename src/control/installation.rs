@@ -158,10 +158,10 @@ impl Installation {
     }
 
     /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
-    pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
+    pub(crate) async fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
         match self.config.tls.own {
             Some(_) => Ok(None),
-            None => Ok(Some(certs::authority(&self.config)?.ca_file())),
+            None => Ok(Some(certs::authority(self).await?.ca_file())),
         }
     }
 }

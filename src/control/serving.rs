@@ -29,6 +29,7 @@ use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
+use super::certs;
 use super::error::Error;
 use super::installation::Installation;
 use super::keys;
@@ -96,7 +97,11 @@ impl Prepared {
     /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
-        let identity = parts::load_identity(config)?;
+        // A CA in the store is loaded when the store is open.
+        let identity = match certs::is_shared(config) {
+            true => None,
+            false => parts::load_identity(config, None)?,
+        };
         let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
@@ -110,8 +115,9 @@ impl Prepared {
     }
 
     /// The file of the CA that clients must trust, if it is the proxy's own.
-    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
-        self.identity.as_ref().and_then(|identity| identity.ca_file())
+    pub(crate) fn ca_file(&self, config: &Config) -> Option<PathBuf> {
+        let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
+        (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
     }
 
     /// The address of the metrics, with its real port.
@@ -130,9 +136,14 @@ impl Prepared {
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
+        let Self { bound, metrics, page, mut identity, mut acceptors, callback, mut parts } = self;
         let config = &installation.config;
         keys::tell(installation).await?;
+        let shared = certs::of_store(installation).await?;
+        if shared.is_some() {
+            identity = parts::load_identity(config, shared.clone())?;
+            acceptors = identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default();
+        }
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
@@ -150,7 +161,7 @@ impl Prepared {
         let supervisor = Arc::new(Supervisor::new(&shutdown));
         let (doors, closing) = shutdown::channel();
         let supervised_doors = Arc::new(supervisor.until(&closing));
-        let replaced = Replaced { identity: identities, teller: tellers };
+        let replaced = Replaced { identity: identities, teller: tellers, shared: shared.clone() };
         upkeep::start(&kept, &installation.sealer, &replaced, &supervisor);
         upkeep::renew_tokens(&kept, &supervised_doors);
         let (consents, keeper) = consents::none_yet(installation);
@@ -184,7 +195,7 @@ impl Prepared {
             keeper,
             consents,
             misses: Misses::default(),
-            shown: Shown::first(config, identity, acceptors).into(),
+            shown: Shown::first(config, identity, acceptors, shared).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),
             upgrades,

@@ -23,7 +23,7 @@ use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
 use crate::store::Store;
-use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
+use crate::tls::{Acceptor, Connector, ConnectorError, Identity, SharedAuthority, TlsSettings};
 use crate::token::Tokens;
 
 /// The parts that last as long as the process, under any configuration.
@@ -34,7 +34,7 @@ pub(super) struct Kept {
     reminders: Arc<Reminders>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     /// Where the page is served, if it is served on an address.
     page: Option<SocketAddr>,
@@ -140,13 +140,14 @@ impl Shown {
         config: &Config,
         identity: Option<Arc<Identity>>,
         acceptors: HashMap<Door, Acceptor>,
+        shared: Option<Arc<SharedAuthority>>,
     ) -> Self {
-        Self { settings: certs::settings(config), identity, acceptors }
+        Self { settings: certs::settings(config, shared), identity, acceptors }
     }
 
     /// The certificates of `config`. The same files keep their TLS sessions, and are read again if they changed.
     pub(super) fn of(config: &Config, before: &Self) -> Result<Self, Error> {
-        let settings = certs::settings(config);
+        let settings = certs::settings(config, before.settings.shared.clone());
         let Some(identity) = &before.identity else {
             return Ok(Self { settings, identity: None, acceptors: HashMap::new() });
         };
@@ -155,18 +156,21 @@ impl Shown {
             let (identity, acceptors) = (before.identity.clone(), before.acceptors.clone());
             return Ok(Self { settings, identity, acceptors });
         }
-        let identity = load_identity(config)?;
+        let identity = load_identity(config, before.settings.shared.clone())?;
         let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
         Ok(Self { settings, identity, acceptors })
     }
 }
 
 /// The certificates of the listeners; `None` if no listener uses TLS.
-pub(super) fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
+pub(super) fn load_identity(
+    config: &Config,
+    shared: Option<Arc<SharedAuthority>>,
+) -> Result<Option<Arc<Identity>>, Error> {
     if config.listeners.iter().all(|listener| listener.security == Security::None) {
         return Ok(None);
     }
-    let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
+    let identity = Identity::load(certs::settings(config, shared), OffsetDateTime::now_utc())?;
     // The configuration has already reported the modes of the files.
     certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
     Ok(Some(Arc::new(identity)))
